@@ -1,0 +1,186 @@
+//! One root from folder to lines: walk, compile, check, name what differs, check again.
+//!
+//! Out come the sections to write and every warning about them. Nothing is written here.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use anyhow::Result;
+use common::problem::Problem;
+use common::text::{count, escape};
+
+use crate::decide;
+use crate::index::Id;
+use crate::rules_file::RulesFile;
+use crate::section::{self, Sections};
+use crate::settle::{self, Difference, DifferenceKind, Model};
+use crate::translate::component;
+use crate::translate::line::Out;
+use crate::translate::order::Place;
+use crate::translate::rule::Base;
+use crate::tree::{self, Tree, Wanted};
+
+/// Where a root lies for the one who runs restic.
+#[derive(Clone, Debug)]
+pub struct SeenAt {
+    /// The names of the mount and the root below it: `userdata`, `data`.
+    pub names: Vec<Vec<u8>>,
+    /// Lines begin with a `/`. Without it they match at any depth.
+    pub anchored: bool,
+}
+
+impl SeenAt {
+    fn base(&self) -> Base {
+        let parts = self.names.iter().map(|name| Out::Name(component::literal(name))).collect();
+        Base { parts, anchored: self.anchored }
+    }
+}
+
+/// A root, ready to be written.
+#[derive(Debug)]
+pub struct Built {
+    /// What was seen of it.
+    pub tree: Tree,
+    /// What is written.
+    pub sections: Sections,
+    /// restic's side of the lines, for explanations.
+    pub model: Model,
+    /// Everything that is not as it should be, by file and line.
+    pub warnings: Vec<Problem>,
+}
+
+/// Builds `root`. Fails only where the root itself can't be read.
+pub fn build(root: &Path, seen_at: &SeenAt, wanted: Wanted, lean: bool) -> Result<Built> {
+    let mut tree = tree::walk(root, wanted)?;
+    let mut warnings = std::mem::take(&mut tree.problems);
+    let base = seen_at.base();
+    let mut sections = section::compile(&tree.files, &base, lean);
+    warn_about_rules(&sections, &mut warnings);
+
+    let mut model = Model::new(settle::lines(&sections), &seen_at.names);
+    let differences = settle::compare(&tree, &model);
+    if !differences.is_empty() {
+        let owners = owners(&sections);
+        let why = |difference: &Difference| why(difference, &tree, &model, &owners);
+        settle::name_paths(&mut sections, &differences, &base, why);
+        model = Model::new(settle::lines(&sections), &seen_at.names);
+        warn_about_limits(root, &sections, &mut warnings);
+        let left = settle::compare(&tree, &model);
+        warn_about_the_rest(root, &left, &sections, &mut warnings);
+    }
+    if lean {
+        drop_unused_lines(&mut sections, &model);
+        model = Model::new(settle::lines(&sections), &seen_at.names);
+        warn_about_the_rest(root, &settle::compare(&tree, &model), &sections, &mut warnings);
+    }
+    warnings.extend(model.refused.iter().map(|line| {
+        Problem::new(
+            root,
+            format!("a line that restic would refuse was made: {}; please report it", escape(line)),
+        )
+    }));
+    Ok(Built { tree, sections, model, warnings })
+}
+
+/// Turns lines of positive rules that match nothing today into inactive ones. Dropping a line that takes something back
+/// could lose what is made later; those stay.
+fn drop_unused_lines(sections: &mut Sections, model: &Model) {
+    let mut id = 0;
+    for section in sections.values_mut() {
+        for written in &mut section.rules {
+            for line in std::mem::take(&mut written.lines) {
+                match model.is_negated(id) || model.has_matched(id) {
+                    true => written.lines.push(line),
+                    false => written.inactive.push(line),
+                }
+                id += 1;
+            }
+        }
+        id += section.paths.len() as Id;
+    }
+}
+
+fn warn_about_rules(sections: &Sections, warnings: &mut Vec<Problem>) {
+    for written in sections.values().flat_map(|section| &section.rules) {
+        let (file, rule) = (&written.placed.file, written.placed.rule());
+        let text = escape(&rule.text);
+        if let Place::Never(why) = written.placed.place {
+            let what = format!("matches nothing, as in git: {why}: {text}");
+            warnings.push(Problem::at_line(&file.path, rule.line, what));
+        } else if written.is_unsayable {
+            let what =
+                format!("can't be said in restic's syntax; what it matches now is listed by path: {text}");
+            warnings.push(Problem::at_line(&file.path, rule.line, what));
+        }
+    }
+}
+
+fn warn_about_limits(root: &Path, sections: &Sections, warnings: &mut Vec<Problem>) {
+    for (name, section) in sections {
+        if section.unnamed > 0 {
+            let what = format!(
+                "{} that rules leave out stay in the backup: more than {} would need lines of their own",
+                count(section.unnamed, "path"),
+                settle::MOST_PATHS
+            );
+            warnings.push(Problem::new(folder_of(root, name.as_deref()), what));
+        }
+    }
+}
+
+/// After single paths were named nothing may differ but what was over the limit.
+fn warn_about_the_rest(root: &Path, left: &[Difference], sections: &Sections, warnings: &mut Vec<Problem>) {
+    for difference in left {
+        let section = if difference.names.len() > 1 { difference.names.first().cloned() } else { None };
+        let is_over_limit = sections.get(&section).is_some_and(|section| section.unnamed > 0);
+        if is_over_limit && difference.kind != DifferenceKind::Lost {
+            continue;
+        }
+        let what = match difference.kind {
+            DifferenceKind::Lost => "would be left out although its rules keep it; please report it",
+            _ => "stays in the backup although its rules leave it out",
+        };
+        warnings.push(Problem::new(decide::host_path(root, &difference.names), what));
+    }
+}
+
+fn folder_of(root: &Path, section: Option<&[u8]>) -> std::path::PathBuf {
+    decide::host_path(root, &section.map(<[u8]>::to_vec).into_iter().collect::<Vec<_>>())
+}
+
+/// For each line of the root, the rule that it was made from.
+fn owners(sections: &Sections) -> Vec<Option<(Arc<RulesFile>, usize)>> {
+    let mut owners = Vec::new();
+    for section in sections.values() {
+        for written in &section.rules {
+            let owner = Some((Arc::clone(&written.placed.file), written.placed.number));
+            owners.extend(std::iter::repeat_n(owner, written.lines.len()));
+        }
+        owners.extend(section.paths.iter().map(|_| None));
+    }
+    owners
+}
+
+fn why(
+    difference: &Difference,
+    tree: &Tree,
+    model: &Model,
+    owners: &[Option<(Arc<RulesFile>, usize)>],
+) -> String {
+    let is_folder = difference.kind == DifferenceKind::ExtraFolder;
+    let rule = match decide::decide(&tree.files, &difference.names, is_folder) {
+        Some(decision) => format!("line {}: {}", decision.rule().line, escape(&decision.rule().text)),
+        None => "no rule".to_string(),
+    };
+    let undone_by = difference.decided_by.filter(|id| model.is_negated(*id)).map_or_else(
+        || is_folder.then(|| "a later rule's !".to_string()),
+        |id| {
+            let (file, number) = owners.get(id as usize)?.as_ref()?;
+            Some(format!("line {}: {}", file.rules[*number].line, escape(&file.rules[*number].text)))
+        },
+    );
+    match undone_by {
+        Some(other) => format!("{rule}; restic would take it back in because of {other}"),
+        None => format!("{rule}; no pattern says just that"),
+    }
+}

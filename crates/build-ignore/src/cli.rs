@@ -1,0 +1,69 @@
+//! The command line of `build-ignore`.
+
+use std::path::PathBuf;
+
+use clap::{Parser, ValueHint};
+use common::settings::Flags;
+
+/// Write one restic exclude file from every service's .resticignore
+///
+/// A .resticignore means to the backup what a .gitignore means to git: same rules, per folder, nested files included.
+/// The file is replaced only when something changed.
+#[derive(Debug, Parser)]
+#[command(version, after_help = EXAMPLES)]
+pub struct Cli {
+    /// Write here; - prints [env: IGNORE_FILE] [default: <Backrest's container folder>/ignorefile.txt]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+    /// Where restic sees both roots, as data and containers [env: BACKUP_MOUNT] [default: /userdata]
+    #[arg(long, value_name = "DIR")]
+    pub mount: Option<PathBuf>,
+    /// Leave the mount off, for a restic that runs in the folder above the roots; the lines then match at any depth
+    #[arg(long)]
+    pub relative: bool,
+    /// Write nothing; show what is out of date in the file and exit with 1 if anything is
+    #[arg(long, group = "mode")]
+    pub check: bool,
+    /// Say what happens to these paths and which rule decides; exit with 0 if one is left out, else 1
+    #[arg(long, group = "mode", requires = "paths")]
+    pub explain: bool,
+    /// Paths for --explain, as they are on the host or in the container
+    #[arg(value_name = "PATH", requires = "explain", value_hint = ValueHint::AnyPath)]
+    pub paths: Vec<PathBuf>,
+    /// Show per service what is kept and left out, and what is largest; write nothing
+    #[arg(long, group = "mode")]
+    pub report: bool,
+    /// Print JSON for machines
+    #[arg(long)]
+    pub json: bool,
+    /// Exit with 1 if there was any warning, after writing
+    #[arg(long)]
+    pub strict: bool,
+    /// Turn patterns of rules that match nothing today into comments; restic scans faster [env: IGNORE_LEAN]
+    #[arg(long)]
+    pub lean: bool,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "clap would print it as the help of every flag in it")]
+    pub places: Flags,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  build-ignore                                  write the exclude file
+  build-ignore --explain ~/data/immich/thumbs   why is this in the backup, or not?
+  build-ignore --report                         what is worth a rule?
+
+In Backrest's plan, as a backup flag (with --no-scan from restic 0.15 on, which saves a second look at every path):
+  --exclude-file=/userdata/containers/backrest/ignorefile.txt";
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_well_formed() {
+        Cli::command().debug_assert();
+    }
+}

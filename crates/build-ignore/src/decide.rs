@@ -1,0 +1,61 @@
+//! What git decides about one path, and by which rule: the answer of `git check-ignore -v`.
+//!
+//! The rules come from files that were read already. The uppermost folder on the way that a rule ignores decides about
+//! everything below it.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use crate::git::rule::Rule;
+use crate::rules_file::{Chain, RulesFile};
+
+/// The rule that decides about a path.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// Its file.
+    pub file: Arc<RulesFile>,
+    /// Its number in the file.
+    pub number: usize,
+    /// How many of the path's names make up what the rule matches: all of them, or those of a folder above.
+    pub depth: usize,
+}
+
+impl Decision {
+    /// The rule itself.
+    pub fn rule(&self) -> &Rule {
+        &self.file.rules[self.number]
+    }
+}
+
+/// The rule that decides about the path to which `names` lead from the root; none where it is kept because nothing
+/// speaks of it. `is_folder` is about the path itself: all above it are folders.
+pub fn decide(files: &[Arc<RulesFile>], names: &[Vec<u8>], is_folder: bool) -> Option<Decision> {
+    let mut chain = Chain::default();
+    let mut last = None;
+    for (depth, name) in names.iter().enumerate() {
+        if let Some(file) = files.iter().find(|file| file.folder == names[..depth]) {
+            chain.push(Arc::clone(file));
+        }
+        let deciding = chain.deciding(name, is_folder || depth + 1 < names.len());
+        let decision = deciding.map(|found| Decision {
+            file: Arc::clone(found.file),
+            number: found.number,
+            depth: depth + 1,
+        });
+        if decision.as_ref().is_some_and(|decision| !decision.rule().negated) {
+            return decision;
+        }
+        last = decision;
+        chain = chain.enter(name);
+    }
+    last
+}
+
+/// The path on the host.
+pub fn host_path(root: &Path, names: &[Vec<u8>]) -> PathBuf {
+    let mut path = root.to_path_buf();
+    path.extend(names.iter().map(|name| OsStr::from_bytes(name)));
+    path
+}

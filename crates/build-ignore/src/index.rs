@@ -1,0 +1,288 @@
+//! Many patterns at once against a tree: which of them match a name, given the folder that it lies in.
+//!
+//! In come patterns as steps; a walk asks [`Index::matches`] for each name and [`Index::enter`] for each folder. The
+//! same index serves git's rules and restic's patterns: what differs is how one name is matched.
+//!
+//! What a reader gets wrong: only a match of the whole pattern is told, at the path where it ends. That a pattern
+//! also matches everything below (restic) or decides for everything below (git) is the caller's business.
+
+use rustc_hash::FxHashMap;
+
+/// One step of a pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step<N> {
+    /// Any number of folders, also none. A name always follows.
+    AnyFolders,
+    /// One name.
+    Name(N),
+}
+
+/// How one name is matched.
+pub trait NamePattern {
+    /// Whether it matches the whole of `name`.
+    fn matches(&self, name: &[u8]) -> bool;
+    /// The form in which it can be looked up instead of tried.
+    fn form(&self) -> Form<'_>;
+}
+
+/// Forms that a hash table can answer for.
+pub enum Form<'a> {
+    /// Every name.
+    Any,
+    /// This name.
+    Literal(&'a [u8]),
+    /// Every name that ends so.
+    Suffix(&'a [u8]),
+    /// It has to be tried.
+    Other,
+}
+
+/// A number by which the caller knows a pattern: its place in the order in which they were given.
+pub type Id = u32;
+
+/// The patterns, by the literal folders that they begin with.
+#[derive(Debug)]
+pub struct Index<N> {
+    patterns: Vec<Vec<Step<N>>>,
+    nodes: Vec<Node>,
+}
+
+/// What is known in one folder.
+#[derive(Clone, Debug)]
+pub struct State {
+    /// The nodes to which the names lead, by their literal names or by `*`.
+    nodes: Vec<u32>,
+    /// Nodes above whose patterns apply at any depth.
+    floating: Vec<u32>,
+    /// Patterns of which this many steps have been taken.
+    threads: Vec<(Id, u32)>,
+}
+
+#[derive(Debug, Default)]
+struct Node {
+    children: FxHashMap<Box<[u8]>, u32>,
+    /// Where any name leads: patterns that go on behind a `*`.
+    any_child: Option<u32>,
+    ends: Vec<Id>,
+    here: Names,
+    below: Names,
+    threads: Vec<(Id, u32)>,
+    /// The last marked pattern that may match a child of this folder.
+    marked_here: Option<Id>,
+    /// The last marked pattern that may match at any depth below.
+    marked_below: Option<Id>,
+}
+
+type ByName = FxHashMap<Box<[u8]>, Vec<Id>>;
+
+/// Patterns of one name.
+#[derive(Debug, Default)]
+struct Names {
+    literals: ByName,
+    suffixes: Vec<(usize, ByName)>,
+    any: Vec<Id>,
+    others: Vec<Id>,
+    is_used: bool,
+}
+
+impl<N: NamePattern> Index<N> {
+    /// An index over `patterns`; a pattern's [`Id`] is its position. Those that are `marked` can be asked for with
+    /// [`Index::last_marked_for_children`].
+    pub fn new(patterns: Vec<Vec<Step<N>>>, marked: impl Fn(Id) -> bool) -> Index<N> {
+        let mut nodes = vec![Node::default()];
+        for (id, steps) in (0..).zip(&patterns) {
+            insert(&mut nodes, id, steps, marked(id));
+        }
+        Index { patterns, nodes }
+    }
+
+    /// The state in the folder in which the patterns begin.
+    pub fn start(&self) -> State {
+        let mut state = State { nodes: vec![0], floating: Vec::new(), threads: Vec::new() };
+        self.arrive(&mut state, 0);
+        state
+    }
+
+    /// Tells each pattern that matches `name` in the folder of `state`, in no particular order.
+    pub fn matches(&self, state: &State, name: &[u8], mut each: impl FnMut(Id)) {
+        for &node in &state.nodes {
+            let node = &self.nodes[node as usize];
+            if let Some(&child) = node.children.get(name) {
+                self.nodes[child as usize].ends.iter().for_each(|&id| each(id));
+            }
+            self.names(&node.here, name, &mut each);
+        }
+        for &node in &state.floating {
+            self.names(&self.nodes[node as usize].below, name, &mut each);
+        }
+        for &(id, taken) in &state.threads {
+            let steps = &self.patterns[id as usize];
+            if self.last_name(steps, taken).is_some_and(|last| last.matches(name)) {
+                each(id);
+            }
+        }
+    }
+
+    /// The state in the sub-folder `name`.
+    pub fn enter(&self, state: &State, name: &[u8]) -> State {
+        let children = state.nodes.iter().flat_map(|&node| {
+            let node = &self.nodes[node as usize];
+            node.children.get(name).copied().into_iter().chain(node.any_child)
+        });
+        let mut inner =
+            State { nodes: children.collect(), floating: state.floating.clone(), threads: Vec::new() };
+        for &(id, taken) in &state.threads {
+            let steps = &self.patterns[id as usize];
+            let next = taken as usize;
+            match (&steps[next], steps.get(next + 1)) {
+                (Step::Name(pattern), Some(_)) if pattern.matches(name) => {
+                    inner.threads.push((id, taken + 1));
+                }
+                (Step::Name(_), _) => {}
+                (Step::AnyFolders, after) => {
+                    inner.threads.push((id, taken));
+                    if let (Some(Step::Name(pattern)), true) = (after, next + 2 < steps.len()) {
+                        if pattern.matches(name) {
+                            inner.threads.push((id, taken + 2));
+                        }
+                    }
+                }
+            }
+        }
+        for position in 0..inner.nodes.len() {
+            let node = inner.nodes[position];
+            self.arrive(&mut inner, node);
+        }
+        inner.threads.sort_unstable();
+        inner.threads.dedup();
+        inner
+    }
+
+    /// Whether nothing can match in the folder of `state` or below it.
+    pub fn is_over(&self, state: &State) -> bool {
+        state.nodes.is_empty() && state.floating.is_empty() && state.threads.is_empty()
+    }
+
+    /// The last marked pattern that may match some child of the folder of `state`, without looking at names: it may be
+    /// a later one than any that does, never an earlier one.
+    pub fn last_marked_for_children(&self, state: &State, is_marked: impl Fn(Id) -> bool) -> Option<Id> {
+        let here = state.nodes.iter().filter_map(|&node| self.nodes[node as usize].marked_here);
+        let below = state.floating.iter().filter_map(|&node| self.nodes[node as usize].marked_below);
+        let threads = state.threads.iter().filter(|(id, taken)| {
+            is_marked(*id) && self.last_name(&self.patterns[*id as usize], *taken).is_some()
+        });
+        here.chain(below).chain(threads.map(|(id, _)| *id)).max()
+    }
+
+    /// The patterns that match every child of the folder of `state`, whatever its name.
+    pub fn matches_all_children(&self, state: &State, mut each: impl FnMut(Id)) {
+        for &node in &state.nodes {
+            self.nodes[node as usize].here.any.iter().for_each(|&id| each(id));
+        }
+        for &node in &state.floating {
+            self.nodes[node as usize].below.any.iter().for_each(|&id| each(id));
+        }
+        for &(id, taken) in &state.threads {
+            let last = self.last_name(&self.patterns[id as usize], taken);
+            if last.is_some_and(|last| matches!(last.form(), Form::Any)) {
+                each(id);
+            }
+        }
+    }
+
+    fn arrive(&self, state: &mut State, node: u32) {
+        let here = &self.nodes[node as usize];
+        if here.below.is_used {
+            state.floating.push(node);
+        }
+        state.threads.extend_from_slice(&here.threads);
+    }
+
+    /// The name with which the pattern ends, if the next name can be that one.
+    fn last_name<'a>(&self, steps: &'a [Step<N>], taken: u32) -> Option<&'a N> {
+        match &steps[taken as usize..] {
+            [Step::Name(last)] | [Step::AnyFolders, Step::Name(last)] => Some(last),
+            _ => None,
+        }
+    }
+
+    fn names(&self, names: &Names, name: &[u8], each: &mut impl FnMut(Id)) {
+        if !names.is_used {
+            return;
+        }
+        if let Some(ids) = names.literals.get(name) {
+            ids.iter().for_each(|&id| each(id));
+        }
+        for (length, suffixes) in &names.suffixes {
+            if let Some(start) = name.len().checked_sub(*length) {
+                if let Some(ids) = suffixes.get(&name[start..]) {
+                    ids.iter().for_each(|&id| each(id));
+                }
+            }
+        }
+        names.any.iter().for_each(|&id| each(id));
+        for &id in &names.others {
+            let Some(Step::Name(last)) = self.patterns[id as usize].last() else { continue };
+            if last.matches(name) {
+                each(id);
+            }
+        }
+    }
+}
+
+fn insert<N: NamePattern>(nodes: &mut Vec<Node>, id: Id, steps: &[Step<N>], is_marked: bool) {
+    let mut node = 0;
+    let mut taken = 0;
+    while let Some(Step::Name(name)) = steps.get(taken) {
+        let is_last = taken + 1 == steps.len();
+        let next = nodes.len() as u32;
+        let child = match name.form() {
+            Form::Literal(literal) => {
+                if is_last && is_marked {
+                    nodes[node].marked_here = nodes[node].marked_here.max(Some(id));
+                }
+                *nodes[node].children.entry(literal.into()).or_insert(next)
+            }
+            Form::Any if !is_last => *nodes[node].any_child.get_or_insert(next),
+            _ => break,
+        };
+        if child == next {
+            nodes.push(Node::default());
+        }
+        node = child as usize;
+        taken += 1;
+    }
+    let node = &mut nodes[node];
+    let mark = is_marked.then_some(id);
+    match &steps[taken..] {
+        [] => node.ends.push(id),
+        [Step::Name(last)] => {
+            node.here.insert(id, last);
+            node.marked_here = node.marked_here.max(mark);
+        }
+        [Step::AnyFolders, Step::Name(last)] => {
+            node.below.insert(id, last);
+            node.marked_below = node.marked_below.max(mark);
+        }
+        _ => node.threads.push((id, taken as u32)),
+    }
+}
+
+impl Names {
+    fn insert(&mut self, id: Id, name: &impl NamePattern) {
+        self.is_used = true;
+        match name.form() {
+            Form::Any => self.any.push(id),
+            Form::Literal(literal) => self.literals.entry(literal.into()).or_default().push(id),
+            Form::Suffix(suffix) => {
+                let known = self.suffixes.iter().position(|(length, _)| *length == suffix.len());
+                let position = known.unwrap_or_else(|| {
+                    self.suffixes.push((suffix.len(), FxHashMap::default()));
+                    self.suffixes.len() - 1
+                });
+                self.suffixes[position].1.entry(suffix.into()).or_default().push(id);
+            }
+            Form::Other => self.others.push(id),
+        }
+    }
+}

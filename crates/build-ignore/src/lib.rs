@@ -1,0 +1,22 @@
+//! Every service's `.resticignore` as one restic exclude file.
+//!
+//! discover ([`tree`]) → parse ([`git`]) → compile ([`translate`], [`section`]) → check ([`settle`]) → write
+//! ([`render`], [`command`]). [`git`] and [`restic`] are models of what these two programs do with a rule and with a
+//! pattern; everything else rests on them.
+
+pub mod build;
+pub mod cli;
+pub mod command;
+pub mod decide;
+mod explain;
+pub mod git;
+pub mod index;
+mod render;
+mod report;
+pub mod restic;
+pub mod rules_file;
+pub mod section;
+pub mod settle;
+mod stale;
+pub mod translate;
+pub mod tree;

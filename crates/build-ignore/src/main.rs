@@ -1,0 +1,12 @@
+//! `build-ignore`: every service's `.resticignore` becomes one restic exclude file.
+//!
+//! Parses, runs, and turns the result into an exit code; everything else is in the library.
+
+use std::process::ExitCode;
+
+use build_ignore::{cli::Cli, command};
+use clap::Parser;
+
+fn main() -> ExitCode {
+    common::exit::finish("build-ignore", command::run(&Cli::parse()))
+}

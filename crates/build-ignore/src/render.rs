@@ -1,0 +1,127 @@
+//! The exclude file's text: for restic, and for the person who looks into it.
+//!
+//! A header, then a heading for each service with its folder; over the patterns of a rule stands the rule, unless it
+//! is plain to see in the pattern. The same sections give the same bytes.
+
+use std::path::Path;
+
+use common::text::{escape, escape_path};
+
+use crate::build::SeenAt;
+use crate::decide::host_path;
+use crate::section::{Section, Sections, Written};
+use crate::translate::order::Place;
+
+/// One root with what is written of it.
+pub(crate) struct Root<'a> {
+    /// Its name below the mount: `data` or `containers`.
+    pub(crate) name: &'a str,
+    /// Where it lies on the host.
+    pub(crate) path: &'a Path,
+    /// How restic sees it.
+    pub(crate) seen_at: &'a SeenAt,
+    /// Its sections.
+    pub(crate) sections: &'a Sections,
+}
+
+/// restic reads no line of 64 KiB or more, not even a comment.
+const LONGEST_COMMENT: usize = 200;
+
+/// The whole file.
+pub(crate) fn render(roots: &[Root]) -> Vec<u8> {
+    let mut out = Vec::new();
+    comment(
+        &mut out,
+        concat!("Made by build-ignore ", env!("CARGO_PKG_VERSION"), " from every .resticignore."),
+    );
+    comment(
+        &mut out,
+        "Do not edit: the next run replaces this file. Change the .resticignore files instead.",
+    );
+    if roots.iter().any(|root| !root.seen_at.anchored) {
+        comment(
+            &mut out,
+            "Relative: run restic in the folder above data and containers. A line matches at any depth.",
+        );
+    }
+    for root in roots {
+        for (name, section) in root.sections {
+            if !section.rules.is_empty() || !section.paths.is_empty() {
+                let name: Vec<Vec<u8>> = name.iter().cloned().collect();
+                heading(&mut out, root, &name);
+                push_section(&mut out, root.path, section);
+            }
+        }
+    }
+    out
+}
+
+fn heading(out: &mut Vec<u8>, root: &Root, service: &[Vec<u8>]) {
+    let names = service.iter().map(|name| escape(name));
+    let title: Vec<String> = std::iter::once(root.name.to_string()).chain(names).collect();
+    out.push(b'\n');
+    comment(out, &format!("== {} ({})", title.join("/"), escape_path(host_path(root.path, service))));
+}
+
+fn push_section(out: &mut Vec<u8>, root: &Path, section: &Section) {
+    for written in &section.rules {
+        let rule = written.placed.rule();
+        let file = written.placed.file.path.strip_prefix(root).unwrap_or(&written.placed.file.path);
+        let place = format!("{}:{}: {}", escape_path(file), rule.line, escape(&rule.text));
+        match written.placed.place {
+            Place::Never(why) => comment(out, &format!("{place}  (matches nothing, as in git: {why})")),
+            Place::BringsNothingBack => comment(out, &format!("{place}  (nothing to bring back)")),
+            Place::MatchesNothing => comment(out, &format!("{place}  (matches nothing today)")),
+            Place::InOrder | Place::Last if written.is_unsayable => {
+                comment(out, &format!("{place}  (no pattern can say this; see the single paths below)"));
+            }
+            Place::InOrder | Place::Last if written.lines.is_empty() && written.inactive.is_empty() => {
+                comment(out, &format!("{place}  (said by another line)"));
+            }
+            Place::InOrder | Place::Last if is_plain(written) => {}
+            Place::InOrder | Place::Last => comment(out, &place),
+        }
+        for line in &written.lines {
+            push_line(out, line);
+        }
+        for line in &written.inactive {
+            comment(out, &escape(line));
+        }
+    }
+    let mut last_why = None;
+    for path in &section.paths {
+        if last_why != Some(&path.why) {
+            comment(out, &format!("by path: {}", path.why));
+            last_why = Some(&path.why);
+        }
+        push_line(out, &path.line);
+    }
+}
+
+/// Whether the one line is just the rule behind the folder of its file.
+fn is_plain(written: &Written) -> bool {
+    let rule = written.placed.rule();
+    let text = rule.text.strip_prefix(b"!").unwrap_or(&rule.text);
+    let text = text.strip_prefix(b"/").unwrap_or(text);
+    match written.lines.as_slice() {
+        [line] => line.strip_suffix(text).is_some_and(|base| base.ends_with(b"/") && !base.ends_with(b"**/")),
+        _ => false,
+    }
+}
+
+fn push_line(out: &mut Vec<u8>, line: &[u8]) {
+    out.extend_from_slice(line);
+    out.push(b'\n');
+}
+
+fn comment(out: &mut Vec<u8>, text: &str) {
+    out.extend_from_slice(b"# ");
+    if text.len() <= LONGEST_COMMENT {
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        let short: String = text.chars().take(LONGEST_COMMENT).collect();
+        out.extend_from_slice(short.as_bytes());
+        out.extend_from_slice("…".as_bytes());
+    }
+    out.push(b'\n');
+}

@@ -1,0 +1,266 @@
+//! `--report`: what is kept and left out, service by service, and where the bytes are.
+//!
+//! What a reader gets wrong: "largest" does not list folders inside each other. A folder is broken up as long as one
+//! thing in it makes up more than half of it, so that each line names what a rule would name.
+
+use std::cmp::Ordering;
+use std::collections::{BTreeMap, BinaryHeap};
+use std::io::Write;
+
+use anyhow::Result;
+use comfy_table::{CellAlignment, Table, presets};
+use common::problem::Problem;
+use common::text::{DIM, escape, escape_path};
+use common::units;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::command::Root;
+use crate::section::Section;
+use crate::tree::{Entry, Folder, Kind};
+
+/// How many of the largest things are shown.
+const LARGEST: usize = 10;
+
+/// Numbers of one service, or of all.
+#[derive(Clone, Debug, Default, Serialize)]
+struct Numbers {
+    files_kept: u64,
+    bytes_kept: u64,
+    files_left_out: u64,
+    bytes_left_out: u64,
+    rules: usize,
+    patterns: usize,
+    by_path: usize,
+    warnings: usize,
+    /// Rules that match nothing today, as `file:line: rule`.
+    rules_without_match: Vec<String>,
+}
+
+#[derive(Clone, Debug, Serialize)]
+struct Sized {
+    path: String,
+    bytes: u64,
+}
+
+/// A problem as the JSON output shows it.
+pub(crate) fn problem_json(problem: &Problem) -> Value {
+    json!({ "path": problem.path.to_string_lossy(), "line": problem.line, "what": problem.what })
+}
+
+/// Prints the report on `roots`, which were walked for sizes.
+pub(crate) fn print(roots: &[Root], as_json: bool) -> Result<()> {
+    let mut services: BTreeMap<String, Numbers> = BTreeMap::new();
+    for root in roots {
+        count_root(root, &mut services);
+    }
+    let mut total = Numbers::default();
+    services.values().for_each(|numbers| total.add(numbers));
+    let left_out = largest(roots, true);
+    let kept = largest(roots, false);
+    let mut stdout = anstream::stdout();
+    if as_json {
+        let warnings: Vec<Value> =
+            roots.iter().flat_map(|root| &root.built.warnings).map(problem_json).collect();
+        let report = json!({
+            "services": services,
+            "total": total,
+            "largest_left_out": left_out,
+            "largest_kept": kept,
+            "warnings": warnings,
+        });
+        writeln!(stdout, "{report}")?;
+        return Ok(());
+    }
+    writeln!(stdout, "{}", table(&services, &total))?;
+    for (title, things) in [("Largest left out", &left_out), ("Largest kept", &kept)] {
+        if !things.is_empty() {
+            writeln!(stdout, "\n{title}:")?;
+        }
+        for thing in things {
+            writeln!(stdout, "{:>10}  {}", units::bytes(thing.bytes), thing.path)?;
+        }
+    }
+    let unmatched: Vec<&String> =
+        services.values().flat_map(|numbers| &numbers.rules_without_match).collect();
+    if !unmatched.is_empty() {
+        writeln!(stdout, "\nRules that match nothing today:")?;
+    }
+    for rule in unmatched {
+        writeln!(stdout, "{DIM}  {rule}{DIM:#}")?;
+    }
+    Ok(())
+}
+
+fn count_root(root: &Root, services: &mut BTreeMap<String, Numbers>) {
+    for entry in root.built.tree.top.entries() {
+        let name = match entry.folder {
+            Some(_) => format!("{}/{}", root.name, escape(entry.name)),
+            None => root.name.to_string(),
+        };
+        let numbers = services.entry(name).or_default();
+        numbers.count_entry(&entry);
+        if let Some(folder) = entry.folder {
+            numbers.count_files(folder);
+        }
+    }
+    for (name, section) in &root.built.sections {
+        let title = match name {
+            Some(name) => format!("{}/{}", root.name, escape(name)),
+            None => root.name.to_string(),
+        };
+        services.entry(title).or_default().count_rules(section);
+    }
+    for warning in &root.built.warnings {
+        let below = warning.path.strip_prefix(&root.path).ok().and_then(|path| path.iter().next());
+        let title =
+            below.map_or(root.name.to_string(), |name| format!("{}/{}", root.name, escape_path(name)));
+        if let Some(numbers) = services.get_mut(&title) {
+            numbers.warnings += 1;
+        }
+    }
+}
+
+impl Numbers {
+    fn count_files(&mut self, folder: &Folder) {
+        for entry in folder.entries() {
+            self.count_entry(&entry);
+            if let Some(inner) = entry.folder {
+                self.count_files(inner);
+            }
+        }
+    }
+
+    fn count_entry(&mut self, entry: &Entry) {
+        if entry.kind == Kind::Folder {
+            return;
+        }
+        let (files, bytes) = match entry.is_ignored {
+            true => (&mut self.files_left_out, &mut self.bytes_left_out),
+            false => (&mut self.files_kept, &mut self.bytes_kept),
+        };
+        *files += 1;
+        *bytes += entry.size;
+    }
+
+    fn count_rules(&mut self, section: &Section) {
+        self.rules += section.rules.len();
+        self.by_path += section.paths.len();
+        self.patterns +=
+            section.rules.iter().map(|rule| rule.lines.len()).sum::<usize>() + section.paths.len();
+        for written in &section.rules {
+            let placed = &written.placed;
+            if placed.rule().path.is_ok() && !placed.file.has_matched(placed.number) {
+                let rule = placed.rule();
+                let file = escape_path(&placed.file.path);
+                self.rules_without_match.push(format!("{file}:{}: {}", rule.line, escape(&rule.text)));
+            }
+        }
+    }
+
+    fn add(&mut self, other: &Numbers) {
+        self.files_kept += other.files_kept;
+        self.bytes_kept += other.bytes_kept;
+        self.files_left_out += other.files_left_out;
+        self.bytes_left_out += other.bytes_left_out;
+        self.rules += other.rules;
+        self.patterns += other.patterns;
+        self.by_path += other.by_path;
+        self.warnings += other.warnings;
+        self.rules_without_match.extend_from_slice(&other.rules_without_match);
+    }
+
+    fn row(&self, name: &str) -> Vec<String> {
+        vec![
+            name.to_string(),
+            self.files_kept.to_string(),
+            units::bytes(self.bytes_kept),
+            self.files_left_out.to_string(),
+            units::bytes(self.bytes_left_out),
+            self.rules.to_string(),
+            self.patterns.to_string(),
+            self.rules_without_match.len().to_string(),
+            self.warnings.to_string(),
+        ]
+    }
+}
+
+fn table(services: &BTreeMap<String, Numbers>, total: &Numbers) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(["service", "kept", "", "left out", "", "rules", "patterns", "no match", "warnings"]);
+    for (name, numbers) in services {
+        table.add_row(numbers.row(name));
+    }
+    table.add_row(total.row("total"));
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+/// A file or folder with the bytes that count in it.
+struct Candidate<'a> {
+    bytes: u64,
+    path: String,
+    folder: Option<&'a Folder>,
+}
+
+impl PartialEq for Candidate<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.cmp(other) == Ordering::Equal
+    }
+}
+
+impl Eq for Candidate<'_> {}
+
+impl PartialOrd for Candidate<'_> {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+/// By size, and by path where sizes are equal, so that the list is the same each time.
+impl Ord for Candidate<'_> {
+    fn cmp(&self, other: &Self) -> Ordering {
+        (self.bytes, &other.path).cmp(&(other.bytes, &self.path))
+    }
+}
+
+fn largest(roots: &[Root], left_out: bool) -> Vec<Sized> {
+    let tops = roots.iter().flat_map(|root| candidates(root.name, &root.built.tree.top, left_out));
+    let mut heap: BinaryHeap<Candidate> = tops.collect();
+    let mut found = Vec::new();
+    while let Some(candidate) = heap.pop() {
+        if candidate.bytes == 0 || found.len() == LARGEST {
+            break;
+        }
+        let inner: Vec<Candidate> =
+            candidate.folder.map_or(Vec::new(), |folder| candidates(&candidate.path, folder, left_out));
+        let biggest = inner.iter().map(|inner| inner.bytes).max().unwrap_or(0);
+        if biggest * 2 > candidate.bytes {
+            heap.extend(inner);
+        } else {
+            found.push(Sized { path: candidate.path, bytes: candidate.bytes });
+        }
+    }
+    found
+}
+
+fn candidates<'a>(above: &str, folder: &'a Folder, left_out: bool) -> Vec<Candidate<'a>> {
+    let sized = folder.entries().map(|entry| Candidate {
+        bytes: bytes_of(&entry, left_out),
+        path: format!("{above}/{}", escape(entry.name)),
+        folder: entry.folder,
+    });
+    sized.filter(|candidate| candidate.bytes > 0).collect()
+}
+
+/// The bytes of what is left out, or of what is kept, in a file or below a folder.
+fn bytes_of(entry: &Entry, left_out: bool) -> u64 {
+    match entry.folder {
+        Some(folder) => folder.entries().map(|inner| bytes_of(&inner, left_out)).sum(),
+        None if entry.is_ignored == left_out => entry.size,
+        None => 0,
+    }
+}

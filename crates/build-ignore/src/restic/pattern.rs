@@ -1,0 +1,234 @@
+//! A line of an exclude file as restic reads it, and which paths it matches.
+//!
+//! What a reader gets wrong: a pattern matches a path if it matches the path **or any folder above it**, and a line
+//! passes through trimming, `$NAME` expansion and path cleaning before it is split.
+
+use crate::index::Step;
+use crate::restic::glob::Glob;
+
+/// A parsed pattern.
+#[derive(Clone, Debug)]
+pub struct Pattern {
+    /// It begins with `!`: what it matches is taken back in.
+    pub negated: bool,
+    /// It begins with `/`: its first part is the first part of the path. Otherwise it may begin anywhere.
+    pub anchored: bool,
+    /// What stands between the slashes.
+    pub parts: Vec<Part>,
+}
+
+/// One component of a pattern.
+pub type Part = Step<Glob>;
+
+/// What restic makes of a line of an exclude file.
+#[derive(Clone, Debug)]
+pub enum Line {
+    /// Empty, or a comment.
+    Nothing,
+    /// A pattern.
+    Pattern(Pattern),
+    /// A malformed pattern, for which restic refuses the whole file.
+    Refused,
+}
+
+/// Reads a line without its newline. Variables are taken to be unset: our own output holds none.
+pub fn parse_line(line: &[u8]) -> Line {
+    let line = trim(line.strip_suffix(b"\r").unwrap_or(line));
+    if line.is_empty() || line.starts_with(b"#") {
+        return Line::Nothing;
+    }
+    let line = expand(line);
+    let (negated, text) = match line.strip_prefix(b"!") {
+        Some(text) => (true, text),
+        None => (false, line.as_slice()),
+    };
+    let mut parts = Vec::new();
+    for name in clean(text) {
+        parts.push(match name {
+            b"**" => Part::AnyFolders,
+            name => match Glob::parse(name) {
+                Some(glob) => Part::Name(glob),
+                None => return Line::Refused,
+            },
+        });
+    }
+    Line::Pattern(Pattern { negated, anchored: text.starts_with(b"/"), parts })
+}
+
+/// Go's `strings.TrimSpace`: Unicode white space.
+fn trim(line: &[u8]) -> &[u8] {
+    let mut line = line;
+    while let Some(length) = first_space(line) {
+        line = &line[length..];
+    }
+    while let Some(length) = last_space(line) {
+        line = &line[..line.len() - length];
+    }
+    line
+}
+
+fn first_space(line: &[u8]) -> Option<usize> {
+    let first = line.utf8_chunks().next()?.valid().chars().next()?;
+    first.is_whitespace().then_some(first.len_utf8())
+}
+
+/// The length of the white space character at the end of `line`, if one stands there.
+pub fn last_space(line: &[u8]) -> Option<usize> {
+    let longest = line.len().min(4);
+    let last = (1..=longest).find_map(|length| {
+        let mut characters = std::str::from_utf8(&line[line.len() - length..]).ok()?.chars();
+        characters.next_back()
+    })?;
+    last.is_whitespace().then_some(last.len_utf8())
+}
+
+/// Go's `os.Expand` with nothing set but `$$`.
+fn expand(line: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(line.len());
+    let mut rest = line;
+    while let Some(start) = rest.iter().position(|&byte| byte == b'$') {
+        out.extend_from_slice(&rest[..start]);
+        rest = &rest[start + 1..];
+        match rest.first() {
+            Some(b'$') => {
+                out.push(b'$');
+                rest = &rest[1..];
+            }
+            Some(b'{') => {
+                let end = rest.iter().position(|&byte| byte == b'}').map_or(1, |end| end + 1);
+                rest = &rest[end..];
+            }
+            Some(b'*' | b'#' | b'@' | b'!' | b'?' | b'-' | b'0'..=b'9') => rest = &rest[1..],
+            _ => {
+                let name =
+                    rest.iter().take_while(|byte| byte.is_ascii_alphanumeric() || **byte == b'_').count();
+                if name == 0 {
+                    out.push(b'$');
+                }
+                rest = &rest[name..];
+            }
+        }
+    }
+    out.extend_from_slice(rest);
+    out
+}
+
+/// Go's `filepath.Clean`, as components.
+fn clean(text: &[u8]) -> Vec<&[u8]> {
+    let anchored = text.starts_with(b"/");
+    let mut names: Vec<&[u8]> = Vec::new();
+    for name in text.split(|&byte| byte == b'/') {
+        match name {
+            b"" | b"." => {}
+            b".." if names.last().is_some_and(|last| *last != b"..") => {
+                names.pop();
+            }
+            b".." if anchored => {}
+            name => names.push(name),
+        }
+    }
+    if names.is_empty() && !anchored {
+        names.push(b".");
+    }
+    names
+}
+
+impl Pattern {
+    /// Whether it matches the absolute path that `names` make, or a folder above it.
+    pub fn matches(&self, names: &[&[u8]]) -> bool {
+        if self.anchored {
+            return matches_here(&self.parts, names, 0);
+        }
+        (0..names.len()).any(|start| matches_here(&self.parts, &names[start..], start + 1))
+    }
+
+    /// How many `**` it holds.
+    pub fn double_stars(&self) -> usize {
+        self.parts.iter().filter(|part| **part == Part::AnyFolders).count()
+    }
+}
+
+/// Whether `parts` match `names` or their beginning. restic lets the first `**` stand for at most as many names as are
+/// left when every other part, a later `**` too, takes one: a quirk by which `/a/**/b/**/c` misses `/a/b/c`. It counts
+/// the names before a pattern that is not anchored as well: those are `uncounted` here.
+fn matches_here(parts: &[Part], names: &[&[u8]], uncounted: usize) -> bool {
+    let Some(first) = parts.iter().position(|part| *part == Part::AnyFolders) else {
+        return parts.len() <= names.len() && parts.iter().zip(names).all(|(part, name)| fits(part, name));
+    };
+    let (before, after) = (&parts[..first], &parts[first + 1..]);
+    if names.len() < before.len() || !before.iter().zip(names).all(|(part, name)| fits(part, name)) {
+        return false;
+    }
+    let Some(slack) = (names.len() + uncounted).checked_sub(parts.len() - 1) else { return false };
+    (0..=slack.min(names.len() - first)).any(|skip| matches_here(after, &names[first + skip..], uncounted))
+}
+
+fn fits(part: &Part, name: &[u8]) -> bool {
+    match part {
+        Part::Name(glob) => glob.matches(name),
+        Part::AnyFolders => false,
+    }
+}
+
+/// Whether restic leaves out the absolute path that `names` make: the last pattern that matches it, or a folder
+/// above it, decides; and what lies in a folder that is left out is never looked at.
+pub fn is_excluded(patterns: &[Pattern], names: &[&[u8]]) -> bool {
+    (1..=names.len()).any(|length| {
+        let path = &names[..length];
+        patterns.iter().rev().find(|pattern| pattern.matches(path)).is_some_and(|pattern| !pattern.negated)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn does_match(line: &str, path: &str) -> bool {
+        let Line::Pattern(pattern) = parse_line(line.as_bytes()) else { panic!("{line} is no pattern") };
+        let names: Vec<&[u8]> = path.split('/').filter(|name| !name.is_empty()).map(str::as_bytes).collect();
+        pattern.matches(&names)
+    }
+
+    #[test]
+    fn patterns_match_as_restic_matches() {
+        for (line, path, expected) in [
+            ("/a/b", "/a/b/c", true),
+            ("/a/*", "/a", false),
+            ("/a/**", "/a", true),
+            ("/a/**/c", "/a/c", true),
+            ("/a/**/b/**/c", "/a/b/c", false),
+            ("/a/**/b/**/c", "/a/b/c/d", true),
+            ("/a/**/b/**/c", "/a/b/x/c", true),
+            ("a/b", "/x/a/b/y", true),
+            ("  /a//b/./c/../  ", "/a/b", true),
+            ("/a/$$x", "/a/$x", true),
+            ("/a/$x", "/a", true),
+            ("/a\u{3000}", "/a", true),
+        ] {
+            assert_eq!(does_match(line, path), expected, "{line} {path}");
+        }
+    }
+
+    #[test]
+    fn the_last_match_decides() {
+        let patterns: Vec<Pattern> = ["/s/*.log", "!/s/keep.log", "/s/x/*"]
+            .iter()
+            .map(|line| match parse_line(line.as_bytes()) {
+                Line::Pattern(pattern) => pattern,
+                _ => panic!(),
+            })
+            .collect();
+        for (path, expected) in
+            [("/s/a.log", true), ("/s/keep.log", false), ("/s/x/y/z", true), ("/s/x", false)]
+        {
+            let names: Vec<&[u8]> = path[1..].split('/').map(str::as_bytes).collect();
+            assert_eq!(is_excluded(&patterns, &names), expected, "{path}");
+        }
+    }
+
+    #[test]
+    fn what_restic_would_refuse_is_told() {
+        assert!(matches!(parse_line(b"/a/[b"), Line::Refused));
+        assert!(matches!(parse_line(b"  # [b"), Line::Nothing));
+    }
+}

@@ -1,0 +1,141 @@
+//! A `.resticignore` that was found: its rules, where it lies, and what the files on the way down to a folder say of
+//! a name in it.
+//!
+//! A deeper file wins over one above it; within a file the last rule that matches wins. Whether a folder above is
+//! already ignored is the walk's business: git never looks below such a folder.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use crate::git::glob::Glob;
+use crate::git::rule::{self, Rule};
+use crate::index::{Index, State};
+
+/// What the file is called.
+pub const FILE_NAME: &str = ".resticignore";
+
+/// One `.resticignore`.
+#[derive(Debug)]
+pub struct RulesFile {
+    /// Where it lies on the host.
+    pub path: PathBuf,
+    /// The names that lead from the root to its folder.
+    pub folder: Vec<Vec<u8>>,
+    /// Its rules in order.
+    pub rules: Vec<Rule>,
+    index: Index<Glob>,
+    /// For each pattern of the index, its rule.
+    rule_of: Vec<usize>,
+    matched: Vec<AtomicBool>,
+    height: AtomicUsize,
+}
+
+impl RulesFile {
+    /// From the file's content.
+    pub fn new(path: PathBuf, folder: Vec<Vec<u8>>, content: &[u8]) -> RulesFile {
+        let rules = rule::parse(content);
+        let usable =
+            rules.iter().enumerate().filter_map(|(number, rule)| Some((number, rule.path.as_ref().ok()?)));
+        let (rule_of, patterns) = usable.map(|(number, path)| (number, path.clone())).unzip();
+        let matched = rules.iter().map(|_| AtomicBool::new(false)).collect();
+        RulesFile {
+            path,
+            folder,
+            rules,
+            index: Index::new(patterns, |_| false),
+            rule_of,
+            matched,
+            height: AtomicUsize::new(0),
+        }
+    }
+
+    /// How many names deep its folder goes, apart from what is left out; 0 before the walk has come back.
+    pub fn height(&self) -> usize {
+        self.height.load(Ordering::Relaxed)
+    }
+
+    /// Remembers what [`RulesFile::height`] gives.
+    pub fn set_height(&self, height: usize) {
+        self.height.store(height, Ordering::Relaxed);
+    }
+
+    /// Whether the rule of this number has matched anything that was asked about.
+    pub fn has_matched(&self, rule: usize) -> bool {
+        self.matched[rule].load(Ordering::Relaxed)
+    }
+
+    fn last_match(&self, state: &State, name: &[u8], is_folder: bool) -> Option<usize> {
+        let mut last = None;
+        self.index.matches(state, name, |id| {
+            let number = self.rule_of[id as usize];
+            if is_folder || !self.rules[number].folders_only {
+                if !self.has_matched(number) {
+                    self.matched[number].store(true, Ordering::Relaxed);
+                }
+                last = last.max(Some(number));
+            }
+        });
+        last
+    }
+}
+
+/// The files that apply in a folder, the deepest first.
+#[derive(Clone, Debug, Default)]
+pub struct Chain(Vec<(Arc<RulesFile>, State)>);
+
+/// The rule that decides.
+#[derive(Debug)]
+pub struct Deciding<'a> {
+    /// Its file.
+    pub file: &'a Arc<RulesFile>,
+    /// Its number in the file.
+    pub number: usize,
+}
+
+impl Deciding<'_> {
+    /// The rule itself.
+    pub fn rule(&self) -> &Rule {
+        &self.file.rules[self.number]
+    }
+}
+
+impl Chain {
+    /// Whether no rule applies.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// With the file that lies in the folder itself.
+    pub fn push(&mut self, file: Arc<RulesFile>) {
+        if !file.index_is_empty() {
+            let state = file.index.start();
+            self.0.insert(0, (file, state));
+        }
+    }
+
+    /// The chain in the sub-folder `name`.
+    pub fn enter(&self, name: &[u8]) -> Chain {
+        let inner = self.0.iter().map(|(file, state)| (Arc::clone(file), file.index.enter(state, name)));
+        Chain(inner.filter(|(file, state)| !file.index.is_over(state)).collect())
+    }
+
+    /// The rule that decides about `name` in this folder; none: it is kept, as the folder is.
+    pub fn deciding(&self, name: &[u8], is_folder: bool) -> Option<Deciding<'_>> {
+        self.0.iter().find_map(|(file, state)| {
+            let number = file.last_match(state, name, is_folder)?;
+            Some(Deciding { file, number })
+        })
+    }
+
+    /// Whether git ignores `name`, which lies in a folder that it does not ignore.
+    pub fn ignores(&self, name: &[u8], is_folder: bool) -> bool {
+        self.deciding(name, is_folder).is_some_and(|deciding| !deciding.rule().negated)
+    }
+}
+
+impl RulesFile {
+    fn index_is_empty(&self) -> bool {
+        self.rule_of.is_empty()
+    }
+}

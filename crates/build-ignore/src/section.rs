@@ -1,0 +1,88 @@
+//! A root's patterns, section by section, in the order in which they are written: rules in order, rules that come
+//! last, then single paths that had to be named.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rustc_hash::FxHashSet;
+
+use crate::rules_file::RulesFile;
+use crate::translate::order::{self, Place, Placed, SectionName};
+use crate::translate::rule::{self, Base};
+
+/// What is written for one service, or for what lies in the root itself.
+#[derive(Debug, Default)]
+pub struct Section {
+    /// Its rules in the order in which they are written, also those that no pattern is written for.
+    pub rules: Vec<Written>,
+    /// Single paths, taken back in first.
+    pub paths: Vec<NamedPath>,
+    /// How many paths would have had to be named beyond the limit; they are backed up.
+    pub unnamed: usize,
+}
+
+/// A rule with its patterns.
+#[derive(Debug)]
+pub struct Written {
+    /// The rule and its place.
+    pub placed: Placed,
+    /// Its lines in the exclude file, without those that another line makes needless.
+    pub lines: Vec<Vec<u8>>,
+    /// Its lines, if it is left away because it matches nothing today.
+    pub inactive: Vec<Vec<u8>>,
+    /// Nothing of it can be said in restic's syntax.
+    pub is_unsayable: bool,
+}
+
+/// A path that a line of its own settles.
+#[derive(Clone, Debug)]
+pub struct NamedPath {
+    /// The line.
+    pub line: Vec<u8>,
+    /// The names that lead to it from the root.
+    pub names: Vec<Vec<u8>>,
+    /// Why no pattern of a rule does it.
+    pub why: String,
+}
+
+/// All of a root.
+pub type Sections = BTreeMap<SectionName, Section>;
+
+/// Compiles the rules of `files`, whose root is seen at `base`.
+pub fn compile(files: &[Arc<RulesFile>], base: &Base, lean: bool) -> Sections {
+    let sections = order::place(files, lean);
+    sections.into_iter().map(|(name, rules)| (name, section(rules, base))).collect()
+}
+
+fn section(mut rules: Vec<Placed>, base: &Base) -> Section {
+    rules.sort_by_key(|placed| placed.place == Place::Last);
+    let mut written: Vec<Written> = rules.into_iter().map(|placed| write(placed, base)).collect();
+    // Of equal lines only the last one can decide.
+    let mut seen = FxHashSet::default();
+    for rule in written.iter_mut().rev() {
+        rule.lines.reverse();
+        rule.lines.retain(|line| seen.insert(line.clone()));
+        rule.lines.reverse();
+    }
+    Section { rules: written, ..Section::default() }
+}
+
+fn write(placed: Placed, base: &Base) -> Written {
+    let lines = match &placed.rule().path {
+        Ok(path) => {
+            let rule = placed.rule();
+            let base = base.below(&placed.file.folder);
+            rule::translate(path, rule.negated, rule.folders_only, &base, placed.file.height())
+        }
+        Err(_) => Vec::new(),
+    };
+    match placed.place {
+        Place::InOrder | Place::Last => {
+            Written { is_unsayable: lines.is_empty(), placed, lines, inactive: Vec::new() }
+        }
+        Place::MatchesNothing => Written { placed, lines: Vec::new(), inactive: lines, is_unsayable: false },
+        Place::Never(_) | Place::BringsNothingBack => {
+            Written { placed, lines: Vec::new(), inactive: Vec::new(), is_unsayable: false }
+        }
+    }
+}

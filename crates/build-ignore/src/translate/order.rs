@@ -1,0 +1,208 @@
+//! The order in which a root's rules are written, such that restic's "last match wins" agrees with git's.
+//!
+//! A rule that no later negation can meet goes to the end of its section: nothing undoes it there, not even a negation
+//! of a folder that it reaches into (restic's `!keep` takes back everything below keep, git's only the folder). A
+//! negation that meets no rule before it has nothing to bring back and is left away. The others keep their order.
+//! The root's own rules come first, then each service's: those of a service never reach into another one.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use crate::git::glob::Glob;
+use crate::git::rule::Rule;
+use crate::index::Step;
+use crate::rules_file::RulesFile;
+use crate::translate::meet::{Reach, may_meet};
+
+/// What becomes of a rule.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// Written where it stands among the rules.
+    InOrder,
+    /// Written behind all negations.
+    Last,
+    /// Not written, because git matches nothing with it, for this reason.
+    Never(&'static str),
+    /// Not written: a negation, and no rule before it leaves out anything that it names.
+    BringsNothingBack,
+    /// Not written: it matches nothing today, and only rules that do were wanted.
+    MatchesNothing,
+}
+
+/// A rule and its place.
+#[derive(Clone, Debug)]
+pub struct Placed {
+    /// The rule's file.
+    pub file: Arc<RulesFile>,
+    /// The rule's number in it.
+    pub number: usize,
+    /// Where it is written.
+    pub place: Place,
+}
+
+impl Placed {
+    /// The rule itself.
+    pub fn rule(&self) -> &Rule {
+        &self.file.rules[self.number]
+    }
+
+    fn reach(&self) -> Option<Reach<'_>> {
+        Some(Reach { folder: &self.file.folder, path: self.rule().path.as_ref().ok()? })
+    }
+
+    fn last_literal(&self) -> Option<&[u8]> {
+        match self.rule().path.as_ref().ok()?.last()? {
+            Step::Name(Glob::Literal(name)) => Some(name),
+            _ => None,
+        }
+    }
+}
+
+/// The name of a service; nothing for what lies in the root itself.
+pub type SectionName = Option<Vec<u8>>;
+
+/// More pairs of rules than this are not compared in one section; the rules then stay in order, which is always safe.
+const MOST_PAIRS: usize = 20_000_000;
+
+/// The rules of `files` (those above before those below) by section. With `lean`, rules that have matched nothing are
+/// not written.
+pub fn place(files: &[Arc<RulesFile>], lean: bool) -> BTreeMap<SectionName, Vec<Placed>> {
+    let mut sections: BTreeMap<SectionName, Vec<Placed>> = BTreeMap::new();
+    for file in files {
+        let section = sections.entry(file.folder.first().cloned()).or_default();
+        section.extend((0..file.rules.len()).map(|number| {
+            let place = match file.rules[number].path {
+                Err(why) => Place::Never(why),
+                Ok(_) if lean && !file.rules[number].negated && !file.has_matched(number) => {
+                    Place::MatchesNothing
+                }
+                Ok(_) => Place::InOrder,
+            };
+            Placed { file: Arc::clone(file), number, place }
+        }));
+    }
+    let mut of_root = sections.remove(&None).unwrap_or_default();
+    let mut root_met = vec![false; of_root.len()];
+    for section in sections.values_mut() {
+        // A service's negation can meet a rule of the root, and that gives it something to bring back.
+        let across = compare(&of_root, section, false);
+        root_met.iter_mut().zip(across.met).for_each(|(known, met)| *known |= met);
+        let unmet = vec![false; section.len()];
+        settle(section, &unmet, &across.needed);
+    }
+    let none = vec![false; of_root.len()];
+    settle(&mut of_root, &root_met, &none);
+    if !of_root.is_empty() {
+        sections.insert(None, of_root);
+    }
+    sections
+}
+
+/// Places the rules of one section. `met` and `needed` say what is known from outside the section.
+fn settle(rules: &mut [Placed], met: &[bool], needed: &[bool]) {
+    let within = compare(rules, rules, true);
+    for (number, placed) in rules.iter_mut().enumerate() {
+        if placed.place != Place::InOrder {
+            continue;
+        }
+        let is_needed = needed[number] || within.needed[number];
+        let is_met = met[number] || within.met[number];
+        placed.place = match placed.rule().negated {
+            true if !is_needed => Place::BringsNothingBack,
+            false if !is_met => Place::Last,
+            _ => Place::InOrder,
+        };
+    }
+}
+
+/// Which rules meet which.
+struct Meetings {
+    /// Of each first rule, whether it is positive and a second one, a negation, may match the same path.
+    met: Vec<bool>,
+    /// Of each second rule, whether it is such a negation.
+    needed: Vec<bool>,
+}
+
+/// Compares positive rules of `first` with negations of `second`; with `only_later`, both are the same list, and only
+/// negations that stand later count.
+fn compare(first: &[Placed], second: &[Placed], only_later: bool) -> Meetings {
+    let mut meetings = Meetings { met: vec![false; first.len()], needed: vec![false; second.len()] };
+    let negations: Vec<usize> = written(second).filter(|&number| second[number].rule().negated).collect();
+    let mut by_last_name: FxHashMap<&[u8], Vec<usize>> = FxHashMap::default();
+    let mut others = Vec::new();
+    for &number in &negations {
+        match second[number].last_literal() {
+            Some(name) => by_last_name.entry(name).or_default().push(number),
+            None => others.push(number),
+        }
+    }
+    let mut pairs = 0;
+    for number in written(first).filter(|&number| !first[number].rule().negated) {
+        let (same_name, rest): (&[usize], &[usize]) = match first[number].last_literal() {
+            Some(name) => (by_last_name.get(name).map_or(&[], Vec::as_slice), &others),
+            None => (&negations, &[]),
+        };
+        for &negation in same_name.iter().chain(rest).filter(|&&negation| !only_later || negation > number) {
+            pairs += 1;
+            let may_meet = pairs > MOST_PAIRS
+                || match (first[number].reach(), second[negation].reach()) {
+                    (Some(rule), Some(negation)) => may_meet(&rule, &negation),
+                    _ => false,
+                };
+            if may_meet {
+                meetings.met[number] = true;
+                meetings.needed[negation] = true;
+            }
+        }
+    }
+    meetings
+}
+
+fn written(rules: &[Placed]) -> impl Iterator<Item = usize> {
+    rules.iter().enumerate().filter(|(_, placed)| placed.place == Place::InOrder).map(|(number, _)| number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn places(files: &[(&[&str], &str)], lean: bool) -> Vec<(String, Place)> {
+        let file = |(folder, content): &(&[&str], &str)| {
+            let folder = folder.iter().map(|name| name.as_bytes().to_vec()).collect();
+            Arc::new(RulesFile::new("f".into(), folder, content.as_bytes()))
+        };
+        let files: Vec<_> = files.iter().map(file).collect();
+        let sections = place(&files, lean);
+        let rules = sections.into_values().flatten();
+        rules
+            .map(|placed| (String::from_utf8_lossy(&placed.rule().text).into_owned(), placed.place))
+            .collect()
+    }
+
+    fn only(text: &str) -> Vec<Place> {
+        places(&[(&["s"], text)], false).into_iter().map(|(_, place)| place).collect()
+    }
+
+    #[test]
+    fn a_rule_that_nothing_undoes_goes_to_the_end() {
+        assert_eq!(only("*.log\n!keep.log\n*.tmp\n"), [Place::InOrder, Place::InOrder, Place::Last]);
+        assert_eq!(only("*.log\n/cache\n!/keep/\n"), [Place::Last, Place::Last, Place::BringsNothingBack]);
+        assert_eq!(only("!a\na\n"), [Place::BringsNothingBack, Place::Last]);
+    }
+
+    #[test]
+    fn a_rule_of_the_root_is_met_by_a_negation_of_a_service() {
+        let files: [(&[&str], &str); 2] = [(&[], "*.log\n*.tmp\n"), (&["s"], "!keep.log\n")];
+        let places: Vec<_> = places(&files, false).into_iter().map(|(_, place)| place).collect();
+        assert_eq!(places, [Place::InOrder, Place::Last, Place::InOrder]);
+    }
+
+    #[test]
+    fn lean_drops_negations_only_with_the_rules_that_they_belong_to() {
+        let places = places(&[(&["s"], "*.log\n!keep.log\n")], true);
+        assert_eq!(places[0].1, Place::MatchesNothing);
+        assert_eq!(places[1].1, Place::BringsNothingBack);
+    }
+}

@@ -1,0 +1,303 @@
+//! Reads a root: finds every `.resticignore` that git would read, and keeps the names that rules can apply to.
+//!
+//! The walk is parallel, follows no symlink and does not enter what is ignored (unless sizes are wanted). A folder
+//! that can't be read is a problem, and the walk goes on. What comes out is the tree as it was seen once, so that
+//! rules and patterns are compared on the same names.
+//!
+//! What a reader gets wrong: folders to which no rule applies, and in which none lies deeper, are not kept.
+
+mod read;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use anyhow::{Context, Result};
+use common::exit::HintExt;
+use common::problem::Problem;
+use common::text::escape_path;
+use rayon::prelude::*;
+use rustix::fs::{Mode, OFlags};
+
+use crate::rules_file::{Chain, FILE_NAME, RulesFile};
+pub use read::Kind;
+
+/// git gives up on larger exclude files as well (`PATTERN_MAX_FILE_SIZE` in its `dir.c`).
+const LARGEST_RULES_FILE: u64 = 100 << 20;
+
+/// What was seen of a root.
+#[derive(Debug)]
+pub struct Tree {
+    /// The root's own folder.
+    pub top: Folder,
+    /// Every `.resticignore`, those above before those below, and else by path.
+    pub files: Vec<Arc<RulesFile>>,
+    /// What could not be read.
+    pub problems: Vec<Problem>,
+}
+
+/// What was seen of a folder.
+#[derive(Debug, Default)]
+pub struct Folder {
+    /// All names, one behind the other.
+    names: Vec<u8>,
+    entries: Vec<Raw>,
+    /// The sub-folders that were entered, by the position of their entry.
+    folders: Vec<(u32, Folder)>,
+    /// How many names deep it goes.
+    height: usize,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Raw {
+    name_end: u32,
+    kind: Kind,
+    is_ignored: bool,
+    size: u64,
+}
+
+/// One name in a folder.
+#[derive(Clone, Copy, Debug)]
+pub struct Entry<'a> {
+    /// The name.
+    pub name: &'a [u8],
+    /// What it is.
+    pub kind: Kind,
+    /// Whether git ignores it, or a folder above it.
+    pub is_ignored: bool,
+    /// A file's size in bytes, where sizes were wanted.
+    pub size: u64,
+    /// What is in it, if it was entered.
+    pub folder: Option<&'a Folder>,
+}
+
+impl Folder {
+    /// The names in it, in no particular order.
+    pub fn entries(&self) -> impl Iterator<Item = Entry<'_>> {
+        let mut start = 0;
+        let mut folders = self.folders.iter().peekable();
+        self.entries.iter().zip(0..).map(move |(raw, position)| {
+            let name = &self.names[start..raw.name_end as usize];
+            start = raw.name_end as usize;
+            let folder = folders.next_if(|(of, _)| *of == position).map(|(_, folder)| folder);
+            Entry { name, kind: raw.kind, is_ignored: raw.is_ignored, size: raw.size, folder }
+        })
+    }
+
+    /// The sub-folder that the names lead to, if it was entered.
+    pub fn at(&self, names: &[Vec<u8>]) -> Option<&Folder> {
+        let Some((first, rest)) = names.split_first() else { return Some(self) };
+        self.entries().find(|entry| entry.name == first.as_slice())?.folder?.at(rest)
+    }
+}
+
+/// Deeper than rules are spelled out for: they then hold for any depth.
+const UNKNOWN_HEIGHT: usize = 1_000;
+
+/// What to walk for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// Rules, and the names that they can apply to.
+    Rules,
+    /// Every name with its size, also below what is ignored.
+    Sizes,
+}
+
+/// Walks `root`. Fails only where the root itself can't be read.
+pub fn walk(root: &Path, wanted: Wanted) -> Result<Tree> {
+    let walk = Walk { root, wanted, found: Mutex::default() };
+    let open = rustix::fs::open(root, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let folder = open
+        .map_err(io::Error::from)
+        .with_context(|| format!("read the root: {}", escape_path(root)))
+        .hint("name the right folder with --data-root, --container-root or in Backrest's .env")?;
+    let trail = Trail { above: None, name: b"" };
+    let top = walk.folder(&folder, &trail, Chain::default(), false).unwrap_or_default();
+    let mut found = walk.found.into_inner().unwrap_or_default();
+    found.files.sort_by(|a, b| (a.folder.len(), &a.folder).cmp(&(b.folder.len(), &b.folder)));
+    found.problems.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
+    Ok(Tree { top, files: found.files, problems: found.problems })
+}
+
+#[derive(Default)]
+struct Found {
+    files: Vec<Arc<RulesFile>>,
+    problems: Vec<Problem>,
+}
+
+struct Walk<'a> {
+    root: &'a Path,
+    wanted: Wanted,
+    found: Mutex<Found>,
+}
+
+/// How a folder was reached; its path is put together only when it is needed.
+struct Trail<'a> {
+    above: Option<&'a Trail<'a>>,
+    name: &'a [u8],
+}
+
+impl Trail<'_> {
+    fn names(&self) -> Vec<Vec<u8>> {
+        let Some(above) = self.above else { return Vec::new() };
+        let mut names = above.names();
+        names.push(self.name.to_vec());
+        names
+    }
+}
+
+impl Walk<'_> {
+    fn folder(&self, folder: &OwnedFd, trail: &Trail, mut chain: Chain, is_ignored: bool) -> Option<Folder> {
+        let listing = match read::list(folder) {
+            Ok(listing) => listing,
+            Err(error) => {
+                return self.unreadable(trail, &error);
+            }
+        };
+        let mut own = None;
+        if listing.has_rules_file && !is_ignored {
+            if let Some(file) = self.rules_file(folder, trail) {
+                chain.push(Arc::clone(&file));
+                own = Some(Arc::clone(&file));
+                self.note(|found| found.files.push(file));
+            }
+        }
+        let read::Listing { names, entries, .. } = listing;
+        let keep_all = self.wanted == Wanted::Sizes || !chain.is_empty();
+        let mut raw = Vec::with_capacity(entries.len());
+        let mut to_enter = Vec::new();
+        let mut start = 0;
+        for (position, entry) in (0..).zip(&entries) {
+            let name = &names[start..entry.name_end as usize];
+            start = entry.name_end as usize;
+            let kind = read::kind(entry, folder, name);
+            let is_folder = kind == Kind::Folder;
+            let is_ignored = is_ignored || (!chain.is_empty() && chain.ignores(name, is_folder));
+            let size = match self.wanted {
+                Wanted::Sizes if kind == Kind::File => read::size(folder, name),
+                _ => 0,
+            };
+            if is_folder && (!is_ignored || self.wanted == Wanted::Sizes) {
+                to_enter.push((position, name));
+            }
+            raw.push(Raw { name_end: entry.name_end, kind, is_ignored, size });
+        }
+        let enter = |&(position, name): &(u32, &[u8])| -> Option<(u32, Folder)> {
+            let trail = Trail { above: Some(trail), name };
+            let ignored = raw[position as usize].is_ignored;
+            let inner = match read::open_below(folder, name) {
+                Ok(inner) => inner,
+                Err(error) => return Some((position, self.unreadable(&trail, &error)?)),
+            };
+            let chain = if ignored { Chain::default() } else { chain.enter(name) };
+            Some((position, self.folder(&inner, &trail, chain, ignored)?))
+        };
+        let folders: Vec<(u32, Folder)> = match to_enter.as_slice() {
+            [] | [_] => to_enter.iter().filter_map(enter).collect(),
+            _ => to_enter.par_iter().filter_map(enter).collect(),
+        };
+        let below = folders.iter().map(|(_, folder)| folder.height).max().unwrap_or(0);
+        let height = if raw.is_empty() { 0 } else { below + 1 };
+        if let Some(own) = own {
+            own.set_height(height);
+        }
+        if keep_all {
+            return Some(Folder { names, entries: raw, folders, height });
+        }
+        (!folders.is_empty()).then(|| only_entered(&names, &raw, folders))
+    }
+
+    fn rules_file(&self, folder: &OwnedFd, trail: &Trail) -> Option<Arc<RulesFile>> {
+        let names = trail.names();
+        let path = self.path_of(&names).join(FILE_NAME);
+        match read_rules(folder) {
+            Ok(content) => {
+                let file = RulesFile::new(path, names, &content);
+                if content.contains(&0) {
+                    self.note_nul_bytes(&file.path, &content);
+                }
+                Some(Arc::new(file))
+            }
+            Err(why) => {
+                self.note(|found| {
+                    found.problems.push(Problem::new(path, format!("{why}; its rules are not used")));
+                });
+                None
+            }
+        }
+    }
+
+    fn note_nul_bytes(&self, path: &Path, content: &[u8]) {
+        let lines = content.split(|&byte| byte == b'\n').zip(1..);
+        for (_, line) in lines.filter(|(line, _)| line.contains(&0) && !line.starts_with(b"#")) {
+            let problem = Problem::at_line(
+                path,
+                line,
+                "a NUL byte: what follows it in the line is not read, as in git",
+            );
+            self.note(|found| found.problems.push(problem));
+        }
+    }
+
+    /// Notes it, and gives what can be said of such a folder.
+    fn unreadable(&self, trail: &Trail, error: &io::Error) -> Option<Folder> {
+        let path = self.path_of(&trail.names());
+        let has_vanished = error.kind() == io::ErrorKind::NotFound;
+        let what = if has_vanished {
+            "vanished while it was looked at".to_string()
+        } else {
+            format!(
+                "not looked into: {error}; a {FILE_NAME} in it is not seen, the rules above it still apply"
+            )
+        };
+        self.note(|found| found.problems.push(Problem::new(path, what)));
+        (!has_vanished).then(|| Folder { height: UNKNOWN_HEIGHT, ..Folder::default() })
+    }
+
+    fn path_of(&self, names: &[Vec<u8>]) -> PathBuf {
+        let mut path = self.root.to_path_buf();
+        path.extend(names.iter().map(|name| std::ffi::OsStr::from_bytes(name)));
+        path
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Found)) {
+        let mut found = self.found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        change(&mut found);
+    }
+}
+
+/// A folder to which no rule applies, reduced to the way to those below it.
+fn only_entered(names: &[u8], raw: &[Raw], folders: Vec<(u32, Folder)>) -> Folder {
+    let mut small = Folder::default();
+    for (position, folder) in folders {
+        let start = position.checked_sub(1).map_or(0, |before| raw[before as usize].name_end as usize);
+        let entry = raw[position as usize];
+        small.names.extend_from_slice(&names[start..entry.name_end as usize]);
+        small.folders.push((small.entries.len() as u32, folder));
+        small.entries.push(Raw { name_end: small.names.len() as u32, ..entry });
+    }
+    small
+}
+
+/// The content of the `.resticignore` in `folder`, or why it can't be used. git follows no symlink here.
+fn read_rules(folder: &OwnedFd) -> Result<Vec<u8>, String> {
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+    let file = rustix::fs::openat(folder, FILE_NAME, flags, Mode::empty()).map_err(|error| match error {
+        rustix::io::Errno::LOOP => "a symlink, which git does not follow either".to_string(),
+        error => io::Error::from(error).to_string(),
+    })?;
+    let mut file = File::from(file);
+    let metadata = file.metadata().map_err(|error| error.to_string())?;
+    if !metadata.is_file() {
+        return Err(if metadata.is_dir() { "a folder, not a file" } else { "not a regular file" }.to_string());
+    }
+    if metadata.len() > LARGEST_RULES_FILE {
+        return Err("larger than 100 MiB".to_string());
+    }
+    let mut content = Vec::with_capacity(metadata.len() as usize);
+    file.read_to_end(&mut content).map_err(|error| error.to_string())?;
+    Ok(content)
+}

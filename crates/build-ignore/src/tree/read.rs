@@ -1,0 +1,82 @@
+//! One folder as the kernel lists it: names and kinds, without a system call for each name.
+//!
+//! getdents(2) tells the kind of an entry on every common file system; where it does not, fstatat(2) is asked.
+
+use std::cell::RefCell;
+use std::io;
+use std::mem::MaybeUninit;
+use std::os::fd::OwnedFd;
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir};
+
+use crate::rules_file::FILE_NAME;
+
+/// What a name stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A folder; a symlink to one is not.
+    Folder,
+    /// A regular file.
+    File,
+    /// A symlink, device, socket or FIFO: what git treats as a file.
+    Other,
+}
+
+pub(super) struct Listing {
+    pub(super) names: Vec<u8>,
+    pub(super) entries: Vec<Listed>,
+    pub(super) has_rules_file: bool,
+}
+
+pub(super) struct Listed {
+    pub(super) name_end: u32,
+    kind: FileType,
+}
+
+thread_local! {
+    static BUFFER: RefCell<Vec<MaybeUninit<u8>>> = RefCell::new(vec![MaybeUninit::uninit(); 64 << 10]);
+}
+
+/// Lists an open folder, without `.` and `..`.
+pub(super) fn list(folder: &OwnedFd) -> io::Result<Listing> {
+    let mut listing = Listing { names: Vec::new(), entries: Vec::new(), has_rules_file: false };
+    BUFFER.with_borrow_mut(|buffer| {
+        let mut entries = RawDir::new(folder, buffer.as_mut_slice());
+        while let Some(entry) = entries.next() {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if matches!(name, b"." | b"..") {
+                continue;
+            }
+            listing.has_rules_file |= name == FILE_NAME.as_bytes();
+            listing.names.extend_from_slice(name);
+            let name_end = u32::try_from(listing.names.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
+            listing.entries.push(Listed { name_end, kind: entry.file_type() });
+        }
+        Ok(listing)
+    })
+}
+
+pub(super) fn kind(entry: &Listed, folder: &OwnedFd, name: &[u8]) -> Kind {
+    let kind = match entry.kind {
+        FileType::Unknown => rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)
+            .map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode)),
+        kind => kind,
+    };
+    match kind {
+        FileType::Directory => Kind::Folder,
+        FileType::RegularFile => Kind::File,
+        _ => Kind::Other,
+    }
+}
+
+/// A file's size; 0 where it has vanished.
+pub(super) fn size(folder: &OwnedFd, name: &[u8]) -> u64 {
+    rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).map_or(0, |stat| stat.st_size.unsigned_abs())
+}
+
+/// Opens a sub-folder. A symlink that has taken its place meanwhile is not followed.
+pub(super) fn open_below(folder: &OwnedFd, name: &[u8]) -> io::Result<OwnedFd> {
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    Ok(rustix::fs::openat(folder, name, flags, Mode::empty())?)
+}

@@ -1,0 +1,117 @@
+//! What the command line offers and how it ends.
+
+use common::testing::Sandbox;
+
+pub(crate) const PROGRAM: &str = env!("CARGO_BIN_EXE_build-ignore");
+
+#[test]
+fn help_teaches() {
+    let sandbox = Sandbox::empty();
+    let ran = sandbox.run(sandbox.command(PROGRAM).arg("--help")).expect_success();
+    insta::assert_snapshot!(ran.stdout);
+}
+
+#[test]
+fn a_wrong_command_line_exits_with_two() {
+    let sandbox = Sandbox::new();
+    let _ = sandbox.run(sandbox.command(PROGRAM).arg("--nonsense")).expect_code(2);
+    let _ = sandbox.run(sandbox.command(PROGRAM).arg("--explain")).expect_code(2);
+    let _ = sandbox.run(sandbox.command(PROGRAM).arg("stray")).expect_code(2);
+    let _ = sandbox.run(sandbox.command(PROGRAM).args(["--check", "--report"])).expect_code(2);
+}
+
+#[test]
+fn a_reader_that_closes_the_pipe_is_no_error() {
+    let sandbox = Sandbox::new();
+    for number in 0..3000 {
+        sandbox.write(format!("data/s{number}/.resticignore"), "*.log\n");
+    }
+    let script = format!("{PROGRAM} --output - | head -1; exit ${{PIPESTATUS[0]}}");
+    let ran = sandbox.run(sandbox.command("bash").args(["-c", &script])).expect_success();
+    assert_eq!((ran.stdout.lines().count(), ran.stderr.as_str()), (1, ""), "{}", ran.everything());
+}
+
+#[test]
+fn check_tells_what_is_out_of_date_and_writes_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.write("data/s/.resticignore", "*.log\n");
+    let ran = sandbox.run(sandbox.command(PROGRAM).arg("--check")).expect_code(1);
+    assert!(ran.stdout.contains("not there yet"), "{}", ran.everything());
+    let _ = sandbox.run(&mut sandbox.command(PROGRAM)).expect_success();
+    let _ = sandbox.run(sandbox.command(PROGRAM).arg("--check")).expect_success();
+
+    sandbox.write("data/s/.resticignore", "*.tmp\n");
+    let before = sandbox.tree();
+    let ran = sandbox.run(sandbox.command(PROGRAM).arg("--check")).expect_code(1);
+    assert!(ran.stdout.contains("-/userdata/data/s/*.log\n"), "{}", ran.everything());
+    assert!(ran.stdout.contains("+/userdata/data/s/*.tmp\n"), "{}", ran.everything());
+    assert_eq!(sandbox.tree(), before);
+}
+
+#[test]
+fn strict_fails_after_writing() {
+    let sandbox = Sandbox::new();
+    sandbox.write("data/s/.resticignore", "[abc\n*.log\n");
+    let _ = sandbox.run(&mut sandbox.command(PROGRAM)).expect_success();
+    sandbox.write("data/s/.resticignore", "[abc\n*.tmp\n");
+    let _ = sandbox.run(sandbox.command(PROGRAM).arg("--strict")).expect_code(1);
+    assert!(sandbox.read("containers/backrest/ignorefile.txt").contains("*.tmp"));
+}
+
+#[test]
+fn lean_turns_rules_without_match_into_comments() {
+    let sandbox = Sandbox::new();
+    sandbox.write("data/s/.resticignore", "*.log\n*.tmp\n!keep.tmp\n");
+    sandbox.write("data/s/a.log", "");
+    let ran = sandbox.run(sandbox.command(PROGRAM).args(["--lean", "--output", "-"])).expect_success();
+    let active: Vec<&str> =
+        ran.stdout.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
+    assert_eq!(active, ["/userdata/data/s/*.log"], "{}", ran.everything());
+    assert!(ran.stdout.contains("# /userdata/data/s/*.tmp"), "{}", ran.everything());
+    sandbox.write("containers/backrest/.env", "IGNORE_LEAN=yes\n");
+    assert_eq!(
+        sandbox.run(sandbox.command(PROGRAM).args(["--output", "-"])).expect_success().stdout,
+        ran.stdout
+    );
+}
+
+#[test]
+fn relative_leaves_the_mount_off() {
+    let sandbox = Sandbox::new();
+    sandbox.write("data/s/.resticignore", "/cache\n");
+    let ran = sandbox.run(sandbox.command(PROGRAM).args(["--relative", "--output", "-"])).expect_success();
+    assert!(ran.stdout.lines().any(|line| line == "data/s/cache"), "{}", ran.everything());
+}
+
+#[test]
+fn json_is_one_object_with_the_warnings() {
+    let sandbox = Sandbox::new();
+    sandbox.write("data/s/.resticignore", "[abc\n*.log\n");
+    let ran = sandbox.run(sandbox.command(PROGRAM).arg("--json")).expect_success();
+    let summary: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((&summary["changed"], &summary["rules"]), (&true.into(), &2.into()));
+    assert_eq!(summary["warnings"][0]["line"], 1);
+}
+
+#[test]
+fn the_report_adds_up() {
+    let sandbox = Sandbox::new();
+    sandbox.write("data/s/.resticignore", "cache/\n*.bak\n");
+    sandbox.write("data/s/cache/deep/large", vec![0; 5000]);
+    sandbox.write("data/s/photo", vec![0; 3000]);
+    let ran = sandbox.run(sandbox.command(PROGRAM).args(["--report", "--json"])).expect_success();
+    let report: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let service = &report["services"]["data/s"];
+    assert_eq!(
+        (&service["files_left_out"], &service["bytes_left_out"]),
+        (&1.into(), &5000.into()),
+        "{report}"
+    );
+    assert_eq!((&service["files_kept"], &service["bytes_kept"]), (&2.into(), &3013.into()), "{report}");
+    assert_eq!(service["rules_without_match"].as_array().unwrap().len(), 1, "{report}");
+    assert_eq!(report["largest_left_out"][0]["path"], "data/s/cache/deep/large");
+    assert_eq!(report["largest_kept"][0]["path"], "data/s/photo");
+    let ran = sandbox.run(sandbox.command(PROGRAM).arg("--report")).expect_success();
+    assert!(ran.stdout.contains("4.9 KiB  data/s/cache/deep/large"), "{}", ran.everything());
+    assert!(!sandbox.path("containers/backrest/ignorefile.txt").exists(), "a report writes nothing");
+}

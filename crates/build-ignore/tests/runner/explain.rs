@@ -1,0 +1,191 @@
+//! `--explain` says what git says, on every path of a random tree.
+
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use common::process::{self, Limits};
+use common::testing::Sandbox;
+use rand::rngs::StdRng;
+use rand::{Rng, SeedableRng};
+
+use crate::command_line::PROGRAM;
+use crate::generate;
+use crate::oracle::{output_of, scratch};
+use crate::property::setting;
+
+#[test]
+fn it_names_the_rule_and_the_folder_above() {
+    let sandbox = Sandbox::new();
+    sandbox.write("data/s/.resticignore", "cache/\n*.log\n!keep.log\n");
+    for file in ["cache/deep/x", "a.log", "keep.log", "photo"] {
+        sandbox.write(format!("data/s/{file}"), "");
+    }
+    let explain = |paths: &[&str]| sandbox.run(sandbox.command(PROGRAM).arg("--explain").args(paths));
+    let home = sandbox.home().to_string_lossy().into_owned();
+    let rules = format!("{home}/data/s/.resticignore");
+
+    let ran = explain(&["data/s/a.log"]).expect_code(0);
+    assert_eq!(ran.stdout, format!("{home}/data/s/a.log: left out: {rules}:2: *.log\n"));
+    let ran = explain(&["/userdata/data/s/cache/deep/x"]).expect_code(0);
+    assert!(
+        ran.stdout.contains(&format!("left out with the folder {home}/data/s/cache: {rules}:1: cache/")),
+        "{}",
+        ran.everything()
+    );
+    let ran = explain(&["data/s/keep.log", "data/s/photo"]).expect_code(1);
+    assert!(ran.stdout.contains(&format!("kept: {rules}:3: !keep.log")), "{}", ran.everything());
+    assert!(ran.stdout.contains("photo: kept: no rule matches it"), "{}", ran.everything());
+    let ran = explain(&["data/s/keep.log", "data/s/a.log"]).expect_code(0);
+    assert_eq!(ran.stdout.lines().count(), 2);
+    let ran = explain(&["/etc/passwd", "data/s/missing"]).expect_code(1);
+    assert!(ran.stdout.contains("/etc/passwd: lies neither below"), "{}", ran.everything());
+    assert!(ran.stdout.contains("missing: No such file"), "{}", ran.everything());
+}
+
+#[test]
+fn a_path_that_had_to_be_named_says_why() {
+    let sandbox = Sandbox::new();
+    sandbox.write("data/s/.resticignore", "*\n!*/\n!*.txt\n");
+    sandbox.write("data/s/d/x.jpg", "");
+    let ran = sandbox.run(sandbox.command(PROGRAM).args(["--explain", "data/s/d/x.jpg"])).expect_success();
+    assert!(
+        ran.stdout.contains(
+            "by a line for the path itself: line 1: *; restic would take it back in because of line 2: !*/"
+        ),
+        "{}",
+        ran.everything()
+    );
+}
+
+/// A rule's file, line and text.
+type Said = (Vec<u8>, u64, Vec<u8>);
+
+/// What `git check-ignore -v` says of each path; nothing where no rule matches.
+fn git_says(root: &Path, scratch: &Path, paths: &[Vec<u8>]) -> Vec<Option<Said>> {
+    let git_dir = scratch.join("git-for-check-ignore");
+    output_of(Command::new("git").args(["init", "--quiet", "--bare"]).arg(&git_dir));
+    let mut git = Command::new("git");
+    git.current_dir(root).arg(format!("--git-dir={}", git_dir.display())).arg("--work-tree=.");
+    git.args([
+        "-c",
+        "core.bare=false",
+        "check-ignore",
+        "--verbose",
+        "--non-matching",
+        "-z",
+        "--stdin",
+        "--no-index",
+    ]);
+    let input: Vec<u8> = paths.iter().flat_map(|path| [path.as_slice(), b"\0"].concat()).collect();
+    let captured = process::capture(&mut git, &input, Limits::within(Duration::from_secs(60)), None).unwrap();
+    let fields: Vec<&[u8]> = captured.stdout.split(|&byte| byte == 0).collect();
+    let answers = fields.chunks_exact(4).map(|answer| {
+        let line = std::str::from_utf8(answer[1]).unwrap();
+        (!line.is_empty()).then(|| (answer[0].to_vec(), line.parse().unwrap(), answer[2].to_vec()))
+    });
+    answers.collect()
+}
+
+/// check-ignore reads only files called .gitignore, so the tree gets those, with the same rules.
+#[test]
+fn it_agrees_with_git_check_ignore_on_every_path() {
+    let seed = setting("IGNORE_SEED").unwrap_or_else(|| rand::rng().random());
+    println!("IGNORE_SEED={seed}");
+    let mut random = StdRng::seed_from_u64(seed);
+    let sandbox = Sandbox::new();
+    let scratch = scratch();
+    let mut paths = Vec::new();
+    for number in 0..60 {
+        let case = generate::service(&mut random, 30);
+        let service = format!("service-{number}");
+        case.write(&sandbox.path("data").join(&service));
+        for names in case.nodes.keys() {
+            paths.push([service.as_bytes(), b"/", &names.join(&b'/')].concat());
+        }
+    }
+    let root = sandbox.path("data");
+    for path in &paths {
+        if path.ends_with(b"/.resticignore") {
+            let path = root.join(std::ffi::OsStr::from_bytes(path));
+            std::fs::copy(&path, path.with_file_name(".gitignore")).unwrap();
+        }
+    }
+    let expected = git_says(&root, scratch.path(), &paths);
+    assert_eq!(expected.len(), paths.len());
+    let mut command = sandbox.command(PROGRAM);
+    command.args(["--json", "--explain", "--"]);
+    command.args(paths.iter().map(|path| root.join(std::ffi::OsStr::from_bytes(path))));
+    let ran = sandbox.run(&mut command);
+    let answers: Vec<serde_json::Value> =
+        ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(answers.len(), paths.len());
+    let mut decided = 0;
+    for ((path, expected), answer) in paths.iter().zip(&expected).zip(&answers) {
+        let decision = &answer["decided_by"];
+        let found = decision["file"].as_str().map(|file| {
+            let file = Path::new(file).strip_prefix(&root).unwrap().with_file_name(".gitignore");
+            (file, decision["line"].as_u64().unwrap(), decision["rule"].as_str().unwrap().to_string())
+        });
+        let expected = expected.as_ref().map(|(file, line, rule)| {
+            (
+                Path::new(std::ffi::OsStr::from_bytes(file)).to_path_buf(),
+                *line,
+                String::from_utf8_lossy(rule).into_owned(),
+            )
+        });
+        let is_left_out = expected.as_ref().is_some_and(|(_, _, rule)| !rule.starts_with('!'));
+        let shown = path.escape_ascii();
+        assert_eq!(
+            answer["outcome"] == "left out",
+            is_left_out,
+            "IGNORE_SEED={seed} {shown}: {answer} {expected:?}"
+        );
+        let lossy = |found: Option<(std::path::PathBuf, u64, String)>| {
+            found.map(|(file, line, rule)| (file.to_string_lossy().into_owned(), line, rule))
+        };
+        assert_eq!(lossy(found), lossy(expected), "IGNORE_SEED={seed} {shown}");
+        decided += usize::from(is_left_out);
+    }
+    assert!(decided > 50, "the tree has to hold paths that are left out");
+    println!("{} paths, {decided} left out", paths.len());
+}
+
+/// Rules and their two columns, as the page for users has them.
+fn examples_of(page: &str) -> Vec<(String, String, Vec<String>, Vec<String>)> {
+    let part = page.split("## Ten examples").nth(1).unwrap().split("\n## ").next().unwrap();
+    let examples = part.split("\n### ").skip(1).map(|example| {
+        let title = example.lines().next().unwrap().to_string();
+        let rules = example.split("```gitignore\n").nth(1).unwrap().split("```").next().unwrap().to_string();
+        let row = example.lines().rfind(|line| line.starts_with("| `")).unwrap();
+        let mut columns = row
+            .split('|')
+            .skip(1)
+            .map(|column| column.split('`').skip(1).step_by(2).map(str::to_string).collect::<Vec<_>>());
+        (title, rules, columns.next().unwrap(), columns.next().unwrap())
+    });
+    examples.collect()
+}
+
+#[test]
+fn examples_of_the_page_hold() {
+    let page = include_str!("../../../../docs/ignore-rules.md");
+    let examples = examples_of(page);
+    assert_eq!(examples.len(), 10);
+    for (title, rules, left_out, kept) in examples {
+        let sandbox = Sandbox::new();
+        sandbox.write("data/s/.resticignore", &rules);
+        let paths: Vec<String> = left_out.iter().chain(&kept).map(|path| format!("data/s/{path}")).collect();
+        for path in &paths {
+            sandbox.write(path, "");
+        }
+        let ran = sandbox.run(sandbox.command(PROGRAM).args(["--json", "--explain", "--"]).args(&paths));
+        let outcomes: Vec<serde_json::Value> =
+            ran.stdout.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        for (number, path) in paths.iter().enumerate() {
+            let expected = if number < left_out.len() { "left out" } else { "kept" };
+            assert_eq!(outcomes[number]["outcome"], expected, "{title}: {path}\n{}", ran.everything());
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! `build-ignore` run for real: against git and restic as oracles, and as a person would run it.
+
+mod bad_input;
+mod case;
+mod command_line;
+mod explain;
+mod generate;
+mod models;
+mod oracle;
+mod output;
+mod property;
+mod robust;

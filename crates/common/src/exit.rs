@@ -1,0 +1,144 @@
+//! From a tool's result to its exit code: the table of codes, hints on errors, and how an error is printed.
+//!
+//! In comes what `run` of a tool gave; out goes one line `tool: what failed: path: why` on standard error, a second
+//! line `hint: …` where there is something to do, and the code. A reader who closed the pipe (`| head`) is no error.
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use crate::text::escape;
+
+/// How a tool ends. clap itself exits with 2 where the command line is wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// All was done.
+    Done,
+    /// It failed, or it found something wrong.
+    Failed,
+    /// The command line asks for something that can't be.
+    Usage,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> ExitCode {
+        ExitCode::from(match exit {
+            Exit::Done => 0,
+            Exit::Failed => 1,
+            Exit::Usage => 2,
+        })
+    }
+}
+
+/// An error that knows what the person can do about it.
+#[derive(Debug)]
+struct Hinted {
+    error: anyhow::Error,
+    hint: String,
+}
+
+impl fmt::Display for Hinted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.error, f)
+    }
+}
+
+impl StdError for Hinted {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.error.chain().nth(1)
+    }
+}
+
+/// Adds a hint to an error.
+pub trait HintExt<T> {
+    /// The same result; its error carries `hint`, an imperative sentence without a full stop.
+    fn hint(self, hint: impl Into<String>) -> anyhow::Result<T>;
+}
+
+impl<T, E: Into<anyhow::Error>> HintExt<T> for Result<T, E> {
+    fn hint(self, hint: impl Into<String>) -> anyhow::Result<T> {
+        self.map_err(|error| Hinted { error: error.into(), hint: hint.into() }.into())
+    }
+}
+
+/// The cause chain on one line, outermost first; a cause whose text already stands in the line is left out, and
+/// nothing in it can steer a terminal.
+pub fn one_line(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain() {
+        let cause = escape(cause.to_string().trim_end().as_bytes());
+        if line.is_empty() {
+            line = cause;
+        } else if !line.contains(&cause) {
+            line.push_str(": ");
+            line.push_str(&cause);
+        }
+    }
+    line
+}
+
+/// The outermost hint in the chain.
+pub fn hint_of(error: &anyhow::Error) -> Option<&str> {
+    error.chain().find_map(|cause| cause.downcast_ref::<Hinted>()).map(|hinted| hinted.hint.as_str())
+}
+
+/// Prints what went wrong, if anything, and gives the exit code.
+pub fn finish(tool: &str, result: anyhow::Result<Exit>) -> ExitCode {
+    let error = match result {
+        Ok(exit) => return exit.into(),
+        Err(error) => error,
+    };
+    if is_closed_pipe(&error) {
+        return Exit::Done.into();
+    }
+    tell(tool, &error);
+    Exit::Failed.into()
+}
+
+/// Prints an error and its hint, for a tool that goes on all the same.
+pub fn tell(tool: &str, error: &anyhow::Error) {
+    let mut stderr = io::stderr().lock();
+    // Where standard error itself is gone there is nobody left to tell; the exit code still does.
+    let _ = writeln!(stderr, "{tool}: {}", one_line(error));
+    if let Some(hint) = hint_of(error) {
+        let _ = writeln!(stderr, "hint: {}", escape(hint.as_bytes()));
+    }
+}
+
+fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
+}
+
+#[cfg(test)]
+mod tests {
+    use anyhow::{Context, anyhow};
+
+    use super::*;
+
+    #[test]
+    fn a_cause_is_neither_lost_nor_said_twice() {
+        let error = Err::<(), _>(io::Error::from_raw_os_error(28))
+            .context("write: /x: No space left on device (os error 28)")
+            .context("build")
+            .unwrap_err();
+        assert_eq!(one_line(&error), "build: write: /x: No space left on device (os error 28)");
+    }
+
+    #[test]
+    fn a_hint_survives_context_and_stays_out_of_the_line() {
+        let result: anyhow::Result<()> = Err(anyhow!("inner").context("middle"));
+        let error = result.hint("do this").context("outer").unwrap_err();
+        assert_eq!(one_line(&error), "outer: middle: inner");
+        assert_eq!(hint_of(&error), Some("do this"));
+    }
+
+    #[test]
+    fn control_characters_of_a_cause_are_escaped() {
+        let error = anyhow!("bad name \u{1b}[2Jx");
+        assert_eq!(one_line(&error), "bad name \\x1b[2Jx");
+    }
+}

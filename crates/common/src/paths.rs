@@ -1,0 +1,71 @@
+//! The user's home, `~`, and absolute paths without touching the file system.
+//!
+//! Paths stay as the user wrote them (no symlink is resolved), because they are shown again.
+
+use std::env;
+use std::path::{Component, Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::exit::HintExt;
+
+/// The user's home: `$HOME`, as the shell and cron set it.
+pub fn home() -> Result<PathBuf> {
+    env::var_os("HOME")
+        .map(PathBuf::from)
+        .filter(|home| home.is_absolute())
+        .context("find the home folder: HOME is not set to an absolute path")
+        .hint("set HOME, or name the folders with --container-root and --data-root")
+}
+
+/// Where another of these tools lies: beside the one that runs, else wherever `PATH` has it. Cron's `PATH` does not
+/// hold `~/.local/bin`, so the neighbour comes first.
+pub fn tool(name: &str) -> PathBuf {
+    let beside = env::current_exe().ok().map(|own| own.with_file_name(name));
+    beside.filter(|path| path.is_file()).unwrap_or_else(|| PathBuf::from(name))
+}
+
+/// `path` with a leading `~` replaced by the home, made absolute below `base`, and without `.`, `..` and `//`.
+///
+/// Fails only where `~` is used and there is no home.
+pub fn absolute(path: &Path, base: &Path) -> Result<PathBuf> {
+    let path = match path.strip_prefix("~") {
+        Ok(rest) => home()?.join(rest),
+        Err(_) => path.to_path_buf(),
+    };
+    Ok(normal(&base.join(path)))
+}
+
+/// `path` without `.`, `..`, `//` and a trailing `/`; what `..` means where a symlink stands before it is not asked.
+pub fn normal(path: &Path) -> PathBuf {
+    let mut out = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::CurDir => {}
+            Component::ParentDir => {
+                out.pop();
+            }
+            other => out.push(other),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn paths_become_absolute_without_looking() {
+        let base = Path::new("/base");
+        for (path, expected) in [
+            ("a/./b/../c/", "/base/a/c"),
+            ("/x//y", "/x/y"),
+            ("..", "/"),
+            ("../../..", "/"),
+            ("~a", "/base/~a"),
+        ] {
+            assert_eq!(absolute(Path::new(path), base).unwrap(), Path::new(expected), "{path}");
+        }
+    }
+}

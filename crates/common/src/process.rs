@@ -1,0 +1,216 @@
+//! Child processes with a deadline, a process group of their own, and output that is read as it comes.
+//!
+//! Three ways to run one: [`run`] hands over merged output line by line, [`capture`] keeps both streams, and
+//! [`foreground`] leaves the terminal to the child (a password question, an editor). The deadline ends the whole
+//! group: TERM first, KILL after the grace. A grandchild that keeps the output open after its parent has ended gets
+//! the drain time and is then ended too, so nothing here waits for ever.
+//!
+//! The child's own end is seen through a pidfd and it is reaped last: until then its process id, which is the
+//! group's id, can't be given to anybody else.
+
+mod lines;
+mod watch;
+
+use std::fmt;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::process::{CommandExt, ExitStatusExt};
+use std::process::{Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use nix::fcntl::OFlag;
+use nix::sys::signal::Signal;
+
+use crate::cancel::Cancel;
+use crate::text::escape;
+use crate::units;
+use lines::Lines;
+use watch::{Watch, Watched};
+
+/// How long a child may take.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// From the start to TERM.
+    pub deadline: Duration,
+    /// From TERM to KILL.
+    pub grace: Duration,
+    /// How long output may stay open after the child itself has ended.
+    pub drain: Duration,
+}
+
+impl Limits {
+    /// `deadline`, with 10 s from TERM to KILL and 2 s for output that stays open.
+    pub fn within(deadline: Duration) -> Limits {
+        Limits { deadline, grace: Duration::from_secs(10), drain: Duration::from_secs(2) }
+    }
+}
+
+/// How a child ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It exited with this code.
+    Exited(i32),
+    /// This signal, which was not ours, ended it.
+    Killed(i32),
+    /// Its deadline passed and we ended its group.
+    TimedOut,
+    /// We were asked to stop and ended its group.
+    Cancelled,
+}
+
+impl End {
+    /// Whether it exited with 0.
+    pub fn is_success(self) -> bool {
+        self == End::Exited(0)
+    }
+
+    fn of(status: ExitStatus) -> End {
+        match (status.code(), status.signal()) {
+            (Some(code), _) => End::Exited(code),
+            (None, signal) => End::Killed(signal.unwrap_or(0)),
+        }
+    }
+}
+
+impl fmt::Display for End {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            End::Exited(code) => write!(f, "exit code {code}"),
+            End::Killed(signal) => match Signal::try_from(signal) {
+                Ok(signal) => write!(f, "ended by {signal}"),
+                Err(_) => write!(f, "ended by signal {signal}"),
+            },
+            End::TimedOut => f.write_str("not done in time, ended"),
+            End::Cancelled => f.write_str("interrupted"),
+        }
+    }
+}
+
+/// What is known of a child that has ended.
+#[derive(Clone, Copy, Debug)]
+pub struct Finished {
+    /// How it ended.
+    pub end: End,
+    /// From its start to the end of its output.
+    pub elapsed: Duration,
+    /// It left processes behind that kept its output open; they were ended.
+    pub left_behind: bool,
+}
+
+/// Runs `command` with nothing on its standard input and gives each line of its output, both streams in the order
+/// they were written, to `each_line`: without the newline, and in pieces of at most 8 KiB where it is longer.
+///
+/// Fails where the program can't be started. That it exits with another code than 0 is told, not an error.
+pub fn run(
+    command: &mut Command,
+    limits: Limits,
+    cancel: Option<&Cancel>,
+    each_line: &mut dyn FnMut(&[u8]),
+) -> Result<Finished> {
+    let (reader, writer) = output_pipe()?;
+    command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
+    let started = Instant::now();
+    let child = command.process_group(0).spawn().with_context(|| cannot_start(command));
+    // The command keeps its copies of the pipe's end until it is told otherwise; with them it would never close.
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut lines = Lines::new();
+    let watched = Watch { child: child?, limits, cancel, started, outputs: vec![Some(reader)], input: None }
+        .until_the_end(&mut |_, bytes| lines.push(bytes, each_line))?;
+    lines.finish(each_line);
+    Ok(watched.into())
+}
+
+/// What a captured child gave.
+#[derive(Debug)]
+pub struct Captured {
+    /// How it ended.
+    pub end: End,
+    /// Its standard output, at most 16 MiB of it.
+    pub stdout: Vec<u8>,
+    /// Its standard error, likewise.
+    pub stderr: Vec<u8>,
+    name: String,
+}
+
+/// More than this of a captured stream is read and dropped.
+const CAPTURE_LIMIT: usize = 16 << 20;
+
+impl Captured {
+    /// Standard output of a child that exited with 0; else an error that names the command, how it ended, and the
+    /// last line that it wrote on standard error.
+    pub fn success(self) -> Result<Vec<u8>> {
+        if self.end.is_success() {
+            return Ok(self.stdout);
+        }
+        let said = self.stderr.split(|&b| b == b'\n').rfind(|line| !line.trim_ascii().is_empty());
+        match said {
+            Some(line) => bail!("{}: {}: {}", self.name, self.end, escape(line.trim_ascii())),
+            None => bail!("{}: {}", self.name, self.end),
+        }
+    }
+}
+
+/// Runs `command`, gives it `input`, and keeps what it writes. Fails where it can't be started.
+pub fn capture(
+    command: &mut Command,
+    input: &[u8],
+    limits: Limits,
+    cancel: Option<&Cancel>,
+) -> Result<Captured> {
+    let name = command_name(command);
+    let (stdout, stdout_writer) = output_pipe()?;
+    let (stderr, stderr_writer) = output_pipe()?;
+    command.stdout(stdout_writer).stderr(stderr_writer);
+    command.stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() });
+    let started = Instant::now();
+    let child = command.process_group(0).spawn().with_context(|| cannot_start(command));
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut child = child?;
+    let input = child.stdin.take().map(|pipe| (OwnedFd::from(pipe), input));
+    let mut kept = [Vec::new(), Vec::new()];
+    let watched = Watch { child, limits, cancel, started, outputs: vec![Some(stdout), Some(stderr)], input }
+        .until_the_end(&mut |stream, bytes| {
+            let room = CAPTURE_LIMIT - kept[stream].len();
+            kept[stream].extend_from_slice(&bytes[..bytes.len().min(room)]);
+        })?;
+    let [stdout, stderr] = kept;
+    Ok(Captured { end: watched.end, stdout, stderr, name })
+}
+
+/// Runs `command` in our own process group with our own standard streams, so that it may ask on the terminal, and
+/// waits for it without a deadline: the person at the terminal is the deadline.
+pub fn foreground(command: &mut Command) -> Result<End> {
+    let status = command.status().with_context(|| cannot_start(command))?;
+    Ok(End::of(status))
+}
+
+/// The command as a person would type it, safe to show. Secrets are never arguments, so nothing is left out.
+pub fn command_name(command: &Command) -> String {
+    let words = std::iter::once(command.get_program()).chain(command.get_args());
+    words.map(|word| escape(word.as_encoded_bytes())).collect::<Vec<_>>().join(" ")
+}
+
+fn cannot_start(command: &Command) -> String {
+    format!("start: {}", escape(command.get_program().as_encoded_bytes()))
+}
+
+fn output_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
+    Ok(nix::unistd::pipe2(OFlag::O_CLOEXEC)?)
+}
+
+impl From<Watched> for Finished {
+    fn from(watched: Watched) -> Finished {
+        Finished { end: watched.end, elapsed: watched.elapsed, left_behind: watched.left_behind }
+    }
+}
+
+/// `exit code 1 after 3.2 s`.
+impl fmt::Display for Finished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} after {}", self.end, units::duration(self.elapsed))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,116 @@
+//! Children that behave as badly as prepare scripts do.
+
+use super::*;
+
+const SOON: Limits = Limits {
+    deadline: Duration::from_millis(400),
+    grace: Duration::from_millis(200),
+    drain: Duration::from_millis(200),
+};
+const PATIENT: Limits = Limits {
+    deadline: Duration::from_secs(30),
+    grace: Duration::from_millis(200),
+    drain: Duration::from_millis(300),
+};
+
+fn shell(script: &str) -> Command {
+    let mut command = Command::new("sh");
+    command.args(["-c", script]);
+    command
+}
+
+fn run_shell(script: &str, limits: Limits) -> (Finished, Vec<String>) {
+    let mut lines = Vec::new();
+    let finished = run(&mut shell(script), limits, None, &mut |line| lines.push(escape(line))).unwrap();
+    (finished, lines)
+}
+
+#[test]
+fn both_streams_come_in_the_order_they_were_written() {
+    let (finished, lines) = run_shell("echo one; echo two >&2; printf three; exit 3", PATIENT);
+    assert_eq!((finished.end, lines), (End::Exited(3), vec!["one".into(), "two".into(), "three".into()]));
+}
+
+#[test]
+fn standard_input_is_empty() {
+    assert_eq!(run_shell("cat; echo end", PATIENT).1, ["end"]);
+}
+
+#[test]
+fn the_deadline_ends_grandchildren_that_ignore_term() {
+    let (finished, lines) =
+        run_shell("trap '' TERM; (trap '' TERM; echo $$; while :; do sleep 1; done) & wait", SOON);
+    assert_eq!(finished.end, End::TimedOut);
+    assert!(finished.elapsed < Duration::from_secs(4), "{finished}");
+    let group: i32 = lines[0].parse().unwrap();
+    let gone = (0..50).any(|_| {
+        std::thread::sleep(Duration::from_millis(20));
+        no_member_runs(group)
+    });
+    assert!(gone, "members of group {group} still run");
+}
+
+/// Zombies don't count: who reaps them is not our business.
+fn no_member_runs(group: i32) -> bool {
+    let stats = std::fs::read_dir("/proc").unwrap().flatten();
+    !stats.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok()).any(|stat| {
+        let after_name: Vec<&str> = stat[stat.rfind(')').unwrap() + 2..].split(' ').collect();
+        after_name[2] == group.to_string() && after_name[0] != "Z"
+    })
+}
+
+#[test]
+fn a_grandchild_that_keeps_the_output_open_is_ended_and_told() {
+    let (finished, lines) = run_shell("sleep 60 & echo done", PATIENT);
+    assert_eq!((finished.end, finished.left_behind, lines), (End::Exited(0), true, vec!["done".into()]));
+    assert!(finished.elapsed < Duration::from_secs(10), "{finished}");
+}
+
+#[test]
+fn a_daemon_that_lets_go_of_the_output_is_left_alone() {
+    let (finished, lines) = run_shell("sleep 5 >/dev/null 2>&1 & echo $!", PATIENT);
+    assert!(finished.end.is_success() && !finished.left_behind);
+    let daemon = nix::unistd::Pid::from_raw(lines[0].parse().unwrap());
+    nix::sys::signal::kill(daemon, Signal::SIGKILL).expect("it still runs");
+}
+
+#[test]
+fn cancelling_ends_it_at_once() {
+    let cancel = Cancel::new().unwrap();
+    let other = cancel.clone();
+    std::thread::spawn(move || {
+        std::thread::sleep(Duration::from_millis(100));
+        other.cancel();
+    });
+    let finished = run(&mut shell("sleep 60"), PATIENT, Some(&cancel), &mut |_| {}).unwrap();
+    assert_eq!(finished.end, End::Cancelled);
+    assert!(finished.elapsed < Duration::from_secs(10));
+}
+
+#[test]
+fn a_signal_is_told_by_name() {
+    assert_eq!(run_shell("kill -SEGV $$", PATIENT).0.end.to_string(), "ended by SIGSEGV");
+}
+
+#[test]
+fn captured_streams_stay_apart_and_large_input_does_not_lock_up() {
+    let input = vec![b'x'; 1 << 20];
+    let captured = capture(&mut shell("echo said >&2; cat"), &input, PATIENT, None).unwrap();
+    assert_eq!((captured.stdout.len(), captured.stderr.as_slice()), (1 << 20, b"said\n".as_slice()));
+}
+
+#[test]
+fn a_failed_command_is_named_with_its_code_and_last_words() {
+    let captured = capture(&mut shell("echo first >&2; echo last >&2; exit 4"), b"", PATIENT, None).unwrap();
+    let error = captured.success().unwrap_err().to_string();
+    assert!(error.starts_with("sh -c ") && error.ends_with(": exit code 4: last"), "{error}");
+}
+
+#[test]
+fn a_program_that_is_not_there_is_named() {
+    let error = capture(&mut Command::new("/no/such/program"), b"", PATIENT, None).unwrap_err();
+    assert_eq!(
+        crate::exit::one_line(&error),
+        "start: /no/such/program: No such file or directory (os error 2)"
+    );
+}

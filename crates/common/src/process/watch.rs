@@ -1,0 +1,254 @@
+//! The loop around one child: reads what it writes, feeds what it reads, keeps its deadline, sees its end.
+//!
+//! One thread and poll(2) on the pipes, a pidfd and the cancel flag: nothing is polled in intervals.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
+use std::process::Child;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use nix::errno::Errno;
+use nix::fcntl::{FcntlArg, OFlag, fcntl};
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+use nix::sys::signal::{Signal, killpg};
+use nix::unistd::Pid;
+use rustix::process::{PidfdFlags, pidfd_open};
+
+use super::{End, Limits};
+use crate::cancel::Cancel;
+
+pub(super) struct Watch<'a> {
+    pub(super) child: Child,
+    pub(super) limits: Limits,
+    pub(super) cancel: Option<&'a Cancel>,
+    pub(super) started: Instant,
+    /// What the child writes to; `None` once it is closed.
+    pub(super) outputs: Vec<Option<OwnedFd>>,
+    /// The child's standard input and what is still to be written to it.
+    pub(super) input: Option<(OwnedFd, &'a [u8])>,
+}
+
+pub(super) struct Watched {
+    pub(super) end: End,
+    pub(super) elapsed: Duration,
+    pub(super) left_behind: bool,
+}
+
+/// Where a child stands between its start and its end.
+enum Phase {
+    /// It runs until then.
+    Running { until: Instant },
+    /// It has ended by itself; its output stays open until then.
+    Draining { until: Instant },
+    /// The group was sent TERM because of this; KILL follows then.
+    Ending { why: Why, until: Instant },
+    /// The group was sent KILL; what can't even be killed is given up then.
+    Killed { why: Why, until: Instant },
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Why {
+    TimedOut,
+    Cancelled,
+    LeftBehind,
+}
+
+/// A process in uninterruptible sleep outlives KILL; longer than this it is not waited for.
+const AFTER_KILL: Duration = Duration::from_secs(5);
+
+impl Watch<'_> {
+    pub(super) fn until_the_end(mut self, each_chunk: &mut dyn FnMut(usize, &[u8])) -> Result<Watched> {
+        let group = Pid::from_raw(rustix::process::Pid::from_child(&self.child).as_raw_nonzero().get());
+        let result = self.watch(group, each_chunk);
+        if result.is_err() {
+            // Our own poll failed: the child must not outlive the watch.
+            let _ = killpg(group, Signal::SIGKILL);
+            let _ = self.child.wait();
+        }
+        result
+    }
+
+    fn watch(&mut self, group: Pid, each_chunk: &mut dyn FnMut(usize, &[u8])) -> Result<Watched> {
+        let pid = rustix::process::Pid::from_child(&self.child);
+        let pidfd = pidfd_open(pid, PidfdFlags::empty()).context("watch a child process: pidfd_open")?;
+        for pipe in self.outputs.iter().flatten().chain(self.input.iter().map(|(pipe, _)| pipe)) {
+            set_nonblocking(pipe)?;
+        }
+        let mut phase = Phase::Running { until: self.started + self.limits.deadline };
+        let mut exited = false;
+        loop {
+            let open = self.outputs.iter().any(Option::is_some);
+            if exited && !open {
+                break;
+            }
+            let until = match phase {
+                Phase::Running { until }
+                | Phase::Draining { until }
+                | Phase::Ending { until, .. }
+                | Phase::Killed { until, .. } => until,
+            };
+            let ready = self.wait_until(until, &pidfd, exited, matches!(phase, Phase::Running { .. }))?;
+            for stream in ready.outputs {
+                self.read_output(stream, each_chunk)?;
+            }
+            if ready.input {
+                self.write_input();
+            }
+            if ready.exited {
+                exited = true;
+                self.input = None;
+                if let Phase::Running { .. } = phase {
+                    phase = Phase::Draining { until: Instant::now() + self.limits.drain };
+                }
+            }
+            let now = Instant::now();
+            phase = match phase {
+                Phase::Running { .. } if ready.cancelled => self.end(group, Why::Cancelled),
+                Phase::Running { until } if now >= until => self.end(group, Why::TimedOut),
+                Phase::Draining { until } if now >= until => self.end(group, Why::LeftBehind),
+                Phase::Ending { why, until } if now >= until || (exited && why != Why::LeftBehind) => {
+                    // The leader may have ended at TERM while others in its group ignore it.
+                    let _ = killpg(group, Signal::SIGKILL);
+                    Phase::Killed { why, until: now + AFTER_KILL }
+                }
+                Phase::Killed { why, until } if now >= until => {
+                    return Ok(self.finished(why.end(), true));
+                }
+                unchanged => unchanged,
+            };
+        }
+        let why = match phase {
+            Phase::Running { .. } | Phase::Draining { .. } => None,
+            Phase::Ending { why, .. } | Phase::Killed { why, .. } => Some(why),
+        };
+        let status = self.child.wait().context("wait for a child process")?;
+        let end = why.and_then(Why::end).unwrap_or_else(|| End::of(status));
+        Ok(self.finished(Some(end), why == Some(Why::LeftBehind)))
+    }
+
+    fn end(&self, group: Pid, why: Why) -> Phase {
+        let _ = killpg(group, Signal::SIGTERM);
+        // A stopped process does not see TERM before it goes on.
+        let _ = killpg(group, Signal::SIGCONT);
+        Phase::Ending { why, until: Instant::now() + self.limits.grace }
+    }
+
+    fn finished(&self, end: Option<End>, left_behind: bool) -> Watched {
+        Watched { end: end.unwrap_or(End::Exited(0)), elapsed: self.started.elapsed(), left_behind }
+    }
+
+    fn wait_until(&self, until: Instant, pidfd: &OwnedFd, exited: bool, cancellable: bool) -> Result<Ready> {
+        let mut fds = Vec::with_capacity(self.outputs.len() + 3);
+        let mut roles = Vec::with_capacity(fds.capacity());
+        for (stream, pipe) in self.outputs.iter().enumerate() {
+            if let Some(pipe) = pipe {
+                fds.push(PollFd::new(pipe.as_fd(), PollFlags::POLLIN));
+                roles.push(Role::Output(stream));
+            }
+        }
+        if let Some((pipe, _)) = &self.input {
+            fds.push(PollFd::new(pipe.as_fd(), PollFlags::POLLOUT));
+            roles.push(Role::Input);
+        }
+        if !exited {
+            fds.push(PollFd::new(pidfd.as_fd(), PollFlags::POLLIN));
+            roles.push(Role::Exit);
+        }
+        if let (Some(cancel), true) = (self.cancel, cancellable) {
+            fds.push(PollFd::new(cancel.as_fd(), PollFlags::POLLIN));
+            roles.push(Role::Cancel);
+        }
+        let left = until.saturating_duration_since(Instant::now());
+        // Rounded up, so that the loop does not spin through the last millisecond.
+        let timeout = PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX);
+        match nix::poll::poll(&mut fds, timeout) {
+            Ok(_) | Err(Errno::EINTR) => {}
+            Err(error) => return Err(error).context("watch a child process: poll"),
+        }
+        let mut ready = Ready::default();
+        for (fd, role) in fds.iter().zip(roles) {
+            // POLLHUP and POLLERR count as well: the read or write that follows tells what they mean.
+            if fd.any() != Some(true) {
+                continue;
+            }
+            match role {
+                Role::Output(stream) => ready.outputs.push(stream),
+                Role::Input => ready.input = true,
+                Role::Exit => ready.exited = true,
+                Role::Cancel => ready.cancelled = true,
+            }
+        }
+        Ok(ready)
+    }
+
+    fn read_output(&mut self, stream: usize, each_chunk: &mut dyn FnMut(usize, &[u8])) -> Result<()> {
+        let Some(pipe) = self.outputs[stream].take() else { return Ok(()) };
+        let mut pipe = File::from(pipe);
+        let mut chunk = [0; 16 << 10];
+        let open = match pipe.read(&mut chunk) {
+            Ok(0) => false,
+            Ok(length) => {
+                each_chunk(stream, &chunk[..length]);
+                true
+            }
+            Err(error) => match error.kind() {
+                io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => true,
+                _ => return Err(error).context("read a child process's output"),
+            },
+        };
+        if open {
+            self.outputs[stream] = Some(pipe.into());
+        }
+        Ok(())
+    }
+
+    /// Writes what fits. A child that closes its input early has read enough; that is its business.
+    fn write_input(&mut self) {
+        let Some((pipe, left)) = self.input.take() else { return };
+        let mut pipe = File::from(pipe);
+        let left = match pipe.write(left) {
+            Ok(written) => &left[written..],
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
+                left
+            }
+            Err(_) => &[],
+        };
+        if !left.is_empty() {
+            self.input = Some((pipe.into(), left));
+        }
+    }
+}
+
+impl Why {
+    /// What is told of a child that was ended because of this; `None` where its own exit code counts.
+    fn end(self) -> Option<End> {
+        match self {
+            Why::TimedOut => Some(End::TimedOut),
+            Why::Cancelled => Some(End::Cancelled),
+            Why::LeftBehind => None,
+        }
+    }
+}
+
+enum Role {
+    Output(usize),
+    Input,
+    Exit,
+    Cancel,
+}
+
+#[derive(Default)]
+struct Ready {
+    outputs: Vec<usize>,
+    input: bool,
+    exited: bool,
+    cancelled: bool,
+}
+
+fn set_nonblocking(pipe: &OwnedFd) -> Result<()> {
+    let flags = OFlag::from_bits_retain(fcntl(pipe, FcntlArg::F_GETFL)?);
+    fcntl(pipe, FcntlArg::F_SETFL(flags | OFlag::O_NONBLOCK))?;
+    Ok(())
+}

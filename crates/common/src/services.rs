@@ -1,0 +1,93 @@
+//! The services below a root: its direct sub-folders, by name.
+//!
+//! A name is any bytes but `/` and NUL: blanks, newlines, a leading dash and bytes that are no UTF-8 all occur.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::exit::HintExt;
+use crate::problem::Problem;
+use crate::text::escape_path;
+
+/// One sub-folder of a root.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Service {
+    /// Its name, as the file system has it.
+    pub name: OsString,
+    /// Where it lies: the root and the name.
+    pub folder: PathBuf,
+    /// The entry in the root is a symlink to a folder. restic stores such a link as a link and looks at nothing
+    /// behind it; a script in it can be run all the same.
+    pub is_symlink: bool,
+}
+
+/// The services below `root`, sorted by the bytes of their names, and what could not be looked at.
+///
+/// Fails where `root` itself is missing, is no folder or can't be read. Files beside the services are passed over.
+pub fn below(root: &Path) -> Result<(Vec<Service>, Vec<Problem>)> {
+    let entries =
+        fs::read_dir(root).with_context(|| format!("look for services: {}", escape_path(root))).hint(
+            "make the folder, or name the right one with --data-root, --container-root or in Backrest's .env",
+        )?;
+    let mut services = Vec::new();
+    let mut problems = Vec::new();
+    for entry in entries {
+        let entry = match entry {
+            Ok(entry) => entry,
+            Err(error) => {
+                problems.push(Problem::new(root, format!("not all services could be listed: {error}")));
+                break;
+            }
+        };
+        let (name, folder) = (entry.file_name(), entry.path());
+        match entry.file_type() {
+            Ok(kind) if kind.is_dir() => services.push(Service { name, folder, is_symlink: false }),
+            Ok(kind) if kind.is_symlink() => match fs::metadata(&folder) {
+                Ok(target) if target.is_dir() => services.push(Service { name, folder, is_symlink: true }),
+                Ok(_) => {}
+                Err(error) => problems.push(Problem::new(folder, format!("symlink leads nowhere: {error}"))),
+            },
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => problems.push(Problem::new(folder, format!("can't be looked at: {error}"))),
+        }
+    }
+    services.sort();
+    Ok((services, problems))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_of_any_kind_come_sorted_and_files_are_passed_over() {
+        let root = tempfile::tempdir().unwrap();
+        for name in ["-dash", "with blank", "line\nbreak", "*", "a"] {
+            fs::create_dir(root.path().join(name)).unwrap();
+        }
+        fs::write(root.path().join("file"), "").unwrap();
+        std::os::unix::fs::symlink("a", root.path().join("link")).unwrap();
+        std::os::unix::fs::symlink("nowhere", root.path().join("broken")).unwrap();
+        let (services, problems) = below(root.path()).unwrap();
+        let names: Vec<_> = services.iter().map(|s| (s.name.to_str().unwrap(), s.is_symlink)).collect();
+        let expected = ["*", "-dash", "a", "line\nbreak", "link", "with blank"];
+        assert_eq!(names, expected.map(|name| (name, name == "link")));
+        assert_eq!(problems.len(), 1);
+        assert!(
+            problems[0]
+                .to_string()
+                .ends_with("broken: symlink leads nowhere: No such file or directory (os error 2)")
+        );
+    }
+
+    #[test]
+    fn a_missing_root_is_named() {
+        let error = below(Path::new("/nonexistent/data")).unwrap_err();
+        assert!(error.to_string().contains("/nonexistent/data"));
+    }
+}

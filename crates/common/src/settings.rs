@@ -1,0 +1,232 @@
+//! Where everything lies: flag, then environment, then Backrest's own `.env`, then the default.
+//!
+//! What a reader gets wrong: `DATA_DIR` and `CONTAINER_DIR` are taken from `.env` but never from the process's
+//! environment, because every service's `.env` sets variables of these names for itself. Relative paths in `.env`
+//! lie below the folder of that file, as they do for Compose; those in a flag or in the environment below the
+//! working directory.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::ffi::OsString;
+use std::fmt;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use clap::Args;
+
+use crate::env_file::{self, Value};
+use crate::exit::HintExt;
+use crate::paths;
+use crate::problem::Problem;
+use crate::text::escape_path;
+
+/// The flags that every tool has. Not given: environment, `.env`, default.
+#[derive(Args, Clone, Debug, Default)]
+#[command(next_help_heading = "Where things lie")]
+pub struct Flags {
+    /// Folder with one folder per service that holds its compose.yaml [env: CONTAINER_ROOT] [default: ~/containers]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub container_root: Option<PathBuf>,
+    /// Folder with one folder per service that holds its data [env: DATA_ROOT] [default: ~/data]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub data_root: Option<PathBuf>,
+    /// Backrest's folder in the container root [default: <container root>/backrest]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub container_dir: Option<PathBuf>,
+    /// Backrest's folder in the data root [default: <data root>/backrest]
+    #[arg(long, value_name = "DIR", global = true)]
+    pub data_dir: Option<PathBuf>,
+}
+
+impl Flags {
+    /// The flags that make another tool work in the same places.
+    pub fn of(settings: &Settings) -> Flags {
+        Flags {
+            container_root: Some(settings.container_root.clone()),
+            data_root: Some(settings.data_root.clone()),
+            container_dir: Some(settings.container_dir.clone()),
+            data_dir: Some(settings.data_dir.clone()),
+        }
+    }
+
+    /// The flags that are given, as arguments.
+    pub fn to_arguments(&self) -> Vec<OsString> {
+        let flags = [
+            ("--container-root", &self.container_root),
+            ("--data-root", &self.data_root),
+            ("--container-dir", &self.container_dir),
+            ("--data-dir", &self.data_dir),
+        ];
+        let given = flags.into_iter().filter_map(|(flag, value)| Some((flag, value.as_ref()?)));
+        given.flat_map(|(flag, value)| [OsString::from(flag), value.clone().into_os_string()]).collect()
+    }
+}
+
+/// A value that must not be shown: it has no `Display`, and its `Debug` hides it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(String);
+
+impl Secret {
+    /// The value, for the one place that needs it.
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// Everything a tool needs to know about where it works. All paths are absolute.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `~/containers`.
+    pub container_root: PathBuf,
+    /// `~/data`.
+    pub data_root: PathBuf,
+    /// Backrest's folder in the container root.
+    pub container_dir: PathBuf,
+    /// Backrest's folder in the data root.
+    pub data_dir: PathBuf,
+    /// Where Backrest sees both roots, as `data` and `containers`; `/userdata`.
+    pub mount: PathBuf,
+    /// The unified ignore file.
+    pub ignore_file: PathBuf,
+    /// Uptime Kuma's push address with its token.
+    pub push_url: Option<Secret>,
+    /// Backrest's `.env`, which may not exist.
+    pub env_file: PathBuf,
+    /// What could not be used in `.env`; to be shown once.
+    pub problems: Vec<Problem>,
+    others: BTreeMap<String, String>,
+}
+
+impl Settings {
+    /// Reads environment and `.env`. `mount` and `output` are the flags that only some tools have.
+    ///
+    /// Fails where a default needs the home and there is none, and where the mount is not absolute. A `.env` that
+    /// can't be read is a problem in the result, not an error.
+    pub fn load(flags: &Flags, mount: Option<&Path>, output: Option<&Path>) -> Result<Settings> {
+        let here = env::current_dir().context("find the working directory")?;
+        let under_home = |name: &str| paths::home().map(|home| home.join(name));
+        let flag_or_environment = |flag: Option<&Path>, name: &str| -> Result<Option<PathBuf>> {
+            let given = flag.map(Path::to_path_buf).or_else(|| environment(name).map(PathBuf::from));
+            given.map(|path| paths::absolute(&path, &here)).transpose()
+        };
+
+        let given_container_root = flag_or_environment(flags.container_root.as_deref(), "CONTAINER_ROOT")?;
+        let given_container_dir =
+            flags.container_dir.as_deref().map(|p| paths::absolute(p, &here)).transpose()?;
+        let env_folder = match (&given_container_dir, &given_container_root) {
+            (Some(folder), _) => folder.clone(),
+            (None, Some(root)) => root.join("backrest"),
+            (None, None) => under_home("containers")?.join("backrest"),
+        };
+        let env_file = env_folder.join(".env");
+        let (values, mut problems) = read_env_file(&env_file);
+        let from_file = |name: &str, problems: &mut Vec<Problem>| -> Option<PathBuf> {
+            let value = values.get(name).filter(|value| !value.text.is_empty())?;
+            match paths::absolute(Path::new(&value.text), &env_folder) {
+                Ok(path) => Some(path),
+                Err(error) => {
+                    problems.push(Problem::at_line(&env_file, value.line, crate::exit::one_line(&error)));
+                    None
+                }
+            }
+        };
+
+        let container_root = match given_container_root.or_else(|| from_file("CONTAINER_ROOT", &mut problems))
+        {
+            Some(root) => root,
+            None => under_home("containers")?,
+        };
+        let data_root = match flag_or_environment(flags.data_root.as_deref(), "DATA_ROOT")?
+            .or_else(|| from_file("DATA_ROOT", &mut problems))
+        {
+            Some(root) => root,
+            None => under_home("data")?,
+        };
+        let container_dir = given_container_dir
+            .or_else(|| from_file("CONTAINER_DIR", &mut problems))
+            .unwrap_or_else(|| container_root.join("backrest"));
+        let data_dir = match flags.data_dir.as_deref() {
+            Some(folder) => paths::absolute(folder, &here)?,
+            None => from_file("DATA_DIR", &mut problems).unwrap_or_else(|| data_root.join("backrest")),
+        };
+        let mount = mount
+            .map(Path::to_path_buf)
+            .or_else(|| environment("BACKUP_MOUNT").map(PathBuf::from))
+            .or_else(|| {
+                values.get("BACKUP_MOUNT").map(|v| PathBuf::from(&v.text)).filter(|p| p != Path::new(""))
+            })
+            .unwrap_or_else(|| PathBuf::from("/userdata"));
+        if !mount.is_absolute() {
+            return Err(anyhow::anyhow!("the mount is not an absolute path: {}", escape_path(&mount)))
+                .hint("give the folder inside the container, such as --mount /userdata");
+        }
+        let ignore_file = flag_or_environment(output, "IGNORE_FILE")?
+            .or_else(|| from_file("IGNORE_FILE", &mut problems))
+            .unwrap_or_else(|| container_dir.join("ignorefile.txt"));
+        let others: BTreeMap<_, _> = values.into_iter().map(|(name, value)| (name, value.text)).collect();
+        let push_url =
+            environment("UPTIME_KUMA_PUSH_URL").or_else(|| others.get("UPTIME_KUMA_PUSH_URL").cloned());
+        Ok(Settings {
+            container_root,
+            data_root,
+            container_dir,
+            data_dir,
+            mount: paths::normal(&mount),
+            ignore_file,
+            push_url: push_url.filter(|url| !url.is_empty()).map(Secret),
+            env_file,
+            problems,
+            others,
+        })
+    }
+
+    /// What the tools remember between runs: locks, the journal, the queue. Only the user may enter it.
+    pub fn state_dir(&self) -> PathBuf {
+        self.container_dir.join("state")
+    }
+
+    /// What the tools wrote down for people.
+    pub fn logs_dir(&self) -> PathBuf {
+        self.container_dir.join("logs")
+    }
+
+    /// The folder that host and container share.
+    pub fn bridge_dir(&self) -> PathBuf {
+        self.container_dir.join("bridge")
+    }
+
+    /// A setting that only one tool has: from the environment, else from `.env`; empty is as good as not set.
+    pub fn other(&self, name: &str) -> Option<String> {
+        environment(name).or_else(|| self.others.get(name).cloned().filter(|value| !value.is_empty()))
+    }
+}
+
+/// A variable of the process that is set and not empty.
+fn environment(name: &str) -> Option<String> {
+    env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+fn read_env_file(path: &Path) -> (BTreeMap<String, Value>, Vec<Problem>) {
+    match fs::read(path) {
+        Ok(text) => {
+            // Names that each service sets for itself are not looked up in the environment.
+            let lookup = |name: &str| match name {
+                "DATA_DIR" | "CONTAINER_DIR" => None,
+                _ => env::var(name).ok(),
+            };
+            env_file::parse(&String::from_utf8_lossy(&text), path, &lookup)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (BTreeMap::new(), Vec::new()),
+        Err(error) => {
+            (BTreeMap::new(), vec![Problem::new(path, format!("not read, defaults are used: {error}"))])
+        }
+    }
+}

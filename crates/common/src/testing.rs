@@ -1,0 +1,200 @@
+//! The sandbox in which tests run the real binaries: a home of its own, an environment of its own, nothing of the
+//! machine's user.
+//!
+//! Only tests see this (feature `testing`). A failed expectation prints the command, both streams and the tree.
+
+use std::ffi::OsStr;
+use std::fmt::Write as _;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::process::{self, End, Limits};
+use crate::text::escape;
+
+/// A scratch home with empty `containers/backrest` and `data/backrest`, gone when dropped.
+#[derive(Debug)]
+pub struct Sandbox {
+    folder: TempDir,
+}
+
+impl Sandbox {
+    /// A home that holds what every user of Backrest has: both roots with Backrest's own folders.
+    pub fn new() -> Sandbox {
+        let sandbox = Sandbox::empty();
+        for folder in ["containers/backrest", "data/backrest"] {
+            fs::create_dir_all(sandbox.home().join(folder)).expect("make a folder in the sandbox");
+        }
+        sandbox
+    }
+
+    /// A home with nothing in it.
+    pub fn empty() -> Sandbox {
+        let folder = tempfile::Builder::new().prefix("backrest-helpers-").tempdir().expect("make a sandbox");
+        fs::create_dir(folder.path().join("home")).expect("make a home");
+        fs::create_dir(folder.path().join("tmp")).expect("make a folder for temporary files");
+        Sandbox { folder }
+    }
+
+    /// The home.
+    pub fn home(&self) -> PathBuf {
+        self.folder.path().join("home")
+    }
+
+    /// `path` below the home.
+    pub fn path(&self, path: impl AsRef<Path>) -> PathBuf {
+        self.home().join(path)
+    }
+
+    /// Writes a file below the home, with the folders above it.
+    pub fn write(&self, path: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().expect("a path below the home"))
+            .expect("make the folders of a file");
+        fs::write(&path, content).unwrap_or_else(|error| panic!("write {}: {error}", path.display()));
+        path
+    }
+
+    /// Writes an executable file.
+    pub fn script(&self, path: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
+        let path = self.write(path, content);
+        fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("make a script executable");
+        path
+    }
+
+    /// The text of a file below the home.
+    pub fn read(&self, path: impl AsRef<Path>) -> String {
+        let path = self.path(path);
+        fs::read_to_string(&path)
+            .unwrap_or_else(|error| panic!("read {}: {error}\n{}", path.display(), self.tree()))
+    }
+
+    /// A command in the home, whose environment holds `HOME`, `TMPDIR`, `PATH`, `USER` and a UTF-8 locale only.
+    pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
+        let mut command = Command::new(program);
+        command.current_dir(self.home()).env_clear();
+        command.env("HOME", self.home()).env("TMPDIR", self.folder.path().join("tmp"));
+        command.env("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
+        command.env("LC_ALL", "C.UTF-8").env("TZ", "UTC").env("USER", "tester");
+        command
+    }
+
+    /// Runs `command` to its end (a minute at most) and keeps all it said.
+    pub fn run(&self, command: &mut Command) -> Ran {
+        self.run_with_input(command, b"")
+    }
+
+    /// [`Sandbox::run`] with something on standard input.
+    pub fn run_with_input(&self, command: &mut Command, input: &[u8]) -> Ran {
+        let name = process::command_name(command);
+        let limits = Limits::within(Duration::from_secs(60));
+        let captured = process::capture(command, input, limits, None)
+            .unwrap_or_else(|error| panic!("{name}: {error:#}"));
+        Ran {
+            name,
+            end: captured.end,
+            stdout: String::from_utf8_lossy(&captured.stdout).into_owned(),
+            stderr: String::from_utf8_lossy(&captured.stderr).into_owned(),
+            tree: self.tree(),
+        }
+    }
+
+    /// Every file and folder below the home with its mode and size, sorted: for comparing before and after.
+    pub fn tree(&self) -> String {
+        let mut lines = Vec::new();
+        list(&self.home(), &self.home(), &mut lines);
+        lines.sort();
+        lines.concat()
+    }
+}
+
+impl Default for Sandbox {
+    fn default() -> Sandbox {
+        Sandbox::new()
+    }
+}
+
+fn list(folder: &Path, home: &Path, lines: &mut Vec<String>) {
+    let Ok(entries) = fs::read_dir(folder) else { return };
+    for path in entries.flatten().map(|entry| entry.path()) {
+        let Ok(metadata) = fs::symlink_metadata(&path) else { continue };
+        let below = path.strip_prefix(home).unwrap_or(&path);
+        let mut line =
+            format!("{} {:o}", escape(below.as_os_str().as_encoded_bytes()), metadata.permissions().mode());
+        if metadata.is_file() {
+            let _ = write!(line, " {} bytes", metadata.len());
+        }
+        lines.push(line + "\n");
+        if metadata.is_dir() {
+            list(&path, home, lines);
+        }
+    }
+}
+
+/// A command that has ended, with all it said.
+#[derive(Debug)]
+#[must_use = "what a command said has to be looked at"]
+pub struct Ran {
+    name: String,
+    /// How it ended.
+    pub end: End,
+    /// Its standard output.
+    pub stdout: String,
+    /// Its standard error.
+    pub stderr: String,
+    tree: String,
+}
+
+impl Ran {
+    /// Panics, with everything there is to see, unless it exited with `code`.
+    pub fn expect_code(self, code: i32) -> Ran {
+        assert!(self.end == End::Exited(code), "expected exit code {code}\n{}", self.everything());
+        self
+    }
+
+    /// Panics unless it exited with 0.
+    pub fn expect_success(self) -> Ran {
+        self.expect_code(0)
+    }
+
+    /// The command, both streams and the tree, for the message of an assertion.
+    pub fn everything(&self) -> String {
+        let Ran { name, end, stdout, stderr, tree } = self;
+        format!("$ {name}\n{end}\n--- standard output\n{stdout}--- standard error\n{stderr}--- tree\n{tree}")
+    }
+}
+
+/// Another binary of this workspace, built now if it isn't there yet.
+pub fn built(package: &str, binary: &str) -> PathBuf {
+    let test = std::env::current_exe().expect("the test's own path");
+    // target/<profile>/deps/<test>
+    let profile = test.parent().and_then(Path::parent).expect("the folder of built binaries");
+    let path = profile.join(binary);
+    let mut cargo = cargo();
+    cargo.args(["build", "--quiet", "--package", package, "--bin", binary]);
+    if profile.ends_with("release") {
+        cargo.arg("--release");
+    }
+    let limits = Limits::within(Duration::from_secs(600));
+    process::capture(&mut cargo, b"", limits, None)
+        .and_then(process::Captured::success)
+        .expect("build a binary");
+    path
+}
+
+/// Cargo, for a build from within a test. What the outer cargo told this test about its own package is left out: some
+/// build scripts (ring's) look at it and would build everything that depends on them anew, back and forth.
+pub fn cargo() -> Command {
+    let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    let about_the_package = ["CARGO_PKG_", "CARGO_MANIFEST_", "CARGO_CRATE_", "CARGO_BIN_", "CARGO_PRIMARY_"];
+    for (name, _) in std::env::vars_os() {
+        if about_the_package.iter().any(|start| name.as_encoded_bytes().starts_with(start.as_bytes())) {
+            cargo.env_remove(name);
+        }
+    }
+    cargo
+}

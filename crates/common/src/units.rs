@@ -1,0 +1,77 @@
+//! Sizes and times as people read and type them.
+//!
+//! Sizes are binary (1 KiB is 1,024 bytes), as restic prints them.
+
+use std::time::Duration;
+
+use jiff::{Timestamp, Zoned, tz::TimeZone};
+
+/// `12 B`, `3.4 KiB`, `120 MiB`: three digits at most before the unit.
+pub fn bytes(count: u64) -> String {
+    const UNITS: [&str; 6] = ["KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
+    if count < 1024 {
+        return format!("{count} B");
+    }
+    let mut value = count as f64;
+    let mut unit = "";
+    for next in UNITS {
+        value /= 1024.0;
+        unit = next;
+        if value < 999.5 {
+            break;
+        }
+    }
+    if value < 9.995 { format!("{value:.1} {unit}") } else { format!("{value:.0} {unit}") }
+}
+
+/// `4 ms`, `1.2 s`, `3 m 12 s`, `2 h 05 m`.
+pub fn duration(time: Duration) -> String {
+    let seconds = time.as_secs();
+    if time < Duration::from_secs(1) {
+        format!("{} ms", time.as_millis())
+    } else if seconds < 60 {
+        format!("{:.1} s", time.as_secs_f64())
+    } else if seconds < 3600 {
+        format!("{} m {:02} s", seconds / 60, seconds % 60)
+    } else {
+        format!("{} h {:02} m", seconds / 3600, seconds % 3600 / 60)
+    }
+}
+
+/// This moment in the user's own time zone, `2026-03-01T03:00:07+01:00`: sortable, and plain to read.
+pub fn now() -> String {
+    local(Timestamp::now())
+}
+
+/// `moment` as [`now`] writes it.
+pub fn local(moment: Timestamp) -> String {
+    Zoned::new(moment, TimeZone::system()).strftime("%Y-%m-%dT%H:%M:%S%:z").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_keep_to_three_digits() {
+        let cases = [
+            (0, "0 B"),
+            (1023, "1023 B"),
+            (1024, "1.0 KiB"),
+            (10 * 1024, "10 KiB"),
+            (1_048_575, "1.0 MiB"),
+            (u64::MAX, "16 EiB"),
+        ];
+        for (count, text) in cases {
+            assert_eq!(bytes(count), text);
+        }
+    }
+
+    #[test]
+    fn times_read_as_a_person_says_them() {
+        assert_eq!(duration(Duration::from_millis(7)), "7 ms");
+        assert_eq!(duration(Duration::from_millis(1250)), "1.2 s");
+        assert_eq!(duration(Duration::from_secs(192)), "3 m 12 s");
+        assert_eq!(duration(Duration::from_secs(7500)), "2 h 05 m");
+    }
+}

@@ -1,0 +1,122 @@
+//! The file-system calls of a set-up, each with the path in its error, each whole or not at all.
+
+use std::ffi::OsString;
+use std::fs::{self, DirBuilder, OpenOptions, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use common::text::escape_path;
+use nix::sys::stat::Mode;
+use rustix::fs::OFlags;
+
+use crate::inspect::client::CLIENT_MODE;
+
+pub(super) fn make_folder(path: &Path, mode: u32) -> Result<()> {
+    match DirBuilder::new().mode(mode).create(path) {
+        // Another of the tools was quicker.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        result => result.with_context(|| format!("make a folder: {}", escape_path(path))),
+    }
+}
+
+pub(super) fn remove_folder(path: &Path) -> Result<()> {
+    fs::remove_dir(path).with_context(|| format!("remove an empty folder: {}", escape_path(path)))
+}
+
+/// Removes the folder; where something is in it, it stays and the name of that comes back.
+pub(super) fn remove_folder_if_empty(path: &Path) -> Result<Option<OsString>> {
+    match fs::remove_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::DirectoryNotEmpty => {
+            let first = fs::read_dir(path).ok().and_then(|mut entries| entries.next()?.ok());
+            Ok(Some(first.map(|entry| entry.file_name()).unwrap_or_default()))
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        result => result.map(|()| None).with_context(|| format!("remove: {}", escape_path(path))),
+    }
+}
+
+/// Sets the mode of what stands at `path` itself: where it is a symlink by now, this fails.
+pub(super) fn set_mode(path: &Path, mode: u32) -> Result<()> {
+    let naming = || format!("set mode {mode:04o}: {}", escape_path(path));
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let opened = rustix::fs::open(path, flags, rustix::fs::Mode::empty()).with_context(naming)?;
+    // A descriptor opened with O_PATH is no reader of a FIFO, so no message is lost; it has no fchmod(2) either.
+    let itself = format!("/proc/self/fd/{}", std::os::fd::AsRawFd::as_raw_fd(&opened));
+    if rustix::fs::FileType::from_raw_mode(rustix::fs::fstat(&opened).with_context(naming)?.st_mode)
+        .is_symlink()
+    {
+        return Err(io::Error::from_raw_os_error(nix::libc::ELOOP)).with_context(naming);
+    }
+    fs::set_permissions(itself, Permissions::from_mode(mode)).with_context(naming)
+}
+
+pub(super) fn make_fifo(path: &Path) -> Result<()> {
+    nix::unistd::mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR)
+        .with_context(|| format!("make a FIFO: {}", escape_path(path)))
+}
+
+/// Gives the inode at `from` the name `to` as well, in the place of what has it.
+pub(super) fn link_over(from: &Path, to: &Path) -> Result<()> {
+    let naming = || format!("link: {} to {}", escape_path(to), escape_path(from));
+    replace(to, |name| fs::hard_link(from, name)).with_context(naming)
+}
+
+/// Makes the symlink `path` to `target`, in the place of what has that name.
+pub(super) fn symlink_over(target: &Path, path: &Path) -> Result<()> {
+    let naming = || format!("link: {} to {}", escape_path(path), escape_path(target));
+    replace(path, |name| symlink(target, name)).with_context(naming)
+}
+
+/// Copies the client. A file that the container has put in its place is replaced, not written to.
+pub(super) fn install_client(from: &Path, to: &Path) -> Result<()> {
+    let bytes = fs::read(from).with_context(|| format!("read: {}", escape_path(from)))?;
+    let write = |part: &Path| -> io::Result<()> {
+        let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(part)?;
+        file.write_all(&bytes)?;
+        file.set_permissions(Permissions::from_mode(CLIENT_MODE))?;
+        file.sync_all()
+    };
+    replace(to, write).with_context(|| format!("install: {}", escape_path(to)))
+}
+
+pub(super) fn rename(from: &Path, to: &Path) -> Result<()> {
+    fs::rename(from, to).with_context(|| format!("move: {} to {}", escape_path(from), escape_path(to)))
+}
+
+pub(super) fn remove_file(path: &Path) -> Result<()> {
+    match fs::remove_file(path) {
+        // The listener removes its socket itself when it ends.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result.with_context(|| format!("remove: {}", escape_path(path))),
+    }
+}
+
+/// Removes a file, or a folder with all that is in it. std does this without following a symlink that is put in the
+/// place of a folder meanwhile.
+pub(super) fn remove_all(path: &Path) -> Result<()> {
+    match fs::symlink_metadata(path) {
+        Ok(there) if there.is_dir() => {
+            fs::remove_dir_all(path).with_context(|| format!("remove: {}", escape_path(path)))
+        }
+        _ => remove_file(path),
+    }
+}
+
+/// Has `make` make something under another name beside `path`, and gives it the name `path` in one step. The other
+/// name is always the same, so that a run that was killed leaves nothing that the next one does not use or remove.
+fn replace(path: &Path, make: impl Fn(&Path) -> io::Result<()>) -> io::Result<()> {
+    let mut name = OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".part");
+    let part = path.with_file_name(name);
+    let remove = || match fs::remove_file(&part) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    };
+    remove()?;
+    let made = make(&part).and_then(|()| fs::rename(&part, path));
+    // rename(2) does nothing where both names are the same inode already, and after a failure the name has to go too.
+    made.and(remove())
+}

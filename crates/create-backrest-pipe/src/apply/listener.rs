@@ -1,0 +1,166 @@
+//! Starts and stops the listener, and ends a Bash listener.
+//!
+//! What a reader gets wrong: a process id can be given to somebody else between looking and sending a signal, so
+//! signals go through a pidfd, and what is behind it is looked at after it is open.
+
+use std::fs::{self, OpenOptions};
+use std::os::fd::AsFd;
+use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+use common::exit::HintExt;
+use common::text::{escape, escape_path};
+use nix::poll::{PollFd, PollFlags, PollTimeout};
+use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
+
+use crate::inspect::bash_listener::{self, BashListener};
+use crate::inspect::listener::{self, Listener};
+use crate::places::Places;
+
+/// A listener that can't say within this time that it listens is not coming.
+const START: Duration = Duration::from_secs(10);
+/// How long a listener may take to end its action; it has its own, shorter grace.
+const STOP: Duration = Duration::from_secs(90);
+
+/// Starts the listener in a session of its own, unless one runs, and waits until it has its lock. Gives back its
+/// process.
+pub(super) fn start(places: &Places) -> Result<String> {
+    if let Listener::Running { text, .. } = listener::look(&places.listener_lock)? {
+        return Ok(text);
+    }
+    let before = fs::read_to_string(&places.listener_lock).unwrap_or_default();
+    let said = places.logs.join("listener.start.log");
+    let output = OpenOptions::new()
+        .create(true)
+        .write(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&said)
+        .with_context(|| format!("write: {}", escape_path(&said)))?;
+    // setsid(1) runs the program in its own place, so the child is the listener itself.
+    let mut command = Command::new("setsid");
+    command.args(&places.listener).current_dir("/");
+    command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
+    let mut child = command.spawn().context("start: setsid").hint("apt install util-linux")?;
+    let end = Instant::now() + START;
+    loop {
+        if is_holder(&places.listener_lock, &before, &child) {
+            wait_for_door(&places.socket, end);
+            return Ok(format!("process {}", child.id()));
+        }
+        if let Some(status) = child.try_wait().context("wait for the listener")? {
+            // Somebody else's listener may have been quicker.
+            if let Listener::Running { text, .. } = listener::look(&places.listener_lock)? {
+                return Ok(text);
+            }
+            let last = last_line(&said);
+            return Err(anyhow::anyhow!("start the listener: {status}: {last}"))
+                .hint(format!("see what it says: {}", escape_path(&places.listener[0])));
+        }
+        if Instant::now() >= end {
+            bail!("start the listener: process {} does not take its lock: {}", child.id(), last_line(&said));
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Waits until the listener takes connections, so that a message sent right now is not refused. That it never does
+/// so is for the listener's log and for `status` to tell.
+fn wait_for_door(socket: &Path, end: Instant) {
+    use std::io::ErrorKind::{ConnectionRefused, NotFound};
+    while Instant::now() < end {
+        match UnixStream::connect(socket) {
+            Err(error) if matches!(error.kind(), NotFound | ConnectionRefused) => {}
+            _ => return,
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Waits until the lock's text is not that of `before` any more, so until another listener has taken it.
+pub(super) fn wait_for_another(lock: &Path, before: &Listener) -> Result<()> {
+    let before = match before {
+        Listener::Running { process, .. } => *process,
+        Listener::Stopped => None,
+    };
+    let end = Instant::now() + START;
+    loop {
+        let text = fs::read_to_string(lock).unwrap_or_default();
+        let process = listener::process_of(&text);
+        let is_alive = |id: i32| Path::new("/proc").join(id.to_string()).exists();
+        if process != before && process.is_some_and(is_alive) {
+            return Ok(());
+        }
+        if Instant::now() >= end {
+            return Err(anyhow::anyhow!(
+                "start the listener: systemd has started it, but it does not take its lock"
+            ))
+            .hint("see what it says: journalctl --user --unit pipe-listener");
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// Whether the lock's text names `child` and is not what an earlier holder left. The lock itself is not asked for:
+/// for that moment the listener could not take it.
+fn is_holder(lock: &Path, before: &str, child: &Child) -> bool {
+    let text = fs::read_to_string(lock).unwrap_or_default();
+    text != before && listener::process_of(&text).is_some_and(|id| u32::try_from(id) == Ok(child.id()))
+}
+
+fn last_line(file: &Path) -> String {
+    let text = fs::read(file).unwrap_or_default();
+    let last = text.split(|&byte| byte == b'\n').rfind(|line| !line.trim_ascii().is_empty());
+    last.map_or_else(|| "it says nothing".into(), escape)
+}
+
+/// Ends the listener that holds `lock` and waits for its end.
+pub(super) fn stop(lock: &Path) -> Result<()> {
+    let Listener::Running { process, text } = listener::look(lock)? else { return Ok(()) };
+    let Some(process) = process else {
+        bail!("stop the listener: its lock does not say which process it is")
+    };
+    end(process, STOP, || {
+        listener::look(lock).is_ok_and(|now| now == Listener::Running { process: Some(process), text })
+    })
+    .with_context(|| format!("stop the listener: process {process}"))
+}
+
+/// Ends a Bash listener, which waits in open(2) or read(2) and ends at once.
+pub(super) fn end_bash(found: &BashListener) -> Result<()> {
+    let is_still = || bash_listener::look(found.process).as_ref() == Some(found);
+    end(found.process, Duration::from_secs(10), is_still)
+        .with_context(|| format!("end the Bash listener: process {}", found.process))
+}
+
+/// Sends TERM to `process` if it `is_still` the one that was meant, and waits for its end.
+fn end(process: i32, wait: Duration, is_still: impl FnOnce() -> bool) -> Result<()> {
+    let id = Pid::from_raw(process).context("no process id")?;
+    let pidfd = match pidfd_open(id, PidfdFlags::empty()) {
+        Ok(pidfd) => pidfd,
+        Err(rustix::io::Errno::SRCH) => return Ok(()),
+        Err(error) => return Err(error.into()),
+    };
+    if !is_still() {
+        return Ok(());
+    }
+    pidfd_send_signal(&pidfd, Signal::TERM)?;
+    let end = Instant::now() + wait;
+    loop {
+        let left = end.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            bail!("it has not ended within {}", common::units::duration(wait));
+        }
+        let timeout = PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX);
+        // A pidfd becomes readable when its process ends (pidfd_open(2)).
+        match nix::poll::poll(&mut [PollFd::new(pidfd.as_fd(), PollFlags::POLLIN)], timeout) {
+            Ok(ready) if ready > 0 => return Ok(()),
+            Ok(_) | Err(nix::errno::Errno::EINTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! The command line, and nothing else: what can be asked, in the words that `--help` shows.
+//!
+//! Nothing named means: put everything in place.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use common::settings::Flags;
+use serde::{Deserialize, Serialize};
+
+const EXAMPLES: &str = "\
+Example:
+  create-backrest-pipe            put everything in place; what is there already is left alone
+  create-backrest-pipe status     say what is wrong, if anything
+  create-backrest-pipe hooks      print the hooks for Backrest
+  create-backrest-pipe remove     take away what was put there
+
+In place are then, in Backrest's container folder:
+  bridge/                 the folder to mount in the container at /bridge
+  bridge/backrest-pipe    the FIFO: each line written to it is a message for the host
+  bridge/backrest-send    the client that hooks call; it waits for the host's answer
+  backrest-pipe           a symlink to the FIFO, for compose files that mount it at /backrest-pipe
+and a running pipe-listener, which a line in your crontab starts again after a reboot.";
+
+const HOOKS_EXAMPLES: &str = "\
+Example:
+  create-backrest-pipe hooks                                      print them
+  create-backrest-pipe hooks --apply http://localhost:9898 --plan nightly
+  create-backrest-pipe hooks --apply http://localhost:9898 --plan nightly --user me --remove";
+
+const STATUS_HELP: &str = "\
+A line starts with ✓ where all is well, with ✗ where something is wrong, and with ? where it could not be looked at.
+The exit code is 1 where something is wrong.";
+
+/// Put the bridge between Backrest's container and this host in place
+#[derive(Debug, Parser)]
+#[command(name = "create-backrest-pipe", version, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Option<Command>,
+    /// Choose what starts the listener after a reboot [default: as before, at first cron]
+    #[arg(long, value_enum, value_name = "WHICH")]
+    pub(crate) supervisor: Option<Supervisor>,
+    /// Say what would be done and do nothing
+    #[arg(long, global = true)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+}
+
+/// What starts the listener after a reboot.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Supervisor {
+    /// A line in your crontab
+    Cron,
+    /// A user unit, which also starts it again when it ends
+    Systemd,
+    /// Nothing of ours: you start pipe-listener in your own way
+    None,
+}
+
+/// What is asked for; nothing named means: put everything in place.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Print the hooks and the backup flag for Backrest, or put them into a running one
+    #[command(after_help = HOOKS_EXAMPLES)]
+    Hooks(HooksArguments),
+    /// Check everything that a backup needs and say what to do where it is not so
+    #[command(after_help = STATUS_HELP)]
+    Status(StatusArguments),
+    /// Show the last lines of the listener's log
+    Log {
+        /// Show so many
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        lines: usize,
+    },
+    /// Stop the listener and take away what create-backrest-pipe has put in place
+    Remove,
+}
+
+/// What `status` can be told.
+#[derive(Args, Debug)]
+pub(crate) struct StatusArguments {
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// Ask the Backrest whose web page is at this address for its plans [default: read its config.json]
+    #[arg(long, value_name = "URL")]
+    pub(crate) backrest: Option<String>,
+    #[command(flatten)]
+    pub(crate) login: Login,
+}
+
+/// Who logs in to Backrest.
+#[derive(Args, Debug)]
+pub(crate) struct Login {
+    /// Log in as this user; the password is taken from --password-file, from BACKREST_PASSWORD, or asked for
+    #[arg(long, value_name = "NAME")]
+    pub(crate) user: Option<String>,
+    /// Take the password from a file
+    #[arg(long, value_name = "FILE", requires = "user")]
+    pub(crate) password_file: Option<PathBuf>,
+}
+
+/// What `hooks` can be told.
+#[derive(Args, Debug)]
+pub(crate) struct HooksArguments {
+    /// Put them into the Backrest whose web page is at this address, after showing the difference
+    #[arg(long, value_name = "URL", requires = "plan")]
+    pub(crate) apply: Option<String>,
+    /// Name the plan of that Backrest
+    #[arg(long, value_name = "ID", requires = "apply")]
+    pub(crate) plan: Option<String>,
+    /// Take them out of it again
+    #[arg(long, requires = "apply")]
+    pub(crate) remove: bool,
+    /// Change it without asking
+    #[arg(long, requires = "apply")]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) login: Login,
+    /// Bring Tailscale up before, and down after [default: yes where the program tailscale is there]
+    #[arg(long, value_name = "yes|no", value_parser = yes_or_no)]
+    pub(crate) tailscale: Option<bool>,
+    /// Push to Uptime Kuma how it ended [default: yes where UPTIME_KUMA_PUSH_URL is set]
+    #[arg(long, value_name = "yes|no", value_parser = yes_or_no)]
+    pub(crate) notify: Option<bool>,
+}
+
+fn yes_or_no(word: &str) -> Result<bool, &'static str> {
+    match word {
+        "yes" => Ok(true),
+        "no" => Ok(false),
+        _ => Err("say yes or no"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_teaches() {
+        insta::assert_snapshot!(Cli::command().term_width(100).render_long_help());
+    }
+
+    #[test]
+    fn help_of_each_command_teaches() {
+        let mut command = Cli::command().term_width(100);
+        command.build();
+        for name in ["hooks", "status", "log", "remove"] {
+            insta::assert_snapshot!(name, command.find_subcommand_mut(name).unwrap().render_long_help());
+        }
+    }
+}

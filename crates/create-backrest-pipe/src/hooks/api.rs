@@ -1,0 +1,217 @@
+//! The part of Backrest's API that is needed: log in, read the configuration, write it, see what runs.
+//!
+//! It is Connect's JSON over HTTP: POST to `/v1.Backrest/<method>`, and on an error a JSON object with `code` and
+//! `message`. What a reader gets wrong: the configuration holds repository passwords in plain text, so neither it
+//! nor an answer that could hold it ever stands in an error.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow, bail};
+use common::exit::HintExt;
+use common::text::{self, escape};
+use serde_json::{Value, json};
+use ureq::Agent;
+use ureq::http::Uri;
+use ureq::tls::{RootCerts, TlsConfig};
+
+use super::password::password_of;
+use crate::cli::Login;
+
+/// More than this is no configuration.
+const LARGEST_ANSWER: u64 = 64 << 20;
+
+/// A running Backrest.
+pub(crate) struct Backrest {
+    agent: Agent,
+    address: String,
+    token: Option<String>,
+}
+
+/// Backrest said no.
+#[derive(Debug)]
+pub(crate) struct Refused {
+    status: u16,
+    code: String,
+    message: String,
+}
+
+impl Refused {
+    /// Somebody has to log in.
+    fn is_unauthorized(&self) -> bool {
+        self.status == 401
+    }
+
+    /// The configuration is not the one that was read any more.
+    pub(crate) fn is_conflict(&self) -> bool {
+        self.code == "failed_precondition"
+    }
+}
+
+impl fmt::Display for Refused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.status, self.message.is_empty()) {
+            (404, _) => f.write_str("this is no Backrest: HTTP status 404"),
+            (status, true) => write!(f, "HTTP status {status}"),
+            (status, false) => write!(f, "HTTP status {status}: {}", self.message),
+        }
+    }
+}
+
+impl std::error::Error for Refused {}
+
+impl Backrest {
+    /// The Backrest at `address`, such as `http://localhost:9898`. Nothing is sent yet.
+    fn at(address: &str) -> Result<Backrest> {
+        let naming = || format!("reach Backrest: {}", escape(address.as_bytes()));
+        let hint = "give the address of its web page, such as http://localhost:9898";
+        let uri: Uri = address.parse().with_context(naming).hint(hint)?;
+        let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
+        let Some(authority) = uri.authority().filter(|_| is_web) else {
+            return Err(anyhow!("it is no web address")).with_context(naming).hint(hint);
+        };
+        if authority.as_str().contains('@') {
+            return Err(anyhow!("reach Backrest: the address holds a user or a password"))
+                .hint("name the user with --user; the password is asked for");
+        }
+        let config = Agent::config_builder()
+            .timeout_global(Some(Duration::from_secs(60)))
+            .http_status_as_error(false)
+            .max_redirects(0)
+            .proxy(None)
+            // The certificates that the host trusts, so that a Backrest behind a proxy with a CA of its own works.
+            .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build())
+            .build();
+        Ok(Backrest { agent: config.into(), address: address.trim_end_matches('/').into(), token: None })
+    }
+
+    /// The Backrest at `address` and its configuration, after logging in where `login` names a user.
+    pub(crate) fn open(address: &str, login: &Login) -> Result<(Backrest, Value)> {
+        let mut backrest = Backrest::at(address)?;
+        if let Some(user) = &login.user {
+            if backrest.is_overheard() {
+                let (style, reset) = (text::WARN, text::WARN.render_reset());
+                anstream::eprintln!(
+                    "{style}note{reset}: the password and the configuration go over the network in the clear"
+                );
+            }
+            let password = password_of(user, login.password_file.as_deref())?;
+            backrest.log_in(user, &password)?;
+            let config = backrest.config()?;
+            return Ok((backrest, config));
+        }
+        match backrest.config() {
+            Ok(config) => Ok((backrest, config)),
+            Err(error) if is(&error, Refused::is_unauthorized) => Err(error).hint("log in: --user NAME"),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// What is sent can be read on the way: neither encrypted nor within this host.
+    fn is_overheard(&self) -> bool {
+        let Ok(uri) = self.address.parse::<Uri>() else { return true };
+        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+        let is_here =
+            host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
+        uri.scheme_str() == Some("http") && !is_here
+    }
+
+    /// Logs in; what is asked afterwards is asked as `user`.
+    fn log_in(&mut self, user: &str, password: &str) -> Result<()> {
+        let asked = json!({ "username": user, "password": password });
+        let answer = self.ask("v1.Authentication/Login", &asked).context("log in")?;
+        let token = answer["token"].as_str().filter(|token| !token.is_empty());
+        self.token = Some(token.context("log in: Backrest gave no token")?.into());
+        Ok(())
+    }
+
+    /// The configuration.
+    fn config(&self) -> Result<Value> {
+        let config =
+            self.ask("v1.Backrest/GetConfig", &json!({})).context("read Backrest's configuration")?;
+        if !config.is_object() {
+            bail!("read Backrest's configuration: the answer is none");
+        }
+        Ok(config)
+    }
+
+    /// Writes the configuration, which has to be the one that was read but for what was changed, and gives back what
+    /// Backrest has made of it.
+    pub(crate) fn set_config(&self, config: &Value) -> Result<Value> {
+        self.ask("v1.Backrest/SetConfig", config).context("write Backrest's configuration")
+    }
+
+    /// What runs now, in words.
+    pub(crate) fn running(&self) -> Result<Vec<String>> {
+        let asked = json!({ "selector": {}, "lastN": "500" });
+        let answer = self.ask("v1.Backrest/GetOperations", &asked).context("ask what Backrest is doing")?;
+        let operations = answer["operations"].as_array().cloned().unwrap_or_default();
+        let running = operations.iter().filter(|operation| operation["status"] == "STATUS_INPROGRESS");
+        Ok(running.map(in_words).collect())
+    }
+
+    fn ask(&self, method: &str, asked: &Value) -> Result<Value> {
+        let naming = || format!("{}/{method}", escape(self.address.as_bytes()));
+        let mut request = self.agent.post(format!("{}/{method}", self.address));
+        request = request.header("Content-Type", "application/json");
+        if let Some(token) = &self.token {
+            request = request.header("Authorization", format!("Bearer {token}"));
+        }
+        let body = serde_json::to_vec(asked)?;
+        let mut answer = request.send(&body[..]).with_context(naming)?;
+        let status = answer.status();
+        let body =
+            answer.body_mut().with_config().limit(LARGEST_ANSWER).read_to_vec().with_context(naming)?;
+        let json: Option<Value> = serde_json::from_slice(&body).ok();
+        if status.is_success() {
+            return json.context("the answer is no JSON: this is no Backrest").with_context(naming);
+        }
+        let word = |field: &str| {
+            let text = json.as_ref().and_then(|json| json[field].as_str()).unwrap_or_default();
+            escape(text.chars().take(300).collect::<String>().as_bytes())
+        };
+        let refused = Refused { status: status.as_u16(), code: word("code"), message: word("message") };
+        Err(refused).with_context(naming)
+    }
+}
+
+/// Whether Backrest's answer, somewhere in the causes of `error`, is such a one.
+pub(crate) fn is(error: &anyhow::Error, what: fn(&Refused) -> bool) -> bool {
+    error.chain().filter_map(|cause| cause.downcast_ref::<Refused>()).any(what)
+}
+
+fn in_words(operation: &Value) -> String {
+    let kinds = [
+        ("operationBackup", "a backup"),
+        ("operationForget", "forget"),
+        ("operationPrune", "prune"),
+        ("operationCheck", "check"),
+        ("operationRestore", "a restore"),
+        ("operationRunHook", "a hook"),
+    ];
+    let kind =
+        kinds.iter().find(|(field, _)| operation.get(field).is_some()).map_or("a task", |(_, word)| word);
+    match operation["planId"].as_str() {
+        Some(plan) => format!("{kind} of plan \"{}\"", escape(plan.as_bytes())),
+        None => kind.into(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_this_host_and_https_are_not_overheard() {
+        let overheard = |address: &str| Backrest::at(address).unwrap().is_overheard();
+        for address in
+            ["http://localhost:9898", "http://127.0.0.1:9898", "http://[::1]:9898", "https://nas.home"]
+        {
+            assert!(!overheard(address), "{address}");
+        }
+        for address in ["http://nas.home:9898", "http://192.168.1.2", "http://localhost.evil.example"] {
+            assert!(overheard(address), "{address}");
+        }
+    }
+}

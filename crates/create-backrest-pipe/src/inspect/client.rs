@@ -1,0 +1,130 @@
+//! The client `backrest-send`: the one installed beside this program, and the copy of it in the bridge.
+//!
+//! What a reader gets wrong: the copy lies where the container can write, so it is opened without following a
+//! symlink or waiting for a FIFO, and it is only ever compared, never run.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::Path;
+
+use nix::fcntl::OFlag;
+
+/// How the copy stands beside its source.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Client {
+    /// No client was installed beside this program.
+    NoSource,
+    /// There is one that would not run in the container, or that can't be read; why.
+    Unusable(String),
+    /// The bridge holds the same file, executable.
+    Current,
+    /// It has to be copied into the bridge.
+    Outdated,
+    /// A folder stands where the copy belongs.
+    Blocked,
+}
+
+/// Mode of the copy: everybody in the container may run it, nobody but the owner may change it.
+pub(crate) const CLIENT_MODE: u32 = 0o755;
+
+/// Compares `source` with `copy`.
+pub(crate) fn look(source: &Path, copy: &Path) -> Client {
+    let bytes = match fs::read(source) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Client::NoSource,
+        Err(error) => return Client::Unusable(error.to_string()),
+    };
+    if let Err(why) = runs_anywhere(&bytes) {
+        return Client::Unusable(why.into());
+    }
+    match fs::symlink_metadata(copy) {
+        Ok(there) if there.is_dir() => Client::Blocked,
+        _ if is_copy(copy, &bytes).unwrap_or(false) => Client::Current,
+        _ => Client::Outdated,
+    }
+}
+
+fn is_copy(copy: &Path, bytes: &[u8]) -> io::Result<bool> {
+    // Opening a device can do something; what comes in the file's place after this look is at least not waited for.
+    if !fs::symlink_metadata(copy)?.is_file() {
+        return Ok(false);
+    }
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(copy)?;
+    let there = file.metadata()?;
+    Ok(there.is_file()
+        && there.mode() & 0o7777 == CLIENT_MODE
+        && there.uid() == nix::unistd::geteuid().as_raw()
+        && there.len() == bytes.len() as u64
+        && holds(file, bytes)?)
+}
+
+fn holds(file: File, bytes: &[u8]) -> io::Result<bool> {
+    let mut there = Vec::with_capacity(bytes.len());
+    file.take(bytes.len() as u64 + 1).read_to_end(&mut there)?;
+    Ok(there == bytes)
+}
+
+/// Whether `bytes` are a program that needs no other file to run: an ELF file without an interpreter (elf(5),
+/// `PT_INTERP`). The container may hold another libc, or none at all.
+fn runs_anywhere(bytes: &[u8]) -> Result<(), &'static str> {
+    const CUT: &str = "the file is cut off";
+    const PT_INTERP: u32 = 3;
+    let number = |at: usize, length: usize| -> Option<usize> {
+        let field = bytes.get(at..at.checked_add(length)?)?;
+        let value = match bytes.get(5)? {
+            2 => field.iter().fold(0_u64, |value, &byte| (value << 8) | u64::from(byte)),
+            _ => field.iter().rev().fold(0_u64, |value, &byte| (value << 8) | u64::from(byte)),
+        };
+        usize::try_from(value).ok()
+    };
+    if !bytes.starts_with(b"\x7fELF") {
+        return Err("it is no program");
+    }
+    let wide = bytes.get(4) == Some(&2);
+    let (table, size, count) = match wide {
+        true => (number(32, 8), number(54, 2), number(56, 2)),
+        false => (number(28, 4), number(42, 2), number(44, 2)),
+    };
+    let (Some(table), Some(size), Some(count)) = (table, size, count) else { return Err(CUT) };
+    for index in 0..count {
+        let kind = index.checked_mul(size).and_then(|offset| number(table.checked_add(offset)?, 4));
+        match kind {
+            Some(kind) if kind == PT_INTERP as usize => return Err("it is linked dynamically"),
+            Some(_) => {}
+            None => return Err(CUT),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_static_program_is_taken() {
+        let own = fs::read(std::env::current_exe().unwrap()).unwrap();
+        // A test binary is linked dynamically, unless all of the workspace is built static.
+        if !cfg!(target_feature = "crt-static") {
+            assert_eq!(runs_anywhere(&own), Err("it is linked dynamically"));
+        }
+        assert_eq!(runs_anywhere(b"#!/bin/sh\n"), Err("it is no program"));
+        assert_eq!(runs_anywhere(&own[..50]), Err("the file is cut off"));
+        let mut still = own[..64].to_vec();
+        still[56..58].fill(0);
+        assert_eq!(runs_anywhere(&still), Ok(()), "no program headers, so no interpreter");
+    }
+
+    #[test]
+    fn a_symlink_or_a_fifo_in_the_copys_place_is_no_copy() {
+        let folder = tempfile::tempdir().unwrap();
+        let copy = folder.path().join("backrest-send");
+        std::os::unix::fs::symlink("/etc/passwd", &copy).unwrap();
+        assert!(!is_copy(&copy, b"x").unwrap());
+        fs::remove_file(&copy).unwrap();
+        nix::unistd::mkfifo(&copy, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(!is_copy(&copy, b"x").unwrap());
+    }
+}

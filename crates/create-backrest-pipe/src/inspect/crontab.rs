@@ -1,0 +1,78 @@
+//! The user's crontab, read and written with the `crontab` program, as a person would.
+
+use std::io;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use common::exit::HintExt;
+use common::process::{self, End, Limits};
+use common::text::escape;
+
+/// What `crontab -l` gave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Crontab {
+    /// The user has none.
+    None,
+    /// Its text.
+    Text(String),
+    /// It can't be used on this machine; why.
+    Unusable(String),
+}
+
+fn crontab() -> Command {
+    let mut command = Command::new("crontab");
+    // Its messages are read below.
+    command.env("LC_ALL", "C");
+    command
+}
+
+fn limits() -> Limits {
+    Limits::within(Duration::from_secs(30))
+}
+
+/// Reads the crontab. Fails where the program does something unheard of.
+pub(crate) fn read() -> Result<Crontab> {
+    let listed = match process::capture(crontab().arg("-l"), b"", limits(), None) {
+        Ok(listed) => listed,
+        Err(error) if is_missing(&error) => {
+            return Ok(Crontab::Unusable("the program crontab is not installed".into()));
+        }
+        Err(error) => return Err(error).context("read the crontab"),
+    };
+    if listed.end == End::Exited(0) {
+        return match String::from_utf8(listed.stdout) {
+            Ok(text) => Ok(Crontab::Text(text)),
+            Err(_) => Ok(Crontab::Unusable("it holds bytes that are no UTF-8".into())),
+        };
+    }
+    let said = String::from_utf8_lossy(&listed.stderr);
+    // Debian's and cronie's words, and Busybox's.
+    if said.contains("no crontab for") || (said.contains("can't open") && said.contains("No such file")) {
+        return Ok(Crontab::None);
+    }
+    Ok(Crontab::Unusable(format!("crontab -l: {}: {}", listed.end, escape(said.trim().as_bytes()))))
+}
+
+/// Puts `after` in the place of `before`, and does nothing where somebody else has changed it since.
+pub(crate) fn replace(before: &Crontab, after: &Crontab) -> Result<()> {
+    if read()? != *before {
+        return Err(anyhow::anyhow!("change the crontab: it was changed by somebody else just now"))
+            .hint("run create-backrest-pipe again");
+    }
+    let (argument, input) = match after {
+        Crontab::Text(text) => ("-", text.as_str()),
+        Crontab::None => ("-r", ""),
+        Crontab::Unusable(why) => anyhow::bail!("change the crontab: {why}"),
+    };
+    let done = process::capture(crontab().arg(argument), input.as_bytes(), limits(), None);
+    done.and_then(process::Captured::success).context("change the crontab")?;
+    Ok(())
+}
+
+fn is_missing(error: &anyhow::Error) -> bool {
+    error
+        .chain()
+        .filter_map(|cause| cause.downcast_ref::<io::Error>())
+        .any(|cause| cause.kind() == io::ErrorKind::NotFound)
+}

@@ -1,0 +1,55 @@
+//! Whether a listener runs: it holds its lock as long as it lives, so the lock is asked, and given back at once.
+//!
+//! What a reader gets wrong: in the moment in which the lock is ours a listener that starts can't have it, and gives
+//! up. So it is not asked where the process that its text names is gone anyway, as after a reboot.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::Result;
+use common::lock::{self, Attempt};
+
+/// What the lock says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Listener {
+    /// Nobody listens.
+    Stopped,
+    /// Somebody does.
+    Running {
+        /// Its process, where the lock's text names it.
+        process: Option<i32>,
+        /// `process 4711 since 2026-03-01T03:00:07+01:00`.
+        text: String,
+    },
+}
+
+/// Asks the lock at `path`. Where there is no lock file nobody has ever listened, and none is made.
+pub(crate) fn look(path: &Path) -> Result<Listener> {
+    let Ok(text) = fs::read_to_string(path) else { return Ok(Listener::Stopped) };
+    let is_gone = |process: i32| !Path::new("/proc").join(process.to_string()).exists();
+    if process_of(&text).is_some_and(is_gone) {
+        return Ok(Listener::Stopped);
+    }
+    Ok(match lock::attempt(path)? {
+        Attempt::Held(_) => Listener::Stopped,
+        Attempt::Busy(text) => Listener::Running { process: process_of(&text), text },
+    })
+}
+
+/// The process id in the text that a lock's holder leaves.
+pub(crate) fn process_of(text: &str) -> Option<i32> {
+    text.strip_prefix("process ")?.split(' ').next()?.parse().ok().filter(|&id| id > 1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::process_of;
+
+    #[test]
+    fn the_holder_is_read_from_the_locks_text() {
+        assert_eq!(process_of("process 4711 since 2026-03-01T03:00:07+01:00"), Some(4711));
+        for odd in ["", "another process", "process -1 since", "process 1 since", "process x since"] {
+            assert_eq!(process_of(odd), None, "{odd}");
+        }
+    }
+}

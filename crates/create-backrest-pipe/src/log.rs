@@ -1,0 +1,41 @@
+//! `log`: the last lines that the listener wrote, the older file first where one is not enough.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+
+use anyhow::{Context, Result, anyhow};
+use common::exit::{Exit, HintExt};
+use common::settings::Settings;
+use common::text::{escape, escape_path};
+
+/// Prints the last `count` lines.
+pub(crate) fn run(count: usize, settings: &Settings) -> Result<Exit> {
+    let newer = settings.logs_dir().join("listener.log");
+    let mut lines = lines_of(&newer)?;
+    if lines.len() < count {
+        let mut older = lines_of(&newer.with_extension("log.1"))?;
+        older.append(&mut lines);
+        lines = older;
+    }
+    if lines.is_empty() {
+        return Err(anyhow!("no listener has written anything: {}", escape_path(&newer)))
+            .hint("start one: create-backrest-pipe");
+    }
+    for line in &lines[lines.len().saturating_sub(count)..] {
+        anstream::println!("{line}");
+    }
+    Ok(Exit::Done)
+}
+
+fn lines_of(path: &Path) -> Result<Vec<String>> {
+    match fs::read(path) {
+        Ok(text) => {
+            Ok(text.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()).map(escape).collect())
+        }
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            Ok(Vec::new())
+        }
+        Err(error) => Err(error).with_context(|| format!("read the log: {}", escape_path(path))),
+    }
+}

@@ -1,0 +1,175 @@
+//! The `@reboot` line of the listener in the text of a crontab: put in once, taken out again, every other byte kept.
+//!
+//! What a reader gets wrong: in a crontab `%` means a newline unless it is escaped (crontab(5)), and the rest goes to
+//! `sh`, so a path is quoted twice. The listener of another Backrest folder on the same host is not ours.
+
+use std::ffi::OsString;
+use std::path::Path;
+
+use common::text::escape;
+
+use super::{Change, Step};
+use crate::inspect::Facts;
+use crate::inspect::bash_listener::SCRIPT;
+use crate::inspect::crontab::Crontab;
+use crate::places::Places;
+
+/// A crontab's new text and what is different in it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Edited {
+    pub(crate) text: String,
+    pub(crate) changes: Vec<Change>,
+    /// Lines that start the Bash listener and do something else as well, so they were left alone.
+    pub(crate) left: Vec<String>,
+}
+
+/// What a line is to us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Line {
+    Other,
+    Listener,
+    Bash,
+    BashAmongOthers,
+}
+
+/// `text` with exactly one line that starts `command`, the listener of `container_dir`. It takes the place of a line
+/// that did that in another way or started the Bash listener. Fails where the command can't stand in a crontab.
+pub(crate) fn with_listener(
+    text: &str,
+    command: &[OsString],
+    container_dir: &Path,
+) -> Result<Edited, &'static str> {
+    let wanted = reboot_line(command)?;
+    let mut edited = Edited::default();
+    let mut is_in = false;
+    for line in text.split_inclusive('\n') {
+        let bare = line.strip_suffix('\n').unwrap_or(line);
+        match kind_of(bare, container_dir) {
+            Line::Listener if bare == wanted && !is_in => is_in = true,
+            Line::Listener | Line::Bash => {
+                edited.changes.push(Change::Removed(escape(bare.as_bytes())));
+                if !is_in {
+                    is_in = true;
+                    edited.changes.push(Change::Added(wanted.clone()));
+                    edited.text.push_str(&wanted);
+                    edited.text.push('\n');
+                }
+                continue;
+            }
+            Line::BashAmongOthers => edited.left.push(escape(bare.as_bytes())),
+            Line::Other => {}
+        }
+        edited.text.push_str(line);
+    }
+    if !is_in {
+        // crontab(1) refuses a text whose last line is not ended.
+        if !edited.text.is_empty() && !edited.text.ends_with('\n') {
+            edited.text.push('\n');
+        }
+        edited.changes.push(Change::Added(wanted.clone()));
+        edited.text.push_str(&wanted);
+        edited.text.push('\n');
+    }
+    Ok(edited)
+}
+
+/// `text` without the listener of `container_dir`.
+pub(crate) fn without_listener(text: &str, container_dir: &Path) -> Edited {
+    let mut edited = Edited::default();
+    for line in text.split_inclusive('\n') {
+        let bare = line.strip_suffix('\n').unwrap_or(line);
+        match kind_of(bare, container_dir) {
+            Line::Listener => edited.changes.push(Change::Removed(escape(bare.as_bytes()))),
+            _ => edited.text.push_str(line),
+        }
+    }
+    edited
+}
+
+/// The step that takes the listener's line out of the crontab, and the crontab away where only we made it.
+pub(crate) fn take_away(facts: &Facts, places: &Places) -> Option<Step> {
+    let Crontab::Text(text) = &facts.crontab else { return None };
+    let edited = without_listener(text, &places.container_dir);
+    if edited.changes.is_empty() {
+        return None;
+    }
+    let is_gone = edited.text.is_empty() && facts.record.made_crontab;
+    let after = if is_gone { Crontab::None } else { Crontab::Text(edited.text) };
+    Some(Step::Crontab { before: facts.crontab.clone(), after, changes: edited.changes })
+}
+
+/// The line that starts `command` after a reboot.
+fn reboot_line(command: &[OsString]) -> Result<String, &'static str> {
+    let mut line = String::from("@reboot");
+    for word in command {
+        let word = word.to_str().ok_or("a path holds bytes that are no UTF-8, which a crontab can't")?;
+        if word.contains(['\n', '\r']) {
+            return Err("a path holds a line break, which a crontab can't");
+        }
+        let word = shlex::try_quote(word).map_err(|_| "a path holds a NUL byte")?;
+        line.push(' ');
+        line.push_str(&word.replace('%', "\\%"));
+    }
+    // The listener keeps its own log, and what it says beside that would be held in cron's memory.
+    line.push_str(" >/dev/null 2>&1");
+    Ok(line)
+}
+
+fn kind_of(line: &str, container_dir: &Path) -> Line {
+    let Some(command) = line.trim_start().strip_prefix("@reboot") else { return Line::Other };
+    if !command.starts_with([' ', '\t']) {
+        return Line::Other;
+    }
+    let Some(words) = shlex::split(&command.replace("\\%", "%")) else { return Line::Other };
+    let is_separator = |word: &String| ["&&", "||", ";", "|", "&"].contains(&word.as_str());
+    let commands: Vec<Vec<&str>> = words
+        .split(is_separator)
+        .map(|words| without_prefixes(words))
+        .filter(|words| !words.is_empty())
+        .collect();
+    let program = |words: &[&str]| {
+        let name = Path::new(words[0].trim_end_matches(['&', ';'])).file_name();
+        name.map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    };
+    if let [words] = commands.as_slice() {
+        if program(words) == "pipe-listener" && is_of(words, container_dir) {
+            return Line::Listener;
+        }
+    }
+    if !commands.iter().any(|words| program(words) == SCRIPT) {
+        return Line::Other;
+    }
+    let is_harmless = |words: &Vec<&str>| [SCRIPT, "sleep", "cd", "true"].contains(&program(words).as_str());
+    if commands.iter().all(is_harmless) { Line::Bash } else { Line::BashAmongOthers }
+}
+
+/// A simple command without what only prepares its program: `FOO=bar nohup bash /x/backrest-trigger.sh`.
+fn without_prefixes(words: &[String]) -> Vec<&str> {
+    let prefixes = ["nohup", "setsid", "exec", "nice", "env", "bash", "sh", "/bin/bash", "/bin/sh"];
+    let is_prefix = |word: &&str| {
+        let is_assignment = word.split_once('=').is_some_and(|(name, _)| {
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+        });
+        is_assignment
+            || prefixes.contains(word)
+            || word.strip_prefix("/usr").is_some_and(|w| prefixes.contains(&w))
+    };
+    words.iter().map(String::as_str).skip_while(is_prefix).collect()
+}
+
+/// Whether the listener that `words` start is that of `container_dir`; one that names no folder is taken for ours.
+fn is_of(words: &[&str], container_dir: &Path) -> bool {
+    let mut words = words.iter();
+    while let Some(word) = words.next() {
+        let named = match word.strip_prefix("--container-dir") {
+            Some("") => words.next().copied(),
+            Some(value) => value.strip_prefix('='),
+            None => continue,
+        };
+        return named.is_some_and(|named| Path::new(named) == container_dir);
+    }
+    true
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,37 @@
+//! The doctor: everything that a good backup needs, one line each, with what to do where it is not so.
+//!
+//! Each check looks and changes nothing. What can't be told from here (somebody else's file, no Docker) is said so
+//! and is neither good nor bad. Nothing in the bridge folder is run or followed on the host.
+
+mod around;
+mod backrest;
+mod bridge;
+mod container;
+mod report;
+
+use anyhow::Result;
+use common::exit::Exit;
+use common::settings::Settings;
+
+use crate::cli::StatusArguments;
+use crate::inspect;
+use crate::places::Places;
+use report::State;
+
+/// Checks everything and prints it. Exit code 1 where something is wrong.
+pub(crate) fn run(arguments: &StatusArguments, settings: &Settings, places: &Places) -> Result<Exit> {
+    let facts = inspect::inspect(places, None)?;
+    let mut checks = Vec::new();
+    checks.extend(around::settings(settings));
+    checks.extend(bridge::checks(&facts, places));
+    checks.extend(container::checks(places));
+    checks.push(backrest::ignore_file(settings));
+    checks.extend(backrest::hooks(settings, arguments));
+    checks.extend(around::checks(settings, facts.record.supervisor));
+    match arguments.json {
+        true => report::print_json(&checks)?,
+        false => report::print(&checks),
+    }
+    let is_wrong = checks.iter().any(|check| check.state == State::Bad);
+    Ok(if is_wrong { Exit::Failed } else { Exit::Done })
+}

@@ -1,0 +1,147 @@
+//! What a backup needs besides: usable settings, the network, the monitor, the clock, room on the disk.
+
+use std::process::Command;
+use std::time::Duration;
+
+use common::process::{self, Captured, Limits};
+use common::settings::Settings;
+use common::text::escape_path;
+use common::units;
+use serde_json::Value;
+
+use super::report::Check;
+use crate::cli::Supervisor;
+use crate::hooks::wanted::is_on_path;
+
+/// What can't be used in `.env`, and what only this shell knows.
+pub(super) fn settings(settings: &Settings) -> Vec<Check> {
+    let mend = format!("mend the line: {}", escape_path(&settings.env_file));
+    let mut checks: Vec<_> =
+        settings.problems.iter().map(|problem| Check::bad("settings", problem.to_string(), &mend)).collect();
+    // Flags go to the listener's command line; these it takes from its own environment, which cron does not set.
+    for variable in ["IGNORE_FILE", "BACKUP_MOUNT", "UPTIME_KUMA_PUSH_URL"] {
+        if std::env::var_os(variable).is_some_and(|value| !value.is_empty()) {
+            let what =
+                format!("{variable} is set in this shell; after a reboot the listener does not have it");
+            let mend = format!("set it in {} instead", escape_path(&settings.env_file));
+            checks.push(Check::bad("settings", what, mend));
+        }
+    }
+    if checks.is_empty() {
+        let what = format!(
+            "roots {} and {}",
+            escape_path(&settings.container_root),
+            escape_path(&settings.data_root)
+        );
+        checks.push(Check::good("settings", what));
+    }
+    checks
+}
+
+pub(super) fn checks(settings: &Settings, supervisor: Option<Supervisor>) -> Vec<Check> {
+    let mut checks = Vec::new();
+    checks.extend(is_on_path("tailscale").then(|| tailscale(supervisor)));
+    checks.extend(settings.push_url.as_ref().map(|url| kuma(url.reveal())));
+    checks.push(clock());
+    checks.extend(disk(settings));
+    checks
+}
+
+fn ask(program: &str, arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
+    let mut command = Command::new(program);
+    process::capture(command.args(arguments), b"", Limits::within(Duration::from_secs(15)), None)
+        .and_then(Captured::success)
+}
+
+/// Whether the network can be brought up and taken down without a password.
+fn tailscale(supervisor: Option<Supervisor>) -> Check {
+    let name = "tailscale";
+    if nix::unistd::geteuid().is_root() {
+        return Check::good(name, "root may bring it up and down");
+    }
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten().map(|user| user.name);
+    let prefs = ask("tailscale", &["debug", "prefs"]).ok();
+    let prefs: Option<Value> = prefs.and_then(|prefs| serde_json::from_slice(&prefs).ok());
+    let operator = prefs.as_ref().and_then(|prefs| prefs["OperatorUser"].as_str());
+    if user.is_some() && operator == user.as_deref() {
+        return Check::good(name, "you are its operator");
+    }
+    match ask("sudo", &["-n", "-l", "tailscale", "up"]) {
+        Ok(_) if supervisor == Some(Supervisor::Systemd) => Check::bad(
+            name,
+            "only sudo lets you bring it up and down, and the systemd unit forbids sudo",
+            "sudo tailscale set --operator=$USER",
+        ),
+        Ok(_) => Check::good(name, "sudo lets you bring it up and down without a password"),
+        Err(_) => Check::bad(
+            name,
+            "you may not bring it up and down, so a backup to elsewhere fails",
+            "sudo tailscale set --operator=$USER",
+        ),
+    }
+}
+
+/// Whether the monitor's server answers at all. Its push address is not asked: that would be a push.
+fn kuma(url: &str) -> Check {
+    let name = "kuma";
+    let mend =
+        "see that Uptime Kuma runs, and that UPTIME_KUMA_PUSH_URL in Backrest's .env is its push address";
+    let Ok(uri) = url.parse::<ureq::http::Uri>() else {
+        return Check::bad(name, "UPTIME_KUMA_PUSH_URL is no web address", mend);
+    };
+    let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.authority()) else {
+        return Check::bad(name, "UPTIME_KUMA_PUSH_URL is no web address", mend);
+    };
+    if !uri.path().contains("/api/push/") {
+        return Check::bad(name, "UPTIME_KUMA_PUSH_URL does not hold /api/push/", mend);
+    }
+    let agent: ureq::Agent = ureq::Agent::config_builder()
+        .timeout_global(Some(Duration::from_secs(10)))
+        .http_status_as_error(false)
+        .tls_config(
+            ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build(),
+        )
+        .build()
+        .into();
+    match agent.get(format!("{scheme}://{host}/")).call() {
+        Ok(_) => Check::good(name, "Uptime Kuma answers"),
+        // The error names no more than the address that was asked, which has no token.
+        Err(error) => Check::bad(name, format!("Uptime Kuma does not answer: {error}"), mend),
+    }
+}
+
+fn clock() -> Check {
+    let name = "clock";
+    match ask("timedatectl", &["show", "--property=NTPSynchronized", "--value"]).as_deref() {
+        Ok(b"yes\n") => Check::good(name, "it is kept right over the network"),
+        Ok(b"no\n") => Check::bad(
+            name,
+            "it is not kept right: snapshots get wrong times, and forget removes the wrong ones",
+            "sudo timedatectl set-ntp true",
+        ),
+        _ => Check::unknown(name, "whether it is kept right can't be told here", "compare it: date"),
+    }
+}
+
+/// Less room than this is too little for dumps.
+const LEAST: u64 = 1 << 30;
+
+fn disk(settings: &Settings) -> Vec<Check> {
+    let folders = [&settings.container_dir, &settings.data_root];
+    let mut seen = Vec::new();
+    let mut checks = Vec::new();
+    for folder in folders {
+        let Ok(stat) = nix::sys::statvfs::statvfs(folder.as_path()) else { continue };
+        if seen.contains(&stat.filesystem_id()) {
+            continue;
+        }
+        seen.push(stat.filesystem_id());
+        let free = stat.blocks_available() * stat.fragment_size();
+        let what = format!("{} free at {}", units::bytes(free), escape_path(folder));
+        checks.push(match free < LEAST {
+            true => Check::bad("disk", format!("only {what}: dumps may not fit"), "make room"),
+            false => Check::good("disk", what),
+        });
+    }
+    checks
+}

@@ -1,0 +1,126 @@
+//! What Backrest has to be told: the ignore file where its plan looks for it, and the hooks.
+//!
+//! What a reader gets wrong: Backrest's configuration holds passwords and mostly belongs to root, because the
+//! container runs as root. Where it can't be read, that is no fault; the way to look over the API is named.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use anyhow::Result;
+use common::exit::{hint_of, one_line};
+use common::process::{self, End, Limits};
+use common::settings::Settings;
+use common::text::escape_path;
+use common::units;
+use serde_json::Value;
+
+use super::report::Check;
+use crate::cli::StatusArguments;
+use crate::hooks::api::Backrest;
+use crate::hooks::edit::{Direction, edit};
+use crate::hooks::wanted::Wanted;
+
+const NAME: &str = "hooks";
+
+/// The ignore file: there, and what `build-ignore` would write now.
+pub(super) fn ignore_file(settings: &Settings) -> Check {
+    let name = "ignore";
+    let path = escape_path(&settings.ignore_file);
+    let metadata = match fs::metadata(&settings.ignore_file) {
+        Ok(metadata) => metadata,
+        Err(error) => {
+            return Check::bad(name, format!("{path}: {error}; a backup fails without it"), "build-ignore");
+        }
+    };
+    let age = metadata.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
+    let age = age.map(|age| format!(", written {} ago", units::duration(age))).unwrap_or_default();
+    let mut command = Command::new(common::paths::tool("build-ignore"));
+    command.arg("--check").args(common::settings::Flags::of(settings).to_arguments());
+    command.arg("--output").arg(&settings.ignore_file).arg("--mount").arg(&settings.mount);
+    let limits = Limits::within(Duration::from_secs(600));
+    match process::capture(&mut command, b"", limits, None).map(|checked| checked.end) {
+        Ok(End::Exited(0)) => Check::good(name, format!("{path} is up to date{age}")),
+        Ok(End::Exited(1)) => Check::bad(name, format!("{path} is out of date{age}"), "build-ignore"),
+        _ => Check::unknown(
+            name,
+            format!("{path} is there{age}; whether it is up to date could not be told"),
+            "see what build-ignore --check says",
+        ),
+    }
+}
+
+/// Whether each plan that backs up what we look after has hooks and flag.
+pub(super) fn hooks(settings: &Settings, arguments: &StatusArguments) -> Vec<Check> {
+    // With Tailscale and Uptime Kuma or without, as it was applied.
+    let yes_and_no = [Some(true), Some(false)];
+    let choices = yes_and_no.into_iter().flat_map(|first| yes_and_no.map(|second| (first, second)));
+    let wanted: Result<Vec<_>> =
+        choices.map(|(tailscale, notify)| Wanted::of(settings, tailscale, notify)).collect();
+    let wanted = match wanted {
+        Ok(wanted) => wanted,
+        Err(error) => {
+            return vec![Check::bad(NAME, one_line(&error), "set IGNORE_FILE in Backrest's .env")];
+        }
+    };
+    let config = match &arguments.backrest {
+        Some(address) => match Backrest::open(address, &arguments.login) {
+            Ok((_, config)) => config,
+            Err(error) => {
+                let mend = hint_of(&error).unwrap_or("see that Backrest runs, and that this is its address");
+                return vec![Check::bad(NAME, one_line(&error), mend)];
+            }
+        },
+        None => match on_disk(settings) {
+            Ok(config) => config,
+            Err(why) => {
+                let mend = "let Backrest itself be asked: create-backrest-pipe status --backrest URL";
+                return vec![Check::unknown(NAME, why, mend)];
+            }
+        },
+    };
+    let plans = config["plans"].as_array().cloned().unwrap_or_default();
+    let looked_after = plans.iter().filter(|plan| is_looked_after(plan, &settings.mount));
+    let ids = looked_after.filter_map(|plan| plan["id"].as_str());
+    let checks: Vec<_> = ids.map(|id| of_plan(&config, id, &wanted, arguments)).collect();
+    if checks.is_empty() {
+        let mount = escape_path(&settings.mount);
+        let what = format!("Backrest has no plan that backs up something below {mount}");
+        return vec![Check::bad(NAME, what, "make a plan in Backrest with this folder as its path")];
+    }
+    checks
+}
+
+/// Backrest's configuration as it lies on the disk, or why it can't be read.
+fn on_disk(settings: &Settings) -> std::result::Result<Value, String> {
+    let path = settings.data_dir.join("config/config.json");
+    let naming = |why: &str| format!("{}: {why}", escape_path(&path));
+    match fs::read(&path) {
+        Ok(text) => serde_json::from_slice(&text).map_err(|_| naming("it is no JSON")),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(naming("not there, so Backrest has not been set up yet, or lies elsewhere"))
+        }
+        Err(error) => Err(naming(&error.to_string())),
+    }
+}
+
+fn is_looked_after(plan: &Value, mount: &Path) -> bool {
+    let paths = plan["paths"].as_array().cloned().unwrap_or_default();
+    paths.iter().filter_map(Value::as_str).any(|path| Path::new(path).starts_with(mount))
+}
+
+fn of_plan(config: &Value, id: &str, wanted: &[Wanted], arguments: &StatusArguments) -> Check {
+    let address = arguments.backrest.as_deref().unwrap_or("http://localhost:9898");
+    let mend = format!("create-backrest-pipe hooks --apply {address} --plan '{id}'");
+    let is_wired = |wanted: &Wanted| {
+        edit(config, id, wanted, Direction::PutIn).is_ok_and(|edited| edited.difference.is_empty())
+    };
+    match wanted.iter().any(is_wired) {
+        true => Check::good(NAME, format!("plan \"{id}\" has the hooks and the backup flag")),
+        false => {
+            Check::bad(NAME, format!("plan \"{id}\" lacks hooks or the backup flag, or has older ones"), mend)
+        }
+    }
+}

@@ -1,0 +1,167 @@
+//! The host's side of the bridge: the folder, the FIFO, the listener, what starts it again.
+//!
+//! In come the facts that were inspected, out goes one check each, with the command that mends what is wrong.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use common::process::{self, Limits};
+use common::text::escape_path;
+
+use super::report::Check;
+use crate::cli::Supervisor;
+use crate::inspect::Facts;
+use crate::inspect::client::Client;
+use crate::inspect::crontab::Crontab;
+use crate::inspect::listener::Listener;
+use crate::places::Places;
+use crate::plan::{crontab, setup};
+
+const MEND: &str = "create-backrest-pipe";
+
+pub(super) fn checks(facts: &Facts, places: &Places) -> Vec<Check> {
+    let mut checks = vec![folder(facts, places), listener(facts, places)];
+    if facts.listener != Listener::Stopped {
+        checks.push(answer(places));
+    }
+    checks.push(client(facts, places));
+    checks.push(after_reboot(facts, places));
+    checks.extend(facts.bash_listeners.iter().map(|old| {
+        Check::bad("listener", format!("a Bash listener takes messages away: {}", old.command), MEND)
+    }));
+    checks
+}
+
+/// Folder, FIFO and symlink, as the set-up would have them.
+fn folder(facts: &Facts, places: &Places) -> Check {
+    let plan = match setup::plan(facts, places, None) {
+        Err(complaints) => {
+            let complaint = complaints.into_iter().next();
+            let (what, hint) =
+                complaint.map(|complaint| (complaint.what, complaint.hint)).unwrap_or_default();
+            return Check::bad("bridge", what, hint);
+        }
+        Ok(plan) => plan,
+    };
+    let below = |path: &PathBuf| path.starts_with(&places.bridge) || *path == places.old_pipe;
+    match plan.steps.iter().find(|step| step.path().is_some_and(below) && step.path() != Some(&places.client))
+    {
+        Some(step) => {
+            let todo = step.in_words().map(|(verb, object)| format!("{verb} {object}")).unwrap_or_default();
+            Check::bad("bridge", format!("it is not as it should be; to do: {todo}"), MEND)
+        }
+        None => {
+            Check::good("bridge", format!("folder and FIFO are in place: {}", escape_path(&places.bridge)))
+        }
+    }
+}
+
+fn listener(facts: &Facts, places: &Places) -> Check {
+    let Listener::Running { process, text } = &facts.listener else {
+        return Check::bad(
+            "listener",
+            "nobody listens: hooks fail, or wait for ever where they write to the FIFO",
+            MEND,
+        );
+    };
+    let installed = fs::canonicalize(&places.listener[0]).ok();
+    let runs = process.and_then(|process| fs::read_link(format!("/proc/{process}/exe")).ok());
+    match (installed, runs) {
+        (Some(installed), Some(runs)) if installed == runs => {
+            Check::good("listener", format!("it listens: {text}"))
+        }
+        (Some(_), Some(runs)) => Check::bad(
+            "listener",
+            format!("another program than the installed one listens: {text}: {}", escape_path(runs)),
+            format!(
+                "let it end, and start the installed one: kill {} && {MEND}",
+                process.unwrap_or_default()
+            ),
+        ),
+        _ => Check::good("listener", format!("it listens: {text}")),
+    }
+}
+
+/// Whether the socket answers, asked with the client that is installed on the host.
+fn answer(places: &Places) -> Check {
+    let mut command = Command::new(&places.client_source);
+    command.arg("--bridge").arg(&places.bridge).args(["--timeout", "10s", "ping"]);
+    match process::capture(&mut command, b"", Limits::within(Duration::from_secs(15)), None) {
+        Err(_) => {
+            Check::unknown("socket", "not tried: backrest-send is not installed", "cargo xtask install")
+        }
+        Ok(asked) => match asked.success() {
+            Ok(_) => Check::good("socket", "the listener answers over the socket"),
+            Err(error) => Check::bad("socket", common::exit::one_line(&error), "create-backrest-pipe log"),
+        },
+    }
+}
+
+fn client(facts: &Facts, places: &Places) -> Check {
+    let (what, mend) = match &facts.client {
+        Client::Current => {
+            return Check::good(
+                "client",
+                "backrest-send is in the bridge, linked statically, of this version",
+            );
+        }
+        Client::Outdated => ("backrest-send is missing in the bridge, or not the installed one".into(), MEND),
+        Client::Blocked => ("a folder stands where backrest-send belongs".into(), "look at it and remove it"),
+        Client::NoSource => ("backrest-send is not installed".into(), "cargo xtask install"),
+        Client::Unusable(why) => {
+            (format!("{}: {why}", escape_path(&places.client_source)), "cargo xtask install")
+        }
+    };
+    Check::bad("client", what, mend)
+}
+
+/// What starts the listener again.
+fn after_reboot(facts: &Facts, places: &Places) -> Check {
+    let name = "reboot";
+    match facts.record.supervisor.unwrap_or(Supervisor::Cron) {
+        Supervisor::Systemd => match (facts.unit.is_enabled, facts.unit.lingers) {
+            (false, _) => Check::bad(
+                name,
+                "the systemd unit is not enabled",
+                "create-backrest-pipe --supervisor systemd",
+            ),
+            (true, Some(false)) => Check::bad(
+                name,
+                "the systemd unit starts when you log in, not with the machine",
+                "loginctl enable-linger",
+            ),
+            (true, _) => Check::good(name, "systemd starts the listener with the machine"),
+        },
+        Supervisor::Cron => {
+            let Crontab::Text(text) = &facts.crontab else {
+                return Check::bad(name, "nothing starts the listener after a reboot", MEND);
+            };
+            match crontab::with_listener(text, &places.listener, &places.container_dir) {
+                Ok(edited) if !edited.changes.is_empty() => {
+                    Check::bad(name, "the listener's line is not in your crontab", MEND)
+                }
+                _ if !is_cron_running() => Check::bad(
+                    name,
+                    "the line is in your crontab, but cron does not run",
+                    "sudo systemctl enable --now cron",
+                ),
+                _ => Check::good(name, "a line in your crontab starts the listener"),
+            }
+        }
+        Supervisor::None => Check::unknown(
+            name,
+            "you start the listener in your own way",
+            "let it be started with the machine: create-backrest-pipe --supervisor cron",
+        ),
+    }
+}
+
+fn is_cron_running() -> bool {
+    let Ok(processes) = fs::read_dir("/proc") else { return true };
+    processes.flatten().any(|process| {
+        let name = fs::read_to_string(process.path().join("comm")).unwrap_or_default();
+        ["cron", "crond", "fcron", "anacron"].contains(&name.trim_end())
+    })
+}

@@ -1,0 +1,130 @@
+//! The container's side: whether a running container has the bridge mounted, and whether its client reaches us.
+//!
+//! Docker is asked as the user would ask it; where it is not there, or not allowed, that is said.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::Result;
+use common::process::{self, Captured, Limits};
+use common::text::{escape, escape_path};
+use serde_json::Value;
+
+use super::report::Check;
+use crate::places::Places;
+
+const NAME: &str = "container";
+const BY_HAND: &str = "see for yourself: docker exec backrest /bridge/backrest-send ping";
+
+/// A container that has the bridge mounted.
+struct Container {
+    id: String,
+    name: String,
+    /// Where it sees the folder.
+    folder: String,
+    /// Where it sees the FIFO by itself, if it does.
+    pipe: Option<String>,
+}
+
+pub(super) fn checks(places: &Places) -> Vec<Check> {
+    let containers = match containers(places) {
+        Ok(containers) => containers,
+        Err(error) => {
+            let what = format!("not looked at: {}", common::exit::one_line(&error));
+            return vec![Check::unknown(NAME, what, BY_HAND)];
+        }
+    };
+    if containers.is_empty() {
+        let bridge = escape_path(&places.bridge);
+        return vec![Check::bad(
+            NAME,
+            "no running container has the bridge mounted",
+            format!("add `- {bridge}:/bridge` to Backrest's compose.yaml, then docker compose up --detach"),
+        )];
+    }
+    containers.iter().flat_map(|container| look_into(container, places)).collect()
+}
+
+fn containers(places: &Places) -> Result<Vec<Container>> {
+    let listed = docker(&["ps", "--quiet", "--no-trunc"])?;
+    let listed = String::from_utf8_lossy(&listed).into_owned();
+    let ids: Vec<&str> = listed.split_whitespace().collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let told: Value = serde_json::from_slice(&docker(&[&["inspect"], ids.as_slice()].concat())?)?;
+    let all = told.as_array().cloned().unwrap_or_default();
+    Ok(all.iter().filter_map(|told| container_of(told, places)).collect())
+}
+
+fn container_of(told: &Value, places: &Places) -> Option<Container> {
+    let mounts = told["Mounts"].as_array()?;
+    let seen = |source: &std::path::Path| {
+        let mount = mounts
+            .iter()
+            .find(|mount| mount["Source"].as_str().is_some_and(|text| source == std::path::Path::new(text)));
+        mount.and_then(|mount| mount["Destination"].as_str()).map(String::from)
+    };
+    Some(Container {
+        id: told["Id"].as_str()?.into(),
+        name: told["Name"].as_str().unwrap_or_default().trim_start_matches('/').into(),
+        folder: seen(&places.bridge)?,
+        pipe: seen(&places.old_pipe).or_else(|| seen(&places.pipe)),
+    })
+}
+
+fn look_into(container: &Container, places: &Places) -> Vec<Check> {
+    let name = escape(container.name.as_bytes());
+    let client = format!("{}/backrest-send", container.folder);
+    let mut checks = vec![match docker(&["exec", &container.id, &client, "--timeout", "10s", "ping"]) {
+        Ok(_) => Check::good(NAME, format!("the listener answers from within {name}")),
+        Err(error) => Check::bad(
+            NAME,
+            format!("from within {name}: {}", common::exit::one_line(&error)),
+            format!(
+                "docker compose up --detach --force-recreate (in {})",
+                escape_path(&places.container_dir)
+            ),
+        ),
+    }];
+    if container.folder != "/bridge" {
+        checks.push(Check::bad(
+            NAME,
+            format!(
+                "{name} has the bridge at {}, where the hooks don't look",
+                escape(container.folder.as_bytes())
+            ),
+            "mount it at /bridge",
+        ));
+    }
+    checks.extend(container.pipe.as_ref().and_then(|pipe| same_fifo(container, pipe, places)));
+    checks
+}
+
+/// A FIFO that is mounted by itself stays the one it was when the container was made.
+fn same_fifo(container: &Container, pipe: &str, places: &Places) -> Option<Check> {
+    use std::os::unix::fs::MetadataExt;
+    let here = std::fs::symlink_metadata(&places.pipe).ok()?.ino();
+    // An image without a shell has no stat either; its hooks can't write to the FIFO anyway.
+    let there = docker(&["exec", &container.id, "stat", "-c", "%i", pipe]).ok()?;
+    let there: u64 = String::from_utf8_lossy(&there).trim().parse().ok()?;
+    let name = escape(container.name.as_bytes());
+    Some(if here == there {
+        Check::good(NAME, format!("{name} has the FIFO that is listened to at {}", escape(pipe.as_bytes())))
+    } else {
+        Check::bad(
+            NAME,
+            format!(
+                "{name} still has an older FIFO at {}: what is written to it is lost",
+                escape(pipe.as_bytes())
+            ),
+            "docker compose up --detach --force-recreate",
+        )
+    })
+}
+
+fn docker(arguments: &[&str]) -> Result<Vec<u8>> {
+    let mut command = Command::new("docker");
+    let limits = Limits::within(Duration::from_secs(30));
+    process::capture(command.args(arguments), b"", limits, None).and_then(Captured::success)
+}

@@ -1,0 +1,218 @@
+//! `hooks`: what is printed, and what a running Backrest is told.
+
+use std::io::{Read, Write};
+use std::process::{Command, Stdio};
+
+use common::testing::{Ran, Sandbox};
+use serde_json::{Value, json};
+
+use crate::backrest::{LOGIN, REPOSITORY_PASSWORD, Server};
+
+fn tool(sandbox: &Sandbox, arguments: &[&str]) -> Command {
+    let mut command = sandbox.command(env!("CARGO_BIN_EXE_create-backrest-pipe"));
+    command.arg("hooks").args(arguments);
+    command
+}
+
+/// Runs `hooks --apply` for the plan `nightly`, and sees that no password is shown.
+fn apply(sandbox: &Sandbox, server: &Server, arguments: &[&str]) -> Ran {
+    let mut command = tool(sandbox, &["--apply", &server.address, "--plan", "nightly"]);
+    without_secrets(sandbox.run(command.args(arguments)))
+}
+
+fn without_secrets(ran: Ran) -> Ran {
+    for secret in [REPOSITORY_PASSWORD, LOGIN.1] {
+        assert!(!ran.stdout.contains(secret) && !ran.stderr.contains(secret), "a password is shown");
+    }
+    ran
+}
+
+#[test]
+fn hooks_and_flag_are_printed_as_backrests_json() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox.run(&mut tool(&sandbox, &["--tailscale", "yes", "--notify", "yes"])).expect_success();
+    let printed: Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(
+        printed["plan"]["backup_flags"],
+        json!(["--exclude-file=/userdata/containers/backrest/ignorefile.txt"])
+    );
+    insta::assert_snapshot!(ran.stdout);
+}
+
+#[test]
+fn tailscale_and_kuma_are_wired_where_they_are_used() {
+    let sandbox = Sandbox::new();
+    let plain = sandbox.run(&mut tool(&sandbox, &[])).expect_success().stdout;
+    assert!(!plain.contains("tailscale") && !plain.contains("notify"), "{plain}");
+    sandbox.write("containers/backrest/.env", "UPTIME_KUMA_PUSH_URL=https://kuma/api/push/secret-token\n");
+    let programs = sandbox.script("programs/tailscale", "#!/bin/sh\n");
+    let mut command = tool(&sandbox, &[]);
+    command.env("PATH", programs.parent().unwrap());
+    let both = sandbox.run(&mut command).expect_success().stdout;
+    assert!(both.contains("start-tailscale") && both.contains("notify-down"), "{both}");
+    assert!(!both.contains("secret-token"), "the push address stays on the host");
+}
+
+#[test]
+fn an_ignore_file_that_the_container_does_not_see_is_refused() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox.run(tool(&sandbox, &[]).env("IGNORE_FILE", "/etc/ignore")).expect_code(1);
+    assert!(ran.stderr.contains("/etc/ignore: it lies in neither root\nhint: "), "{}", ran.everything());
+}
+
+#[test]
+fn a_running_backrest_gets_hooks_and_flag_and_keeps_every_other_field() {
+    let (sandbox, server) = (Sandbox::new(), Server::start());
+    let before = server.config();
+    let ran = apply(&sandbox, &server, &["--yes", "--tailscale", "yes"]).expect_success();
+    assert!(
+        ran.stdout.contains("+ hook on SNAPSHOT_START, which stops it when this fails"),
+        "{}",
+        ran.everything()
+    );
+    let mut after = server.config();
+    let hooks = after["plans"][0]["hooks"].as_array().unwrap().clone();
+    assert_eq!(hooks[0], before["plans"][0]["hooks"][0], "the user's own hook comes first, as it did");
+    assert_eq!(hooks[1]["conditions"], json!(["CONDITION_SNAPSHOT_START"]));
+    assert_eq!(
+        hooks[1]["actionCommand"]["command"],
+        "#!/bridge/backrest-send\nstart-tailscale\npre-backups\n"
+    );
+    let flags = ["--exclude-caches", "--exclude-file=/userdata/containers/backrest/ignorefile.txt"];
+    assert_eq!(after["plans"][0]["backup_flags"], json!(flags));
+    assert_eq!(after["repos"][0]["hooks"].as_array().unwrap().len(), 3);
+    // Apart from these it is what it was.
+    after["plans"][0]["hooks"] = before["plans"][0]["hooks"].clone();
+    after["plans"][0]["backup_flags"] = before["plans"][0]["backup_flags"].clone();
+    after["repos"][0]["hooks"] = before["repos"][0]["hooks"].clone();
+    after["modno"] = before["modno"].clone();
+    assert_eq!(after, before);
+}
+
+#[test]
+fn the_second_time_nothing_is_written() {
+    let (sandbox, server) = (Sandbox::new(), Server::start());
+    let _ = apply(&sandbox, &server, &["--yes"]).expect_success();
+    let before = server.config();
+    let ran = apply(&sandbox, &server, &[]).expect_success();
+    assert_eq!(ran.stdout, "Backrest has it so already: nothing was changed.\n");
+    assert_eq!(server.config(), before, "not even its number");
+}
+
+#[test]
+fn taken_out_again_only_the_number_is_different() {
+    let (sandbox, server) = (Sandbox::new(), Server::start());
+    let mut before = server.config();
+    let _ = apply(&sandbox, &server, &["--yes", "--tailscale", "yes", "--notify", "yes"]).expect_success();
+    let _ = apply(&sandbox, &server, &["--yes", "--remove"]).expect_success();
+    before["modno"] = json!(14);
+    assert_eq!(server.config(), before);
+}
+
+#[test]
+fn nothing_is_written_where_nobody_agrees() {
+    let (sandbox, server) = (Sandbox::new(), Server::start());
+    let ran = apply(&sandbox, &server, &[]).expect_code(1);
+    assert!(ran.stdout.contains("+ hook") && ran.stderr.contains("hint: "), "{}", ran.everything());
+    let ran = apply(&sandbox, &server, &["--dry-run"]).expect_success();
+    assert!(ran.stdout.contains("+ hook"), "{}", ran.everything());
+    assert!(!server.state.lock().unwrap().calls.contains(&"SetConfig".to_string()));
+}
+
+#[test]
+fn a_change_that_somebody_else_makes_meanwhile_is_not_overwritten() {
+    let (sandbox, server) = (Sandbox::new(), Server::start());
+    server.state.lock().unwrap().is_busy_elsewhere = true;
+    let ran = apply(&sandbox, &server, &["--yes"]).expect_code(1);
+    assert!(ran.stderr.contains("somebody else has changed it meanwhile"), "{}", ran.everything());
+    assert_eq!(server.config()["plans"][0]["hooks"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn nothing_is_written_while_backrest_is_at_work() {
+    let (sandbox, server) = (Sandbox::new(), Server::start());
+    server.state.lock().unwrap().operations =
+        json!([{ "id": "2", "planId": "nightly", "status": "STATUS_INPROGRESS", "operationBackup": {} }]);
+    let ran = apply(&sandbox, &server, &["--yes"]).expect_code(1);
+    assert!(ran.stderr.contains("a backup of plan \"nightly\"\nhint: "), "{}", ran.everything());
+    assert!(!server.state.lock().unwrap().calls.contains(&"SetConfig".to_string()));
+}
+
+#[test]
+fn a_closed_backrest_wants_a_login() {
+    let (sandbox, server) = (Sandbox::new(), Server::start());
+    server.state.lock().unwrap().is_closed = true;
+    let ran = apply(&sandbox, &server, &["--yes"]).expect_code(1);
+    assert!(
+        ran.stderr.contains("401") && ran.stderr.contains("hint: log in: --user NAME"),
+        "{}",
+        ran.everything()
+    );
+
+    let file = sandbox.write("password", format!("{}\n", LOGIN.1));
+    let file = file.to_str().unwrap();
+    let _ = apply(&sandbox, &server, &["--yes", "--user", LOGIN.0, "--password-file", file]).expect_success();
+
+    let mut command = tool(&sandbox, &["--apply", &server.address, "--plan", "nightly", "--user", LOGIN.0]);
+    let _ = without_secrets(sandbox.run(command.env("BACKREST_PASSWORD", LOGIN.1))).expect_success();
+    let ran = sandbox.run(command.env("BACKREST_PASSWORD", "wrong")).expect_code(1);
+    assert!(ran.stderr.contains("log in") && ran.stderr.contains("invalid password"), "{}", ran.everything());
+    let ran =
+        sandbox.run(Command::new("setsid").arg("--wait").arg(command.get_program()).args(command.get_args()));
+    assert!(ran.stderr.contains("--password-file FILE"), "{}", ran.everything());
+}
+
+#[test]
+fn at_a_terminal_the_password_is_not_shown_and_the_person_decides() {
+    let (sandbox, server) = (Sandbox::new(), Server::start());
+    server.state.lock().unwrap().is_closed = true;
+    let tool = env!("CARGO_BIN_EXE_create-backrest-pipe");
+    let line = format!("'{tool}' hooks --apply {} --plan nightly --user {}", server.address, LOGIN.0);
+    let prompts = ["Backrest's password of me: ", "[y/N] "];
+    let said = talk(&sandbox, &line, &prompts.map(String::from), &[LOGIN.1, "n"]);
+    assert!(said.contains("Nothing was changed.") && !said.contains(LOGIN.1), "{said}");
+    let said = talk(&sandbox, &line, &prompts.map(String::from), &[LOGIN.1, "y"]);
+    assert!(said.contains("Done: plan \"nightly\"") && !said.contains(LOGIN.1), "{said}");
+}
+
+/// Runs the shell's `line` at a terminal, types each answer once its prompt is there, and gives all that is shown.
+fn talk(sandbox: &Sandbox, line: &str, prompts: &[String], answers: &[&str]) -> String {
+    // script(1) gives a terminal; what hangs is ended.
+    let mut command = sandbox.command("timeout");
+    command.args(["60", "script", "--quiet", "--return", "--command", line, "/dev/null"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let (mut keyboard, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut shown = Vec::new();
+    for (prompt, answer) in prompts.iter().zip(answers) {
+        let before = shown.len();
+        let mut byte = [0];
+        while !shown[before..].ends_with(prompt.as_bytes()) {
+            assert_eq!(screen.read(&mut byte).unwrap(), 1, "{}", String::from_utf8_lossy(&shown));
+            shown.extend(byte);
+        }
+        keyboard.write_all(format!("{answer}\n").as_bytes()).unwrap();
+    }
+    screen.read_to_end(&mut shown).unwrap();
+    child.wait().unwrap();
+    String::from_utf8_lossy(&shown).into_owned()
+}
+
+#[test]
+fn what_is_no_backrest_is_named() {
+    let sandbox = Sandbox::new();
+    let at =
+        |address: &str| sandbox.run(&mut tool(&sandbox, &["--apply", address, "--plan", "x"])).expect_code(1);
+    for (address, said) in [
+        ("http://127.0.0.1:1", "refused"),
+        ("ftp://127.0.0.1", "it is no web address"),
+        ("http://me:secret@127.0.0.1", "the address holds a user or a password"),
+    ] {
+        let ran = at(address);
+        assert!(ran.stderr.contains(said) && !ran.stderr.contains("secret"), "{}", ran.everything());
+    }
+    let server = Server::start();
+    let ran = at(&format!("{}/elsewhere", server.address));
+    assert!(ran.stderr.contains("this is no Backrest"), "{}", ran.everything());
+    let ran = at(&server.address);
+    assert!(ran.stderr.contains("hint: its plans are \"nightly\""), "{}", ran.everything());
+}

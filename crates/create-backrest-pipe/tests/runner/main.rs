@@ -1,0 +1,13 @@
+//! `create-backrest-pipe` as a user runs it: in a home of its own, with the real `crontab` program and the real
+//! listener.
+
+mod backrest;
+mod compose;
+mod home;
+mod hooks;
+mod interrupted;
+mod remove;
+mod set_up;
+mod status;
+mod systemd;
+mod take_over;

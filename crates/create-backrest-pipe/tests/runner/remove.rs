@@ -1,0 +1,58 @@
+//! `remove`: what was there before is there again, and nothing else.
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+
+use crate::home::Home;
+
+#[test]
+fn everything_that_was_added_goes_and_nothing_else() {
+    let home = Home::new();
+    home.sandbox.write("containers/backrest/.env", "TZ=UTC\n");
+    let before = home.everything();
+    let _ = home.set_up();
+    assert_ne!(home.everything(), before);
+    let ran = home.run(&["remove"]).expect_success();
+    assert_eq!(home.everything(), before, "{}", ran.everything());
+    home.expect_listeners(0);
+    let again = home.run(&["remove"]).expect_success();
+    assert_eq!(again.stdout, "Nothing is in place: nothing was changed.\n");
+}
+
+#[test]
+fn folders_and_a_crontab_that_were_there_before_stay() {
+    let home = Home::new();
+    home.sandbox.write("containers/backrest/logs/theirs.log", "kept");
+    fs::create_dir(home.backrest("state")).unwrap();
+    home.set_crontab("# nothing but this comment\n");
+    let before = home.everything();
+    let _ = home.set_up();
+    let _ = home.run(&["remove"]).expect_success();
+    assert_eq!(home.everything(), before);
+}
+
+#[test]
+fn an_old_fifo_goes_back_to_its_place_with_its_inode() {
+    let home = Home::new();
+    mkfifo(&home.backrest("backrest-pipe"), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    let inode = fs::metadata(home.backrest("backrest-pipe")).unwrap().ino();
+    let before = home.everything();
+    let _ = home.set_up();
+    let _ = home.set_up();
+    let _ = home.run(&["remove"]).expect_success();
+    assert_eq!(home.everything(), before);
+    assert_eq!(fs::metadata(home.backrest("backrest-pipe")).unwrap().ino(), inode);
+}
+
+#[test]
+fn what_others_have_put_into_the_bridge_stays_and_is_named() {
+    let home = Home::new();
+    let _ = home.set_up();
+    home.sandbox.write("containers/backrest/bridge/notes", "theirs");
+    let ran = home.run(&["remove"]).expect_success();
+    assert!(ran.stdout.contains("notes"), "{}", ran.everything());
+    assert_eq!(home.sandbox.read("containers/backrest/bridge/notes"), "theirs");
+}

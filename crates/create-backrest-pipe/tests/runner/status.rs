@@ -1,0 +1,174 @@
+//! `status` and `log`: what is wrong is found, named and mended by what is proposed.
+
+use std::fs;
+
+use common::testing::Ran;
+use serde_json::Value;
+
+use crate::backrest::{LOGIN, REPOSITORY_PASSWORD, Server};
+use crate::home::Home;
+
+/// The states of all checks of that name.
+fn states(home: &Home, name: &str) -> Vec<String> {
+    let ran = home.run(&["status", "--json"]);
+    let report: Value =
+        serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}\n{}", ran.everything()));
+    let checks = report["checks"].as_array().unwrap();
+    let named = checks.iter().filter(|check| check["name"] == name);
+    named.map(|check| check["state"].as_str().unwrap().to_string()).collect()
+}
+
+fn status(home: &Home) -> Ran {
+    home.run(&["status"])
+}
+
+#[test]
+fn an_empty_home_is_told_what_to_do() {
+    let home = Home::new();
+    let before = home.everything();
+    let ran = status(&home).expect_code(1);
+    assert!(ran.stdout.contains("✗ listener   nobody listens"), "{}", ran.everything());
+    assert!(ran.stdout.contains("→ create-backrest-pipe\n"), "{}", ran.everything());
+    assert_eq!(home.everything(), before, "it only looks");
+}
+
+#[test]
+fn what_was_set_up_is_good() {
+    let home = Home::new();
+    let _ = home.set_up();
+    for name in ["bridge", "listener", "socket", "client", "settings", "disk"] {
+        let states = states(&home, name);
+        assert!(
+            !states.is_empty() && states.iter().all(|state| state == "good"),
+            "{name}: {}",
+            status(&home).everything()
+        );
+    }
+}
+
+#[test]
+fn a_lost_fifo_is_found_and_mended() {
+    let home = Home::new();
+    let _ = home.set_up();
+    fs::remove_file(home.backrest("bridge/backrest-pipe")).unwrap();
+    assert_eq!(states(&home, "bridge"), ["bad"]);
+    let _ = home.set_up();
+    assert_eq!(states(&home, "bridge"), ["good"]);
+}
+
+#[test]
+fn a_client_that_somebody_has_changed_is_found() {
+    let home = Home::new();
+    let _ = home.set_up();
+    home.sandbox
+        .script("containers/backrest/bridge/backrest-send", "#!/bin/sh\necho hostile > \"$HOME/ran\"\n");
+    assert_eq!(states(&home, "client"), ["bad"]);
+    assert!(!home.sandbox.path("ran").exists(), "what lies in the bridge is never run here");
+}
+
+#[test]
+fn a_lost_crontab_line_is_found() {
+    let home = Home::new();
+    let _ = home.set_up();
+    home.set_crontab("# nothing\n");
+    let ran = status(&home).expect_code(1);
+    assert!(ran.stdout.contains("the listener's line is not in your crontab"), "{}", ran.everything());
+}
+
+#[test]
+fn a_line_of_the_env_file_that_is_not_used_is_named() {
+    let home = Home::new();
+    home.sandbox.write("containers/backrest/.env", "TZ=UTC\nDATA_DIR='unclosed\n");
+    let ran = status(&home).expect_code(1);
+    assert!(ran.stdout.contains(".env:2:"), "{}", ran.everything());
+}
+
+#[test]
+fn the_plans_hooks_are_looked_for_in_backrests_configuration() {
+    let home = Home::new();
+    let plan = |rest: &str| {
+        let text = format!(
+            r#"{{"plans":[{{"id":"p","repo":"r","paths":["/userdata"]{rest}}}],
+            "repos":[{{"id":"r","password":"never-shown"}}]}}"#
+        );
+        home.sandbox.write("data/backrest/config/config.json", text);
+    };
+    plan("");
+    assert_eq!(states(&home, "hooks"), ["bad"]);
+    let ran = home.run(&["hooks", "--tailscale", "no"]).expect_success();
+    let hooks: Value = serde_json::from_str(&ran.stdout).unwrap();
+    plan(&format!(r#","hooks":{},"backup_flags":{}"#, hooks["plan"]["hooks"], hooks["plan"]["backup_flags"]));
+    assert_eq!(states(&home, "hooks"), ["good"]);
+    assert!(!status(&home).everything().contains("never-shown"));
+}
+
+#[test]
+fn the_running_backrest_is_asked_where_its_file_belongs_to_root() {
+    let (home, server) = (Home::new(), Server::start());
+    let ask = |arguments: &[&str]| {
+        home.run(&[&["status", "--backrest", server.address.as_str()], arguments].concat()).stdout
+    };
+    assert!(ask(&[]).contains("✗ hooks      plan \"nightly\" lacks hooks"), "{}", ask(&[]));
+    let apply = ["hooks", "--apply", &server.address, "--plan", "nightly", "--yes", "--tailscale", "yes"];
+    let _ = home.run(&apply).expect_success();
+    assert!(ask(&[]).contains("✓ hooks      plan \"nightly\" has the hooks"));
+    server.state.lock().unwrap().is_closed = true;
+    assert!(ask(&[]).contains("→ log in: --user NAME"));
+    let file = home.sandbox.write("password", LOGIN.1);
+    let answer = ask(&["--user", LOGIN.0, "--password-file", file.to_str().unwrap()]);
+    assert!(answer.contains("✓ hooks") && !answer.contains(REPOSITORY_PASSWORD), "{answer}");
+}
+
+#[test]
+fn the_container_is_asked_with_docker() {
+    let home = Home::new();
+    let _ = home.set_up();
+    // No Docker engine runs here: this answers as `docker` does for a container that has, or has not, the mount.
+    let docker = |mounts: &str, ping: &str| {
+        home.sandbox.script(
+            "programs/docker",
+            format!("#!/bin/sh\ncase $1 in\nps) echo 0123 ;;\ninspect) cat <<'E'\n[{{\"Id\":\"0123\",\"Name\":\"/backrest\",\"Mounts\":[{mounts}]}}]\nE\n;;\nexec) {ping} ;;\nesac\n"),
+        );
+    };
+    let ask = || {
+        let mut command = home.tool(&["status"]);
+        let path = format!("{}:/usr/bin:/bin:/usr/sbin:/sbin", home.sandbox.path("programs").display());
+        home.sandbox.run(command.env("PATH", path)).stdout
+    };
+    docker("", "");
+    assert!(ask().contains("✗ container  no running container has the bridge mounted"));
+    let mount = format!(r#"{{"Source":"{}","Destination":"/bridge"}}"#, home.backrest("bridge").display());
+    docker(&mount, "exit 69");
+    assert!(ask().contains("✗ container  from within backrest: docker exec"));
+    docker(&mount, "exit 0");
+    assert!(ask().contains("✓ container  the listener answers from within backrest"));
+    let fifo = format!(
+        r#"{mount},{{"Source":"{}","Destination":"/backrest-pipe"}}"#,
+        home.backrest("backrest-pipe").display()
+    );
+    docker(&fifo, "echo 1");
+    assert!(ask().contains("still has an older FIFO at /backrest-pipe"));
+}
+
+#[test]
+fn the_push_address_is_never_shown() {
+    let home = Home::new();
+    home.sandbox.write(
+        "containers/backrest/.env",
+        "UPTIME_KUMA_PUSH_URL=http://127.0.0.1:1/api/push/secret-token?status=up\n",
+    );
+    let ran = status(&home).expect_code(1);
+    assert!(ran.stdout.contains("✗ kuma       Uptime Kuma does not answer"), "{}", ran.everything());
+    assert!(!ran.everything().contains("secret-token"));
+}
+
+#[test]
+fn the_log_shows_the_last_lines_and_nothing_that_steers_a_terminal() {
+    let home = Home::new();
+    let ran = home.run(&["log"]).expect_code(1);
+    assert!(ran.stderr.contains("hint: start one"), "{}", ran.everything());
+    home.sandbox.write("containers/backrest/logs/listener.log.1", "one\ntwo\n");
+    home.sandbox.write("containers/backrest/logs/listener.log", "three \u{1b}[2J\nfour\n");
+    let ran = home.run(&["log", "--lines", "3"]).expect_success();
+    assert_eq!(ran.stdout, "two\nthree \\x1b[2J\nfour\n");
+}

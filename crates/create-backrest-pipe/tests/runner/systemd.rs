@@ -1,0 +1,139 @@
+//! `--supervisor`: the user unit, read by the real `systemd-analyze`, and the way from cron to systemd and back.
+//!
+//! A user's service manager can't run where the tests do, so `systemctl` is a stand-in: it does with links and
+//! processes what `enable`, `disable` and `restart` do.
+
+use std::fs;
+use std::process::Command;
+
+use common::testing::Ran;
+
+use crate::home::{Home, wait_for};
+use crate::set_up::listener_lines;
+
+const SYSTEMCTL: &str = r#"#!/bin/sh
+units="$HOME/.config/systemd/user"
+[ "$1" = --user ] && shift
+case "$1" in
+enable) mkdir -p "$units/default.target.wants"; ln -s ../pipe-listener.service "$units/default.target.wants/" ;;
+disable)
+    rm "$units/default.target.wants/pipe-listener.service"; rmdir "$units/default.target.wants"
+    kill "$(cat "$HOME/unit.pid")"; while kill -0 "$(cat "$HOME/unit.pid")" 2>/dev/null; do sleep 0.02; done
+    rm "$HOME/unit.pid" ;;
+restart)
+    command=$(sed -n 's/^ExecStart=//p' "$units/pipe-listener.service")
+    eval "setsid $command >/dev/null 2>&1 </dev/null & echo \$! > '$HOME/unit.pid'" ;;
+esac
+"#;
+
+fn unit(home: &Home) -> std::path::PathBuf {
+    home.sandbox.path(".config/systemd/user/pipe-listener.service")
+}
+
+/// Runs the tool where the stand-in is the first `systemctl`.
+fn try_run(home: &Home, arguments: &[&str]) -> Ran {
+    let programs = home.sandbox.path("programs");
+    let mut command = home.tool(arguments);
+    let path = format!("{}:/usr/bin:/bin:/usr/sbin:/sbin", programs.display());
+    home.sandbox.run(command.env("PATH", path))
+}
+
+fn run(home: &Home, arguments: &[&str]) -> Ran {
+    try_run(home, arguments).expect_success()
+}
+
+fn home() -> Home {
+    let home = Home::new();
+    home.sandbox.script("programs/systemctl", SYSTEMCTL);
+    home
+}
+
+#[test]
+fn systemd_reads_the_unit_and_finds_it_hardened() {
+    let home = home();
+    let _ = run(&home, &["--supervisor", "systemd"]);
+    let analyze = |arguments: &[&str]| {
+        let mut command = home.sandbox.command("systemd-analyze");
+        command.env("XDG_RUNTIME_DIR", home.sandbox.path("programs"));
+        home.sandbox.run(command.args(arguments).arg(unit(&home))).expect_success()
+    };
+    let verified = analyze(&["--user", "verify"]);
+    assert!(!verified.stderr.contains("pipe-listener"), "{}", verified.everything());
+    // 9.6 is a unit that forbids nothing. What a user's service manager can't do counts against it as well.
+    let _ = analyze(&["security", "--offline=yes", "--no-pager", "--threshold=75"]);
+}
+
+#[test]
+fn systemd_takes_the_listener_over_from_cron_and_gives_it_back() {
+    let home = home();
+    let before = home.everything();
+    let _ = run(&home, &[]);
+    let first = home.listener().unwrap();
+
+    let ran = run(&home, &["--supervisor", "systemd"]);
+    assert!(listener_lines(&home).is_empty(), "{}", ran.everything());
+    let second = home.listener().unwrap();
+    assert_ne!(first, second);
+    assert!(ran.stdout.contains("systemctl --user restart pipe-listener.service"), "{}", ran.everything());
+    home.expect_listeners(1);
+
+    let ran = run(&home, &["--supervisor", "cron"]);
+    assert!(!unit(&home).exists());
+    assert_eq!(listener_lines(&home).len(), 1, "{}", ran.everything());
+    wait_for("the first listener of cron again", || home.listener().is_some_and(|now| now != second));
+
+    let _ = run(&home, &["remove"]);
+    assert_eq!(home.everything(), before);
+}
+
+#[test]
+fn removing_takes_the_unit_away_too() {
+    let home = home();
+    let before = home.everything();
+    let _ = run(&home, &["--supervisor", "systemd"]);
+    let ran = run(&home, &["remove"]);
+    assert_eq!(home.everything(), before, "{}", ran.everything());
+}
+
+#[test]
+fn a_unit_that_somebody_else_made_is_left_alone() {
+    let home = home();
+    home.sandbox.write(".config/systemd/user/pipe-listener.service", "[Service]\nExecStart=/bin/true\n");
+    let before = home.everything();
+    let ran = try_run(&home, &["--supervisor", "systemd"]).expect_code(1);
+    assert!(
+        ran.stderr.contains("there is one that create-backrest-pipe has not made"),
+        "{}",
+        ran.everything()
+    );
+    assert_eq!(home.everything(), before);
+    let _ = run(&home, &[]);
+    let _ = run(&home, &["remove"]);
+    assert_eq!(home.everything(), before);
+}
+
+#[test]
+fn without_a_service_manager_nothing_is_half_done_and_the_hint_says_what_to_choose() {
+    let home = Home::new();
+    let before = home.everything();
+    let ran = home.run(&["--supervisor", "systemd"]).expect_code(1);
+    assert!(ran.stderr.contains("or choose --supervisor cron"), "{}", ran.everything());
+    assert_eq!(home.everything(), before);
+    let _ = home.run(&["--supervisor", "cron"]).expect_success();
+    assert!(home.listener().is_some());
+}
+
+#[test]
+fn who_starts_it_alone_gets_neither_line_nor_unit_nor_listener() {
+    let home = Home::new();
+    let _ = home.run(&["--supervisor", "none"]).expect_success();
+    assert_eq!((home.crontab(), home.listener()), (None, None));
+    let again = home.run(&[]).expect_success();
+    assert!(again.stdout.starts_with("Everything is in place"), "{}", again.everything());
+    let mut own = Command::new(home.sandbox.path(".local/bin/pipe-listener"));
+    let mut own = own.env("HOME", home.sandbox.home()).spawn().unwrap();
+    wait_for("the listener that was started by hand", || home.backrest("state/listener.lock").exists());
+    assert!(fs::metadata(home.backrest("bridge/backrest-pipe")).is_ok());
+    own.kill().unwrap();
+    own.wait().unwrap();
+}

@@ -1,0 +1,221 @@
+//! The command line of `new-container`: words are checked here, before anything is touched.
+//!
+//! Out go values that the templates can use as they are; what a shell or Compose would misread is refused.
+
+use std::net::Ipv4Addr;
+
+use clap::{Parser, ValueEnum};
+use common::settings::Flags;
+
+/// Make a new service's compose.yaml, .env, .resticignore and prepare-backup.sh
+///
+/// They go to <container root>/NAME and <data root>/NAME; nothing that exists is touched, and if anything fails
+/// nothing is left behind.
+#[derive(Debug, Parser)]
+#[command(name = "new-container", version, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    /// Name of the service, its folders and its Compose project: small letters, digits, - and _
+    #[arg(required_unless_present = "shell_init", value_parser = parse_name)]
+    pub(crate) name: Option<String>,
+
+    /// Image to run; asked for on a terminal [default: NAME:latest]
+    #[arg(long, value_parser = parse_image)]
+    pub(crate) image: Option<String>,
+
+    /// Port of the host and of the container, such as 8080:80 or 127.0.0.1:8080:80/tcp (can be repeated)
+    #[arg(long, value_name = "HOST:CONTAINER", value_parser = parse_port)]
+    pub(crate) port: Vec<String>,
+
+    /// Network that exists already and that the service joins, such as a reverse proxy's
+    #[arg(long, value_parser = parse_network)]
+    pub(crate) network: Option<String>,
+
+    /// Database beside the service, with a prepare-backup.sh that dumps it
+    #[arg(long, value_name = "KIND")]
+    pub(crate) database: Option<Database>,
+
+    /// Stop the service during a backup instead of dumping, and start it afterwards
+    #[arg(long)]
+    pub(crate) stop: bool,
+
+    /// Your own template: a folder in <container root>/.templates
+    #[arg(long, value_name = "FOLDER", value_parser = parse_template)]
+    pub(crate) template: Option<String>,
+
+    /// Open compose.yaml and .env in your editor afterwards
+    #[arg(long)]
+    pub(crate) edit: bool,
+
+    /// Start the service afterwards (docker compose up -d)
+    #[arg(long)]
+    pub(crate) up: bool,
+
+    /// Print the alias dn for the shell's start file, and do nothing else
+    #[arg(long, value_name = "SHELL", conflicts_with = "name")]
+    pub(crate) shell_init: Option<Shell>,
+
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+}
+
+/// The databases that there are templates for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Database {
+    Postgres,
+    Mariadb,
+    Mysql,
+    Mongo,
+    Sqlite,
+    Redis,
+}
+
+/// The shells that there is an alias for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Shell {
+    Bash,
+    Zsh,
+    Fish,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  new-container immich --image ghcr.io/immich-app/immich-server:release --port 2283:2283 --database postgres
+  new-container whoami --image traefik/whoami --network proxy --up
+  new-container wiki --stop                        stopped during each backup
+  eval \"$(new-container --shell-init bash)\"        from now on dn is short for it
+
+Your own templates: <container root>/.templates/default changes every new service, .templates/KIND those with that
+database, and .templates/FOLDER those made with --template FOLDER. A file there named compose.yaml, .env,
+.resticignore, prepare-backup.sh or after-backup.sh takes the place of the built-in one; others are added. {{name}},
+{{image}}, {{ports}}, {{password}}, {{data_dir}} and {{container_dir}} in them are filled in.";
+
+/// Docker Compose's rule for a project's name, which is also a good one for a folder: it starts with a letter or
+/// digit and goes on with those, `-` and `_`, all small.
+pub(crate) fn parse_name(text: &str) -> Result<String, String> {
+    let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
+    let well_formed = text.starts_with(is_plain) && text.chars().all(|c| is_plain(c) || c == '-' || c == '_');
+    // Longer ones are no host names any more.
+    if well_formed && text.len() <= 63 {
+        return Ok(text.to_string());
+    }
+    let proposal: String = text
+        .to_lowercase()
+        .chars()
+        .map(|c| if is_plain(c) || c == '_' { c } else { '-' })
+        .skip_while(|c| !is_plain(*c))
+        .take(63)
+        .collect();
+    let proposal = proposal.trim_end_matches(['-', '_']);
+    let rule = "a name is small letters, digits, - and _, starts with a letter or digit, and has at most 63";
+    Err(if proposal.is_empty() { rule.to_string() } else { format!("{rule}; try {proposal}") })
+}
+
+/// The characters of an image reference. More is for Docker to say.
+pub(crate) fn parse_image(text: &str) -> Result<String, String> {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "._:/@-".contains(c);
+    if text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(is_allowed) {
+        Ok(text.to_string())
+    } else {
+        Err("an image is named like nginx:1.29 or ghcr.io/owner/image:tag".into())
+    }
+}
+
+/// `[ADDRESS:]HOST:CONTAINER[/tcp|/udp]`.
+pub(crate) fn parse_port(text: &str) -> Result<String, String> {
+    let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let parts: Vec<&str> = ports.split(':').collect();
+    let (address, numbers) = match parts.as_slice() {
+        [host, container] => (None, [*host, *container]),
+        [address, host, container] => (Some(*address), [*host, *container]),
+        _ => return Err("a port is written HOST:CONTAINER, such as 8080:80".into()),
+    };
+    if let Some(wrong) = numbers.iter().find(|number| !is_port(number)) {
+        return Err(format!("{wrong} is no port: those are numbers from 1 to 65535"));
+    }
+    if address.is_some_and(|address| address.parse::<Ipv4Addr>().is_err()) {
+        return Err("an address before the ports is written like 127.0.0.1".into());
+    }
+    if !matches!(protocol, "tcp" | "udp") {
+        return Err(format!("{protocol} is no protocol of a port: tcp or udp"));
+    }
+    Ok(text.to_string())
+}
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok_and(|number| number > 0)
+}
+
+/// Docker's rule for names of networks.
+fn parse_network(text: &str) -> Result<String, String> {
+    if matches!(text, "default" | "host" | "bridge" | "none") {
+        return Err(format!("{text} is none to join: name one that docker network create made"));
+    }
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
+    if text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(is_allowed) {
+        Ok(text.to_string())
+    } else {
+        Err("a network's name is letters, digits, _ . and -".into())
+    }
+}
+
+/// One folder in the folder of templates, not a way out of it.
+fn parse_template(text: &str) -> Result<String, String> {
+    let is_one_folder = !text.is_empty() && !text.contains('/') && text != "." && text != "..";
+    if is_one_folder { Ok(text.to_string()) } else { Err("a template is the name of one folder".into()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_is_sound_and_its_help_teaches() {
+        Cli::command().debug_assert();
+        insta::assert_snapshot!(Cli::command().term_width(100).render_long_help());
+    }
+
+    #[test]
+    fn a_name_that_compose_or_a_folder_would_not_bear_is_refused_with_a_proposal() {
+        for good in ["a", "immich", "my-app_2", "2fauth"] {
+            assert_eq!(parse_name(good).as_deref(), Ok(good));
+        }
+        for (wrong, proposal) in [
+            ("My App", "try my-app"),
+            ("-x", "try x"),
+            ("_x", "try x"),
+            ("../etc", "try etc"),
+            ("a.b", "try a-b"),
+            ("a\nb", "try a-b"),
+            ("käse", "try k-se"),
+            ("", "has at most 63"),
+            ("***", "has at most 63"),
+            (&"x".repeat(64), "try xxx"),
+        ] {
+            let error = parse_name(wrong).unwrap_err();
+            assert!(error.contains(proposal), "{wrong:?}: {error}");
+        }
+    }
+
+    #[test]
+    fn ports_are_checked() {
+        for good in ["8080:80", "127.0.0.1:8080:80", "53:53/udp"] {
+            assert!(parse_port(good).is_ok(), "{good}");
+        }
+        for wrong in
+            ["80", "0:80", "80:65536", "a:b", "1:2:3:4", "+80:80", "80:80/sctp", "host:80:80", ":80", ""]
+        {
+            assert!(parse_port(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn what_could_break_out_of_yaml_is_no_image_and_no_network() {
+        for wrong in ["a b", "\"x\"", "x\ny: z", "-x", "", "a#b", "${X}"] {
+            assert!(parse_image(wrong).is_err() && parse_network(wrong).is_err(), "{wrong:?}");
+        }
+        assert!(parse_image("ghcr.io:443/owner/Image:v1.2_x@sha256:0a").is_ok());
+        assert!(parse_template("../x").is_err() && parse_template("..").is_err());
+    }
+}

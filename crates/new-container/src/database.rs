@@ -1,0 +1,128 @@
+//! What each database needs in compose.yaml, `.env` and `.resticignore`, and the script that dumps it. No I/O.
+
+use crate::cli::Database;
+
+/// One database's pieces of the four files.
+pub(crate) struct Pieces {
+    /// Its service in compose.yaml, without indentation.
+    pub(crate) service: &'static str,
+    /// Variables of `.env` beside the name and the user: each gets a password of its own.
+    pub(crate) passwords: &'static [&'static str],
+    /// Whether `.env` names a database and a user.
+    pub(crate) has_user: bool,
+    /// Rules of `.resticignore`.
+    pub(crate) rules: &'static str,
+    /// `prepare-backup.sh`.
+    pub(crate) script: &'static str,
+    /// The folder of the user's own template for it.
+    pub(crate) template: &'static str,
+}
+
+const LIVE_FILES: &str = "\
+# The database changes these files while they are read; prepare-backup.sh makes a dump instead.
+/database/
+";
+
+const POSTGRES: &str = r#"
+database:
+  image: postgres:17
+  restart: unless-stopped
+  environment:
+    POSTGRES_DB: ${DB_NAME}
+    POSTGRES_USER: ${DB_USER}
+    POSTGRES_PASSWORD: ${DB_PASSWORD}
+  volumes:
+    - ${DATA_DIR}/database:/var/lib/postgresql/data
+"#;
+
+const MARIADB: &str = r#"
+database:
+  image: mariadb:11.8
+  restart: unless-stopped
+  environment:
+    MARIADB_DATABASE: ${DB_NAME}
+    MARIADB_USER: ${DB_USER}
+    MARIADB_PASSWORD: ${DB_PASSWORD}
+    MARIADB_ROOT_PASSWORD: ${DB_ROOT_PASSWORD}
+  volumes:
+    - ${DATA_DIR}/database:/var/lib/mysql
+"#;
+
+const MYSQL: &str = r#"
+database:
+  image: mysql:8.4
+  restart: unless-stopped
+  environment:
+    MYSQL_DATABASE: ${DB_NAME}
+    MYSQL_USER: ${DB_USER}
+    MYSQL_PASSWORD: ${DB_PASSWORD}
+    MYSQL_ROOT_PASSWORD: ${DB_ROOT_PASSWORD}
+  volumes:
+    - ${DATA_DIR}/database:/var/lib/mysql
+"#;
+
+const MONGO: &str = r#"
+database:
+  image: mongo:8
+  restart: unless-stopped
+  environment:
+    MONGO_INITDB_ROOT_USERNAME: ${DB_USER}
+    MONGO_INITDB_ROOT_PASSWORD: ${DB_PASSWORD}
+  volumes:
+    - ${DATA_DIR}/database:/data/db
+"#;
+
+// Redis takes its configuration on standard input, so the password is in no argument list.
+const REDIS: &str = r#"
+database:
+  image: redis:8
+  restart: unless-stopped
+  command:
+    - sh
+    - -c
+    - printf 'requirepass %s\ndir /data\nsave 300 1\n' "$$REDIS_PASSWORD" | exec redis-server -
+  environment:
+    REDIS_PASSWORD: ${DB_PASSWORD}
+  volumes:
+    - ${DATA_DIR}/database:/data
+"#;
+
+/// The pieces of `database`.
+pub(crate) fn pieces(database: Database) -> Pieces {
+    let server = |service, script, template| Pieces {
+        service,
+        passwords: &["DB_PASSWORD"],
+        has_user: true,
+        rules: LIVE_FILES,
+        script,
+        template,
+    };
+    let with_root = &["DB_PASSWORD", "DB_ROOT_PASSWORD"];
+    match database {
+        Database::Postgres => server(POSTGRES, include_str!("../templates/postgres.sh"), "postgres"),
+        Database::Mongo => server(MONGO, include_str!("../templates/mongo.sh"), "mongo"),
+        Database::Mariadb => Pieces {
+            passwords: with_root,
+            ..server(MARIADB, include_str!("../templates/mariadb.sh"), "mariadb")
+        },
+        Database::Mysql => {
+            Pieces { passwords: with_root, ..server(MYSQL, include_str!("../templates/mysql.sh"), "mysql") }
+        }
+        Database::Redis => {
+            Pieces { has_user: false, ..server(REDIS, include_str!("../templates/redis.sh"), "redis") }
+        }
+        Database::Sqlite => Pieces {
+            service: "",
+            passwords: &[],
+            has_user: false,
+            rules: "\
+# The live database; prepare-backup.sh copies it to database.sqlite.
+/data/*.db
+/data/*.db-wal
+/data/*.db-shm
+",
+            script: include_str!("../templates/sqlite.sh"),
+            template: "sqlite",
+        },
+    }
+}

@@ -1,0 +1,21 @@
+//! `new-container`: a new service's files from templates, all of them or none.
+//!
+//! ask → plan → render → write; [`app`] puts the stages together.
+
+mod app;
+mod ask;
+mod cli;
+mod database;
+mod plan;
+mod render;
+mod shell_init;
+mod templates;
+mod write;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    common::exit::finish("new-container", app::run(&cli::Cli::parse()))
+}

@@ -1,0 +1,169 @@
+//! From what is wanted to the files that are to be written, with their text. No I/O.
+//!
+//! Built-in templates first; each layer of the user's own takes the place of what has the same name.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use common::text::escape_path;
+
+use crate::ask::Wanted;
+use crate::cli::Database;
+use crate::database;
+use crate::render::{self, Values};
+use crate::templates::{Layer, Root, Template};
+
+/// A file that is to be written below one of the service's two folders.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Planned {
+    pub(crate) root: Root,
+    pub(crate) path: PathBuf,
+    pub(crate) text: Vec<u8>,
+    pub(crate) mode: u32,
+}
+
+/// Everything that a template may name.
+pub(crate) struct Places<'a> {
+    pub(crate) container: &'a Path,
+    pub(crate) data: &'a Path,
+}
+
+/// The files of `wanted`, sorted by their place. `password` gives a new password each time.
+///
+/// Fails where a folder's path can't be written in a `.env`.
+pub(crate) fn files(
+    wanted: &Wanted,
+    places: &Places,
+    layers: &[Layer],
+    password: &mut dyn FnMut() -> String,
+) -> Result<Vec<Planned>> {
+    let values = values(wanted, places, password)?;
+    let mut files: Vec<Planned> = built_in(wanted)
+        .into_iter()
+        .map(|(root, path, template, mode)| Planned {
+            root,
+            path: path.into(),
+            text: render::fill(template, &values).into_bytes(),
+            mode,
+        })
+        .collect();
+    for template in layers.iter().flat_map(|layer| &layer.templates) {
+        let planned = from_user(template, &values);
+        files.retain(|file| (file.root, &file.path) != (planned.root, &planned.path));
+        files.push(planned);
+    }
+    files.sort_by(|a, b| (a.root, &a.path).cmp(&(b.root, &b.path)));
+    Ok(files)
+}
+
+fn from_user(template: &Template, values: &Values) -> Planned {
+    let text = match std::str::from_utf8(&template.text) {
+        Ok(text) => render::fill(text, values).into_bytes(),
+        // A picture, a key: not ours to look into.
+        Err(_) => template.text.clone(),
+    };
+    let mode = match template.path.to_str() {
+        Some(".env") => 0o600,
+        Some("prepare-backup.sh" | "after-backup.sh") => 0o755,
+        _ if template.is_executable => 0o755,
+        _ => 0o644,
+    };
+    Planned { root: template.root, path: template.path.clone(), text, mode }
+}
+
+fn built_in(wanted: &Wanted) -> Vec<(Root, &'static str, &'static str, u32)> {
+    let prepare = match wanted.database {
+        _ if wanted.stop => include_str!("../templates/stop-prepare.sh"),
+        Some(database) => database::pieces(database).script,
+        None => include_str!("../templates/prepare-backup.sh"),
+    };
+    let mut files = vec![
+        (Root::Container, "compose.yaml", include_str!("../templates/compose.yaml"), 0o644),
+        (Root::Container, ".env", include_str!("../templates/env"), 0o600),
+        (Root::Data, ".resticignore", include_str!("../templates/resticignore"), 0o644),
+        (Root::Data, "prepare-backup.sh", prepare, 0o755),
+    ];
+    if wanted.stop {
+        files.push((Root::Data, "after-backup.sh", include_str!("../templates/stop-after.sh"), 0o755));
+    }
+    files
+}
+
+fn values(wanted: &Wanted, places: &Places, password: &mut dyn FnMut() -> String) -> Result<Values> {
+    let pieces = wanted.database.map(database::pieces);
+    let service = pieces.as_ref().map_or("", |pieces| pieces.service);
+    // Stopped as a whole, the files of a database are as good as a dump.
+    let rules = pieces.as_ref().filter(|_| !wanted.stop).map_or("", |pieces| pieces.rules);
+    let first_password = password();
+    let mut variables = String::new();
+    if let Some(pieces) = &pieces {
+        if pieces.has_user {
+            // A name of digits only, or with a dash, would need quotes in SQL.
+            let user = format!("app_{}", wanted.name.replace('-', "_"));
+            if wanted.database != Some(Database::Mongo) {
+                variables.push_str(&format!("DB_NAME={user}\n"));
+            }
+            variables.push_str(&format!("DB_USER={}\n", user.chars().take(32).collect::<String>()));
+        }
+        for (index, name) in pieces.passwords.iter().enumerate() {
+            let password = if index == 0 { first_password.clone() } else { password() };
+            variables.push_str(&format!("{name}={password}\n"));
+        }
+    }
+    let list = |key: &str, items: &[String]| match items {
+        [] => String::new(),
+        items => format!(
+            "{key}:\n{}",
+            items.iter().map(|item| format!("  - {item}\n")).collect::<Vec<_>>().concat()
+        ),
+    };
+    let ports: Vec<String> = wanted.ports.iter().map(|port| format!("\"{port}\"")).collect();
+    let networks: Vec<String> = match &wanted.network {
+        Some(network) => vec!["default".into(), yaml_word(network)],
+        None => vec![],
+    };
+    let network_definitions = match &wanted.network {
+        Some(network) => format!("\nnetworks:\n  {}:\n    external: true\n", yaml_word(network)),
+        None => String::new(),
+    };
+    let depends_on = if service.is_empty() { vec![] } else { vec!["database".to_string()] };
+    Ok(vec![
+        ("name", wanted.name.clone()),
+        ("service", yaml_word(&wanted.name)),
+        ("image", yaml_word(&wanted.image)),
+        ("ports", list("ports", &ports)),
+        ("depends_on", list("depends_on", &depends_on)),
+        ("networks", list("networks", &networks)),
+        ("network_definitions", network_definitions),
+        ("database_service", service.to_string()),
+        ("database_variables", variables),
+        ("database_rules", rules.to_string()),
+        ("password", first_password),
+        ("data_dir", env_word(places.data)?),
+        ("container_dir", env_word(places.container)?),
+    ])
+}
+
+/// `text`, which holds no quote and no control character, as YAML reads it back as a string: in quotes where it could
+/// be taken for a number, a truth value or nothing.
+fn yaml_word(text: &str) -> String {
+    let is_word = matches!(
+        text.to_ascii_lowercase().as_str(),
+        "y" | "n" | "yes" | "no" | "on" | "off" | "true" | "false" | "null"
+    );
+    let is_plain = text.starts_with(|c: char| c.is_ascii_alphabetic()) && !is_word && !text.ends_with(':');
+    if is_plain { text.to_string() } else { format!("\"{text}\"") }
+}
+
+/// `path` as a value of a `.env`, the same for every version of Compose.
+fn env_word(path: &Path) -> Result<String> {
+    let text = path.to_str().filter(|text| !text.contains(['\'', '\n', '\r']));
+    let text = text.with_context(|| {
+        format!("write .env: {}: a quote, a newline or no UTF-8 in the path", escape_path(path))
+    })?;
+    let is_plain = |c: char| c.is_alphanumeric() || "/._-+,@".contains(c);
+    Ok(if text.chars().all(is_plain) { text.to_string() } else { format!("'{text}'") })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,98 @@
+//! Snapshots of what is written, and the words that YAML would take for something else.
+
+use super::*;
+
+fn wanted(name: &str) -> Wanted {
+    Wanted {
+        name: name.into(),
+        image: format!("{name}:latest"),
+        image_is_a_guess: true,
+        ports: vec![],
+        network: None,
+        database: None,
+        stop: false,
+        template: None,
+    }
+}
+
+fn planned(wanted: &Wanted, layers: &[Layer]) -> Vec<Planned> {
+    let places =
+        Places { container: Path::new("/home/me/containers/app"), data: Path::new("/home/me/data/app") };
+    let mut count = 0;
+    let mut password = || {
+        count += 1;
+        format!("password{count}")
+    };
+    files(wanted, &places, layers, &mut password).unwrap()
+}
+
+fn shown(files: &[Planned]) -> String {
+    let one = |file: &Planned| {
+        let text = String::from_utf8_lossy(&file.text);
+        format!("==> {:?} {} {:o}\n{text}", file.root, file.path.display(), file.mode)
+    };
+    files.iter().map(one).collect()
+}
+
+#[test]
+fn a_plain_service() {
+    insta::assert_snapshot!(shown(&planned(&wanted("app"), &[])));
+}
+
+#[test]
+fn a_service_with_everything() {
+    let wanted = Wanted {
+        image: "ghcr.io/app/app:1".into(),
+        ports: vec!["8080:80".into(), "127.0.0.1:53:53/udp".into()],
+        network: Some("proxy".into()),
+        database: Some(Database::Mariadb),
+        ..wanted("my-app")
+    };
+    insta::assert_snapshot!(shown(&planned(&wanted, &[])));
+}
+
+#[test]
+fn a_service_that_is_stopped() {
+    insta::assert_snapshot!(shown(&planned(&Wanted { stop: true, ..wanted("app") }, &[])));
+}
+
+#[test]
+fn the_users_own_files_take_the_place_of_the_built_in_ones() {
+    let template = |root, path: &str, text: &[u8]| Template {
+        root,
+        path: path.into(),
+        text: text.to_vec(),
+        is_executable: false,
+    };
+    let layers = [
+        Layer {
+            templates: vec![
+                template(Root::Container, "compose.yaml", b"first"),
+                template(Root::Container, "x", b"\xff"),
+            ],
+        },
+        Layer {
+            templates: vec![template(Root::Container, "compose.yaml", b"services: {{name}} {{password}}")],
+        },
+    ];
+    let files = planned(&wanted("app"), &layers);
+    let names: Vec<_> = files.iter().map(|file| file.path.to_str().unwrap()).collect();
+    assert_eq!(names, [".env", "compose.yaml", "x", ".resticignore", "prepare-backup.sh"]);
+    assert_eq!(files[1].text, b"services: app password1");
+    assert_eq!(files[2].text, b"\xff");
+}
+
+#[test]
+fn words_that_yaml_takes_for_something_else_are_quoted() {
+    for (word, expected) in
+        [("app", "app"), ("123", "\"123\""), ("no", "\"no\""), ("nginx:1", "nginx:1"), ("1e3", "\"1e3\"")]
+    {
+        assert_eq!(yaml_word(word), expected);
+    }
+}
+
+#[test]
+fn a_path_that_no_env_file_can_hold_is_refused() {
+    assert_eq!(env_word(Path::new("/home/a b/$x")).unwrap(), "'/home/a b/$x'");
+    assert!(env_word(Path::new("/home/it's")).unwrap_err().to_string().contains("/home/it's"));
+}

@@ -1,0 +1,130 @@
+//! The user's own templates: `<container root>/.templates/<folder>/`.
+//!
+//! Each file in such a folder goes to the service's container folder, but `.resticignore`, `prepare-backup.sh` and
+//! `after-backup.sh` at its top go to the data folder, as does all that lies below `data/`; `container/` says the
+//! other plainly. Symlinks are followed, as the user put them there.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use common::exit::HintExt;
+use common::text::escape_path;
+use walkdir::WalkDir;
+
+/// Which of a service's two folders.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Root {
+    /// The one in the container root.
+    Container,
+    /// The one in the data root.
+    Data,
+}
+
+/// One file of a template.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Template {
+    pub(crate) root: Root,
+    /// Where it goes, below that root's folder.
+    pub(crate) path: PathBuf,
+    pub(crate) text: Vec<u8>,
+    pub(crate) is_executable: bool,
+}
+
+/// All files of one folder of templates.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Layer {
+    pub(crate) templates: Vec<Template>,
+}
+
+/// A template is text that a person wrote; what is larger than this is there by mistake.
+const LARGEST: u64 = 16 << 20;
+
+/// The layers of `names`, in that order, as far as their folders exist; then that of `asked_for`, which has to.
+pub(crate) fn layers(container_root: &Path, names: &[&str], asked_for: Option<&str>) -> Result<Vec<Layer>> {
+    let root = container_root.join(".templates");
+    let mut layers = Vec::new();
+    for name in names {
+        let folder = root.join(name);
+        if folder.is_dir() {
+            layers.push(read(&folder)?);
+        }
+    }
+    if let Some(name) = asked_for {
+        let folder = root.join(name);
+        if !folder.is_dir() {
+            let error = anyhow!("read the template: {}: there is no such folder", escape_path(&folder));
+            return Err(error).hint("make the folder and put a compose.yaml into it");
+        }
+        layers.push(read(&folder)?);
+    }
+    Ok(layers)
+}
+
+fn read(folder: &Path) -> Result<Layer> {
+    let mut templates = Vec::new();
+    for entry in WalkDir::new(folder).follow_links(true).sort_by_file_name() {
+        let entry = entry.with_context(|| format!("read the template: {}", escape_path(folder)))?;
+        if !entry.file_type().is_file() {
+            continue;
+        }
+        let naming = || format!("read the template: {}", escape_path(entry.path()));
+        let metadata = entry.metadata().with_context(naming)?;
+        if metadata.len() > LARGEST {
+            return Err(anyhow!("{}: it is larger than 16 MiB", naming()));
+        }
+        let text = fs::read(entry.path()).with_context(naming)?;
+        let below = entry.path().strip_prefix(folder).unwrap_or(entry.path());
+        let (root, path) = place(below);
+        let is_executable = metadata.permissions().mode() & 0o100 != 0;
+        templates.push(Template { root, path, text, is_executable });
+    }
+    Ok(Layer { templates })
+}
+
+/// Where a file of a template goes.
+fn place(below: &Path) -> (Root, PathBuf) {
+    if let Ok(path) = below.strip_prefix("data") {
+        return (Root::Data, path.to_path_buf());
+    }
+    if let Ok(path) = below.strip_prefix("container") {
+        return (Root::Container, path.to_path_buf());
+    }
+    let is_for_data =
+        matches!(below.to_str(), Some(".resticignore" | "prepare-backup.sh" | "after-backup.sh"));
+    (if is_for_data { Root::Data } else { Root::Container }, below.to_path_buf())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_file_goes_where_its_name_says() {
+        let folder = tempfile::tempdir().unwrap();
+        let template = folder.path().join(".templates/web");
+        for path in
+            ["compose.yaml", "prepare-backup.sh", "conf/x/y", "data/seed/z", "container/prepare-backup.sh"]
+        {
+            fs::create_dir_all(template.join(path).parent().unwrap()).unwrap();
+            fs::write(template.join(path), path).unwrap();
+        }
+        let layers = layers(folder.path(), &["default"], Some("web")).unwrap();
+        let places: Vec<_> = layers[0].templates.iter().map(|t| (t.root, t.path.to_str().unwrap())).collect();
+        let expected = [
+            (Root::Container, "compose.yaml"),
+            (Root::Container, "conf/x/y"),
+            (Root::Container, "prepare-backup.sh"),
+            (Root::Data, "seed/z"),
+            (Root::Data, "prepare-backup.sh"),
+        ];
+        assert_eq!(places, expected);
+    }
+
+    #[test]
+    fn a_template_that_is_not_there_is_named() {
+        let error = layers(Path::new("/nonexistent"), &["default"], Some("web")).unwrap_err();
+        assert!(error.to_string().contains("/nonexistent/.templates/web"), "{error}");
+    }
+}

@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# Dumps the MariaDB database of {{name}} before a backup.
+#
+# dump: database.sql.gz kind=mysql max-shrink=50%
+# timeout: 1h
+set -euo pipefail
+cd "$CONTAINER_DIR"
+
+# The variables are those of the container: the password is in no argument list.
+# shellcheck disable=SC2016
+docker compose exec -T database sh -c '
+    MYSQL_PWD="$MARIADB_ROOT_PASSWORD" mariadb-dump --user=root \
+        --single-transaction --quick --routines --events --triggers "$MARIADB_DATABASE"
+' | gzip > "$DUMP_DIR/database.sql.gz"

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Dumps the PostgreSQL database of {{name}} before a backup.
+#
+# dump: database.sql.gz kind=postgres max-shrink=50%
+# timeout: 1h
+set -euo pipefail
+cd "$CONTAINER_DIR"
+
+# The variables are those of the container: the password is in no argument list.
+# shellcheck disable=SC2016
+docker compose exec -T database sh -c '
+    PGPASSWORD="$POSTGRES_PASSWORD" pg_dump --clean --if-exists --username="$POSTGRES_USER" "$POSTGRES_DB"
+' | gzip > "$DUMP_DIR/database.sql.gz"

@@ -1,0 +1,125 @@
+//! The very scripts that are written, run by `pre-backup-actions` against real servers: what is dumped is restored
+//! and compared row by row, and everything that can go wrong with a dump stops the backup.
+//!
+//! The servers are Debian's, each with a folder of its own. `docker` on the path is a stand-in that runs the command
+//! in question here, in an environment like the container's.
+
+mod mariadb;
+mod postgres;
+mod redis;
+mod server;
+mod sqlite;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::OnceLock;
+
+use common::testing::{Ran, Sandbox, built};
+
+use crate::make::tool;
+
+/// A service named `app` with a database, and what its scripts see.
+struct Service {
+    sandbox: Sandbox,
+}
+
+impl Service {
+    /// What `new-container app --database KIND` makes.
+    fn new(kind: &str) -> Service {
+        let sandbox = Sandbox::new();
+        let _ = sandbox.run(&mut tool(&sandbox, &["app", "--database", kind])).expect_success();
+        let docker = "#!/bin/sh\n# docker compose exec -T database COMMAND…\n[ \"$1 $2 $3 $4\" = 'compose exec -T database' ] || exit 64\n\
+             shift 4\n. \"$HOME/container-environment\"\nexec \"$@\"\n";
+        sandbox.script("bin/docker", docker);
+        Service { sandbox }
+    }
+
+    /// The variables of the container.
+    fn container(&self, variables: &[(&str, &str)]) {
+        let lines: Vec<_> =
+            variables.iter().map(|(name, value)| format!("export {name}='{value}'\n")).collect();
+        self.sandbox.write("container-environment", lines.concat());
+    }
+
+    /// A value of its `.env`.
+    fn env(&self, name: &str) -> String {
+        let text = self.sandbox.read("containers/app/.env");
+        let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        value.unwrap_or_else(|| panic!("{name} is not in {text}")).to_string()
+    }
+
+    /// Runs the prepare step.
+    fn prepare(&self, arguments: &[&str]) -> Ran {
+        let mut command = self.sandbox.command(actions());
+        command.args(arguments).env("PATH", format!("{}:/usr/bin:/bin", self.sandbox.path("bin").display()));
+        self.sandbox.run(&mut command)
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.sandbox.path(format!("data/app/{name}"))
+    }
+
+    /// The prepare step has to fail with this in its last line, and the dump stays as it was.
+    fn is_refused(&self, dump: &str, arguments: &[&str], why: &str) {
+        let before = std::fs::read(self.path(dump)).expect("a good dump is there");
+        let ran = self.prepare(arguments).expect_code(1);
+        let last = ran.stdout.lines().last().unwrap_or_default();
+        assert!(
+            last.starts_with("0 ok, 1 failed: app (") && last.contains(why),
+            "{why}\n{}",
+            ran.everything()
+        );
+        assert!(std::fs::read(self.path(dump)).expect("it is still there") == before, "{}", ran.everything());
+    }
+
+    /// The same with a program of the pipeline that ends or fails half way.
+    fn with_program(&self, name: &str, script: &str) {
+        self.sandbox.script(format!("bin/{name}"), script);
+    }
+
+    fn without_program(&self, name: &str) {
+        std::fs::remove_file(self.sandbox.path(format!("bin/{name}"))).expect("take a program away");
+    }
+
+    /// On a disk that holds what is there and little more.
+    fn with_full_disk(&self, act: impl FnOnce()) {
+        let data = self.path("");
+        let kept = self.sandbox.path("kept");
+        std::fs::create_dir(&kept).expect("a folder to keep things in");
+        // Whole pages, some for the folders, and a little of the dump.
+        let size = copy(&data, &kept) + (64 << 10);
+        let mounted = Command::new("mount")
+            .args(["-t", "tmpfs", "-o", &format!("size={size},mode=755"), "none"])
+            .arg(&data)
+            .status()
+            .expect("run mount");
+        assert!(mounted.success(), "this test needs root, to mount a small file system");
+        let result = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            copy(&kept, &data);
+            act();
+        }));
+        assert!(Command::new("umount").arg(&data).status().expect("run umount").success());
+        result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+    }
+}
+
+/// The tool that runs the scripts, with the one beside it that it asks.
+fn actions() -> &'static PathBuf {
+    static ACTIONS: OnceLock<PathBuf> = OnceLock::new();
+    ACTIONS.get_or_init(|| {
+        built("build-ignore", "build-ignore");
+        built("pre-backup-actions", "pre-backup-actions")
+    })
+}
+
+/// The scripts and the dump, not a server's files; gives their size in whole pages.
+fn copy(from: &std::path::Path, to: &std::path::Path) -> u64 {
+    let mut size = 0;
+    for entry in std::fs::read_dir(from).expect("list a folder").flatten() {
+        if entry.path().is_file() {
+            let length = std::fs::copy(entry.path(), to.join(entry.file_name())).expect("copy a file");
+            size += length.next_multiple_of(4096);
+        }
+    }
+    size
+}

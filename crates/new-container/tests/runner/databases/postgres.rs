@@ -1,0 +1,100 @@
+//! PostgreSQL: a cluster with passwords on, dumped by the script, restored into a second database.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+
+use super::Service;
+use super::server::{Server, command_as, folder, output, shell, works};
+
+/// Debian keeps the server's programs of each version in a folder of its own.
+fn program(name: &str) -> PathBuf {
+    let versions = fs::read_dir("/usr/lib/postgresql").expect("package postgresql is installed");
+    let mut found: Vec<_> = versions
+        .flatten()
+        .map(|entry| entry.path().join("bin").join(name))
+        .filter(|path| path.exists())
+        .collect();
+    found.sort();
+    found.pop().unwrap_or_else(|| panic!("package postgresql is installed: no {name}"))
+}
+
+fn start(user: &str, password: &str) -> Server {
+    let folder = folder(Some("postgres"));
+    let place = folder.path().to_str().expect("UTF-8").to_string();
+    let secret = folder.path().join("secret");
+    fs::write(&secret, password).expect("write the password");
+    let mut initdb = command_as("postgres", program("initdb"));
+    initdb.current_dir("/").args([
+        "-D",
+        &format!("{place}/data"),
+        "-U",
+        user,
+        "-A",
+        "scram-sha-256",
+        "-E",
+        "UTF8",
+    ]);
+    output(initdb.args(["--no-locale", "--no-sync", "--pwfile"]).arg(&secret));
+    let mut postgres = command_as("postgres", program("postgres"));
+    postgres.current_dir("/").args(["-D", &format!("{place}/data"), "-k", &place]);
+    postgres.args(["-c", "listen_addresses=", "-c", "fsync=off"]);
+    Server::start(&mut postgres, folder, || works(Command::new("pg_isready").args(["-q", "-h", &place])))
+}
+
+const ROWS: &str = "CREATE TABLE t (id int PRIMARY KEY, text text, bytes bytea); \
+     INSERT INTO t SELECT n, repeat(md5(n::text), 20) || E' \\\\ '' \\t\\n ü', decode(md5(n::text), 'hex') \
+     FROM generate_series(1, 20000) n; CREATE VIEW v AS SELECT count(*) FROM t;";
+
+#[test]
+fn postgres_is_dumped_and_restored_and_every_broken_dump_is_caught() {
+    let service = Service::new("postgres");
+    let (user, name, password) = (service.env("DB_USER"), service.env("DB_NAME"), service.env("DB_PASSWORD"));
+    let server = start(&user, &password);
+    let socket = server.folder.path().to_str().expect("UTF-8").to_string();
+    let client = [("PGHOST", socket.as_str()), ("PGUSER", &user), ("PGPASSWORD", &password)];
+    let sql = |database: &str, text: &str| {
+        let mut psql = Command::new("psql");
+        output(psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", text]).envs(client))
+    };
+    sql("postgres", &format!("CREATE DATABASE {name}"));
+    sql(&name, ROWS);
+    let container = |password: &str| {
+        service.container(&[
+            ("PGHOST", &socket),
+            ("POSTGRES_USER", &user),
+            ("POSTGRES_DB", &name),
+            ("POSTGRES_PASSWORD", password),
+        ]);
+    };
+    container(&password);
+
+    let ran = service.prepare(&[]).expect_success();
+    assert!(ran.stdout.ends_with("\n1 ok\n"), "{}", ran.everything());
+    assert!(!ran.stdout.contains(&password));
+    sql("postgres", "CREATE DATABASE restored");
+    let restore = format!(
+        "gunzip -c '{}' | psql -X -q -v ON_ERROR_STOP=1 -d restored",
+        service.path("database.sql.gz").display()
+    );
+    shell(&restore, &client);
+    let rows =
+        |database: &str| sql(database, "COPY (SELECT * FROM t ORDER BY id) TO STDOUT; SELECT * FROM v;");
+    assert!(rows(&name).lines().count() > 20_000 && rows(&name) == rows("restored"));
+
+    let dump = "database.sql.gz";
+    container("wrong");
+    service.is_refused(dump, &[], "exit code");
+    container(&password);
+    service.with_full_disk(|| service.is_refused(dump, &[], "exit code"));
+    // Killed half way, and a script that hides it.
+    service.with_program("pg_dump", "#!/bin/sh\n/usr/bin/pg_dump \"$@\" | head -c 300000\nkill -KILL $$\n");
+    service.is_refused(dump, &[], "exit code");
+    service.with_program("pg_dump", "#!/bin/sh\n/usr/bin/pg_dump \"$@\" | head -c 300000\n");
+    service.is_refused(dump, &[], "dump is damaged");
+    service.without_program("pg_dump");
+    sql(&name, "DELETE FROM t WHERE id > 5000");
+    service.is_refused(dump, &[], "dump has shrunk");
+    drop(server);
+    service.is_refused(dump, &[], "exit code");
+}

@@ -1,0 +1,84 @@
+//! Redis: a snapshot taken by the script, started by a second server.
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use super::Service;
+use super::server::{Server, folder, output, works};
+
+fn start(password: &str, snapshot: Option<&std::path::Path>) -> Server {
+    let folder = folder(None);
+    let place = folder.path().to_str().expect("UTF-8").to_string();
+    if let Some(snapshot) = snapshot {
+        fs::copy(snapshot, folder.path().join("dump.rdb")).expect("put the snapshot in place");
+    }
+    // As in compose.yaml: the configuration comes on standard input.
+    let configuration = format!(
+        "requirepass {password}\ndir {place}\nport 0\nunixsocket {place}/s\nsave \"\"\nrepl-diskless-sync-delay 0\n"
+    );
+    fs::write(folder.path().join("configuration"), configuration).expect("write the configuration");
+    let mut redis = Command::new("redis-server");
+    redis.arg("-").stdin(Stdio::from(fs::File::open(folder.path().join("configuration")).expect("open it")));
+    let ping = || {
+        works(
+            Command::new("redis-cli")
+                .args(["-e", "-s", &format!("{place}/s"), "ping"])
+                .env("REDISCLI_AUTH", password),
+        )
+    };
+    Server::start(&mut redis, folder, ping)
+}
+
+#[test]
+fn redis_is_dumped_and_restored_and_every_broken_dump_is_caught() {
+    let service = Service::new("redis");
+    let password = service.env("DB_PASSWORD");
+    let server = start(&password, None);
+    let socket = |server: &Server| server.folder.path().join("s").to_str().expect("UTF-8").to_string();
+    let client = |server: &Server, arguments: &[&str]| {
+        output(
+            Command::new("redis-cli")
+                .args(["-e", "-s", &socket(server)])
+                .args(arguments)
+                .env("REDISCLI_AUTH", &password),
+        )
+    };
+    client(
+        &server,
+        &[
+            "eval",
+            "for n = 1, 5000 do redis.call('set', 'k' .. n, string.rep(redis.sha1hex(n), 4)); redis.call('hset', 'h', n, n) end",
+            "0",
+        ],
+    );
+    // The container's own client finds its server by itself; ours is told.
+    let own = socket(&server);
+    let cli = |before: &str, after: &str| {
+        format!("#!/bin/sh\n{before}/usr/bin/redis-cli -s '{own}' \"$@\"{after}\n")
+    };
+    service.with_program("redis-cli", &cli("exec ", ""));
+    service.container(&[("REDIS_PASSWORD", &password)]);
+
+    let ran = service.prepare(&[]).expect_success();
+    assert!(ran.stdout.ends_with("\n1 ok\n"), "{}", ran.everything());
+    let dump = "database.rdb";
+    let restored = start(&password, Some(&service.path(dump)));
+    let content = |server: &Server| {
+        let text = "local r = {} for n = 1, 5000 do r[n] = redis.call('get', 'k' .. n) .. redis.call('hget', 'h', n) end return r";
+        client(server, &["eval", text, "0"])
+    };
+    assert!(content(&server).lines().count() >= 5000 && content(&server) == content(&restored));
+    assert_eq!(client(&server, &["dbsize"]), client(&restored, &["dbsize"]));
+
+    service.container(&[("REDIS_PASSWORD", "wrong")]);
+    service.is_refused(dump, &[], "");
+    service.container(&[("REDIS_PASSWORD", &password)]);
+    service.with_full_disk(|| service.is_refused(dump, &[], ""));
+    service.with_program("redis-cli", &cli("", " | head -c 100000\nkill -KILL $$"));
+    service.is_refused(dump, &[], "exit code");
+    service.with_program("redis-cli", &cli("", " | head -c 100000"));
+    service.is_refused(dump, &[], "dump is damaged");
+    service.with_program("redis-cli", &cli("exec ", ""));
+    drop(server);
+    service.is_refused(dump, &[], "");
+}

@@ -1,0 +1,22 @@
+//! `backrest-push`: one push to Uptime Kuma, in a process of its own.
+//!
+//! The listener runs it for each try, so that it never holds a TLS library's memory itself. The text comes on
+//! standard input and the push address from the settings: neither is an argument that others could read.
+
+mod cli;
+mod push;
+
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::Parser;
+use common::exit::Exit;
+use common::settings::Settings;
+
+fn main() -> ExitCode {
+    common::exit::finish("backrest-push", run(&cli::Cli::parse()))
+}
+
+fn run(cli: &cli::Cli) -> Result<Exit> {
+    push::push(&Settings::load(&cli.flags, None, None)?, cli.state)
+}

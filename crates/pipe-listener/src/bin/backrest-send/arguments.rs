@@ -1,0 +1,236 @@
+//! The client's command line, read by hand: a parser's library would be larger than all the rest.
+//!
+//! Out goes what is to be sent, where and with how much patience; a word that can't be read is a message with a hint.
+
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use pipe_listener::message::{is_name, line_of};
+
+pub(crate) const HELP: &str = "\
+Ask the host to do something, and wait until it is done
+
+Usage: backrest-send [OPTIONS] NAME [TEXT]...
+       backrest-send [OPTIONS] < messages, one a line; stops at the first that fails
+
+Arguments:
+  NAME      the action: ping, status, pre-backups, post-backups, build-ignore, start-tailscale,
+            stop-tailscale, notify-up, notify-down, or one of your own
+  TEXT      what to tell it; several are joined with blanks
+
+Options:
+  --timeout TIME  give up after this time, such as 90s, 30m or 2h [default: 2h]
+  --no-wait       don't wait for the end; exit 0 as soon as the host has taken the message
+  --bridge DIR    the bridge folder [env: BACKREST_BRIDGE] [default: where this program lies]
+  -h, --help      print this
+  -V, --version   print the version
+
+Exit codes:
+  0   done
+  1   the action failed
+  64  the message is not known or not well formed
+  69  nobody is listening
+  75  no answer in time, or the host can't take the message now
+
+Example, in a hook of Backrest:
+  /bridge/backrest-send pre-backups
+Or, where the image has no shell:
+  #!/bridge/backrest-send
+  start-tailscale
+  pre-backups
+";
+
+/// What to do, and how.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) what: What,
+    pub(crate) how: How,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum What {
+    Help,
+    Version,
+    /// Send this line.
+    Message(String),
+    /// We are the `#!` program of this file.
+    Script(PathBuf),
+    /// We are the `#!` program of a hook: Backrest gives us the text on standard input.
+    StandardInput,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct How {
+    /// The folder with the socket.
+    pub(crate) bridge: PathBuf,
+    pub(crate) timeout: Duration,
+    pub(crate) wait: bool,
+}
+
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2 * 3600);
+
+/// Reads the command line after `own_name`; fails with what is wrong with it.
+pub(crate) fn read(arguments: impl Iterator<Item = OsString>, own_name: &OsStr) -> Result<Asked, String> {
+    let mut bridge = std::env::var_os("BACKREST_BRIDGE").filter(|value| !value.is_empty()).map(PathBuf::from);
+    let (mut timeout, mut wait) = (DEFAULT_TIMEOUT, true);
+    let mut words: Vec<OsString> = Vec::new();
+    let mut arguments = arguments;
+    while let Some(argument) = arguments.next() {
+        let text = argument.to_str().unwrap_or_default();
+        // Once the name is there everything belongs to the text but our own long options, as a hook has them last.
+        let (flag, value) = match text.split_once('=') {
+            Some((flag, value)) if flag.starts_with("--") => (flag, Some(OsString::from(value))),
+            _ => (text, None),
+        };
+        let mut value = || value.clone().or_else(|| arguments.next()).ok_or(format!("{flag} needs a value"));
+        match flag {
+            "--timeout" => timeout = time(&value()?)?,
+            "--bridge" => bridge = Some(PathBuf::from(value()?)),
+            "--no-wait" if text == flag => wait = false,
+            "--" => {
+                words.extend(arguments.by_ref());
+            }
+            "-h" | "--help" if words.is_empty() => return Ok(only(What::Help)),
+            "-V" | "--version" if words.is_empty() => return Ok(only(What::Version)),
+            _ if words.is_empty() && text.starts_with('-') => return Err(format!("unknown option {text:?}")),
+            _ => words.push(argument),
+        }
+    }
+    let what = what(&words)?;
+    let bridge = bridge.unwrap_or_else(|| own_folder(own_name));
+    // We go there to connect, more than once where there is more than one message.
+    let bridge = std::path::absolute(&bridge).unwrap_or(bridge);
+    Ok(Asked { what, how: How { bridge, timeout, wait } })
+}
+
+fn only(what: What) -> Asked {
+    Asked { what, how: How { bridge: PathBuf::new(), timeout: DEFAULT_TIMEOUT, wait: true } }
+}
+
+fn what(words: &[OsString]) -> Result<What, String> {
+    let Some((name, text)) = words.split_first() else { return Ok(What::StandardInput) };
+    let text: Vec<_> = text.iter().map(|word| word.to_string_lossy()).collect();
+    let text = text.join(" ");
+    match name.to_str() {
+        // `backrest-send "notify-up all is well"` and `backrest-send notify-up all is well` are the same.
+        Some(name) => {
+            let (first, rest) = name.trim().split_once(char::is_whitespace).unwrap_or((name.trim(), ""));
+            if is_name(first) {
+                return Ok(What::Message(line_of(first, &format!("{rest} {text}"))));
+            }
+            // The kernel runs a file whose first line names us with the file's path.
+            if text.is_empty() && name.contains('/') && Path::new(name).is_file() {
+                return Ok(What::Script(PathBuf::from(name)));
+            }
+            Err(format!("not an action's name: {name:?}"))
+        }
+        None => Err(format!("not an action's name: {name:?}")),
+    }
+}
+
+/// `90`, `90s`, `30m`, `2h`, `1h30m`.
+fn time(text: &OsStr) -> Result<Duration, String> {
+    let wrong = || format!("not a time: {text:?}; write it as 90s, 30m or 2h");
+    let text = text.to_str().ok_or_else(wrong)?.trim();
+    let (mut seconds, mut number) = (0u64, None::<u64>);
+    for c in text.chars() {
+        let factor = match c {
+            '0'..='9' => {
+                let digit = u64::from(c as u32 - '0' as u32);
+                number = Some(
+                    number
+                        .unwrap_or(0)
+                        .checked_mul(10)
+                        .and_then(|n| n.checked_add(digit))
+                        .ok_or_else(wrong)?,
+                );
+                continue;
+            }
+            's' => 1,
+            'm' => 60,
+            'h' => 3600,
+            'd' => 86400,
+            _ => return Err(wrong()),
+        };
+        let part = number.take().and_then(|n| n.checked_mul(factor)).ok_or_else(wrong)?;
+        seconds = seconds.checked_add(part).ok_or_else(wrong)?;
+    }
+    seconds = seconds.checked_add(number.unwrap_or(0)).ok_or_else(wrong)?;
+    // A century is as good as for ever, and what is longer overflows the clock.
+    if text.is_empty() || seconds > 100 * 366 * 86400 {
+        Err(wrong())
+    } else {
+        Ok(Duration::from_secs(seconds))
+    }
+}
+
+/// The folder in which this program lies. Where /proc is missing, as in an empty chroot, the name that it was called
+/// by tells.
+fn own_folder(own_name: &OsStr) -> PathBuf {
+    let own = std::env::current_exe().unwrap_or_else(|_| PathBuf::from(own_name));
+    match own.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
+        _ => PathBuf::from("/bridge"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn asked(words: &[&str]) -> Result<Asked, String> {
+        read(words.iter().map(OsString::from), OsStr::new("/bridge/backrest-send"))
+    }
+
+    #[test]
+    fn options_stand_before_or_after_the_message() {
+        for words in [
+            &["--timeout", "90s", "--no-wait", "--bridge", "/b", "notify-up", "all", "is well"][..],
+            &["notify-up", "all is well", "--timeout=1m30s", "--bridge=/b", "--no-wait"],
+            &["--bridge", "/b", "--timeout", "90", "--no-wait", "--", "notify-up all is well"],
+        ] {
+            let how = How { bridge: "/b".into(), timeout: Duration::from_secs(90), wait: false };
+            let what = What::Message("notify-up all is well".into());
+            assert_eq!(asked(words), Ok(Asked { what, how }), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn without_a_name_standard_input_is_the_message() {
+        assert_eq!(asked(&["--timeout", "2h"]).unwrap().what, What::StandardInput);
+    }
+
+    #[test]
+    fn a_dash_in_a_text_is_text() {
+        assert_eq!(
+            asked(&["notify-down", "-1", "-x"]).unwrap().what,
+            What::Message("notify-down -1 -x".into())
+        );
+    }
+
+    #[test]
+    fn what_is_wrong_is_said() {
+        for words in [
+            &["--timeout"][..],
+            &["--timeout", "soon"],
+            &["--timeout="],
+            &["-x"],
+            &["Ping"],
+            &["../x"],
+            &[""],
+        ] {
+            assert!(asked(words).is_err(), "{words:?}");
+        }
+    }
+
+    #[test]
+    fn times() {
+        for (text, seconds) in [("0", 0), ("90", 90), ("2h", 7200), ("1h30m5", 5405), ("1d", 86400)] {
+            assert_eq!(time(OsStr::new(text)), Ok(Duration::from_secs(seconds)));
+        }
+        for text in ["99999999999999999999", "99999999999d", "h", "1x", "-1", "1.5h"] {
+            assert!(time(OsStr::new(text)).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! A hook that is nothing but messages: its first line is `#!/bridge/backrest-send`.
+//!
+//! Each line is a message; blank lines and those that start with `#` are passed over. The first that fails ends it,
+//! with that message's exit code.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::Path;
+
+use pipe_listener::frame::{DONE, UNKNOWN};
+use pipe_listener::message::LONGEST;
+
+use crate::arguments::How;
+use crate::send;
+
+/// Sends the lines of a file.
+pub(crate) fn run_file(path: &Path, how: &How) -> u8 {
+    match File::open(path) {
+        Ok(file) => run(BufReader::new(file), how),
+        Err(error) => complain(&format!("read {}: {error}", path.display())),
+    }
+}
+
+/// Sends the lines of `input`.
+pub(crate) fn run(mut input: impl BufRead, how: &How) -> u8 {
+    let mut line = Vec::new();
+    loop {
+        line.clear();
+        // A line without end must not fill the memory.
+        let most = LONGEST as u64 + 2;
+        match std::io::Read::take(&mut input, most).read_until(b'\n', &mut line) {
+            Ok(0) => return DONE,
+            Ok(_) => {}
+            Err(error) => return complain(&format!("read the messages: {error}")),
+        }
+        let text = line.trim_ascii();
+        if text.is_empty() || text.starts_with(b"#") {
+            continue;
+        }
+        let Ok(text) = std::str::from_utf8(text) else { return complain("a message is not UTF-8") };
+        match send::send(text, how) {
+            DONE => {}
+            code => return code,
+        }
+    }
+}
+
+fn complain(why: &str) -> u8 {
+    let _ = writeln!(std::io::stderr().lock(), "backrest-send: {why}");
+    UNKNOWN
+}

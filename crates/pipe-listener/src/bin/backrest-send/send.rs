@@ -1,0 +1,133 @@
+//! Sends one message and passes on what comes back, within its time.
+//!
+//! The listener takes a message within a moment, whatever it is doing; so one that has not been taken after
+//! [`TAKEN`] is told as such, long before the action's own time is over.
+
+use std::io::{self, Read, Write};
+use std::os::unix::net::UnixStream;
+use std::path::Path;
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use pipe_listener::SOCKET;
+use pipe_listener::frame::{DONE, FAILED, Frame, LATER, NOBODY};
+
+use crate::arguments::How;
+
+/// The listener has taken a message within this time, or something is wrong with it.
+const TAKEN: Duration = Duration::from_secs(30);
+/// A line of output is at most 8 KiB; what is longer is none.
+const LONGEST_FRAME: usize = 64 << 10;
+
+/// Sends `line` and gives the exit code.
+pub(crate) fn send(line: &str, how: &How) -> u8 {
+    let end = Instant::now() + how.timeout;
+    let mut stream = match connect(&how.bridge, end) {
+        Ok(stream) => stream,
+        Err((code, why)) => return complain(code, &why),
+    };
+    let sent = stream
+        .set_write_timeout(Some(left(end)))
+        .and_then(|()| stream.write_all(format!("{line}\n").as_bytes()));
+    match sent {
+        Err(error) if is_timeout(&error) => complain(LATER, "the host does not take the message"),
+        // It went away; what it said before that is still to be read.
+        _ => receive(&mut stream, how, end),
+    }
+}
+
+fn receive(stream: &mut UnixStream, how: &How, end: Instant) -> u8 {
+    let (mut buffer, mut chunk) = (Vec::new(), vec![0; 16 << 10]);
+    let mut accepted = None;
+    let taken_by = Instant::now() + TAKEN;
+    loop {
+        while let Some(at) = buffer.iter().position(|&b| b == b'\n') {
+            let frame = Frame::parse(&buffer[..at]);
+            buffer.drain(..=at);
+            match frame {
+                Some(Frame::Accepted(id)) => {
+                    accepted = Some(id);
+                    if !how.wait {
+                        return DONE;
+                    }
+                }
+                Some(Frame::Output(line)) => show(&line),
+                Some(Frame::Note(note)) => say(&note),
+                Some(Frame::End(code)) => return code,
+                None => {
+                    return complain(
+                        FAILED,
+                        "the listener's answer can't be read; is it of another version?",
+                    );
+                }
+            }
+        }
+        if buffer.len() > LONGEST_FRAME {
+            return complain(FAILED, "the listener's answer can't be read; is it of another version?");
+        }
+        let until = if accepted.is_none() { end.min(taken_by) } else { end };
+        if Instant::now() >= until {
+            return match accepted {
+                Some(id) => complain(LATER, &format!("no end in time; the host goes on with #{id}")),
+                None => complain(LATER, "the listener does not answer"),
+            };
+        }
+        let read = stream.set_read_timeout(Some(left(until))).and_then(|()| stream.read(&mut chunk));
+        match read {
+            Ok(0) => return went_away(accepted),
+            Ok(length) => buffer.extend_from_slice(&chunk[..length]),
+            Err(error) if is_timeout(&error) || error.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => return went_away(accepted),
+        }
+    }
+}
+
+fn went_away(accepted: Option<u64>) -> u8 {
+    match accepted {
+        Some(id) => complain(FAILED, &format!("the listener went away while #{id} waited or ran")),
+        None => complain(NOBODY, "the listener went away before it had taken the message"),
+    }
+}
+
+/// Connects to the socket in `bridge`. connect(2) itself waits without end where a listener hangs and its queue is
+/// full, so it runs on a thread that is left behind then.
+fn connect(bridge: &Path, end: Instant) -> Result<UnixStream, (u8, String)> {
+    // From within the folder, so that the path is short enough for a socket's address whatever the folder's is.
+    if let Err(error) = std::env::set_current_dir(bridge) {
+        return Err((NOBODY, format!("no bridge at {}: {error}", bridge.display())));
+    }
+    let (sender, receiver) = mpsc::channel();
+    std::thread::spawn(move || sender.send(UnixStream::connect(SOCKET)));
+    match receiver.recv_timeout(left(end).min(TAKEN)) {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) => {
+            let place = bridge.join(SOCKET);
+            Err((NOBODY, format!("nobody is listening at {}: {error}", place.display())))
+        }
+        Err(_) => Err((LATER, "the listener does not answer".into())),
+    }
+}
+
+/// A timeout of nothing would mean none at all.
+fn left(until: Instant) -> Duration {
+    until.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
+}
+
+fn is_timeout(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
+}
+
+/// A line of the action's output. That nobody reads it does not end the action, nor us.
+fn show(line: &[u8]) {
+    let mut stdout = io::stdout().lock();
+    let _ = stdout.write_all(line).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush());
+}
+
+fn say(note: &str) {
+    let _ = writeln!(io::stderr().lock(), "backrest-send: {note}");
+}
+
+fn complain(code: u8, why: &str) -> u8 {
+    say(why);
+    code
+}

@@ -1,0 +1,77 @@
+//! When something happened, such that its age is known after the clock was set or the machine restarted.
+//!
+//! Within one boot the time since boot counts, which no clock change touches. Across boots only the wall clock is
+//! left, and where it says that something happened in the future, the age is unknown.
+
+use std::fs;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use nix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+
+/// A moment by both clocks.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Moment {
+    /// Milliseconds since 1970 by the wall clock.
+    wall: u64,
+    /// Milliseconds since boot, suspended time included.
+    up: u64,
+    /// Which boot that was.
+    boot: String,
+}
+
+impl Moment {
+    /// This moment.
+    pub(crate) fn now() -> Moment {
+        Moment::at(SystemTime::now())
+    }
+
+    /// The moment of a file's change.
+    pub(crate) fn at(time: SystemTime) -> Moment {
+        let back = SystemTime::now().duration_since(time).unwrap_or_default();
+        let wall = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+        let up = since_boot().saturating_sub(back);
+        Moment { wall: milliseconds(wall), up: milliseconds(up), boot: boot_id() }
+    }
+
+    /// How long before `now` it was; `None` where nobody can tell.
+    pub(crate) fn age(&self, now: &Moment) -> Option<Duration> {
+        let (then, now) = if self.boot == now.boot { (self.up, now.up) } else { (self.wall, now.wall) };
+        now.checked_sub(then).map(Duration::from_millis)
+    }
+}
+
+fn milliseconds(time: Duration) -> u64 {
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn since_boot() -> Duration {
+    clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default()
+}
+
+/// The kernel's name for this boot; empty where /proc does not say.
+pub(crate) fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_string()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn moment(wall: u64, up: u64, boot: &str) -> Moment {
+        Moment { wall, up, boot: boot.into() }
+    }
+
+    #[test]
+    fn a_clock_set_back_does_not_change_an_age() {
+        let age = moment(9_000_000, 1_000, "a").age(&moment(10, 4_000, "a"));
+        assert_eq!(age, Some(Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn across_boots_the_wall_clock_counts_unless_it_can_not_be_right() {
+        let now = moment(60_000, 5, "b");
+        assert_eq!(moment(50_000, 900_000, "a").age(&now), Some(Duration::from_secs(10)));
+        assert_eq!(moment(70_000, 1, "a").age(&now), None);
+    }
+}

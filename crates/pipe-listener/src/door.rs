@@ -1,0 +1,37 @@
+//! Where messages come in: the bridge folder with its FIFO and its socket.
+
+pub(crate) mod connection;
+pub(crate) mod fifo;
+pub(crate) mod folder;
+mod lines;
+pub(crate) mod spool;
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+/// Where a message came in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Door {
+    /// The FIFO: nobody waits for an answer.
+    Fifo,
+    /// The socket.
+    Socket,
+    /// The listener itself: something became due.
+    Timer,
+}
+
+impl fmt::Display for Door {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Door::Fifo => "pipe",
+            Door::Socket => "socket",
+            Door::Timer => "timer",
+        })
+    }
+}
+
+/// The connection that waits for an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Asker(pub(crate) u64);

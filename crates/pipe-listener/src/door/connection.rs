@@ -1,0 +1,178 @@
+//! One client on the socket: its message in, the answer out, neither ever waited for.
+//!
+//! What it sends after its message is not read. What it does not read is kept up to a bound; then lines of output
+//! are left out and their number is told, so that a slow reader costs neither time nor memory.
+
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use pipe_listener::frame::Frame;
+use pipe_listener::message::LONGEST;
+
+use super::fifo::SILENCE;
+
+/// A client has to say something within this time.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// A client that reads nothing for this long, once all is said, is left.
+const READING: Duration = Duration::from_secs(30);
+/// So much of an answer may wait to be read.
+const ANSWER: usize = 64 << 10;
+
+/// What a client is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Phase {
+    /// It has not said its message yet.
+    Speaking,
+    /// Its message is dealt with.
+    Waiting,
+    /// It has been told everything.
+    Leaving,
+}
+
+/// What a look at a client brought.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Heard {
+    /// Nothing to act on.
+    Nothing,
+    /// Its line, without the newline; longer than a message may be where it is too long.
+    Line(Vec<u8>),
+    /// It is gone.
+    Gone,
+}
+
+#[derive(Debug)]
+pub(crate) struct Connection {
+    stream: UnixStream,
+    phase: Phase,
+    input: Vec<u8>,
+    output: Vec<u8>,
+    left_out: usize,
+    opened: Instant,
+    last: Instant,
+}
+
+impl Connection {
+    pub(crate) fn new(stream: UnixStream, now: Instant) -> io::Result<Connection> {
+        stream.set_nonblocking(true)?;
+        let (input, output) = (Vec::new(), Vec::new());
+        Ok(Connection { stream, phase: Phase::Speaking, input, output, left_out: 0, opened: now, last: now })
+    }
+
+    /// Whether its message is still to come.
+    pub(crate) fn is_speaking(&self) -> bool {
+        self.phase == Phase::Speaking
+    }
+
+    /// Whether it was promised an answer.
+    pub(crate) fn is_waiting(&self) -> bool {
+        self.phase == Phase::Waiting
+    }
+
+    /// Whether there is something to be written to it.
+    pub(crate) fn wants_write(&self) -> bool {
+        !self.output.is_empty()
+    }
+
+    /// Reads what it says.
+    pub(crate) fn read(&mut self, now: Instant) -> Heard {
+        let mut chunk = [0; LONGEST + 2];
+        let room = LONGEST + 2 - self.input.len();
+        match self.stream.read(&mut chunk[..room]) {
+            Ok(0) if self.input.is_empty() => Heard::Gone,
+            Ok(0) => self.take_line(self.input.len()),
+            Ok(length) => {
+                self.last = now;
+                self.input.extend_from_slice(&chunk[..length]);
+                match self.input.iter().position(|&b| b == b'\n') {
+                    Some(end) => self.take_line(end),
+                    None if self.input.len() >= LONGEST + 2 => self.take_line(self.input.len()),
+                    None => Heard::Nothing,
+                }
+            }
+            Err(error) if is_temporary(&error) => Heard::Nothing,
+            Err(_) => Heard::Gone,
+        }
+    }
+
+    fn take_line(&mut self, end: usize) -> Heard {
+        let mut line = std::mem::take(&mut self.input);
+        line.truncate(end);
+        self.phase = Phase::Waiting;
+        Heard::Line(line)
+    }
+
+    /// Adds to its answer.
+    pub(crate) fn say(&mut self, frame: &Frame) {
+        if self.phase == Phase::Leaving {
+            return;
+        }
+        if matches!(frame, Frame::Output(_)) && self.output.len() > ANSWER {
+            self.left_out += 1;
+            return;
+        }
+        if self.left_out > 0 {
+            let note = format!("{} left out: they were not read fast enough", lines(self.left_out));
+            self.output.extend(Frame::Note(note).to_line());
+            self.left_out = 0;
+        }
+        self.output.extend(frame.to_line());
+        if let Frame::End(_) = frame {
+            self.phase = Phase::Leaving;
+            self.last = Instant::now();
+        }
+    }
+
+    /// Writes what it takes. Gives whether there is any point in keeping it.
+    pub(crate) fn write(&mut self, now: Instant) -> bool {
+        while !self.output.is_empty() {
+            match self.stream.write(&self.output) {
+                Ok(0) => return false,
+                Ok(length) => {
+                    self.output.drain(..length);
+                    self.last = now;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return is_temporary(&error),
+            }
+        }
+        self.output = Vec::new();
+        self.phase != Phase::Leaving
+    }
+
+    /// When it has to be looked at again, whatever it does until then.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Speaking if self.input.is_empty() => Some(self.opened + PATIENCE),
+            Phase::Speaking => Some((self.last + SILENCE).min(self.opened + PATIENCE)),
+            Phase::Waiting => None,
+            Phase::Leaving => Some(self.last + READING),
+        }
+    }
+
+    /// Looks at it when it was due: a message without its newline is taken, a client that does nothing is left.
+    pub(crate) fn overdue(&mut self, now: Instant) -> Heard {
+        if self.due().is_none_or(|due| due > now) {
+            return Heard::Nothing;
+        }
+        match self.phase {
+            Phase::Speaking if !self.input.is_empty() => self.take_line(self.input.len()),
+            _ => Heard::Gone,
+        }
+    }
+}
+
+impl AsFd for Connection {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.stream.as_fd()
+    }
+}
+
+fn is_temporary(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
+}
+
+fn lines(count: usize) -> String {
+    common::text::count(count, "line")
+}

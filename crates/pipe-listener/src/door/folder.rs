@@ -1,0 +1,240 @@
+//! The bridge folder: made, checked, and used without ever following what lies in it.
+//!
+//! The container may put anything there under any name. So everything is opened relative to the folder itself,
+//! never through a symlink, and looked at before it is opened: opening a device can already do something. Nothing
+//! that is in the way is removed but an empty folder (Docker makes one where a mount's source is missing), a
+//! symlink that we made and a socket that nobody listens on.
+
+use std::fs::{self, DirBuilder};
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::net::UnixListener;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, anyhow};
+use common::exit::HintExt;
+use common::settings::Settings;
+use common::text::escape_path;
+use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
+use pipe_listener::{FIFO, SOCKET};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
+use rustix::io::Errno;
+
+/// What tells one file from another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Inode {
+    device: u64,
+    number: u64,
+}
+
+impl Inode {
+    fn of(stat: &Stat) -> Inode {
+        Inode { device: stat.st_dev, number: stat.st_ino }
+    }
+}
+
+/// The bridge folder, held open.
+#[derive(Debug)]
+pub(crate) struct Folder {
+    path: PathBuf,
+    folder: OwnedFd,
+}
+
+impl Folder {
+    /// Makes the folder where it is missing, with mode 0700, and opens it. The place where the FIFO used to be
+    /// becomes a symlink to the new one; a FIFO that is there moves and so keeps its inode, which a running
+    /// container may have mounted. Says what it did.
+    pub(crate) fn open(settings: &Settings) -> Result<(Folder, Vec<String>)> {
+        let path = settings.bridge_dir();
+        if !settings.container_root.is_dir() && !settings.container_dir.is_dir() {
+            return Err(anyhow!("no such folder: {}", escape_path(&settings.container_root)))
+                .context("find the containers")
+                .hint("make it, or name the right one with --container-root");
+        }
+        fs::create_dir_all(&settings.container_dir)
+            .with_context(|| format!("make: {}", escape_path(&settings.container_dir)))?;
+        let folder = Folder { folder: hold(&path)?, path };
+        let said = folder.keep_old_place(&settings.container_dir.join(FIFO))?;
+        Ok((folder, said))
+    }
+
+    /// Opens the folder that is at its path now.
+    pub(crate) fn reopen(&mut self) -> Result<()> {
+        self.folder = hold(&self.path)?;
+        Ok(())
+    }
+
+    /// Its path, for telling.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Whether the folder at its path is another one by now, or none.
+    pub(crate) fn is_gone(&self) -> bool {
+        let held = rustix::fs::fstat(&self.folder).map(|stat| Inode::of(&stat));
+        let there = fs::symlink_metadata(&self.path).map(|m| Inode { device: m.dev(), number: m.ino() });
+        held.ok() != there.ok()
+    }
+
+    /// What lies in it under `name`.
+    pub(crate) fn inode(&self, name: &str) -> Option<Inode> {
+        self.stat(name).map(|stat| Inode::of(&stat))
+    }
+
+    /// Opens the FIFO, which is made where it is missing, for reading and writing: the writer that we hold ourselves
+    /// keeps poll(2) from spinning once the last client has left.
+    pub(crate) fn open_fifo(&self) -> Result<(OwnedFd, Inode)> {
+        let naming = || format!("open the FIFO: {}", escape_path(self.path.join(FIFO)));
+        match self.stat(FIFO).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
+            Some(FileType::Fifo) => {}
+            None => self.make_fifo().with_context(naming)?,
+            Some(FileType::Directory) => {
+                rustix::fs::unlinkat(&self.folder, FIFO, AtFlags::REMOVEDIR)
+                    .with_context(|| format!("{}: a folder is in its place", naming()))
+                    .hint("move what is in it away, then remove the folder")?;
+                self.make_fifo().with_context(naming)?;
+            }
+            Some(other) => {
+                return Err(anyhow!("it is {}, not a FIFO", kind(other)))
+                    .with_context(naming)
+                    .hint("look at what it is, then remove it; the listener makes the FIFO");
+            }
+        }
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let found = rustix::fs::openat(&self.folder, FIFO, flags, Mode::empty()).with_context(naming)?;
+        let stat = rustix::fs::fstat(&found).with_context(naming)?;
+        if FileType::from_raw_mode(stat.st_mode) != FileType::Fifo {
+            return Err(anyhow!("it changed while it was opened")).with_context(naming);
+        }
+        let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let pipe = rustix::fs::open(through(&found), flags, Mode::empty()).with_context(naming)?;
+        Ok((pipe, Inode::of(&stat)))
+    }
+
+    /// Binds and opens the socket. What a dead listener left in its place goes.
+    pub(crate) fn open_socket(&self) -> Result<(UnixListener, Inode)> {
+        let naming = || format!("open the socket: {}", escape_path(self.path.join(SOCKET)));
+        match self.stat(SOCKET).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
+            None => {}
+            Some(FileType::Socket) => {
+                rustix::fs::unlinkat(&self.folder, SOCKET, AtFlags::empty()).with_context(naming)?;
+            }
+            Some(FileType::Directory) => {
+                rustix::fs::unlinkat(&self.folder, SOCKET, AtFlags::REMOVEDIR)
+                    .with_context(|| format!("{}: a folder is in its place", naming()))
+                    .hint("move what is in it away, then remove the folder")?;
+            }
+            Some(other) => {
+                return Err(anyhow!("it is {}, not a socket", kind(other)))
+                    .with_context(naming)
+                    .hint("look at what it is, then remove it; the listener makes the socket");
+            }
+        }
+        let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
+        let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None).with_context(naming)?;
+        // On Linux the mode of a socket before bind(2) becomes the mode of its file.
+        rustix::fs::fchmod(&socket, Mode::from_raw_mode(0o600)).with_context(naming)?;
+        // A path of any length, and the folder that was checked: sun_path has 108 bytes.
+        let address = UnixAddr::new(&through(&self.folder).join(SOCKET)).with_context(naming)?;
+        bind(socket.as_raw_fd(), &address).with_context(naming)?;
+        listen(&socket, Backlog::MAXCONN).with_context(naming)?;
+        let inode = self.inode(SOCKET).ok_or_else(|| anyhow!("it went away")).with_context(naming)?;
+        Ok((UnixListener::from(socket), inode))
+    }
+
+    /// Removes the socket, if it still is ours.
+    pub(crate) fn remove_socket(&self, ours: Inode) {
+        if self.inode(SOCKET) == Some(ours) {
+            let _ = rustix::fs::unlinkat(&self.folder, SOCKET, AtFlags::empty());
+        }
+    }
+
+    fn stat(&self, name: &str) -> Option<Stat> {
+        rustix::fs::statat(&self.folder, name, AtFlags::SYMLINK_NOFOLLOW).ok()
+    }
+
+    fn make_fifo(&self) -> Result<(), Errno> {
+        match rustix::fs::mkfifoat(&self.folder, FIFO, Mode::from_raw_mode(0o600)) {
+            Err(Errno::EXIST) => Ok(()),
+            result => result,
+        }
+    }
+
+    /// `<CONTAINER_DIR>/backrest-pipe`, where the first version of the bridge had its FIFO.
+    fn keep_old_place(&self, old: &Path) -> Result<Vec<String>> {
+        let naming = || format!("keep the FIFO's old place: {}", escape_path(old));
+        let target = Path::new("bridge").join(FIFO);
+        let mut said = Vec::new();
+        match fs::symlink_metadata(old).map(|metadata| metadata.file_type()) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+            Err(error) => return Err(error).with_context(naming),
+            Ok(found) if found.is_symlink() => return Ok(said),
+            Ok(found) if found.is_dir() => match fs::remove_dir(old) {
+                Ok(()) => said.push(format!("{}: an empty folder was in its place", escape_path(old))),
+                Err(_) => {
+                    said.push(format!("{} is a folder and stays; hooks can't write to it", escape_path(old)));
+                    return Ok(said);
+                }
+            },
+            Ok(found) => {
+                if !found.is_fifo() || self.stat(FIFO).is_some() {
+                    said.push(format!(
+                        "{} stays as it is and is not read; the FIFO is {}",
+                        escape_path(old),
+                        escape_path(self.path.join(FIFO))
+                    ));
+                    return Ok(said);
+                }
+                rustix::fs::renameat(rustix::fs::CWD, old, &self.folder, FIFO).with_context(naming)?;
+                said.push(format!("the FIFO moved to {}", escape_path(self.path.join(FIFO))));
+            }
+        }
+        std::os::unix::fs::symlink(target, old).with_context(naming)?;
+        Ok(said)
+    }
+}
+
+impl AsFd for Folder {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.folder.as_fd()
+    }
+}
+
+fn hold(path: &Path) -> Result<OwnedFd> {
+    let naming = || format!("open the bridge folder: {}", escape_path(path));
+    match DirBuilder::new().mode(0o700).create(path) {
+        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error).with_context(naming),
+        _ => {}
+    }
+    let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let folder = rustix::fs::open(path, flags, Mode::empty()).with_context(naming)?;
+    let stat = rustix::fs::fstat(&folder).with_context(naming)?;
+    if stat.st_uid != nix::unistd::geteuid().as_raw() {
+        return Err(anyhow!("it belongs to somebody else (user {})", stat.st_uid))
+            .with_context(naming)
+            .hint(format!("sudo chown -R $USER {}", escape_path(path)));
+    }
+    if stat.st_mode & 0o077 != 0 {
+        // Through the descriptor: this is the folder that was looked at.
+        fs::set_permissions(through(&folder), fs::Permissions::from_mode(0o700)).with_context(naming)?;
+    }
+    Ok(folder)
+}
+
+/// The path that leads to an open descriptor.
+fn through(fd: &OwnedFd) -> PathBuf {
+    PathBuf::from(format!("/proc/self/fd/{}", fd.as_raw_fd()))
+}
+
+fn kind(file_type: FileType) -> &'static str {
+    match file_type {
+        FileType::RegularFile => "a plain file",
+        FileType::Directory => "a folder",
+        FileType::Symlink => "a symlink",
+        FileType::Fifo => "a FIFO",
+        FileType::Socket => "a socket",
+        FileType::CharacterDevice | FileType::BlockDevice => "a device",
+        FileType::Unknown => "something else",
+    }
+}

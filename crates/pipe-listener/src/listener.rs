@@ -1,0 +1,181 @@
+//! The loop: waits for doors, clients, actions and times, and lets nobody wait for anybody else.
+//!
+//! One thread does all of this and owns the queue; a thread per lane runs actions and reports through a bounded
+//! channel. When nothing happens, nothing wakes up: poll(2) sleeps until a descriptor is ready or something is due.
+
+mod doors;
+mod end;
+mod events;
+mod intake;
+mod recover;
+mod turn;
+
+use std::sync::mpsc::{self, Receiver, Sender};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use common::cancel::Cancel;
+use common::exit::{Exit, HintExt};
+use common::lock::{self, Attempt, Lock};
+use common::settings::Settings;
+use common::units;
+
+use crate::cli::Cli;
+use crate::holder;
+use crate::log::Log;
+use crate::queue::journal::Mark;
+use crate::queue::{Job, Lane, New, Queue};
+use crate::reply::Clients;
+use crate::run::Runner;
+use crate::status::Facts;
+use doors::Doors;
+use events::{Event, Events, Wake};
+
+/// A message that could not be run for so long is not run any more: its backup is over.
+pub(crate) const STALE: Duration = Duration::from_secs(600);
+/// What could not be written down is tried again after this time.
+const DISK_PAUSE: Duration = Duration::from_secs(5);
+
+/// What the command line asks for.
+pub(crate) fn start(cli: &Cli) -> Result<Exit> {
+    if cli.hold {
+        return holder::hold();
+    }
+    let settings = Settings::load(&cli.flags, None, None)?;
+    common::problem::warn("pipe-listener", &settings.problems);
+    Listener::open(settings, cli)?.serve()
+}
+
+/// Everything the loop knows.
+struct Listener {
+    settings: Settings,
+    runner: Runner,
+    grace: Duration,
+    log: Log,
+    doors: Doors,
+    clients: Clients,
+    queue: Queue,
+    /// Taken from the FIFO, not yet written down.
+    from_fifo: Vec<New>,
+    /// Up to where the FIFO's lines have been looked at.
+    passed: Mark,
+    /// Said by a client or by a timer, not yet written down.
+    from_others: Vec<New>,
+    lanes: [Sender<Job>; 2],
+    events: Events,
+    heard: Receiver<Event>,
+    wake: Wake,
+    signals: Cancel,
+    /// When writing is tried again after it failed.
+    retry: Option<Instant>,
+    /// When the network is to be taken down.
+    network_due: Option<Instant>,
+    /// When a backup that has not come back is to be cleaned up after.
+    backup_due: Option<Instant>,
+    /// When the running action is ended because we have to end.
+    stopping: Option<Instant>,
+    /// Who waits for a status that is being put together.
+    status_askers: Vec<(crate::door::Asker, bool)>,
+    facts: Facts,
+    since: String,
+    // Let go of last.
+    _lock: Lock,
+}
+
+impl Listener {
+    fn open(settings: Settings, cli: &Cli) -> Result<Listener> {
+        let (folder, said) = crate::door::folder::Folder::open(&settings)?;
+        let state = settings.state_dir();
+        make_private(&state)?;
+        // A program that a killed listener was just starting holds the lock until its exec(2): a moment.
+        let patience = Instant::now() + Duration::from_secs(1);
+        let mut attempt = lock::attempt(&state.join("listener.lock"))?;
+        while matches!(attempt, Attempt::Busy(_)) && Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(20));
+            attempt = lock::attempt(&state.join("listener.lock"))?;
+        }
+        let lock = match attempt {
+            Attempt::Held(lock) => lock,
+            Attempt::Busy(holder) => {
+                return Err(anyhow!("another listener runs already ({holder})"))
+                    .hint("there is nothing to do; backrest-send status tells how it is");
+            }
+        };
+        // From here on nobody else touches the queue. Signals first: one that comes now must not cut a start short.
+        let signals = Cancel::on_signals().context("watch for signals")?;
+        let mut log = Log::open(&settings.logs_dir())?;
+        let (queue, recovered) = Queue::open(&state.join("queue"))?;
+        let doors = Doors::open(folder, &state.join("queue"), queue.mark())?;
+        log.say(&format!(
+            "the listener started: version {}, process {}, bridge {}",
+            env!("CARGO_PKG_VERSION"),
+            std::process::id(),
+            common::text::escape_path(doors.folder.path())
+        ));
+        said.iter().for_each(|line| log.say(line));
+
+        let (cancel, ending) = (Cancel::new().context("start")?, Cancel::new().context("start")?);
+        let runner = Runner { settings: settings.clone(), timeout: cli.action_timeout, cancel, ending };
+        let wake = Wake::new().context("start")?;
+        let (events, heard) = Events::new(&wake);
+        let lanes = [Lane::Actions, Lane::Notifications].map(|lane| {
+            let (sender, jobs) = mpsc::channel();
+            events::spawn(lane, runner.clone(), jobs, events.clone());
+            sender
+        });
+        let network_due = crate::run::tailscale::due(&settings).map(|left| Instant::now() + left);
+        let mut listener = Listener {
+            settings,
+            runner,
+            grace: cli.grace,
+            log,
+            doors,
+            clients: Clients::new(),
+            queue,
+            from_fifo: Vec::new(),
+            passed: Mark::default(),
+            from_others: Vec::new(),
+            lanes,
+            events,
+            heard,
+            wake,
+            signals,
+            retry: None,
+            network_due,
+            backup_due: None,
+            stopping: None,
+            status_askers: Vec::new(),
+            facts: Facts::new(),
+            since: units::now(),
+            _lock: lock,
+        };
+        listener.recover(recovered);
+        listener.take_arrivals();
+        listener.commit(&[]);
+        Ok(listener)
+    }
+
+    fn serve(mut self) -> Result<Exit> {
+        while !self.is_over() {
+            let ready = self.wait()?;
+            self.attend(ready);
+        }
+        self.end();
+        Ok(Exit::Done)
+    }
+
+    /// When the loop has to go round next, whatever happens until then.
+    fn due(&self) -> Option<Instant> {
+        let times = [self.retry, self.network_due, self.backup_due, self.stopping];
+        times.into_iter().flatten().chain(self.doors.due()).chain(self.clients.due()).min()
+    }
+}
+
+fn make_private(folder: &std::path::Path) -> Result<()> {
+    use std::os::unix::fs::DirBuilderExt;
+    std::fs::DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(folder)
+        .with_context(|| format!("make: {}", common::text::escape_path(folder)))
+}

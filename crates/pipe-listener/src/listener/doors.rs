@@ -1,0 +1,176 @@
+//! Both doors together, and what happens when somebody changes what lies in the bridge folder.
+//!
+//! inotify tells when the folder changes and when a writer of the FIFO closes it, so nothing is looked at in
+//! intervals. A FIFO or socket that is missing is made again; one that was replaced by something else is told and
+//! left alone, and the other door stays open.
+
+use std::mem::MaybeUninit;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::net::UnixListener;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result};
+use common::exit::one_line;
+use pipe_listener::{FIFO, SOCKET};
+use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
+
+use crate::door::fifo::Fifo;
+use crate::door::folder::{Folder, Inode};
+use crate::holder::Holder;
+use crate::queue::journal::Mark;
+
+/// Changes in the folder are looked at together, this long after the first.
+const SETTLE: Duration = Duration::from_millis(50);
+
+pub(super) struct Doors {
+    pub(super) folder: Folder,
+    pub(super) fifo: Fifo,
+    pub(super) socket: Option<(UnixListener, Inode)>,
+    state: std::path::PathBuf,
+    holder: Option<Holder>,
+    changes: OwnedFd,
+    look_at: Option<Instant>,
+    /// Why a door is not open, as it was told last.
+    pub(super) fifo_trouble: Option<String>,
+    pub(super) socket_trouble: Option<String>,
+}
+
+impl Doors {
+    /// Opens both; `state` is where the queue is. Fails where one can't be opened.
+    pub(super) fn open(folder: Folder, state: &Path, mark: Mark) -> Result<Doors> {
+        let changes =
+            inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).context("watch the bridge folder")?;
+        let mut doors = Doors {
+            fifo: Fifo::open(state, mark)?,
+            folder,
+            socket: None,
+            state: state.to_path_buf(),
+            holder: None,
+            changes,
+            look_at: None,
+            fifo_trouble: None,
+            socket_trouble: None,
+        };
+        doors.watch()?;
+        doors.open_fifo()?;
+        doors.socket = Some(doors.folder.open_socket()?);
+        // What we made ourselves is no change; what somebody else did meanwhile is found by looking.
+        let now = Instant::now();
+        doors.hear_changes(now);
+        doors.look_at = Some(now);
+        doors.look_after(now);
+        Ok(doors)
+    }
+
+    fn watch(&self) -> Result<()> {
+        let flags = WatchFlags::CREATE
+            | WatchFlags::DELETE
+            | WatchFlags::MOVE
+            | WatchFlags::DELETE_SELF
+            | WatchFlags::MOVE_SELF
+            | WatchFlags::CLOSE_WRITE
+            | WatchFlags::ONLYDIR;
+        inotify::add_watch(&self.changes, self.folder.path(), flags).context("watch the bridge folder")?;
+        Ok(())
+    }
+
+    fn open_fifo(&mut self) -> Result<()> {
+        let (pipe, inode) = self.folder.open_fifo()?;
+        let old = self.holder.take();
+        self.holder = Some(Holder::start(pipe.as_fd(), &self.state)?);
+        self.fifo.use_pipe(Some((pipe, inode)));
+        if let Some(old) = old {
+            old.gone();
+        }
+        Ok(())
+    }
+
+    /// What becomes readable when the folder changes.
+    pub(super) fn changes(&self) -> BorrowedFd<'_> {
+        self.changes.as_fd()
+    }
+
+    /// When something is to be looked at.
+    pub(super) fn due(&self) -> Option<Instant> {
+        self.look_at.into_iter().chain(self.fifo.due()).min()
+    }
+
+    /// Reads what changed. Gives whether a writer of the FIFO has closed it.
+    pub(super) fn hear_changes(&mut self, now: Instant) -> bool {
+        let mut closed = false;
+        let mut space = [MaybeUninit::uninit(); 4096];
+        let mut reader = inotify::Reader::new(&self.changes, &mut space);
+        while let Ok(event) = reader.next() {
+            let name = event.file_name().map(|name| name.to_bytes());
+            if event.events().contains(inotify::ReadFlags::CLOSE_WRITE) {
+                closed |= name == Some(FIFO.as_bytes());
+            } else if name.is_none_or(|name| name == FIFO.as_bytes() || name == SOCKET.as_bytes()) {
+                self.look_at.get_or_insert(now + SETTLE);
+            }
+        }
+        closed
+    }
+
+    /// Puts right what is not as it should be, if it is time. Gives what to tell.
+    pub(super) fn look_after(&mut self, now: Instant) -> Vec<String> {
+        if self.look_at.is_none_or(|at| at > now) {
+            return Vec::new();
+        }
+        self.look_at = None;
+        let mut said = Vec::new();
+        if self.folder.is_gone() {
+            match self.folder.reopen() {
+                Ok(()) => {
+                    said.push("the bridge folder was replaced: opened anew".into());
+                    if let Err(error) = self.watch() {
+                        said.push(one_line(&error));
+                    }
+                }
+                Err(error) => {
+                    said.push(one_line(&error));
+                    return said;
+                }
+            }
+        }
+        let there = self.folder.inode(FIFO);
+        if there.is_none() || there != self.fifo.inode() {
+            let before = self.fifo_trouble.take();
+            match self.open_fifo() {
+                Ok(()) => said.push("the FIFO was replaced: reading the new one".into()),
+                Err(error) => tell(&mut said, before.as_ref(), &mut self.fifo_trouble, &error),
+            }
+        }
+        let there = self.folder.inode(SOCKET);
+        if there.is_none() || there != self.socket.as_ref().map(|(_, inode)| *inode) {
+            let before = self.socket_trouble.take();
+            match self.folder.open_socket() {
+                Ok(socket) => {
+                    self.socket = Some(socket);
+                    said.push("the socket was replaced: opened anew".into());
+                }
+                Err(error) => tell(&mut said, before.as_ref(), &mut self.socket_trouble, &error),
+            }
+        }
+        said
+    }
+
+    /// Lets nobody in any more.
+    pub(super) fn close(mut self) {
+        if let Some((_, inode)) = self.socket.take() {
+            self.folder.remove_socket(inode);
+        }
+        if let Some(holder) = self.holder.take() {
+            holder.leave();
+        }
+    }
+}
+
+/// Tells a trouble once.
+fn tell(said: &mut Vec<String>, before: Option<&String>, now: &mut Option<String>, error: &anyhow::Error) {
+    let line = one_line(error);
+    if before != Some(&line) {
+        said.push(line.clone());
+    }
+    *now = Some(line);
+}

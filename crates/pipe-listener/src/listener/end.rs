@@ -1,0 +1,69 @@
+//! Ending in order: the running action gets its grace, what waits stays on disk, nobody is left without a word.
+
+use std::time::Instant;
+
+use pipe_listener::frame::{Frame, LATER};
+
+use super::Listener;
+use crate::queue::Lane;
+
+impl Listener {
+    /// A signal asks us to end: nothing more is taken or started.
+    pub(super) fn begin_end(&mut self, now: Instant) {
+        if self.stopping.is_some() {
+            return;
+        }
+        self.stopping = Some(now + self.grace);
+        self.queue.pause();
+        self.runner.ending.cancel();
+        if let Some((_, inode)) = self.doors.socket.take() {
+            // At once, so that whoever comes now is told that nobody listens.
+            self.doors.folder.remove_socket(inode);
+        }
+        let running = match self.queue.running(Lane::Actions) {
+            Some(job) => {
+                format!("; {} may go on for {}", job.message.name, common::units::duration(self.grace))
+            }
+            None => String::new(),
+        };
+        self.log.say(&format!("the listener was asked to end{running}"));
+        let waiting: Vec<_> = self.queue.waiting_jobs().filter_map(|job| job.asker).collect();
+        for asker in waiting {
+            let note = "the listener ends; this runs when it is back within 10 min";
+            self.clients.say(Some(asker), &Frame::Note(note.into()));
+            self.clients.say(Some(asker), &Frame::End(LATER));
+        }
+    }
+
+    /// The grace is over: what still runs is ended.
+    pub(super) fn press_end(&mut self, now: Instant) {
+        if self.stopping.is_some_and(|at| at <= now) {
+            self.runner.cancel.cancel();
+            // The children have a grace of their own; their threads report.
+            self.stopping = Some(now + std::time::Duration::from_secs(60));
+        }
+    }
+
+    /// Whether all is done that an end waits for.
+    pub(super) fn is_over(&self) -> bool {
+        let runs =
+            [Lane::Actions, Lane::Notifications].into_iter().any(|lane| self.queue.running(lane).is_some());
+        self.stopping.is_some() && !runs
+    }
+
+    /// Takes what the FIFO still holds, and closes.
+    pub(super) fn end(mut self) {
+        let now = Instant::now();
+        while self.doors.fifo.receive(now).is_ok_and(|any| any) {
+            self.take_arrivals();
+            self.commit(&[]);
+        }
+        self.doors.fifo.take_open_line();
+        self.take_arrivals();
+        self.commit(&[]);
+        self.doors.close();
+        let left = self.queue.waiting();
+        let waiting = if left == 0 { String::new() } else { format!("; {left} wait for the next") };
+        self.log.say(&format!("the listener ended{waiting}"));
+    }
+}

@@ -1,0 +1,209 @@
+//! From a line to the queue: what is answered at once, what is refused, what is written down and then run.
+//!
+//! Nothing is told to be accepted before it is on disk.
+
+use pipe_listener::frame::{DONE, FAILED, Frame, LATER, UNKNOWN};
+use pipe_listener::message::{Malformed, Message};
+
+use super::{DISK_PAUSE, Listener, STALE};
+use crate::clock::Moment;
+use crate::dispatch::{Action, Refusal, look_up};
+use crate::door::{Asker, Door};
+use crate::log::short;
+use crate::queue::{Ahead, Lane, New, lane_of};
+use crate::status;
+
+impl Listener {
+    /// A client has said its line.
+    pub(super) fn hear(&mut self, asker: Asker, line: &[u8]) {
+        match Message::parse(line) {
+            Ok(message) => {
+                if let Some(message) = self.consider(message, Door::Socket, Some(asker)) {
+                    self.from_others.push(New {
+                        message,
+                        door: Door::Socket,
+                        asker: Some(asker),
+                        spool: None,
+                        at: None,
+                    });
+                }
+            }
+            Err(why) => {
+                self.tell_malformed(Door::Socket, why, line);
+                self.refuse(Some(asker), UNKNOWN, format!("not a message: {why}"));
+            }
+        }
+    }
+
+    /// Looks at what came through the FIFO.
+    pub(super) fn take_arrivals(&mut self) {
+        for arrival in self.doors.fifo.take() {
+            self.passed = self.passed.max(arrival.mark);
+            let message = match arrival.line {
+                Ok(message) => message,
+                Err(why) => {
+                    self.tell_malformed(Door::Fifo, why, &arrival.bytes);
+                    continue;
+                }
+            };
+            let at = arrival.taken.map(Moment::at);
+            if at.as_ref().is_some_and(|at| at.age(&Moment::now()).is_none_or(|age| age > STALE)) {
+                let line = message.to_string();
+                self.log.say(&format!("dropped, too old: {} (pipe)", short(line.as_bytes())));
+                continue;
+            }
+            if let Some(message) = self.consider(message, Door::Fifo, None) {
+                let spool = Some(arrival.mark);
+                self.from_fifo.push(New { message, door: Door::Fifo, asker: None, spool, at });
+            }
+        }
+    }
+
+    /// Gives the message back if it is to be queued.
+    fn consider(&mut self, message: Message, door: Door, asker: Option<Asker>) -> Option<Message> {
+        let shown = short(message.to_string().as_bytes());
+        match look_up(&message, door, &self.runner.actions()) {
+            Ok(Action::Ping) => {
+                if door == Door::Fifo {
+                    self.log.say_sparingly("ping (pipe)");
+                }
+                let pong = format!("pong {}", env!("CARGO_PKG_VERSION")).into_bytes();
+                self.clients.say(asker, &Frame::Output(pong));
+                self.clients.say(asker, &Frame::End(DONE));
+                None
+            }
+            Ok(Action::Status) => {
+                if let Some(asker) = asker {
+                    self.ask_status(asker, message.text == "json");
+                }
+                None
+            }
+            Ok(_) => {
+                let waiting = self.from_fifo.iter().chain(&self.from_others);
+                let coming = waiting.filter(|new| lane_of(&new.message) == lane_of(&message)).count();
+                if self.queue.room(lane_of(&message)) > coming {
+                    return Some(message);
+                }
+                self.log.say_sparingly(&format!("refused, too many messages wait: {shown} ({door})"));
+                self.refuse(asker, LATER, "too many messages wait already".into());
+                None
+            }
+            Err(Refusal::Unknown) => {
+                self.log.say_sparingly(&format!("unknown message: {shown} ({door})"));
+                let known = self.known_names().join(", ");
+                self.refuse(
+                    asker,
+                    UNKNOWN,
+                    format!("no action has the name {}; known are: {known}", message.name),
+                );
+                None
+            }
+            Err(Refusal::Unsafe(why)) => {
+                self.log.say_sparingly(&format!("refused: {shown} ({door}): {why}"));
+                self.refuse(asker, FAILED, format!("not run: {why}"));
+                None
+            }
+        }
+    }
+
+    /// Writes down what is new and what has ended, tells who is accepted, and starts what comes next.
+    pub(super) fn commit(&mut self, ended: &[u64]) {
+        let fifo = self.from_fifo.len();
+        let mut new = std::mem::take(&mut self.from_fifo);
+        new.append(&mut self.from_others);
+        let askers: Vec<_> = new.iter().map(|new| (new.asker, lane_of(&new.message))).collect();
+        let advanced = match self.queue.advance(&mut new, ended) {
+            Ok(advanced) => advanced,
+            Err(error) => {
+                self.log.say_sparingly(&format!("the queue can't be written: {error}"));
+                self.retry = Some(std::time::Instant::now() + DISK_PAUSE);
+                // Nobody waits at the FIFO: what came from there is kept. Who asked is told.
+                let others = new.split_off(fifo);
+                self.from_fifo = new;
+                for asker in others.into_iter().filter_map(|new| new.asker) {
+                    self.refuse(
+                        Some(asker),
+                        LATER,
+                        format!("not accepted, it can't be written down: {error}"),
+                    );
+                }
+                return;
+            }
+        };
+        self.retry = None;
+        for job in advanced.started {
+            let lane = job.lane();
+            // The lanes' threads live as long as we do.
+            let _ = self.lanes[lane as usize].send(job);
+        }
+        // While the first of them starts, the disk gets what those who asked are about to be promised.
+        if let Err(error) = self.queue.flush() {
+            self.log.say_sparingly(&format!("the queue may not survive a stop of the machine: {error}"));
+        }
+        for ((id, Ahead(ahead)), (asker, lane)) in advanced.accepted.into_iter().zip(askers) {
+            self.clients.say(asker, &Frame::Accepted(id));
+            if ahead > 0 {
+                self.tell_waiting(asker, lane, ahead);
+            }
+        }
+    }
+
+    fn tell_waiting(&mut self, asker: Option<Asker>, lane: Lane, ahead: usize) {
+        if lane == Lane::Notifications {
+            self.clients.say(asker, &Frame::Note("pushed after the one before it".into()));
+            self.clients.say(asker, &Frame::End(DONE));
+            return;
+        }
+        let running = self.queue.running(lane).map_or("another message", |job| job.message.name.as_str());
+        let note = match ahead {
+            1 => format!("waits for its turn: {running} runs"),
+            _ => format!("waits for its turn: {running} runs, {} more before it", ahead - 1),
+        };
+        self.clients.say(asker, &Frame::Note(note));
+    }
+
+    fn refuse(&mut self, asker: Option<Asker>, code: u8, why: String) {
+        self.clients.say(asker, &Frame::Note(why));
+        self.clients.say(asker, &Frame::End(code));
+    }
+
+    fn tell_malformed(&mut self, door: Door, why: Malformed, line: &[u8]) {
+        let shown = short(line);
+        let colon = if shown.is_empty() { "" } else { ": " };
+        self.log.say_sparingly(&format!("not a message ({door}): {why}{colon}{shown}"));
+    }
+
+    fn known_names(&self) -> Vec<String> {
+        let built_in = [
+            "start-tailscale",
+            "stop-tailscale",
+            "pre-backups",
+            "post-backups",
+            "build-ignore",
+            "notify-up",
+            "notify-down",
+            "ping",
+            "status",
+        ];
+        let mut names: Vec<_> = std::fs::read_dir(self.runner.actions())
+            .into_iter()
+            .flatten()
+            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+            .filter(|name| pipe_listener::message::is_name(name) && !built_in.contains(&name.as_str()))
+            .take(50)
+            .collect();
+        names.sort();
+        built_in.into_iter().map(String::from).chain(names).collect()
+    }
+
+    fn ask_status(&mut self, asker: Asker, json: bool) {
+        self.status_askers.push((asker, json));
+        if self.status_askers.len() > 1 {
+            return;
+        }
+        let (runner, events, facts) = (self.runner.clone(), self.events.clone(), self.facts_now());
+        std::thread::spawn(move || {
+            events.send(super::Event::Status(status::complete(&runner, facts)));
+        });
+    }
+}

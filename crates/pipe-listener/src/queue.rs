@@ -1,0 +1,257 @@
+//! Messages that were accepted and have not ended: in memory in the order of their arrival, and on disk.
+//!
+//! There are two lanes. Actions run one after another; notifications, which wait for a server on the network, one
+//! after another beside them. Everything changes through [`Queue::advance`], which writes first and only then tells
+//! what may be started, and after [`Queue::flush`] what may be acknowledged: nothing runs that is not written down.
+
+pub(crate) mod journal;
+#[cfg(test)]
+mod tests;
+
+use std::collections::VecDeque;
+use std::fs::DirBuilder;
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use common::text::escape_path;
+use pipe_listener::message::Message;
+
+use crate::clock::Moment;
+use crate::door::{Asker, Door};
+use journal::{Entry, Journal, Mark, Record};
+
+/// So many messages may wait in a lane.
+pub(crate) const ROOM: usize = 1024;
+
+/// Which messages run one after another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Lane {
+    /// Whatever the host does.
+    Actions,
+    /// What is pushed to Uptime Kuma.
+    Notifications,
+}
+
+const LANES: [Lane; 2] = [Lane::Actions, Lane::Notifications];
+
+/// A message that is to be accepted.
+#[derive(Debug)]
+pub(crate) struct New {
+    pub(crate) message: Message,
+    pub(crate) door: Door,
+    /// Who waits for the answer.
+    pub(crate) asker: Option<Asker>,
+    /// Where the FIFO's spool ended with it.
+    pub(crate) spool: Option<Mark>,
+    /// When it was taken, if that was not just now.
+    pub(crate) at: Option<Moment>,
+}
+
+/// A message that was accepted.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    pub(crate) id: u64,
+    pub(crate) message: Message,
+    pub(crate) door: Door,
+    pub(crate) asker: Option<Asker>,
+    /// When it was started, once it is.
+    pub(crate) started: Option<Instant>,
+}
+
+impl Job {
+    /// The lane it runs in.
+    pub(crate) fn lane(&self) -> Lane {
+        lane_of(&self.message)
+    }
+}
+
+/// The lane of a message.
+pub(crate) fn lane_of(message: &Message) -> Lane {
+    match message.name.as_str() {
+        "notify-up" | "notify-down" => Lane::Notifications,
+        _ => Lane::Actions,
+    }
+}
+
+/// How many messages of its lane run or wait before a new one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Ahead(pub(crate) usize);
+
+/// What a step of the queue brought.
+#[derive(Debug, Default)]
+pub(crate) struct Advanced {
+    /// The numbers of the new messages, in their order.
+    pub(crate) accepted: Vec<(u64, Ahead)>,
+    /// What has to be run now.
+    pub(crate) started: Vec<Job>,
+}
+
+/// What an earlier listener left.
+#[derive(Debug)]
+pub(crate) struct Recovered {
+    /// Messages that have not ended, oldest first.
+    pub(crate) entries: Vec<Entry>,
+    /// Lines of the journal that say nothing.
+    pub(crate) unreadable: usize,
+}
+
+#[derive(Debug, Default)]
+struct Line {
+    running: Option<Job>,
+    waiting: VecDeque<Job>,
+}
+
+/// The messages that have not ended.
+#[derive(Debug)]
+pub(crate) struct Queue {
+    journal: Journal,
+    lines: [Line; 2],
+    /// What has ended while the disk was full.
+    unrecorded: Vec<u64>,
+    paused: bool,
+}
+
+impl Queue {
+    /// The queue on disk in `folder`, which is made where it is missing.
+    pub(crate) fn open(folder: &Path) -> Result<(Queue, Recovered)> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .with_context(|| format!("open the queue: {}", escape_path(folder)))?;
+        let (journal, unreadable) = Journal::open(&folder.join("journal"))?;
+        let entries = journal.open_entries().cloned().collect();
+        let queue = Queue { journal, lines: Default::default(), unrecorded: Vec::new(), paused: false };
+        Ok((queue, Recovered { entries, unreadable }))
+    }
+
+    /// Puts a message back that an earlier listener had accepted and not started. It is on disk already.
+    pub(crate) fn resume(&mut self, id: u64, message: Message, door: Door) {
+        let job = Job { id, message, door, asker: None, started: None };
+        self.line(job.lane()).waiting.push_back(job);
+    }
+
+    /// Accepts `new` messages, notes what has `ended`, and starts what comes next. Fails where that can't be written
+    /// down; then nothing was accepted or started, and `new` is as it was.
+    pub(crate) fn advance(&mut self, new: &mut Vec<New>, ended: &[u64]) -> io::Result<Advanced> {
+        for line in &mut self.lines {
+            line.running.take_if(|job| ended.contains(&job.id));
+            line.waiting.retain(|job| !ended.contains(&job.id));
+        }
+        self.unrecorded.extend(ended);
+        let mut records: Vec<_> = self.unrecorded.iter().map(|&id| Record::Ended { id }).collect();
+
+        let mut jobs = Vec::with_capacity(new.len());
+        for (id, new) in (self.journal.next_id()..).zip(new.iter()) {
+            let message = new.message.clone();
+            jobs.push(Job { id, message, door: new.door, asker: new.asker, started: None });
+        }
+        let starting = LANES.map(|lane| self.would_start(lane, &jobs));
+        let now = Moment::now();
+        for (job, new) in jobs.iter().zip(new.iter()) {
+            let at = new.at.clone().unwrap_or_else(|| now.clone());
+            let (line, door, spool) = (job.message.to_string(), job.door, new.spool);
+            // In one record, so that no crash can come between the two.
+            let started = starting.contains(&Some(job.id));
+            records.push(Record::Accepted(Entry { id: job.id, at, door, line, spool, started }));
+        }
+        let waited = |id: &&u64| **id < self.journal.next_id();
+        records.extend(starting.iter().flatten().filter(waited).map(|&id| Record::Started { id }));
+        if records.is_empty() {
+            return Ok(Advanced::default());
+        }
+        self.journal.append(&records)?;
+
+        new.clear();
+        self.unrecorded.clear();
+        let mut advanced = Advanced::default();
+        for job in jobs {
+            let line = self.line(job.lane());
+            let ahead = Ahead(line.waiting.len() + usize::from(line.running.is_some()));
+            advanced.accepted.push((job.id, ahead));
+            line.waiting.push_back(job);
+        }
+        for lane in LANES {
+            let paused = self.paused;
+            let line = self.line(lane);
+            if line.running.is_none() && !paused {
+                line.running =
+                    line.waiting.pop_front().map(|job| Job { started: Some(Instant::now()), ..job });
+                advanced.started.extend(line.running.clone());
+            }
+        }
+        Ok(advanced)
+    }
+
+    /// Sees to it that everything that was written down is on the disk. Nobody is told of it before that.
+    pub(crate) fn flush(&mut self) -> io::Result<()> {
+        self.journal.flush()
+    }
+
+    /// Starts nothing more.
+    pub(crate) fn pause(&mut self) {
+        self.paused = true;
+    }
+
+    /// Every message that waits.
+    pub(crate) fn waiting_jobs(&self) -> impl Iterator<Item = &Job> {
+        self.lines.iter().flat_map(|line| &line.waiting)
+    }
+
+    fn would_start(&self, lane: Lane, new: &[Job]) -> Option<u64> {
+        let line = &self.lines[lane as usize];
+        if line.running.is_some() || self.paused {
+            return None;
+        }
+        line.waiting.front().or_else(|| new.iter().find(|job| job.lane() == lane)).map(|job| job.id)
+    }
+
+    /// How many more messages a lane takes.
+    pub(crate) fn room(&self, lane: Lane) -> usize {
+        ROOM.saturating_sub(self.lines[lane as usize].waiting.len())
+    }
+
+    /// What runs in a lane.
+    pub(crate) fn running(&self, lane: Lane) -> Option<&Job> {
+        self.lines[lane as usize].running.as_ref()
+    }
+
+    /// The running message of that number.
+    pub(crate) fn running_job(&self, id: u64) -> Option<&Job> {
+        self.lines.iter().filter_map(|line| line.running.as_ref()).find(|job| job.id == id)
+    }
+
+    /// How many messages wait.
+    pub(crate) fn waiting(&self) -> usize {
+        self.lines.iter().map(|line| line.waiting.len()).sum()
+    }
+
+    /// Whether something waits that could run, or has ended without a record: [`Queue::advance`] has work.
+    pub(crate) fn is_behind(&self) -> bool {
+        !self.unrecorded.is_empty()
+            || !self.paused
+                && self.lines.iter().any(|line| line.running.is_none() && !line.waiting.is_empty())
+    }
+
+    /// How far the FIFO's spool has been turned into messages.
+    pub(crate) fn mark(&self) -> Mark {
+        self.journal.mark()
+    }
+
+    /// Writes down that the FIFO's spool goes on at `spool`.
+    pub(crate) fn set_mark(&mut self, spool: Mark) -> io::Result<()> {
+        self.journal.append(&[Record::Next { id: self.journal.next_id(), spool }])
+    }
+
+    #[cfg(test)]
+    fn next_id(&self) -> u64 {
+        self.journal.next_id()
+    }
+
+    fn line(&mut self, lane: Lane) -> &mut Line {
+        &mut self.lines[lane as usize]
+    }
+}

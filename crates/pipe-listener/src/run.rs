@@ -1,0 +1,125 @@
+//! Does what an action means, on a thread of its own, and tells as it goes.
+//!
+//! Every program runs through `common::process`: nothing on its standard input, a deadline, a process group. What
+//! the message says reaches a program as one argument and nothing else.
+
+pub(crate) mod notify;
+mod own;
+pub(crate) mod prepare;
+pub(crate) mod tailscale;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use common::cancel::Cancel;
+use common::exit::{hint_of, one_line};
+use common::process::{self, End, Finished, Limits};
+use common::settings::Settings;
+use common::text::escape;
+use pipe_listener::message::Message;
+
+use crate::dispatch::{Action, Refusal, look_up};
+use crate::door::Door;
+
+/// What an action tells while it runs.
+#[derive(Debug)]
+pub(crate) enum Said {
+    /// A line of a program's output.
+    Output(Vec<u8>),
+    /// A word of ours.
+    Note(String),
+    /// It goes on, but whoever waits need not: this is the answer.
+    Answer(String),
+}
+
+/// Where an action tells it.
+pub(crate) type Say<'a> = &'a mut dyn FnMut(Said);
+
+/// How an action ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// Done; there may be something to say about it.
+    Done(Option<String>),
+    /// It failed, because of this.
+    Failed(String),
+    /// There is no such action (any more).
+    Unknown,
+}
+
+impl Outcome {
+    /// The outcome of an error, with what to do about it.
+    fn of_error(error: &anyhow::Error) -> Outcome {
+        Outcome::Failed(match hint_of(error) {
+            Some(hint) => format!("{} ({})", one_line(error), escape(hint.as_bytes())),
+            None => one_line(error),
+        })
+    }
+}
+
+/// What running needs to know.
+#[derive(Clone, Debug)]
+pub(crate) struct Runner {
+    pub(crate) settings: Settings,
+    /// How long an action may take.
+    pub(crate) timeout: Duration,
+    /// Ends what runs.
+    pub(crate) cancel: Cancel,
+    /// The listener is to end: nothing is begun once more.
+    pub(crate) ending: Cancel,
+}
+
+impl Runner {
+    /// The folder with the user's own actions.
+    pub(crate) fn actions(&self) -> PathBuf {
+        self.settings.container_dir.join("actions")
+    }
+
+    /// Runs the action of `message` to its end.
+    pub(crate) fn run(&self, message: &Message, door: Door, say: Say<'_>) -> Outcome {
+        let action = match look_up(message, door, &self.actions()) {
+            Ok(action) => action,
+            Err(Refusal::Unknown) => return Outcome::Unknown,
+            Err(Refusal::Unsafe(why)) => return Outcome::Failed(format!("not run: {why}")),
+        };
+        let until = Instant::now() + self.timeout;
+        let result = match action {
+            // These are answered where they arrive.
+            Action::Ping | Action::Status => Ok(Outcome::Done(None)),
+            Action::StartTailscale => tailscale::start(self, say),
+            Action::StopTailscale => tailscale::stop(self, say),
+            Action::TailscaleDown => tailscale::down(self, say),
+            Action::PreBackups => Ok(prepare::pre_backups(self, until, say)),
+            Action::PostBackups => Ok(prepare::post_backups(self, until, say)),
+            Action::OverdueBackup => Ok(prepare::overdue(self, until, say)),
+            Action::BuildIgnore => Ok(prepare::build_ignore(self, until, say)),
+            Action::Notify(state) => Ok(notify::notify(self, state, &message.text, say)),
+            Action::Own(file) => Ok(own::run(self, &file, message, until, say)),
+        };
+        result.unwrap_or_else(|error| Outcome::of_error(&error))
+    }
+
+    /// Runs `command` until it ends or it is `until`, and tells its output.
+    fn program(&self, command: &mut Command, until: Instant, say: Say<'_>) -> Outcome {
+        // Who needs the push address reads it from the settings.
+        command.env_remove("UPTIME_KUMA_PUSH_URL");
+        let mut last = Vec::new();
+        let left = until.saturating_duration_since(Instant::now());
+        let finished = process::run(command, Limits::within(left), Some(&self.cancel), &mut |line| {
+            if !line.trim_ascii().is_empty() {
+                last = line.to_vec();
+            }
+            say(Said::Output(line.to_vec()));
+        });
+        match finished {
+            Ok(Finished { end: End::Exited(0), left_behind, .. }) => Outcome::Done(
+                left_behind.then(|| "processes that it left behind with its output open were ended".into()),
+            ),
+            Ok(Finished { end, .. }) if last.is_empty() => Outcome::Failed(end.to_string()),
+            Ok(Finished { end, .. }) => {
+                Outcome::Failed(format!("{end}: {}", crate::log::short(last.trim_ascii())))
+            }
+            Err(error) => Outcome::of_error(&error),
+        }
+    }
+}

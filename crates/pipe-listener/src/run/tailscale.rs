@@ -1,0 +1,233 @@
+//! The network that a repository elsewhere needs: up before a backup, down some time after it, if it was down before.
+//!
+//! `tailscale up` without flags goes on with the user's own settings; any flag would make it ask for all of them. It
+//! needs the operator's right, else it is run through `sudo -n`. Backrest's forget runs after the hooks that say the
+//! backup is over, so the network stays for a while (the linger), and a backup that starts meanwhile keeps it.
+
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow};
+use common::exit::HintExt;
+use common::process::{self, Limits};
+use common::settings::Settings;
+use serde::{Deserialize, Serialize};
+
+use super::{Outcome, Runner, Said, Say};
+use crate::clock::Moment;
+
+/// What we did to the network, kept in `state/tailscale.json`.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct State {
+    /// We brought it up; it was down before.
+    pub(crate) ours: bool,
+    /// Since when it is no longer needed.
+    pub(crate) unneeded_since: Option<Moment>,
+}
+
+/// What `tailscale status --json` says, as far as it matters here.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub(crate) struct Status {
+    backend_state: String,
+    #[serde(rename = "Self")]
+    own: Option<Own>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Own {
+    online: Option<bool>,
+}
+
+/// `tailscale up` and `down` answer within seconds or hang for ever.
+const COMMAND: Duration = Duration::from_secs(90);
+/// So long the network may take to be usable.
+const READY: Duration = Duration::from_secs(60);
+const DEFAULT_LINGER: Duration = Duration::from_secs(600);
+
+const RIGHTS: &str = "allow it once with: sudo tailscale set --operator=$USER";
+
+/// Brings the network up and waits until it is.
+pub(super) fn start(runner: &Runner, say: Say<'_>) -> Result<Outcome> {
+    let before = status(runner)?;
+    let known = State::load(&runner.settings);
+    if before.is_up() {
+        let kept = State { ours: known.ours, unneeded_since: None };
+        kept.save(&runner.settings)?;
+        let why = if kept.ours { "up already, since an earlier backup" } else { "up already" };
+        return Ok(Outcome::Done(Some(why.into())));
+    }
+    if matches!(before.backend_state.as_str(), "NeedsLogin" | "NeedsMachineAuth") {
+        return Err(anyhow!("tailscale is not logged in ({})", before.backend_state))
+            .hint("log in once with: sudo tailscale up");
+    }
+    // Written first: if we die in between, taking down what never came up does no harm.
+    State { ours: true, unneeded_since: None }.save(&runner.settings)?;
+    if let Err(error) = change(runner, "up") {
+        known.save(&runner.settings)?;
+        return Err(error);
+    }
+    say(Said::Note("tailscale is coming up".into()));
+    let until = Instant::now() + READY;
+    loop {
+        let now = status(runner)?;
+        if now.is_up() {
+            return Ok(Outcome::Done(Some("tailscale is up".into())));
+        }
+        if Instant::now() >= until {
+            return Err(anyhow!("tailscale is not up after {} s: {}", READY.as_secs(), now.words()));
+        }
+        if runner.cancel.is_cancelled() {
+            return Err(anyhow!("interrupted while tailscale came up"));
+        }
+        std::thread::sleep(Duration::from_millis(200));
+    }
+}
+
+/// Notes that the network is no longer needed.
+pub(super) fn stop(runner: &Runner, say: Say<'_>) -> Result<Outcome> {
+    let state = State::load(&runner.settings);
+    if !state.ours {
+        return Ok(Outcome::Done(Some("left as it is: it was up before".into())));
+    }
+    let since = Some(Moment::now());
+    State { unneeded_since: since, ..state }.save(&runner.settings)?;
+    let linger = linger(&runner.settings);
+    if linger.is_zero() {
+        return down(runner, say);
+    }
+    let time = common::units::duration(linger);
+    Ok(Outcome::Done(Some(format!("goes down in {time} unless it is needed again"))))
+}
+
+/// Takes the network down if that is due.
+pub(super) fn down(runner: &Runner, _: Say<'_>) -> Result<Outcome> {
+    if due(&runner.settings).is_none_or(|left| !left.is_zero()) {
+        return Ok(Outcome::Done(Some("not taken down: it is needed again".into())));
+    }
+    let result = change(runner, "down");
+    // What failed now would fail again and again; it stays up, and the next backup's end tries once more.
+    let ours = result.is_err();
+    State { ours, unneeded_since: None }.save(&runner.settings)?;
+    result.map(|()| Outcome::Done(Some("tailscale is down again".into())))
+}
+
+/// How long until the network is to be taken down; zero where that is due, `None` where it isn't asked for.
+pub(crate) fn due(settings: &Settings) -> Option<Duration> {
+    let state = State::load(settings);
+    let since = state.unneeded_since.filter(|_| state.ours)?;
+    // Before a restart, or nobody knows when: it was not needed then and is not now.
+    let age = since.age(&Moment::now()).unwrap_or(Duration::MAX);
+    Some(linger(settings).saturating_sub(age))
+}
+
+/// One line on what tailscale is and may do, for `status`.
+pub(crate) fn describe(runner: &Runner) -> String {
+    match status(runner) {
+        Ok(status) if status.is_up() => match State::load(&runner.settings).ours {
+            true => "up, brought up for a backup".into(),
+            false => "up".into(),
+        },
+        Ok(status) => status.words(),
+        Err(error) => common::exit::one_line(&error),
+    }
+}
+
+/// Whether `up` and `down` are allowed, and how.
+pub(crate) fn rights(runner: &Runner) -> String {
+    if nix::unistd::geteuid().is_root() {
+        return "root".into();
+    }
+    let operator = ask(runner, Command::new("tailscale").args(["debug", "prefs"]))
+        .ok()
+        .and_then(|prefs| serde_json::from_slice::<serde_json::Value>(&prefs).ok())
+        .and_then(|prefs| Some(prefs.get("OperatorUser")?.as_str()?.to_string()));
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten().map(|user| user.name);
+    if operator.is_some() && operator == user {
+        return "operator".into();
+    }
+    match ask(runner, Command::new("sudo").args(["-n", "-l", "tailscale", "up"])) {
+        Ok(_) => "sudo".into(),
+        Err(_) => format!("none; {RIGHTS}"),
+    }
+}
+
+fn linger(settings: &Settings) -> Duration {
+    let set = settings.other("TAILSCALE_LINGER");
+    set.and_then(|text| humantime::parse_duration(text.trim()).ok()).unwrap_or(DEFAULT_LINGER)
+}
+
+fn status(runner: &Runner) -> Result<Status> {
+    let mut command = Command::new("tailscale");
+    let limits = Limits::within(Duration::from_secs(15));
+    let asked = process::capture(command.args(["status", "--json"]), b"", limits, Some(&runner.cancel))
+        .hint("install Tailscale, or take start-tailscale out of the hooks")?;
+    // A network that is down is told by the exit code too; what it says counts.
+    if let Ok(status) = serde_json::from_slice(&asked.stdout) {
+        return Ok(status);
+    }
+    asked.success().hint("see to it that tailscaled runs: systemctl status tailscaled")?;
+    Err(anyhow!("tailscale status --json: its answer can't be read"))
+}
+
+/// `tailscale up` or `tailscale down`, with the rights that there are.
+fn change(runner: &Runner, what: &str) -> Result<()> {
+    let Err(error) = ask(runner, Command::new("tailscale").arg(what)) else { return Ok(()) };
+    if nix::unistd::geteuid().is_root() {
+        return Err(error);
+    }
+    ask(runner, Command::new("sudo").args(["-n", "tailscale", what]))
+        .map(drop)
+        .with_context(|| common::exit::one_line(&error))
+        .hint(RIGHTS)
+}
+
+fn ask(runner: &Runner, command: &mut Command) -> Result<Vec<u8>> {
+    process::capture(command, b"", Limits::within(COMMAND), Some(&runner.cancel))?.success()
+}
+
+impl Status {
+    fn is_up(&self) -> bool {
+        self.backend_state == "Running" && self.own.as_ref().and_then(|own| own.online) != Some(false)
+    }
+
+    fn words(&self) -> String {
+        match self.backend_state.as_str() {
+            "Running" => "connected, but the coordination server is not reached".into(),
+            "Stopped" => "down".into(),
+            other => crate::log::short(other.as_bytes()),
+        }
+    }
+}
+
+impl State {
+    /// What is remembered; nothing where there is no file.
+    pub(crate) fn load(settings: &Settings) -> State {
+        let text = std::fs::read(settings.state_dir().join("tailscale.json")).unwrap_or_default();
+        serde_json::from_slice(&text).unwrap_or_default()
+    }
+
+    fn save(&self, settings: &Settings) -> Result<()> {
+        let text = serde_json::to_vec(self)?;
+        common::atomic::write(&settings.state_dir().join("tailscale.json"), &text, 0o600)?;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status_of(json: &str) -> Status {
+        serde_json::from_str(json).unwrap()
+    }
+
+    #[test]
+    fn up_means_connected_to_the_coordination_server() {
+        assert!(status_of(r#"{"BackendState":"Running","Self":{"Online":true,"ID":"x"}}"#).is_up());
+        assert!(status_of(r#"{"BackendState":"Running"}"#).is_up());
+        assert!(!status_of(r#"{"BackendState":"Running","Self":{"Online":false}}"#).is_up());
+        assert!(!status_of(r#"{"BackendState":"Stopped","Self":null}"#).is_up());
+    }
+}

@@ -1,0 +1,83 @@
+//! What the actions do: prepare steps, own actions, time limits, Tailscale, Uptime Kuma.
+
+use std::time::Duration;
+
+use crate::host::Host;
+
+#[test]
+fn pre_backups_makes_the_ignore_file_even_where_a_prepare_step_failed_and_fails_then() {
+    let mut host = Host::new();
+    host.with_tools(&[
+        (
+            "pre-backup-actions",
+            "case \"$1\" in --journal) exit 0;; esac; echo prepared; echo dump failed >&2; exit 1",
+        ),
+        ("build-ignore", "echo ignored; touch \"$HOME/ignored\""),
+    ]);
+    host.start();
+    let ran = host.send(&["pre-backups"]).expect_code(1);
+    assert_eq!(ran.stdout, "prepared\ndump failed\nignored\n");
+    assert!(ran.stderr.contains("pre-backup-actions: exit code 1: dump failed"), "{}", ran.stderr);
+    assert!(host.sandbox.path("ignored").exists());
+}
+
+#[test]
+fn pre_backups_fails_where_only_the_ignore_file_could_not_be_made() {
+    let mut host = Host::new();
+    host.with_tools(&[("pre-backup-actions", "exit 0"), ("build-ignore", "echo no space >&2; exit 1")]);
+    host.start();
+    let ran = host.send(&["pre-backups"]).expect_code(1);
+    assert!(ran.stderr.contains("build-ignore: exit code 1: no space"), "{}", ran.stderr);
+}
+
+#[test]
+fn the_text_is_one_argument_and_never_a_shells() {
+    let host = Host::listening();
+    host.action("show", "printf '%s|' \"$#\" \"$1\"; echo");
+    let ran = host.send(&["show", "a  'b' $(touch x) `x` ; rm -rf \\ *"]).expect_success();
+    assert_eq!(ran.stdout, "1|a  'b' $(touch x) `x` ; rm -rf \\ *|\n");
+    assert_eq!(host.send(&["show"]).expect_success().stdout, "1||\n");
+}
+
+#[test]
+fn an_action_that_takes_too_long_is_ended_with_all_its_processes() {
+    let mut host = Host::new();
+    host.arguments = vec!["--action-timeout".into(), "300ms".into()];
+    host.start();
+    host.action("hang", "echo begun; trap '' TERM; sleep 600 & wait; sleep 600");
+    let ran = host.send(&["hang"]).expect_code(1);
+    assert!(
+        ran.stdout.starts_with("begun") && ran.stderr.contains("not done in time"),
+        "{}",
+        ran.everything()
+    );
+    let _ = host.send(&["ping"]).expect_success();
+}
+
+#[test]
+fn a_listener_that_is_asked_to_end_lets_the_running_action_finish_and_keeps_the_others() {
+    let mut host = Host::listening();
+    host.note_and_gate();
+    host.action("short", "sleep 0.5; echo short >> \"$HOME/notes\"");
+    host.write("short\nnote kept\n");
+    host.wait_for_log("started");
+    crate::host::wait_until("it runs", || host.send(&["status"]).stdout.contains("short"));
+    assert!(host.terminate() < Duration::from_secs(15));
+    assert_eq!(host.notes(), ["short"]);
+    host.start();
+    assert_eq!(host.wait_for_notes(2), ["short", "kept"]);
+}
+
+#[test]
+fn an_action_that_outlasts_the_grace_is_ended_and_reported() {
+    let mut host = Host::new();
+    host.arguments = vec!["--grace".into(), "200ms".into()];
+    host.start();
+    host.note_and_gate();
+    let client = host.send_aside(&["gate"]);
+    crate::host::wait_until("it runs", || host.send(&["status"]).stdout.contains("gate"));
+    assert!(host.terminate() < Duration::from_secs(15));
+    let said = client.wait_with_output().unwrap();
+    assert_eq!(said.status.code(), Some(1), "{said:?}");
+    assert!(host.log().contains("gate (socket): failed after "), "{}", host.log());
+}

@@ -1,0 +1,272 @@
+//! The other end is not trusted: whatever it does, nothing outside is touched and honest clients are served.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::fs::symlink;
+use std::os::unix::net::UnixStream;
+use std::time::{Duration, Instant};
+
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+
+use crate::host::{Host, wait_until};
+
+/// An honest client is served within this time, whatever else goes on.
+const SERVED: Duration = Duration::from_secs(10);
+
+impl Host {
+    fn connect(&self) -> UnixStream {
+        let stream = UnixStream::connect(self.bridge().join("backrest.sock")).expect("connect");
+        stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+        stream
+    }
+
+    fn answer_to(&self, bytes: &[u8]) -> String {
+        let mut stream = self.connect();
+        let _ = stream.write_all(bytes);
+        let mut answer = String::new();
+        let _ = stream.read_to_string(&mut answer);
+        answer
+    }
+
+    fn honest_clients_are_served(&self) {
+        let started = Instant::now();
+        let _ = self.send(&["ping"]).expect_success();
+        assert!(started.elapsed() < SERVED, "{:?}", started.elapsed());
+    }
+
+    fn resident_kib(&self) -> u64 {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.process())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        line.trim().trim_end_matches(" kB").parse().unwrap()
+    }
+}
+
+#[test]
+fn lines_that_are_no_messages_are_refused_with_a_reason() {
+    let host = Host::listening();
+    let long = [vec![b'a'; 5000], b"\n".to_vec()].concat();
+    for (bytes, why) in [
+        (b"\0\n" as &[u8], "control character"),
+        (b"\x1b[31mping\n", "control character"),
+        ("ping \u{85}\n".as_bytes(), "control character"),
+        (b"ping\xff\n", "not UTF-8"),
+        (b"\n", "empty"),
+        (b"/bin/sh\n", "does not start with a name"),
+        (b"$(reboot)\n", "does not start with a name"),
+        (&long, "longer than 4,096 bytes"),
+    ] {
+        let answer = host.answer_to(bytes);
+        assert!(answer.contains(why) && answer.ends_with(". 64\n"), "{bytes:?}: {answer}");
+    }
+    let log = host.log();
+    assert!(!log.chars().any(|c| c.is_control() && c != '\n'), "{log:?}");
+}
+
+#[test]
+fn what_could_reorder_a_line_is_escaped_in_the_log() {
+    let host = Host::listening();
+    let _ = host.answer_to("nothing \u{202e}gnihton\n".as_bytes());
+    assert!(host.log().contains("\\u{202e}gnihton"), "{}", host.log());
+}
+
+#[test]
+fn half_a_message_is_taken_after_a_silence() {
+    let host = Host::listening();
+    assert!(host.answer_to(b"ping").contains("| pong"));
+    let mut stream = host.connect();
+    stream.write_all(b"pi").unwrap();
+    stream.write_all(b"ng\n").unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains("| pong"), "{answer}");
+}
+
+#[test]
+fn thousands_of_silent_connections_keep_nobody_out() {
+    let host = Host::listening();
+    let before = host.resident_kib();
+    let mut silent = Vec::new();
+    for _ in 0..10_000 {
+        // Our own limit of descriptors may end it first; the oldest are closed by the listener anyway.
+        match UnixStream::connect(host.bridge().join("backrest.sock")) {
+            Ok(stream) => silent.push(stream),
+            Err(_) => silent.truncate(200),
+        }
+        if silent.len() >= 800 {
+            silent.drain(..400);
+        }
+    }
+    host.honest_clients_are_served();
+    assert!(host.resident_kib() < before + (8 << 10), "{} KiB before, {} after", before, host.resident_kib());
+    drop(silent);
+    host.honest_clients_are_served();
+}
+
+#[test]
+fn a_flood_is_bounded_in_memory_and_in_the_log() {
+    let host = Host::listening();
+    host.note_and_gate();
+    let _ = host.send(&["--no-wait", "gate"]).expect_success();
+    let before = host.resident_kib();
+    let line = format!("note {}\n", "x".repeat(4000));
+    let mut fifo = fs::OpenOptions::new().write(true).open(host.fifo()).unwrap();
+    for _ in 0..5_000 {
+        fifo.write_all(line.as_bytes()).unwrap();
+    }
+    for _ in 0..200_000 {
+        fifo.write_all(b"junk of no use\n").unwrap();
+    }
+    drop(fifo);
+    host.honest_clients_are_served();
+    let after = host.resident_kib();
+    // 1,024 messages of 4 KiB wait, in memory and while the journal is made anew.
+    assert!(after < before + (32 << 10), "{before} KiB before, {after} after");
+    let logs: u64 = fs::read_dir(host.sandbox.path("containers/backrest/logs"))
+        .unwrap()
+        .map(|entry| entry.unwrap().metadata().unwrap().len())
+        .sum();
+    assert!(logs < 64 << 10, "{logs} bytes of log");
+    let state: u64 = fs::read_dir(host.sandbox.path("containers/backrest/state/queue"))
+        .unwrap()
+        .map(|entry| entry.unwrap().metadata().unwrap().len())
+        .sum();
+    assert!(state < 16 << 20, "{state} bytes of state");
+    let ran = host.send(&["note", "one too many"]).expect_code(75);
+    assert!(ran.stderr.contains("too many messages wait already"), "{}", ran.stderr);
+    host.open_gate();
+}
+
+#[test]
+fn a_slow_reader_costs_neither_time_nor_memory() {
+    let host = Host::listening();
+    host.action("much", "yes 'a line of output that nobody reads' | head -n 500000");
+    let before = host.resident_kib();
+    let mut slow = host.connect();
+    slow.write_all(b"much\n").unwrap();
+    host.wait_for_log("much (socket): done");
+    assert!(host.resident_kib() < before + (4 << 10), "{before} KiB before, {} after", host.resident_kib());
+    let mut answer = String::new();
+    slow.read_to_string(&mut answer).unwrap();
+    assert!(answer.contains(" lines left out: they were not read fast enough\n"), "{}", answer.len());
+    assert!(answer.ends_with(". 0\n"));
+}
+
+#[test]
+fn a_client_that_leaves_or_stays_for_ever_holds_nobody_up() {
+    let host = Host::listening();
+    host.note_and_gate();
+    let mut leaves = host.connect();
+    leaves.write_all(b"note it runs all the same\n").unwrap();
+    drop(leaves);
+    let stays: Vec<_> = (0..50)
+        .map(|_| {
+            let mut stream = host.connect();
+            stream.write_all(b"ping\n").unwrap();
+            stream
+        })
+        .collect();
+    assert_eq!(host.wait_for_notes(1), ["it runs all the same"]);
+    host.honest_clients_are_served();
+    drop(stays);
+}
+
+#[test]
+fn a_socket_that_is_replaced_is_opened_anew_and_what_replaced_it_is_not_followed() {
+    let host = Host::listening();
+    let precious = host.sandbox.write("precious", "precious");
+    let socket = host.bridge().join("backrest.sock");
+    let replaced = |count| {
+        wait_until("it is noticed", || host.log().matches("backrest.sock: it is a").count() == count);
+    };
+    fs::remove_file(&socket).unwrap();
+    symlink(&precious, &socket).unwrap();
+    replaced(1);
+    assert!(host.log().contains("it is a symlink, not a socket"), "{}", host.log());
+    assert_eq!(host.sandbox.read("precious"), "precious");
+    fs::remove_file(&socket).unwrap();
+    wait_until("it is there again", || host.send(&["ping"]).end.is_success());
+    fs::remove_file(&socket).unwrap();
+    mkfifo(&socket, Mode::from_bits_truncate(0o600)).unwrap();
+    replaced(2);
+    // The other door stays open meanwhile.
+    host.note_and_gate();
+    host.write("note through the pipe\n");
+    assert_eq!(host.wait_for_notes(1), ["through the pipe"]);
+}
+
+#[test]
+fn a_fifo_that_is_replaced_by_something_else_is_not_opened() {
+    let host = Host::listening();
+    let precious = host.sandbox.write("precious", "note precious\n");
+    host.note_and_gate();
+    fs::remove_file(host.fifo()).unwrap();
+    symlink(&precious, host.fifo()).unwrap();
+    host.wait_for_log("backrest-pipe: it is a symlink, not a FIFO");
+    fs::remove_file(host.fifo()).unwrap();
+    fs::write(host.fifo(), "note from a plain file\n").unwrap();
+    host.wait_for_log("backrest-pipe: it is a plain file, not a FIFO");
+    host.honest_clients_are_served();
+    let status = host.send(&["status"]).stdout;
+    assert!(status.contains("pipe: open the FIFO: "), "{status}");
+    fs::remove_file(host.fifo()).unwrap();
+    wait_until("it is made again", || host.send(&["status"]).stdout.contains("pipe: ok"));
+    host.write("note again\n");
+    assert_eq!(host.wait_for_notes(1), ["again"]);
+}
+
+#[test]
+fn a_device_in_the_fifos_place_is_not_opened() {
+    let host = Host::new();
+    fs::create_dir_all(host.bridge()).unwrap();
+    let zero = nix::sys::stat::makedev(1, 5);
+    let made = nix::sys::stat::mknod(
+        &host.fifo(),
+        nix::sys::stat::SFlag::S_IFCHR,
+        Mode::from_bits_truncate(0o666),
+        zero,
+    );
+    // Only root may make a device; anybody else's container may not either.
+    if made.is_ok() {
+        let ran = host.sandbox.run(&mut host.command()).expect_code(1);
+        assert!(ran.stderr.contains("it is a device, not a FIFO"), "{}", ran.stderr);
+    } else {
+        assert!(!nix::unistd::geteuid().is_root(), "{made:?}");
+    }
+}
+
+#[test]
+fn what_lies_in_the_bridge_folder_is_never_run() {
+    let host = Host::listening();
+    let trap = "#!/bin/sh\ntouch \"$HOME/trapped\"\n";
+    for name in ["backrest-send", "pre-backup-actions", "build-ignore", "note", "actions"] {
+        host.sandbox.script(format!("containers/backrest/bridge/{name}"), trap);
+    }
+    let _ = host.send(&["note"]).expect_code(64);
+    let _ = host.send(&["status"]).expect_success();
+    let _ = host.send(&["build-ignore"]);
+    assert!(!host.sandbox.path("trapped").exists());
+}
+
+#[test]
+fn an_action_that_others_could_write_is_refused() {
+    use std::os::unix::fs::PermissionsExt;
+    let host = Host::listening();
+    host.action("open", "touch \"$HOME/ran\"");
+    let file = host.sandbox.path("containers/backrest/actions/open");
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o777)).unwrap();
+    let ran = host.send(&["open"]).expect_code(1);
+    assert!(ran.stderr.contains("chmod go-w"), "{}", ran.stderr);
+    assert!(!host.sandbox.path("ran").exists());
+}
+
+#[test]
+fn the_bridge_folder_itself_may_be_replaced() {
+    let host = Host::listening();
+    fs::rename(host.bridge(), host.sandbox.path("containers/backrest/aside")).unwrap();
+    wait_until("there is a new one", || host.send(&["ping"]).end.is_success());
+    host.note_and_gate();
+    wait_until("with a FIFO", || host.fifo().exists());
+    host.write("note here\n");
+    assert_eq!(host.wait_for_notes(1), ["here"]);
+}

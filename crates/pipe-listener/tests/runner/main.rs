@@ -1,0 +1,14 @@
+//! `pipe-listener` and `backrest-send` as they are run: real FIFOs, real sockets, real signals.
+
+mod actions;
+mod client;
+mod empty_image;
+mod fifo;
+mod host;
+mod hostile;
+mod push;
+mod quiet;
+mod recovery;
+mod setup;
+mod soak;
+mod tailscale;

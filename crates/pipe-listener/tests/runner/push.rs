@@ -1,0 +1,201 @@
+//! Uptime Kuma: pushes that work, are tried again, delay nobody, and tell nobody the address.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, Receiver};
+use std::time::Duration;
+
+use crate::host::{Host, PATIENCE};
+
+const TOKEN: &str = "T0kenThatNobodyMaySee";
+const OK: &str =
+    "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{\"ok\":true}";
+const NOT_FOUND: &str = concat!(
+    "HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n",
+    "{\"ok\":false,\"msg\":\"Monitor not found or not active.\"}"
+);
+
+/// A server that answers each request with the next of `answers`; what it was asked comes out of the channel.
+struct Server {
+    port: u16,
+    asked: Receiver<String>,
+}
+
+impl Server {
+    fn answering(answers: Vec<&'static str>) -> Server {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let (sender, asked) = mpsc::channel();
+        std::thread::spawn(move || {
+            for answer in answers {
+                let Ok((stream, _)) = listener.accept() else { return };
+                let _ = sender.send(request_line(&stream));
+                let _ = (&stream).write_all(answer.as_bytes());
+            }
+        });
+        Server { port, asked }
+    }
+
+    fn next(&self) -> String {
+        self.asked.recv_timeout(PATIENCE).expect("a request")
+    }
+}
+
+fn request_line(stream: &TcpStream) -> String {
+    let mut lines = BufReader::new(stream).lines();
+    let first = lines.next().and_then(Result::ok).unwrap_or_default();
+    let _ = lines.find(|line| line.as_ref().map_or(true, String::is_empty));
+    first
+}
+
+impl Host {
+    fn with_push_address(address: &str) -> Host {
+        let host = Host::new();
+        let env = format!("UPTIME_KUMA_PUSH_URL='{address}/api/push/{TOKEN}?status=up&msg=OK&ping='\n");
+        host.sandbox.write("containers/backrest/.env", env);
+        host
+    }
+
+    fn nobody_was_told_the_address(&self) {
+        for folder in
+            ["containers/backrest/logs", "containers/backrest/state", "containers/backrest/state/queue"]
+        {
+            for entry in std::fs::read_dir(self.sandbox.path(folder)).unwrap() {
+                let path = entry.unwrap().path();
+                if path.is_file() {
+                    let text = String::from_utf8_lossy(&std::fs::read(&path).unwrap()).into_owned();
+                    assert!(!text.contains(TOKEN), "{}: {text}", path.display());
+                }
+            }
+        }
+        assert!(!self.send(&["status"]).everything().contains(TOKEN));
+    }
+}
+
+#[test]
+fn up_and_down_are_pushed_with_the_hooks_text() {
+    let server = Server::answering(vec![OK, OK, OK]);
+    let mut host = Host::with_push_address(&format!("http://127.0.0.1:{}", server.port));
+    host.start();
+    let _ = host.send(&["notify-up", "5 GiB & more=Käse"]).expect_success();
+    assert_eq!(
+        server.next(),
+        format!("GET /api/push/{TOKEN}?status=up&msg=5%20GiB%20%26%20more%3DK%C3%A4se&ping= HTTP/1.1")
+    );
+    let _ = host.send(&["notify-down", "restic: exit 1\nrepository is locked"]).expect_success();
+    assert!(server.next().contains("?status=down&msg=restic%3A%20exit%201%20repository%20is%20locked&ping="));
+    host.write("notify-up\n");
+    assert!(server.next().contains("?status=up&msg=OK&ping="));
+    host.nobody_was_told_the_address();
+}
+
+#[test]
+fn a_push_that_failed_is_told_and_tried_again() {
+    let server = Server::answering(vec![
+        NOT_FOUND,
+        "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n",
+        "garbage\n",
+        OK,
+    ]);
+    let mut host = Host::with_push_address(&format!("http://127.0.0.1:{}", server.port));
+    host.start();
+    let ran = host.send(&["notify-up", "x"]).expect_success();
+    assert!(
+        ran.stderr.contains("Uptime Kuma refused it: Monitor not found or not active."),
+        "{}",
+        ran.stderr
+    );
+    assert!(ran.stderr.contains("tried again for 10 min"), "{}", ran.stderr);
+    host.wait_for_log("notify-up x (socket): done");
+    host.wait_for_log("after 4 tries");
+    host.nobody_was_told_the_address();
+}
+
+#[test]
+fn a_server_that_hangs_delays_neither_the_hook_nor_the_next_action() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut host =
+        Host::with_push_address(&format!("http://127.0.0.1:{}", listener.local_addr().unwrap().port()));
+    host.start();
+    host.note_and_gate();
+    host.write("notify-up x\nnote at once\n");
+    assert_eq!(host.wait_for_notes(1), ["at once"]);
+    // The one before it is still being pushed.
+    let ran = host.send(&["notify-down", "y"]).expect_success();
+    assert!(ran.stderr.contains("pushed after the one before it"), "{}", ran.stderr);
+    assert!(!host.log().contains("not pushed yet"), "all that while the first push hung");
+    host.wait_for_log("not pushed yet: no answer in time");
+    host.nobody_was_told_the_address();
+}
+
+#[test]
+fn a_server_that_is_not_there_is_told_without_the_address() {
+    // A port that was free a moment ago.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut host = Host::with_push_address(&format!("http://127.0.0.1:{port}"));
+    host.start();
+    let ran = host.send(&["notify-up"]).expect_success();
+    assert!(ran.stderr.contains("not pushed yet: connection: connection refused"), "{}", ran.stderr);
+    host.nobody_was_told_the_address();
+}
+
+#[test]
+fn without_an_address_it_fails_and_says_where_it_belongs() {
+    let host = Host::listening();
+    let ran = host.send(&["notify-up"]).expect_code(1);
+    assert!(ran.stderr.contains("no push address (set UPTIME_KUMA_PUSH_URL in "), "{}", ran.stderr);
+}
+
+#[test]
+fn a_certificate_is_checked_against_what_the_host_trusts() {
+    let mut host = Host::with_push_address("https://localhost:1");
+    let openssl = |arguments: &[&str]| {
+        let mut command = host.sandbox.command("openssl");
+        let _ = host.sandbox.run(command.args(arguments)).expect_success();
+    };
+    let new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
+    openssl(
+        &[&["req", "-x509", "-subj", "/CN=test", "-keyout", "ca.key", "-out", "ca.pem"], &new_key[..]]
+            .concat(),
+    );
+    openssl(
+        &[&["req", "-subj", "/CN=localhost", "-keyout", "key.pem", "-out", "csr.pem"], &new_key[..]].concat(),
+    );
+    host.sandbox.write("names", "subjectAltName=DNS:localhost\n");
+    openssl(&[
+        "x509", "-req", "-in", "csr.pem", "-CA", "ca.pem", "-CAkey", "ca.key", "-extfile", "names", "-out",
+        "cert.pem",
+    ]);
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let mut server: Command = host.sandbox.command("openssl");
+    server.args(["s_server", "-quiet", "-naccept", "20", "-cert", "cert.pem", "-key", "key.pem"]);
+    server.args(["-accept", &format!("127.0.0.1:{port}")]).stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut server = server.stderr(Stdio::null()).spawn().expect("run openssl (Debian package openssl)");
+    let env = format!("UPTIME_KUMA_PUSH_URL=https://localhost:{port}/api/push/{TOKEN}\n");
+    host.sandbox.write("containers/backrest/.env", env);
+    crate::host::wait_until("it listens", || {
+        std::fs::read_to_string("/proc/net/tcp").unwrap().contains(&format!(":{port:04X} 00000000:0000 0A"))
+    });
+
+    host.start();
+    let ran = host.send(&["notify-up", "unknown authority"]).expect_success();
+    assert!(
+        ran.stderr.contains("TLS: the server's certificate is not trusted by this host"),
+        "{}",
+        ran.stderr
+    );
+    assert!(host.terminate() < Duration::from_secs(10), "a push that is to be tried again holds up nobody");
+    host.environment.push(("SSL_CERT_FILE".into(), host.sandbox.path("ca.pem").display().to_string()));
+    host.start();
+    let client = host.send_aside(&["notify-up", "trusted"]);
+    let mut asked = String::new();
+    BufReader::new(server.stdout.take().unwrap()).read_line(&mut asked).unwrap();
+    assert!(asked.contains("?status=up&msg=trusted&"), "{asked:?}\n{}", host.log());
+    server.stdin.take().unwrap().write_all(OK.as_bytes()).unwrap();
+    let said = client.wait_with_output().unwrap();
+    assert!(said.status.success() && said.stderr.is_empty(), "{said:?}");
+    let _ = server.kill();
+    let _ = server.wait();
+    host.nobody_was_told_the_address();
+}

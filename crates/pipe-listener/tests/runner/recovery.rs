@@ -1,0 +1,113 @@
+//! After a restart of the machine, a long pause, a clock that was set back, a full disk.
+
+use std::fs;
+use std::process::Command;
+use std::time::Duration;
+
+use crate::host::{Host, wait_until};
+
+impl Host {
+    /// Lets `note old` wait in the queue of a listener that is killed, and changes what stands in the journal.
+    fn with_old_journal(change: impl Fn(&str) -> String) -> Host {
+        let mut host = Host::listening();
+        host.note_and_gate();
+        host.write("gate\nnote old\n");
+        let journal = host.sandbox.path("containers/backrest/state/queue/journal");
+        wait_until("both are written down", || fs::read_to_string(&journal).unwrap().contains("note old"));
+        host.kill();
+        host.open_gate();
+        let text = fs::read_to_string(&journal).unwrap();
+        let changed = change(&text);
+        assert_ne!(text, changed);
+        fs::write(&journal, changed).unwrap();
+        host
+    }
+}
+
+fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap().trim().to_string()
+}
+
+/// Adds to every number that follows `key`.
+fn shifted(text: &str, key: &str, by: i64) -> String {
+    let mut parts = text.split(key);
+    let first = parts.next().unwrap().to_string();
+    parts.fold(first, |out, part| {
+        let end = part.find(|c: char| !c.is_ascii_digit()).unwrap();
+        let number: i64 = part[..end].parse().unwrap();
+        format!("{out}{key}{}{}", number + by, &part[end..])
+    })
+}
+
+#[test]
+fn after_a_restart_of_the_machine_a_young_message_runs_and_what_was_running_is_reported() {
+    let mut host = Host::with_old_journal(|text| text.replace(&boot_id(), "another-boot"));
+    host.start();
+    assert_eq!(host.wait_for_notes(1), ["old"]);
+    host.wait_for_log("gate (pipe): failed: the listener ended while it ran");
+}
+
+#[test]
+fn an_old_message_is_reported_and_not_run() {
+    let mut host = Host::with_old_journal(|text| shifted(text, "\"up\":", -700_000));
+    host.start();
+    host.wait_for_log("note old (pipe): dropped: it is older than 10 min");
+    let _ = host.send(&["note", "new"]).expect_success();
+    assert_eq!(host.notes(), ["new"]);
+    assert!(host.send(&["status"]).stdout.contains("last-lost: "), "status tells it");
+}
+
+#[test]
+fn a_clock_that_was_set_back_changes_nothing_within_a_boot() {
+    let mut host = Host::with_old_journal(|text| shifted(text, "\"wall\":", 1_000_000_000));
+    host.start();
+    assert_eq!(host.wait_for_notes(1), ["old"]);
+}
+
+#[test]
+fn a_message_from_the_future_of_another_boot_is_reported_and_not_run() {
+    let mut host = Host::with_old_journal(|text| {
+        shifted(text, "\"wall\":", 1_000_000_000).replace(&boot_id(), "another-boot")
+    });
+    host.start();
+    host.wait_for_log("note old (pipe): dropped: how old it is can't be told, the clock was set back");
+}
+
+#[test]
+fn on_a_full_disk_a_message_is_refused_and_what_came_through_the_fifo_waits_for_room() {
+    let mut host = Host::new();
+    host.note_and_gate();
+    let state = host.sandbox.path("containers/backrest/state");
+    fs::create_dir(&state).unwrap();
+    // A disk of its own, which only the listener sees.
+    let mut command = Command::new("unshare");
+    let script = "mount -t tmpfs -o size=256k none \"$0\" && exec \"$1\"";
+    command.args(["--map-root-user", "--mount", "sh", "-c", script]).arg(&state).arg(&host.program);
+    command.env_clear().envs(host.command().get_envs().filter_map(|(name, value)| Some((name, value?))));
+    host.listener = Some(command.spawn().expect("run unshare (Debian package util-linux)"));
+    wait_until("the listener answers", || host.send(&["ping"]).end.is_success());
+    let _ = host.send(&["note", "before"]).expect_success();
+
+    let seen = format!("/proc/{}/root{}", host.process(), state.display());
+    let filler = format!("{seen}/filler");
+    let _ = fs::write(&filler, vec![b'x'; 1 << 20]);
+    // What is left of the journal's last page is used up first.
+    wait_until("the disk is full", || {
+        host.send(&["note", &"x".repeat(4000)]).end != common::process::End::Exited(0)
+    });
+    let notes = host.notes().len();
+    let ran = host.send(&["note", &"y".repeat(4000)]).expect_code(75);
+    assert!(
+        ran.stderr.contains("not accepted, it can't be written down: No space left on device"),
+        "{}",
+        ran.stderr
+    );
+    host.write(format!("note {}\nnote patient\n", "z".repeat(4000)));
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(host.notes().len(), notes);
+    let _ = host.send(&["ping"]).expect_success();
+
+    fs::remove_file(&filler).unwrap();
+    wait_until("it runs", || host.notes().last().is_some_and(|note| note == "patient"));
+    assert!(!host.notes().iter().any(|note| note.starts_with('y')), "what was refused never runs");
+}

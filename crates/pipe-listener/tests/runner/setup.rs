@@ -1,0 +1,120 @@
+//! What the listener finds or makes when it is started alone, in a home as it comes.
+
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
+
+use common::testing::Sandbox;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
+
+use crate::host::Host;
+
+#[test]
+fn it_makes_what_is_missing_for_the_user_alone() {
+    let host = Host::listening();
+    let mode = |path| fs::symlink_metadata(path).unwrap().permissions().mode() & 0o7777;
+    assert_eq!(mode(host.bridge()), 0o700);
+    assert_eq!(mode(host.fifo()), 0o600);
+    assert_eq!(mode(host.bridge().join("backrest.sock")), 0o600);
+    assert_eq!(mode(host.sandbox.path("containers/backrest/state")), 0o700);
+    assert_eq!(mode(host.sandbox.path("containers/backrest/logs/listener.log")), 0o600);
+}
+
+#[test]
+fn the_place_where_the_fifo_used_to_be_still_works() {
+    let host = Host::listening();
+    host.note_and_gate();
+    let old = host.sandbox.path("containers/backrest/backrest-pipe");
+    fs::OpenOptions::new().write(true).open(&old).unwrap().write_all(b"note old place\n").unwrap();
+    assert_eq!(host.wait_for_notes(1), ["old place"]);
+}
+
+#[test]
+fn an_old_fifo_keeps_the_inode_that_a_container_has_mounted() {
+    let mut host = Host::new();
+    host.note_and_gate();
+    let old = host.sandbox.path("containers/backrest/backrest-pipe");
+    mkfifo(&old, Mode::from_bits_truncate(0o644)).unwrap();
+    let inode = fs::metadata(&old).unwrap().ino();
+    host.start();
+    assert_eq!(fs::metadata(host.fifo()).unwrap().ino(), inode);
+    assert_eq!(fs::read_link(&old).unwrap().to_str(), Some("bridge/backrest-pipe"));
+}
+
+#[test]
+fn empty_folders_that_docker_made_are_replaced() {
+    let mut host = Host::new();
+    let old = host.sandbox.path("containers/backrest/backrest-pipe");
+    fs::create_dir_all(&old).unwrap();
+    fs::create_dir_all(host.fifo()).unwrap();
+    fs::create_dir_all(host.bridge().join("backrest.sock")).unwrap();
+    host.start();
+    assert!(fs::symlink_metadata(&old).unwrap().is_symlink());
+    host.write("ping\n");
+    host.wait_for_log("ping (pipe)");
+}
+
+#[test]
+fn what_is_not_a_fifo_is_refused_and_left_alone() {
+    type Make = fn(&std::path::Path, &std::path::Path);
+    let kinds: [(&str, Make); 3] = [
+        ("a plain file", |path, _| fs::write(path, "precious").unwrap()),
+        ("a symlink", |path, target| symlink(target, path).unwrap()),
+        ("a folder is in its place", |path, _| {
+            fs::create_dir(path).unwrap();
+            fs::write(path.join("inside"), "precious").unwrap();
+        }),
+    ];
+    for (kind, make) in kinds {
+        let host = Host::new();
+        let target = host.sandbox.write("target", "precious");
+        fs::create_dir_all(host.bridge()).unwrap();
+        make(&host.fifo(), &target);
+        let before = host.sandbox.tree();
+        let ran = host.sandbox.run(&mut host.command()).expect_code(1);
+        assert!(ran.stderr.contains(kind) && ran.stderr.contains("hint: "), "{}", ran.stderr);
+        assert_eq!(host.sandbox.read("target"), "precious");
+        let after = host.sandbox.tree();
+        assert!(
+            before.lines().all(|line| line.contains("bridge ") || after.contains(line)),
+            "{before}\n{after}"
+        );
+    }
+}
+
+#[test]
+fn a_home_without_containers_is_told_what_to_do() {
+    let sandbox = Sandbox::empty();
+    let ran = sandbox.run(&mut sandbox.command(env!("CARGO_BIN_EXE_pipe-listener"))).expect_code(1);
+    assert!(ran.stderr.contains("find the containers: no such folder: "), "{}", ran.stderr);
+    assert!(
+        ran.stderr.contains("hint: make it, or name the right one with --container-root"),
+        "{}",
+        ran.stderr
+    );
+}
+
+#[test]
+fn a_socket_that_a_dead_listener_left_is_replaced() {
+    let mut host = Host::listening();
+    host.kill();
+    assert!(host.bridge().join("backrest.sock").exists());
+    let _ = host.send(&["ping"]).expect_code(69);
+    host.start();
+    let _ = host.send(&["ping"]).expect_success();
+    host.terminate();
+    assert!(!host.bridge().join("backrest.sock").exists());
+    let _ = host.send(&["ping"]).expect_code(69);
+}
+
+#[test]
+fn the_help_teaches() {
+    let sandbox = Sandbox::empty();
+    let ran =
+        sandbox.run(sandbox.command(env!("CARGO_BIN_EXE_pipe-listener")).arg("--help")).expect_success();
+    insta::assert_snapshot!(ran.stdout);
+    let ran =
+        sandbox.run(sandbox.command(env!("CARGO_BIN_EXE_backrest-send")).arg("--help")).expect_success();
+    insta::assert_snapshot!(ran.stdout);
+}

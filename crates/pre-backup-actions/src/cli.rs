@@ -1,0 +1,144 @@
+//! The command line of `pre-backup-actions`. Its help is also the contract that `pipe-listener` calls it by:
+//!
+//! | when | call | exit code |
+//! | --- | --- | --- |
+//! | message `pre-backups` | `pre-backup-actions` | 0 all prepared, 1 something failed (or another run holds the lock) |
+//! | message `post-backups` | `pre-backup-actions --after` | 0 every after step ran or none was due, 1 one failed and stays in the journal |
+//! | at the listener's start, and when the deadline passes | `pre-backup-actions --after --if-due` | likewise; an entry is due when its deadline has passed or the host has booted since |
+//! | to know when that will be | `pre-backup-actions --journal --json` | 0; `next_due` is a Unix time in seconds, `null` where the journal is empty, and 0 or long ago where something is due now |
+//!
+//! The last line on standard output sums the run up in a few words (`5 ok, 1 failed: immich (exit code 1)`), for
+//! Uptime Kuma; `--after --if-due` prints nothing where nothing was due.
+
+use std::time::Duration;
+
+use clap::Parser;
+use common::settings::Flags;
+
+/// Run every service's prepare-backup.sh, and when the backup is over its after-backup.sh
+///
+/// Each service below the data root may hold prepare-backup.sh, which runs before a backup (a database is dumped, a
+/// service is stopped), and after-backup.sh, which runs once the backup is over, however it ended. What was prepared
+/// is written to a journal first, so that after steps are never forgotten. Exits with 1 if anything failed.
+#[derive(Debug, Parser)]
+#[command(name = "pre-backup-actions", version, after_help = EXAMPLES)]
+pub(crate) struct Cli {
+    /// Run the after steps of what the journal holds, the last one first, instead of preparing
+    #[arg(long)]
+    pub(crate) after: bool,
+
+    /// With --after: run every after-backup.sh there is, whatever the journal says
+    #[arg(long, requires = "after", conflicts_with = "if_due")]
+    pub(crate) all: bool,
+
+    /// With --after: run only what is overdue or was prepared before the host booted
+    #[arg(long, requires = "after")]
+    pub(crate) if_due: bool,
+
+    /// Show what the journal holds: after steps that still have to run, and when they are due
+    #[arg(long, conflicts_with_all = ["after", "list", "dry_run"])]
+    pub(crate) journal: bool,
+
+    /// Show how earlier runs went: how long they took, how large the dumps were
+    #[arg(long, value_name = "SERVICE", num_args = 0..=1, conflicts_with_all = ["after", "journal", "list", "dry_run"])]
+    pub(crate) history: Option<Option<String>>,
+
+    /// Show the services with their scripts; run nothing
+    #[arg(long, conflicts_with_all = ["after", "dry_run"])]
+    pub(crate) list: bool,
+
+    /// Show what would run, in which order; run nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
+    /// Only these services, by name or glob (can be repeated)
+    #[arg(long, value_name = "SERVICE", value_parser = parse_pattern)]
+    pub(crate) only: Vec<globset::Glob>,
+
+    /// Scripts that run side by side [default: the number of cores, at most 4]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    pub(crate) jobs: Option<u16>,
+
+    /// Time for a script that does not ask for another; then its whole process group is ended
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = parse_time)]
+    pub(crate) timeout: Duration,
+
+    /// Time after which an after step is due even if nobody said that the backup is over [env: AFTER_DEADLINE]
+    /// [default: 12h]
+    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    pub(crate) after_deadline: Option<Duration>,
+
+    /// Wait for a run that is under way (for TIME, else an hour) instead of failing
+    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1h", value_parser = parse_time)]
+    pub(crate) wait: Option<Duration>,
+
+    /// Take a dump that has shrunk more than its declaration allows, and compare with it from now on
+    #[arg(long, conflicts_with_all = ["after", "list", "journal"])]
+    pub(crate) accept_shrunk: bool,
+
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) flags: Flags,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  pre-backup-actions                          prepare all services, as before a backup
+  pre-backup-actions --only immich --only 'db-*'
+  pre-backup-actions --after                  bring back what was stopped
+  pre-backup-actions --journal                what still has to be brought back
+
+A script gets SERVICE, DATA_DIR, CONTAINER_DIR, DUMP_DIR and BACKUP_RUN in its environment, nothing on standard
+input, and its service's data folder as working directory.";
+
+/// A glob whose `*` stays within a name.
+pub(crate) fn parse_pattern(text: &str) -> Result<globset::Glob, String> {
+    if text.is_empty() {
+        return Err("a service has a name".into());
+    }
+    globset::GlobBuilder::new(text)
+        .literal_separator(true)
+        .backslash_escape(true)
+        .build()
+        .map_err(|error| error.kind().to_string())
+}
+
+/// `90s`, `30m`, `2h 15m`; more than nothing.
+pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
+    let time =
+        humantime::parse_duration(text).map_err(|error| format!("{error}; write it as 90s, 30m or 2h"))?;
+    if time.is_zero() { Err("it has to be longer than nothing".into()) } else { Ok(time) }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_is_sound_and_its_help_teaches() {
+        Cli::command().debug_assert();
+        insta::assert_snapshot!(Cli::command().term_width(100).render_long_help());
+    }
+
+    #[test]
+    fn what_can_not_be_is_refused() {
+        for wrong in [
+            &["--jobs", "0"][..],
+            &["--timeout", "0s"],
+            &["--timeout", "soon"],
+            &["--only", "[a"],
+            &["--only", ""],
+            &["--all"],
+            &["--if-due"],
+            &["--after", "--list"],
+        ] {
+            let words = std::iter::once("pre-backup-actions").chain(wrong.iter().copied());
+            assert!(Cli::try_parse_from(words).is_err(), "{wrong:?}");
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! The environment that scripts run in: the same under cron, systemd, the listener and a terminal.
+//!
+//! From our own only what a script needs to find programs, the user and Docker; then what says where it is. A
+//! secret that the caller happened to export does not reach thirty scripts this way.
+
+use std::env;
+use std::ffi::{OsStr, OsString};
+use std::path::{Path, PathBuf};
+
+use common::settings::Settings;
+
+/// Variables that are passed on where they are set.
+const KEPT: [&str; 17] = [
+    "HOME",
+    "USER",
+    "LOGNAME",
+    "SHELL",
+    "TMPDIR",
+    "TZ",
+    "LANG",
+    "LC_ALL",
+    "LC_CTYPE",
+    "TERM",
+    "SSH_AUTH_SOCK",
+    "XDG_RUNTIME_DIR",
+    "XDG_CONFIG_HOME",
+    "DOCKER_HOST",
+    "DOCKER_CONTEXT",
+    "DOCKER_CONFIG",
+    "COMPOSE_FILE",
+];
+
+/// Cron's PATH is `/usr/bin:/bin`; these hold what scripts call.
+const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What all scripts of a run have in common.
+#[derive(Debug)]
+pub(crate) struct Environment {
+    common: Vec<(OsString, OsString)>,
+    container_root: PathBuf,
+    /// Backrest's own two folders, which may lie elsewhere.
+    backrest: (PathBuf, PathBuf),
+}
+
+impl Environment {
+    /// Taken from this process. `run` names the run; it becomes `BACKUP_RUN`.
+    pub(crate) fn new(settings: &Settings, run: &str) -> Environment {
+        let mut common: Vec<_> =
+            KEPT.iter().filter_map(|name| Some((OsString::from(name), env::var_os(name)?))).collect();
+        common.push(("PATH".into(), path_with_usual_places(env::var_os("PATH").as_deref())));
+        common.push(("BACKUP_RUN".into(), run.into()));
+        let backrest = (settings.data_dir.clone(), settings.container_dir.clone());
+        Environment { common, container_root: settings.container_root.clone(), backrest }
+    }
+
+    /// All variables for a script of the service `name` whose data lies in `folder`.
+    pub(crate) fn of(&self, name: &OsStr, folder: &Path) -> Vec<(OsString, OsString)> {
+        let container = self.container_folder(name, folder);
+        let mut all = self.common.clone();
+        all.push(("SERVICE".into(), name.into()));
+        all.push(("DATA_DIR".into(), folder.into()));
+        all.push(("CONTAINER_DIR".into(), container.into()));
+        all
+    }
+
+    /// Where the service's compose.yaml lies, or would lie.
+    fn container_folder(&self, name: &OsStr, folder: &Path) -> PathBuf {
+        let (data, container) = &self.backrest;
+        if folder == data { container.clone() } else { self.container_root.join(name) }
+    }
+}
+
+fn path_with_usual_places(path: Option<&OsStr>) -> OsString {
+    let given: Vec<PathBuf> = path.map(|path| env::split_paths(path).collect()).unwrap_or_default();
+    let usual: Vec<PathBuf> = env::split_paths(USUAL_PATH).filter(|place| !given.contains(place)).collect();
+    let given = given.into_iter().filter(|place| place.is_absolute());
+    env::join_paths(given.chain(usual)).unwrap_or_else(|_| USUAL_PATH.into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_path_keeps_its_order_and_gets_what_cron_lacks() {
+        let path = path_with_usual_places(Some(OsStr::new("/opt/bin:.:/usr/bin:/bin")));
+        assert_eq!(path, "/opt/bin:/usr/bin:/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin");
+        assert_eq!(path_with_usual_places(None), USUAL_PATH);
+    }
+}

@@ -1,0 +1,90 @@
+//! `$DUMP_DIR`: a fresh folder beside the dump, and the move from there to its place.
+//!
+//! It lies in the dump's own folder so that the move is a rename: the old dump is there until the new one is. Only
+//! the user may look into it.
+
+use std::fs::{self, DirBuilder, File, Metadata, Permissions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use common::text::escape_path;
+
+use super::find::{Found, all_below};
+use crate::declare::Dump;
+
+/// Its name; one that a killed run left behind is known by it.
+pub(crate) const NAME: &str = ".prepare-backup.dump";
+
+/// The folder, gone with all that is in it when dropped.
+#[derive(Debug)]
+pub(crate) struct Staging {
+    folder: PathBuf,
+}
+
+impl Staging {
+    /// A fresh folder for `dumps` of the service in `service`.
+    pub(crate) fn new(service: &Path, dumps: &[Dump]) -> Result<Staging> {
+        let beside = dumps
+            .first()
+            .map(|dump| service.join(dump.path()))
+            .and_then(|path| path.parent().map(Path::to_path_buf));
+        // A pattern, or a folder that isn't there yet: the service's own folder is on the same disk.
+        let beside = beside.filter(|folder| fs::symlink_metadata(folder).is_ok_and(|entry| entry.is_dir()));
+        let folder = beside.unwrap_or_else(|| service.to_path_buf()).join(NAME);
+        let naming = || format!("make DUMP_DIR: {}", escape_path(&folder));
+        remove(&folder).with_context(naming)?;
+        DirBuilder::new().mode(0o700).create(&folder).with_context(naming)?;
+        Ok(Staging { folder })
+    }
+
+    /// Where it lies.
+    pub(crate) fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// What lies in it and is not among `found`: paths below it.
+    pub(super) fn leftover(&self, found: &[Found]) -> Vec<PathBuf> {
+        let all = all_below(&self.folder).unwrap_or_default();
+        let is_left = |path: &PathBuf| !found.iter().any(|file| file.at == *path);
+        let below = |path: PathBuf| path.strip_prefix(&self.folder).map(Path::to_path_buf).unwrap_or(path);
+        all.into_iter().filter(is_left).map(below).collect()
+    }
+}
+
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // The next run takes away what can't be taken away now.
+        let _ = remove(&self.folder);
+    }
+}
+
+fn remove(folder: &Path) -> io::Result<()> {
+    let result = match fs::symlink_metadata(folder) {
+        Ok(entry) if entry.is_dir() => fs::remove_dir_all(folder),
+        Ok(_) => fs::remove_file(folder),
+        Err(error) => Err(error),
+    };
+    match result {
+        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+        _ => Ok(()),
+    }
+}
+
+/// Moves a proved dump to its place in `service`, synced first. It gets the old dump's mode; a first one is for the
+/// user alone, because a dump holds what its database protects.
+pub(super) fn put_in_place(found: &Found, service: &Path) -> Result<(), String> {
+    let target = service.join(&found.path);
+    let moved = || -> io::Result<()> {
+        let folder = target.parent().unwrap_or(service);
+        DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
+        let old = fs::symlink_metadata(&target).ok().filter(Metadata::is_file);
+        let file = File::open(&found.at)?;
+        file.set_permissions(Permissions::from_mode(old.map_or(0o600, |old| old.mode() & 0o7777)))?;
+        file.sync_all()?;
+        fs::rename(&found.at, &target)?;
+        File::open(folder)?.sync_all()
+    };
+    moved().map_err(|error| format!("{}: {error}", escape_path(&target)))
+}

@@ -1,0 +1,187 @@
+//! Real files made by the real programs, whole, cut and changed.
+
+use std::fs;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::Stdio;
+
+use super::*;
+
+struct Folder(tempfile::TempDir);
+
+impl Folder {
+    fn new() -> Folder {
+        Folder(tempfile::tempdir().unwrap())
+    }
+
+    fn file(&self, name: &str, content: &[u8]) -> PathBuf {
+        let path = self.0.path().join(name);
+        fs::write(&path, content).unwrap();
+        path
+    }
+}
+
+/// What `program` makes of `input`.
+fn through(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::piped());
+    let limits = Limits::within(Duration::from_secs(60));
+    process::capture(&mut command, input, limits, None).unwrap().success().unwrap()
+}
+
+fn verdict(path: &Path, kind: Option<Kind>) -> Proof {
+    check(path, kind, &Cancel::new().unwrap())
+}
+
+/// `whole` passes as `kind`; cut at several places, and with a byte changed near its end, it does not.
+fn whole_and_broken(name: &str, whole: &[u8], kind: Kind) {
+    let folder = Folder::new();
+    let path = folder.file(name, whole);
+    assert_eq!(verdict(&path, Some(kind)), Ok(None), "{name}");
+    assert_eq!(verdict(&path, None), Ok(None), "{name}, its kind not declared");
+    for cut in [whole.len() / 5, whole.len() / 3, whole.len() - 5] {
+        let path = folder.file(name, &whole[..cut]);
+        assert!(verdict(&path, Some(kind)).is_err(), "{name} cut to {cut} of {}", whole.len());
+    }
+}
+
+fn noise() -> Vec<u8> {
+    let mut state = 12345_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 33) as u8
+    };
+    (0..1_000_000).map(|_| next()).collect()
+}
+
+#[test]
+fn compressed_files_are_read_to_their_end() {
+    let noise = noise();
+    whole_and_broken("a.gz", &through("gzip", &["-c"], &noise), Kind::Gzip);
+    whole_and_broken("a.zst", &through("zstd", &["-c", "-q"], &noise), Kind::Zstd);
+    let twice = |one: Vec<u8>| [one.as_slice(), one.as_slice()].concat();
+    whole_and_broken("b.gz", &twice(through("gzip", &["-c"], &noise)), Kind::Gzip);
+    whole_and_broken("b.zst", &twice(through("zstd", &["-c", "-q", "--check"], &noise)), Kind::Zstd);
+}
+
+#[test]
+fn a_changed_byte_is_seen() {
+    let noise = noise();
+    for (name, mut bytes) in [
+        ("a.gz", through("gzip", &["-c"], &noise)),
+        ("a.zst", through("zstd", &["-c", "-q", "--check"], &noise)),
+    ] {
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0x55;
+        assert!(verdict(&Folder::new().file(name, &bytes), None).is_err(), "{name}");
+    }
+}
+
+#[test]
+fn the_declared_kind_has_to_be_what_is_there() {
+    let folder = Folder::new();
+    let path = folder.file("a.sql", b"-- PostgreSQL database dump\n-- PostgreSQL database dump complete\n");
+    assert_eq!(verdict(&path, Some(Kind::Postgres)), Ok(None));
+    assert_eq!(verdict(&path, Some(Kind::Gzip)), Err("it is not gzip's".into()));
+    assert_eq!(verdict(&path, Some(Kind::Zstd)), Err("it is not zstd's".into()));
+    for kind in [Kind::Mysql, Kind::Sqlite, Kind::Tar, Kind::Json, Kind::Rdb] {
+        assert!(verdict(&path, Some(kind)).is_err(), "{kind:?}");
+    }
+    assert_eq!(verdict(&path, Some(Kind::Any)), Ok(None));
+}
+
+#[test]
+fn the_end_of_a_compressed_dump_counts() {
+    let rows = "INSERT INTO t VALUES (1);\n".repeat(100_000);
+    let whole = format!("-- MariaDB dump 10\n{rows}-- Dump completed on 2026-01-01\n");
+    let cut = format!("-- MariaDB dump 10\n{rows}");
+    for program in ["gzip", "zstd"] {
+        let folder = Folder::new();
+        let path = folder.file("whole", &through(program, &["-c"], whole.as_bytes()));
+        assert_eq!(verdict(&path, Some(Kind::Mysql)), Ok(None));
+        let path = folder.file("cut", &through(program, &["-c"], cut.as_bytes()));
+        assert_eq!(verdict(&path, Some(Kind::Mysql)), Err("the closing line of mysqldump is missing".into()));
+    }
+}
+
+#[test]
+fn archives_are_walked_to_their_last_block() {
+    let folder = Folder::new();
+    folder.file("one", &noise());
+    folder.file("two", b"small");
+    let long = "long-name-".repeat(20);
+    folder.file(&long, b"x");
+    let place = folder.0.path().to_str().unwrap().to_string();
+    for format in ["gnu", "posix", "ustar"] {
+        let names: &[&str] = if format == "ustar" { &["one", "two"] } else { &["one", "two", &long] };
+        let arguments = [&["-C", &place, "--format", format, "-c"], names].concat();
+        let archive = through("tar", &arguments, b"");
+        let whole = Folder::new();
+        let path = whole.file("a.tar", &archive);
+        assert_eq!(verdict(&path, Some(Kind::Tar)), Ok(None), "{format}");
+        assert_eq!(verdict(&path, None), Ok(None));
+        let mut changed = archive.clone();
+        changed[0] ^= 1;
+        for broken in [&archive[..600_000], &archive[..1_000_448], &changed] {
+            assert!(verdict(&whole.file("b.tar", broken), Some(Kind::Tar)).is_err(), "{format}");
+        }
+        let path = whole.file("a.tar.gz", &through("gzip", &["-c"], &archive));
+        assert_eq!(verdict(&path, Some(Kind::Tar)), Ok(None));
+    }
+}
+
+#[test]
+fn a_database_of_sqlite_is_asked_about_itself() {
+    let folder = Folder::new();
+    let path = folder.0.path().join("odd ?#% name.db");
+    let mut rows = String::from("PRAGMA journal_mode=wal; CREATE TABLE t(a TEXT UNIQUE, b TEXT);");
+    rows.push_str("WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM c LIMIT 2000) INSERT INTO t SELECT hex(randomblob(20)), hex(randomblob(90)) FROM c;");
+    through("sqlite3", &[path.to_str().unwrap()], rows.as_bytes());
+    assert_eq!(verdict(&path, Some(Kind::Sqlite)), Ok(None));
+    assert_eq!(verdict(&path, None), Ok(None));
+    let whole = fs::read(&path).unwrap();
+    for cut in [whole.len() / 2, whole.len() - 4096] {
+        assert!(verdict(&folder.file("cut.db", &whole[..cut]), Some(Kind::Sqlite)).is_err());
+    }
+    let mut changed = whole.clone();
+    let middle = whole.len() / 2;
+    changed[middle..middle + 4096].fill(0xab);
+    let error = verdict(&folder.file("changed.db", &changed), Some(Kind::Sqlite)).unwrap_err();
+    assert!(error.contains("quick_check") || error.contains("malformed"), "{error}");
+    let names: Vec<_> = fs::read_dir(folder.0.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
+    assert_eq!(names.len(), 3, "nothing was written beside them: {names:?}");
+}
+
+#[test]
+fn json_may_be_one_value_or_many() {
+    let folder = Folder::new();
+    for (content, is_whole) in [
+        ("{\"a\": [1, 2]}\n", true),
+        ("{\"a\":1}\n{\"a\":2}\n", true),
+        ("{\"a\": [1, 2", false),
+        ("", false),
+        (" \n", false),
+        ("no", false),
+    ] {
+        let path = folder.file("a.json", content.as_bytes());
+        assert_eq!(verdict(&path, Some(Kind::Json)).is_ok(), is_whole, "{content}");
+        let path = folder.file("a.json.gz", &through("gzip", &["-c"], content.as_bytes()));
+        assert_eq!(verdict(&path, Some(Kind::Json)).is_ok(), is_whole, "{content} in gzip");
+    }
+}
+
+#[test]
+fn an_interruption_ends_the_reading() {
+    let folder = Folder::new();
+    let path = folder.file("a.gz", &through("gzip", &["-c"], &noise()));
+    let cancel = Cancel::new().unwrap();
+    cancel.cancel();
+    assert_eq!(check(&path, None, &cancel), Err("interrupted".into()));
+}
+
+#[test]
+fn what_no_dump_is_known_by_passes_as_any() {
+    let mut file = tempfile::NamedTempFile::new().unwrap();
+    file.write_all(b"anything").unwrap();
+    assert_eq!(verdict(file.path(), None), Ok(None));
+}

@@ -1,0 +1,209 @@
+//! The journal: services whose prepare step has begun and whose after step has not yet run.
+//!
+//! It is a text file of one JSON object a line. All steps of a run are written and synced before the first script
+//! starts (`planned`); each is written once more when it starts, and a line takes it out when its after step has run.
+//! What a reader would get wrong: the second line is not synced, because it survives all but a power cut, after which
+//! what was planned counts as begun. The last line without its newline was never finished, so its script never
+//! started; any other that can't be read is damage, and nobody knows what is missing ([`Journal::is_incomplete`]).
+
+mod entry;
+mod text;
+
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+use common::problem::Problem;
+use common::text::escape_path;
+use common::{atomic, units};
+
+pub(crate) use entry::{Entry, boot_id, unix_now};
+use text::{Line, Parsed};
+
+/// The journal of one state folder, open for writing. Whoever holds it holds the lock of the run.
+#[derive(Debug)]
+pub(crate) struct Journal {
+    path: PathBuf,
+    entries: Vec<Entry>,
+    file: Option<File>,
+    incomplete: bool,
+}
+
+/// When a line has to be on the disk.
+#[derive(Clone, Copy, Debug)]
+enum Durable {
+    /// Before we go on.
+    Now,
+    /// Some time: a synced line says enough if the power goes.
+    AsPlanned,
+}
+
+/// What stands in the journal in `folder`, without touching it, and what could not be read.
+pub(crate) fn look(folder: &Path) -> Result<(Vec<Entry>, Vec<Problem>)> {
+    let path = folder.join("journal");
+    let parsed = read(&path)?;
+    let problems = problems_of(&parsed, &path);
+    Ok((parsed.entries, problems))
+}
+
+impl Journal {
+    /// Opens the journal in `folder`, which is made where it is missing. A damaged one, or one that a newer version
+    /// wrote, is copied aside first and then told.
+    pub(crate) fn open(folder: &Path) -> Result<(Journal, Vec<Problem>)> {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(folder)
+            .with_context(|| format!("make the folder of the journal: {}", escape_path(folder)))?;
+        let path = folder.join("journal");
+        let parsed = read(&path)?;
+        let mut problems = problems_of(&parsed, &path);
+        let incomplete = !parsed.unreadable.is_empty() || parsed.newer.is_some();
+        let mut journal = Journal { path, entries: parsed.entries, file: None, incomplete };
+        if incomplete {
+            let aside = journal.path.with_file_name(format!("journal.damaged-{}", units::now()));
+            fs::copy(&journal.path, &aside)
+                .with_context(|| format!("keep the damaged journal aside: {}", escape_path(&aside)))?;
+            problems.push(Problem::new(aside, "the journal as it was is kept here"));
+        }
+        if incomplete || parsed.torn || parsed.stale {
+            if journal.entries.is_empty() { journal.remove()? } else { journal.rewrite()? }
+        }
+        Ok((journal, problems))
+    }
+
+    /// Services whose after step has to run, in the order in which their prepare steps began.
+    pub(crate) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// Something in it could not be read, so there may be services that it should hold and does not.
+    pub(crate) fn is_incomplete(&self) -> bool {
+        self.incomplete
+    }
+
+    /// Writes down, and syncs, what a run is going to start. Nothing of it may start where this fails.
+    pub(crate) fn plan(&mut self, entries: &[Entry]) -> Result<()> {
+        let lines: String = entries.iter().map(text::plan).collect();
+        if lines.is_empty() { Ok(()) } else { self.append(&lines, Durable::Now) }
+    }
+
+    /// Writes down that a planned step is about to start. It must not start where this fails.
+    pub(crate) fn begin(&mut self, entry: Entry) -> Result<()> {
+        self.append(&text::begin(&entry), Durable::AsPlanned)?;
+        self.entries.retain(|other| other.service != entry.service);
+        self.entries.push(entry);
+        Ok(())
+    }
+
+    /// Takes out a service whose after step has run.
+    pub(crate) fn clear(&mut self, service: &OsStr) -> Result<()> {
+        if self.entries.iter().all(|entry| entry.service == service) {
+            return self.remove();
+        }
+        self.append(&text::clear(service), Durable::Now)?;
+        self.entries.retain(|entry| entry.service != service);
+        Ok(())
+    }
+
+    /// Takes out all entries at once that `is_kept` does not hold for.
+    pub(crate) fn keep_only(&mut self, is_kept: impl Fn(&Entry) -> bool) -> Result<()> {
+        let kept: Vec<Entry> = self.entries.iter().filter(|entry| is_kept(entry)).cloned().collect();
+        if kept.len() == self.entries.len() {
+            return Ok(());
+        }
+        self.entries = kept;
+        if self.entries.is_empty() { self.remove() } else { self.rewrite() }
+    }
+
+    /// Writes down that the after step of `service` failed because of `why`, and when it is due again.
+    pub(crate) fn failed(&mut self, service: &OsStr, why: &str, now: i64) -> Result<()> {
+        let Some(entry) = self.entries.iter_mut().find(|entry| entry.service == service) else {
+            return Ok(());
+        };
+        entry.fail(why, now);
+        let line = text::begin(entry);
+        self.append(&line, Durable::Now)
+    }
+
+    /// An empty journal is no file.
+    fn remove(&mut self) -> Result<()> {
+        self.file = None;
+        match fs::remove_file(&self.path) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                return Err(error).with_context(|| self.naming());
+            }
+            _ => self.entries.clear(),
+        }
+        self.sync_folder()
+    }
+
+    fn append(&mut self, line: &str, durable: Durable) -> Result<()> {
+        let naming = self.naming();
+        if self.file.is_none() {
+            if !self.path.exists() {
+                self.rewrite()?;
+            }
+            let opened = OpenOptions::new().append(true).mode(0o600).open(&self.path);
+            self.file = Some(opened.with_context(|| naming.clone())?);
+        }
+        let Some(file) = &mut self.file else { return Ok(()) };
+        let whole = file.metadata().with_context(|| naming.clone())?.len();
+        let written = file.write_all(line.as_bytes()).and_then(|()| match durable {
+            Durable::Now => file.sync_data(),
+            Durable::AsPlanned => Ok(()),
+        });
+        if written.is_err() {
+            // Half a line in the middle would be damage once the next one follows it.
+            let _ = file.set_len(whole);
+        }
+        written.with_context(|| naming)
+    }
+
+    /// Writes what is open anew, whole or not at all.
+    fn rewrite(&mut self) -> Result<()> {
+        let lines: Vec<Line> =
+            std::iter::once(text::header()).chain(self.entries.iter().map(text::begin)).collect();
+        self.file = None;
+        atomic::write(&self.path, lines.concat().as_bytes(), 0o600)?;
+        Ok(())
+    }
+
+    fn sync_folder(&self) -> Result<()> {
+        let folder = self.path.parent().unwrap_or(Path::new("/"));
+        File::open(folder).and_then(|folder| folder.sync_all()).with_context(|| self.naming())
+    }
+
+    fn naming(&self) -> String {
+        format!("write the journal: {}", escape_path(&self.path))
+    }
+}
+
+fn read(path: &Path) -> Result<Parsed> {
+    match fs::read(path) {
+        Ok(text) => Ok(text::parse(&text, &boot_id())),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Parsed::default()),
+        Err(error) => Err(error).with_context(|| format!("read the journal: {}", escape_path(path))),
+    }
+}
+
+fn problems_of(parsed: &Parsed, path: &Path) -> Vec<Problem> {
+    let mut problems: Vec<_> = parsed
+        .unreadable
+        .iter()
+        .map(|line| Problem::at_line(path, *line, "the journal is damaged: this line can't be read"))
+        .collect();
+    if let Some(version) = parsed.newer {
+        problems.push(Problem::new(
+            path,
+            format!("the journal was written by a newer version (format {version})"),
+        ));
+    }
+    problems
+}
+
+#[cfg(test)]
+mod tests;

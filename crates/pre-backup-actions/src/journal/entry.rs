@@ -1,0 +1,61 @@
+//! One service in the journal, and when its after step is due.
+
+use std::ffi::OsString;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+/// A service whose prepare step has begun and whose after step has to run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Entry {
+    /// Its name.
+    pub(crate) service: OsString,
+    /// Its data folder, where the after script lies.
+    pub(crate) folder: PathBuf,
+    /// The run that prepared it.
+    pub(crate) run: String,
+    /// The boot in which that was, or in which the after step was last tried.
+    pub(crate) boot: String,
+    /// The session that its script belongs to; 0 where that is not known.
+    pub(crate) session: i32,
+    /// When the prepare step began, in seconds since 1970.
+    pub(crate) begun: i64,
+    /// When the after step has to run even if nobody asks for it, in seconds since 1970.
+    pub(crate) due: i64,
+    /// How often the after step has failed.
+    pub(crate) failures: u32,
+    /// Why it failed last.
+    pub(crate) why: Option<String>,
+}
+
+/// Between the first failure of an after step and the next try; doubled with each failure.
+const FIRST_RETRY: Duration = Duration::from_secs(15 * 60);
+
+impl Entry {
+    /// Whether the after step has to run now without being asked for: its time has come, or what happened since the
+    /// host booted was not seen.
+    pub(crate) fn is_due(&self, now: i64, boot: &str) -> bool {
+        now >= self.due || self.boot != boot
+    }
+
+    /// A failure puts the next try off, a little more each time, but never past twelve hours.
+    pub(super) fn fail(&mut self, why: &str, now: i64) {
+        let wait = FIRST_RETRY.as_secs() << self.failures.min(6);
+        self.failures += 1;
+        self.why = Some(why.to_string());
+        self.boot = boot_id();
+        self.due = now + i64::try_from(wait.min(12 * 3600)).unwrap_or(0);
+    }
+}
+
+/// What changes with each boot; nothing where the kernel does not tell, so that an entry is rather due too early.
+pub(crate) fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_string()).unwrap_or_default()
+}
+
+/// Seconds since 1970.
+pub(crate) fn unix_now() -> i64 {
+    Timestamp::now().as_second()
+}

@@ -1,0 +1,134 @@
+//! What survives: damage, a torn line, a full journal, names of any kind.
+
+use std::ffi::OsString;
+use std::os::unix::ffi::OsStringExt;
+
+use super::*;
+
+fn entry(service: &str) -> Entry {
+    Entry {
+        service: service.into(),
+        folder: Path::new("/data").join(service),
+        run: "r1".into(),
+        boot: "b1".into(),
+        session: 7,
+        begun: 100,
+        due: 200,
+        failures: 0,
+        why: None,
+    }
+}
+
+fn services(journal: &Journal) -> Vec<String> {
+    journal.entries().iter().map(|entry| entry.service.to_string_lossy().into_owned()).collect()
+}
+
+/// Opens the journal and expects nothing odd about it.
+fn open(folder: &Path) -> Journal {
+    let (journal, problems) = Journal::open(folder).unwrap();
+    assert_eq!(problems, []);
+    journal
+}
+
+#[test]
+fn what_was_begun_and_not_cleared_is_there_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = open(folder.path());
+    for service in ["a", "b b", "c"] {
+        journal.begin(entry(service)).unwrap();
+    }
+    journal.begin(Entry { service: OsString::from_vec(b"\xff\n".to_vec()), ..entry("x") }).unwrap();
+    journal.clear(OsStr::new("b b")).unwrap();
+    let again = open(folder.path());
+    assert_eq!(again.entries(), journal.entries());
+    assert_eq!(services(&again), ["a", "c", "\u{fffd}\n"]);
+    assert_eq!(look(folder.path()).unwrap().0, journal.entries());
+}
+
+#[test]
+fn an_empty_journal_leaves_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = open(folder.path());
+    journal.clear(OsStr::new("never there")).unwrap();
+    journal.begin(entry("a")).unwrap();
+    journal.clear(OsStr::new("a")).unwrap();
+    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
+    journal.begin(entry("b")).unwrap();
+    assert_eq!(services(&open(folder.path())), ["b"]);
+}
+
+#[test]
+fn a_failure_keeps_its_place_and_is_due_again_later_each_time() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = open(folder.path());
+    journal.begin(entry("a")).unwrap();
+    journal.begin(Entry { begun: 101, ..entry("b") }).unwrap();
+    journal.failed(OsStr::new("a"), "exit code 1", 1000).unwrap();
+    let again = open(folder.path());
+    assert_eq!(services(&again), ["a", "b"]);
+    let failed = &again.entries()[0];
+    assert_eq!((failed.failures, failed.why.as_deref(), failed.due), (1, Some("exit code 1"), 1900));
+    assert!(!failed.is_due(1899, &boot_id()) && failed.is_due(1900, &boot_id()) && failed.is_due(0, "other"));
+    journal.failed(OsStr::new("a"), "exit code 1", 2000).unwrap();
+    assert_eq!(journal.entries()[0].due, 3800);
+}
+
+#[test]
+fn a_line_that_was_never_finished_is_dropped_and_the_next_one_is_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    open(folder.path()).begin(entry("a")).unwrap();
+    let path = folder.path().join("journal");
+    let text = fs::read_to_string(&path).unwrap() + "{\"begin\":{\"serv";
+    fs::write(&path, text).unwrap();
+    let mut journal = open(folder.path());
+    assert!(!journal.is_incomplete());
+    journal.begin(entry("b")).unwrap();
+    assert_eq!(services(&open(folder.path())), ["a", "b"]);
+}
+
+#[test]
+fn damage_is_told_kept_aside_and_what_can_be_read_counts() {
+    for damage in ["\0\0\0\0\n", "{\"begin\":{\"service\":\"..\"}}\n", "garbage\n"] {
+        let folder = tempfile::tempdir().unwrap();
+        let mut journal = open(folder.path());
+        journal.begin(entry("a")).unwrap();
+        let path = folder.path().join("journal");
+        let text = fs::read_to_string(&path).unwrap() + damage;
+        fs::write(&path, &text).unwrap();
+        let (journal, problems) = Journal::open(folder.path()).unwrap();
+        assert!(journal.is_incomplete());
+        assert_eq!(services(&journal), ["a"]);
+        assert!(
+            problems[0].to_string().ends_with("journal:3: the journal is damaged: this line can't be read")
+        );
+        assert_eq!(fs::read_to_string(&problems[1].path).unwrap(), text);
+        assert_eq!(services(&open(folder.path())), ["a"], "told once");
+    }
+}
+
+#[test]
+fn a_journal_of_a_newer_version_is_told_and_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("journal");
+    fs::write(&path, "{\"journal\":7}\n{\"opened\":\"a\"}\n").unwrap();
+    let (journal, problems) = Journal::open(folder.path()).unwrap();
+    assert!(journal.is_incomplete());
+    assert!(problems.iter().any(|problem| problem.what.contains("newer version (format 7)")), "{problems:?}");
+    assert!(problems.iter().any(|problem| problem.what.contains("kept here")));
+}
+
+#[test]
+fn what_was_only_planned_counts_after_a_power_cut_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = open(folder.path());
+    let now = |service: &str| Entry { boot: boot_id(), ..entry(service) };
+    journal.plan(&[now("a"), now("b"), now("c")]).unwrap();
+    journal.begin(now("a")).unwrap();
+    assert_eq!(services(&journal), ["a"]);
+    let path = folder.path().join("journal");
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(services(&open(folder.path())), ["a"], "b and c never started");
+    let text = text.replace(&boot_id(), "the boot before");
+    fs::write(&path, text).unwrap();
+    assert_eq!(services(&open(folder.path())), ["a", "b", "c"], "nobody knows");
+}

@@ -1,0 +1,129 @@
+//! For a person at a terminal: one live line for each running script, a bar over all, a table at the end.
+//!
+//! The live lines are on standard error and go away; what went wrong and the table are on standard output and stay.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use common::text::{BAD, DIM, GOOD, WARN, escape};
+use common::units;
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+
+use super::plain::{Plain, change, say};
+use super::{Outcome, Verdict, Watcher, table};
+
+/// Shows everything as it happens.
+#[derive(Debug)]
+pub(crate) struct Live {
+    lines: MultiProgress,
+    all: ProgressBar,
+    running: Mutex<HashMap<String, ProgressBar>>,
+}
+
+const TICK: Duration = Duration::from_millis(120);
+
+impl Live {
+    pub(crate) fn new() -> Live {
+        let lines = MultiProgress::new();
+        let all = lines.add(ProgressBar::new(0));
+        all.set_style(style("{bar:24} {pos} of {len} {elapsed}"));
+        Live { lines, all, running: Mutex::new(HashMap::new()) }
+    }
+
+    fn running(&self) -> MutexGuard<'_, HashMap<String, ProgressBar>> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+}
+
+impl Watcher for Live {
+    fn expect(&self, steps: usize) {
+        self.all.set_length(steps as u64);
+        self.all.set_position(0);
+    }
+
+    fn started(&self, service: &str) {
+        let line = self.lines.insert_before(&self.all, ProgressBar::new_spinner());
+        line.set_style(style("{spinner} {prefix} {elapsed} {wide_msg:.dim}"));
+        line.set_prefix(service.to_string());
+        line.enable_steady_tick(TICK);
+        self.running().insert(service.to_string(), line);
+    }
+
+    fn line(&self, service: &str, text: &str) {
+        match self.running().get(service) {
+            Some(line) => line.set_message(text.to_string()),
+            None => self.lines.suspend(|| Plain.line(service, text)),
+        }
+    }
+
+    fn ended(&self, outcome: &Outcome) {
+        if let Some(line) = self.running().remove(&outcome.shown()) {
+            line.finish_and_clear();
+        }
+        self.all.inc(1);
+        if outcome.verdict == Verdict::Ok {
+            return;
+        }
+        self.lines.suspend(|| {
+            Plain.ended(outcome);
+            if let (Some(said), true) = (&outcome.last_line, outcome.is_failure()) {
+                say(&format!("  {DIM}it said last: {said}{DIM:#}"));
+            }
+        });
+    }
+
+    fn close(&self, outcomes: &[Outcome]) {
+        self.all.finish_and_clear();
+        if !outcomes.is_empty() {
+            say(&table(&["service", "result", "time", "dump", "change"], outcomes.iter().map(row)));
+        }
+    }
+}
+
+fn row(outcome: &Outcome) -> Vec<String> {
+    let result = match &outcome.verdict {
+        Verdict::Ok => format!("{GOOD}ok{GOOD:#}"),
+        Verdict::Warned(why) => format!("{WARN}{}{WARN:#}", short(why)),
+        Verdict::Failed(why) | Verdict::NotRun(why) => format!("{BAD}{}{BAD:#}", short(why)),
+    };
+    let bytes: u64 = outcome.dumps.iter().map(|seen| seen.bytes).sum();
+    let before: Option<u64> = outcome.dumps.iter().map(|seen| seen.before).sum();
+    let dump = if outcome.dumps.is_empty() { String::new() } else { units::bytes(bytes) };
+    let change = before.filter(|before| *before > 0).map(|before| change(bytes, before)).unwrap_or_default();
+    vec![outcome.shown(), result, units::duration(outcome.elapsed), dump, change]
+}
+
+/// Its details stand above the table already.
+fn short(why: &str) -> String {
+    const LONGEST: usize = 48;
+    let why = escape(why.as_bytes());
+    if why.chars().count() <= LONGEST { why } else { why.chars().take(LONGEST - 1).chain(['…']).collect() }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::*;
+    use crate::gate::Seen;
+
+    #[test]
+    fn the_table_says_how_each_went() {
+        let mut good = Outcome::new(OsStr::new("immich"), Verdict::Ok);
+        good.elapsed = Duration::from_secs(3);
+        good.dumps.push(Seen { dump: "db.sql".into(), bytes: 1 << 20, before: Some(1 << 19) });
+        let bad = Outcome::new(OsStr::new("wiki"), Verdict::Failed("x".repeat(100)));
+        let text =
+            table(&["service", "result", "time", "dump", "change"], [row(&good), row(&bad)].into_iter());
+        let plain = anstream::adapter::strip_str(&text).to_string();
+        let lines: Vec<_> =
+            plain.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
+        assert_eq!(lines[1], "immich ok 3.0 s 1.0 MiB +100 %");
+        assert_eq!(lines[2], format!("wiki {}… 0 ms", "x".repeat(47)));
+    }
+}

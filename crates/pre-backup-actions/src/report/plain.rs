@@ -1,0 +1,78 @@
+//! For a pipe: one plain line after another, each with its service in front.
+
+use std::io::Write as _;
+
+use common::text::{BAD, DIM, GOOD, WARN, escape, escape_path};
+use common::units;
+
+use super::{Outcome, Verdict, Watcher};
+use crate::gate::Seen;
+
+/// Prints one line on standard output. Whoever read it may have gone away; the scripts go on all the same.
+pub(crate) fn say(line: &str) {
+    let mut stdout = anstream::stdout().lock();
+    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
+}
+
+/// Prints everything as it happens.
+#[derive(Debug)]
+pub(crate) struct Plain;
+
+impl Watcher for Plain {
+    fn started(&self, _service: &str) {}
+
+    fn line(&self, service: &str, text: &str) {
+        say(&format!("{DIM}{service} |{DIM:#} {text}"));
+    }
+
+    fn ended(&self, outcome: &Outcome) {
+        let (name, time) = (outcome.shown(), units::duration(outcome.elapsed));
+        let time = std::iter::once(time).chain(outcome.dumps.iter().map(dump)).collect::<Vec<_>>().join(", ");
+        match &outcome.verdict {
+            Verdict::Ok => say(&format!("{name}: {GOOD}ok{GOOD:#} ({time})")),
+            Verdict::Warned(why) => say(&format!("{name}: {WARN}warning{WARN:#}: {why} ({time})")),
+            Verdict::Failed(why) => say(&format!("{name}: {BAD}failed{BAD:#}: {why} ({time})")),
+            Verdict::NotRun(why) => say(&format!("{name}: {BAD}not run{BAD:#}: {why}")),
+        }
+        for detail in &outcome.details {
+            say(&format!("  {detail}"));
+        }
+        if let Some(hint) = &outcome.hint {
+            say(&format!("  hint: {hint}"));
+        }
+        if let (Some(log), true) = (&outcome.log, outcome.is_failure()) {
+            say(&format!("  log: {}", escape_path(log)));
+        }
+    }
+}
+
+/// A dump with its size and how that has changed.
+pub(super) fn dump(seen: &Seen) -> String {
+    let name = escape(seen.dump.as_bytes());
+    match seen.before {
+        Some(before) if before > 0 => {
+            format!("{name} {} ({})", units::bytes(seen.bytes), change(seen.bytes, before))
+        }
+        _ => format!("{name} {}", units::bytes(seen.bytes)),
+    }
+}
+
+/// `+3 %`, `-0.2 %`, `as before`.
+pub(super) fn change(bytes: u64, before: u64) -> String {
+    let per_cent = (bytes as f64 / before as f64 - 1.0) * 100.0;
+    match per_cent {
+        _ if bytes == before => "as before".into(),
+        small if small.abs() < 9.95 => format!("{small:+.1} %"),
+        large => format!("{large:+.0} %"),
+    }
+}
+
+/// Prints nothing: the result is one JSON object at the end.
+#[derive(Debug)]
+pub(crate) struct Silent;
+
+impl Watcher for Silent {
+    fn started(&self, _service: &str) {}
+    fn line(&self, _service: &str, _text: &str) {}
+    fn ended(&self, _outcome: &Outcome) {}
+}

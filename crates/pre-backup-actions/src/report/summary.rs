@@ -1,0 +1,93 @@
+//! A whole run in one line: `5 ok, 1 failed: immich (exit code 1)`.
+
+use super::{Outcome, Verdict};
+
+/// Uptime Kuma's message is cut where it is longer, and so would be the names.
+const LONGEST: usize = 180;
+
+/// `outcomes` in one line. Where the names of those that failed would make it too long, the rest are counted.
+pub(crate) fn summary(outcomes: &[Outcome]) -> String {
+    let of = |wanted: fn(&Verdict) -> Option<&String>| {
+        outcomes.iter().filter_map(move |outcome| Some((outcome, wanted(&outcome.verdict)?)))
+    };
+    let failed: Vec<_> = of(|verdict| match verdict {
+        Verdict::Failed(why) => Some(why),
+        _ => None,
+    })
+    .collect();
+    let warned: Vec<_> = of(|verdict| match verdict {
+        Verdict::Warned(why) => Some(why),
+        _ => None,
+    })
+    .collect();
+    let not_run: Vec<_> = of(|verdict| match verdict {
+        Verdict::NotRun(why) => Some(why),
+        _ => None,
+    })
+    .collect();
+    let ok = outcomes.len() - failed.len() - warned.len() - not_run.len();
+    let mut line = format!("{ok} ok");
+    for (word, group) in [("failed", failed), ("with a warning", warned), ("not run", not_run)] {
+        if !group.is_empty() {
+            line.push_str(&format!(", {} {word}: ", group.len()));
+            push_names(&mut line, &group);
+        }
+    }
+    line
+}
+
+fn push_names(line: &mut String, group: &[(&Outcome, &String)]) {
+    for (index, (outcome, why)) in group.iter().enumerate() {
+        let name = format!("{} ({why})", outcome.shown());
+        if index > 0 && line.chars().count() + name.chars().count() > LONGEST {
+            line.push_str(&format!(" and {} more", group.len() - index));
+            return;
+        }
+        if index > 0 {
+            line.push_str(", ");
+        }
+        let room = LONGEST.saturating_sub(line.chars().count()).max(40);
+        if name.chars().count() > room {
+            line.extend(name.chars().take(room - 1));
+            line.push('…');
+        } else {
+            line.push_str(&name);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::*;
+
+    fn outcome(service: &str, verdict: Verdict) -> Outcome {
+        Outcome::new(OsStr::new(service), verdict)
+    }
+
+    #[test]
+    fn it_names_what_failed() {
+        let outcomes = [
+            outcome("a", Verdict::Ok),
+            outcome("immich", Verdict::Failed("dump is empty".into())),
+            outcome("b", Verdict::Warned("exit code 2".into())),
+            outcome("c", Verdict::NotRun("interrupted".into())),
+        ];
+        let expected = "1 ok, 1 failed: immich (dump is empty), 1 with a warning: b (exit code 2), 1 not run: c (interrupted)";
+        assert_eq!(summary(&outcomes), expected);
+        assert_eq!(summary(&outcomes[..1]), "1 ok");
+    }
+
+    #[test]
+    fn it_stays_short_however_many_failed() {
+        let many: Vec<_> = (0..100)
+            .map(|n| outcome(&format!("service-{n}"), Verdict::Failed("exit code 1".into())))
+            .collect();
+        let line = summary(&many);
+        assert!(line.starts_with("0 ok, 100 failed: service-0 (exit code 1), service-1"), "{line}");
+        assert!(line.ends_with(" more") && line.chars().count() < 200, "{line}");
+        let long = [outcome(&"x".repeat(250), Verdict::Failed("y".repeat(1000)))];
+        assert!(summary(&long).chars().count() <= 181);
+    }
+}

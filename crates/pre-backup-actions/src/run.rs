@@ -1,0 +1,166 @@
+//! Runs one script: its environment, its time, its output as it comes, and how it ended in a few words.
+//!
+//! Output goes line by line, escaped, to the service's log and to whoever watches. What a script says beyond
+//! [`SHOWN`] is in the log only, so that one chatty script does not bury the others.
+
+use std::collections::VecDeque;
+use std::ffi::OsString;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use common::cancel::Cancel;
+use common::process::{self, End, Finished, Limits};
+use common::text::{escape, escape_path};
+use common::units;
+
+use crate::environment::Environment;
+use crate::report::Watcher;
+use crate::script_log::ScriptLog;
+
+/// Bytes of a script's output that are shown.
+const SHOWN: usize = 64 << 10;
+/// Its last lines, which are shown where it failed and had said too much.
+const LAST_LINES: usize = 5;
+
+/// What runs scripts, and how.
+pub(crate) struct Runner<'a> {
+    pub(crate) environment: &'a Environment,
+    pub(crate) watcher: &'a dyn Watcher,
+    pub(crate) cancel: &'a Cancel,
+    /// The folder of the logs.
+    pub(crate) logs: PathBuf,
+    /// The time of a script that does not say.
+    pub(crate) timeout: Duration,
+}
+
+/// One script to run.
+pub(crate) struct Job<'a> {
+    pub(crate) service: &'a OsString,
+    /// Its data folder, where it runs.
+    pub(crate) folder: &'a Path,
+    pub(crate) script: &'a Path,
+    pub(crate) timeout: Option<Duration>,
+    /// Further variables.
+    pub(crate) variables: Vec<(OsString, OsString)>,
+}
+
+/// What came of a script.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    /// `None` where it did well, else in a few words why not.
+    pub(crate) failure: Option<String>,
+    pub(crate) elapsed: Duration,
+    pub(crate) log: PathBuf,
+    /// The last thing that it said.
+    pub(crate) last_line: Option<String>,
+}
+
+impl Runner<'_> {
+    /// Runs `job` to its end.
+    pub(crate) fn run(&self, job: &Job) -> Ran {
+        let shown = escape_path(job.service);
+        let mut output = Output::new(ScriptLog::open(&self.logs, job.service), &shown, self.watcher);
+        output.log.line(&format!("── {} {}", units::now(), escape_path(job.script)));
+        let timeout = job.timeout.unwrap_or(self.timeout);
+        let mut command = Command::new(job.script);
+        command.current_dir(job.folder).env_clear().envs(self.environment.of(job.service, job.folder));
+        command.envs(job.variables.iter().cloned());
+        let started = Instant::now();
+        let finished = self.run_once_it_is_closed(&mut command, Limits::within(timeout), &mut |line| {
+            output.take(escape(line));
+        });
+        let failure = match &finished {
+            Ok(finished) => failure_of(finished, timeout),
+            Err(error) => Some(common::exit::one_line(error)),
+        };
+        if finished.is_ok_and(|finished| finished.left_behind) {
+            output.note("left processes behind that kept its output open; they were ended");
+        }
+        output.close(failure, started.elapsed())
+    }
+
+    /// A script that an editor is just saving can't be started for a moment (ETXTBSY).
+    fn run_once_it_is_closed(
+        &self,
+        command: &mut Command,
+        limits: Limits,
+        each_line: &mut dyn FnMut(&[u8]),
+    ) -> Result<Finished> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match process::run(command, limits, Some(self.cancel), each_line) {
+                Err(error) if is_busy(&error) && tries < 50 => thread::sleep(Duration::from_millis(20)),
+                result => return result,
+            }
+        }
+    }
+}
+
+fn is_busy(error: &anyhow::Error) -> bool {
+    let causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    causes.into_iter().any(|cause| cause.kind() == io::ErrorKind::ExecutableFileBusy)
+}
+
+/// Where the lines of one script go.
+struct Output<'a> {
+    log: ScriptLog,
+    service: &'a str,
+    watcher: &'a dyn Watcher,
+    shown: usize,
+    last: VecDeque<String>,
+}
+
+impl<'a> Output<'a> {
+    fn new(log: ScriptLog, service: &'a str, watcher: &'a dyn Watcher) -> Output<'a> {
+        Output { log, service, watcher, shown: 0, last: VecDeque::with_capacity(LAST_LINES) }
+    }
+
+    fn take(&mut self, line: String) {
+        self.log.line(&line);
+        if self.shown <= SHOWN {
+            self.shown += line.len() + 1;
+            self.watcher.line(self.service, &line);
+            if self.shown > SHOWN {
+                self.watcher.line(self.service, &format!("… more in {}", escape_path(self.log.path())));
+            }
+        }
+        if self.last.len() == LAST_LINES {
+            self.last.pop_front();
+        }
+        self.last.push_back(line);
+    }
+
+    fn note(&mut self, text: &str) {
+        self.log.line(&format!("── {text}"));
+        self.watcher.line(self.service, text);
+    }
+
+    fn close(mut self, failure: Option<String>, elapsed: Duration) -> Ran {
+        if self.shown > SHOWN && failure.is_some() {
+            for line in &self.last {
+                self.watcher.line(self.service, line);
+            }
+        }
+        let ended = failure.as_deref().unwrap_or("ok");
+        self.log.line(&format!("── {} {ended} after {}", units::now(), units::duration(elapsed)));
+        let log = self.log.path().to_path_buf();
+        if let Some(trouble) = self.log.close() {
+            self.watcher.line(self.service, &trouble);
+        }
+        let last_line = self.last.into_iter().rev().find(|line| !line.trim().is_empty());
+        Ran { failure, elapsed, log, last_line }
+    }
+}
+
+fn failure_of(finished: &Finished, timeout: Duration) -> Option<String> {
+    match finished.end {
+        End::Exited(0) => None,
+        End::TimedOut => Some(format!("not done in {}", humantime::format_duration(timeout))),
+        end => Some(end.to_string()),
+    }
+}

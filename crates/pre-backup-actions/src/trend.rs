@@ -1,0 +1,138 @@
+//! `--history`: how earlier runs went. One line a service, or one line a run of a single one.
+
+use std::ffi::OsStr;
+
+use anyhow::{Result, anyhow};
+use common::exit::{Exit, HintExt};
+use common::text::{BAD, GOOD, escape, escape_path};
+use common::units;
+use serde_json::json;
+
+use crate::app::Context;
+use crate::history::Record;
+use crate::name;
+use crate::report::{print_json, say, table};
+
+/// Runs that are shown, the newest ones.
+const SHOWN: usize = 20;
+
+/// Shows the history of `service`, or of all.
+pub(crate) fn show(context: &Context, service: Option<&str>) -> Result<Exit> {
+    let history = context.history();
+    if context.cli.json {
+        let names = match service {
+            Some(name) => vec![name.into()],
+            None => history.services()?,
+        };
+        let mut all = serde_json::Map::new();
+        for name in names {
+            all.insert(name::encode(&name), json!(history.of(&name)?));
+        }
+        print_json(&all.into())?;
+        return Ok(Exit::Done);
+    }
+    let Some(service) = service else { return all(context) };
+    let records = history.of(OsStr::new(service))?;
+    if records.is_empty() {
+        return Err(anyhow!(
+            "show the history: {}: no run of this service is known",
+            escape(service.as_bytes())
+        ))
+        .hint("pre-backup-actions --history shows all services that have one");
+    }
+    let newest = &records[records.len().saturating_sub(SHOWN)..];
+    let largest = newest.iter().map(size).max().unwrap_or(0);
+    let rows = newest.iter().map(|record| {
+        let (bytes, bar) = if record.dumps.is_empty() {
+            (String::new(), String::new())
+        } else {
+            (units::bytes(size(record)), bar(size(record), largest))
+        };
+        vec![when(record), result(record), time(record), bytes, bar]
+    });
+    say(&table(&["started", "result", "time", "dumps", ""], rows));
+    Ok(Exit::Done)
+}
+
+fn all(context: &Context) -> Result<Exit> {
+    let history = context.history();
+    let mut rows = Vec::new();
+    for service in history.services()? {
+        let records = history.of(&service)?;
+        let Some(last) = records.last() else { continue };
+        let newest = &records[records.len().saturating_sub(SHOWN)..];
+        let bytes = if last.dumps.is_empty() { String::new() } else { units::bytes(size(last)) };
+        rows.push(vec![escape_path(&service), when(last), result(last), time(last), bytes, trend(newest)]);
+    }
+    if rows.is_empty() {
+        say("no run is known yet");
+    } else {
+        say(&table(&["service", "last run", "result", "time", "dumps", "trend"], rows.into_iter()));
+    }
+    Ok(Exit::Done)
+}
+
+fn size(record: &Record) -> u64 {
+    record.dumps.values().sum()
+}
+
+fn when(record: &Record) -> String {
+    let moment = jiff::Timestamp::from_second(record.at).map(units::local).unwrap_or_default();
+    // Minutes are enough here.
+    moment.chars().take(16).map(|c| if c == 'T' { ' ' } else { c }).collect()
+}
+
+fn time(record: &Record) -> String {
+    units::duration(std::time::Duration::try_from_secs_f64(record.seconds).unwrap_or_default())
+}
+
+fn result(record: &Record) -> String {
+    match &record.why {
+        None => format!("{GOOD}ok{GOOD:#}"),
+        Some(why) => format!("{BAD}{}{BAD:#}", escape(why.as_bytes())),
+    }
+}
+
+/// Ten cells at most, as long as `bytes` is of `largest`.
+fn bar(bytes: u64, largest: u64) -> String {
+    let cells = (u128::from(bytes) * 10).div_ceil(u128::from(largest.max(1)));
+    "█".repeat(usize::try_from(cells).unwrap_or(0))
+}
+
+/// The sizes of the dumps of good runs, one character each.
+fn trend(records: &[Record]) -> String {
+    const STEPS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
+    let largest = records.iter().map(size).max().unwrap_or(0);
+    if largest == 0 {
+        return String::new();
+    }
+    let step = |record: &Record| {
+        if !record.good {
+            return '×';
+        }
+        let index = u128::from(size(record)) * 7 / u128::from(largest);
+        STEPS[usize::try_from(index).unwrap_or(7)]
+    };
+    records.iter().map(step).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn record(bytes: u64, good: bool) -> Record {
+        let dumps = [("db".to_string(), bytes)].into();
+        Record { at: 0, seconds: 0.1, good, why: None, dumps }
+    }
+
+    #[test]
+    fn sizes_become_a_line_that_the_eye_can_follow() {
+        let records = [record(0, true), record(500, true), record(3, false), record(1000, true)];
+        assert_eq!(trend(&records), "▁▄×█");
+        assert_eq!(trend(&[record(0, true)]), "");
+        assert_eq!(
+            (bar(1, 1000), bar(1000, 1000).chars().count(), bar(0, 0)),
+            ("█".into(), 10, String::new())
+        );
+    }
+}

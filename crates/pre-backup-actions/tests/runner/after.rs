@@ -1,0 +1,165 @@
+//! After steps: what was prepared is brought back, in the reverse order, once, however it ended.
+
+use std::fs;
+
+use crate::scripts::{Home, last_line};
+
+/// A service that is stopped and started; `up` is there while it runs.
+fn stoppable(home: &Home, service: &str) {
+    home.sandbox.write(format!("data/{service}/up"), "");
+    home.prepare(service, "rm up");
+    home.after(service, "touch up; echo \"$SERVICE\" >>../order");
+}
+
+#[test]
+fn what_was_prepared_is_brought_back_in_reverse_once() {
+    let home = Home::new();
+    for service in ["a", "b", "c"] {
+        stoppable(&home, service);
+    }
+    home.prepare("without", "true");
+    let _ = home.run(&["--jobs", "1"]).expect_success();
+    assert!(!home.exists("data/a/up"));
+    let ran = home.run(&["--after"]).expect_success();
+    assert_eq!(last_line(&ran.stdout), "after the backup: 3 ok");
+    assert_eq!(home.lines("data/order"), ["c", "b", "a"]);
+    assert!(!home.journal().exists());
+    let ran = home.run(&["--after"]).expect_success();
+    assert_eq!(ran.stdout, "after the backup: nothing to do, no prepare step is open\n");
+    assert_eq!(home.lines("data/order").len(), 3);
+}
+
+#[test]
+fn a_service_whose_prepare_step_failed_is_brought_back_too() {
+    let home = Home::new();
+    stoppable(&home, "a");
+    home.prepare("a", "rm up; exit 1");
+    let _ = home.run(&[]).expect_code(1);
+    let _ = home.run(&["--after"]).expect_success();
+    assert!(home.exists("data/a/up"));
+}
+
+#[test]
+fn a_failing_after_step_stays_in_the_journal_and_is_tried_again() {
+    let home = Home::new();
+    stoppable(&home, "a");
+    stoppable(&home, "b");
+    home.after("b", "[ -e ../fixed ] && touch up");
+    let _ = home.run(&[]).expect_success();
+    let ran = home.run(&["--after"]).expect_code(1);
+    assert_eq!(last_line(&ran.stdout), "after the backup: 1 ok, 1 failed: b (exit code 1)");
+    assert!(home.exists("data/a/up"));
+    let journal = home.run(&["--journal"]).expect_success();
+    assert!(journal.stdout.contains(", failed once: exit code 1\n"), "{}", journal.everything());
+    // Not before its time.
+    let ran = home.run(&["--after", "--if-due"]).expect_success();
+    assert_eq!(ran.stdout, "");
+    home.sandbox.write("data/fixed", "");
+    let _ = home.run(&["--after"]).expect_success();
+    assert!(home.exists("data/b/up") && !home.journal().exists());
+}
+
+#[test]
+fn a_new_run_first_brings_back_what_an_old_one_left() {
+    let home = Home::new();
+    home.prepare("a", "[ -e up ] || echo not up >>../order; rm -f up; echo prepared >>../order");
+    home.after("a", "touch up; echo back >>../order");
+    home.sandbox.write("data/a/up", "");
+    let _ = home.run(&[]).expect_success();
+    let ran = home.run(&[]).expect_success();
+    assert_eq!(home.lines("data/order"), ["prepared", "back", "prepared"], "{}", ran.everything());
+    assert!(ran.stdout.contains("an earlier run was not followed by its after steps; they run first\n"));
+}
+
+#[test]
+fn an_old_after_step_that_fails_fails_the_new_run() {
+    let home = Home::new();
+    home.prepare("a", "true");
+    home.after("a", "exit 7");
+    let _ = home.run(&[]).expect_success();
+    let ran = home.run(&[]).expect_code(1);
+    assert_eq!(last_line(&ran.stdout), "1 ok; after steps of an earlier run failed: a");
+}
+
+#[test]
+fn the_deadline_and_a_new_boot_make_it_due() {
+    let home = Home::new();
+    stoppable(&home, "a");
+    let _ = home.run(&[]).expect_success();
+    assert_eq!(home.run(&["--after", "--if-due"]).expect_success().stdout, "");
+    assert!(!home.exists("data/a/up"));
+    let text = fs::read_to_string(home.journal()).unwrap();
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    fs::write(home.journal(), text.replace(boot.trim(), "another-boot")).unwrap();
+    let json = home.run(&["--journal", "--json"]).expect_success();
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&json.stdout).unwrap()["next_due"], 0);
+    let ran = home.run(&["--after", "--if-due"]).expect_success();
+    assert!(home.exists("data/a/up"), "{}", ran.everything());
+
+    let _ = home.run(&["--after-deadline", "1ms"]).expect_success();
+    let _ = home.run(&["--after", "--if-due"]).expect_success();
+    assert!(home.exists("data/a/up") && !home.journal().exists());
+}
+
+#[test]
+fn the_deadline_is_a_setting() {
+    let home = Home::new();
+    stoppable(&home, "a");
+    home.sandbox.write("containers/backrest/.env", "AFTER_DEADLINE=90m\n");
+    let _ = home.run(&[]).expect_success();
+    let json = home.run(&["--journal", "--json"]).expect_success();
+    let value: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    let entry = &value["entries"][0];
+    assert_eq!(entry["due"].as_i64().unwrap() - entry["begun"].as_i64().unwrap(), 5400);
+    home.sandbox.write("containers/backrest/.env", "AFTER_DEADLINE=soon\n");
+    let ran = home.run(&["--after"]).expect_code(1);
+    assert!(ran.stderr.starts_with("pre-backup-actions: AFTER_DEADLINE: "), "{}", ran.everything());
+}
+
+#[test]
+fn all_runs_every_after_script_whatever_the_journal_says() {
+    let home = Home::new();
+    home.after("a", "touch ran");
+    home.after("b", "touch ran");
+    let _ = home.run(&["--after"]).expect_success();
+    assert!(!home.exists("data/a/ran"));
+    let _ = home.run(&["--after", "--all"]).expect_success();
+    assert!(home.exists("data/a/ran") && home.exists("data/b/ran"));
+}
+
+#[test]
+fn after_a_damaged_journal_every_after_script_runs() {
+    let home = Home::new();
+    stoppable(&home, "a");
+    stoppable(&home, "b");
+    let _ = home.run(&[]).expect_success();
+    fs::write(home.journal(), b"{\"journal\":1}\n\0\0\0\0\n").unwrap();
+    let ran = home.run(&["--after"]).expect_success();
+    assert!(home.exists("data/a/up") && home.exists("data/b/up"), "{}", ran.everything());
+    assert!(ran.stderr.contains("journal:2: the journal is damaged"), "{}", ran.everything());
+    assert!(ran.stderr.contains("journal.damaged-20"), "{}", ran.everything());
+}
+
+#[test]
+fn a_service_that_is_gone_is_told_and_forgotten_but_an_unmounted_root_is_not() {
+    let home = Home::new();
+    stoppable(&home, "a");
+    stoppable(&home, "b");
+    let _ = home.run(&[]).expect_success();
+    fs::remove_dir_all(home.sandbox.path("data/a")).unwrap();
+    fs::rename(home.sandbox.path("data"), home.sandbox.path("unmounted")).unwrap();
+    let ran = home.run(&["--after"]).expect_code(1);
+    assert!(
+        last_line(&ran.stdout).contains("2 failed: b (its folder can't be reached: "),
+        "{}",
+        ran.everything()
+    );
+    fs::rename(home.sandbox.path("unmounted"), home.sandbox.path("data")).unwrap();
+    let ran = home.run(&["--after"]).expect_success();
+    assert!(
+        last_line(&ran.stdout).contains("1 with a warning: a (its folder is gone"),
+        "{}",
+        ran.everything()
+    );
+    assert!(home.exists("data/b/up") && !home.journal().exists());
+}

@@ -1,0 +1,143 @@
+//! `kill -9` at every step: whatever was stopped is brought back by the next start, once or twice, never not at all.
+//!
+//! strace ends the tool at the first, second, … of each system call that changes something, which is between any two
+//! writes, scripts and clears that there are. The scripts themselves are not traced: they would run on and stop the
+//! service once more, if nobody ended them.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use common::testing::Ran;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::scripts::{Home, group_is_gone, wait_for};
+
+const CALLS: [&str; 9] =
+    ["write", "fsync", "fdatasync", "rename", "unlink", "flock", "clone3", "wait4", "pidfd_open"];
+
+/// Two services that are stopped and started, and the run of `arguments` killed at the given system call.
+fn killed(home: &Home, arguments: &[&str], call: &str, when: usize) -> Ran {
+    let mut command = home.sandbox.command("strace");
+    command.args(["-f", "-b", "execve", "-o", "/dev/null"]);
+    command.args(["-e", &format!("inject={call}:signal=KILL:when={when}")]);
+    command.arg(env!("CARGO_BIN_EXE_pre-backup-actions")).args(arguments);
+    home.sandbox.run(&mut command)
+}
+
+fn home_with_services() -> Home {
+    let home = Home::new();
+    for service in ["a", "b"] {
+        home.sandbox.write(format!("data/{service}/up"), "");
+        home.prepare(
+            service,
+            "# dump: dump kind=any\necho began >>log; rm -f up; sleep 0.02; rm -f up; echo x >\"$DUMP_DIR/dump\"; touch ended",
+        );
+        home.after(service, "touch up; echo after >>log");
+    }
+    home
+}
+
+fn assert_brought_back(home: &Home, context: &str, ran: &Ran) {
+    for service in ["a", "b"] {
+        let log = home.lines(&format!("data/{service}/log"));
+        let began = log.iter().filter(|line| *line == "began").count();
+        let after = log.iter().filter(|line| *line == "after").count();
+        let everything = || format!("{context}: {service}: {log:?}\n{}", ran.everything());
+        assert!(home.exists(&format!("data/{service}/up")), "{}", everything());
+        assert!(if began > 0 { (1..=2).contains(&after) } else { after <= 1 }, "{}", everything());
+    }
+    assert!(!home.journal().exists(), "{context}\n{}", ran.everything());
+}
+
+/// Kills the preparation everywhere; gives at how many places that was.
+fn kill_the_preparation(call: &str) -> usize {
+    for when in 1.. {
+        let home = home_with_services();
+        if killed(&home, &["--jobs", "1"], call, when).end.is_success() {
+            return when - 1;
+        }
+        let ran = home.run(&["--after"]).expect_success();
+        assert_brought_back(&home, &format!("killed at {call} {when}"), &ran);
+    }
+    unreachable!("the loop returns")
+}
+
+/// Kills the after steps everywhere.
+fn kill_the_after_steps(call: &str) -> usize {
+    for when in 1.. {
+        let home = home_with_services();
+        let _ = home.run(&["--jobs", "1"]).expect_success();
+        if killed(&home, &["--after"], call, when).end.is_success() {
+            return when - 1;
+        }
+        let ran = home.run(&["--after"]).expect_success();
+        // A script that outlived its killer may still be on its way.
+        wait_for_after(&home);
+        assert_brought_back(&home, &format!("killed at {call} {when}"), &ran);
+    }
+    unreachable!("the loop returns")
+}
+
+fn wait_for_after(home: &Home) {
+    let end = Instant::now() + Duration::from_secs(10);
+    while ["a", "b"]
+        .iter()
+        .any(|service| !home.lines(&format!("data/{service}/log")).contains(&"after".to_string()))
+    {
+        assert!(Instant::now() < end, "no after step ran");
+        std::thread::sleep(Duration::from_millis(2));
+    }
+}
+
+#[test]
+fn killed_anywhere_while_preparing_everything_comes_back() {
+    let places: usize = CALLS.iter().map(|call| kill_the_preparation(call)).sum();
+    assert!(places > 25, "only {places} places were killed at");
+}
+
+#[test]
+fn killed_anywhere_while_bringing_back_everything_comes_back() {
+    let places: usize = CALLS.iter().map(|call| kill_the_after_steps(call)).sum();
+    assert!(places > 15, "only {places} places were killed at");
+}
+
+/// A new preparation does the same, and the listener's `--if-due` after a boot as well.
+#[test]
+fn the_next_preparation_or_boot_brings_back_what_a_killed_one_left() {
+    let home = home_with_services();
+    let when = 2;
+    assert!(!killed(&home, &["--jobs", "1"], "wait4", when).end.is_success());
+    let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+    let text = fs::read_to_string(home.journal()).unwrap();
+    let ran = home.run(&["--after", "--if-due"]).expect_success();
+    assert_eq!(ran.stdout, "", "in this boot its time has not come");
+    fs::write(home.journal(), text.replace(boot.trim(), "another")).unwrap();
+    let ran = home.run(&["--after", "--if-due"]).expect_success();
+    assert_brought_back(&home, "after a boot", &ran);
+}
+
+#[test]
+fn a_script_that_outlived_its_killed_run_is_ended_first() {
+    let home = Home::new();
+    home.sandbox.write("data/a/up", "");
+    home.prepare("a", "echo $$ >group; setsid sleep 60 >/dev/null 2>&1 & echo $! >daemon; until [ -e go ]; do sleep 0.01; done; rm -f up");
+    home.after("a", "touch up");
+    let mut child = home.start(&[]);
+    wait_for(&home.sandbox.path("data/a/daemon"));
+    child.kill().unwrap();
+    child.wait().unwrap();
+    let ran = home.run(&["--after"]).expect_success();
+    assert!(
+        ran.stdout.starts_with("a | its prepare step still ran, although its run was killed; it was ended\n"),
+        "{}",
+        ran.everything()
+    );
+    let group: i32 = home.lines("data/a/group")[0].parse().unwrap();
+    assert!(group_is_gone(group));
+    home.sandbox.write("data/a/go", "");
+    assert!(home.exists("data/a/up"));
+    // What made a session of its own was meant to stay.
+    let daemon = Pid::from_raw(home.lines("data/a/daemon")[0].parse().unwrap());
+    kill(daemon, Signal::SIGKILL).expect("the daemon still runs");
+}

@@ -1,0 +1,9 @@
+//! Runs the real `pre-backup-actions` with real scripts in a home of its own.
+
+mod after;
+mod dumps;
+mod killed;
+mod prepare;
+mod refused;
+mod scripts;
+mod whole_way;

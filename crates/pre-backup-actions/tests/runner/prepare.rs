@@ -1,0 +1,306 @@
+//! Prepare steps: all of them run, side by side, in time, with what they need; and one that fails is told.
+
+use std::os::unix::fs::symlink;
+use std::time::{Duration, Instant};
+
+use common::process::End;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::scripts::{Home, group_is_gone, last_line, wait_for};
+
+#[test]
+fn every_service_is_prepared_whatever_its_name() {
+    let home = Home::new();
+    let names = ["plain", "with blank", "-dash", "*", "line\nbreak", "$(touch x)", "ünïcode"];
+    for name in names {
+        home.prepare(name, "pwd >ran; ls >>ran");
+    }
+    let ran = home.run(&[]).expect_success();
+    for name in names {
+        assert!(home.exists(&format!("data/{name}/ran")), "{name}\n{}", ran.everything());
+    }
+    assert_eq!(last_line(&ran.stdout), "7 ok");
+    assert!(ran.stdout.contains("line\\nbreak: ok ("), "{}", ran.everything());
+}
+
+#[test]
+fn a_failing_script_does_not_stop_the_others_and_is_told() {
+    let home = Home::new();
+    home.prepare("a", "echo dumping; echo no space >&2; exit 3");
+    home.prepare("b", "touch ran");
+    home.prepare("c", "kill -KILL $$");
+    let ran = home.run(&["--jobs", "1"]).expect_code(1);
+    assert!(home.exists("data/b/ran"));
+    assert_eq!(last_line(&ran.stdout), "1 ok, 2 failed: a (exit code 3), c (ended by SIGKILL)");
+    assert!(
+        ran.stdout.contains("a | dumping\na | no space\na: failed: exit code 3 ("),
+        "{}",
+        ran.everything()
+    );
+    let log = home.sandbox.read("containers/backrest/logs/actions/a.log");
+    assert!(log.contains("/data/a/prepare-backup.sh\ndumping\nno space\n── 20"), "{log}");
+    assert!(log.contains("Z exit code 3 after ") || log.contains("+00:00 exit code 3 after "), "{log}");
+}
+
+#[test]
+fn a_script_sees_its_service_and_nothing_of_the_callers_secrets() {
+    let home = Home::new();
+    home.prepare("my app", "pwd; env | sort; cat; test -t 0 || echo no terminal");
+    let mut command = home.command(&[]);
+    command.env("RESTIC_PASSWORD", "geheim").env("DATA_DIR", "/wrong").env("CONTAINER_DIR", "/wrong");
+    command.env("PATH", "/usr/bin:/bin").env("DOCKER_HOST", "unix:///run/d.sock");
+    let ran = home.sandbox.run_with_input(&mut command, b"typed\n").expect_success();
+    let data = home.sandbox.path("data/my app");
+    let container = home.sandbox.path("containers/my app");
+    for expected in [
+        format!("my app | {}\n", data.display()),
+        format!("my app | DATA_DIR={}\n", data.display()),
+        format!("my app | CONTAINER_DIR={}\n", container.display()),
+        "my app | SERVICE=my app\n".into(),
+        "my app | DOCKER_HOST=unix:///run/d.sock\n".into(),
+        "my app | PATH=/usr/bin:/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin\n".into(),
+        "my app | BACKUP_RUN=20".into(),
+        "my app | no terminal\n".into(),
+    ] {
+        assert!(ran.stdout.contains(&expected), "{expected}\n{}", ran.everything());
+    }
+    assert!(!ran.stdout.contains("geheim") && !ran.stdout.contains("typed"), "{}", ran.everything());
+}
+
+#[test]
+fn backrests_own_folders_are_those_of_its_env_file() {
+    let home = Home::new();
+    home.sandbox.write("containers/backrest/.env", "CONTAINER_DIR=/srv/backrest-containers\n");
+    home.sandbox.write("srv/.env", format!("CONTAINER_DIR={}\n", home.sandbox.path("srv").display()));
+    home.prepare("backrest", "echo \"$CONTAINER_DIR\" >ran");
+    let _ = home.run(&["--container-dir", &home.sandbox.path("srv").to_string_lossy()]).expect_success();
+    assert_eq!(home.lines("data/backrest/ran"), [home.sandbox.path("srv").to_string_lossy()]);
+}
+
+#[test]
+fn scripts_run_side_by_side_up_to_jobs() {
+    let home = Home::new();
+    // Each waits for the other: with one job they would never meet.
+    for (own, other) in [("a", "b"), ("b", "a")] {
+        home.prepare(own, &format!("touch here; n=0; until [ -e ../{other}/here ]; do sleep 0.05; n=$((n+1)); [ $n -lt 200 ] || exit 1; done"));
+    }
+    let ran = home.run(&["--jobs", "2"]).expect_success();
+    assert_eq!(last_line(&ran.stdout), "2 ok");
+}
+
+#[test]
+fn a_script_past_its_time_is_ended_with_its_grandchildren() {
+    let home = Home::new();
+    home.prepare("hung", "(trap '' TERM; echo $$ >group; while :; do sleep 1; done) & wait");
+    home.prepare("long", "# timeout: 1m\nsleep 2");
+    let started = Instant::now();
+    let ran = home.run(&["--timeout", "500ms", "--jobs", "2"]).expect_code(1);
+    assert!(started.elapsed() < Duration::from_secs(30));
+    assert_eq!(last_line(&ran.stdout), "1 ok, 1 failed: hung (not done in 500ms)");
+    let group: i32 = home.lines("data/hung/group")[0].parse().unwrap();
+    assert!(group_is_gone(group), "group {group} still runs");
+}
+
+#[test]
+fn an_interruption_ends_the_scripts_and_tells() {
+    let home = Home::new();
+    home.prepare("a", "touch here; sleep 60");
+    home.after("a", "touch back");
+    home.prepare("b", "touch ran");
+    let child = home.start(&["--jobs", "1"]);
+    wait_for(&home.sandbox.path("data/a/here"));
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
+    let started = Instant::now();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(started.elapsed() < Duration::from_secs(20));
+    assert!(!home.exists("data/b/ran"), "nothing starts after it");
+    let journal = home.run(&["--journal"]).expect_success();
+    assert!(journal.stdout.starts_with("a: prepared 20"), "{}", journal.everything());
+}
+
+#[test]
+fn a_symlinked_service_folder_is_prepared_too() {
+    let home = Home::new();
+    home.sandbox.script("elsewhere/app/prepare-backup.sh", "#!/bin/sh\ntouch ran\n");
+    symlink(home.sandbox.path("elsewhere/app"), home.sandbox.path("data/linked")).unwrap();
+    let _ = home.run(&[]).expect_success();
+    assert!(home.exists("elsewhere/app/ran"));
+}
+
+#[test]
+fn only_names_services_and_globs() {
+    let home = Home::new();
+    for name in ["db-one", "db-two", "web"] {
+        home.prepare(name, "touch ran");
+    }
+    let ran = home.run(&["--only", "db-*"]).expect_success();
+    assert_eq!(last_line(&ran.stdout), "2 ok");
+    assert!(!home.exists("data/web/ran"));
+    let ran = home.run(&["--only", "mail"]).expect_code(1);
+    assert!(
+        ran.stderr.contains("--only mail: no service of that name has a prepare-backup.sh\nhint: "),
+        "{}",
+        ran.everything()
+    );
+    let _ = home.run(&["--only", "[a"]).expect_code(2);
+}
+
+#[test]
+fn heavy_and_ordered_services_are_respected() {
+    let home = Home::new();
+    let step = |extra: &str| {
+        format!("{extra}\necho \"$SERVICE\" >>../order; [ ! -e ../busy ] || echo overlap >>../order")
+    };
+    home.prepare("a", &step("# after: z"));
+    home.prepare(
+        "h",
+        &format!("# weight: heavy\ntouch ../busy; sleep 0.3; {}; rm ../busy", "echo h >>../order"),
+    );
+    home.prepare("m", &step(""));
+    home.prepare("z", &step(""));
+    let _ = home.run(&["--jobs", "4"]).expect_success();
+    let order = home.lines("data/order");
+    let at = |name: &str| order.iter().position(|line| line == name).unwrap();
+    assert!(at("z") < at("a") && !order.contains(&"overlap".to_string()), "{order:?}");
+}
+
+#[test]
+fn a_script_that_may_fail_is_a_warning() {
+    let home = Home::new();
+    home.prepare("a", "# on-failure: continue\nexit 1");
+    let ran = home.run(&[]).expect_success();
+    assert_eq!(last_line(&ran.stdout), "0 ok, 1 with a warning: a (exit code 1)");
+}
+
+#[test]
+fn a_second_run_says_who_is_at_it_and_waits_when_asked() {
+    let home = Home::new();
+    home.prepare("a", "touch here; until [ -e go ]; do sleep 0.05; done");
+    let mut first = home.start(&[]);
+    wait_for(&home.sandbox.path("data/a/here"));
+    let ran = home.run(&[]).expect_code(1);
+    let expected = format!("pre-backup-actions: another run is under way: process {} since 20", first.id());
+    assert!(ran.stderr.starts_with(&expected), "{}", ran.everything());
+    assert!(ran.stderr.contains("\nhint: wait for it to end, or use --wait\n"));
+    let mut second = home.start(&["--wait", "--only", "a"]);
+    home.sandbox.write("data/a/go", "");
+    assert!(first.wait().unwrap().success() && second.wait().unwrap().success());
+}
+
+#[test]
+fn output_can_not_steer_a_terminal_and_is_bounded() {
+    let home = Home::new();
+    home.prepare(
+        "a",
+        "printf '\\033]0;owned\\007\\n'; yes 'a long line of nothing' | head -c 20000000; exit 1",
+    );
+    let ran = home.run(&[]).expect_code(1);
+    assert!(ran.stdout.starts_with("a | \\x1b]0;owned\\x07\n"), "{}", &ran.stdout[..100]);
+    assert!(ran.stdout.len() < 200_000, "{}", ran.stdout.len());
+    assert!(ran.stdout.contains("a | … more in "));
+    let logs = std::fs::read_dir(home.sandbox.path("containers/backrest/logs/actions")).unwrap();
+    let size: u64 = logs.map(|entry| entry.unwrap().metadata().unwrap().len()).sum();
+    assert!(size < 3 << 20, "{size}");
+}
+
+#[test]
+fn json_is_one_object_and_nothing_else() {
+    let home = Home::new();
+    home.prepare("good", "echo said");
+    home.prepare("bad", "echo last words; exit 2");
+    let ran = home.run(&["--json"]).expect_code(1);
+    let value: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(value["summary"], "1 ok, 1 failed: bad (exit code 2)");
+    assert_eq!(value["services"][0]["service"], "bad");
+    assert_eq!(value["services"][0]["last_line"], "last words");
+    assert_eq!(value["services"][1]["result"], "ok");
+}
+
+#[test]
+fn nothing_to_do_is_told() {
+    let home = Home::new();
+    home.sandbox.write("data/app/file", "");
+    let ran = home.run(&[]).expect_success();
+    let data = home.sandbox.path("data");
+    let expected =
+        format!("nothing to prepare: none of 2 services below {} has a prepare-backup.sh\n", data.display());
+    assert_eq!(ran.stdout, expected);
+}
+
+#[test]
+fn a_missing_root_is_one_clear_line() {
+    let sandbox = common::testing::Sandbox::empty();
+    let tool = env!("CARGO_BIN_EXE_pre-backup-actions");
+    let ran = sandbox.run(&mut sandbox.command(tool)).expect_code(1);
+    assert!(ran.stderr.starts_with("pre-backup-actions: find Backrest's folder: "), "{}", ran.everything());
+    std::fs::create_dir(sandbox.path("containers")).unwrap();
+    let ran = sandbox.run(&mut sandbox.command(tool)).expect_code(1);
+    assert!(ran.stderr.starts_with("pre-backup-actions: look for services: "), "{}", ran.everything());
+    assert_eq!(ran.stderr.lines().count(), 2, "{}", ran.everything());
+    std::fs::create_dir(sandbox.path("data")).unwrap();
+    assert_eq!(sandbox.run(&mut sandbox.command(tool)).expect_success().end, End::Exited(0));
+}
+
+#[test]
+fn list_and_dry_run_run_nothing() {
+    let home = Home::new();
+    home.prepare("a", "# after: b\ntouch ran");
+    home.prepare("b", "# weight: heavy\n# timeout: 2h\ntouch ran");
+    home.after("b", "touch ran");
+    let list = home.run(&["--list"]).expect_success();
+    assert_eq!(
+        list.stdout,
+        "a: prepare-backup.sh (after b)\nb: prepare-backup.sh (runs alone, at most 2h), after-backup.sh\n"
+    );
+    let dry = home.run(&["--dry-run"]).expect_success();
+    let data = home.sandbox.path("data").to_string_lossy().into_owned();
+    let expected = format!(
+        "would run {data}/b/prepare-backup.sh, alone\nwould run {data}/a/prepare-backup.sh, after b\n"
+    );
+    assert_eq!(dry.stdout, expected);
+    assert!(!home.exists("data/a/ran") && !home.exists("data/b/ran"));
+    let json = home.run(&["--dry-run", "--json"]).expect_success();
+    let value: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
+    assert_eq!(value["prepare"], serde_json::json!(["b", "a"]));
+}
+
+#[test]
+fn a_person_at_a_terminal_sees_a_table_and_the_summary_last() {
+    let home = Home::new();
+    home.prepare("immich", "# dump: db.sql kind=any\nhead -c 2000 /dev/zero >\"$DUMP_DIR/db.sql\"");
+    home.prepare("wiki", "echo no space; exit 1");
+    // script(1) gives it a terminal.
+    let mut command = home.sandbox.command("script");
+    command.args(["-qec", env!("CARGO_BIN_EXE_pre-backup-actions"), "/dev/null"]).env("TERM", "xterm");
+    let ran = home.sandbox.run(&mut command).expect_code(1);
+    let shown = |line: &str| line.split_whitespace().map(String::from).collect::<Vec<_>>();
+    let plain = strip(&ran.stdout);
+    let table =
+        plain.lines().skip_while(|line| shown(line) != ["service", "result", "time", "dump", "change"]);
+    let rows: Vec<_> = table.map(shown).collect();
+    assert!(rows.len() == 4, "{}", ran.everything());
+    assert_eq!((rows[1][0].as_str(), rows[1][1].as_str()), ("immich", "ok"), "{}", ran.everything());
+    assert_eq!(rows[2][..4], ["wiki", "exit", "code", "1"], "{}", ran.everything());
+    assert_eq!(rows[3].join(" "), "1 ok, 1 failed: wiki (exit code 1)");
+    assert!(plain.contains("it said last: no space"), "{}", ran.everything());
+}
+
+/// `text` without what moves the cursor or gives colour, and with each line as it stands in the end.
+fn strip(text: &str) -> String {
+    let mut out = String::new();
+    let mut characters = text.chars();
+    while let Some(c) = characters.next() {
+        match c {
+            '\u{1b}' => {
+                characters.by_ref().skip(1).find(char::is_ascii_alphabetic);
+            }
+            // Whatever stood before it in this line is written over.
+            '\r' if characters.as_str().starts_with('\n') => {}
+            '\r' => out.truncate(out.rfind('\n').map_or(0, |end| end + 1)),
+            c => out.push(c),
+        }
+    }
+    out
+}

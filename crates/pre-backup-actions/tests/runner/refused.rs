@@ -1,0 +1,78 @@
+//! Scripts that are there and can't, or must not, be run: told with path and reason, the others run, exit code 1.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, chown, symlink};
+
+use crate::scripts::{Home, last_line};
+
+#[test]
+fn a_script_that_exists_and_can_not_be_executed_is_an_error() {
+    let home = Home::new();
+    home.prepare("good", "touch ran");
+    let script = home.sandbox.write("data/bad/prepare-backup.sh", "#!/bin/sh\ntouch ran\n");
+    let ran = home.run(&[]).expect_code(1);
+    assert!(home.exists("data/good/ran") && !home.exists("data/bad/ran"));
+    assert_eq!(last_line(&ran.stdout), "1 ok, 1 failed: bad (prepare-backup.sh is not executable)");
+    assert!(
+        ran.stdout.contains(&format!("  hint: chmod +x '{}'\n", script.display())),
+        "{}",
+        ran.everything()
+    );
+    let list = home.run(&["--list"]).expect_code(1);
+    assert!(list.stdout.starts_with("bad: prepare-backup.sh is not executable\n"), "{}", list.everything());
+}
+
+#[test]
+fn every_kind_of_unusable_script_is_named() {
+    let home = Home::new();
+    home.sandbox.script("data/bare/prepare-backup.sh", "touch ran\n");
+    home.sandbox.script("data/windows/prepare-backup.sh", "#!/bin/sh\r\ntouch ran\r\n");
+    fs::create_dir_all(home.sandbox.path("data/folder/prepare-backup.sh")).unwrap();
+    fs::create_dir(home.sandbox.path("data/dangling")).unwrap();
+    symlink("nowhere", home.sandbox.path("data/dangling/prepare-backup.sh")).unwrap();
+    let open = home.prepare("open", "touch ran");
+    fs::set_permissions(&open, Permissions::from_mode(0o777)).unwrap();
+    let ran = home.run(&["--json"]).expect_code(1);
+    let value: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    let reasons: Vec<_> =
+        value["services"].as_array().unwrap().iter().map(|s| s["why"].as_str().unwrap()).collect();
+    assert_eq!(
+        reasons,
+        [
+            "prepare-backup.sh has no #! line, so nothing says which program runs it",
+            "prepare-backup.sh is a symlink that leads nowhere: No such file or directory (os error 2)",
+            "prepare-backup.sh is a folder, not a script",
+            "prepare-backup.sh can be written by everybody (mode 777)",
+            "prepare-backup.sh has lines that end in CR LF, as Windows writes them",
+        ]
+    );
+    assert!(
+        value["services"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(|s| s["service"] == "dangling" || s["hint"].is_string())
+    );
+}
+
+#[test]
+fn a_strangers_script_that_others_can_write_is_refused() {
+    let home = Home::new();
+    let script = home.prepare("a", "touch ran");
+    chown(&script, Some(4711), Some(4711)).expect("this test needs root, to give a file away");
+    fs::set_permissions(&script, Permissions::from_mode(0o775)).unwrap();
+    let ran = home.run(&[]).expect_code(1);
+    let expected = "a (prepare-backup.sh belongs to user 4711 and can be written by its group (mode 775))";
+    assert!(last_line(&ran.stdout).ends_with(expected), "{}", ran.everything());
+    fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
+    let _ = home.run(&[]).expect_success();
+}
+
+#[test]
+fn a_declaration_that_can_not_be_read_fails_its_service() {
+    let home = Home::new();
+    home.prepare("a", "# weight: huge\ntouch ran");
+    let ran = home.run(&[]).expect_code(1);
+    let expected = "0 ok, 1 failed: a (prepare-backup.sh line 2: weight: expected heavy or normal, not huge)";
+    assert_eq!(last_line(&ran.stdout), expected);
+}

@@ -1,0 +1,90 @@
+//! A home with services, and the tool in it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::testing::{Ran, Sandbox};
+
+/// A sandbox with short ways to services and the tool.
+pub(crate) struct Home {
+    pub(crate) sandbox: Sandbox,
+}
+
+impl Home {
+    pub(crate) fn new() -> Home {
+        Home { sandbox: Sandbox::new() }
+    }
+
+    /// Gives `service` a prepare script with this text after `#!/bin/sh`.
+    pub(crate) fn prepare(&self, service: &str, text: &str) -> PathBuf {
+        self.sandbox.script(format!("data/{service}/prepare-backup.sh"), format!("#!/bin/sh\n{text}\n"))
+    }
+
+    /// Likewise the after script.
+    pub(crate) fn after(&self, service: &str, text: &str) -> PathBuf {
+        self.sandbox.script(format!("data/{service}/after-backup.sh"), format!("#!/bin/sh\n{text}\n"))
+    }
+
+    pub(crate) fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.sandbox.command(env!("CARGO_BIN_EXE_pre-backup-actions"));
+        command.args(arguments);
+        command
+    }
+
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
+        self.sandbox.run(&mut self.command(arguments))
+    }
+
+    /// Starts the tool and leaves it running; what it says is dropped.
+    pub(crate) fn start(&self, arguments: &[&str]) -> Child {
+        let mut command = self.command(arguments);
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        command.spawn().expect("start pre-backup-actions")
+    }
+
+    /// The lines of a file below the home; none where it isn't there.
+    pub(crate) fn lines(&self, path: &str) -> Vec<String> {
+        fs::read_to_string(self.sandbox.path(path)).unwrap_or_default().lines().map(String::from).collect()
+    }
+
+    pub(crate) fn exists(&self, path: &str) -> bool {
+        self.sandbox.path(path).exists()
+    }
+
+    pub(crate) fn journal(&self) -> PathBuf {
+        self.sandbox.path("containers/backrest/state/actions/journal")
+    }
+}
+
+/// Waits until `path` is there, twenty seconds at most.
+pub(crate) fn wait_for(path: &Path) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !path.exists() {
+        assert!(Instant::now() < end, "{} does not appear", path.display());
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
+
+/// The last line of a text.
+pub(crate) fn last_line(text: &str) -> &str {
+    text.lines().last().unwrap_or("")
+}
+
+/// Waits until no process of the group runs; zombies don't count.
+pub(crate) fn group_is_gone(group: i32) -> bool {
+    let end = Instant::now() + Duration::from_secs(10);
+    while Instant::now() < end {
+        let stats = fs::read_dir("/proc").unwrap().flatten();
+        let runs = stats.filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok()).any(|stat| {
+            let fields: Vec<&str> = stat[stat.rfind(')').unwrap() + 2..].split(' ').collect();
+            fields[2] == group.to_string() && fields[0] != "Z"
+        });
+        if !runs {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    false
+}

@@ -1,0 +1,85 @@
+//! How the user's own `ssh` is called: the words before the destination.
+//!
+//! Nothing of the user's configuration is switched off but what would get in the way of a program: forwardings, local
+//! and remote commands, a terminal. Where there are jump hosts, each gets a connection of its own that is kept open,
+//! and the next one goes through it, so that no password is asked twice.
+
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+
+/// What `ssh` is given to reach one host.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Access {
+    /// The destination as typed, or a jump host's name.
+    pub(crate) host: String,
+    /// `-l`.
+    pub(crate) user: Option<String>,
+    /// `-p`.
+    pub(crate) port: Option<u16>,
+    /// `-i`.
+    pub(crate) identity: Option<PathBuf>,
+}
+
+impl Access {
+    /// The flags, without the destination.
+    pub(crate) fn flags(&self) -> Vec<OsString> {
+        let mut flags: Vec<OsString> = Vec::new();
+        if let Some(user) = &self.user {
+            flags.extend(["-o".into(), format!("User={user}").into()]);
+        }
+        if let Some(port) = self.port {
+            flags.extend(["-o".into(), format!("Port={port}").into()]);
+        }
+        if let Some(identity) = &self.identity {
+            // As a flag: in an option, a path with blanks would have to be quoted.
+            flags.extend(["-i".into(), identity.clone().into_os_string()]);
+        }
+        flags
+    }
+}
+
+/// Options for a connection that a program uses.
+pub(crate) fn plain_options() -> Vec<OsString> {
+    const OPTIONS: [&str; 10] = [
+        "ClearAllForwardings=yes",
+        "ForwardAgent=no",
+        "ForwardX11=no",
+        "PermitLocalCommand=no",
+        "RemoteCommand=none",
+        "RequestTTY=no",
+        "Tunnel=no",
+        "ConnectTimeout=20",
+        "ServerAliveInterval=10",
+        "ServerAliveCountMax=3",
+    ];
+    OPTIONS.iter().flat_map(|option| ["-o".into(), OsString::from(option)]).collect()
+}
+
+/// `UserKnownHostsFile` with `first` before the user's own files. ssh would write new keys to the first.
+pub(crate) fn known_hosts_option(first: &Path, others: &[PathBuf]) -> OsString {
+    let mut option = OsString::from("UserKnownHostsFile=");
+    for (index, file) in std::iter::once(first).chain(others.iter().map(PathBuf::as_path)).enumerate() {
+        if index > 0 {
+            option.push(" ");
+        }
+        option.push("\"");
+        option.push(file);
+        option.push("\"");
+    }
+    option
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn flags_override_and_files_are_quoted() {
+        let access = Access { host: "nas".into(), user: Some("me".into()), port: Some(2222), identity: None };
+        assert_eq!(access.flags(), ["-o", "User=me", "-o", "Port=2222"]);
+        assert_eq!(
+            known_hosts_option(Path::new("/t/new"), &["/home/a b/k".into()]),
+            "UserKnownHostsFile=\"/t/new\" \"/home/a b/k\""
+        );
+    }
+}

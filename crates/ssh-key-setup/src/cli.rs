@@ -1,0 +1,103 @@
+//! The command line.
+//!
+//! What a reader gets wrong: without HOST it is no error. The script that this replaces was run bare, so bare means
+//! "the hosts that are set up already".
+
+use std::path::PathBuf;
+
+use clap::Parser;
+use common::settings::Flags;
+
+const AFTER_HELP: &str = "\
+Example:
+  ssh-key-setup nas --path /srv/restic
+      makes a key, lets it in at the host that `ssh nas` reaches, writes the folder that Backrest's container
+      mounts as /root/.ssh, proves it with a file written, read and removed, and prints the repository's URI
+
+  ssh-key-setup nas --check
+      proves again, and changes nothing";
+
+/// Give Backrest a key for an SFTP server and prove that it works
+#[derive(Debug, Parser)]
+#[command(name = "ssh-key-setup", version, after_help = AFTER_HELP)]
+pub(crate) struct Cli {
+    /// The server, as you type it after `ssh`; without it, every host that is set up already, else those of
+    /// BACKREST_SSH_HOST
+    pub(crate) host: Option<String>,
+
+    /// Folder on the server for the repository, made where it is missing [default: restic, in the account's home]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) path: Option<String>,
+
+    /// Name of the host in the container, as in sftp:NAME:/path [default: HOST without user and port]
+    #[arg(long, value_name = "NAME", requires = "host")]
+    pub(crate) alias: Option<String>,
+
+    /// Account on the server [default: as `ssh` has it]
+    #[arg(long, requires = "host")]
+    pub(crate) user: Option<String>,
+
+    /// Port of the server [default: as `ssh` has it]
+    #[arg(long, requires = "host", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: Option<u16>,
+
+    /// Key of yours that gets you in at the server now [default: as `ssh` has it]
+    #[arg(long, value_name = "FILE", requires = "host")]
+    pub(crate) identity: Option<PathBuf>,
+
+    /// Where the server keeps the account's keys [default: as the server says, else .ssh/authorized_keys]
+    #[arg(long, value_name = "FILE", requires = "host")]
+    pub(crate) authorized_keys: Option<String>,
+
+    /// Let the key log in with a shell too, not over SFTP alone
+    #[arg(long)]
+    pub(crate) no_restrict: bool,
+
+    /// Trust a host key that was never seen before without asking
+    #[arg(long)]
+    pub(crate) accept_new_host_key: bool,
+
+    /// Put the key on jump hosts too, for passing on to the next host only, without asking
+    #[arg(long)]
+    pub(crate) install_on_jump_hosts: bool,
+
+    /// Docker runs rootless: root in the container is you, so `config` stays yours
+    #[arg(long)]
+    pub(crate) rootless: bool,
+
+    /// Prove only, and change nothing in the folder or in the server's keys
+    #[arg(long, group = "mode")]
+    pub(crate) check: bool,
+
+    /// Put a new key in the place of the old one, which goes only once the new one is proved
+    #[arg(long, group = "mode")]
+    pub(crate) rotate: bool,
+
+    /// Take the key off the server and the host out of the folder
+    #[arg(long, group = "mode", requires = "host")]
+    pub(crate) remove: bool,
+
+    /// With --remove: clean the folder only, for a server that is gone
+    #[arg(long, requires = "remove")]
+    pub(crate) offline: bool,
+
+    /// Print one JSON object instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+
+    #[command(flatten)]
+    pub(crate) places: Flags,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound_and_its_help_is_reviewed() {
+        Cli::command().debug_assert();
+        insta::assert_snapshot!(Cli::command().term_width(110).render_long_help());
+    }
+}

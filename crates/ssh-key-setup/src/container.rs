@@ -1,0 +1,202 @@
+//! What works here and can't work in the container: names that only this host resolves, addresses that mean something
+//! else in there, programs that it lacks.
+//!
+//! In comes the route and what this host knows of the first name on it; out go the notes, each with what to do. Only
+//! the first host's name matters: the container asks a jump host for all that lies behind it.
+
+use std::net::IpAddr;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use common::process::{self, Limits};
+use common::text::escape;
+
+use crate::failure::hinted;
+use crate::resolve::{Endpoint, Route};
+
+/// What to know before the first backup.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Notes {
+    /// Each says what and what to do.
+    pub(crate) warnings: Vec<String>,
+    /// The way leads through Tailscale.
+    pub(crate) tailscale: bool,
+}
+
+/// What this host knows of a name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Known {
+    pub(crate) addresses: Vec<IpAddr>,
+    /// It stands in `/etc/hosts`, which no container sees.
+    pub(crate) in_hosts_file: bool,
+}
+
+/// Asks this host about a name, as ssh would.
+pub(crate) fn ask(name: &str) -> Known {
+    let mut command = Command::new("getent");
+    command.args(["ahosts", "--", name]);
+    let captured = process::capture(&mut command, b"", Limits::within(Duration::from_secs(20)), None);
+    let text =
+        captured.map(|captured| String::from_utf8_lossy(&captured.stdout).into_owned()).unwrap_or_default();
+    let mut addresses: Vec<IpAddr> =
+        text.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect();
+    addresses.dedup();
+    let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
+    let in_hosts_file = hosts.lines().any(|line| {
+        let line = line.split('#').next().unwrap_or_default();
+        line.split_whitespace().skip(1).any(|word| word.eq_ignore_ascii_case(name))
+    });
+    Known { addresses, in_hosts_file }
+}
+
+/// What to say about the route.
+pub(crate) fn notes(route: &Route, known: &Known) -> Notes {
+    let first = route.hops.first().unwrap_or(&route.target);
+    let name = first.host_name.to_ascii_lowercase();
+    let shown = escape(name.as_bytes());
+    let is_address = name.parse::<IpAddr>().is_ok();
+    let address = known.addresses.first();
+    let extra = match address {
+        Some(address) => {
+            format!("add to Backrest's service in compose.yaml: extra_hosts: [\"{shown}:{address}\"]")
+        }
+        None => "use its address in the place of its name".to_owned(),
+    };
+    let mut notes = Notes::default();
+    let tailscale_name = name.ends_with(".ts.net");
+    notes.tailscale =
+        tailscale_name || (!known.addresses.is_empty() && known.addresses.iter().all(is_tailscale));
+    let loopback = known.addresses.iter().any(IpAddr::is_loopback) || name == "localhost";
+    if loopback {
+        notes.warnings.push(format!(
+            "{shown} is this host itself, and in the container it is the container: use this host's own address in \
+             the network, or a folder under /repos, which needs no SSH"
+        ));
+    } else if name.ends_with(".local") {
+        notes.warnings.push(format!("{shown} is found over mDNS, which the container can't do: {extra}"));
+    } else if notes.tailscale && !is_address {
+        notes
+            .warnings
+            .push(format!("{shown} is a name of Tailscale's, which the container may not resolve: {extra}"));
+    } else if known.in_hosts_file && !is_address {
+        notes.warnings.push(format!(
+            "{shown} stands in this host's /etc/hosts, which the container does not see: {extra}"
+        ));
+    }
+    if route.asks_programs {
+        notes.warnings.push(
+            "your ssh config asks a program (Match exec): the container gets what it answered now; run this again \
+             where that changes"
+                .to_owned(),
+        );
+    }
+    if let Some(proxy) = first.proxy_command.as_deref().filter(|proxy| program(proxy) == "nc") {
+        notes.warnings.push(format!(
+            "the way leads through {}: the container's nc is BusyBox's",
+            escape(proxy.as_bytes())
+        ));
+    }
+    notes
+}
+
+/// Fails where the way needs a program that Backrest's image does not have.
+pub(crate) fn check_proxy(route: &Route) -> Result<()> {
+    for Endpoint { access, proxy_command, .. } in route.hops.iter().chain([&route.target]) {
+        let Some(proxy) = proxy_command else { continue };
+        let program = program(proxy);
+        if !["ssh", "nc"].contains(&program.as_str()) {
+            return Err(hinted(
+                anyhow!(
+                    "resolve: {}: your ssh goes through a program that Backrest's container does not have: {}",
+                    escape(access.host.as_bytes()),
+                    escape(program.as_bytes())
+                ),
+                "give the host a ProxyJump in ~/.ssh/config, or an address that the container reaches by itself",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// The program that a proxy command runs, without its folder.
+fn program(proxy: &str) -> String {
+    let words = shlex::split(proxy).unwrap_or_default();
+    let word = words.iter().find(|word| *word != "exec" && !word.contains('=')).map_or("", String::as_str);
+    word.rsplit('/').next().unwrap_or(word).to_owned()
+}
+
+/// 100.64.0.0/10, and fd7a:115c:a1e0::/48.
+fn is_tailscale(address: &IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.octets()[0] == 100 && (64..128).contains(&address.octets()[1]),
+        IpAddr::V6(address) => address.segments()[..3] == [0xfd7a, 0x115c, 0xa1e0],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::access::Access;
+
+    fn route(host_name: &str, proxy: Option<&str>) -> Route {
+        let target = Endpoint {
+            access: Access { host: "nas".into(), ..Access::default() },
+            host_name: host_name.into(),
+            port: 22,
+            user: "me".into(),
+            host_key_alias: None,
+            known_hosts: vec![PathBuf::from("/k")],
+            global_known_hosts: vec![],
+            proxy_command: proxy.map(str::to_owned),
+            carried: vec![],
+        };
+        Route { hops: vec![], target, asks_programs: false }
+    }
+
+    fn notes_of(name: &str, address: &str, in_hosts_file: bool) -> Notes {
+        notes(&route(name, None), &Known { addresses: vec![address.parse().unwrap()], in_hosts_file })
+    }
+
+    #[test]
+    fn an_ordinary_name_draws_no_warning() {
+        assert_eq!(notes_of("nas.example.com", "192.168.1.5", false), Notes::default());
+        assert_eq!(notes_of("192.168.1.5", "192.168.1.5", false), Notes::default());
+    }
+
+    #[test]
+    fn names_that_only_this_host_knows_come_with_the_line_to_add() {
+        for (name, word) in [("nas.local", "mDNS"), ("nas", "/etc/hosts")] {
+            let notes = notes_of(name, "192.168.1.5", true);
+            assert!(notes.warnings[0].contains(word), "{notes:?}");
+            assert!(
+                notes.warnings[0].ends_with(&format!("extra_hosts: [\"{name}:192.168.1.5\"]")),
+                "{notes:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn tailscale_is_known_by_name_and_by_address() {
+        assert!(notes_of("nas.tail1234.ts.net", "100.101.1.2", false).tailscale);
+        let by_address = notes_of("100.64.0.9", "100.64.0.9", false);
+        assert!(by_address.tailscale && by_address.warnings.is_empty());
+        assert!(notes_of("nas", "fd7a:115c:a1e0::1", false).tailscale);
+        assert!(!notes_of("x", "100.128.0.1", false).tailscale);
+    }
+
+    #[test]
+    fn this_host_is_not_this_host_in_the_container() {
+        assert!(notes_of("localhost", "127.0.0.1", true).warnings[0].contains("/repos"));
+    }
+
+    #[test]
+    fn a_proxy_program_that_the_image_lacks_is_refused() {
+        let error =
+            check_proxy(&route("x", Some("exec /opt/cloudflared access ssh --hostname %h"))).unwrap_err();
+        assert!(error.to_string().contains("does not have: cloudflared"), "{error}");
+        check_proxy(&route("x", Some("nc -x proxy %h %p"))).unwrap();
+    }
+}

@@ -1,0 +1,99 @@
+//! Jump hosts: the container's key has to get through each of them.
+//!
+//! On a jump host the key may do one thing: pass a connection on to the next host's address. Whether it does is tried
+//! first; where it does not, the key is put there as on the server, after the person has agreed to that.
+
+use std::io::{self, Write};
+
+use anyhow::{Result, anyhow};
+use common::text::escape;
+
+use crate::authorized_keys::{self, Wanted};
+use crate::chain::Chain;
+use crate::config::{self, Entry};
+use crate::failure::{self, Failure, Kind, hinted};
+use crate::install::{self, Installed};
+use crate::key::Key;
+use crate::known_hosts::{self, Line};
+use crate::say::Host;
+use crate::setup::Run;
+use crate::ssh::Connection;
+
+/// Sees to it that every jump host of the entry passes the key's connections on.
+pub(crate) fn let_in(
+    run: &Run,
+    entry: &Entry,
+    lines: &[Line],
+    key: &Key,
+    chain: &mut Chain,
+    told: &mut Host,
+) -> Result<()> {
+    for (index, pair) in entry.sections.windows(2).enumerate() {
+        let [hop, next] = pair else { continue };
+        let isolated = isolated(run, entry, &hop.name, lines)?;
+        let shown = escape(format!("{}@{}", hop.user, hop.host_name).as_bytes());
+        match passes_on(&isolated, &next.host_name, next.port)? {
+            None => {
+                run.say.line("jump", &shown, "passes the key on");
+                continue;
+            }
+            Some(failure) if failure.kind == Kind::NotAccepted => {}
+            Some(failure) => return Err(failure.about(&hop.host_name, failure::Login::Folder)),
+        }
+        agree(run, &shown)?;
+        let yours = chain.connection(index)?;
+        let home = install::home(yours)?;
+        let file = install::keys_file(yours, &home, None)?;
+        let options = Some(authorized_keys::jump_only(&next.host_name, next.port));
+        let wanted = Wanted { public_key: key.public.clone(), options };
+        told.changed |= install::install(yours, &file, &wanted)? == Installed::Written;
+        if let Some(failure) = passes_on(&isolated, &next.host_name, next.port)? {
+            return Err(failure.about(&hop.host_name, failure::Login::Folder));
+        }
+        run.say.line("jump", &shown, &format!("{}, put in, for passing on only", escape(file.as_bytes())));
+    }
+    Ok(())
+}
+
+/// Takes the key off every jump host of the chain.
+pub(crate) fn take_off(entry: &Entry, key: &Key, chain: &mut Chain) -> Result<()> {
+    for index in 0..entry.sections.len().saturating_sub(1) {
+        let yours = chain.connection(index)?;
+        let home = install::home(yours)?;
+        let file = install::keys_file(yours, &home, None)?;
+        install::uninstall(yours, &file, &key.public)?;
+    }
+    Ok(())
+}
+
+fn isolated(run: &Run, entry: &Entry, name: &str, lines: &[Line]) -> Result<Connection> {
+    let config = config::with_entries("", std::slice::from_ref(entry))?;
+    Connection::isolated(run.folder.path(), &config, &known_hosts::with_lines("", lines)?, name, &run.cancel)
+}
+
+/// Tries to reach the next host's sshd through this one; gives what is in the way.
+fn passes_on(connection: &Connection, host: &str, port: u16) -> Result<Option<Failure>> {
+    let bracketed = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
+    let ran = connection.capture(&mut connection.ssh(&["-W", &bracketed], &[]), b"")?;
+    if ran.stdout.starts_with(b"SSH-") {
+        return Ok(None);
+    }
+    Ok(Some(failure::of_ssh(&ran.stderr, ran.end)))
+}
+
+fn agree(run: &Run, shown: &str) -> Result<()> {
+    if run.cli.install_on_jump_hosts {
+        return Ok(());
+    }
+    let _ = write!(
+        io::stderr(),
+        "The jump host {shown} needs the key too, to pass connections on and nothing else.\nPut it there? Type yes: "
+    );
+    if known_hosts::answer(&run.cancel)?.trim() == "yes" {
+        return Ok(());
+    }
+    Err(hinted(
+        anyhow!("jump host: {shown}: it needs the key too, and you did not agree to put it there"),
+        "answer yes, or give --install-on-jump-hosts, or let the container reach the server without it",
+    ))
+}

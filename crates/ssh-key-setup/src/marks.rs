@@ -1,0 +1,70 @@
+//! Our part of a file that the user may write in too: it stands between two marks, everything else stays.
+//!
+//! In comes the file's text; out goes the same text with another part between the marks. A file that lost its second
+//! mark is refused rather than guessed at.
+
+use anyhow::{Result, bail};
+
+const BEGIN: &str = "# >>> ssh-key-setup: written by ssh-key-setup, edits in here are lost >>>";
+const END: &str = "# <<< ssh-key-setup <<<";
+
+/// A file's text, cut at the marks.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Parts<'a> {
+    /// Before the first mark.
+    pub(crate) before: &'a str,
+    /// Between the marks; empty where there are none.
+    pub(crate) ours: &'a str,
+    /// After the second mark; the whole text where there are none.
+    pub(crate) after: &'a str,
+}
+
+/// Cuts `text`. Fails where only one of the marks is there.
+pub(crate) fn split(text: &str) -> Result<Parts<'_>> {
+    let line = |mark: &str| {
+        let mut start = 0;
+        text.split_inclusive('\n').find_map(|line| {
+            let here = start;
+            start += line.len();
+            (line.trim_end() == mark).then_some((here, start))
+        })
+    };
+    match (line(BEGIN), line(END)) {
+        (None, None) => Ok(Parts { before: "", ours: "", after: text }),
+        (Some(begin), Some(end)) if begin.1 <= end.0 => {
+            Ok(Parts { before: &text[..begin.0], ours: &text[begin.1..end.0], after: &text[end.1..] })
+        }
+        _ => bail!("the lines \"{BEGIN}\" and \"{END}\" are not both there, in this order"),
+    }
+}
+
+/// `text` with `ours` between the marks, at the top where there were none; without the marks where `ours` is empty.
+pub(crate) fn replace(text: &str, ours: &str) -> Result<String> {
+    let Parts { before, after, .. } = split(text)?;
+    Ok(match ours {
+        "" => format!("{before}{after}"),
+        _ => format!("{before}{BEGIN}\n{ours}{END}\n{after}"),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_users_lines_stay_byte_for_byte() {
+        let theirs = "Host mine\n  Port 1\n# no newline at the end";
+        let first = replace(theirs, "Host ours\n").unwrap();
+        assert!(first.starts_with("# >>> ssh-key-setup") && first.ends_with(theirs));
+        assert_eq!(split(&first).unwrap().ours, "Host ours\n");
+        let second = replace(&first, "Host other\n").unwrap();
+        assert_eq!(split(&second).unwrap().ours, "Host other\n");
+        assert_eq!(replace(&second, "").unwrap(), theirs);
+    }
+
+    #[test]
+    fn half_a_pair_of_marks_is_refused() {
+        assert!(replace(&format!("{BEGIN}\nHost x\n"), "").is_err());
+        assert!(replace(&format!("{END}\n{BEGIN}\n"), "").is_err());
+    }
+}

@@ -1,0 +1,190 @@
+//! The proof: with nothing but the folder, a file is written, read back, renamed and removed where the repository will
+//! lie.
+//!
+//! In comes a connection that knows the folder alone; out go the checks one by one, as they are done. The first that
+//! fails ends the proof with an error that says which it was and why.
+
+mod restriction;
+
+use std::fs;
+
+use anyhow::{Result, anyhow};
+use common::atomic;
+use common::text::escape;
+use common::units;
+use serde::Serialize;
+
+use crate::config::Entry;
+use crate::failure::hinted;
+use crate::sftp::{self, batch, quote};
+use crate::ssh::Connection;
+
+/// Something that was seen to hold.
+#[derive(Clone, Debug, Serialize)]
+pub(crate) struct Check {
+    /// What was looked at.
+    pub(crate) name: &'static str,
+    /// What was seen.
+    pub(crate) detail: String,
+}
+
+/// Whether the repository's folder is made where it is missing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Make {
+    /// With all folders above it.
+    Folder,
+    /// It has to be there.
+    Nothing,
+}
+
+/// Runs the proof; each check goes to `tell` as it is done. Gives the free bytes where the repository lies, where the
+/// server tells.
+pub(crate) fn prove(
+    connection: &Connection,
+    entry: &Entry,
+    make: Make,
+    tell: &mut dyn FnMut(&Check),
+) -> Result<Option<u64>> {
+    let mut seen = |name: &'static str, detail: String| tell(&Check { name, detail });
+    let free = files(connection, entry, make, &mut seen)?;
+    seen("files", format!("written, read back, renamed and removed in {}", escape(entry.path.as_bytes())));
+    if let Some(free) = free {
+        seen("space", format!("{} free", units::bytes(free)));
+    }
+    if let Some(found) = restic(connection, entry)? {
+        seen("restic", found);
+    }
+    if entry.restricted {
+        seen("restriction", restriction::prove(connection)?);
+    }
+    Ok(free)
+}
+
+/// Writes, reads back, renames and removes a file; gives the free space.
+fn files(
+    connection: &Connection,
+    entry: &Entry,
+    make: Make,
+    seen: &mut dyn FnMut(&'static str, String),
+) -> Result<Option<u64>> {
+    let local = connection.local();
+    let back = local.with_extension("back");
+    let content =
+        format!("ssh-key-setup was here at {} and could not remove this file\n", units::now()).repeat(100);
+    atomic::write(&local, content.as_bytes(), 0o600)?;
+    let remote = format!("{}/.ssh-key-setup-proof-{}", entry.path.trim_end_matches('/'), std::process::id());
+    let (first, second) = (quote(&remote), quote(&format!("{remote}-renamed")));
+    let missing = if make == Make::Folder { folders(&entry.path) } else { Vec::new() };
+    let mut commands: Vec<String> =
+        missing.iter().map(|folder| format!("-mkdir {}", quote(folder))).collect();
+    let made = commands.len();
+    let steps = [
+        ("open the folder", format!("ls -lan {}", quote(&entry.path))),
+        ("write a file", format!("put {} {first}", quote(&local.to_string_lossy()))),
+        ("read it back", format!("get {first} {}", quote(&back.to_string_lossy()))),
+        ("rename it", format!("rename {first} {second}")),
+        ("remove it", format!("rm {second}")),
+        ("see the free space", format!("-df {}", quote(&entry.path))),
+    ];
+    commands.extend(steps.iter().map(|(_, command)| command.clone()));
+    let done = batch(connection, &commands)?;
+    seen("connect", "the folder's key, known_hosts and config let it in".to_owned());
+    let same = fs::read_to_string(&back).is_ok_and(|back| back == content);
+    if let Some((index, why)) = done.failure() {
+        let step = steps.get(index.saturating_sub(made)).map_or("make the folder", |(step, _)| step);
+        return Err(explain(connection, entry, step, why, &[first, second]));
+    }
+    if !same {
+        return Err(anyhow!(
+            "prove: read it back: {}: it is not what was written",
+            escape(remote.as_bytes())
+        ));
+    }
+    Ok(sftp::free_bytes(done.output(commands.len() - 1)))
+}
+
+/// Every folder on the way to `path`, the topmost first.
+fn folders(path: &str) -> Vec<String> {
+    let ends = path.char_indices().skip(1).filter(|(_, c)| *c == '/').map(|(at, _)| path[..at].to_owned());
+    ends.chain([path.to_owned()]).filter(|folder| !folder.ends_with('/') && !folder.is_empty()).collect()
+}
+
+/// Cleans up, and says why a step failed.
+fn explain(
+    connection: &Connection,
+    entry: &Entry,
+    step: &str,
+    why: &str,
+    leftovers: &[String],
+) -> anyhow::Error {
+    let mut commands: Vec<String> = leftovers.iter().map(|file| format!("-rm {file}")).collect();
+    commands.push(format!("-df {}", quote(&entry.path)));
+    let free =
+        batch(connection, &commands).ok().and_then(|done| sftp::free_bytes(done.output(leftovers.len())));
+    let path = escape(entry.path.as_bytes());
+    let (what, hint) = if free == Some(0) {
+        ("the disk is full", "make room on the server, or choose another place with --path".to_owned())
+    } else if why.contains("ermission denied")
+        || why.contains("ead-only")
+        || why.contains("not found")
+        || why.contains("No such file")
+    {
+        (
+            "the path is not writable",
+            format!(
+                "have the folder made for this account on the server, or choose another with --path ({} is its home)",
+                escape(entry.home.as_bytes())
+            ),
+        )
+    } else {
+        ("the server refuses it", "the server's own log says more".to_owned())
+    };
+    hinted(anyhow!("prove: {step}: {path}: {what}: {why}"), hint)
+}
+
+/// Has restic itself, where it is installed, look for a repository there over the folder: nothing is written.
+fn restic(connection: &Connection, entry: &Entry) -> Result<Option<String>> {
+    let words = connection.options().iter().map(|word| word.to_string_lossy().into_owned());
+    let words: Vec<String> = ["ssh".to_owned()]
+        .into_iter()
+        .chain(words)
+        .chain([entry.alias.clone(), "-s".into(), "sftp".into()])
+        .collect();
+    let ssh = shlex::try_join(words.iter().map(String::as_str))?;
+    let mut command = connection.bare_program("restic");
+    command.args(["-o", &format!("sftp.command={ssh}"), "--no-cache", "--no-lock"]);
+    command.args(["-r", &repository(entry), "cat", "config"]);
+    // Only so that restic does not ask for one.
+    command.env("RESTIC_PASSWORD", "none");
+    let Ok(ran) = connection.capture(&mut command, b"") else { return Ok(None) };
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    if ran.end.is_success() || said.contains("wrong password") || said.contains("no key found") {
+        return Ok(Some("reaches it; a repository is there already".to_owned()));
+    }
+    if ["Is there a repository", "does not exist", "not exist"].iter().any(|words| said.contains(words)) {
+        return Ok(Some("reaches it; no repository is there yet, Backrest makes one".to_owned()));
+    }
+    let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+    Err(anyhow!(
+        "prove: restic: {}: {}: {}",
+        escape(repository(entry).as_bytes()),
+        ran.end,
+        escape(last.as_bytes())
+    ))
+}
+
+/// What Backrest is to be given.
+pub(crate) fn repository(entry: &Entry) -> String {
+    format!("sftp:{}:{}", entry.alias, entry.path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_folder_on_the_way_is_named() {
+        assert_eq!(folders("/srv/my backups/r"), ["/srv", "/srv/my backups", "/srv/my backups/r"]);
+        assert_eq!(folders("/r"), ["/r"]);
+    }
+}

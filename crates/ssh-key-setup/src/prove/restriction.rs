@@ -1,0 +1,66 @@
+//! What the key may not do, seen to be refused: a shell, a port forward, an agent.
+//!
+//! A shell and a forward are tried. Whether the agent would be forwarded a client can't see, so the server's own word
+//! is taken: OpenSSH tells in a debug line what it allows for the key that logged in.
+
+use anyhow::{Result, anyhow};
+use common::text::escape;
+
+use crate::failure::{self, Kind, hinted};
+use crate::ssh::Connection;
+
+const TOKEN: &str = "ssh-key-setup-shell-token";
+
+/// Sees them refused, and says what was seen. Fails where one is not.
+pub(super) fn prove(connection: &Connection) -> Result<String> {
+    let host = escape(connection.host.as_bytes());
+    let hint = "take the key's other lines out of authorized_keys on the server, or say --no-restrict";
+    let mut shell = connection.ssh(&["-T", "-v"], &["echo", TOKEN]);
+    let ran = connection.capture(&mut shell, b"")?;
+    if String::from_utf8_lossy(&ran.stdout).contains(TOKEN) {
+        return Err(hinted(anyhow!("prove: restriction: {host}: the key gets a shell"), hint));
+    }
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    let allowed = allowed(&said);
+    let forward = connection.capture(&mut connection.ssh(&["-W", "127.0.0.1:9"], &[]), b"")?;
+    let prohibited = String::from_utf8_lossy(&forward.stderr).contains("prohibited");
+    let failure = failure::of_ssh(&forward.stderr, forward.end);
+    match failure.kind {
+        Kind::JumpRefused if prohibited => {}
+        // The forward itself was tried and only its end refused: so it is allowed.
+        Kind::JumpRefused => {
+            return Err(hinted(anyhow!("prove: restriction: {host}: the key forwards ports"), hint));
+        }
+        _ => return Err(failure.about(&connection.host, connection.login())),
+    }
+    let Some(allowed) = allowed else {
+        return Ok("a shell and a port forward are refused".to_owned());
+    };
+    let too_much = ["agent-forwarding", "port-forwarding", "pty", "x11-forwarding"];
+    if let Some(option) =
+        too_much.iter().find(|option| allowed.split_whitespace().any(|word| word == **option))
+    {
+        return Err(hinted(anyhow!("prove: restriction: {host}: the server allows the key {option}"), hint));
+    }
+    Ok("a shell, a port forward and an agent are refused".to_owned())
+}
+
+/// What sshd says that it allows for the key.
+fn allowed(said: &str) -> Option<&str> {
+    let line = said.lines().rfind(|line| line.contains("Remote: ") && line.contains("key options:"))?;
+    Some(line.split_once("key options:")?.1.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_servers_own_word_is_read() {
+        let said = "debug1: Remote: /home/me/.ssh/authorized_keys:2: key options: command\r\ndebug1: x\n";
+        assert_eq!(allowed(said), Some("command"));
+        let open = "debug1: Remote: /k:1: key options: agent-forwarding port-forwarding pty user-rc x11-forwarding\n";
+        assert!(allowed(open).unwrap().contains("agent-forwarding"));
+        assert_eq!(allowed("debug1: nothing\n"), None);
+    }
+}

@@ -1,0 +1,274 @@
+//! What `ssh` would do with the HOST that was typed: `ssh -G`, read.
+//!
+//! A jump host is resolved the same way. Only the first of a chain may bring jump hosts of its own, as with `ssh -J`;
+//! they come before it, so that the chain ends up flat, the nearest hop first.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use common::cancel::Cancel;
+use common::exit::HintExt;
+use common::process::{self, Limits};
+use common::text::escape;
+
+use crate::access::Access;
+use crate::host_name;
+
+/// One host on the way, as `ssh` sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    /// How the user's own ssh is called for it.
+    pub(crate) access: Access,
+    pub(crate) host_name: String,
+    pub(crate) port: u16,
+    pub(crate) user: String,
+    pub(crate) host_key_alias: Option<String>,
+    /// The user's and the machine's known_hosts, whether they exist or not.
+    pub(crate) known_hosts: Vec<PathBuf>,
+    pub(crate) global_known_hosts: Vec<PathBuf>,
+    pub(crate) proxy_command: Option<String>,
+    /// What the user set that the container needs too: algorithms, address family, compression.
+    pub(crate) carried: Vec<(String, String)>,
+}
+
+/// The way to the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    /// Jump hosts, the nearest first.
+    pub(crate) hops: Vec<Endpoint>,
+    pub(crate) target: Endpoint,
+    /// The user's configuration asks a program (`Match exec`) what to do.
+    pub(crate) asks_programs: bool,
+}
+
+/// Options that a server may need from its clients, by `ssh -G`'s name and the config file's.
+const CARRIED: [(&str, &str); 7] = [
+    ("addressfamily", "AddressFamily"),
+    ("ciphers", "Ciphers"),
+    ("macs", "MACs"),
+    ("kexalgorithms", "KexAlgorithms"),
+    ("hostkeyalgorithms", "HostKeyAlgorithms"),
+    ("pubkeyacceptedalgorithms", "PubkeyAcceptedAlgorithms"),
+    ("compression", "Compression"),
+];
+
+const LONGEST_CHAIN: usize = 8;
+
+type Values = BTreeMap<String, String>;
+
+/// The way to `access`, asked of the user's `ssh`.
+pub(crate) fn route(access: &Access, cancel: &Cancel) -> Result<Route> {
+    let mut asks_programs = false;
+    let mut ask = |access: &Access| -> Result<(Values, Endpoint)> {
+        let (values, asks) = ask_ssh(access, &[], cancel)?;
+        let (defaults, _) = ask_ssh(access, &["-F", "none"], cancel)?;
+        asks_programs |= asks;
+        let endpoint = endpoint(access, &values, &defaults)?;
+        Ok((values, endpoint))
+    };
+    let (mut values, mut target) = ask(access)?;
+    let mut hops: Vec<Endpoint> = Vec::new();
+    while let Some(jumps) = jumps_in(&values) {
+        // A proxy command that was understood as jump hosts is not wanted beside them.
+        hops.first_mut().unwrap_or(&mut target).proxy_command = None;
+        let mut chain = Vec::new();
+        let mut first_values = Values::new();
+        for (index, jump) in jumps.split(',').enumerate() {
+            let (jump_values, hop) = ask(&jump_access(jump.trim())?)?;
+            if index == 0 {
+                first_values = jump_values;
+            }
+            chain.push(Endpoint { proxy_command: hop.proxy_command.filter(|_| index == 0), ..hop });
+        }
+        chain.append(&mut hops);
+        hops = chain;
+        values = first_values;
+        if hops.len() > LONGEST_CHAIN {
+            return Err(anyhow::anyhow!(
+                "resolve: {}: more than {LONGEST_CHAIN} jump hosts",
+                escape(access.host.as_bytes())
+            ))
+            .hint("look for a ProxyJump in ~/.ssh/config that leads back to itself");
+        }
+    }
+    Ok(Route { hops, target, asks_programs })
+}
+
+/// The jump hosts, where ssh goes through any: as ProxyJump, or as the `ssh -W` of a proxy command.
+fn jumps_in(values: &Values) -> Option<String> {
+    let set = |name: &str| values.get(name).filter(|value| !value.is_empty() && *value != "none");
+    set("proxyjump").cloned().or_else(|| jump_of_command(set("proxycommand")?))
+}
+
+/// `ssh [-q] [-p port] [-l user] -W %h:%p host`, the way to jump before ProxyJump came.
+fn jump_of_command(command: &str) -> Option<String> {
+    let words = shlex::split(command)?;
+    let mut words = words.iter().map(String::as_str).filter(|word| *word != "exec");
+    let program = words.next()?;
+    if program.rsplit('/').next() != Some("ssh") {
+        return None;
+    }
+    let (mut user, mut port, mut host, mut passes_on) = (None, None, None, false);
+    while let Some(word) = words.next() {
+        match word {
+            "-W" => passes_on = words.next() == Some("%h:%p") || passes_on,
+            "-l" => user = words.next(),
+            "-p" => port = words.next(),
+            "-q" | "-a" | "-x" | "-T" | "-A" | "-C" | "-4" | "-6" => {}
+            _ if word.starts_with('-') || host.is_some() => return None,
+            _ => host = Some(word),
+        }
+    }
+    let user = user.map(|user| format!("{user}@")).unwrap_or_default();
+    let port = port.map(|port| format!(":{port}")).unwrap_or_default();
+    passes_on.then_some(())?;
+    Some(format!("{user}{}{port}", host?))
+}
+
+/// What `ssh -G` prints, and whether it asked a program.
+fn ask_ssh(access: &Access, extra: &[&str], cancel: &Cancel) -> Result<(Values, bool)> {
+    let mut command = Command::new("ssh");
+    command.args(extra).args(["-v", "-v", "-v", "-G"]).args(access.flags()).arg("--").arg(&access.host);
+    let captured = process::capture(&mut command, b"", Limits::within(Duration::from_secs(30)), Some(cancel))
+        .hint("install OpenSSH's client: sudo apt-get install openssh-client")?;
+    let said = String::from_utf8_lossy(&captured.stderr).into_owned();
+    if !captured.end.is_success() {
+        let telling = said.lines().rfind(|line| !line.starts_with("debug") && !line.trim().is_empty());
+        bail!(
+            "resolve: {}: ssh -G: {}: {}",
+            escape(access.host.as_bytes()),
+            captured.end,
+            escape(telling.unwrap_or("no reason given").as_bytes())
+        );
+    }
+    let asks = said
+        .lines()
+        .any(|line| line.starts_with("debug") && line.contains("match") && line.contains("'exec "));
+    Ok((parse(&String::from_utf8_lossy(&captured.stdout)), asks))
+}
+
+/// Keyword and value per line; the first of each keyword counts, as in a config file.
+fn parse(output: &str) -> Values {
+    let mut values = Values::new();
+    for line in output.lines() {
+        let (keyword, value) = line.split_once(' ').unwrap_or((line, ""));
+        values.entry(keyword.to_ascii_lowercase()).or_insert_with(|| value.trim().to_owned());
+    }
+    values
+}
+
+fn endpoint(access: &Access, values: &Values, defaults: &Values) -> Result<Endpoint> {
+    let value = |name: &str| values.get(name).filter(|value| !value.is_empty() && *value != "none");
+    let needed = |name: &str| {
+        value(name)
+            .cloned()
+            .with_context(|| format!("resolve: {}: ssh -G gives no {name}", escape(access.host.as_bytes())))
+    };
+    let files = |name: &str| -> Vec<PathBuf> {
+        value(name).map(|files| files.split_whitespace().map(PathBuf::from).collect()).unwrap_or_default()
+    };
+    let carried = CARRIED.iter().filter_map(|(name, keyword)| {
+        let own = values.get(*name)?;
+        (defaults.get(*name) != Some(own)).then(|| ((*keyword).to_owned(), own.clone()))
+    });
+    Ok(Endpoint {
+        access: access.clone(),
+        host_name: needed("hostname")?,
+        port: needed("port")?.parse().context("resolve: the port that ssh -G gives")?,
+        user: needed("user")?,
+        host_key_alias: value("hostkeyalias").cloned(),
+        known_hosts: files("userknownhostsfile"),
+        global_known_hosts: files("globalknownhostsfile"),
+        proxy_command: value("proxycommand").cloned(),
+        carried: carried.collect(),
+    })
+}
+
+/// `[user@]host[:port]` or `ssh://[user@]host[:port]`, one link of a ProxyJump.
+fn jump_access(jump: &str) -> Result<Access> {
+    let rest = jump.strip_prefix("ssh://").unwrap_or(jump);
+    let (user, host) = match rest.rsplit_once('@') {
+        Some((user, host)) => (Some(user.to_owned()), host),
+        None => (None, rest),
+    };
+    let (host, port) =
+        match (host.strip_prefix('[').and_then(|inner| inner.split_once(']')), host.split_once(':')) {
+            (Some((inner, port)), _) => (inner, port.strip_prefix(':')),
+            (None, Some((name, port))) if !port.contains(':') => (name, Some(port)),
+            _ => (host, None),
+        };
+    host_name::check(host).context("resolve: ProxyJump")?;
+    let port = port
+        .map(str::parse)
+        .transpose()
+        .with_context(|| format!("resolve: ProxyJump: {}", escape(jump.as_bytes())))?;
+    Ok(Access { host: host.to_owned(), user, port, identity: None })
+}
+
+impl Endpoint {
+    /// The name under which known_hosts has its keys.
+    pub(crate) fn key_name(&self) -> String {
+        match (&self.host_key_alias, self.port) {
+            (Some(alias), _) => alias.clone(),
+            (None, 22) => self.host_name.clone(),
+            (None, port) => format!("[{}]:{port}", self.host_name),
+        }
+    }
+
+    /// For people: `me@nas.lan`, with the port where it is not 22.
+    pub(crate) fn shown(&self) -> String {
+        let port = if self.port == 22 { String::new() } else { format!(", port {}", self.port) };
+        escape(format!("{}@{}{port}", self.user, self.host_name).as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_value_counts_and_only_own_algorithms_are_carried() {
+        let own =
+            parse("host nas\nhostname nas.lan\nport 2222\nuser me\nciphers aes256-ctr\nmacs m\nport 1\n");
+        let defaults = parse("ciphers other\nmacs m\n");
+        let access = Access { host: "nas".into(), ..Access::default() };
+        let endpoint = endpoint(&access, &own, &defaults).unwrap();
+        assert_eq!(endpoint.key_name(), "[nas.lan]:2222");
+        assert_eq!(endpoint.carried, [("Ciphers".to_owned(), "aes256-ctr".to_owned())]);
+    }
+
+    #[test]
+    fn a_proxy_command_that_is_a_jump_is_read_as_one() {
+        for (command, jump) in [
+            ("ssh -W %h:%p gate", Some("gate")),
+            ("exec /usr/bin/ssh -q -p 2200 -l me gate -W %h:%p", Some("me@gate:2200")),
+            ("ssh gate nc %h %p", None),
+            ("ssh -F other -W %h:%p gate", None),
+            ("nc -x proxy %h %p", None),
+        ] {
+            assert_eq!(jump_of_command(command).as_deref(), jump, "{command}");
+        }
+    }
+
+    #[test]
+    fn links_of_a_chain_are_read_as_ssh_reads_them() {
+        for (jump, host, user, port) in [
+            ("gate", "gate", None, None),
+            ("me@gate:2200", "gate", Some("me"), Some(2200)),
+            ("ssh://me@gate:2200", "gate", Some("me"), Some(2200)),
+            ("[fe80::1]:22", "fe80::1", None, Some(22)),
+            ("fe80::1", "fe80::1", None, None),
+        ] {
+            let access = jump_access(jump).unwrap();
+            assert_eq!(
+                (access.host.as_str(), access.user.as_deref(), access.port),
+                (host, user, port),
+                "{jump}"
+            );
+        }
+        assert!(jump_access("-oX").is_err() && jump_access("gate:x").is_err());
+    }
+}

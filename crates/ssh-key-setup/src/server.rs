@@ -1,0 +1,316 @@
+//! One server, stage by stage: resolve, generate, host keys, install, write, prove.
+//!
+//! A server that takes the folder's key already is not logged in to with the user's own access: the folder alone
+//! proves it. Nothing is written into the folder before the server takes the key.
+
+use anyhow::{Result, anyhow};
+use common::atomic::Change;
+use common::text::{escape, escape_path};
+
+use crate::authorized_keys::{self, Wanted};
+use crate::chain::Chain;
+use crate::config::{self, Entry};
+use crate::failure::{self, Kind, hinted};
+use crate::install::{self, Installed};
+use crate::key::{self, Key};
+use crate::known_hosts::{self, Line};
+use crate::prove::{self, Make};
+use crate::resolve::{self, Route};
+use crate::say::Host;
+use crate::setup::{Files, Run};
+use crate::ssh::Connection;
+use crate::wishes::Wish;
+use crate::{container, hops, reasons, rotate};
+
+/// Sets up the server that is wished for; `existing` is what an earlier run wrote about it.
+pub(crate) fn set_up(
+    run: &Run,
+    files: &Files,
+    wish: &Wish,
+    existing: Option<&Entry>,
+    told: &mut Host,
+) -> Result<()> {
+    let route = resolve::route(&wish.access, &run.cancel)?;
+    tell_route(run, &wish.alias, &route, told)?;
+    let others: Vec<&Entry> = files.entries.iter().filter(|entry| entry.alias != wish.alias).collect();
+    let key_name = match (existing, &wish.key) {
+        (Some(existing), _) => existing.key.clone(),
+        (None, Some(key)) => key.clone(),
+        (None, None) => run.key_name(Some(&wish.alias), &others),
+    };
+    let key = key::find_or_make(run.folder.path(), &key_name, Some(&wish.alias))?;
+    run.tell_key(&key);
+    (told.key_file, told.key_fingerprint, told.key_made) =
+        (escape_path(&key.path), key.fingerprint.clone(), key.made);
+
+    let mut chain = settle_host_keys(run, &route, told)?;
+    let path = wish.path.clone().or_else(|| existing.map(|entry| entry.path.clone()));
+    let mut entry = Entry {
+        alias: wish.alias.clone(),
+        typed: wish.access.host.clone(),
+        user: wish.access.user.clone(),
+        port: wish.access.port,
+        identity: wish.access.identity.clone(),
+        path: path.clone().unwrap_or_default(),
+        home: existing.map(|entry| entry.home.clone()).unwrap_or_default(),
+        authorized_keys: existing.map(|entry| entry.authorized_keys.clone()).unwrap_or_default(),
+        restricted: wish.restricted.unwrap_or(true),
+        options: existing.and_then(|entry| entry.options.clone()),
+        key: key.name.clone(),
+        sections: Entry::sections_of(&wish.alias, &route),
+    };
+    let lines = chain.lines();
+    hops::let_in(run, &entry, &lines, &key, &mut chain, told)?;
+    let isolated = staged(run, &entry, &lines)?;
+    let accepted = is_accepted(&isolated)?;
+    let as_before = existing.is_some_and(|existing| {
+        existing.restricted == entry.restricted
+            && server_path(path.as_deref(), &existing.home).is_ok_and(|path| path == existing.path)
+            && run.cli.authorized_keys.as_ref().is_none_or(|file| *file == existing.authorized_keys)
+    });
+    if accepted && as_before {
+        entry.path = existing.map(|entry| entry.path.clone()).unwrap_or_default();
+        run.say.line("server", "takes the key", "nothing changed there");
+    } else if accepted && existing.is_none() && has_no_access(&mut chain)? {
+        adopt(run, &mut entry, path.as_deref(), &isolated, told)?;
+    } else {
+        install_on_server(run, &mut entry, path.as_deref(), &key, &isolated, &mut chain, told)?;
+    }
+    write(run, files, &entry, lines, told)?;
+    prove_and_close(run, &entry, told)
+}
+
+/// Says where the way leads, and what the container should know of it.
+fn tell_route(run: &Run, alias: &str, route: &Route, told: &mut Host) -> Result<()> {
+    told.server = route.target.shown();
+    told.jump_hosts = route.hops.iter().map(resolve::Endpoint::shown).collect();
+    let through = match told.jump_hosts.as_slice() {
+        [] => String::new(),
+        hops => format!("through {}", hops.join(", then ")),
+    };
+    run.say.line(alias, &told.server, &through);
+    container::check_proxy(route)?;
+    let first = route.hops.first().unwrap_or(&route.target);
+    let notes = container::notes(route, &container::ask(&first.host_name));
+    for warning in notes.warnings {
+        told.warn(run.say, warning);
+    }
+    told.start_tailscale_first = notes.tailscale;
+    Ok(())
+}
+
+/// The trusted host keys of the route, told.
+pub(crate) fn settle_host_keys<'a>(run: &'a Run, route: &'a Route, told: &mut Host) -> Result<Chain<'a>> {
+    let file = run.folder.path().join("known_hosts");
+    let chain = Chain::new(route, &file, run.cli.accept_new_host_key, &run.cancel)?;
+    for (lines, source) in chain.keys() {
+        for fingerprint in known_hosts::short_fingerprints(lines)? {
+            run.say.line("host", &escape(fingerprint.as_bytes()), source.words());
+            told.host_keys.push(fingerprint);
+        }
+    }
+    Ok(chain)
+}
+
+/// A connection with nothing but the folder, as if this entry and these host keys stood in it.
+pub(crate) fn staged(run: &Run, entry: &Entry, lines: &[Line]) -> Result<Connection> {
+    let config = config::with_entries("", std::slice::from_ref(entry))?;
+    let known_hosts = known_hosts::with_lines("", lines)?;
+    Connection::isolated(run.folder.path(), &config, &known_hosts, &entry.alias, &run.cancel)
+}
+
+/// Whether the server takes the key; fails where something else is in the way.
+pub(crate) fn is_accepted(connection: &Connection) -> Result<bool> {
+    match install::home(connection) {
+        Ok(_) => Ok(true),
+        Err(error) if failure::kind_of(&error) == Some(Kind::NotAccepted) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// What is to stand in authorized_keys.
+pub(crate) fn wanted(entry: &Entry, key: &Key) -> Wanted {
+    let options = || entry.options.clone().unwrap_or_else(|| authorized_keys::sftp_only(Some(&entry.path)));
+    Wanted { public_key: key.public.clone(), options: entry.restricted.then(options) }
+}
+
+/// Whether the user's own ssh is not let in at the server.
+fn has_no_access(chain: &mut Chain) -> Result<bool> {
+    match chain.server() {
+        Ok(_) => Ok(false),
+        Err(error) if failure::kind_of(&error) == Some(Kind::NotAccepted) => Ok(true),
+        Err(error) => Err(error),
+    }
+}
+
+/// Somebody else put the key on the server: what stands there is left as it is.
+fn adopt(
+    run: &Run,
+    entry: &mut Entry,
+    path: Option<&str>,
+    isolated: &Connection,
+    told: &mut Host,
+) -> Result<()> {
+    entry.home = install::home(isolated)?;
+    entry.path = server_path(path, &entry.home)?;
+    entry.authorized_keys = install::keys_file(isolated, &entry.home, run.cli.authorized_keys.as_deref())?;
+    run.say.line("server", "takes the key", "put in by somebody else");
+    let warning = format!("your own ssh is not let in at {}, so nothing was changed there", entry.alias);
+    told.warn(run.say, warning);
+    Ok(())
+}
+
+fn install_on_server(
+    run: &Run,
+    entry: &mut Entry,
+    path: Option<&str>,
+    key: &Key,
+    isolated: &Connection,
+    chain: &mut Chain,
+    told: &mut Host,
+) -> Result<()> {
+    let yours = chain.server()?;
+    entry.home = install::home(yours)?;
+    entry.path = server_path(path, &entry.home)?;
+    entry.authorized_keys = install::keys_file(yours, &entry.home, run.cli.authorized_keys.as_deref())?;
+    entry.options = if entry.restricted { Some(install::restriction(yours, &entry.path)?) } else { None };
+    let installed = install::install(yours, &entry.authorized_keys, &wanted(entry, key))?;
+    told.changed |= installed == Installed::Written;
+    let what = match &installed {
+        Installed::Written if entry.restricted => "put in, for SFTP only".to_owned(),
+        Installed::Written => "put in, with a shell".to_owned(),
+        Installed::Present => "it was there".to_owned(),
+        Installed::PresentWithOptions(options) => {
+            format!("it was there with options of somebody's, which stay: {}", escape(options.as_bytes()))
+        }
+    };
+    run.say.line("server", &escape(entry.authorized_keys.as_bytes()), &what);
+    if is_accepted(isolated)? {
+        return Ok(());
+    }
+    let user = entry.sections.last().map_or("", |section| section.user.as_str());
+    let reasons = reasons::not_accepted(yours, &entry.home, &entry.authorized_keys, user)?;
+    Err(hinted(
+        anyhow!(
+            "connect: {}: the key stands in {} but is not accepted",
+            entry.alias,
+            escape(entry.authorized_keys.as_bytes())
+        ),
+        reasons.join("; or: "),
+    ))
+}
+
+/// Writes the folder's files with the entry and its host keys in them.
+pub(crate) fn write(
+    run: &Run,
+    files: &Files,
+    entry: &Entry,
+    lines: Vec<Line>,
+    told: &mut Host,
+) -> Result<()> {
+    let mut entries: Vec<Entry> =
+        files.entries.iter().filter(|other| other.alias != entry.alias).cloned().collect();
+    entries.push(entry.clone());
+    entries.sort_by(|a, b| a.alias.cmp(&b.alias));
+    let config = config::with_entries(&files.config, &entries)?;
+    let mut all = known_hosts::ours(&files.known_hosts)?;
+    all.retain(|line| lines.iter().all(|new| new.name != line.name));
+    all.extend(lines);
+    let known_hosts = known_hosts::with_lines(&files.known_hosts, &all)?;
+    // known_hosts first: a config without the keys it needs would be a host that can't be reached.
+    let changes = [run.folder.write("known_hosts", &known_hosts)?, run.folder.write("config", &config)?];
+    let changed = changes.contains(&Change::Written);
+    told.changed |= changed;
+    run.say.line("folder", &escape_path(run.folder.path()), if changed { "written" } else { "unchanged" });
+    Ok(())
+}
+
+/// Proves the folder as it is on disk, and says what to do next.
+pub(crate) fn prove_and_close(run: &Run, entry: &Entry, told: &mut Host) -> Result<()> {
+    told.restricted = entry.restricted;
+    told.repository = prove::repository(entry);
+    told.mount = "${DATA_DIR}/ssh:/root/.ssh:ro".to_owned();
+    let make = if run.cli.check { Make::Nothing } else { Make::Folder };
+    let connection = on_disk(run, entry)?;
+    let mut checks = Vec::new();
+    let proof = prove::prove(&connection, entry, make, &mut |check| {
+        run.say.check(check);
+        checks.push(check.clone());
+    });
+    told.checks = checks;
+    told.free_bytes = proof?;
+    if !run.cli.check {
+        if let Some(why) = run.folder.give_config_to_root(run.cli.rootless)? {
+            return Err(hinted(
+                anyhow!("the server is ready, but the container can't use the folder yet: {}", why.what),
+                why.cure,
+            ));
+        }
+    }
+    let say = run.say;
+    say.text(&format!("\nRepository in Backrest:   {}", escape(told.repository.as_bytes())));
+    say.text(&format!("Volume in compose.yaml:   - {}", told.mount));
+    if told.start_tailscale_first {
+        say.text("Hooks in Backrest:        start-tailscale before the backup (create-backrest-pipe hooks)");
+    }
+    Ok(())
+}
+
+/// A connection with the folder as it is on disk.
+pub(crate) fn on_disk(run: &Run, entry: &Entry) -> Result<Connection> {
+    let files = run.files()?;
+    Connection::isolated(run.folder.path(), &files.config, &files.known_hosts, &entry.alias, &run.cancel)
+}
+
+/// `--check`: the proof, and whether the container may use the folder.
+pub(crate) fn check(run: &Run, files: &Files, entry: &Entry, told: &mut Host) -> Result<()> {
+    let Some(section) = entry.sections.last() else {
+        return Err(anyhow!("check: {}: config holds no section for it", entry.alias));
+    };
+    told.server = escape(format!("{}@{}, port {}", section.user, section.host_name, section.port).as_bytes());
+    run.say.line(&entry.alias, &told.server, "check only");
+    let key = key::read_only(&run.folder.path().join(&entry.key))?;
+    (told.key_file, told.key_fingerprint) = (escape_path(&key.path), key.fingerprint.clone());
+    run.tell_key(&key);
+    let names: Vec<String> = entry.sections.iter().map(config::Section::key_name).collect();
+    let mut lines = known_hosts::ours(&files.known_hosts)?;
+    lines.retain(|line| names.contains(&line.name));
+    for fingerprint in known_hosts::short_fingerprints(&lines)? {
+        run.say.line("host", &escape(fingerprint.as_bytes()), "from the folder's known_hosts");
+        told.host_keys.push(fingerprint);
+    }
+    run.folder.check(run.cli.rootless)?;
+    if rotate::is_unfinished(run, entry) {
+        told.warn(run.say, format!("a rotation was interrupted; finish it: ssh-key-setup {}", entry.alias));
+    }
+    prove_and_close(run, entry, told)
+}
+
+/// The repository's folder on the server, absolute.
+fn server_path(given: Option<&str>, home: &str) -> Result<String> {
+    let given = given.unwrap_or("restic");
+    if given.is_empty() || given.contains(|c: char| c.is_control()) {
+        return Err(hinted(
+            anyhow!("--path: not a folder's name: \"{}\"", escape(given.as_bytes())),
+            "give a folder on the server, such as /srv/restic",
+        ));
+    }
+    let given = given.strip_prefix("~/").unwrap_or(given);
+    let home = std::path::Path::new(home);
+    Ok(common::paths::normal(&home.join(given)).to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relative_path_lies_below_the_home() {
+        for (given, path) in
+            [(None, "/home/me/restic"), (Some("~/b"), "/home/me/b"), (Some("/srv//r/"), "/srv/r")]
+        {
+            assert_eq!(server_path(given, "/home/me").unwrap(), path);
+        }
+        assert!(server_path(Some("a\nrm *"), "/").is_err());
+    }
+}

@@ -1,0 +1,267 @@
+//! Connections: the user's own, kept open by `ssh` itself, and the one that knows nothing but the new folder.
+//!
+//! Both are only options for `ssh` and `sftp`. The user's is opened once, in the foreground where there is a terminal
+//! so that passwords, passphrases and touches of a token reach the person; all later calls go through its control
+//! socket and never ask. The other has an empty environment, no agent and a config file of its own, made of the folder's
+//! by putting this host's path where the container has `/root/.ssh`.
+
+use std::ffi::OsString;
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use common::atomic;
+use common::cancel::Cancel;
+use common::process::{self, End, Limits};
+use tempfile::TempDir;
+
+use crate::access::{self, Access};
+use crate::failure::{self, Failure, Kind};
+
+/// The folder as the container sees it.
+pub(crate) const IN_CONTAINER: &str = "/root/.ssh";
+
+/// A way to one host.
+#[derive(Debug)]
+pub(crate) struct Connection {
+    options: Vec<OsString>,
+    /// By which people know it.
+    pub(crate) host: String,
+    /// What `ssh` and `sftp` are given.
+    destination: String,
+    isolated: bool,
+    control: Option<PathBuf>,
+    cancel: Cancel,
+    folder: TempDir,
+}
+
+/// A folder for sockets and copies: short, because a socket's path may have some hundred bytes only.
+fn scratch() -> Result<TempDir> {
+    tempfile::Builder::new().prefix("sks-").tempdir().context("make a temporary folder")
+}
+
+fn option(text: impl Into<OsString>) -> [OsString; 2] {
+    ["-o".into(), text.into()]
+}
+
+/// The destination of calls that go through a control socket, where it does not matter: `sftp` takes neither a URI
+/// nor a bare IPv6 address.
+const KEPT_OPEN: &str = "kept-open";
+
+/// Options for a call through a control socket. The user's configuration is not read again, and where the socket is
+/// gone the call fails instead of logging in another way.
+fn kept_open(socket: &Path) -> Vec<OsString> {
+    let mut control_path = OsString::from("ControlPath=");
+    control_path.push(socket);
+    let mut options: Vec<OsString> = vec!["-F".into(), "none".into()];
+    options.extend(option(control_path));
+    for text in ["ControlMaster=no", "BatchMode=yes", "ProxyCommand=false"] {
+        options.extend(option(text));
+    }
+    options
+}
+
+impl Connection {
+    /// With nothing but the folder: `config` and `known_hosts` are these texts, keys are the folder's.
+    pub(crate) fn isolated(
+        folder: &Path,
+        config: &str,
+        known_hosts: &str,
+        host: &str,
+        cancel: &Cancel,
+    ) -> Result<Connection> {
+        let scratch = scratch()?;
+        let stage = scratch.path().join("ssh");
+        fs::create_dir(&stage).context("make a temporary folder")?;
+        for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
+            let name = entry.file_name();
+            if name != "config" && name != "known_hosts" {
+                symlink(entry.path(), stage.join(name)).context("link a key")?;
+            }
+        }
+        let here = stage.to_string_lossy();
+        let config = config.replace(IN_CONTAINER, &here).replace("~/.ssh/", &format!("{here}/"));
+        let config_file = scratch.path().join("config");
+        atomic::write(&config_file, config.as_bytes(), 0o600)?;
+        atomic::write(&stage.join("known_hosts"), known_hosts.as_bytes(), 0o600)?;
+        let mut options = vec!["-F".into(), config_file.into()];
+        options.extend(option("BatchMode=yes"));
+        // For a host of the user's own lines, which may say nothing about it.
+        options.extend(option("ConnectTimeout=20"));
+        options.extend(option("GlobalKnownHostsFile=/dev/null"));
+        options.extend(option(format!("UserKnownHostsFile={here}/known_hosts")));
+        options.extend(option("StrictHostKeyChecking=yes"));
+        options.extend(option("IdentityAgent=none"));
+        Ok(Connection {
+            options,
+            host: host.to_owned(),
+            destination: host.to_owned(),
+            isolated: true,
+            control: None,
+            cancel: cancel.clone(),
+            folder: scratch,
+        })
+    }
+
+    /// The user's own way, logged in and kept open until this is dropped. Host keys are checked against `trusted` and
+    /// the user's own files. `through` is the connection to the jump host before it.
+    pub(crate) fn open(
+        access: &Access,
+        trusted: &str,
+        own_known_hosts: &[PathBuf],
+        through: Option<&Connection>,
+        cancel: &Cancel,
+    ) -> Result<Connection> {
+        let scratch = scratch()?;
+        let (socket, log) = (scratch.path().join("m"), scratch.path().join("log"));
+        let trusted_file = scratch.path().join("known_hosts");
+        atomic::write(&trusted_file, trusted.as_bytes(), 0o600)?;
+        let mut command = Command::new("ssh");
+        let mut options = access.flags();
+        options.extend(access::plain_options());
+        options.extend(through.map(Connection::proxy_options).unwrap_or_default());
+        let mut control_path = OsString::from("ControlPath=");
+        control_path.push(&socket);
+        options.extend(option(control_path));
+        command.args(&options).arg("-E").arg(&log).args(["-f", "-N"]);
+        command.args(option("ControlMaster=yes")).args(option("ControlPersist=300"));
+        command.args(option("StrictHostKeyChecking=yes")).args(option("UpdateHostKeys=no"));
+        command.args(option(access::known_hosts_option(&trusted_file, own_known_hosts)));
+        // Debug lines go to the log only. With -v ssh would leave its proxy command our standard error, too, and the
+        // command would be ended for that.
+        command.args(option("LogLevel=DEBUG1"));
+        command.arg("--").arg(&access.host);
+        let end = if fs::File::open("/dev/tty").is_ok() {
+            process::foreground(&mut command)?
+        } else {
+            process::capture(&mut command, b"", Limits::within(Duration::from_secs(90)), Some(cancel))?.end
+        };
+        if !end.is_success() {
+            let said = fs::read(&log).unwrap_or_default();
+            return Err(failure::of_ssh(&said, end).about(&access.host, failure::Login::Yours));
+        }
+        Ok(Connection {
+            options: kept_open(&socket),
+            host: access.host.clone(),
+            destination: KEPT_OPEN.to_owned(),
+            isolated: false,
+            control: Some(socket),
+            cancel: cancel.clone(),
+            folder: scratch,
+        })
+    }
+
+    /// What makes `ssh` go through this connection.
+    pub(crate) fn proxy_options(&self) -> Vec<OsString> {
+        let socket = self.control.as_deref().unwrap_or(Path::new("none"));
+        let words: Vec<String> =
+            kept_open(socket).iter().map(|word| word.to_string_lossy().into_owned()).collect();
+        // No ProxyJump=none beside it: ssh takes the first of the two and then ignores the other.
+        option(format!("ProxyCommand=ssh {} -W [%h]:%p -- {KEPT_OPEN}", words.join(" "))).to_vec()
+    }
+
+    /// `ssh OPTIONS EXTRA -- HOST COMMAND…`, ready to run.
+    pub(crate) fn ssh(&self, extra: &[&str], remote: &[&str]) -> Command {
+        let mut command = self.program("ssh");
+        command.args(extra).arg("--").arg(&self.destination).args(remote);
+        command
+    }
+
+    /// `sftp OPTIONS HOST`, which reads its commands from standard input.
+    pub(crate) fn sftp(&self) -> Command {
+        let mut command = self.program("sftp");
+        command.args(["-b", "-"]).arg("--").arg(&self.destination);
+        command
+    }
+
+    /// Runs one of the above to its end.
+    pub(crate) fn capture(&self, command: &mut Command, input: &[u8]) -> Result<process::Captured> {
+        process::capture(command, input, Limits::within(Duration::from_secs(60)), Some(&self.cancel))
+    }
+
+    /// Whether the connection that is kept open still is.
+    pub(crate) fn is_open(&self) -> bool {
+        let mut command = self.ssh(&["-O", "check"], &[]);
+        self.control.is_some()
+            && self.capture(&mut command, b"").is_ok_and(|checked| checked.end.is_success())
+    }
+
+    /// The options, for a program that starts `ssh` itself.
+    pub(crate) fn options(&self) -> &[OsString] {
+        &self.options
+    }
+
+    /// The server's file that holds the key which logged in, as sshd named it: where the server looks for keys. It is
+    /// told with the first session, not before.
+    pub(crate) fn keys_file(&self) -> Option<String> {
+        keys_file(&String::from_utf8_lossy(&fs::read(self.folder.path().join("log")).ok()?))
+    }
+
+    /// What the server says it is: `OpenSSH_9.2p1 Debian-2`.
+    pub(crate) fn software(&self) -> Option<String> {
+        let log = fs::read(self.folder.path().join("log")).ok()?;
+        let log = String::from_utf8_lossy(&log);
+        let line = log.lines().find(|line| line.contains("remote software version "))?;
+        Some(line.split_once("remote software version ")?.1.trim().to_owned())
+    }
+
+    /// A folder for files on their way from or to the server, gone with the connection.
+    pub(crate) fn local(&self) -> PathBuf {
+        self.folder.path().join("transfer")
+    }
+
+    /// What a failure of a command over this connection means. Over a control socket a refused subsystem comes without
+    /// a word: the session is over, and the connection is still there.
+    pub(crate) fn failure(&self, said: &[u8], end: End) -> Failure {
+        let failure = failure::of_ssh(said, end);
+        let wordless =
+            failure.kind == Kind::Lost && !String::from_utf8_lossy(said).contains("Connection closed by");
+        if wordless && self.is_open() {
+            return Failure { kind: Kind::NoSftp, said: "the session is refused".to_owned() };
+        }
+        failure
+    }
+
+    /// Whose key logs in here.
+    pub(crate) fn login(&self) -> failure::Login {
+        if self.isolated { failure::Login::Folder } else { failure::Login::Yours }
+    }
+
+    /// A program in the environment of this connection, without its options.
+    pub(crate) fn bare_program(&self, name: &str) -> Command {
+        let mut command = Command::new(name);
+        if self.isolated {
+            command.env_clear().env("HOME", self.folder.path());
+            command.env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()));
+        }
+        command
+    }
+
+    fn program(&self, name: &str) -> Command {
+        let mut command = self.bare_program(name);
+        command.args(&self.options);
+        command
+    }
+}
+
+/// From sshd's own debug line: `Remote: /home/me/.ssh/authorized_keys:3: key options: …`.
+fn keys_file(log: &str) -> Option<String> {
+    let line = log.lines().find(|line| line.contains("Remote: ") && line.contains(": key options:"))?;
+    let place = line.split_once("Remote: ")?.1.split_once(": key options:")?.0;
+    Some(place.rsplit_once(':')?.0.to_owned())
+}
+
+/// Ends the connection that `ssh` keeps open.
+impl Drop for Connection {
+    fn drop(&mut self) {
+        if self.control.is_some() {
+            let mut command = self.program("ssh");
+            command.args(["-O", "exit", "--"]).arg(&self.destination);
+            // Where it fails the connection has ended already, or ends by itself after five minutes.
+            let _ = process::capture(&mut command, b"", Limits::within(Duration::from_secs(10)), None);
+        }
+    }
+}

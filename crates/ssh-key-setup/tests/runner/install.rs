@@ -1,0 +1,224 @@
+//! What happens to `authorized_keys`, whatever the account's shell and the server's ways.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::world::{World, address};
+
+fn our_line(keys: &str) -> &str {
+    keys.lines()
+        .find(|line| line.contains("backrest-backup-key"))
+        .unwrap_or_else(|| panic!("no line of ours:\n{keys}"))
+}
+
+#[test]
+fn other_lines_order_mode_and_a_missing_last_newline_are_kept() {
+    let (world, _server) = World::with_nas(2200, "bash");
+    let file = world.authorized_keys("bash");
+    let before = format!("# a comment\r\n\n{}from=\"10.0.0.1\" ssh-rsa AAAAB3 last", world.text(&file));
+    fs::write(&file, &before).unwrap();
+    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
+    let _ = world.tool(&["nas"]).expect_success();
+    let after = world.text(&file);
+    assert!(after.starts_with(&format!("{before}\n")), "{after}");
+    assert_eq!(after.matches("backrest-backup-key").count(), 1);
+    let found = fs::metadata(&file).unwrap();
+    assert_eq!((found.mode() & 0o7777, found.uid()), (0o640, 3001));
+    let left: Vec<_> =
+        fs::read_dir(file.parent().unwrap()).unwrap().flatten().map(|entry| entry.file_name()).collect();
+    assert_eq!(left, ["authorized_keys"], "nothing else is left behind");
+}
+
+#[test]
+fn the_accounts_shell_does_not_matter() {
+    for shell in ["dash", "fish"] {
+        let (world, _server) = World::with_nas(2200, shell);
+        let ran = world.tool(&["nas"]).expect_success();
+        assert!(
+            ran.stdout.contains("a shell, a port forward and an agent are refused"),
+            "{}",
+            ran.everything()
+        );
+    }
+}
+
+#[test]
+fn an_sftp_only_account_in_a_chroot_is_set_up_over_sftp() {
+    let world = World::new();
+    // sshd wants a chroot of root's; the account's own .ssh and folder lie in it.
+    let home = world.srv("home/locked");
+    std::os::unix::fs::chown(&home, Some(0), Some(0)).unwrap();
+    fs::create_dir(home.join("backups")).unwrap();
+    std::os::unix::fs::chown(home.join("backups"), Some(3004), Some(3004)).unwrap();
+    let _server = world.server(
+        2200,
+        "ed25519",
+        "Match User locked\n ChrootDirectory %h\n ForceCommand internal-sftp\nMatch all",
+    );
+    world.trust("nas", 2200, "locked", "ed25519");
+    let refused = world.tool(&["nas"]).expect_code(1);
+    assert!(refused.stderr.contains("/restic: the path is not writable"), "{}", refused.everything());
+    assert!(
+        refused.stderr.contains("hint: ") && refused.stderr.contains("--path"),
+        "{}",
+        refused.everything()
+    );
+    let ran = world.tool(&["nas", "--path", "/backups/restic"]).expect_success();
+    assert!(ran.stdout.contains("sftp:nas:/backups/restic"), "{}", ran.everything());
+    assert!(world.srv("home/locked/backups/restic").is_dir());
+    assert_eq!(world.text(&world.authorized_keys("locked")).matches("backrest-backup-key").count(), 1);
+}
+
+#[test]
+fn a_forced_command_that_is_no_sftp_is_told() {
+    let (world, _server) = World::with_nas(2200, "bash");
+    let file = world.authorized_keys("bash");
+    let own = world.text(&file);
+    fs::write(&file, format!("command=\"/bin/date\" {own}")).unwrap();
+    let ran = world.tool(&["nas"]).expect_code(1);
+    assert!(
+        ran.stderr.contains("connect: nas: something prints text where SFTP should talk"),
+        "{}",
+        ran.everything()
+    );
+    assert!(ran.stderr.contains("a forced command has to be SFTP"), "{}", ran.everything());
+    assert!(!world.text(&file).contains("backrest-backup-key"));
+}
+
+#[test]
+fn an_unrestricted_line_of_the_old_script_becomes_restricted_where_it_stands() {
+    let (world, _server) = World::with_nas(2200, "bash");
+    let _ = world.tool(&[]).expect_success();
+    let public = world.text(&world.folder("id_ed25519.pub"));
+    let file = world.authorized_keys("bash");
+    fs::write(&file, format!("{public}{}", world.text(&file))).unwrap();
+    let _ = world.tool(&["nas", "--path", "/srv/home/bash/b"]).expect_success();
+    let keys = world.text(&file);
+    let expected = format!("restrict,command=\"internal-sftp -d /srv/home/bash/b\" {}", public.trim());
+    assert_eq!((keys.lines().next().unwrap(), keys.lines().count()), (expected.as_str(), 2));
+    let _ = world.tool(&["nas", "--no-restrict"]).expect_success();
+    assert_eq!(our_line(&world.text(&file)), public.trim());
+}
+
+#[test]
+fn a_missing_ssh_folder_on_the_server_is_made_closed() {
+    let world = World::new();
+    let keys = world.srv("keys");
+    fs::rename(world.authorized_keys("bash"), &keys).unwrap();
+    fs::remove_dir(world.srv("home/bash/.ssh")).unwrap();
+    let _server = world.server(2200, "ed25519", "AuthorizedKeysFile .ssh/authorized_keys /srv/keys");
+    world.trust("nas", 2200, "bash", "ed25519");
+    let _ = world.tool(&["nas", "--authorized-keys", ".ssh/authorized_keys"]).expect_success();
+    assert_eq!(world.mode(&world.srv("home/bash/.ssh")), 0o700);
+    assert_eq!(world.mode(&world.authorized_keys("bash")), 0o600);
+}
+
+#[test]
+fn keys_are_put_where_the_server_looks_for_them() {
+    let world = World::new();
+    let keys = world.srv("home/bash/.config");
+    fs::create_dir(&keys).unwrap();
+    fs::rename(world.authorized_keys("bash"), keys.join("keys")).unwrap();
+    std::os::unix::fs::chown(&keys, Some(3001), Some(3001)).unwrap();
+    let _server = world.server(2200, "ed25519", "AuthorizedKeysFile .config/keys");
+    world.trust("nas", 2200, "bash", "ed25519");
+    let ran = world.tool(&["nas"]).expect_success();
+    assert!(ran.stdout.contains("/srv/home/bash/.config/keys"), "{}", ran.everything());
+    assert_eq!(world.text(&keys.join("keys")).matches("backrest-backup-key").count(), 1);
+}
+
+#[test]
+fn a_read_only_home_is_told_with_the_line_to_have_put_in() {
+    let world = World::new();
+    let home = "/srv/home/bash";
+    let _ = world.run(world.command("mount").args(["--bind", home, home])).expect_success();
+    let _ = world.run(world.command("mount").args(["-o", "remount,bind,ro", home])).expect_success();
+    let _server = world.server(2200, "ed25519", "");
+    world.trust("nas", 2200, "bash", "ed25519");
+    let ran = world.tool(&["nas"]).expect_code(1);
+    assert!(ran.stderr.contains("/srv/home/bash/.ssh/authorized_keys"), "{}", ran.everything());
+    assert!(ran.stderr.contains("hint: ") && ran.stderr.contains("ssh-ed25519 AAAA"), "{}", ran.everything());
+}
+
+#[test]
+fn a_symlinked_authorized_keys_is_not_replaced() {
+    let (world, _server) = World::with_nas(2200, "bash");
+    let file = world.authorized_keys("bash");
+    fs::rename(&file, file.with_extension("real")).unwrap();
+    std::os::unix::fs::symlink("authorized_keys.real", &file).unwrap();
+    let ran = world.tool(&["nas"]).expect_code(1);
+    assert!(ran.stderr.contains("it is a symlink") && ran.stderr.contains("hint: "), "{}", ran.everything());
+    assert!(fs::symlink_metadata(&file).unwrap().is_symlink());
+}
+
+#[test]
+fn a_server_that_is_no_openssh_gets_the_restriction_in_words_it_knows() {
+    let world = World::new();
+    let script = "dropbearkey -t ed25519 -f /srv/dropbear >/srv/dropbear.pub 2>&1 && \
+                  exec dropbear -F -E -p 127.0.0.1:2200 -r /srv/dropbear -P /srv/dropbear.pid";
+    let mut server = world.command("sh");
+    server.args(["-c", script]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let mut server = server.spawn().unwrap();
+    while !world.srv("dropbear.pid").exists() {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let public = world.text(&world.srv("dropbear.pub"));
+    let key = public.lines().find(|line| line.starts_with("ssh-ed25519 ")).expect("dropbear's host key");
+    world.own_ssh(
+        "Host nas\n  HostName 127.0.0.1\n  Port 2200\n  User bash\n",
+        &format!("{} {key}\n", address(2200)),
+    );
+    let ran = world.tool(&["nas"]).expect_success();
+    assert!(ran.stdout.contains("a shell and a port forward are refused"), "{}", ran.everything());
+    let keys = world.text(&world.authorized_keys("bash"));
+    assert!(our_line(&keys).starts_with("no-port-forwarding,no-agent-forwarding,"), "{keys}");
+    let again = world.tool(&["nas"]).expect_success();
+    assert!(again.stdout.contains("unchanged"), "{}", again.everything());
+    server.kill().unwrap();
+    server.wait().unwrap();
+}
+
+/// Runs the tool on a terminal and answers every question that ends in `question`; gives how many there were, and all
+/// that the screen showed.
+fn on_a_terminal(world: &World, question: &str, answer: &str) -> (usize, String) {
+    let mut command = world.command("script");
+    command.args(["--quiet", "--return", "--command", "ssh-key-setup nas", "/dev/null"]);
+    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
+    let mut child = command.spawn().unwrap();
+    let (mut typed, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let (mut seen, mut chunk, mut answered) = (String::new(), [0; 4096], 0);
+    while let Ok(length @ 1..) = screen.read(&mut chunk) {
+        seen.push_str(&String::from_utf8_lossy(&chunk[..length]));
+        if seen.matches(question).count() > answered {
+            answered += 1;
+            writeln!(typed, "{answer}").unwrap();
+        }
+    }
+    assert!(child.wait().unwrap().success(), "{seen}");
+    assert!(seen.contains("renamed and removed") && !seen.contains(answer), "{seen}");
+    (answered, seen)
+}
+
+#[test]
+fn a_password_is_asked_on_the_terminal_once() {
+    let world = World::new();
+    fs::remove_file(world.authorized_keys("bash")).unwrap();
+    let _server = world.server(2200, "ed25519", "");
+    world.trust("nas", 2200, "bash", "ed25519");
+    let (answered, seen) = on_a_terminal(&world, "password:", crate::world::PASSWORD);
+    assert_eq!(answered, 1, "{seen}");
+}
+
+#[test]
+fn a_passphrase_of_the_users_own_key_is_asked_on_the_terminal_once() {
+    let (world, _server) = World::with_nas(2200, "bash");
+    let mut command = world.command("ssh-keygen");
+    let _ = world
+        .run(command.args(["-q", "-p", "-N", "open sesame", "-f", "/root/.ssh/id_ed25519"]))
+        .expect_success();
+    let (answered, seen) = on_a_terminal(&world, "/root/.ssh/id_ed25519':", "open sesame");
+    assert_eq!(answered, 1, "{seen}");
+}

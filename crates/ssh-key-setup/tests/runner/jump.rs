@@ -1,0 +1,119 @@
+//! Jump hosts: a chain of two ends up in the container's config with what each needs.
+
+use std::fs;
+
+use crate::world::{World, address};
+
+/// `gate`, then `inner` (only known through gate's config), then `nas`.
+fn chain() -> (World, Vec<crate::world::Server>) {
+    let world = World::new();
+    let servers = vec![
+        world.server(2201, "ed25519", "AllowUsers jumper"),
+        world.server(2202, "ed25519", "AllowUsers fish"),
+        world.server(2203, "ed25519", "AllowUsers bash"),
+    ];
+    let host = |alias: &str, port: u16, user: &str, more: &str| {
+        format!("Host {alias}\n  HostName 127.0.0.1\n  Port {port}\n  User {user}\n{more}")
+    };
+    let config = host("gate", 2201, "jumper", "")
+        + &host("inner", 2202, "fish", "  ProxyJump gate\n")
+        + &host("nas", 2203, "bash", "  ProxyJump inner\n");
+    let known: String = (2201..=2203)
+        .map(|port| format!("{} {}\n", address(port), world.host_key(port, "ed25519")))
+        .collect();
+    world.own_ssh(&config, &known);
+    (world, servers)
+}
+
+#[test]
+fn a_chain_of_two_is_set_up_with_keys_that_may_only_pass_on() {
+    let (world, _servers) = chain();
+    let ran = world.tool_with_input(&["nas"], "").expect_code(1);
+    assert!(
+        ran.stderr.contains("needs the key too") && ran.stderr.contains("--install-on-jump-hosts"),
+        "{}",
+        ran.everything()
+    );
+    let ran = world.tool(&["nas", "--install-on-jump-hosts"]).expect_success();
+    assert!(
+        ran.stdout.contains("through jumper@127.0.0.1, port 2201, then fish@127.0.0.1, port 2202"),
+        "{}",
+        ran.everything()
+    );
+    let config = world.text(&world.folder("config"));
+    for line in ["Host nas-jump1\n", "Host nas-jump2\n", "ProxyJump nas-jump1\n", "ProxyJump nas-jump2\n"] {
+        assert!(config.contains(line), "{config}");
+    }
+    let gate = world.text(&world.authorized_keys("jumper"));
+    assert!(
+        gate.contains(
+            "restrict,port-forwarding,permitopen=\"127.0.0.1:2202\",command=\"/bin/false\" ssh-ed25519 "
+        ),
+        "{gate}"
+    );
+
+    let mut init = world.in_container("restic");
+    let _ = world.run(init.args(["-r", "sftp:nas:/srv/home/bash/restic/r", "init"])).expect_success();
+    let again = world.tool(&["nas"]).expect_success();
+    assert!(again.stdout.contains("unchanged"), "{}", again.everything());
+
+    let _ = world.tool(&["nas", "--remove"]).expect_success();
+    for account in ["jumper", "fish", "bash"] {
+        assert!(!world.text(&world.authorized_keys(account)).contains("backrest-backup-key"), "{account}");
+    }
+}
+
+#[test]
+fn a_chain_is_rotated_on_every_host() {
+    let (world, _servers) = chain();
+    let _ = world.tool(&["nas", "--install-on-jump-hosts"]).expect_success();
+    let old = world.text(&world.folder("id_ed25519.pub"));
+    let _ = world.tool(&["nas", "--rotate", "--install-on-jump-hosts"]).expect_success();
+    let new = world.text(&world.folder("id_ed25519.pub"));
+    assert_ne!(old, new);
+    for account in ["jumper", "fish", "bash"] {
+        let keys = world.text(&world.authorized_keys(account));
+        assert!(keys.contains(new.trim()) && !keys.contains(old.trim()), "{account}: {keys}");
+    }
+}
+
+#[test]
+fn a_proxy_command_that_jumps_is_understood() {
+    let (world, _servers) = chain();
+    let config =
+        world.text(&world.root(".ssh/config")).replace("ProxyJump gate", "ProxyCommand ssh -q -W %h:%p gate");
+    fs::write(world.root(".ssh/config"), config).unwrap();
+    let ran = world.tool(&["nas", "--install-on-jump-hosts"]).expect_success();
+    assert!(!world.text(&world.folder("config")).contains("ProxyCommand"), "{}", ran.everything());
+}
+
+#[test]
+fn an_unknown_key_behind_a_jump_host_is_asked_for_through_it() {
+    let (world, _servers) = chain();
+    let known = world.text(&world.root(".ssh/known_hosts"));
+    let known: String =
+        known.lines().filter(|line| !line.contains(":2203")).map(|line| format!("{line}\n")).collect();
+    fs::write(world.root(".ssh/known_hosts"), known).unwrap();
+    let ran = world.tool_with_input(&["nas", "--install-on-jump-hosts"], "yes\n").expect_success();
+    assert!(ran.stderr.contains("+--[ED25519 256]--+"), "{}", ran.everything());
+}
+
+#[test]
+fn a_jump_host_that_does_not_pass_on_is_named() {
+    let world = World::new();
+    let _gate = world.server(2201, "ed25519", "AllowTcpForwarding no");
+    let _nas = world.server(2203, "ed25519", "");
+    world.own_ssh(
+        "Host gate\n  HostName 127.0.0.1\n  Port 2201\n  User jumper\n\
+         Host nas\n  HostName 127.0.0.1\n  Port 2203\n  User bash\n  ProxyJump gate\n",
+        &format!(
+            "{} {}\n{} {}\n",
+            address(2201),
+            world.host_key(2201, "ed25519"),
+            address(2203),
+            world.host_key(2203, "ed25519")
+        ),
+    );
+    let ran = world.tool(&["nas", "--install-on-jump-hosts"]).expect_code(1);
+    assert!(ran.stderr.contains("the jump host does not pass the connection on"), "{}", ran.everything());
+}

@@ -1,0 +1,327 @@
+//! Again and later: check, rotate, remove, several hosts, old folders, other people.
+
+use std::fs;
+use std::time::Duration;
+
+use crate::world::{World, address};
+
+fn ours(world: &World, account: &str) -> Vec<String> {
+    let keys = world.text(&world.authorized_keys(account));
+    keys.lines().filter(|line| line.contains("backrest-backup-key")).map(str::to_owned).collect()
+}
+
+#[test]
+fn check_proves_and_changes_nothing() {
+    let (world, server) = World::with_nas(2200, "bash");
+    let none = world.tool(&["nas", "--check"]).expect_code(1);
+    assert!(none.stderr.contains("hint: set a host up first"), "{}", none.everything());
+    let _ = world.tool(&["nas"]).expect_success();
+    let before = fs::metadata(world.folder("config")).unwrap().modified().unwrap();
+    for arguments in [&["nas", "--check"][..], &["--check"]] {
+        let ran = world.tool(arguments).expect_success();
+        assert!(ran.stdout.contains("renamed and removed"), "{}", ran.everything());
+    }
+    assert_eq!(fs::metadata(world.folder("config")).unwrap().modified().unwrap(), before);
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(world.folder("id_ed25519"), fs::Permissions::from_mode(0o644)).unwrap();
+    let ran = world.tool(&["--check"]).expect_code(1);
+    assert!(ran.stderr.contains("id_ed25519: others than its owner may read"), "{}", ran.everything());
+    let _ = world.tool(&[]).expect_success();
+    world.stop(server);
+    let ran = world.tool(&["--check"]).expect_code(1);
+    assert!(ran.stderr.contains("nothing listens on that port"), "{}", ran.everything());
+}
+
+#[test]
+fn rotation_leaves_one_new_key_and_keeps_the_old_pair_aside() {
+    let (world, _server) = World::with_nas(2200, "bash");
+    let _ = world.tool(&["nas"]).expect_success();
+    let old = world.text(&world.folder("id_ed25519"));
+    // Nobody has to log in: the old key brings the new one in.
+    fs::remove_file(world.root(".ssh/id_ed25519")).unwrap();
+    let ran = world.tool(&["nas", "--rotate"]).expect_success();
+    let new = world.text(&world.folder("id_ed25519.pub"));
+    assert_eq!(ours(&world, "bash").len(), 1, "{}", ran.everything());
+    assert!(ours(&world, "bash")[0].ends_with(new.trim()));
+    let names: Vec<String> = fs::read_dir(world.folder(""))
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.file_name().into_string().unwrap())
+        .collect();
+    let aside: Vec<&String> =
+        names.iter().filter(|name| name.contains(".old-") && !name.ends_with(".pub")).collect();
+    assert_eq!(aside.len(), 1, "{names:?}");
+    assert_eq!(world.text(&world.folder(aside[0])), old);
+    assert!(!names.iter().any(|name| name.contains(".new") || name.contains(".retiring")), "{names:?}");
+    let _ = world.tool(&["--check"]).expect_success();
+}
+
+#[test]
+fn a_rotation_that_is_killed_anywhere_is_finished_by_a_later_run() {
+    let (world, _server) = World::with_nas(2200, "bash");
+    let _ = world.tool(&["nas"]).expect_success();
+    for milliseconds in [150, 500, 900, 1300] {
+        let before = world.text(&world.folder("id_ed25519.pub"));
+        let mut command = world.command("timeout");
+        let after = format!("{}", Duration::from_millis(milliseconds).as_secs_f64());
+        let _ = world.run(command.args(["--signal=KILL", &after, "ssh-key-setup", "nas", "--rotate"]));
+        let ran = world.tool(&["nas"]).expect_success();
+        let keys = ours(&world, "bash");
+        let public = world.text(&world.folder("id_ed25519.pub"));
+        assert_eq!(keys.len(), 1, "killed after {milliseconds} ms, key {before}\n{}", ran.everything());
+        assert!(keys[0].ends_with(public.trim()), "{}", ran.everything());
+        let names = fs::read_dir(world.folder("")).unwrap().flatten().map(|entry| entry.file_name());
+        let names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
+        assert!(!names.iter().any(|name| name.contains(".new") || name.contains(".retiring")), "{names:?}");
+    }
+}
+
+#[test]
+fn remove_takes_the_key_off_the_server_and_the_entry_away() {
+    let (world, server) = World::with_nas(2200, "bash");
+    let before = world.text(&world.authorized_keys("bash"));
+    fs::create_dir(world.folder("")).unwrap();
+    let theirs = "Host mine\n  Port 1\n";
+    fs::write(world.folder("config"), theirs).unwrap();
+    let _ = world.tool(&["nas"]).expect_success();
+    let config = world.text(&world.folder("config"));
+    assert!(config.contains("Host nas\n") && config.ends_with(theirs), "{config}");
+    let _ = world.tool(&["nas", "--remove"]).expect_success();
+    assert_eq!(world.text(&world.authorized_keys("bash")), before);
+    assert_eq!(world.text(&world.folder("config")), theirs);
+    assert_eq!(world.text(&world.folder("known_hosts")), "");
+    let again = world.tool(&["nas", "--remove"]).expect_code(1);
+    assert!(again.stderr.contains("nas is not set up here"), "{}", again.everything());
+    let _ = world.tool(&["nas"]).expect_success();
+    world.stop(server);
+    let gone = world.tool(&["nas", "--remove"]).expect_code(1);
+    assert!(gone.stderr.contains("--offline"), "{}", gone.everything());
+    let _ = world.tool(&["nas", "--remove", "--offline"]).expect_success();
+    assert_eq!(world.text(&world.folder("config")), theirs);
+}
+
+#[test]
+fn several_hosts_live_in_one_folder_with_a_key_each() {
+    let world = World::new();
+    let _servers = [world.server(2201, "ed25519", ""), world.server(2202, "ed25519", "")];
+    let host = |name: &str, port: u16, user: &str| {
+        format!("Host {name}\n  HostName 127.0.0.1\n  Port {port}\n  User {user}\n")
+    };
+    let known: String =
+        [2201, 2202].map(|port| format!("{} {}\n", address(port), world.host_key(port, "ed25519"))).concat();
+    world.own_ssh(&(host("one", 2201, "bash") + &host("two", 2202, "dash")), &known);
+    let _ = world.tool(&["one"]).expect_success();
+    let _ = world.tool(&["two", "--path", "b"]).expect_success();
+    assert!(world.folder("id_ed25519").exists() && world.folder("id_ed25519_two").exists());
+    let both = world.tool(&["--json"]).expect_success();
+    let json: serde_json::Value = serde_json::from_str(&both.stdout).unwrap();
+    assert_eq!(json["ok"], true);
+    assert_eq!(json["hosts"][0]["repository"], "sftp:one:/srv/home/bash/restic");
+    assert_eq!(json["hosts"][1]["repository"], "sftp:two:/srv/home/dash/b");
+    assert_eq!(json["hosts"][1]["changed"], false);
+    assert_eq!(json["hosts"][0]["checks"][0]["name"], "connect");
+    let _ = world.tool(&["one", "--remove"]).expect_success();
+    let left = world.tool(&["--check"]).expect_success();
+    assert!(left.stdout.contains("sftp:two:") && !left.stdout.contains("sftp:one:"), "{}", left.everything());
+}
+
+#[test]
+fn one_host_that_fails_does_not_keep_the_others_from_being_proved() {
+    let world = World::new();
+    let (one, _two) = (world.server(2201, "ed25519", ""), world.server(2202, "ed25519", ""));
+    let host =
+        |name: &str, port: u16| format!("Host {name}\n  HostName 127.0.0.1\n  Port {port}\n  User bash\n");
+    let known: String =
+        [2201, 2202].map(|port| format!("{} {}\n", address(port), world.host_key(port, "ed25519"))).concat();
+    world.own_ssh(&(host("one", 2201) + &host("two", 2202)), &known);
+    let _ = world.tool(&["one"]).expect_success();
+    let _ = world.tool(&["two"]).expect_success();
+    world.stop(one);
+    let ran = world.tool(&["--json"]).expect_code(1);
+    let json: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(
+        (&json["hosts"][0]["ok"], &json["hosts"][1]["ok"]),
+        (&false.into(), &true.into()),
+        "{}",
+        ran.everything()
+    );
+    assert!(json["hosts"][0]["error"].as_str().unwrap().contains("nothing listens"), "{}", ran.everything());
+}
+
+#[test]
+fn a_folder_of_the_old_script_goes_on_working_under_its_old_key_name() {
+    let (world, _server) = World::with_nas(2200, "bash");
+    fs::create_dir(world.folder("")).unwrap();
+    world.keygen("/root/data/backrest/ssh/id_rsa");
+    let public = world.text(&world.folder("id_rsa.pub"));
+    let file = world.authorized_keys("bash");
+    fs::write(&file, world.text(&file) + &public).unwrap();
+    fs::write(
+        world.folder("config"),
+        "Host nas\n  HostName 127.0.0.1\n  User bash\n  IdentityFile /root/.ssh/id_rsa\n  Port 2200\n",
+    )
+    .unwrap();
+    let ran = world.tool(&[]).expect_success();
+    assert!(ran.stdout.contains("sftp:nas:/srv/home/bash/restic"), "{}", ran.everything());
+    assert!(!world.folder("id_ed25519").exists(), "{}", ran.everything());
+    assert_eq!(world.text(&world.folder("id_rsa.pub")), public);
+    let keys = world.text(&file);
+    assert_eq!(keys.matches(public.split(' ').nth(1).unwrap()).count(), 1, "{keys}");
+}
+
+#[test]
+fn the_setting_names_the_hosts_of_a_bare_run() {
+    let (world, _server) = World::with_nas(2200, "bash");
+    fs::write(world.root("containers/backrest/.env"), "BACKREST_SSH_HOST=nas\n").unwrap();
+    let ran = world.tool(&[]).expect_success();
+    assert!(ran.stdout.contains("sftp:nas:"), "{}", ran.everything());
+}
+
+#[test]
+fn flags_override_what_ssh_says_and_are_remembered() {
+    let world = World::new();
+    let _server = world.server(2200, "ed25519", "");
+    world.own_ssh("", &format!("{} {}\n", address(2200), world.host_key(2200, "ed25519")));
+    fs::rename(world.root(".ssh/id_ed25519"), world.root("my key")).unwrap();
+    let arguments =
+        ["127.0.0.1", "--port", "2200", "--user", "dash", "--identity", "/root/my key", "--alias", "box"];
+    let _ = world.tool(&arguments).expect_success();
+    let ran = world.tool(&["box"]).expect_success();
+    assert!(
+        ran.stdout.contains("dash@127.0.0.1, port 2200") && ran.stdout.contains("unchanged"),
+        "{}",
+        ran.everything()
+    );
+}
+
+#[test]
+fn paths_with_blanks_and_quotes_are_proved_too() {
+    let (world, _server) = World::with_nas(2200, "bash");
+    let ran = world.tool(&["nas", "--path", "my 'old' \"backups\" [*] ü\\"]).expect_success();
+    assert!(world.srv("home/bash/my 'old' \"backups\" [*] ü\\").is_dir(), "{}", ran.everything());
+    assert_eq!(fs::read_dir(world.srv("home/bash/my 'old' \"backups\" [*] ü\\")).unwrap().count(), 0);
+}
+
+#[test]
+fn an_ordinary_user_is_told_that_config_has_to_be_roots() {
+    let (world, _server) = World::with_nas(2200, "bash");
+    let home = world.srv("home/me");
+    for folder in ["containers/backrest", "data/backrest"] {
+        fs::create_dir_all(home.join(folder)).unwrap();
+    }
+    for name in ["id_ed25519", "config", "known_hosts"] {
+        fs::copy(world.root(".ssh").join(name), home.join(".ssh").join(name)).unwrap();
+    }
+    let _ = world.run(world.command("chown").args(["-R", "3000:3000", "/srv/home/me"])).expect_success();
+    let as_me = |arguments: &[&str]| {
+        let mut command = world.command("setpriv");
+        command
+            .args(["--reuid", "3000", "--regid", "3000", "--clear-groups", "ssh-key-setup"])
+            .args(arguments);
+        world.run(command.env("HOME", "/srv/home/me").env("PATH", "/srv/bin:/usr/bin:/bin"))
+    };
+    let _ = as_me(&["nas", "--rootless"]).expect_success();
+    fs::remove_file(home.join("data/backrest/ssh/config")).unwrap();
+    let ran = as_me(&["nas"]).expect_code(1);
+    assert!(
+        ran.stderr.contains("Bad owner or permissions") && ran.stderr.contains("sudo chown 0 "),
+        "{}",
+        ran.everything()
+    );
+    // What it says to type is what helps.
+    let config = home.join("data/backrest/ssh/config");
+    use std::os::unix::fs::PermissionsExt;
+    fs::set_permissions(&config, fs::Permissions::from_mode(0o640)).unwrap();
+    std::os::unix::fs::chown(&config, Some(0), None).unwrap();
+    let _ = as_me(&["nas"]).expect_success();
+    let _ = as_me(&["--check"]).expect_success();
+}
+
+#[test]
+fn a_key_that_an_administrator_put_in_works_without_access_of_ones_own() {
+    let world = World::new();
+    let bare = world.tool(&[]).expect_success();
+    let line =
+        bare.stdout.lines().find(|line| line.trim().starts_with("restrict,")).unwrap().trim().to_owned();
+    // A chroot with the keys outside of it, as docs/ssh.md proposes it.
+    let keys = world.srv("keys");
+    fs::create_dir(&keys).unwrap();
+    fs::write(keys.join("locked"), line + "\n").unwrap();
+    let home = world.srv("home/locked");
+    std::os::unix::fs::chown(&home, Some(0), Some(0)).unwrap();
+    fs::create_dir(home.join("backups")).unwrap();
+    std::os::unix::fs::chown(home.join("backups"), Some(3004), Some(3004)).unwrap();
+    let ways = "Match User locked\n ChrootDirectory %h\n AuthorizedKeysFile /srv/keys/%u\n ForceCommand internal-sftp\n DisableForwarding yes\nMatch all";
+    let _server = world.server(2200, "ed25519", ways);
+    world.trust("nas", 2200, "locked", "ed25519");
+    let ran = world.tool(&["nas", "--path", "/backups"]).expect_success();
+    assert!(ran.stdout.contains("put in by somebody else"), "{}", ran.everything());
+    assert!(ran.stderr.contains("nothing was changed there"), "{}", ran.everything());
+    let again = world.tool(&["nas"]).expect_success();
+    assert!(
+        again.stdout.contains("sftp:nas:/backups\n") && again.stdout.contains("unchanged"),
+        "{}",
+        again.everything()
+    );
+}
+
+#[test]
+fn a_configuration_that_asks_programs_is_told() {
+    let (world, _server) = World::with_nas(2200, "bash");
+    let config = world.text(&world.root(".ssh/config"));
+    fs::write(
+        world.root(".ssh/config"),
+        format!("Match originalhost nas exec \"true\"\n  Compression yes\n{config}"),
+    )
+    .unwrap();
+    let ran = world.tool(&["nas"]).expect_success();
+    assert!(ran.stderr.contains("asks a program (Match exec)"), "{}", ran.everything());
+    assert!(world.text(&world.folder("config")).contains("    Compression yes\n"));
+}
+
+#[test]
+fn one_run_at_a_time() {
+    let (world, server) = World::with_nas(2200, "bash");
+    world.signal(&server, "-STOP");
+    let mut first = world.command("ssh-key-setup").arg("nas").spawn().unwrap();
+    let lock = world.root("containers/backrest/state/ssh-key-setup.lock");
+    while !fs::metadata(&lock).is_ok_and(|found| found.len() > 0) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let ran = world.tool(&["nas"]).expect_code(1);
+    assert!(ran.stderr.contains("another ssh-key-setup runs: process "), "{}", ran.everything());
+    first.kill().unwrap();
+    first.wait().unwrap();
+}
+
+#[test]
+fn a_set_up_that_is_killed_anywhere_is_finished_by_a_later_run() {
+    let (world, _server) = World::with_nas(2200, "bash");
+    let before = world.text(&world.authorized_keys("bash"));
+    for seconds in ["0.2", "0.6", "1.0"] {
+        let mut command = world.command("timeout");
+        let _ = world.run(command.args(["--signal=KILL", seconds, "ssh-key-setup", "nas"]));
+        let between = world.text(&world.authorized_keys("bash"));
+        assert!(between.starts_with(&before), "other keys are never lost: {between}");
+        let ran = world.tool(&["nas"]).expect_success();
+        assert_eq!(ours(&world, "bash").len(), 1, "killed after {seconds} s\n{}", ran.everything());
+        let folder = world.authorized_keys("bash");
+        assert_eq!(
+            fs::read_dir(folder.parent().unwrap()).unwrap().count(),
+            1,
+            "nothing is left on the server"
+        );
+        fs::write(&folder, &before).unwrap();
+        fs::remove_file(world.folder("config")).unwrap();
+    }
+}
+
+#[test]
+fn the_host_may_be_typed_in_every_way_that_ssh_takes() {
+    let (world, _server) = World::with_nas(2200, "bash");
+    fs::remove_file(world.root(".ssh/config")).unwrap();
+    let ran = world.tool(&["ssh://dash@127.0.0.1:2200"]).expect_success();
+    assert!(ran.stdout.contains("sftp:127.0.0.1:/srv/home/dash/restic"), "{}", ran.everything());
+    let ran = world.tool(&["bash@127.0.0.1", "--port", "2200", "--alias", "second"]).expect_success();
+    assert!(ran.stdout.contains("sftp:second:/srv/home/bash/restic"), "{}", ran.everything());
+}

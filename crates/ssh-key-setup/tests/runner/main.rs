@@ -1,0 +1,10 @@
+//! The tool against real OpenSSH servers, in namespaces of their own.
+
+mod bare;
+mod failures;
+mod host_keys;
+mod install;
+mod jump;
+mod later;
+mod plain;
+mod world;

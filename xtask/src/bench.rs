@@ -1,0 +1,30 @@
+//! `cargo xtask bench`: the tools' speed beside what they replace, in one run on one machine.
+//!
+//! Absolute times say little about another machine; what is printed to be compared is the ratio, beside its goal.
+//! A goal that is missed fails the command.
+
+mod ignore;
+mod measure;
+mod restic;
+mod scripts;
+mod walk;
+
+use anyhow::{Context, Result};
+use common::cancel::Cancel;
+use common::exit::Exit;
+
+use crate::cli::Measure;
+use crate::needs;
+
+/// Measures one thing.
+pub(crate) fn run(what: Measure) -> Result<Exit> {
+    let cancel = Cancel::on_signals().context("listen to signals")?;
+    needs::ensure(needs::BENCH, &cancel)?;
+    needs::ensure(needs::DEMO, &cancel)?;
+    match what {
+        Measure::Ignore => ignore::run(&cancel),
+        Measure::Restic => restic::run(&cancel),
+        Measure::Scripts => scripts::run(&cancel),
+        Measure::Walk => walk::run(&cancel),
+    }
+}

@@ -1,0 +1,104 @@
+//! `bench ignore`: the ignore file of 1,000 services with 20 lines each, beside a Bash loop that does what the old
+//! script did. The goal is a twentieth of its time.
+//!
+//! The loop only puts a prefix before each line; it decides nothing, walks nothing and gets most files wrong. It is
+//! what there was.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use common::cancel::Cancel;
+use common::exit::Exit;
+
+use super::measure::{self, Contender};
+use crate::build;
+
+const SERVICES: usize = 1000;
+const ROUNDS: usize = 7;
+const GOAL: f64 = 1.0 / 20.0;
+
+/// Written from the description of the old script: truncate, then add line after line, first the data root's file,
+/// then the container root's, for each folder of the container root.
+const LOOP: &str = r#"
+output=$1 data=$2 containers=$3
+add() {
+    [ -f "$2" ] || return 0
+    while IFS= read -r line; do
+        case $line in
+            '') ;;
+            '#'*) echo "$line" >> "$output" ;;
+            '!'*) echo "!$1/${line#!}" >> "$output" ;;
+            *) echo "$1/$line" >> "$output" ;;
+        esac
+    done < "$2"
+}
+: > "$output"
+for folder in "$containers"/*/; do
+    folder=${folder%/}
+    service=${folder##*/}
+    add "data/$service" "$data/$service/.resticignore"
+    add "$service" "$folder/.resticignore"
+done
+"#;
+
+const LINES: &str = "# what can be made again\n/cache/\n/tmp/\nlogs/\n*.log\n*.tmp\n*.bak\n\n/thumbs/\n/transcodes/*\n\
+                     !/transcodes/keep\n/backup/old/\nnode_modules/\n__pycache__/\n*.sqlite3-wal\n*.sqlite3-shm\n\
+                     /db/*.pid\n.DS_Store\nlost+found/\n/metrics/**/raw\n";
+
+/// Makes the services, times both, and tells whether the goal is met.
+pub(super) fn run(cancel: &Cancel) -> Result<Exit> {
+    let tool = build::released("build-ignore")?;
+    let home = tempfile::tempdir().context("make a folder to work in")?;
+    let home = home.path();
+    make_services(home)?;
+    let contenders = [
+        Contender {
+            name: "Bash loop".into(),
+            command: Box::new(|| {
+                let mut command = Command::new("bash");
+                command.args(["-c", LOOP, "loop"]);
+                command.args(["loop.txt", "data", "containers"].map(|path| home.join(path)));
+                command
+            }),
+        },
+        Contender {
+            name: "build-ignore".into(),
+            command: Box::new(|| {
+                // Away with the file of the round before: an unchanged one would not be written.
+                let _ = fs::remove_file(home.join("containers/backrest/ignorefile.txt"));
+                let mut command = Command::new(&tool);
+                command.env("HOME", home);
+                command
+            }),
+        },
+    ];
+    let medians = measure::medians(&contenders, ROUNDS, cancel)?;
+    println!("{SERVICES} services of {} lines, median of {ROUNDS} rounds", LINES.lines().count());
+    println!("{}", measure::table(&contenders, &medians));
+    let ratio = medians[1].as_secs_f64() / medians[0].as_secs_f64();
+    let met = ratio <= GOAL;
+    println!("goal: at most 1/20 of the loop: {}", if met { "met" } else { "missed" });
+    Ok(if met { Exit::Done } else { Exit::Failed })
+}
+
+fn make_services(home: &Path) -> Result<()> {
+    for number in 0..SERVICES {
+        for root in ["data", "containers"] {
+            fs::create_dir_all(home.join(root).join(format!("service-{number:04}")))
+                .context("make a service")?;
+        }
+        let file = home.join(format!("data/service-{number:04}/.resticignore"));
+        fs::write(file, LINES).context("write a .resticignore")?;
+    }
+    fs::create_dir_all(home.join("containers/backrest")).context("make Backrest's folder")
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_service_has_the_lines_that_the_title_says() {
+        assert_eq!(super::LINES.lines().count(), 20);
+    }
+}

@@ -1,0 +1,110 @@
+//! Times commands against each other: in turn, several rounds, the median of each.
+//!
+//! In turn, so that a machine that slows down slows all of them; the median, because a disturbance only ever adds.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use comfy_table::{CellAlignment, Table, TableComponent, presets};
+use common::cancel::Cancel;
+use common::process::{self, Limits};
+use common::units;
+
+/// Something to time, under the name that the table shows.
+pub(super) struct Contender<'a> {
+    pub(super) name: String,
+    /// A new command for each round.
+    pub(super) command: Box<dyn Fn() -> Command + 'a>,
+}
+
+/// The median over `rounds` of each contender, in their order. A command that fails fails the measurement.
+pub(super) fn medians(contenders: &[Contender<'_>], rounds: usize, cancel: &Cancel) -> Result<Vec<Duration>> {
+    let mut times = vec![Vec::with_capacity(rounds); contenders.len()];
+    // The first round warms the caches and does not count.
+    for round in 0..=rounds {
+        for (contender, times) in contenders.iter().zip(&mut times) {
+            let mut command = (contender.command)();
+            let started = Instant::now();
+            let limits = Limits::within(Duration::from_secs(600));
+            process::capture(&mut command, b"", limits, Some(cancel))?.success()?;
+            if round > 0 {
+                times.push(started.elapsed());
+            }
+        }
+    }
+    Ok(times.into_iter().map(median).collect())
+}
+
+/// The most memory, in bytes, that the command's process held at once. The kernel keeps the highest value; it is read
+/// every few milliseconds until the process has ended.
+pub(super) fn peak_memory(command: &mut Command) -> Result<u64> {
+    let mut child = command.stdout(Stdio::null()).spawn().context("start the command")?;
+    let status = format!("/proc/{}/status", child.id());
+    let mut peak = 0;
+    let ended = loop {
+        let text = fs::read_to_string(&status).unwrap_or_default();
+        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        peak = peak.max(kibibytes.unwrap_or(0) * 1024);
+        if let Some(ended) = child.try_wait().context("wait for the command")? {
+            break ended;
+        }
+        std::thread::sleep(Duration::from_millis(2));
+    };
+    ensure!(ended.success() && peak > 0, "measure memory: {ended}");
+    Ok(peak)
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times.get(times.len() / 2).copied().unwrap_or_default()
+}
+
+/// The table: each contender's time, and as a part of the first one's.
+pub(super) fn table(contenders: &[Contender<'_>], medians: &[Duration]) -> String {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).remove_style(TableComponent::HorizontalLines);
+    table.remove_style(TableComponent::MiddleIntersections).set_header(["", "median", "of the first"]);
+    let first = medians.first().copied().unwrap_or_default();
+    for (contender, time) in contenders.iter().zip(medians) {
+        table.add_row([contender.name.clone(), exact(*time), ratio(*time, first)]);
+    }
+    for column in [1, 2] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    table.to_string()
+}
+
+/// Milliseconds with one digit where that matters.
+fn exact(time: Duration) -> String {
+    let milliseconds = time.as_secs_f64() * 1000.0;
+    if milliseconds < 1000.0 { format!("{milliseconds:.1} ms") } else { units::duration(time) }
+}
+
+/// `1/23` or `1.4`: how many times `other` fits, in the form that reads best.
+pub(super) fn ratio(time: Duration, other: Duration) -> String {
+    let ratio = time.as_secs_f64() / other.as_secs_f64();
+    if ratio < 0.5 { format!("1/{:.1}", 1.0 / ratio) } else { format!("{ratio:.2}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_disturbed_round_does_not_move_the_median() {
+        let times = [3, 1, 900, 2, 4].map(Duration::from_millis);
+        assert_eq!(median(times.to_vec()), Duration::from_millis(3));
+    }
+
+    #[test]
+    fn ratios_read_as_people_say_them() {
+        let second = Duration::from_secs(1);
+        assert_eq!(ratio(Duration::from_millis(40), second), "1/25.0");
+        assert_eq!(ratio(Duration::from_millis(950), second), "0.95");
+    }
+}

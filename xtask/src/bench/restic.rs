@@ -1,0 +1,185 @@
+//! `bench restic`: the processor time that an exclude file costs restic, by its form: line by line and relative as the
+//! old script wrote it, ours, and ours with `--lean`, each beside a run without any.
+//!
+//! restic tries every pattern on every path. One dry run each is enough: processor time hardly varies, and the whole
+//! takes minutes. What counts is what a file adds.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use comfy_table::{CellAlignment, Table, presets};
+use common::cancel::Cancel;
+use common::exit::Exit;
+use common::process::{self, Limits};
+use nix::sys::resource::{UsageWho, getrusage};
+
+use super::measure;
+use crate::build;
+
+/// Services and files in each.
+const SIZES: [(usize, usize); 2] = [(60, 500), (200, 1000)];
+const GOAL: f64 = 1.0 / 3.0;
+const LEAN_GOAL: f64 = 1.0 / 30.0;
+
+const RULES: [&str; 17] = [
+    "/cache/",
+    "/tmp/",
+    "logs/",
+    "*.log",
+    "*.tmp",
+    "*.bak",
+    "/thumbs/",
+    "/transcodes/*",
+    "!/transcodes/keep",
+    "/backup/old/",
+    "node_modules/",
+    "__pycache__/",
+    "*.sqlite3-wal",
+    "/db/*.pid",
+    ".DS_Store",
+    "lost+found/",
+    "/metrics/**/raw",
+];
+
+/// Makes the trees, runs restic four times over each, and tells whether the goals are met.
+pub(super) fn run(cancel: &Cancel) -> Result<Exit> {
+    let tool = build::released("build-ignore")?;
+    let mut all_met = true;
+    for (services, files) in SIZES {
+        let scratch = scratch()?;
+        all_met &= one_size(&tool, scratch.path(), services, files, cancel)?;
+    }
+    Ok(if all_met { Exit::Done } else { Exit::Failed })
+}
+
+/// Many small files: in memory where the machine has such a place.
+pub(super) fn scratch() -> Result<tempfile::TempDir> {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).context("make a folder to work in")
+}
+
+fn one_size(tool: &Path, home: &Path, services: usize, files: usize, cancel: &Cancel) -> Result<bool> {
+    make_tree(home, services, files)?;
+    let exclude_file = |name: &str| home.join(name);
+    let line_by_line: String =
+        (0..services).flat_map(|number| RULES.map(|rule| relative(&service(number), rule) + "\n")).collect();
+    fs::write(exclude_file("relative"), line_by_line).context("write the relative file")?;
+    for (name, flags) in [("ours", [].as_slice()), ("lean", ["--lean"].as_slice())] {
+        let mut build = Command::new(tool);
+        build.env("HOME", home).args(flags).arg("--mount").arg(home).arg("--output").arg(exclude_file(name));
+        process::capture(&mut build, b"", limits(), Some(cancel))?.success()?;
+    }
+    let mut init = restic(home);
+    init.arg("init");
+    process::capture(&mut init, b"", limits(), Some(cancel))?.success()?;
+
+    let mut times = Vec::new();
+    for name in [None, Some("relative"), Some("ours"), Some("lean")] {
+        let mut backup = restic(home);
+        backup.args(["backup", "--quiet", "--dry-run"]).arg(home.join("data"));
+        if let Some(name) = name {
+            backup.arg("--exclude-file").arg(exclude_file(name));
+        }
+        let before = used()?;
+        process::capture(&mut backup, b"", limits(), Some(cancel))?.success()?;
+        times.push(used()? - before);
+    }
+    let added: Vec<f64> =
+        times.iter().map(|time| (time.as_secs_f64() - times[0].as_secs_f64()).max(0.0)).collect();
+    println!(
+        "{services} services of {} rules and {files} files, processor time of one dry run each",
+        RULES.len()
+    );
+    println!("{}", table(&times, &added));
+    let met = added[2] <= added[1] * GOAL;
+    let lean_met = added[3] <= added[1] * LEAN_GOAL;
+    let word = |met| if met { "met" } else { "missed" };
+    println!(
+        "goals: ours adds at most 1/3 of the relative file: {}; with --lean 1/30: {}\n",
+        word(met),
+        word(lean_met)
+    );
+    Ok(met && lean_met)
+}
+
+fn table(times: &[Duration], added: &[f64]) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header([
+        "exclude file",
+        "took",
+        "added",
+        "of relative",
+    ]);
+    for (row, name) in
+        ["none", "line by line, relative", "build-ignore", "build-ignore --lean"].iter().enumerate()
+    {
+        let of_relative = match row {
+            0 => String::new(),
+            _ => measure::ratio(Duration::from_secs_f64(added[row]), Duration::from_secs_f64(added[1])),
+        };
+        let seconds = |value: f64| format!("{value:.2} s");
+        table.add_row([
+            (*name).to_string(),
+            seconds(times[row].as_secs_f64()),
+            seconds(added[row]),
+            of_relative,
+        ]);
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+fn limits() -> Limits {
+    Limits::within(Duration::from_secs(3600))
+}
+
+fn restic(home: &Path) -> Command {
+    let mut restic = Command::new("restic");
+    restic.env("RESTIC_REPOSITORY", home.join("repository")).env("RESTIC_PASSWORD", "measured");
+    restic.env("RESTIC_CACHE_DIR", home.join("cache"));
+    restic
+}
+
+fn used() -> Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).context("ask for the children's processor time")?;
+    let of = |time: nix::sys::time::TimeVal| {
+        Duration::from_secs(time.tv_sec().unsigned_abs())
+            + Duration::from_micros(time.tv_usec().unsigned_abs())
+    };
+    Ok(of(usage.user_time()) + of(usage.system_time()))
+}
+
+fn service(number: usize) -> String {
+    format!("service-{number:03}")
+}
+
+/// A line as the old script wrote it.
+fn relative(service: &str, rule: &str) -> String {
+    match rule.strip_prefix('!') {
+        Some(rule) => format!("!data/{service}/{rule}"),
+        None => format!("data/{service}/{rule}"),
+    }
+}
+
+/// Files a few folders deep, some of which the rules are about.
+fn make_tree(home: &Path, services: usize, files: usize) -> Result<()> {
+    for number in 0..services {
+        let root = home.join("data").join(service(number));
+        for file in 0..files {
+            let folder = root.join(format!("library/{}/{}", file % 10, file / 10 % 10));
+            if file < 100 {
+                fs::create_dir_all(&folder).context("make a folder")?;
+            }
+            let ending = if file % 50 == 0 { "log" } else { "jpg" };
+            fs::write(folder.join(format!("file-{file}.{ending}")), "").context("make a file")?;
+        }
+        fs::create_dir_all(root.join("cache")).context("make a folder")?;
+        fs::write(root.join("cache/entry"), "").context("make a file")?;
+        fs::write(root.join(".resticignore"), RULES.join("\n") + "\n").context("write the rules")?;
+    }
+    fs::create_dir_all(home.join("containers/backrest")).context("make Backrest's folder")
+}

@@ -1,0 +1,95 @@
+//! `cargo xtask build`: the tools as they are installed.
+//!
+//! In comes the workspace, out goes a list of finished binaries. `backrest-send` is built a second time, linked
+//! statically, because it runs inside images that have another C library or none at all; and so is `pipe-listener`,
+//! which stays in memory for months and is smaller that way. That build needs an explicit `--target`: without one,
+//! `crt-static` would also apply to procedural macros, which can't be static.
+
+use std::env;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use common::exit::{Exit, HintExt};
+use common::process::{self, Limits};
+use common::text::escape_path;
+
+use crate::cli::BuildOptions;
+use crate::workspace::{self, Workspace};
+
+const CLIENT: &str = "backrest-send";
+const LISTENER: &str = "pipe-listener";
+
+/// Builds and says where the binaries are.
+pub(crate) fn run(options: &BuildOptions) -> Result<Exit> {
+    for path in binaries(&Workspace::find()?, options)? {
+        println!("{}", escape_path(path));
+    }
+    Ok(Exit::Done)
+}
+
+/// Builds, and gives the path of each program that users run.
+pub(crate) fn binaries(workspace: &Workspace, options: &BuildOptions) -> Result<Vec<PathBuf>> {
+    let mut dynamic = workspace::cargo(&workspace.root);
+    // Bare: without xtask, whose own running binary cargo would otherwise build anew.
+    dynamic.args(["build", "--bins", "--workspace", "--exclude", "xtask"]);
+    let triple = host_triple(&workspace.root)?;
+    let mut fixed = workspace::cargo(&workspace.root);
+    fixed.args([
+        "build",
+        "--target",
+        &triple,
+        "--package",
+        LISTENER,
+        "--no-default-features",
+        "--bin",
+        CLIENT,
+    ]);
+    let flags = env::var("RUSTFLAGS").unwrap_or_default();
+    fixed.env("RUSTFLAGS", format!("{flags} -Ctarget-feature=+crt-static").trim());
+    if !options.debug {
+        dynamic.arg("--release");
+        // Without what pushes to Uptime Kuma: that is a program of its own, and finds hosts as the machine does.
+        fixed.args(["--profile", "small", "--features", "listener", "--bin", LISTENER]);
+    }
+    cargo(&mut dynamic)?;
+    cargo(&mut fixed)?;
+    let (release, small) = if options.debug { ("debug", "debug") } else { ("release", "small") };
+    let dynamic = workspace.target.join(release);
+    let fixed = workspace.target.join(&triple).join(small);
+    let tools = workspace.members.iter().filter(|member| member.name != "xtask");
+    tools
+        .flat_map(|member| &member.binaries)
+        .map(|name| {
+            let is_fixed = name == CLIENT || name == LISTENER && !options.debug;
+            let path = if is_fixed { fixed.join(name) } else { dynamic.join(name) };
+            path.is_file().then(|| path.clone()).with_context(|| format!("not built: {}", escape_path(path)))
+        })
+        .collect()
+}
+
+/// Builds one binary for use, of the package of the same name, and gives its path.
+pub(crate) fn released(name: &str) -> Result<PathBuf> {
+    let workspace = Workspace::find()?;
+    let mut command = workspace::cargo(&workspace.root);
+    cargo(command.args(["build", "--release", "--package", name, "--bin", name]))?;
+    Ok(workspace.target.join("release").join(name))
+}
+
+fn cargo(command: &mut Command) -> Result<()> {
+    match process::foreground(command)? {
+        end if end.is_success() => Ok(()),
+        end => bail!("{}: {end}", process::command_name(command)),
+    }
+}
+
+/// The triple of the machine that compiles, as `rustc -vV` names it.
+fn host_triple(root: &Path) -> Result<String> {
+    let mut rustc = workspace::rustc();
+    rustc.arg("-vV").current_dir(root);
+    let text = process::capture(&mut rustc, b"", Limits::within(Duration::from_secs(60)), None)?.success()?;
+    let text = String::from_utf8_lossy(&text);
+    let host = text.lines().find_map(|line| line.strip_prefix("host: ")).map(str::to_string);
+    host.context("rustc -vV names no host").hint("update Rust: 1.85 or newer is needed")
+}

@@ -1,0 +1,135 @@
+//! The command line of `cargo xtask`, and nothing else.
+//!
+//! Each subcommand's help says what it does to the machine, because two of them put files outside the repository.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Build, install, show, test and measure backrest-helpers
+#[derive(Debug, Parser)]
+#[command(
+    name = "xtask",
+    bin_name = "cargo xtask",
+    version,
+    after_help = "Start with:\n  cargo xtask demo       see what it does, in a temporary home\n  \
+                  cargo xtask test       run every check and test\n  \
+                  cargo xtask install    put the tools into ~/.local/bin"
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Task {
+    /// Build the tools for use, with the statically linked backrest-send
+    Build(BuildOptions),
+    /// Put the tools, and the old scripts' names for them, below a prefix
+    #[command(
+        after_help = "Example:\n  cargo xtask install --prefix /usr/local\n\nA file of yours that has one of the \
+                            names is kept beside it as NAME.before-backrest-helpers."
+    )]
+    Install(InstallOptions),
+    /// Take away exactly what install put there, and put back what it kept aside
+    Uninstall(UninstallOptions),
+    /// Show in a temporary home what the tools do, with real files and real restic
+    #[command(
+        after_help = "Example:\n  cargo xtask demo --keep /tmp/demo\n\nAs root on Debian restic and sqlite3 are \
+                            installed where they are missing. Nothing else outside the temporary home is touched."
+    )]
+    Demo(DemoOptions),
+    /// Check the format, the lints, the repository's own rules, and run all tests
+    #[command(
+        after_help = "As root on Debian the programs that the tests need are installed first (no service is \
+                            started); else what is missing is named. The last line is `N passed, N failed`."
+    )]
+    Test,
+    /// Compare the tools' speed with what they replace
+    #[command(after_help = "Example:\n  cargo xtask bench ignore")]
+    Bench {
+        /// What to measure
+        what: Measure,
+    },
+    /// Test with random input for as long as wanted
+    #[command(subcommand, after_help = "Example:\n  cargo xtask soak ignore --minutes 30")]
+    Soak(Endurance),
+    /// Check the repository's own rules: documentation, file length, what must not occur
+    Tidy,
+}
+
+#[derive(Args, Clone, Debug, Default)]
+pub(crate) struct BuildOptions {
+    /// Build without optimisation, which is faster to build
+    #[arg(long)]
+    pub(crate) debug: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct InstallOptions {
+    #[command(flatten)]
+    pub(crate) place: UninstallOptions,
+    #[command(flatten)]
+    pub(crate) build: BuildOptions,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct UninstallOptions {
+    /// Folder that holds bin and share [default: ~/.local]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) prefix: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DemoOptions {
+    /// Work in this folder, which must be empty, and leave everything there to look at
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keep: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) build: BuildOptions,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub(crate) enum Measure {
+    /// build-ignore beside a Bash loop: 1,000 services of 20 lines
+    Ignore,
+    /// restic's processor time with exclude files of different forms; takes minutes
+    Restic,
+    /// pre-backup-actions beside a Bash loop: 200 scripts that do nothing
+    Scripts,
+    /// build-ignore's walk beside find, bfs and fd; growth and memory
+    Walk,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+pub(crate) enum Endurance {
+    /// Exclude files for random services, against git and two versions of restic
+    Ignore {
+        /// How long, in minutes
+        #[arg(long, default_value_t = 10)]
+        minutes: u32,
+    },
+    /// Messages through a listener that is killed again and again
+    Bridge {
+        /// How often it is killed
+        #[arg(long, default_value_t = 1000)]
+        kills: u32,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Cli;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn help_reads_well() {
+        insta::assert_snapshot!(Cli::command().render_long_help());
+    }
+}

@@ -1,0 +1,72 @@
+//! What the demo's programs leave running: the listener's helper, which outlives it for a while on purpose, and
+//! whatever a script may have started.
+//!
+//! While this value lives, a process whose parent has ended becomes our child (PR_SET_CHILD_SUBREAPER); when it is
+//! dropped, every child that is left is ended. So it has to be dropped after everything that waits for a child.
+
+use std::fs;
+
+use anyhow::{Context, Result};
+use nix::sys::prctl;
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
+
+/// Ends what is left behind.
+pub(super) struct Orphans;
+
+impl Orphans {
+    /// From now on orphans come to us.
+    pub(super) fn adopt() -> Result<Orphans> {
+        prctl::set_child_subreaper(true).context("become the parent of orphans")?;
+        Ok(Orphans)
+    }
+}
+
+impl Drop for Orphans {
+    fn drop(&mut self) {
+        // A child that ends may leave children of its own to us; ten generations are more than there are.
+        for _ in 0..10 {
+            let children = children();
+            if children.is_empty() {
+                return;
+            }
+            for child in children {
+                // It may have ended by itself; then there is only its end to be taken note of.
+                let _ = kill(child, Signal::SIGKILL);
+                let _ = waitpid(child, None);
+            }
+        }
+    }
+}
+
+/// The processes whose parent we are.
+fn children() -> Vec<Pid> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
+    numbers.filter(|number| parent_of(*number) == Some(Pid::this())).map(Pid::from_raw).collect()
+}
+
+/// Field 4 of /proc/PID/stat; the name before it is in parentheses and may hold anything.
+fn parent_of(process: i32) -> Option<Pid> {
+    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
+    let (_, after_name) = stat.rsplit_once(") ")?;
+    after_name.split(' ').nth(1)?.parse().ok().map(Pid::from_raw)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn the_parent_of_a_process_is_read() {
+        let mut child = Command::new("sleep").arg("60").stdout(Stdio::null()).spawn().unwrap();
+        let number = i32::try_from(child.id()).unwrap();
+        assert_eq!(parent_of(number), Some(Pid::this()));
+        assert!(children().contains(&Pid::from_raw(number)));
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+}

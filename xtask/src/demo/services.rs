@@ -1,0 +1,187 @@
+//! The services of the demo: which files each has, and which of them its owner would want in a backup.
+//!
+//! Nothing is written here. Each file carries its fate as its owner means it; the rules that say so to the tool are
+//! the `.resticignore` files among them. So the comparison at the end does not ask the tool that it judges.
+
+/// A service with its files.
+#[derive(Clone, Debug)]
+pub(super) struct Service {
+    /// The name of its folders.
+    pub(super) name: &'static str,
+    /// What it is, in the words of the person who runs it.
+    pub(super) about: &'static str,
+    /// Its files.
+    pub(super) files: Vec<Planted>,
+}
+
+/// One file, by its path below the home.
+#[derive(Clone, Debug)]
+pub(super) struct Planted {
+    pub(super) path: String,
+    pub(super) content: Content,
+    pub(super) fate: Fate,
+}
+
+/// What a file holds.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Content {
+    /// So many bytes that can't be compressed, as photos and films are.
+    Random(usize),
+    /// This text.
+    Text(&'static str),
+    /// This text, executable.
+    Script(&'static str),
+    /// The SQLite database that these statements make.
+    Database(&'static str),
+}
+
+/// What is to become of a file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    BackedUp,
+    LeftOut,
+}
+
+const KIB: usize = 1024;
+
+/// The dump that the prepare script of [`DUMPED`] makes, below the home.
+pub(super) const DUMP: &str = "data/vaultwarden/dump.sql";
+/// The service that has a database.
+pub(super) const DUMPED: &str = "vaultwarden";
+/// How many rows the database has.
+pub(super) const ROWS: usize = 500;
+
+const TABLES: &str = "PRAGMA journal_mode=WAL;
+CREATE TABLE ciphers (uuid TEXT PRIMARY KEY, name TEXT NOT NULL, data TEXT NOT NULL);
+WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 500)
+INSERT INTO ciphers SELECT printf('%08x', i * 2654435761 % 4294967296), 'login ' || i, hex(randomblob(200)) FROM n;";
+
+const PREPARE: &str = "#!/bin/sh
+# A database that is in use can't be copied as a file; its own program writes a copy that is whole.
+set -eu
+sqlite3 db.sqlite3 .dump > dump.sql.part
+mv dump.sql.part dump.sql
+echo \"dump.sql: $(wc -c < dump.sql) bytes\"
+";
+
+/// All services of the demo.
+pub(super) fn all() -> Vec<Service> {
+    vec![immich(), vaultwarden(), jellyfin(), home_assistant(), paperless()]
+}
+
+fn immich() -> Service {
+    let mut files = compose("immich");
+    files.push(rules("data/immich", "# made again from the library\n/thumbs/\n/encoded-video/\n*.tmp\n"));
+    files.extend(many(40, "data/immich/library/2025/IMG_", ".jpg", 300 * KIB, Fate::BackedUp));
+    files.extend(many(240, "data/immich/thumbs/", "-preview.webp", 24 * KIB, Fate::LeftOut));
+    files.extend(many(3, "data/immich/encoded-video/", ".mp4", 4096 * KIB, Fate::LeftOut));
+    files.extend(many(2, "data/immich/library/2025/upload-", ".tmp", 500 * KIB, Fate::LeftOut));
+    Service { name: "immich", about: "photos", files }
+}
+
+fn vaultwarden() -> Service {
+    let mut files = compose("vaultwarden");
+    files.push(rules("data/vaultwarden", "# dump.sql is the copy that counts\n/db.sqlite3*\n/icon_cache/\n"));
+    files.push(Planted {
+        path: "data/vaultwarden/db.sqlite3".into(),
+        content: Content::Database(TABLES),
+        fate: Fate::LeftOut,
+    });
+    files.push(Planted {
+        path: "data/vaultwarden/prepare-backup.sh".into(),
+        content: Content::Script(PREPARE),
+        fate: Fate::BackedUp,
+    });
+    files.extend(many(6, "data/vaultwarden/attachments/", ".bin", 80 * KIB, Fate::BackedUp));
+    files.extend(many(60, "data/vaultwarden/icon_cache/", ".png", 3 * KIB, Fate::LeftOut));
+    Service { name: DUMPED, about: "passwords, a database", files }
+}
+
+fn jellyfin() -> Service {
+    let mut files = compose("jellyfin");
+    files.push(rules("data/jellyfin", "cache/\n/config/transcodes/*\n*.log\n"));
+    // A file of rules deeper down holds for its own folder.
+    files.push(rules("data/jellyfin/config/metadata", "/people/\n"));
+    files.push(rules("containers/jellyfin", "*.bak\n"));
+    files.push(random("containers/jellyfin/compose.yaml.bak", 2 * KIB, Fate::LeftOut));
+    files.extend(many(12, "data/jellyfin/config/data/library-", ".xml", 40 * KIB, Fate::BackedUp));
+    files.extend(many(8, "data/jellyfin/config/metadata/library/", ".nfo", 6 * KIB, Fate::BackedUp));
+    files.extend(many(50, "data/jellyfin/config/metadata/people/", ".jpg", 30 * KIB, Fate::LeftOut));
+    files.extend(many(80, "data/jellyfin/cache/images/", ".webp", 100 * KIB, Fate::LeftOut));
+    files.extend(many(2, "data/jellyfin/config/transcodes/", ".ts", 3072 * KIB, Fate::LeftOut));
+    files.extend(many(5, "data/jellyfin/config/log/server_", ".log", 200 * KIB, Fate::LeftOut));
+    Service { name: "jellyfin", about: "films and series", files }
+}
+
+fn home_assistant() -> Service {
+    let mut files = compose("Home Assistant");
+    let lines = "*.log*\n!keep.log\n__pycache__/\n/tts/\n";
+    files.push(rules("data/Home Assistant", lines));
+    files.push(random("data/Home Assistant/configuration.yaml", 4 * KIB, Fate::BackedUp));
+    files.push(random("data/Home Assistant/.storage/core.config", 90 * KIB, Fate::BackedUp));
+    files.push(random("data/Home Assistant/keep.log", 10 * KIB, Fate::BackedUp));
+    files.extend(many(15, "data/Home Assistant/custom components/part ", ".py", 8 * KIB, Fate::BackedUp));
+    let caches = "data/Home Assistant/custom components/__pycache__/part ";
+    files.extend(many(15, caches, ".pyc", 9 * KIB, Fate::LeftOut));
+    files.extend(many(4, "data/Home Assistant/home-assistant.log.", "", 700 * KIB, Fate::LeftOut));
+    files.extend(many(20, "data/Home Assistant/tts/", ".mp3", 60 * KIB, Fate::LeftOut));
+    Service { name: "Home Assistant", about: "a blank in its name", files }
+}
+
+fn paperless() -> Service {
+    let mut files = vec![rules("data/paperless", "/media/thumbnails/\n/index/\n")];
+    files.extend(many(30, "data/paperless/media/originals/", ".pdf", 150 * KIB, Fate::BackedUp));
+    files.extend(many(30, "data/paperless/media/thumbnails/", ".webp", 25 * KIB, Fate::LeftOut));
+    files.extend(many(4, "data/paperless/index/segment-", ".idx", 300 * KIB, Fate::LeftOut));
+    Service { name: "paperless", about: "only in ~/data", files }
+}
+
+fn compose(service: &str) -> Vec<Planted> {
+    let file = |name: &str, text| Planted {
+        path: format!("containers/{service}/{name}"),
+        content: Content::Text(text),
+        fate: Fate::BackedUp,
+    };
+    vec![
+        file("compose.yaml", "services:\n  app:\n    image: example\n    volumes: [\"${DATA_DIR}:/data\"]\n"),
+        file(".env", "TZ=Europe/Berlin\n"),
+    ]
+}
+
+fn rules(folder: &str, lines: &'static str) -> Planted {
+    Planted { path: format!("{folder}/.resticignore"), content: Content::Text(lines), fate: Fate::BackedUp }
+}
+
+fn random(path: &str, size: usize, fate: Fate) -> Planted {
+    Planted { path: path.into(), content: Content::Random(size), fate }
+}
+
+/// `count` files of about `size` bytes.
+fn many(count: usize, before: &str, after: &str, size: usize, fate: Fate) -> Vec<Planted> {
+    let size_of = |number: usize| size - size / 4 + size / 2 * (number * 7 % 10) / 10;
+    (1..=count).map(|number| random(&format!("{before}{number:04}{after}"), size_of(number), fate)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_demo_shows_what_it_promises() {
+        let services = all();
+        assert!(services.len() >= 5);
+        let files = || services.iter().flat_map(|service| &service.files);
+        let paths: BTreeSet<_> = files().map(|file| &file.path).collect();
+        assert_eq!(paths.len(), files().count(), "each path once");
+        assert!(services.iter().any(|service| service.name.contains(' ')));
+        let only_data = |s: &Service| s.files.iter().all(|file| file.path.starts_with("data/"));
+        assert!(services.iter().any(only_data));
+        for service in &services {
+            for fate in [Fate::BackedUp, Fate::LeftOut] {
+                assert!(service.files.iter().any(|file| file.fate == fate), "{}: {fate:?}", service.name);
+            }
+        }
+    }
+}

@@ -1,0 +1,23 @@
+//! From the subcommand to the module that does it.
+//!
+//! A new one takes a line here, a variant in `cli` and a module.
+
+use anyhow::Result;
+use common::exit::Exit;
+
+use crate::cli::Task;
+use crate::{bench, build, demo, install, soak, test, tidy, uninstall};
+
+/// Does what `task` says.
+pub(crate) fn run(task: &Task) -> Result<Exit> {
+    match task {
+        Task::Build(options) => build::run(options),
+        Task::Install(options) => install::run(options),
+        Task::Uninstall(options) => uninstall::run(options),
+        Task::Demo(options) => demo::run(options),
+        Task::Test => test::run(),
+        Task::Bench { what } => bench::run(*what),
+        Task::Soak(what) => soak::run(what),
+        Task::Tidy => tidy::run(),
+    }
+}

@@ -1,0 +1,26 @@
+//! `cargo xtask`: everything that is done with this repository beside running the tools: building, installing,
+//! showing, testing and measuring them.
+//!
+//! In comes one subcommand; each is a module of its own. What a person reads goes to standard output, errors to
+//! standard error, and the exit code is that of the table in `common::exit`.
+
+mod bench;
+mod build;
+mod cli;
+mod demo;
+mod dispatch;
+mod install;
+mod needs;
+mod soak;
+mod test;
+mod tidy;
+mod uninstall;
+mod workspace;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+fn main() -> ExitCode {
+    common::exit::finish("xtask", dispatch::run(&cli::Cli::parse().task))
+}

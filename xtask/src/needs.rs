@@ -1,0 +1,168 @@
+//! The programs beside Rust that the tests and the demo run, and the Debian packages that hold them.
+//!
+//! As root with apt-get what is missing is installed; anybody else is told the one command to type. A package may
+//! bring a service (openssh-server, cron): it is not started, because tests use servers of their own.
+
+mod apt;
+mod newest_restic;
+
+use std::env;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, bail};
+use common::cancel::Cancel;
+use common::exit::HintExt;
+use common::text::escape;
+
+pub(crate) use newest_restic::newest_restic;
+
+/// A program and the Debian package that holds it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Need {
+    program: &'static str,
+    package: &'static str,
+}
+
+const fn need(program: &'static str, package: &'static str) -> Need {
+    Need { program, package }
+}
+
+/// What `cargo xtask demo` runs.
+pub(crate) const DEMO: &[Need] = &[need("restic", "restic"), need("sqlite3", "sqlite3")];
+
+/// What the tests run. A line here is all that a new one takes.
+pub(crate) const TESTS: &[Need] = &[
+    need("bash", "bash"),
+    need("crontab", "cron"),
+    need("dash", "dash"),
+    need("docker-compose", "docker-compose"),
+    need("dpkg-deb", "dpkg"),
+    need("dropbear", "dropbear-bin"),
+    need("fish", "fish"),
+    need("flock", "util-linux"),
+    need("git", "git"),
+    need("ip", "iproute2"),
+    need("mariadb-dump", "mariadb-client"),
+    need("mariadbd", "mariadb-server"),
+    need("mount", "mount"),
+    need("nsenter", "util-linux"),
+    need("openssl", "openssl"),
+    need("pg_ctlcluster", "postgresql"),
+    need("readelf", "binutils"),
+    need("redis-cli", "redis-tools"),
+    need("redis-server", "redis-server"),
+    need("restic", "restic"),
+    need("script", "bsdutils"),
+    need("setsid", "util-linux"),
+    need("shellcheck", "shellcheck"),
+    need("sqlite3", "sqlite3"),
+    need("ssh", "openssh-client"),
+    need("sshd", "openssh-server"),
+    need("strace", "strace"),
+    need("systemd-analyze", "systemd"),
+    need("unshare", "util-linux"),
+    need("zsh", "zsh"),
+    need("zstd", "zstd"),
+];
+
+/// What `bench walk` measures beside.
+pub(crate) const BENCH: &[Need] = &[need("bfs", "bfs"), need("fdfind", "fd-find"), need("find", "findutils")];
+
+/// What `cargo fmt` and `cargo clippy` are where Rust itself is Debian's.
+pub(crate) const RUST: &[Need] = &[need("cargo-fmt", "rustfmt"), need("cargo-clippy", "rust-clippy")];
+
+/// Makes sure that every program is there. Fails, with the command that mends it, where one is missing and may not be
+/// installed, or is missing afterwards.
+pub(crate) fn ensure(needs: &[Need], cancel: &Cancel) -> Result<()> {
+    let missing = missing(needs);
+    if missing.is_empty() {
+        return Ok(());
+    }
+    let packages = packages(&missing);
+    let hint = format!("run: {}", apt::command_to_type(&packages));
+    if !apt::may_install() {
+        return Err(not_there(&missing)).hint(hint);
+    }
+    println!("Installing what is missing: {}", packages.join(" "));
+    apt::install(&packages, cancel).hint(hint)?;
+    match self::missing(needs) {
+        none if none.is_empty() => Ok(()),
+        still => Err(not_there(&still)),
+    }
+}
+
+/// Makes sure that the parts of Rust are there that check code.
+pub(crate) fn ensure_rust(cancel: &Cancel) -> Result<()> {
+    if find("cargo").is_some_and(|cargo| cargo == Path::new("/usr/bin/cargo")) {
+        return ensure(RUST, cancel);
+    }
+    match missing(RUST) {
+        none if none.is_empty() => Ok(()),
+        missing => Err(not_there(&missing)).hint("run: rustup component add rustfmt clippy"),
+    }
+}
+
+fn missing(needs: &[Need]) -> Vec<Need> {
+    needs.iter().filter(|need| find(need.program).is_none()).copied().collect()
+}
+
+fn packages(needs: &[Need]) -> Vec<&'static str> {
+    let mut packages: Vec<_> = needs.iter().map(|need| need.package).collect();
+    packages.sort_unstable();
+    packages.dedup();
+    packages
+}
+
+fn not_there(missing: &[Need]) -> anyhow::Error {
+    let names: Vec<_> = missing.iter().map(|need| need.program).collect();
+    let verb = if names.len() == 1 { "is" } else { "are" };
+    anyhow::anyhow!("find the programs that are needed: {} {verb} not there", names.join(", "))
+}
+
+/// Where `program` lies: on `PATH`, or in the folders for servers that a user's `PATH` leaves out.
+pub(crate) fn find(program: &str) -> Option<PathBuf> {
+    let path = env::var_os("PATH").unwrap_or_default();
+    let folders = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
+    folders.map(|folder| folder.join(program)).find(|path| path.is_file())
+}
+
+/// The last lines that a program said, for an error.
+fn last_words(lines: &[String]) -> String {
+    let from = lines.len().saturating_sub(3);
+    escape(lines[from..].join("; ").as_bytes())
+}
+
+/// An error if `cancel` is up: a step that was interrupted is not done.
+fn go_on(cancel: &Cancel) -> Result<()> {
+    if cancel.is_cancelled() {
+        bail!("interrupted");
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_program_that_is_missing_is_named_with_the_command_that_mends_it() {
+        let wanted =
+            [need("bash", "bash"), need("no-such-program", "some-package"), need("nor-this", "some-package")];
+        let missing = missing(&wanted);
+        assert_eq!(packages(&missing), ["some-package"]);
+        let error = not_there(&missing).to_string();
+        assert_eq!(error, "find the programs that are needed: no-such-program, nor-this are not there");
+        assert!(
+            apt::command_to_type(&packages(&missing))
+                .ends_with("apt-get install --no-install-recommends some-package")
+        );
+    }
+
+    #[test]
+    fn each_program_is_listed_once() {
+        let mut programs: Vec<_> = TESTS.iter().map(|need| need.program).collect();
+        programs.dedup();
+        assert_eq!(programs.len(), TESTS.len());
+        assert!(programs.is_sorted());
+    }
+}

@@ -1,0 +1,145 @@
+//! apt-get, used with care: packages are installed without questions, without recommendations, and without starting
+//! what they bring.
+//!
+//! A package's scripts ask `/usr/sbin/policy-rc.d` whether a service may be started (policy-rc.d is Debian's documented
+//! interface); 101 forbids it. One that somebody put there is left as it is; ours goes away again.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use common::cancel::Cancel;
+use common::process::{self, Limits};
+use common::text::escape_path;
+use nix::unistd::Uid;
+
+use super::{find, go_on, last_words};
+
+const POLICY: &str = "/usr/sbin/policy-rc.d";
+const POLICY_TEXT: &str =
+    "#!/bin/sh\n# Put here by `cargo xtask` while it installs packages; may be removed.\nexit 101\n";
+const LISTS: &str = "/var/lib/apt/lists";
+
+/// Whether packages can be installed: as root, where there is apt-get.
+pub(crate) fn may_install() -> bool {
+    Uid::effective().is_root() && find("apt-get").is_some()
+}
+
+/// What a person types to get `packages`.
+pub(crate) fn command_to_type(packages: &[&str]) -> String {
+    format!("sudo apt-get install --no-install-recommends {}", packages.join(" "))
+}
+
+/// Installs `packages`; where that fails, once more with fresh lists, because old ones name files that have gone.
+pub(crate) fn install(packages: &[&str], cancel: &Cancel) -> Result<()> {
+    if !has_lists(Path::new(LISTS)) {
+        update(cancel)?;
+    }
+    let _policy = Policy::forbid_starts(Path::new(POLICY))?;
+    let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
+    arguments.extend(packages);
+    match apt_get(&arguments, cancel) {
+        Ok(()) => Ok(()),
+        Err(_) => {
+            go_on(cancel)?;
+            update(cancel)?;
+            apt_get(&arguments, cancel)
+        }
+    }
+}
+
+fn update(cancel: &Cancel) -> Result<()> {
+    apt_get(&["update"], cancel)
+}
+
+fn apt_get(arguments: &[&str], cancel: &Cancel) -> Result<()> {
+    let mut command = Command::new("apt-get");
+    command.args(["-q", "-o", "DPkg::Lock::Timeout=300"]).args(arguments);
+    command.env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C.UTF-8");
+    run(&mut command, cancel)
+}
+
+/// Runs a program of apt; what it says is shown only if it fails.
+pub(super) fn run(command: &mut Command, cancel: &Cancel) -> Result<()> {
+    let name = process::command_name(command);
+    let mut lines = Vec::new();
+    let limits = Limits { grace: Duration::from_secs(60), ..Limits::within(Duration::from_secs(1800)) };
+    let finished = process::run(command, limits, Some(cancel), &mut |line| {
+        lines.push(String::from_utf8_lossy(line).into_owned());
+    })?;
+    if !finished.end.is_success() {
+        bail!("{name}: {}: {}", finished.end, last_words(&lines));
+    }
+    Ok(())
+}
+
+/// Whether `apt-get update` has ever run here.
+fn has_lists(folder: &Path) -> bool {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries.into_iter().any(|entry| entry.file_name().to_string_lossy().contains("_Packages"))
+}
+
+/// The file that forbids starting services; removed when dropped.
+struct Policy {
+    ours: Option<PathBuf>,
+}
+
+impl Policy {
+    fn forbid_starts(path: &Path) -> Result<Policy> {
+        // One of ours that an interrupted run left is ours again.
+        let is_ours = fs::read_to_string(path).is_ok_and(|text| text == POLICY_TEXT);
+        match common::atomic::create_new(path, POLICY_TEXT.as_bytes(), 0o755) {
+            Ok(()) => Ok(Policy { ours: Some(path.to_path_buf()) }),
+            Err(_) if is_ours => Ok(Policy { ours: Some(path.to_path_buf()) }),
+            Err(error) => match error.downcast_ref::<io::Error>().map(io::Error::kind) {
+                Some(io::ErrorKind::AlreadyExists) => Ok(Policy { ours: None }),
+                _ => Err(error).with_context(|| format!("forbid starting services: {}", escape_path(path))),
+            },
+        }
+    }
+}
+
+impl Drop for Policy {
+    fn drop(&mut self) {
+        if let Some(path) = &self.ours {
+            // Left behind it would only be found again by the next run.
+            let _ = fs::remove_file(path);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn services_are_forbidden_to_start_only_while_packages_are_installed() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("policy-rc.d");
+        let policy = Policy::forbid_starts(&path).unwrap();
+        assert_eq!(Command::new(&path).status().unwrap().code(), Some(101));
+        drop(policy);
+        assert!(!path.exists());
+    }
+
+    #[test]
+    fn the_machines_own_policy_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("policy-rc.d");
+        fs::write(&path, "#!/bin/sh\nexit 0\n").unwrap();
+        drop(Policy::forbid_starts(&path).unwrap());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "#!/bin/sh\nexit 0\n");
+    }
+
+    #[test]
+    fn lists_are_missing_where_apt_never_updated() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("partial")).unwrap();
+        assert!(!has_lists(folder.path()));
+        fs::write(folder.path().join("x_main_binary-amd64_Packages.lz4"), "").unwrap();
+        assert!(has_lists(folder.path()));
+    }
+}

@@ -1,0 +1,84 @@
+//! `cargo xtask test`: everything that has to hold before a change is good.
+//!
+//! Programs first, then format, lints, the repository's own rules, and all tests of all crates. Every step runs even
+//! where one before it failed, so that one run shows all that is wrong. The last line is `N passed, N failed`: the
+//! tests of all binaries, and a failed check counts as one failed.
+
+mod count;
+
+use std::io::Write;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use common::cancel::Cancel;
+use common::exit::Exit;
+use common::process::{self, End, Limits};
+
+use crate::needs;
+use crate::tidy;
+use crate::workspace::{self, Workspace};
+use count::Count;
+
+/// The longest that one step may take.
+const DEADLINE: Duration = Duration::from_secs(2 * 3600);
+
+/// Runs all steps; fails where a program is missing, else tells through the exit code whether all was well.
+pub(crate) fn run() -> Result<Exit> {
+    let cancel = Cancel::on_signals().context("listen to signals")?;
+    let workspace = Workspace::find()?;
+    needs::ensure_rust(&cancel)?;
+    needs::ensure(needs::TESTS, &cancel)?;
+    let restic = needs::newest_restic(&workspace.target, &cancel)?;
+
+    let mut failed_checks = 0;
+    for (title, arguments) in [
+        ("format", ["fmt", "--all", "--check"].as_slice()),
+        ("lints", &["clippy", "--workspace", "--all-targets", "--all-features", "--", "-D", "warnings"]),
+    ] {
+        let end = step(title, cargo(&workspace.root).args(arguments), &cancel, &mut |_| {})?;
+        failed_checks += usize::from(!end.is_success());
+    }
+    println!("== rules");
+    failed_checks += usize::from(!tidy::holds(&workspace)?);
+
+    let mut command = cargo(&workspace.root);
+    command.args(["test", "--workspace", "--all-features", "--no-fail-fast"]);
+    command.env("RESTIC_NEWEST", restic).env("INSTA_UPDATE", "no");
+    let mut count = Count::default();
+    let end = step("tests", &mut command, &cancel, &mut |line| count.read(line))?;
+    if count.ignored > 0 {
+        println!("{} tests were skipped: a test never passes by being skipped", count.ignored);
+        failed_checks += 1;
+    }
+    // A binary that does not build, or that crashes, has no line of its own.
+    if !end.is_success() && count.failed == 0 {
+        failed_checks += 1;
+    }
+    let failed = count.failed + failed_checks;
+    println!("{} passed, {failed} failed", count.passed);
+    Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
+}
+
+fn cargo(root: &Path) -> Command {
+    let mut command = workspace::cargo(root);
+    command.env("CARGO_TERM_PROGRESS_WHEN", "never");
+    command
+}
+
+/// Runs one command, shows its output as it comes, and gives each line to `each_line`.
+fn step(title: &str, command: &mut Command, cancel: &Cancel, each_line: &mut dyn FnMut(&str)) -> Result<End> {
+    println!("== {title}");
+    let finished = process::run(command, Limits::within(DEADLINE), Some(cancel), &mut |line| {
+        // The reader of our output may be gone; the result still counts.
+        let _ = std::io::stdout().write_all(line).and_then(|()| std::io::stdout().write_all(b"\n"));
+        each_line(&String::from_utf8_lossy(line));
+    })?;
+    match finished.end {
+        End::Cancelled => bail!("{title}: interrupted"),
+        End::TimedOut => println!("{title}: {}", finished.end),
+        _ => {}
+    }
+    Ok(finished.end)
+}

@@ -1,0 +1,43 @@
+//! `cargo xtask tidy`: the repository's own rules, which no compiler checks.
+//!
+//! Every source file is read once; each rule is a plain function from sources to findings, one module each. A finding
+//! is a line `path:line: what`. A line that has to break a rule says why in a comment `// tidy: …` on it or above it.
+
+mod banned;
+mod dependencies;
+mod docs;
+mod shape;
+mod shared;
+mod source;
+
+use anyhow::Result;
+use common::exit::Exit;
+use common::problem::Problem;
+use common::text::count;
+
+use crate::workspace::Workspace;
+
+/// Checks and tells through the exit code.
+pub(crate) fn run() -> Result<Exit> {
+    Ok(if holds(&Workspace::find()?)? { Exit::Done } else { Exit::Failed })
+}
+
+/// Checks, prints what is against the rules, and gives whether nothing is.
+pub(crate) fn holds(workspace: &Workspace) -> Result<bool> {
+    let sources = source::all(workspace)?;
+    let mut findings = Vec::new();
+    findings.extend(shape::findings(&sources));
+    findings.extend(banned::findings(&sources));
+    findings.extend(shared::findings(&sources));
+    findings.extend(dependencies::findings(workspace, &sources)?);
+    findings.extend(docs::findings(workspace, &sources)?);
+    findings.sort_by(|a: &Problem, b: &Problem| (&a.path, a.line).cmp(&(&b.path, b.line)));
+    for finding in &findings {
+        println!("{finding}");
+    }
+    match findings.len() {
+        0 => println!("{} keep to the rules", count(sources.len(), "file")),
+        many => println!("{} against the rules", count(many, "finding")),
+    }
+    Ok(findings.is_empty())
+}

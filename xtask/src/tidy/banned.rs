@@ -1,0 +1,75 @@
+//! Constructs that must not occur, each with the reason that is printed.
+//!
+//! What clippy can refuse stands in the workspace's lints and not here.
+
+use common::problem::Problem;
+
+use super::source::{Line, Source};
+
+/// Where a construct is banned.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Where {
+    Everywhere,
+    OutsideTests,
+    /// In what users run; xtask may.
+    InTools,
+}
+
+const BANNED: [(&str, Where, &str); 12] = [
+    ("#[ignore", Where::Everywhere, "a test never passes by being skipped"),
+    ("#[allow(", Where::Everywhere, "#[expect(…, reason = \"…\")] goes away when it is no longer needed"),
+    ("#![allow(", Where::Everywhere, "#[expect(…, reason = \"…\")] goes away when it is no longer needed"),
+    (".unwrap()", Where::OutsideTests, "say what failed, or why it can't"),
+    ("panic!(", Where::OutsideTests, "an error with path and reason instead"),
+    ("process::exit(", Where::OutsideTests, "the result goes through common::exit::finish"),
+    (".output()", Where::OutsideTests, "a child without a deadline: use common::process"),
+    ("fs::write(", Where::InTools, "half a file may stay: use common::atomic"),
+    ("File::create(", Where::InTools, "half a file may stay: use common::atomic"),
+    ("Command::new(\"sh\")", Where::InTools, "no shell in between"),
+    ("Command::new(\"bash\")", Where::InTools, "no shell in between"),
+    ("/bin/sh\", \"-c\"", Where::InTools, "no shell in between"),
+];
+
+/// What is against these rules. This file, which has to name them, is left out.
+pub(super) fn findings(sources: &[Source]) -> Vec<Problem> {
+    let others = sources.iter().filter(|source| !source.path.ends_with("tidy/banned.rs"));
+    others.flat_map(|source| source.lines().flat_map(|line| of_line(source, line))).collect()
+}
+
+fn of_line(source: &Source, line: Line<'_>) -> Vec<Problem> {
+    let applies = |place: Where| match place {
+        Where::Everywhere => true,
+        Where::OutsideTests => !line.is_test,
+        Where::InTools => !line.is_test && source.member != "xtask",
+    };
+    let broken = BANNED.iter().filter(|(word, place, _)| {
+        !line.is_excused
+            && applies(*place)
+            && line.code.contains(word)
+            && !line.code.contains(&format!("\"{word}"))
+    });
+    broken
+        .map(|(word, _, why)| Problem::at_line(&source.path, line.number, format!("{word}: {why}")))
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::source::sample;
+    use super::*;
+
+    #[test]
+    fn a_construct_is_found_where_it_is_banned_and_not_where_it_is_excused() {
+        let text = "//! X.\nlet a = b.unwrap();\n// tidy: it was checked above\nlet c = d.unwrap();\n\
+                    fs::write(p, t)?; // tidy: a lock file\n#[cfg(test)]\nmod tests {\nlet e = f.unwrap();\n#[ignore]\n";
+        let found: Vec<_> = findings(&[sample("crates/a/src/b.rs", text)]).iter().map(|f| f.line).collect();
+        assert_eq!(found, [Some(2), Some(9)]);
+    }
+
+    #[test]
+    fn xtask_may_do_what_tools_may_not() {
+        let text = "//! X.\nfs::write(path, text)?;\n";
+        assert!(findings(&[sample("crates/xtask/src/b.rs", text)]).is_empty());
+        assert_eq!(findings(&[sample("crates/tool/src/b.rs", text)]).len(), 1);
+    }
+}

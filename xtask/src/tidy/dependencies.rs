@@ -1,0 +1,157 @@
+//! Manifests: everything is inherited from the workspace, every dependency is used where it is named and has its
+//! reason in `docs/architecture.md`, and the top level holds what it should.
+//!
+//! Manifests are read as lines, because that is what these rules are about.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use common::problem::Problem;
+use common::text::{escape, escape_path};
+
+use super::source::Source;
+use crate::workspace::{Member, Workspace};
+
+const TOP_LEVEL: [&str; 8] =
+    ["Cargo.toml", "Cargo.lock", "LICENSE", "README.md", "compose.yaml", "crates", "docs", "xtask"];
+const INHERITED: [&str; 7] =
+    ["version", "edition", "rust-version", "license", "description", "repository", "publish"];
+const REASONS: &str = "docs/architecture.md";
+
+/// What is against these rules.
+pub(super) fn findings(workspace: &Workspace, sources: &[Source]) -> Result<Vec<Problem>> {
+    let mut found = top_level(workspace)?;
+    let reasons = fs::read_to_string(workspace.root.join(REASONS)).unwrap_or_default();
+    let text = read(&workspace.root.join("Cargo.toml"))?;
+    for (name, line) in in_section(&text, "[workspace.dependencies]") {
+        if name == "common" {
+            continue;
+        }
+        if !workspace.members.iter().any(|member| member.dependencies.iter().any(|used| used == name)) {
+            found.push(Problem::at_line("Cargo.toml", line, format!("{name}: no crate depends on it")));
+        }
+        if !reasons.contains(&format!("| `{name}` |")) {
+            found.push(Problem::at_line(
+                "Cargo.toml",
+                line,
+                format!("{name}: {REASONS} has no reason for it"),
+            ));
+        }
+    }
+    for member in &workspace.members {
+        let manifest = member.folder.join("Cargo.toml");
+        let text = read(&manifest)?;
+        let path = manifest.strip_prefix(&workspace.root).unwrap_or(&manifest);
+        found.extend(of_manifest(path, &text));
+        found.extend(unused(member, path, &text, sources));
+    }
+    Ok(found)
+}
+
+fn read(path: &Path) -> Result<String> {
+    fs::read_to_string(path).with_context(|| format!("read: {}", escape_path(path)))
+}
+
+fn top_level(workspace: &Workspace) -> Result<Vec<Problem>> {
+    let mut there = Vec::new();
+    for entry in fs::read_dir(&workspace.root).context("read the repository's folder")? {
+        there.push(entry.context("read the repository's folder")?.file_name());
+    }
+    // Where cargo builds is nobody's business, and dot-files belong to the tools that read them.
+    let is_extra = |name: &&std::ffi::OsString| {
+        let bytes = name.as_encoded_bytes();
+        let known = TOP_LEVEL.iter().any(|known| known.as_bytes() == bytes);
+        !known && !bytes.starts_with(b".") && workspace.root.join(name) != workspace.target
+    };
+    let extra = there.iter().filter(is_extra);
+    let extra = extra
+        .map(|name| Problem::new(name, format!("{}: not at the top level", escape(name.as_encoded_bytes()))));
+    let missing = TOP_LEVEL.iter().filter(|known| !there.iter().any(|name| name == **known));
+    Ok(extra.chain(missing.map(|name| Problem::new(*name, "is missing"))).collect())
+}
+
+fn of_manifest(path: &Path, text: &str) -> Vec<Problem> {
+    let mut found = Vec::new();
+    for key in INHERITED {
+        if !text.lines().any(|line| line == format!("{key}.workspace = true")) {
+            found.push(Problem::new(path, format!("{key} is not inherited from the workspace")));
+        }
+    }
+    if !text.contains("[lints]\nworkspace = true") {
+        found.push(Problem::new(path, "the lints are not inherited from the workspace"));
+    }
+    for section in ["[dependencies]", "[dev-dependencies]", "[build-dependencies]"] {
+        for (name, line) in in_section(text, section) {
+            let declaration = text.lines().nth(line - 1).unwrap_or("");
+            if !declaration.contains("workspace = true") {
+                found.push(Problem::at_line(
+                    path,
+                    line,
+                    format!("{name}: its version belongs into the workspace"),
+                ));
+            }
+        }
+    }
+    found
+}
+
+fn unused(member: &Member, path: &Path, text: &str, sources: &[Source]) -> Vec<Problem> {
+    let own: Vec<&Source> = sources.iter().filter(|source| source.member == member.name).collect();
+    let is_used = |name: &str| own.iter().any(|source| source.mentions(&name.replace('-', "_")));
+    let sections = ["[dependencies]", "[dev-dependencies]"];
+    let named = sections.iter().flat_map(|section| in_section(text, section));
+    let idle = named.filter(|(name, _)| !is_used(name));
+    idle.map(|(name, line)| Problem::at_line(path, line, format!("{name}: not used here"))).collect()
+}
+
+/// The names that a section of a manifest sets, with their lines.
+fn in_section<'a>(text: &'a str, section: &str) -> Vec<(&'a str, usize)> {
+    let mut inside = false;
+    let mut names = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        if line.starts_with('[') {
+            inside = line == section;
+        } else if inside && !line.starts_with('#') {
+            let name = line.split(['.', ' ', '=']).next().unwrap_or("");
+            // The lines within a list that goes over several lines set nothing.
+            if line.contains('=') && !name.is_empty() {
+                names.push((name, index + 1));
+            }
+        }
+    }
+    names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::source::sample;
+    use super::*;
+
+    const MANIFEST: &str = "[package]\nname = \"a\"\nversion = \"1\"\n\n[lints]\nworkspace = true\n\n[dependencies]\n\
+                            # why\nanyhow.workspace = true\nssh-key = \"0.6\"\ncommon = { workspace = true }\n";
+
+    #[test]
+    fn what_is_not_inherited_is_found() {
+        let found: Vec<_> = of_manifest(Path::new("a"), MANIFEST).iter().map(ToString::to_string).collect();
+        assert_eq!(found[0], "a: version is not inherited from the workspace");
+        assert_eq!(found.last().unwrap(), "a:11: ssh-key: its version belongs into the workspace");
+        assert_eq!(found.len(), INHERITED.len() + 1);
+    }
+
+    #[test]
+    fn a_dependency_that_no_source_names_is_found() {
+        let member = Member {
+            name: "a".into(),
+            folder: "crates/a".into(),
+            binaries: Vec::new(),
+            dependencies: Vec::new(),
+        };
+        let sources = [sample("crates/a/src/a.rs", "//! A.\nuse ssh_key::PrivateKey;\nuse common::exit;\n")];
+        let found = unused(&member, Path::new("m"), MANIFEST, &sources);
+        assert_eq!(
+            found.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            ["m:10: anyhow: not used here"]
+        );
+    }
+}

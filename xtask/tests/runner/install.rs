@@ -1,0 +1,60 @@
+//! Installing the real binaries into a home, using them by the old scripts' names, and taking them away.
+
+use common::testing::Sandbox;
+
+use super::world::{output_of, xtask};
+
+#[test]
+fn the_old_names_work_bare_and_uninstall_leaves_the_home_as_it_was() {
+    let sandbox = Sandbox::new();
+    sandbox.write("data/immich/.resticignore", "/thumbs/\n");
+    sandbox.write("data/paperless/.resticignore", "*.tmp\n");
+    sandbox.script("data/immich/prepare-backup.sh", "#!/bin/sh\necho dumped > dump\n");
+    sandbox.script(".local/bin/backrest-trigger.sh", "#!/bin/bash\n# the user's own\n");
+    let before = sandbox.tree();
+
+    let said = output_of(xtask(&sandbox, &["install", "--debug"]));
+    assert!(said.contains("yours is kept as bin/backrest-trigger.sh.before-backrest-helpers"), "{said}");
+    assert!(said.contains("$HOME/.local/bin/dn.sh"), "{said}");
+    let installed = sandbox.tree();
+    let again = output_of(xtask(&sandbox, &["install", "--debug"]));
+    assert!(again.starts_with("Nothing to do: "), "{again}");
+    assert_eq!(sandbox.tree(), installed);
+
+    let bin = sandbox.path(".local/bin");
+    let path = format!("{}:/usr/bin:/bin", bin.display());
+    let named = |name: &str| {
+        let mut command = sandbox.command(bin.join(name));
+        command.env("PATH", &path);
+        command
+    };
+    for (name, tool) in [
+        ("create-backrest-pipe.sh", "create-backrest-pipe"),
+        ("backrest-trigger.sh", "pipe-listener"),
+        ("configure-ssh.sh", "ssh-key-setup"),
+    ] {
+        let ran = sandbox.run(named(name).arg("--version")).expect_success();
+        assert!(ran.stdout.starts_with(tool), "{}", ran.everything());
+    }
+    let mut files = Vec::new();
+    for name in ["build-ignore-file.sh", "build-ignorefile.sh"] {
+        let _ = sandbox.run(&mut named(name)).expect_success();
+        files.push(sandbox.read("containers/backrest/ignorefile.txt"));
+    }
+    assert!(files[0].contains("/userdata/data/immich/thumbs"), "{}", files[0]);
+    assert!(files[0].contains("/userdata/data/paperless/"), "a service of the data root alone counts");
+    assert_eq!(files[0], files[1]);
+    let _ = sandbox.run(&mut named("pre-backup-actions.sh")).expect_success();
+    assert_eq!(sandbox.read("data/immich/dump"), "dumped\n");
+    let mut bash = sandbox.command("bash");
+    bash.env("PATH", &path).args(["-c", "shopt -s expand_aliases; . dn.sh\ndn --version"]);
+    let ran = sandbox.run(&mut bash).expect_success();
+    assert!(ran.stdout.starts_with("new-container "), "{}", ran.everything());
+
+    let said = output_of(xtask(&sandbox, &["uninstall"]));
+    assert!(said.contains("put back   bin/backrest-trigger.sh"), "{said}");
+    let ours = |tree: &str| -> String { tree.lines().filter(|line| line.starts_with(".local")).collect() };
+    assert_eq!(ours(&sandbox.tree()), ours(&before));
+    let said = output_of(xtask(&sandbox, &["uninstall"]));
+    assert!(said.starts_with("Nothing to do: "), "{said}");
+}

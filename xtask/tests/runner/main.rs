@@ -1,0 +1,7 @@
+//! Runs the real `xtask` with homes of its own: installing, taking away, and the demo.
+//!
+//! What it builds is built without optimisation into the target folder that the tests themselves are built into.
+
+mod demo;
+mod install;
+mod world;
