@@ -196,7 +196,7 @@ fn assume_all(context: &Context, journal: &mut Journal) -> Result<()> {
             folder: candidate.service.folder.clone(),
             run: "assumed".into(),
             boot: String::new(),
-            session: 0,
+            session: None,
             begun: unix_now(),
             due: 0,
             failures: 0,

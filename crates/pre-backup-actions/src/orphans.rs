@@ -19,13 +19,13 @@ const GRACE: Duration = Duration::from_secs(10);
 const AFTER_KILL: Duration = Duration::from_secs(5);
 
 /// Our session, which our scripts have too.
-pub(crate) fn own_session() -> i32 {
-    getsid(None).map_or(0, Pid::as_raw)
+pub(crate) fn own_session() -> Option<i32> {
+    getsid(None).ok().map(Pid::as_raw)
 }
 
 /// Ends what still runs of the step that `entry` is about; `true` where something did.
 pub(crate) fn end(entry: &Entry) -> bool {
-    if entry.session == 0 || groups(entry).is_empty() {
+    if groups(entry).is_empty() {
         return false;
     }
     signal(entry, Signal::SIGTERM);
@@ -66,7 +66,7 @@ fn groups(entry: &Entry) -> Vec<Pid> {
         .filter_map(|process| {
             let stat = fs::read_to_string(process.path().join("stat")).ok()?;
             let (group, session) = group_and_session(&stat)?;
-            if session != entry.session || group == own {
+            if Some(session) != entry.session || group == own {
                 return None;
             }
             let environment = fs::read(process.path().join("environ")).ok()?;

@@ -18,8 +18,9 @@ pub(crate) struct Entry {
     pub(crate) run: String,
     /// The boot in which that was, or in which the after step was last tried.
     pub(crate) boot: String,
-    /// The session that its script belongs to; 0 where that is not known.
-    pub(crate) session: i32,
+    /// The session that its script belongs to, where that is known. It is 0 in a PID namespace whose sessions were
+    /// all begun outside of it (pid_namespaces(7)), such as a container's.
+    pub(crate) session: Option<i32>,
     /// When the prepare step began, in seconds since 1970.
     pub(crate) begun: i64,
     /// When the after step has to run even if nobody asks for it, in seconds since 1970.

@@ -11,7 +11,7 @@ fn entry(service: &str) -> Entry {
         folder: Path::new("/data").join(service),
         run: "r1".into(),
         boot: "b1".into(),
-        session: 7,
+        session: Some(7),
         begun: 100,
         due: 200,
         failures: 0,

@@ -30,8 +30,8 @@ struct Begin {
     folder: String,
     run: String,
     boot: String,
-    #[serde(default)]
-    session: i32,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    session: Option<i32>,
     begun: i64,
     due: i64,
     /// Written for all steps of a run before the first one starts.

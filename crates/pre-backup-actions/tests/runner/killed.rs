@@ -141,3 +141,23 @@ fn a_script_that_outlived_its_killed_run_is_ended_first() {
     let daemon = Pid::from_raw(home.lines("data/a/daemon")[0].parse().unwrap());
     kill(daemon, Signal::SIGKILL).expect("the daemon still runs");
 }
+
+/// Where the session was begun outside of our PID namespace, as under some container runtimes, its number is 0.
+#[test]
+fn in_a_session_without_a_number_it_is_ended_as_well() {
+    let home = Home::new();
+    home.sandbox.write("data/a/up", "");
+    home.prepare("a", "touch began; until [ -e go ]; do sleep 0.01; done; rm -f up");
+    home.after("a", "touch up");
+    let script = r#"
+        "$0" >/dev/null & tool=$!
+        until [ -e data/a/began ]; do sleep 0.01; done
+        kill -9 $tool; wait $tool 2>/dev/null
+        echo session $(cut -d ' ' -f 6 /proc/$$/stat)
+        "$0" --after"#;
+    let mut command = home.sandbox.command("unshare");
+    command.args(["--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", script]);
+    let ran = home.sandbox.run(command.arg(env!("CARGO_BIN_EXE_pre-backup-actions"))).expect_success();
+    let expected = "session 0\na | its prepare step still ran, although its run was killed; it was ended\n";
+    assert!(ran.stdout.starts_with(expected), "{}", ran.everything());
+}
