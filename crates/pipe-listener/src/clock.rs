@@ -13,9 +13,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Moment {
     /// Milliseconds since 1970 by the wall clock.
-    wall: u64,
-    /// Milliseconds since boot, suspended time included.
-    up: u64,
+    wall: i64,
+    /// Milliseconds since boot, suspended time included; negative for what was before it, as an old file's change.
+    up: i64,
     /// Which boot that was.
     boot: String,
 }
@@ -30,19 +30,19 @@ impl Moment {
     pub(crate) fn at(time: SystemTime) -> Moment {
         let back = SystemTime::now().duration_since(time).unwrap_or_default();
         let wall = time.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let up = since_boot().saturating_sub(back);
-        Moment { wall: milliseconds(wall), up: milliseconds(up), boot: boot_id() }
+        let up = milliseconds(since_boot()).saturating_sub(milliseconds(back));
+        Moment { wall: milliseconds(wall), up, boot: boot_id() }
     }
 
     /// How long before `now` it was; `None` where nobody can tell.
     pub(crate) fn age(&self, now: &Moment) -> Option<Duration> {
         let (then, now) = if self.boot == now.boot { (self.up, now.up) } else { (self.wall, now.wall) };
-        now.checked_sub(then).map(Duration::from_millis)
+        u64::try_from(now.checked_sub(then)?).ok().map(Duration::from_millis)
     }
 }
 
-fn milliseconds(time: Duration) -> u64 {
-    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
+fn milliseconds(time: Duration) -> i64 {
+    i64::try_from(time.as_millis()).unwrap_or(i64::MAX)
 }
 
 fn since_boot() -> Duration {
@@ -58,7 +58,7 @@ pub(crate) fn boot_id() -> String {
 mod tests {
     use super::*;
 
-    fn moment(wall: u64, up: u64, boot: &str) -> Moment {
+    fn moment(wall: i64, up: i64, boot: &str) -> Moment {
         Moment { wall, up, boot: boot.into() }
     }
 
@@ -66,6 +66,12 @@ mod tests {
     fn a_clock_set_back_does_not_change_an_age() {
         let age = moment(9_000_000, 1_000, "a").age(&moment(10, 4_000, "a"));
         assert_eq!(age, Some(Duration::from_secs(3)));
+    }
+
+    #[test]
+    fn what_was_before_the_boot_has_an_age() {
+        assert_eq!(moment(0, -2_000, "a").age(&moment(0, 4_000, "a")), Some(Duration::from_secs(6)));
+        assert_eq!(moment(0, 4_001, "a").age(&moment(0, 4_000, "a")), None);
     }
 
     #[test]
