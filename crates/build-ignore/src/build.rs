@@ -59,19 +59,15 @@ pub fn build(root: &Path, seen_at: &SeenAt, wanted: Wanted, lean: bool) -> Resul
 
     let mut model = Model::new(settle::lines(&sections), &seen_at.names);
     let differences = settle::compare(&tree, &model);
-    if !differences.is_empty() {
-        let owners = owners(&sections);
+    let owners = owners(&sections);
+    let has_dropped = drop_idle_lines(&mut sections, &model, lean);
+    if !differences.is_empty() || has_dropped {
         let why = |difference: &Difference| why(difference, &tree, &model, &owners);
         settle::name_paths(&mut sections, &differences, &base, why);
         model = Model::new(settle::lines(&sections), &seen_at.names);
         warn_about_limits(root, &sections, &mut warnings);
         let left = settle::compare(&tree, &model);
         warn_about_the_rest(root, &left, &sections, &mut warnings);
-    }
-    if lean {
-        drop_unused_lines(&mut sections, &model);
-        model = Model::new(settle::lines(&sections), &seen_at.names);
-        warn_about_the_rest(root, &settle::compare(&tree, &model), &sections, &mut warnings);
     }
     warnings.extend(model.refused.iter().map(|line| {
         Problem::new(
@@ -82,22 +78,33 @@ pub fn build(root: &Path, seen_at: &SeenAt, wanted: Wanted, lean: bool) -> Resul
     Ok(Built { tree, sections, model, warnings })
 }
 
-/// Turns lines of positive rules that match nothing today into inactive ones. Dropping a line that takes something back
-/// could lose what is made later; those stay.
-fn drop_unused_lines(sections: &mut Sections, model: &Model) {
-    let mut id = 0;
-    for section in sections.values_mut() {
-        for written in &mut section.rules {
-            for line in std::mem::take(&mut written.lines) {
-                match model.is_negated(id) || model.has_matched(id) {
-                    true => written.lines.push(line),
-                    false => written.inactive.push(line),
-                }
-                id += 1;
-            }
+/// Drops lines of positive rules that match nothing today: with `lean` all of them, which become comments, else those of
+/// rules that need several, down to the first. restic tries every line on every path, and the tool runs before
+/// each backup. A line that takes something back could save what is made later; those stay. So do those of rules whose
+/// folder was not fully seen. Gives whether any was dropped.
+fn drop_idle_lines(sections: &mut Sections, model: &Model, lean: bool) -> bool {
+    let mut has_dropped = false;
+    let mut first_id = 0;
+    for written in sections.values_mut().flat_map(|section| &mut section.rules) {
+        let ids = first_id..first_id + written.lines.len() as Id;
+        first_id = ids.end;
+        if written.placed.rule().negated {
+            continue;
         }
-        id += section.paths.len() as Id;
+        let is_idle = !ids.clone().any(|id| model.has_matched(id));
+        let keeps_first = is_idle && !lean;
+        let keeps_all = !lean && !written.placed.file.is_fully_seen();
+        let keeps = |id| keeps_all || model.has_matched(id) || (keeps_first && id == ids.start);
+        let (kept, dropped): (Vec<_>, Vec<_>) =
+            ids.clone().zip(std::mem::take(&mut written.lines)).partition(|(id, _)| keeps(*id));
+        has_dropped |= !dropped.is_empty();
+        written.is_first_only = keeps_first && !dropped.is_empty();
+        written.lines = kept.into_iter().map(|(_, line)| line).collect();
+        if lean {
+            written.inactive.extend(dropped.into_iter().map(|(_, line)| line));
+        }
     }
+    has_dropped
 }
 
 fn warn_about_rules(sections: &Sections, warnings: &mut Vec<Problem>) {

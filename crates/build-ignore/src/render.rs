@@ -9,6 +9,7 @@ use common::text::{escape, escape_path};
 
 use crate::build::SeenAt;
 use crate::decide::host_path;
+use crate::index::Step;
 use crate::section::{Section, Sections, Written};
 use crate::translate::order::Place;
 
@@ -78,6 +79,12 @@ fn push_section(out: &mut Vec<u8>, root: &Path, section: &Section) {
             Place::InOrder | Place::Last if written.lines.is_empty() && written.inactive.is_empty() => {
                 comment(out, &format!("{place}  (said by another line)"));
             }
+            Place::InOrder | Place::Last if written.is_first_only => {
+                comment(
+                    out,
+                    &format!("{place}  (matches nothing today, so only its first level is written)"),
+                );
+            }
             Place::InOrder | Place::Last if is_plain(written) => {}
             Place::InOrder | Place::Last => comment(out, &place),
         }
@@ -101,6 +108,9 @@ fn push_section(out: &mut Vec<u8>, root: &Path, section: &Section) {
 /// Whether the one line is just the rule behind the folder of its file.
 fn is_plain(written: &Written) -> bool {
     let rule = written.placed.rule();
+    if rule.path.as_ref().is_ok_and(|path| path.first() == Some(&Step::AnyFolders)) {
+        return false;
+    }
     let text = rule.text.strip_prefix(b"!").unwrap_or(&rule.text);
     let text = text.strip_prefix(b"/").unwrap_or(text);
     match written.lines.as_slice() {

@@ -50,9 +50,15 @@ impl RulesFile {
         }
     }
 
-    /// How many names deep its folder goes, apart from what is left out; 0 before the walk has come back.
+    /// How many names deep its folder goes, apart from what is left out; 0 before the walk has come back,
+    /// [`UNKNOWN_HEIGHT`] or more where a folder could not be looked into.
     pub fn height(&self) -> usize {
         self.height.load(Ordering::Relaxed)
+    }
+
+    /// Whether everything that its rules are about could be looked at.
+    pub fn is_fully_seen(&self) -> bool {
+        self.height() < UNKNOWN_HEIGHT
     }
 
     /// Remembers what [`RulesFile::height`] gives.
@@ -79,6 +85,9 @@ impl RulesFile {
         last
     }
 }
+
+/// The height of a folder that could not be looked into: more than any path has names.
+pub const UNKNOWN_HEIGHT: usize = 4_096;
 
 /// The files that apply in a folder, the deepest first.
 #[derive(Clone, Debug, Default)]

@@ -28,10 +28,19 @@ pub struct Written {
     pub placed: Placed,
     /// Its lines in the exclude file, without those that another line makes needless.
     pub lines: Vec<Vec<u8>>,
-    /// Its lines, if it is left away because it matches nothing today.
+    /// Lines that are left away because they match nothing today, to be shown as comments.
     pub inactive: Vec<Vec<u8>>,
+    /// It matches nothing today, so only the first of its lines is written.
+    pub is_first_only: bool,
     /// Nothing of it can be said in restic's syntax.
     pub is_unsayable: bool,
+}
+
+impl Written {
+    /// The rule without lines.
+    fn nothing(placed: Placed) -> Written {
+        Written { placed, lines: Vec::new(), inactive: Vec::new(), is_first_only: false, is_unsayable: false }
+    }
 }
 
 /// A path that a line of its own settles.
@@ -78,11 +87,9 @@ fn write(placed: Placed, base: &Base) -> Written {
     };
     match placed.place {
         Place::InOrder | Place::Last => {
-            Written { is_unsayable: lines.is_empty(), placed, lines, inactive: Vec::new() }
+            Written { is_unsayable: lines.is_empty(), lines, ..Written::nothing(placed) }
         }
-        Place::MatchesNothing => Written { placed, lines: Vec::new(), inactive: lines, is_unsayable: false },
-        Place::Never(_) | Place::BringsNothingBack => {
-            Written { placed, lines: Vec::new(), inactive: Vec::new(), is_unsayable: false }
-        }
+        Place::MatchesNothing => Written { inactive: lines, ..Written::nothing(placed) },
+        Place::Never(_) | Place::BringsNothingBack => Written::nothing(placed),
     }
 }

@@ -22,7 +22,7 @@ use common::text::escape_path;
 use rayon::prelude::*;
 use rustix::fs::{Mode, OFlags};
 
-use crate::rules_file::{Chain, FILE_NAME, RulesFile};
+use crate::rules_file::{Chain, FILE_NAME, RulesFile, UNKNOWN_HEIGHT};
 pub use read::Kind;
 
 /// git gives up on larger exclude files as well (`PATTERN_MAX_FILE_SIZE` in its `dir.c`).
@@ -93,9 +93,6 @@ impl Folder {
         self.entries().find(|entry| entry.name == first.as_slice())?.folder?.at(rest)
     }
 }
-
-/// Deeper than rules are spelled out for: they then hold for any depth.
-const UNKNOWN_HEIGHT: usize = 1_000;
 
 /// What to walk for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -23,7 +23,7 @@ pub struct Base {
 /// More lines than this are not written for one rule.
 const MOST_LINES: usize = 24;
 /// More levels than this are not spelled out.
-const MOST_LEVELS: usize = 8;
+const MOST_LEVELS: usize = 12;
 /// With more `**` than this a rule is cut short: each one doubles the number of lines.
 const MOST_DOUBLE_STARS: usize = 3;
 
@@ -43,8 +43,8 @@ impl Base {
 
 /// The lines for a rule of a file whose folder is `base`. None where nothing can be said (only for a positive rule).
 ///
-/// Paths below `base` are at most `height` names long today. A positive rule without anchor is spelled out for these and
-/// for one name more; what is made deeper than that before the next run stays in the backup.
+/// Paths below `base` are at most `height` names long today. A positive rule for any depth gets a line for each depth up
+/// to that, the least one first; what is made deeper before the next run stays in the backup.
 pub fn translate(
     path: &[Segment],
     negated: bool,
@@ -83,9 +83,11 @@ pub fn translate(
     if folders_only && !negated {
         variants.iter_mut().for_each(|parts| parts.push(Out::Name(b"*".to_vec())));
     }
-    let depth = height + 1 + usize::from(folders_only && !negated);
-    let variants: Vec<Vec<Out>> =
-        variants.into_iter().flat_map(|parts| spell_out(parts, side, depth)).collect();
+    if side == Side::Subset {
+        // In a folder that is left out nothing was looked at.
+        let depth = height + usize::from(folders_only);
+        variants = variants.into_iter().flat_map(|parts| spell_out(parts, depth)).collect();
+    }
     let lines: Vec<Option<Vec<u8>>> = variants.iter().map(|parts| base.line(negated, parts)).collect();
     if side == Side::Superset && lines.contains(&None) {
         return superset_of_prefix(&path, base);
@@ -96,20 +98,18 @@ pub fn translate(
 /// `a/**/b` as `a/b`, `a/*/b`, `a/*/*/b` and so on, down to `depth` names.
 ///
 /// restic tries a `**` by putting in every number of stars that fits the path, and allocates before it looks; a pattern
-/// without one that has more parts than the path it does not look at. So the fixed ones cost a fraction. A negation has
-/// to hold for every tree, and gets `a/*/*/*/**/b` for what lies deeper as well; so does a rule whose tree is very deep.
-fn spell_out(parts: Vec<Out>, side: Side, depth: usize) -> Vec<Vec<Out>> {
+/// without one that has more parts than the path it does not look at. So the fixed ones cost a fraction, and those that
+/// match nothing today can be left away. For a very deep tree the `**` stays.
+fn spell_out(parts: Vec<Out>, depth: usize) -> Vec<Vec<Out>> {
     let mut double_stars = parts.iter().enumerate().filter(|(_, part)| **part == Out::AnyFolders);
     let (Some((position, _)), None) = (double_stars.next(), double_stars.next()) else { return vec![parts] };
     let (before, after) = (&parts[..position], &parts[position + 1..]);
-    let needed = (depth + 1).saturating_sub(before.len() + after.len()).max(1);
-    let levels = needed.min(MOST_LEVELS);
-    let stars = |count: usize| std::iter::repeat_n(Out::Name(b"*".to_vec()), count);
-    let with = |middle: Vec<Out>| [before, &middle, after].concat();
-    let fixed = (0..levels).map(|level| with(stars(level).collect()));
-    let goes_deeper = side == Side::Superset || needed > MOST_LEVELS;
-    let deeper = goes_deeper.then(|| with(stars(levels).chain([Out::AnyFolders]).collect()));
-    fixed.chain(deeper).collect()
+    let levels = (depth + 1).saturating_sub(before.len() + after.len()).max(1);
+    if levels > MOST_LEVELS {
+        return vec![parts];
+    }
+    let stars = |count| vec![Out::Name(b"*".to_vec()); count];
+    (0..levels).map(|level| [before, &stars(level), after].concat()).collect()
 }
 
 fn limit_double_stars(path: &mut Vec<Segment>, side: Side) {

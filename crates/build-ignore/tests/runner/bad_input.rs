@@ -113,7 +113,7 @@ fn an_unreadable_folder_is_told_and_the_walk_goes_on() {
     let ran = ran.expect_success();
     warns(&ran, "data/db/pgdata: not looked into: Permission denied");
     assert!(ran.stdout.contains("/userdata/data/zoo/x"), "{}", ran.everything());
-    let holds_at_any_depth = "/userdata/data/db/*/*/*/*/*/*/*/*/**/*.tmp";
+    let holds_at_any_depth = "/userdata/data/db/**/*.tmp";
     assert!(ran.stdout.contains(holds_at_any_depth), "{}", ran.everything());
 }
 
