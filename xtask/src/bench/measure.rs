@@ -57,7 +57,8 @@ pub(super) fn peak_memory(command: &mut Command) -> Result<u64> {
     Ok(peak)
 }
 
-fn median(mut times: Vec<Duration>) -> Duration {
+/// The one in the middle; of an even number the later one.
+pub(super) fn median(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times.get(times.len() / 2).copied().unwrap_or_default()
 }
