@@ -117,7 +117,7 @@ fn an_unreadable_folder_is_told_and_the_walk_goes_on() {
     assert!(ran.stdout.contains(holds_at_any_depth), "{}", ran.everything());
 }
 
-fn as_ordinary_user(sandbox: &Sandbox) -> std::process::Command {
+pub(crate) fn as_ordinary_user(sandbox: &Sandbox) -> std::process::Command {
     let mut folder = sandbox.home();
     while folder.starts_with(std::env::temp_dir()) && folder != std::env::temp_dir() {
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).unwrap();

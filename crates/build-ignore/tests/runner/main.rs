@@ -10,3 +10,4 @@ mod oracle;
 mod output;
 mod property;
 mod robust;
+mod unreadable;
