@@ -43,7 +43,7 @@ pub struct Built {
     pub tree: Tree,
     /// What is written.
     pub sections: Sections,
-    /// restic's side of the lines, for explanations.
+    /// restic's side of the lines, for explanations; it may know lines that match nothing and are not written.
     pub model: Model,
     /// Everything that is not as it should be, by file and line.
     pub warnings: Vec<Problem>,
@@ -59,9 +59,10 @@ pub fn build(root: &Path, seen_at: &SeenAt, wanted: Wanted, lean: bool) -> Resul
 
     let mut model = Model::new(settle::lines(&sections), &seen_at.names);
     let differences = settle::compare(&tree, &model);
-    let owners = owners(&sections);
-    let has_dropped = drop_idle_lines(&mut sections, &model, lean);
-    if !differences.is_empty() || has_dropped {
+    let owners = if differences.is_empty() { Vec::new() } else { owners(&sections) };
+    // They match nothing, so they decide nothing: there is no need to compare again for their sake.
+    drop_idle_lines(&mut sections, &model, lean);
+    if !differences.is_empty() {
         let why = |difference: &Difference| why(difference, &tree, &model, &owners);
         settle::name_paths(&mut sections, &differences, &base, why);
         model = Model::new(settle::lines(&sections), &seen_at.names);
@@ -81,9 +82,8 @@ pub fn build(root: &Path, seen_at: &SeenAt, wanted: Wanted, lean: bool) -> Resul
 /// Drops lines of positive rules that match nothing today: with `lean` all of them, which become comments, else those of
 /// rules that need several, down to the first. restic tries every line on every path, and the tool runs before
 /// each backup. A line that takes something back could save what is made later; those stay. So do those of rules whose
-/// folder was not fully seen. Gives whether any was dropped.
-fn drop_idle_lines(sections: &mut Sections, model: &Model, lean: bool) -> bool {
-    let mut has_dropped = false;
+/// folder was not fully seen.
+fn drop_idle_lines(sections: &mut Sections, model: &Model, lean: bool) {
     let mut first_id = 0;
     for written in sections.values_mut().flat_map(|section| &mut section.rules) {
         let ids = first_id..first_id + written.lines.len() as Id;
@@ -97,14 +97,12 @@ fn drop_idle_lines(sections: &mut Sections, model: &Model, lean: bool) -> bool {
         let keeps = |id| keeps_all || model.has_matched(id) || (keeps_first && id == ids.start);
         let (kept, dropped): (Vec<_>, Vec<_>) =
             ids.clone().zip(std::mem::take(&mut written.lines)).partition(|(id, _)| keeps(*id));
-        has_dropped |= !dropped.is_empty();
         written.is_first_only = keeps_first && !dropped.is_empty();
         written.lines = kept.into_iter().map(|(_, line)| line).collect();
         if lean {
             written.inactive.extend(dropped.into_iter().map(|(_, line)| line));
         }
     }
-    has_dropped
 }
 
 fn warn_about_rules(sections: &Sections, warnings: &mut Vec<Problem>) {

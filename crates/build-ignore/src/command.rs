@@ -72,6 +72,9 @@ fn run_with(cli: &Cli, settings: &Settings) -> Result<Exit> {
         let change = write(settings, &text)?;
         summarise(cli, settings, &roots, change, &warnings)?;
     }
+    // The process is about to end: taking a million small pieces apart first would be a tenth of the run.
+    std::mem::forget(warnings);
+    std::mem::forget(roots);
     Ok(code)
 }
 

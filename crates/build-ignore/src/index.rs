@@ -64,8 +64,9 @@ struct Node {
     /// Where any name leads: patterns that go on behind a `*`.
     any_child: Option<u32>,
     ends: Vec<Id>,
-    here: Names,
-    below: Names,
+    /// Most nodes have neither: only the last name of a pattern is in these.
+    here: Option<Box<Names>>,
+    below: Option<Box<Names>>,
     threads: Vec<(Id, u32)>,
     /// The last marked pattern that may match a child of this folder.
     marked_here: Option<Id>,
@@ -82,7 +83,6 @@ struct Names {
     suffixes: Vec<(usize, ByName)>,
     any: Vec<Id>,
     others: Vec<Id>,
-    is_used: bool,
 }
 
 impl<N: NamePattern> Index<N> {
@@ -110,10 +110,10 @@ impl<N: NamePattern> Index<N> {
             if let Some(&child) = node.children.get(name) {
                 self.nodes[child as usize].ends.iter().for_each(|&id| each(id));
             }
-            self.names(&node.here, name, &mut each);
+            self.names(node.here.as_deref(), name, &mut each);
         }
         for &node in &state.floating {
-            self.names(&self.nodes[node as usize].below, name, &mut each);
+            self.names(self.nodes[node as usize].below.as_deref(), name, &mut each);
         }
         for &(id, taken) in &state.threads {
             let steps = &self.patterns[id as usize];
@@ -177,10 +177,10 @@ impl<N: NamePattern> Index<N> {
     /// The patterns that match every child of the folder of `state`, whatever its name.
     pub fn matches_all_children(&self, state: &State, mut each: impl FnMut(Id)) {
         for &node in &state.nodes {
-            self.nodes[node as usize].here.any.iter().for_each(|&id| each(id));
+            self.nodes[node as usize].here.iter().flat_map(|names| &names.any).for_each(|&id| each(id));
         }
         for &node in &state.floating {
-            self.nodes[node as usize].below.any.iter().for_each(|&id| each(id));
+            self.nodes[node as usize].below.iter().flat_map(|names| &names.any).for_each(|&id| each(id));
         }
         for &(id, taken) in &state.threads {
             let last = self.last_name(&self.patterns[id as usize], taken);
@@ -192,7 +192,7 @@ impl<N: NamePattern> Index<N> {
 
     fn arrive(&self, state: &mut State, node: u32) {
         let here = &self.nodes[node as usize];
-        if here.below.is_used {
+        if here.below.is_some() {
             state.floating.push(node);
         }
         state.threads.extend_from_slice(&here.threads);
@@ -206,10 +206,8 @@ impl<N: NamePattern> Index<N> {
         }
     }
 
-    fn names(&self, names: &Names, name: &[u8], each: &mut impl FnMut(Id)) {
-        if !names.is_used {
-            return;
-        }
+    fn names(&self, names: Option<&Names>, name: &[u8], each: &mut impl FnMut(Id)) {
+        let Some(names) = names else { return };
         if let Some(ids) = names.literals.get(name) {
             ids.iter().for_each(|&id| each(id));
         }
@@ -257,11 +255,11 @@ fn insert<N: NamePattern>(nodes: &mut Vec<Node>, id: Id, steps: &[Step<N>], is_m
     match &steps[taken..] {
         [] => node.ends.push(id),
         [Step::Name(last)] => {
-            node.here.insert(id, last);
+            node.here.get_or_insert_default().insert(id, last);
             node.marked_here = node.marked_here.max(mark);
         }
         [Step::AnyFolders, Step::Name(last)] => {
-            node.below.insert(id, last);
+            node.below.get_or_insert_default().insert(id, last);
             node.marked_below = node.marked_below.max(mark);
         }
         _ => node.threads.push((id, taken as u32)),
@@ -270,7 +268,6 @@ fn insert<N: NamePattern>(nodes: &mut Vec<Node>, id: Id, steps: &[Step<N>], is_m
 
 impl Names {
     fn insert(&mut self, id: Id, name: &impl NamePattern) {
-        self.is_used = true;
         match name.form() {
             Form::Any => self.any.push(id),
             Form::Literal(literal) => self.literals.entry(literal.into()).or_default().push(id),

@@ -6,6 +6,11 @@ use std::process::ExitCode;
 
 use build_ignore::{cli::Cli, command};
 use clap::Parser;
+use mimalloc::MiMalloc;
+
+/// Thousands of rules are hundreds of thousands of small pieces, made and dropped by several threads at once.
+#[global_allocator]
+static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
     common::exit::finish("build-ignore", command::run(&Cli::parse()))

@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use common::text::{escape, escape_path};
+use rayon::prelude::*;
 
 use crate::build::SeenAt;
 use crate::decide::host_path;
@@ -46,13 +47,18 @@ pub(crate) fn render(roots: &[Root]) -> Vec<u8> {
         );
     }
     for root in roots {
-        for (name, section) in root.sections {
-            if !section.rules.is_empty() || !section.paths.is_empty() {
-                let name: Vec<Vec<u8>> = name.iter().cloned().collect();
-                heading(&mut out, root, &name);
+        let sections: Vec<_> = root.sections.iter().collect();
+        let texts: Vec<Vec<u8>> = sections
+            .into_par_iter()
+            .filter(|(_, section)| !section.rules.is_empty() || !section.paths.is_empty())
+            .map(|(name, section)| {
+                let mut out = Vec::new();
+                heading(&mut out, root, &name.iter().cloned().collect::<Vec<_>>());
                 push_section(&mut out, root.path, section);
-            }
-        }
+                out
+            })
+            .collect();
+        out.extend_from_slice(&texts.concat());
     }
     out
 }

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use rustc_hash::FxHashSet;
 
 use crate::rules_file::RulesFile;
@@ -59,8 +60,10 @@ pub type Sections = BTreeMap<SectionName, Section>;
 
 /// Compiles the rules of `files`, whose root is seen at `base`.
 pub fn compile(files: &[Arc<RulesFile>], base: &Base, lean: bool) -> Sections {
-    let sections = order::place(files, lean);
-    sections.into_iter().map(|(name, rules)| (name, section(rules, base))).collect()
+    let sections: Vec<_> = order::place(files, lean).into_iter().collect();
+    let compiled: Vec<_> =
+        sections.into_par_iter().map(|(name, rules)| (name, section(rules, base))).collect();
+    compiled.into_iter().collect()
 }
 
 fn section(mut rules: Vec<Placed>, base: &Base) -> Section {

@@ -69,21 +69,24 @@ impl Model {
             above: above.to_vec(),
             refused: Vec::new(),
         };
-        let mut patterns = Vec::new();
-        for (line, id) in lines.zip(0..) {
-            let Line::Pattern(pattern) = pattern::parse_line(line) else {
+        let lines: Vec<&[u8]> = lines.collect();
+        let parsed: Vec<Line> = lines.par_iter().map(|line| pattern::parse_line(line)).collect();
+        let mut patterns = Vec::with_capacity(lines.len());
+        for ((line, parsed), id) in lines.into_iter().zip(parsed).zip(0..) {
+            let Line::Pattern(mut pattern) = parsed else {
                 model.refused.push(line.to_vec());
                 model.negated.push(false);
                 patterns.push(Vec::new());
                 continue;
             };
             model.negated.push(pattern.negated);
-            let below = pattern.parts.get(above.len()..).unwrap_or_default();
-            if pattern.double_stars() > 1 || below.last() == Some(&Step::AnyFolders) {
+            if pattern.double_stars() > 1
+                || pattern.parts.get(above.len()..).and_then(<[_]>::last) == Some(&Step::AnyFolders)
+            {
                 patterns.push(Vec::new());
                 model.by_hand.push((id, pattern));
             } else {
-                patterns.push(below.to_vec());
+                patterns.push(pattern.parts.split_off(above.len().min(pattern.parts.len())));
             }
         }
         model.matched = model.negated.iter().map(|_| AtomicBool::new(false)).collect();

@@ -8,19 +8,20 @@ use crate::index::{Form, NamePattern};
 
 /// A component in parsed form.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Glob {
-    chunks: Vec<Chunk>,
-    /// A `*` stands at the end.
-    ends_with_star: bool,
-    plain: Plain,
-}
+pub struct Glob(Kind);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Plain {
+enum Kind {
+    /// `*`.
     Any,
     Literal(Vec<u8>),
+    /// A `*` and this.
     Suffix(Vec<u8>),
-    Other,
+    Chunks {
+        chunks: Vec<Chunk>,
+        /// A `*` stands at the end.
+        ends_with_star: bool,
+    },
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,8 +42,7 @@ impl Glob {
     pub fn parse(text: &[u8]) -> Option<Glob> {
         // Without any of these restic compares the component as it stands.
         if !text.iter().any(|byte| b"\\[]*?".contains(byte)) {
-            let elements = text.iter().map(|&byte| Element::Byte(byte)).collect();
-            return Some(Glob::new(vec![Chunk { star_before: false, elements }], false));
+            return Some(Glob(Kind::Literal(text.to_vec())));
         }
         let mut chunks = Vec::new();
         let mut chunk = Chunk { star_before: false, elements: Vec::new() };
@@ -80,29 +80,26 @@ impl Glob {
     }
 
     fn new(chunks: Vec<Chunk>, ends_with_star: bool) -> Glob {
-        let plain = match (chunks.as_slice(), ends_with_star) {
-            ([], true) => Plain::Any,
-            ([only], false) => match (literal(&only.elements), only.star_before) {
-                (Some(bytes), false) => Plain::Literal(bytes),
-                (Some(bytes), true) => Plain::Suffix(bytes),
-                (None, _) => Plain::Other,
-            },
-            _ => Plain::Other,
+        let simple = match (chunks.as_slice(), ends_with_star) {
+            ([], true) => Some(Kind::Any),
+            ([only], false) => literal(&only.elements)
+                .map(|bytes| if only.star_before { Kind::Suffix(bytes) } else { Kind::Literal(bytes) }),
+            _ => None,
         };
-        Glob { chunks, ends_with_star, plain }
+        Glob(simple.unwrap_or(Kind::Chunks { chunks, ends_with_star }))
     }
 
     /// Whether it matches the whole of `name`.
     pub fn matches(&self, name: &[u8]) -> bool {
-        match &self.plain {
-            Plain::Any => return true,
-            Plain::Literal(literal) => return literal == name,
-            Plain::Suffix(suffix) => return name.ends_with(suffix),
-            Plain::Other => {}
-        }
+        let (chunks, ends_with_star) = match &self.0 {
+            Kind::Any => return true,
+            Kind::Literal(literal) => return literal == name,
+            Kind::Suffix(suffix) => return name.ends_with(suffix),
+            Kind::Chunks { chunks, ends_with_star } => (chunks, *ends_with_star),
+        };
         let mut left = name;
-        for (index, chunk) in self.chunks.iter().enumerate() {
-            let must_reach_end = index + 1 == self.chunks.len() && !self.ends_with_star;
+        for (index, chunk) in chunks.iter().enumerate() {
+            let must_reach_end = index + 1 == chunks.len() && !ends_with_star;
             let starts = if chunk.star_before { 0..=left.len() } else { 0..=0 };
             let found = starts
                 .filter_map(|start| after_chunk(&chunk.elements, &left[start..]))
@@ -112,7 +109,7 @@ impl Glob {
                 None => return false,
             }
         }
-        self.ends_with_star || left.is_empty()
+        ends_with_star || left.is_empty()
     }
 }
 
@@ -122,11 +119,11 @@ impl NamePattern for Glob {
     }
 
     fn form(&self) -> Form<'_> {
-        match &self.plain {
-            Plain::Any => Form::Any,
-            Plain::Literal(literal) => Form::Literal(literal),
-            Plain::Suffix(suffix) => Form::Suffix(suffix),
-            Plain::Other => Form::Other,
+        match &self.0 {
+            Kind::Any => Form::Any,
+            Kind::Literal(literal) => Form::Literal(literal),
+            Kind::Suffix(suffix) => Form::Suffix(suffix),
+            Kind::Chunks { .. } => Form::Other,
         }
     }
 }
