@@ -51,7 +51,7 @@ pub(crate) enum Task {
         /// What to measure
         what: Measure,
     },
-    /// Test with random input for as long as wanted
+    /// Tests that take longer than every change can wait for
     #[command(subcommand, after_help = "Example:\n  cargo xtask soak ignore --minutes 30")]
     Soak(Endurance),
     /// Check the repository's own rules: documentation, file length, what must not occur
@@ -115,6 +115,8 @@ pub(crate) enum Endurance {
         #[arg(long, default_value_t = 1000)]
         kills: u32,
     },
+    /// Pushes to the real Uptime Kuma, which npm puts below the target folder
+    Push,
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 
 mod apt;
 mod newest_restic;
+mod uptime_kuma;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -15,6 +16,7 @@ use common::exit::HintExt;
 use common::text::escape;
 
 pub(crate) use newest_restic::newest_restic;
+pub(crate) use uptime_kuma::uptime_kuma;
 
 /// A program and the Debian package that holds it.
 #[derive(Clone, Copy, Debug)]
@@ -29,6 +31,9 @@ const fn need(program: &'static str, package: &'static str) -> Need {
 
 /// What `cargo xtask demo` runs.
 pub(crate) const DEMO: &[Need] = &[need("restic", "restic"), need("sqlite3", "sqlite3")];
+
+/// What runs the real Uptime Kuma.
+pub(crate) const UPTIME_KUMA: &[Need] = &[need("node", "nodejs"), need("npm", "npm")];
 
 /// What the tests run. A line here is all that a new one takes.
 pub(crate) const TESTS: &[Need] = &[

@@ -1,7 +1,7 @@
-//! `cargo xtask soak`: a property test that goes on for as long as wanted, or until it finds something.
+//! `cargo xtask soak`: what takes longer than every change can wait for.
 //!
-//! The test is the one that `cargo xtask test` runs for a short while; a failure prints its seed, and what it found
-//! made as small as it can be.
+//! `ignore` and `bridge` are tests that `cargo xtask test` runs for a short while, here for as long as wanted; a failure
+//! prints its seed, and what it found made as small as it can be. `push` needs a server that takes minutes to fetch.
 
 use anyhow::{Context, Result};
 use common::cancel::Cancel;
@@ -29,6 +29,12 @@ pub(crate) fn run(what: &Endurance) -> Result<Exit> {
         Endurance::Bridge { kills } => {
             cargo.args(["--package", "pipe-listener", "--", "--nocapture", "soak::"]);
             cargo.env("BRIDGE_SOAK_KILLS", kills.to_string());
+        }
+        Endurance::Push => {
+            needs::ensure(needs::UPTIME_KUMA, &cancel)?;
+            let package = needs::uptime_kuma(&workspace.target, &cancel)?;
+            cargo.args(["--package", "pipe-listener", "--", "--nocapture", "--ignored", "kuma::"]);
+            cargo.env("UPTIME_KUMA", package);
         }
     }
     // In the foreground: Ctrl-C reaches the test itself.

@@ -6,6 +6,7 @@ mod empty_image;
 mod fifo;
 mod host;
 mod hostile;
+mod kuma;
 mod push;
 mod quiet;
 mod recovery;

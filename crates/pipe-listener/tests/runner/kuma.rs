@@ -1,0 +1,112 @@
+//! Pushes that arrive at the real Uptime Kuma. `cargo xtask soak push` puts its package in place and runs this.
+
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use common::process::{self, Limits};
+use tempfile::TempDir;
+
+use crate::host::{Host, PATIENCE};
+
+const TOKEN: &str = "T0kenThatNobodyMaySee";
+
+/// A server with one push monitor.
+struct Kuma {
+    package: PathBuf,
+    folder: TempDir,
+    port: u16,
+    server: Option<Child>,
+}
+
+impl Kuma {
+    fn new(package: PathBuf) -> Kuma {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("db-config.json"), r#"{"type":"sqlite"}"#).unwrap();
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let mut kuma = Kuma { package, folder, port, server: None };
+        kuma.start();
+        kuma.query("INSERT INTO user (username, password, active) VALUES ('admin', 'x', 1);");
+        kuma.query(&format!(
+            "INSERT INTO monitor (name, type, push_token, active, user_id, interval, accepted_statuscodes_json) \
+             VALUES ('backup', 'push', '{TOKEN}', 1, 1, 86400, '[\"200-299\"]');"
+        ));
+        kuma
+    }
+
+    fn start(&mut self) {
+        let mut node = Command::new("node");
+        node.arg("server/server.js").current_dir(&self.package);
+        node.env("DATA_DIR", format!("{}/", self.folder.path().display()));
+        node.env("UPTIME_KUMA_HOST", "127.0.0.1").env("UPTIME_KUMA_PORT", self.port.to_string());
+        node.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+        self.server = Some(node.spawn().expect("run node (Debian package nodejs)"));
+        // The first start makes the database, step by step.
+        self.wait(Duration::from_secs(180), "it listens", |kuma| {
+            std::net::TcpStream::connect(("127.0.0.1", kuma.port)).is_ok()
+        });
+    }
+
+    fn stop(&mut self) {
+        if let Some(mut server) = self.server.take() {
+            server.kill().unwrap();
+            server.wait().unwrap();
+        }
+    }
+
+    fn query(&self, sql: &str) -> String {
+        let mut sqlite = Command::new("sqlite3");
+        sqlite.args(["-cmd", ".timeout 10000"]).arg(self.folder.path().join("kuma.db")).arg(sql);
+        let limits = Limits::within(Duration::from_secs(60));
+        let said = process::capture(&mut sqlite, b"", limits, None).unwrap().success().unwrap();
+        String::from_utf8(said).unwrap().trim_end().to_string()
+    }
+
+    /// Waits until the last thing that it took down is this.
+    fn wait_for(&self, heartbeat: &str) {
+        self.wait(PATIENCE, heartbeat, |kuma| {
+            kuma.query("SELECT status || ' ' || msg FROM heartbeat ORDER BY id DESC LIMIT 1;") == heartbeat
+        });
+    }
+
+    fn wait(&self, patience: Duration, what: &str, is_so: impl Fn(&Kuma) -> bool) {
+        let end = Instant::now() + patience;
+        while !is_so(self) {
+            let taken = if self.folder.path().join("kuma.db").exists() { "a database" } else { "none" };
+            assert!(Instant::now() < end, "Uptime Kuma: waited in vain until {what}; {taken}");
+            std::thread::sleep(Duration::from_millis(100));
+        }
+    }
+}
+
+impl Drop for Kuma {
+    fn drop(&mut self) {
+        self.stop();
+    }
+}
+
+#[test]
+#[ignore = "needs Uptime Kuma: cargo xtask soak push"]
+fn the_real_uptime_kuma_takes_what_is_pushed() {
+    let package = std::env::var_os("UPTIME_KUMA").expect("UPTIME_KUMA names the folder of its package");
+    let mut kuma = Kuma::new(Path::new(&package).to_path_buf());
+    let mut host = Host::with_push_address(&format!("http://127.0.0.1:{}", kuma.port));
+    host.start();
+
+    let _ = host.send(&["notify-up", "5 ok, 17 GiB & more=Käse"]).expect_success();
+    kuma.wait_for("1 5 ok, 17 GiB & more=Käse");
+    let _ = host.send(&["notify-down", "1 failed: immich (dump is empty)"]).expect_success();
+    kuma.wait_for("0 1 failed: immich (dump is empty)");
+
+    kuma.stop();
+    let ran = host.send(&["notify-up", "while it was down"]).expect_success();
+    assert!(ran.stderr.contains("not pushed yet"), "{}", ran.everything());
+    kuma.start();
+    kuma.wait_for("1 while it was down");
+
+    kuma.query("UPDATE monitor SET active = 0;");
+    let ran = host.send(&["notify-up", "to a monitor that is paused"]).expect_success();
+    assert!(ran.stderr.contains("refused it: Monitor not found or not active."), "{}", ran.everything());
+    host.nobody_was_told_the_address();
+}
