@@ -18,22 +18,22 @@ pub(crate) fn run(what: &Endurance) -> Result<Exit> {
     let workspace = Workspace::find()?;
     needs::ensure(needs::TESTS, &cancel)?;
     let mut cargo = workspace::cargo(&workspace.root);
-    cargo.args(["test", "--quiet", "--all-features", "--test", "runner"]);
+    cargo.args(["test", "--quiet", "--all-features"]);
     match what {
         Endurance::Ignore { minutes } => {
             let restic = needs::newest_restic(&workspace.target, &cancel)?;
-            cargo.args(["--package", "build-ignore", "--", "--nocapture"]);
+            cargo.args(["--package", "build-ignore", "--test", "runner", "--", "--nocapture"]);
             cargo.arg("property::nothing_is_lost_and_nothing_is_extra");
             cargo.env("IGNORE_MINUTES", minutes.to_string()).env("RESTIC_NEWEST", restic);
         }
         Endurance::Bridge { kills } => {
-            cargo.args(["--package", "pipe-listener", "--", "--nocapture", "soak::"]);
+            cargo.args(["--package", "pipe-listener", "--test", "runner", "--", "--nocapture", "soak::"]);
             cargo.env("BRIDGE_SOAK_KILLS", kills.to_string());
         }
         Endurance::Push => {
             needs::ensure(needs::UPTIME_KUMA, &cancel)?;
             let package = needs::uptime_kuma(&workspace.target, &cancel)?;
-            cargo.args(["--package", "pipe-listener", "--", "--nocapture", "--ignored", "kuma::"]);
+            cargo.args(["--package", "pipe-listener", "--test", "uptime_kuma", "--", "--nocapture"]);
             cargo.env("UPTIME_KUMA", package);
         }
     }

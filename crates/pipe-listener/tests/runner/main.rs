@@ -6,7 +6,6 @@ mod empty_image;
 mod fifo;
 mod host;
 mod hostile;
-mod kuma;
 mod push;
 mod quiet;
 mod recovery;

@@ -50,14 +50,14 @@ fn request_line(stream: &TcpStream) -> String {
 }
 
 impl Host {
-    pub(crate) fn with_push_address(address: &str) -> Host {
+    fn with_push_address(address: &str) -> Host {
         let host = Host::new();
         let env = format!("UPTIME_KUMA_PUSH_URL='{address}/api/push/{TOKEN}?status=up&msg=OK&ping='\n");
         host.sandbox.write("containers/backrest/.env", env);
         host
     }
 
-    pub(crate) fn nobody_was_told_the_address(&self) {
+    fn nobody_was_told_the_address(&self) {
         for folder in
             ["containers/backrest/logs", "containers/backrest/state", "containers/backrest/state/queue"]
         {

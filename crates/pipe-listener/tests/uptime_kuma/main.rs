@@ -1,4 +1,5 @@
-//! Pushes that arrive at the real Uptime Kuma. `cargo xtask soak push` puts its package in place and runs this.
+//! Pushes that arrive at the real Uptime Kuma. `cargo xtask soak push` puts its package in place and runs this; no other
+//! run does, since that takes minutes and hundreds of packages.
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -6,10 +7,11 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::process::{self, Limits};
+use common::testing::{Ran, Sandbox};
 use tempfile::TempDir;
 
-use crate::host::{Host, PATIENCE};
-
+/// Longer than anything takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 const TOKEN: &str = "T0kenThatNobodyMaySee";
 
 /// A server with one push monitor.
@@ -86,27 +88,60 @@ impl Drop for Kuma {
     }
 }
 
+/// A listener in a home of its own, told where to push to.
+struct Listener {
+    sandbox: Sandbox,
+    child: Child,
+}
+
+impl Listener {
+    fn pushing_to(address: &str) -> Listener {
+        let sandbox = Sandbox::new();
+        let env = format!("UPTIME_KUMA_PUSH_URL='{address}/api/push/{TOKEN}?status=up&msg=OK&ping='\n");
+        sandbox.write("containers/backrest/.env", env);
+        let mut command = sandbox.command(env!("CARGO_BIN_EXE_pipe-listener"));
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("start the listener");
+        let listener = Listener { sandbox, child };
+        let end = Instant::now() + PATIENCE;
+        while !listener.send(&["ping"]).end.is_success() {
+            assert!(Instant::now() < end, "the listener does not answer");
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        listener
+    }
+
+    fn send(&self, message: &[&str]) -> Ran {
+        let mut client = self.sandbox.command(env!("CARGO_BIN_EXE_backrest-send"));
+        client.env("BACKREST_BRIDGE", self.sandbox.path("containers/backrest/bridge")).args(message);
+        self.sandbox.run(&mut client)
+    }
+}
+
+impl Drop for Listener {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
 #[test]
-#[ignore = "needs Uptime Kuma: cargo xtask soak push"]
 fn the_real_uptime_kuma_takes_what_is_pushed() {
     let package = std::env::var_os("UPTIME_KUMA").expect("UPTIME_KUMA names the folder of its package");
     let mut kuma = Kuma::new(Path::new(&package).to_path_buf());
-    let mut host = Host::with_push_address(&format!("http://127.0.0.1:{}", kuma.port));
-    host.start();
+    let listener = Listener::pushing_to(&format!("http://127.0.0.1:{}", kuma.port));
 
-    let _ = host.send(&["notify-up", "5 ok, 17 GiB & more=Käse"]).expect_success();
+    let _ = listener.send(&["notify-up", "5 ok, 17 GiB & more=Käse"]).expect_success();
     kuma.wait_for("1 5 ok, 17 GiB & more=Käse");
-    let _ = host.send(&["notify-down", "1 failed: immich (dump is empty)"]).expect_success();
+    let _ = listener.send(&["notify-down", "1 failed: immich (dump is empty)"]).expect_success();
     kuma.wait_for("0 1 failed: immich (dump is empty)");
 
     kuma.stop();
-    let ran = host.send(&["notify-up", "while it was down"]).expect_success();
+    let ran = listener.send(&["notify-up", "while it was down"]).expect_success();
     assert!(ran.stderr.contains("not pushed yet"), "{}", ran.everything());
     kuma.start();
     kuma.wait_for("1 while it was down");
 
     kuma.query("UPDATE monitor SET active = 0;");
-    let ran = host.send(&["notify-up", "to a monitor that is paused"]).expect_success();
+    let ran = listener.send(&["notify-up", "to a monitor that is paused"]).expect_success();
     assert!(ran.stderr.contains("refused it: Monitor not found or not active."), "{}", ran.everything());
-    host.nobody_was_told_the_address();
 }
