@@ -3,10 +3,11 @@
 //! Absolute times say little about another machine; what is printed to be compared is the ratio, beside its goal.
 //! A goal that is missed fails the command.
 
+mod actions;
+mod bridge;
 mod ignore;
 mod measure;
 mod restic;
-mod scripts;
 mod walk;
 
 use anyhow::{Context, Result};
@@ -22,9 +23,10 @@ pub(crate) fn run(what: Measure) -> Result<Exit> {
     needs::ensure(needs::BENCH, &cancel)?;
     needs::ensure(needs::DEMO, &cancel)?;
     match what {
+        Measure::Actions => actions::run(&cancel),
+        Measure::Bridge => bridge::run(&cancel),
         Measure::Ignore => ignore::run(&cancel),
         Measure::Restic => restic::run(&cancel),
-        Measure::Scripts => scripts::run(&cancel),
         Measure::Walk => walk::run(&cancel),
     }
 }

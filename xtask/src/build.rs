@@ -34,6 +34,25 @@ pub(crate) fn binaries(workspace: &Workspace, options: &BuildOptions) -> Result<
     let mut dynamic = workspace::cargo(&workspace.root);
     // Bare: without xtask, whose own running binary cargo would otherwise build anew.
     dynamic.args(["build", "--bins", "--workspace", "--exclude", "xtask"]);
+    if !options.debug {
+        dynamic.arg("--release");
+    }
+    cargo(&mut dynamic)?;
+    let dynamic = workspace.target.join(if options.debug { "debug" } else { "release" });
+    let fixed = both_ends_of_the_bridge(workspace, options)?;
+    let tools = workspace.members.iter().filter(|member| member.name != "xtask");
+    tools
+        .flat_map(|member| &member.binaries)
+        .map(|name| {
+            let is_fixed = name == CLIENT || name == LISTENER && !options.debug;
+            let path = if is_fixed { fixed.join(name) } else { dynamic.join(name) };
+            path.is_file().then(|| path.clone()).with_context(|| format!("not built: {}", escape_path(path)))
+        })
+        .collect()
+}
+
+/// Builds what is linked statically, the client and for use the listener, and gives the folder that holds it.
+pub(crate) fn both_ends_of_the_bridge(workspace: &Workspace, options: &BuildOptions) -> Result<PathBuf> {
     let triple = host_triple(&workspace.root)?;
     let mut fixed = workspace::cargo(&workspace.root);
     fixed.args([
@@ -49,24 +68,11 @@ pub(crate) fn binaries(workspace: &Workspace, options: &BuildOptions) -> Result<
     let flags = env::var("RUSTFLAGS").unwrap_or_default();
     fixed.env("RUSTFLAGS", format!("{flags} -Ctarget-feature=+crt-static").trim());
     if !options.debug {
-        dynamic.arg("--release");
         // Without what pushes to Uptime Kuma: that is a program of its own, and finds hosts as the machine does.
         fixed.args(["--profile", "small", "--features", "listener", "--bin", LISTENER]);
     }
-    cargo(&mut dynamic)?;
     cargo(&mut fixed)?;
-    let (release, small) = if options.debug { ("debug", "debug") } else { ("release", "small") };
-    let dynamic = workspace.target.join(release);
-    let fixed = workspace.target.join(&triple).join(small);
-    let tools = workspace.members.iter().filter(|member| member.name != "xtask");
-    tools
-        .flat_map(|member| &member.binaries)
-        .map(|name| {
-            let is_fixed = name == CLIENT || name == LISTENER && !options.debug;
-            let path = if is_fixed { fixed.join(name) } else { dynamic.join(name) };
-            path.is_file().then(|| path.clone()).with_context(|| format!("not built: {}", escape_path(path)))
-        })
-        .collect()
+    Ok(workspace.target.join(&triple).join(if options.debug { "debug" } else { "small" }))
 }
 
 /// Builds one binary for use, of the package of the same name, and gives its path.

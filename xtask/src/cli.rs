@@ -91,12 +91,14 @@ pub(crate) struct DemoOptions {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub(crate) enum Measure {
+    /// pre-backup-actions beside a Bash loop: 200 scripts that do nothing; memory; the check of a dump of 1 GiB
+    Actions,
+    /// pipe-listener beside a Bash loop that reads a FIFO: time to the first effect, messages a second
+    Bridge,
     /// build-ignore beside a Bash loop: 1,000 services of 20 lines
     Ignore,
     /// restic's processor time with exclude files of different forms; takes minutes
     Restic,
-    /// pre-backup-actions beside a Bash loop: 200 scripts that do nothing
-    Scripts,
     /// build-ignore's walk beside find, bfs and fd; growth and memory
     Walk,
 }

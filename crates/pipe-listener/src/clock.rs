@@ -4,6 +4,7 @@
 //! left, and where it says that something happened in the future, the age is unknown.
 
 use std::fs;
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::time::{ClockId, clock_gettime};
@@ -31,7 +32,7 @@ impl Moment {
         let back = SystemTime::now().duration_since(time).unwrap_or_default();
         let wall = time.duration_since(UNIX_EPOCH).unwrap_or_default();
         let up = milliseconds(since_boot()).saturating_sub(milliseconds(back));
-        Moment { wall: milliseconds(wall), up, boot: boot_id() }
+        Moment { wall: milliseconds(wall), up, boot: boot_id().into() }
     }
 
     /// How long before `now` it was; `None` where nobody can tell.
@@ -49,9 +50,13 @@ fn since_boot() -> Duration {
     clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default()
 }
 
-/// The kernel's name for this boot; empty where /proc does not say.
-pub(crate) fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_string()).unwrap_or_default()
+/// The kernel's name for this boot; empty where /proc does not say. No process outlives a boot, so it is read once.
+pub(crate) fn boot_id() -> &'static str {
+    static ID: OnceLock<String> = OnceLock::new();
+    ID.get_or_init(|| {
+        let id = fs::read_to_string("/proc/sys/kernel/random/boot_id");
+        id.map(|id| id.trim().to_string()).unwrap_or_default()
+    })
 }
 
 #[cfg(test)]

@@ -112,16 +112,16 @@ fn why_unsafe(file: &Path) -> Option<String> {
     if metadata.mode() & 0o111 == 0 {
         return Some(format!("{} is not executable; chmod u+x makes it so", escape_path(&real)));
     }
-    let linked = file.parent().into_iter().flat_map(Path::ancestors);
-    real.ancestors().chain(linked).find_map(who_else_writes)
+    let linked = file.ancestors().skip(1).filter(|folder| !real.starts_with(folder));
+    let ours = nix::unistd::geteuid().as_raw();
+    real.ancestors().chain(linked).find_map(|path| who_else_writes(path, ours))
 }
 
-fn who_else_writes(path: &Path) -> Option<String> {
+fn who_else_writes(path: &Path, ours: u32) -> Option<String> {
     let metadata = match fs::metadata(path) {
         Ok(metadata) => metadata,
         Err(error) => return Some(format!("{}: {error}", escape_path(path))),
     };
-    let ours = nix::unistd::geteuid().as_raw();
     if metadata.uid() != ours && metadata.uid() != 0 {
         return Some(format!("{} belongs to user {}", escape_path(path), metadata.uid()));
     }

@@ -68,7 +68,7 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub(crate) after_deadline: Option<Duration>,
 
-    /// Wait for a run that is under way (for TIME, else an hour) instead of failing
+    /// Wait for a run that is under way (for TIME, else an hour) instead of failing; --after waits 30m without it
     #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1h", value_parser = parse_time)]
     pub(crate) wait: Option<Duration>,
 

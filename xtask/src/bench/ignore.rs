@@ -21,7 +21,7 @@ const GOAL: f64 = 1.0 / 20.0;
 
 /// Written from the description of the old script: truncate, then add line after line, first the data root's file,
 /// then the container root's, for each folder of the container root.
-const LOOP: &str = r#"
+pub(super) const LOOP: &str = r#"
 output=$1 data=$2 containers=$3
 add() {
     [ -f "$2" ] || return 0
@@ -52,7 +52,7 @@ pub(super) fn run(cancel: &Cancel) -> Result<Exit> {
     let tool = build::released("build-ignore")?;
     let home = tempfile::tempdir().context("make a folder to work in")?;
     let home = home.path();
-    make_services(home)?;
+    make_services(home, SERVICES)?;
     let contenders = [
         Contender {
             name: "Bash loop".into(),
@@ -83,8 +83,9 @@ pub(super) fn run(cancel: &Cancel) -> Result<Exit> {
     Ok(if met { Exit::Done } else { Exit::Failed })
 }
 
-fn make_services(home: &Path) -> Result<()> {
-    for number in 0..SERVICES {
+/// So many services with rules below `home`.
+pub(super) fn make_services(home: &Path, count: usize) -> Result<()> {
+    for number in 0..count {
         for root in ["data", "containers"] {
             fs::create_dir_all(home.join(root).join(format!("service-{number:04}")))
                 .context("make a service")?;

@@ -11,6 +11,7 @@ use comfy_table::{CellAlignment, Table, TableComponent, presets};
 use common::cancel::Cancel;
 use common::process::{self, Limits};
 use common::units;
+use nix::sys::resource::{UsageWho, getrusage};
 
 /// Something to time, under the name that the table shows.
 pub(super) struct Contender<'a> {
@@ -57,10 +58,46 @@ pub(super) fn peak_memory(command: &mut Command) -> Result<u64> {
     Ok(peak)
 }
 
+/// The processor time that the command and what it started took.
+pub(super) fn processor_time(command: &mut Command, cancel: &Cancel) -> Result<Duration> {
+    let before = used_by_children()?;
+    process::capture(command, b"", Limits::within(Duration::from_secs(3600)), Some(cancel))?.success()?;
+    Ok(used_by_children()? - before)
+}
+
+fn used_by_children() -> Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).context("ask for the children's processor time")?;
+    let of = |time: nix::sys::time::TimeVal| {
+        Duration::from_secs(time.tv_sec().unsigned_abs())
+            + Duration::from_micros(time.tv_usec().unsigned_abs())
+    };
+    Ok(of(usage.user_time()) + of(usage.system_time()))
+}
+
 /// The one in the middle; of an even number the later one.
-pub(super) fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times.get(times.len() / 2).copied().unwrap_or_default()
+pub(super) fn median(times: Vec<Duration>) -> Duration {
+    Spread::of(times).median
+}
+
+/// How many times of the same thing are spread.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spread {
+    pub(super) median: Duration,
+    /// 99 of 100 took at most this.
+    pub(super) p99: Duration,
+    pub(super) longest: Duration,
+}
+
+impl Spread {
+    pub(super) fn of(mut times: Vec<Duration>) -> Spread {
+        times.sort();
+        let at = |place: usize| times.get(place).copied().unwrap_or_default();
+        Spread {
+            median: at(times.len() / 2),
+            p99: at((times.len() * 99).div_ceil(100).saturating_sub(1)),
+            longest: times.last().copied().unwrap_or_default(),
+        }
+    }
 }
 
 /// The table: each contender's time, and as a part of the first one's.
@@ -80,10 +117,14 @@ pub(super) fn table(contenders: &[Contender<'_>], medians: &[Duration]) -> Strin
     table.to_string()
 }
 
-/// Milliseconds with one digit where that matters.
-fn exact(time: Duration) -> String {
+/// Milliseconds with the digits that matter.
+pub(super) fn exact(time: Duration) -> String {
     let milliseconds = time.as_secs_f64() * 1000.0;
-    if milliseconds < 1000.0 { format!("{milliseconds:.1} ms") } else { units::duration(time) }
+    match milliseconds {
+        ..10.0 => format!("{milliseconds:.2} ms"),
+        ..1000.0 => format!("{milliseconds:.1} ms"),
+        _ => units::duration(time),
+    }
 }
 
 /// `1/23` or `1.4`: how many times `other` fits, in the form that reads best.
@@ -100,6 +141,13 @@ mod tests {
     fn one_disturbed_round_does_not_move_the_median() {
         let times = [3, 1, 900, 2, 4].map(Duration::from_millis);
         assert_eq!(median(times.to_vec()), Duration::from_millis(3));
+    }
+
+    #[test]
+    fn of_a_hundred_times_one_may_be_longer() {
+        let spread = Spread::of((1..=100).map(Duration::from_millis).collect());
+        assert_eq!((spread.p99, spread.longest), (Duration::from_millis(99), Duration::from_millis(100)));
+        assert_eq!(Spread::of(vec![Duration::from_millis(7)]).p99, Duration::from_millis(7));
     }
 
     #[test]

@@ -14,7 +14,6 @@ use comfy_table::{CellAlignment, Table, presets};
 use common::cancel::Cancel;
 use common::exit::Exit;
 use common::process::{self, Limits};
-use nix::sys::resource::{UsageWho, getrusage};
 
 use super::measure;
 use crate::build;
@@ -87,9 +86,7 @@ fn one_size(tool: &Path, home: &Path, services: usize, files: usize, cancel: &Ca
             if let Some(name) = name {
                 backup.arg("--exclude-file").arg(exclude_file(name));
             }
-            let before = used()?;
-            process::capture(&mut backup, b"", limits(), Some(cancel))?.success()?;
-            times.push(used()? - before);
+            times.push(measure::processor_time(&mut backup, cancel)?);
         }
     }
     let times = times.map(measure::median);
@@ -146,15 +143,6 @@ fn restic(home: &Path) -> Command {
     restic.env("RESTIC_REPOSITORY", home.join("repository")).env("RESTIC_PASSWORD", "measured");
     restic.env("RESTIC_CACHE_DIR", home.join("cache"));
     restic
-}
-
-fn used() -> Result<Duration> {
-    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).context("ask for the children's processor time")?;
-    let of = |time: nix::sys::time::TimeVal| {
-        Duration::from_secs(time.tv_sec().unsigned_abs())
-            + Duration::from_micros(time.tv_usec().unsigned_abs())
-    };
-    Ok(of(usage.user_time()) + of(usage.system_time()))
 }
 
 fn service(number: usize) -> String {

@@ -1,0 +1,182 @@
+//! `bench actions`: prepare scripts that do nothing beside a Bash loop that runs them, what a script that says a lot
+//! costs, and the check of a dump beside `gzip -t`.
+//!
+//! The Bash loop only starts each script. Here each also gets a process group, a deadline, a log, a clean environment,
+//! a line in the journal and one in its history.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+use common::cancel::Cancel;
+use common::exit::Exit;
+use common::units;
+use rand::Rng;
+
+use super::measure::{self, Contender};
+use crate::build;
+
+const SERVICES: usize = 200;
+const ROUNDS: usize = 9;
+const MOST_MEMORY: u64 = 20 << 20;
+const GIBIBYTE: u64 = 1 << 30;
+
+/// Written from the description of the old script.
+const LOOP: &str = r#"
+for folder in "$1"/*/; do
+    if [ -x "$folder/prepare-backup.sh" ]; then
+        cd "$folder" && ./prepare-backup.sh
+    fi
+done
+"#;
+
+const NOTHING: &str = "#!/bin/sh\n:\n";
+const MUCH: &str = "#!/bin/sh\nyes 'a line as a dump program writes many of them' | head --bytes=1G\n";
+/// The dump is there already; it counts as new.
+const DUMP: &str = "#!/bin/sh\n# dump: dump.gz kind=gzip\ntouch dump.gz\n";
+
+/// Measures all three, and tells whether the goals are met.
+pub(super) fn run(cancel: &Cancel) -> Result<Exit> {
+    let tool = build::released("pre-backup-actions")?;
+    build::released("build-ignore")?;
+    let goals = [many_scripts(&tool, cancel)?, much_output(&tool)?, large_dump(&tool, cancel)?];
+    Ok(if goals.iter().all(|met| *met) { Exit::Done } else { Exit::Failed })
+}
+
+fn many_scripts(tool: &Path, cancel: &Cancel) -> Result<bool> {
+    let home = tempfile::tempdir().context("make a folder to work in")?;
+    let home = home.path();
+    for number in 0..SERVICES {
+        service(home, &format!("service-{number:03}"), NOTHING)?;
+    }
+    let contender = |name: &str, arguments: &'static [&'static str]| Contender {
+        name: name.into(),
+        command: Box::new(move || in_home(tool, home, arguments)),
+    };
+    let contenders = [
+        Contender {
+            name: "Bash loop".into(),
+            command: Box::new(|| {
+                let mut command = Command::new("bash");
+                command.args(["-c", LOOP, "loop"]).arg(home.join("data"));
+                command
+            }),
+        },
+        contender("pre-backup-actions --jobs 1", &["--jobs", "1"]),
+        contender("pre-backup-actions --jobs 2", &["--jobs", "2"]),
+    ];
+    let medians = measure::medians(&contenders, ROUNDS, cancel)?;
+    println!("{SERVICES} scripts that do nothing, median of {ROUNDS} rounds");
+    println!("{}", measure::table(&contenders, &medians));
+    let alone = scripts_alone(home)?;
+    let each = |time: Duration| time.as_secs_f64() * 1000.0 / SERVICES as f64;
+    println!(
+        "a script alone takes {:.2} ms; beyond that the loop takes {:.2} ms a script, pre-backup-actions {:.2} ms",
+        each(alone),
+        each(medians[0]) - each(alone),
+        each(medians[1]) - each(alone)
+    );
+    let one = goal("one after another no slower than the loop", medians[1] <= medians[0]);
+    let two =
+        goal("two at a time at most 0.6 of it", medians[2].as_secs_f64() <= 0.6 * medians[0].as_secs_f64());
+    Ok(one && two)
+}
+
+/// The scripts started from here one after another: the median of as many rounds.
+fn scripts_alone(home: &Path) -> Result<Duration> {
+    let mut times = Vec::new();
+    for _ in 0..ROUNDS {
+        let started = Instant::now();
+        for number in 0..SERVICES {
+            let script = home.join(format!("data/service-{number:03}/prepare-backup.sh"));
+            let status = Command::new(script).stdin(Stdio::null()).status().context("start a script")?;
+            ensure!(status.success(), "a script ended with {status}");
+        }
+        times.push(started.elapsed());
+    }
+    Ok(measure::Spread::of(times).median)
+}
+
+fn much_output(tool: &Path) -> Result<bool> {
+    let home = tempfile::tempdir().context("make a folder to work in")?;
+    service(home.path(), "chatty", MUCH)?;
+    let started = Instant::now();
+    let peak = measure::peak_memory(&mut in_home(tool, home.path(), &[]))?;
+    let took = units::duration(started.elapsed());
+    println!("\na script that prints 1 GiB: {} of memory at most, in {took}", units::bytes(peak));
+    Ok(goal("at most 20 MiB", peak <= MOST_MEMORY))
+}
+
+fn large_dump(tool: &Path, cancel: &Cancel) -> Result<bool> {
+    let home = tempfile::tempdir().context("make a folder to work in")?;
+    let home = home.path();
+    let folder = service(home, "database", DUMP)?;
+    let holds = make_dump(&folder.join("dump.gz"), cancel)?;
+    let contenders = [
+        Contender {
+            name: "gzip -t".into(),
+            command: Box::new(|| {
+                let mut command = Command::new("gzip");
+                command.arg("-t").arg(folder.join("dump.gz"));
+                command
+            }),
+        },
+        Contender { name: "pre-backup-actions".into(), command: Box::new(|| in_home(tool, home, &[])) },
+    ];
+    let medians = measure::medians(&contenders, 3, cancel)?;
+    println!("\na gzip dump of 1 GiB that holds {}, median of 3 rounds", units::bytes(holds));
+    println!("{}", measure::table(&contenders, &medians));
+    let mut used = Vec::new();
+    for contender in &contenders {
+        used.push(measure::processor_time(&mut (contender.command)(), cancel)?);
+    }
+    println!("processor time: {} and {}", measure::exact(used[0]), measure::exact(used[1]));
+    Ok(goal("no slower than gzip -t", medians[1] <= medians[0] && used[1] <= used[0]))
+}
+
+/// What a database writes, packed: members of 16 MiB until there is 1 GiB of them. Gives the size of what is in it.
+fn make_dump(path: &Path, cancel: &Cancel) -> Result<u64> {
+    let mut random = rand::rng();
+    let mut text = Vec::new();
+    while text.len() < 50 << 20 {
+        let (id, amount, key) = (random.random::<u32>(), random.random::<u16>(), random.random::<u128>());
+        writeln!(text, "{id}\t2026-03-01 03:00:07+01\tcustomer {amount}\t{key:032x}\t\\N\tt")?;
+    }
+    let mut gzip = Command::new("gzip");
+    let limits = common::process::Limits::within(Duration::from_secs(600));
+    let plain = path.with_extension("plain");
+    fs::write(&plain, &text).context("write a dump")?;
+    common::process::capture(gzip.arg("--keep").arg(&plain), b"", limits, Some(cancel))?.success()?;
+    let member = fs::read(path.with_extension("plain.gz")).context("read a packed dump")?;
+    let mut file = File::create(path).context("make a dump")?;
+    let mut members = 0;
+    while members * (member.len() as u64) < GIBIBYTE {
+        file.write_all(&member).context("write a dump")?;
+        members += 1;
+    }
+    Ok(members * text.len() as u64)
+}
+
+/// A service with that prepare script; gives its folder.
+fn service(home: &Path, name: &str, script: &str) -> Result<PathBuf> {
+    let folder = home.join("data").join(name);
+    for folder in [&folder, &home.join("containers/backrest")] {
+        fs::create_dir_all(folder).context("make a folder")?;
+    }
+    common::atomic::write(&folder.join("prepare-backup.sh"), script.as_bytes(), 0o755)?;
+    Ok(folder)
+}
+
+fn in_home(tool: &Path, home: &Path, arguments: &[&str]) -> Command {
+    let mut command = Command::new(tool);
+    command.args(arguments).env("HOME", home);
+    command
+}
+
+fn goal(what: &str, is_met: bool) -> bool {
+    println!("goal: {what}: {}", if is_met { "met" } else { "missed" });
+    is_met
+}
