@@ -33,8 +33,9 @@ Type=exec
 ExecStart={command}
 Restart=always
 RestartSec=5
-# It ends the action that runs by itself, within its own grace.
-KillMode=mixed
+# It ends the action that runs by itself, within its own grace. What keeps the FIFO open has to outlive it, and so has
+# a prepare step when it crashes: either would take what was accepted, or half a dump, with it.
+KillMode=process
 TimeoutStopSec=90
 UMask=0077
 

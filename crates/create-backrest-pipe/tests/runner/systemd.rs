@@ -4,9 +4,13 @@
 //! processes what `enable`, `disable` and `restart` do.
 
 use std::fs;
+use std::io::Write;
+use std::os::unix::fs::OpenOptionsExt;
 use std::process::Command;
 
 use common::testing::Ran;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::home::{Home, wait_for};
 use crate::set_up::listener_lines;
@@ -22,6 +26,7 @@ disable)
     rm "$HOME/unit.pid" ;;
 restart)
     command=$(sed -n 's/^ExecStart=//p' "$units/pipe-listener.service")
+    export IN_UNIT="$HOME"
     eval "setsid $command >/dev/null 2>&1 </dev/null & echo \$! > '$HOME/unit.pid'" ;;
 esac
 "#;
@@ -84,6 +89,53 @@ fn systemd_takes_the_listener_over_from_cron_and_gives_it_back() {
 
     let _ = run(&home, &["remove"]);
     assert_eq!(home.everything(), before);
+}
+
+/// What systemd does when the unit's main process has ended by itself: unless the unit says that it alone counts, it
+/// ends whatever else was started from it.
+fn clean_up_after_a_crash(home: &Home) {
+    let text = fs::read_to_string(unit(home)).unwrap();
+    if text.lines().any(|line| line == "KillMode=process") {
+        return;
+    }
+    let mark = format!("IN_UNIT={}\0", home.sandbox.home().display());
+    for entry in fs::read_dir("/proc").unwrap().flatten() {
+        let environment = fs::read(entry.path().join("environ")).unwrap_or_default();
+        let process = entry.file_name().to_str().and_then(|id| id.parse().ok());
+        if let Some(id) = process.filter(|_| String::from_utf8_lossy(&environment).contains(&mark)) {
+            let _ = kill(Pid::from_raw(id), Signal::SIGKILL);
+        }
+    }
+}
+
+#[test]
+fn a_crash_under_systemd_loses_no_message_and_ends_no_action() {
+    let home = home();
+    home.sandbox.script("containers/backrest/actions/note", "#!/bin/sh\necho \"$1\" >> \"$HOME/notes\"\n");
+    let slow = "#!/bin/sh\n: > \"$HOME/begun\"\nuntil [ -e \"$HOME/go\" ]; do sleep 0.02; done\n: > \"$HOME/done\"\n";
+    home.sandbox.script("containers/backrest/actions/slow", slow);
+    let _ = run(&home, &["--supervisor", "systemd"]);
+    let fifo = home.backrest("bridge/backrest-pipe");
+    let write = |text: &str| {
+        // As a hook's echo, but it fails where nobody has the FIFO open.
+        let mut options = fs::OpenOptions::new();
+        let mut fifo = options.write(true).custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits()).open(&fifo)?;
+        fifo.write_all(text.as_bytes())
+    };
+    write("slow\n").unwrap();
+    wait_for("the action runs", || home.sandbox.path("begun").exists());
+
+    let crashed = home.listener().unwrap();
+    kill(Pid::from_raw(crashed), Signal::SIGKILL).unwrap();
+    wait_for("the listener is gone", || home.listener().is_none());
+    clean_up_after_a_crash(&home);
+    write("note meanwhile\n").expect("the FIFO is held open");
+    let mut systemctl = home.sandbox.command(home.sandbox.path("programs/systemctl"));
+    let _ = home.sandbox.run(systemctl.args(["--user", "restart", "pipe-listener.service"])).expect_success();
+    wait_for("the message runs", || home.sandbox.path("notes").exists());
+    assert_eq!(home.sandbox.read("notes"), "meanwhile\n");
+    home.sandbox.write("go", "");
+    wait_for("the action goes on to its end", || home.sandbox.path("done").exists());
 }
 
 #[test]

@@ -112,11 +112,15 @@ fn actions() -> &'static PathBuf {
     })
 }
 
-/// The scripts and the dump, not a server's files; gives their size in whole pages.
+/// All that is in a folder; gives its size in whole pages.
 fn copy(from: &std::path::Path, to: &std::path::Path) -> u64 {
     let mut size = 0;
     for entry in std::fs::read_dir(from).expect("list a folder").flatten() {
-        if entry.path().is_file() {
+        if entry.path().is_dir() {
+            let folder = to.join(entry.file_name());
+            std::fs::create_dir(&folder).expect("make a folder");
+            size += 4096 + copy(&entry.path(), &folder);
+        } else if entry.path().is_file() {
             let length = std::fs::copy(entry.path(), to.join(entry.file_name())).expect("copy a file");
             size += length.next_multiple_of(4096);
         }

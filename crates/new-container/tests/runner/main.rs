@@ -4,4 +4,5 @@ mod compose;
 mod databases;
 mod make;
 mod shells;
+mod stopped;
 mod templates;

@@ -130,6 +130,35 @@ fn a_server_that_hangs_delays_neither_the_hook_nor_the_next_action() {
 }
 
 #[test]
+fn while_a_push_waits_for_its_server_no_argument_list_and_no_other_environment_holds_the_address() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let mut host =
+        Host::with_push_address(&format!("http://127.0.0.1:{}", listener.local_addr().unwrap().port()));
+    host.start();
+    let mut client = host.send_aside(&["notify-up", "slow"]);
+    // The request is here and has no answer.
+    let (server, _) = listener.accept().unwrap();
+    assert!(request_line(&server).contains(TOKEN));
+    let (mut pushes, mut told) = (0, Vec::new());
+    for process in std::fs::read_dir("/proc").unwrap().flatten() {
+        let read = |name| std::fs::read(process.path().join(name)).unwrap_or_default();
+        let arguments = String::from_utf8_lossy(&read("cmdline")).into_owned();
+        let environment = String::from_utf8_lossy(&read("environ")).into_owned();
+        if !environment.contains(&format!("HOME={}\0", host.sandbox.home().display())) {
+            continue;
+        }
+        pushes += usize::from(arguments.contains("backrest-push\0up"));
+        if arguments.contains(TOKEN) || environment.contains(TOKEN) {
+            told.push(arguments);
+        }
+    }
+    assert_eq!((pushes, told), (1, Vec::<String>::new()), "the one push is under way");
+    (&server).write_all(OK.as_bytes()).unwrap();
+    drop(server);
+    assert!(client.wait().unwrap().success());
+}
+
+#[test]
 fn a_server_that_is_not_there_is_told_without_the_address() {
     // A port that was free a moment ago.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use crate::scripts::{Home, last_line};
+use crate::scripts::{Home, last_line, wait_for};
 
 /// A service that is stopped and started; `up` is there while it runs.
 fn stoppable(home: &Home, service: &str) {
@@ -162,4 +162,21 @@ fn a_service_that_is_gone_is_told_and_forgotten_but_an_unmounted_root_is_not() {
         ran.everything()
     );
     assert!(home.exists("data/b/up") && !home.journal().exists());
+}
+
+#[test]
+fn after_waits_for_a_preparation_that_is_under_way() {
+    let home = Home::new();
+    home.prepare("app", "touch here; until [ -e go ]; do sleep 0.02; done");
+    home.after("app", "touch up");
+    let mut preparation = home.start(&[]);
+    wait_for(&home.sandbox.path("data/app/here"));
+    let ran = home.run(&["--after", "--wait", "1ms"]).expect_code(1);
+    assert!(ran.stderr.contains("another run is under way: process "), "{}", ran.everything());
+    let mut after = home.start(&["--after"]);
+    std::thread::sleep(std::time::Duration::from_millis(300));
+    assert!(after.try_wait().unwrap().is_none() && !home.exists("data/app/up"), "it waits");
+    home.sandbox.write("data/app/go", "");
+    assert!(preparation.wait().unwrap().success() && after.wait().unwrap().success());
+    assert!(home.exists("data/app/up") && !home.journal().exists());
 }

@@ -238,6 +238,22 @@ fn with_restic_failing_the_service_is_up_again() {
 }
 
 #[test]
+fn a_backup_that_never_comes_back_is_cleaned_up_after_by_the_listener_that_runs() {
+    let mut way = Way::new("3s");
+    let listener = way.listener.as_ref().unwrap().id();
+    let _ = way.send(&["pre-backups"]).expect_success();
+    assert!(!way.is_up(), "the deadline has not passed yet");
+    // Backrest is gone: no END, no ERROR.
+    way.comes_up_by_itself();
+    let child = way.listener.as_mut().unwrap();
+    assert!(child.id() == listener && child.try_wait().unwrap().is_none(), "it is the same listener");
+    let log = way.home.lines("containers/backrest/logs/listener.log").join("\n");
+    assert!(log.contains(" overdue-backup (timer): done"), "{log}");
+    let status = way.send(&["status"]).expect_success().stdout;
+    assert!(status.contains("after-steps-due: no\n"), "{status}");
+}
+
+#[test]
 fn with_the_listener_killed_anywhere_nothing_stays_stopped() {
     // While the prepare script runs.
     let mut way = Way::new("1s");

@@ -1,4 +1,7 @@
 //! How messages get in, and how their first effect is seen.
+//!
+//! In goes the text of one message or, through a FIFO, of many; out come the answer, where the door gives one, and one
+//! byte for each program that a message has started.
 
 use std::fs::{File, OpenOptions};
 use std::io::{Read, Write};

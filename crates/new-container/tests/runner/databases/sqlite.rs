@@ -50,6 +50,7 @@ fn sqlite_is_copied_while_it_is_written_to_and_every_broken_dump_is_caught() {
     service.without_program("sqlite3");
     drop(typed);
     writer.wait().unwrap();
+    service.with_full_disk(|| service.is_refused(dump, &[], "exit code"));
     std::fs::rename(&live, service.path("data/gone")).unwrap();
     service.is_refused(dump, &[], "exit code 1");
 }
