@@ -3,11 +3,12 @@
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use common::text::escape_path;
+use nix::errno::Errno;
 use nix::sys::stat::Mode;
 use rustix::fs::OFlags;
 
@@ -22,7 +23,11 @@ pub(super) fn make_folder(path: &Path, mode: u32) -> Result<()> {
 }
 
 pub(super) fn remove_folder(path: &Path) -> Result<()> {
-    fs::remove_dir(path).with_context(|| format!("remove an empty folder: {}", escape_path(path)))
+    match fs::remove_dir(path) {
+        // A listener that runs puts its FIFO in an empty folder's place as well, and was quicker.
+        Err(error) if error.kind() == io::ErrorKind::NotFound || is_private_fifo(path) => Ok(()),
+        result => result.with_context(|| format!("remove an empty folder: {}", escape_path(path))),
+    }
 }
 
 /// Removes the folder; where something is in it, it stays and the name of that comes back.
@@ -53,8 +58,18 @@ pub(super) fn set_mode(path: &Path, mode: u32) -> Result<()> {
 }
 
 pub(super) fn make_fifo(path: &Path) -> Result<()> {
-    nix::unistd::mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR)
-        .with_context(|| format!("make a FIFO: {}", escape_path(path)))
+    match nix::unistd::mkfifo(path, Mode::S_IRUSR | Mode::S_IWUSR) {
+        // A listener that runs makes a FIFO that is missing as well, and was quicker.
+        Err(Errno::EEXIST) if is_private_fifo(path) => Ok(()),
+        result => result.with_context(|| format!("make a FIFO: {}", escape_path(path))),
+    }
+}
+
+fn is_private_fifo(path: &Path) -> bool {
+    fs::symlink_metadata(path).is_ok_and(|there| {
+        let is_ours = there.uid() == nix::unistd::geteuid().as_raw();
+        there.file_type().is_fifo() && is_ours && there.mode() & 0o7777 == 0o600
+    })
 }
 
 /// Gives the inode at `from` the name `to` as well, in the place of what has it.
@@ -119,4 +134,26 @@ fn replace(path: &Path, make: impl Fn(&Path) -> io::Result<()>) -> io::Result<()
     let made = make(&part).and_then(|()| fs::rename(&part, path));
     // rename(2) does nothing where both names are the same inode already, and after a failure the name has to go too.
     made.and(remove())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fifo_that_the_listener_made_meanwhile_is_as_good_and_nothing_else_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("backrest-pipe");
+        make_fifo(&path).unwrap();
+        make_fifo(&path).unwrap();
+        remove_folder(&path).unwrap();
+        assert!(is_private_fifo(&path), "it is still there");
+        fs::set_permissions(&path, Permissions::from_mode(0o620)).unwrap();
+        assert!(make_fifo(&path).is_err() && remove_folder(&path).is_err());
+        fs::remove_file(&path).unwrap();
+        remove_folder(&path).unwrap();
+        fs::write(&path, "precious").unwrap();
+        assert!(make_fifo(&path).is_err() && remove_folder(&path).is_err());
+        assert_eq!(fs::read_to_string(&path).unwrap(), "precious");
+    }
 }

@@ -3,10 +3,12 @@
 use std::fs;
 
 use common::testing::Ran;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::backrest::{LOGIN, REPOSITORY_PASSWORD, Server};
-use crate::home::Home;
+use crate::home::{Home, wait_for};
 
 /// The states of all checks of that name.
 fn states(home: &Home, name: &str) -> Vec<String> {
@@ -50,8 +52,16 @@ fn what_was_set_up_is_good() {
 fn a_lost_fifo_is_found_and_mended() {
     let home = Home::new();
     let _ = home.set_up();
+    // A listener that runs would make it again at once.
+    let listener = home.listener().unwrap();
+    kill(Pid::from_raw(listener), Signal::SIGKILL).unwrap();
+    wait_for("the listener is gone", || home.listener().is_none());
     fs::remove_file(home.backrest("bridge/backrest-pipe")).unwrap();
     assert_eq!(states(&home, "bridge"), ["bad"]);
+    let _ = home.set_up();
+    assert_eq!(states(&home, "bridge"), ["good"]);
+    // Both mend it, and whichever comes second is content.
+    fs::remove_file(home.backrest("bridge/backrest-pipe")).unwrap();
     let _ = home.set_up();
     assert_eq!(states(&home, "bridge"), ["good"]);
 }

@@ -22,7 +22,9 @@ case "$1" in
 enable) mkdir -p "$units/default.target.wants"; ln -s ../pipe-listener.service "$units/default.target.wants/" ;;
 disable)
     rm "$units/default.target.wants/pipe-listener.service"; rmdir "$units/default.target.wants"
-    kill "$(cat "$HOME/unit.pid")"; while kill -0 "$(cat "$HOME/unit.pid")" 2>/dev/null; do sleep 0.02; done
+    # Where nobody reaps it, a process that has ended stays as a zombie, to which kill -0 still says yes.
+    id=$(cat "$HOME/unit.pid"); kill "$id"
+    while grep -qs '^State:[[:blank:]]*[^[:blank:]Z]' "/proc/$id/status"; do sleep 0.02; done
     rm "$HOME/unit.pid" ;;
 restart)
     command=$(sed -n 's/^ExecStart=//p' "$units/pipe-listener.service")
