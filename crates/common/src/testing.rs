@@ -11,12 +11,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 use tempfile::TempDir;
 
 use crate::process::{self, End, Limits};
 use crate::text::escape;
 
-/// A scratch home with empty `containers/backrest` and `data/backrest`, gone when dropped.
+/// A scratch home with empty `containers/backrest` and `data/backrest`, gone when dropped with all that runs in it.
 #[derive(Debug)]
 pub struct Sandbox {
     folder: TempDir,
@@ -112,6 +114,31 @@ impl Sandbox {
     }
 }
 
+/// What a test started and something in it outlived (a listener that was killed leaves what keeps its FIFO open, and
+/// the action that ran) ends with its home.
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        for process in fs::read_dir("/proc").into_iter().flatten().flatten() {
+            let id = process.file_name().to_str().and_then(|id| id.parse().ok()).map(Pid::from_raw);
+            if let Some(id) = id.filter(|&id| id != Pid::this() && self.is_home_of(&process.path())) {
+                let _ = kill(id, Signal::SIGKILL);
+            }
+        }
+    }
+}
+
+impl Sandbox {
+    /// Whether the process of that folder in /proc was started from here, stands here, or writes here.
+    fn is_home_of(&self, process: &Path) -> bool {
+        let command = fs::read(process.join("cmdline")).unwrap_or_default();
+        let own = self.folder.path();
+        String::from_utf8_lossy(&command).contains(&format!("{}/", own.display()))
+            || ["cwd", "fd/1"]
+                .iter()
+                .any(|link| fs::read_link(process.join(link)).is_ok_and(|path| path.starts_with(own)))
+    }
+}
+
 impl Default for Sandbox {
     fn default() -> Sandbox {
         Sandbox::new()
@@ -197,4 +224,23 @@ pub fn cargo() -> Command {
         }
     }
     cargo
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::*;
+
+    #[test]
+    fn what_runs_in_a_sandbox_ends_with_it() {
+        let sandbox = Sandbox::new();
+        let mut inside = sandbox.command("sleep").arg("300").spawn().unwrap();
+        let mut outside = Command::new("sleep").arg("300").spawn().unwrap();
+        drop(sandbox);
+        assert_eq!(inside.wait().unwrap().signal(), Some(Signal::SIGKILL as i32));
+        assert!(outside.try_wait().unwrap().is_none());
+        outside.kill().unwrap();
+        outside.wait().unwrap();
+    }
 }

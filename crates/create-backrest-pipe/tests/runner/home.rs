@@ -11,8 +11,6 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::testing::{Ran, Sandbox, built, cargo};
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
 
 const IN_OWN_CRONTABS: &str = r#"mount --bind "$1" /var/spool/cron/crontabs && shift && exec "$@""#;
 
@@ -121,14 +119,6 @@ impl Home {
 
     fn is_ours(&self, process: i32) -> bool {
         command_line(process).contains(self.sandbox.home().to_str().unwrap())
-    }
-}
-
-impl Drop for Home {
-    fn drop(&mut self) {
-        for process in self.processes("listener").into_iter().chain(self.processes("backrest-trigger.sh")) {
-            let _ = kill(Pid::from_raw(process), Signal::SIGKILL);
-        }
     }
 }
 

@@ -205,14 +205,6 @@ impl Drop for Host {
             let _ = child.kill();
             let _ = child.wait();
         }
-        // The holders of listeners that were killed: they have our FIFO as their standard output.
-        for process in std::fs::read_dir("/proc").into_iter().flatten().flatten() {
-            let output = std::fs::read_link(process.path().join("fd/1")).unwrap_or_default();
-            let id = process.file_name().to_str().and_then(|id| id.parse().ok());
-            if let Some(id) = id.filter(|_| output.starts_with(self.sandbox.home())) {
-                let _ = kill(Pid::from_raw(id), Signal::SIGKILL);
-            }
-        }
     }
 }
 
