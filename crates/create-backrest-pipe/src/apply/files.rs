@@ -1,4 +1,7 @@
 //! The file-system calls of a set-up, each with the path in its error, each whole or not at all.
+//!
+//! What a reader would get wrong: a listener may run meanwhile and mend the same things, so what is there by now, just
+//! as it was to be made, is no failure.
 
 use std::ffi::OsString;
 use std::fs::{self, DirBuilder, OpenOptions, Permissions};
