@@ -40,6 +40,26 @@ fn the_text_is_one_argument_and_never_a_shells() {
 }
 
 #[test]
+fn an_own_action_runs_in_backrests_folder_and_the_listener_stays_where_it_is() {
+    let host = Host::listening();
+    let folder = host.sandbox.path("containers/backrest");
+    host.action("where", "pwd -P; echo \"$ACTION $CONTAINER_DIR $DATA_DIR $CONTAINER_ROOT $DATA_ROOT\"");
+    let stands = || std::fs::read_link(format!("/proc/{}/cwd", host.process())).unwrap();
+    let before = stands();
+    let real = std::fs::canonicalize(&folder).unwrap();
+    let home = host.sandbox.home();
+    let home = home.display();
+    let said = format!(
+        "{}\nwhere {home}/containers/backrest {home}/data/backrest {home}/containers {home}/data\n",
+        real.display()
+    );
+    for _ in 0..2 {
+        assert_eq!(host.send(&["where"]).expect_success().stdout, said);
+    }
+    assert!(stands() == before && before != real);
+}
+
+#[test]
 fn an_action_that_takes_too_long_is_ended_with_all_its_processes() {
     let mut host = Host::new();
     host.arguments = vec!["--action-timeout".into(), "300ms".into()];
