@@ -1,7 +1,8 @@
 //! The server's `authorized_keys` as text: which line is ours, and the same file with it put in or taken out.
 //!
-//! Nothing but our own line changes: not order, comments, CR or a missing last newline. A line is ours where the key
-//! itself (its base64) is, whatever options and comment stand around it, so a key is never there twice.
+//! Nothing but our own line changes: not order, comments, CR or a missing last newline, so taking the line out again
+//! gives the old bytes. A line is ours where the key itself (its base64) is, whatever options and comment stand around
+//! it, so a key is never there twice.
 
 /// What is to be allowed with the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,11 +117,15 @@ pub(crate) fn with(old: &[u8], wanted: &Wanted) -> Edit {
         }
         Some(_) => Edit::Write(new),
         None => {
-            if new.last().is_some_and(|&b| b != b'\n') {
+            // A file without a last newline stays one, so the newline goes before our line instead of after it.
+            let has_no_newline = new.last().is_some_and(|&b| b != b'\n');
+            if has_no_newline {
                 new.push(b'\n');
             }
             new.extend_from_slice(wanted.line().as_bytes());
-            new.push(b'\n');
+            if !has_no_newline {
+                new.push(b'\n');
+            }
             Edit::Write(new)
         }
     }
@@ -129,9 +134,16 @@ pub(crate) fn with(old: &[u8], wanted: &Wanted) -> Edit {
 /// `old` without any line that holds the key; `None` where there was none.
 pub(crate) fn without(old: &[u8], public_key: &str) -> Option<Vec<u8>> {
     let lines = old.split_inclusive(|&b| b == b'\n');
-    let new: Vec<u8> =
+    let mut new: Vec<u8> =
         lines.filter(|line| options_in(line, blob(public_key)).is_none()).flatten().copied().collect();
-    (new.len() != old.len()).then_some(new)
+    if new.len() == old.len() {
+        return None;
+    }
+    // The file had no last newline, and the one that is last now was put before our line.
+    if old.last() != Some(&b'\n') && new.last() == Some(&b'\n') {
+        new.pop();
+    }
+    Some(new)
 }
 
 #[cfg(test)]
@@ -158,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_missing_last_newline_does_not_join_two_keys() {
-        assert_eq!(written("ssh-rsa BBBB me"), format!("ssh-rsa BBBB me\n{LINE}\n"));
+        assert_eq!(written("ssh-rsa BBBB me"), format!("ssh-rsa BBBB me\n{LINE}"));
         assert_eq!(written(""), format!("{LINE}\n"));
     }
 
@@ -207,7 +219,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn putting_in_and_taking_out_gives_the_file_back(old in "([a-z#\" =,\r]{0,12}\n){0,6}") {
+        fn putting_in_and_taking_out_gives_the_file_back(old in "([a-z#\" =,\r]{0,12}\n){0,6}([a-z#\" =,\r]{1,12})?") {
             let Edit::Write(new) = with(old.as_bytes(), &wanted()) else { panic!("it was not there") };
             prop_assert!(new.starts_with(old.as_bytes()));
             prop_assert_eq!(without(&new, &wanted().public_key).unwrap(), old.as_bytes());

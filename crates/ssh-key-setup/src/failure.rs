@@ -135,7 +135,10 @@ impl Failure {
             Kind::HostKeyRevoked => "do not connect; ask whoever revoked it".into(),
             Kind::NotAccepted => match login {
                 Login::Yours => {
-                    format!("make sure that `ssh {host}` lets you in; --identity, --user say how")
+                    format!(
+                        "make sure that `ssh {host}` lets you in; --identity, --user say how; where that used to \
+                         work, sshd may shut the account out (AllowUsers, AllowGroups, a locked account)"
+                    )
                 }
                 Login::Folder => "run ssh-key-setup with this host to put the key on the server again".into(),
             },

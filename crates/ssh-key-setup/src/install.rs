@@ -2,7 +2,8 @@
 //!
 //! The file is fetched, changed here, put beside the old one under another name, fetched again and compared, given the
 //! old one's mode, and then renamed over it (posix-rename on OpenSSH's server, which is atomic). Interrupted anywhere,
-//! the old file is as it was; the next run uses the same name for its part file, so nothing piles up.
+//! the old file is as it was; the next run uses the same name for its part file, so nothing piles up. A symlink stays
+//! one: all of this happens to the file that it leads to.
 
 use std::fs;
 
@@ -92,6 +93,7 @@ fn openssh_version(software: &str) -> Option<(u32, u32)> {
 /// The file on the server, its text and its mode.
 #[derive(Debug)]
 struct Remote {
+    /// Where it really lies: the end of a symlink.
     path: String,
     text: Vec<u8>,
     mode: Option<u32>,
@@ -144,11 +146,37 @@ fn fetch(connection: &Connection, path: &str, public_key: &str, missing: Missing
             return Err(refused(connection, "make", folder, why, public_key));
         }
     }
-    let name = path.rsplit('/').next().unwrap_or(path);
-    let Some(found) = entries.iter().find(|entry| entry.name == name) else {
+    let Some(found) = entry(&entries, path) else {
         return Ok(Remote { path: path.to_owned(), text: Vec::new(), mode: None });
     };
-    check_kind(connection, path, found, public_key)?;
+    let refused = |why: &str| Err(refused(connection, "change", path, why, public_key));
+    if !found.is_symlink() {
+        return match found.mode.starts_with('-') {
+            true => read(connection, path, found, public_key),
+            false => refused("it is no file"),
+        };
+    }
+    let Some(target) = sftp::link_target(connection, path)? else {
+        return refused("it is a symlink that leads to no file");
+    };
+    let listing = batch(connection, &[format!("ls -lan {}", quote(parent(&target)))])?;
+    let entries = sftp::listed(listing.output(0));
+    match entry(&entries, &target) {
+        Some(found) if found.mode.starts_with('-') => read(connection, &target, found, public_key),
+        _ => refused(&format!(
+            "it is a symlink, and what it leads to can't be seen: {}",
+            escape(target.as_bytes())
+        )),
+    }
+}
+
+/// What a listing of its folder says about `path`.
+fn entry<'a>(entries: &'a [Listed], path: &str) -> Option<&'a Listed> {
+    let name = path.rsplit('/').next().unwrap_or(path);
+    entries.iter().find(|entry| entry.name == name)
+}
+
+fn read(connection: &Connection, path: &str, found: &Listed, public_key: &str) -> Result<Remote> {
     let local = connection.local();
     let got = batch(connection, &[format!("get {} {}", quote(path), quote(&local.to_string_lossy()))])?;
     if let Some((_, why)) = got.failure() {
@@ -157,20 +185,6 @@ fn fetch(connection: &Connection, path: &str, public_key: &str, missing: Missing
     let text = fs::read(&local)?;
     fs::remove_file(&local)?;
     Ok(Remote { path: path.to_owned(), text, mode: Some(found.bits()) })
-}
-
-fn check_kind(connection: &Connection, path: &str, found: &Listed, public_key: &str) -> Result<()> {
-    match found.mode.as_bytes().first() {
-        Some(b'-') => Ok(()),
-        Some(b'l') => Err(refused(
-            connection,
-            "change",
-            path,
-            "it is a symlink, which a rename would replace",
-            public_key,
-        )),
-        _ => Err(refused(connection, "change", path, "it is no file", public_key)),
-    }
 }
 
 fn replace(connection: &Connection, old: &Remote, text: &[u8], public_key: &str) -> Result<()> {

@@ -19,20 +19,23 @@ pub(crate) fn not_accepted(
     file: &str,
     user: &str,
 ) -> Result<Vec<String>> {
-    let folder = file.rsplit_once('/').map_or("/", |(folder, _)| folder);
-    let looked =
-        batch(connection, &[format!("-ls -lan {}", quote(home)), format!("-ls -lan {}", quote(folder))])?;
-    let home_entries = sftp::listed(looked.output(0));
-    let folder_entries = sftp::listed(looked.output(1));
-    let name = file.rsplit('/').next().unwrap_or(file);
-    let places = [
-        (home, home_entries.iter().find(|entry| entry.name == ".")),
-        (folder, folder_entries.iter().find(|entry| entry.name == ".")),
-        (file, folder_entries.iter().find(|entry| entry.name == name)),
-    ];
-    let mut reasons: Vec<String> = places.iter().filter_map(|(path, found)| too_open(path, *found)).collect();
-    let owner = places[0].1.map_or("0", |home| home.owner.as_str());
-    reasons.extend(places.iter().filter_map(|(path, found)| foreign(path, owner, *found)));
+    // sshd follows a symlink and looks at what it leads to.
+    let target = match sftp::is_symlink(connection, file)? {
+        true => sftp::link_target(connection, file)?,
+        false => None,
+    };
+    let places = places(home, target.as_deref().unwrap_or(file));
+    let listings: Vec<String> =
+        places[1..].iter().map(|folder| format!("-ls -lan {}", quote(folder))).collect();
+    let looked = batch(connection, &listings)?;
+    let found: Vec<Option<Listed>> =
+        (0..places.len()).map(|index| of_place(&looked, &places, index)).collect();
+    let mut reasons: Vec<String> =
+        places.iter().zip(&found).filter_map(|(path, found)| too_open(path, found.as_ref())).collect();
+    let account = places.iter().position(|place| place == home).and_then(|home| found[home].as_ref());
+    let owner = account.map_or("0", |home| home.owner.as_str());
+    reasons
+        .extend(places.iter().zip(&found).filter_map(|(path, found)| foreign(path, owner, found.as_ref())));
     reasons.extend(of_configuration(&configuration(connection)?, home, file, user));
     if reasons.is_empty() {
         reasons.push(format!(
@@ -45,6 +48,28 @@ pub(crate) fn not_accepted(
     Ok(reasons)
 }
 
+/// What sshd's StrictModes looks at: the file first, then the folders above it up to the home, or else to the root.
+fn places(home: &str, file: &str) -> Vec<String> {
+    let home = if home == "/" { home } else { home.trim_end_matches('/') };
+    let above = std::path::Path::new(file).ancestors().map(|place| place.to_string_lossy().into_owned());
+    let mut places = Vec::new();
+    for place in above {
+        let is_last = place == home;
+        places.push(place);
+        if is_last {
+            break;
+        }
+    }
+    places
+}
+
+/// What the listings of the folders, which are `places` without the first, say about `places[index]`.
+fn of_place(looked: &sftp::Batch, places: &[String], index: usize) -> Option<Listed> {
+    let name = if index == 0 { places[0].rsplit('/').next()? } else { "." };
+    let listing = sftp::listed(looked.output(index.saturating_sub(1)));
+    listing.into_iter().find(|entry| entry.name == name)
+}
+
 fn too_open(path: &str, found: Option<&Listed>) -> Option<String> {
     let found = found.filter(|found| found.bits() & 0o022 != 0)?;
     let path = escape(path.as_bytes());
@@ -55,7 +80,8 @@ fn too_open(path: &str, found: Option<&Listed>) -> Option<String> {
 }
 
 fn foreign(path: &str, owner: &str, found: Option<&Listed>) -> Option<String> {
-    let found = found.filter(|found| found.owner != owner && found.owner != "0")?;
+    let found =
+        found.filter(|found| found.owner != owner && !["0", "root"].contains(&found.owner.as_str()))?;
     let path = escape(path.as_bytes());
     Some(format!(
         "{path} belongs to user {}, not to the account ({owner}), which sshd's StrictModes refuses",
@@ -114,10 +140,13 @@ fn of_configuration(text: &str, home: &str, file: &str, user: &str) -> Vec<Strin
                     ));
                 }
             }
-            "allowusers" if !words().any(|word| word == "*" || word.split('@').next() == Some(user)) => {
+            "allowusers" if !words().any(|word| names(word, user)) => {
                 reasons.push(format!("the account is not among those let in ({shown}{block})"));
             }
-            "denyusers" if words().any(|word| word.split('@').next() == Some(user)) => {
+            "allowusers" if !words().any(|word| !word.contains('@') && names(word, user)) => {
+                reasons.push(format!("the account is let in from some addresses only ({shown}{block})"));
+            }
+            "denyusers" if words().any(|word| names(word, user)) => {
                 reasons.push(format!("the account is shut out ({shown}{block})"));
             }
             "allowgroups" | "denygroups" => {
@@ -138,6 +167,23 @@ fn of_configuration(text: &str, home: &str, file: &str, user: &str) -> Vec<Strin
     reasons
 }
 
+/// Whether a pattern of `AllowUsers`, `USER` or `USER@ADDRESS`, is about the account.
+fn names(pattern: &str, user: &str) -> bool {
+    let pattern = pattern.split('@').next().unwrap_or(pattern);
+    !pattern.starts_with('!') && matches(pattern.as_bytes(), user.as_bytes())
+}
+
+/// ssh_config(5), PATTERNS: `*` stands for any characters, `?` for one.
+fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    match (pattern.first(), text.first()) {
+        (None, None) => true,
+        (Some(b'*'), _) => matches(&pattern[1..], text) || (!text.is_empty() && matches(pattern, &text[1..])),
+        (Some(b'?'), Some(_)) => matches(&pattern[1..], &text[1..]),
+        (Some(wanted), Some(found)) if wanted == found => matches(&pattern[1..], &text[1..]),
+        _ => false,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -149,12 +195,24 @@ mod tests {
             reasons("# AllowUsers x\nAuthorizedKeysFile .ssh/authorized_keys .ssh/authorized_keys2\n")
                 .is_empty()
         );
-        assert!(reasons("AllowUsers you me@10.0.0.*\nPubkeyAuthentication yes").is_empty());
+        assert!(reasons("AllowUsers you m*\nPubkeyAuthentication yes").is_empty());
+        assert!(reasons("AllowUsers you me@10.0.0.*")[0].contains("from some addresses only"));
+        assert!(reasons("DenyUsers m?")[0].starts_with("the account is shut out"));
         assert!(
             reasons("AuthorizedKeysFile /etc/ssh/keys/%u")[0].ends_with("--authorized-keys /etc/ssh/keys/me")
         );
         assert!(reasons("Match User me\n  AllowUsers you")[0].contains("AllowUsers you, in a Match block"));
         assert!(reasons("AuthenticationMethods publickey,password")[0].contains("not enough"));
+    }
+
+    #[test]
+    fn strict_modes_looks_at_all_folders_up_to_the_home() {
+        assert_eq!(
+            places("/home/me/", "/home/me/.ssh/authorized_keys"),
+            ["/home/me/.ssh/authorized_keys", "/home/me/.ssh", "/home/me"]
+        );
+        assert_eq!(places("/home/me", "/etc/keys"), ["/etc/keys", "/etc", "/"]);
+        assert_eq!(places("/", "/.ssh/k"), ["/.ssh/k", "/.ssh", "/"]);
     }
 
     #[test]

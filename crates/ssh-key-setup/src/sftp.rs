@@ -83,13 +83,18 @@ pub(crate) fn quote(path: &str) -> String {
 pub(crate) struct Listed {
     /// `drwx------`.
     pub(crate) mode: String,
-    /// The owner's number.
+    /// The owner's number, or the name where this sftp gives names all the same.
     pub(crate) owner: String,
     /// The name, without its folders.
     pub(crate) name: String,
 }
 
 impl Listed {
+    /// It points to something else.
+    pub(crate) fn is_symlink(&self) -> bool {
+        self.mode.starts_with('l')
+    }
+
     /// The permission bits.
     pub(crate) fn bits(&self) -> u32 {
         let letters = self.mode.bytes().skip(1).take(9);
@@ -111,6 +116,27 @@ pub(crate) fn listed(lines: &[String]) -> Vec<Listed> {
         Some(Listed { mode, owner, name })
     };
     lines.iter().filter_map(entry).collect()
+}
+
+/// The file that a symlink on the server leads to in the end, where that is a file and sftp tells.
+///
+/// sftp has no command for this. But `cd` looks where a path really leads before it goes there, and names that place
+/// when it is no folder.
+pub(crate) fn link_target(connection: &Connection, path: &str) -> Result<Option<String>> {
+    let changed = batch(connection, &[format!("cd {}", quote(path))])?;
+    Ok(changed.failed.as_deref().and_then(target_in).map(str::to_owned))
+}
+
+/// Whether `path` on the server is a symlink.
+pub(crate) fn is_symlink(connection: &Connection, path: &str) -> Result<bool> {
+    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
+    let folder = if folder.is_empty() { "/" } else { folder };
+    let listing = batch(connection, &[format!("ls -lan {}", quote(folder))])?;
+    Ok(listed(listing.output(0)).iter().any(|entry| entry.name == name && entry.is_symlink()))
+}
+
+fn target_in(said: &str) -> Option<&str> {
+    said.strip_prefix("Can't change directory: \"")?.strip_suffix("\" is not a directory")
 }
 
 /// The folder in which a session starts, from what `pwd` printed.
@@ -158,6 +184,13 @@ mod tests {
             "     1024          24          900         1000           2%",
         ];
         assert_eq!(free_bytes(&lines.map(str::to_owned)), Some(900 * 1024));
+    }
+
+    #[test]
+    fn the_end_of_a_link_is_read_from_what_cd_says() {
+        let said = "Can't change directory: \"/home/me/dot files/keys\" is not a directory";
+        assert_eq!(target_in(said), Some("/home/me/dot files/keys"));
+        assert_eq!(target_in("stat remote: No such file or directory"), None);
     }
 
     #[test]

@@ -195,7 +195,48 @@ fn an_account_that_is_shut_out_is_told_and_the_server_named() {
     let world = World::new();
     let _server = world.server(2200, "ed25519", "AllowUsers jumper");
     world.trust("nas", 2200, "bash", "ed25519");
-    let _ = says(world.tool(&["nas"]), "connect: nas: the key is not accepted");
+    let ran = says(world.tool(&["nas"]), "connect: nas: the key is not accepted");
+    assert!(ran.stderr.contains("sshd may shut the account out (AllowUsers"), "{}", ran.everything());
+}
+
+#[test]
+fn an_account_that_is_let_in_from_some_addresses_only_is_the_likely_reason() {
+    // The user's own ssh comes from another address of this machine than the container will.
+    let world = World::new();
+    let only = "AllowUsers jumper bash@127.0.0.2";
+    fs::write(world.srv("../etc/ssh/sshd_config"), format!("{only}\n")).unwrap();
+    let _server = world.server(2200, "ed25519", only);
+    world.own_ssh(
+        "Host nas\n  HostName 127.0.0.1\n  Port 2200\n  User bash\n  BindAddress 127.0.0.2\n",
+        &format!("{} {}\n", address(2200), world.host_key(2200, "ed25519")),
+    );
+    let ran = says(world.tool(&["nas"]), "but is not accepted");
+    assert!(
+        ran.stderr.contains(
+            "hint: the account is let in from some addresses only (AllowUsers jumper bash@127.0.0.2)\n"
+        ),
+        "{}",
+        ran.everything()
+    );
+}
+
+#[test]
+fn a_folder_on_the_way_of_a_symlink_that_others_can_write_is_the_likely_reason() {
+    let world = World::new();
+    let (link, folder) = (world.authorized_keys("bash"), world.srv("home/bash/dots"));
+    fs::create_dir(&folder).unwrap();
+    fs::rename(&link, folder.join("keys")).unwrap();
+    std::os::unix::fs::symlink("../dots/keys", &link).unwrap();
+    std::os::unix::fs::chown(&folder, Some(3001), Some(3001)).unwrap();
+    fs::set_permissions(&folder, fs::Permissions::from_mode(0o777)).unwrap();
+    let _server = world.server(2200, "ed25519", "");
+    world.trust("nas", 2200, "bash", "ed25519");
+    let ran = says(world.run(&mut with_password(&world)), "but is not accepted");
+    assert!(
+        ran.stderr.contains("hint: /srv/home/bash/dots can be written by others (mode 777)"),
+        "{}",
+        ran.everything()
+    );
 }
 
 #[test]

@@ -23,13 +23,16 @@ fn other_lines_order_mode_and_a_missing_last_newline_are_kept() {
     fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
     let _ = world.tool(&["nas"]).expect_success();
     let after = world.text(&file);
-    assert!(after.starts_with(&format!("{before}\n")), "{after}");
+    assert!(after.starts_with(&format!("{before}\n")) && !after.ends_with('\n'), "{after}");
     assert_eq!(after.matches("backrest-backup-key").count(), 1);
     let found = fs::metadata(&file).unwrap();
     assert_eq!((found.mode() & 0o7777, found.uid()), (0o640, 3001));
     let left: Vec<_> =
         fs::read_dir(file.parent().unwrap()).unwrap().flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(left, ["authorized_keys"], "nothing else is left behind");
+    let _ = world.tool(&["nas", "--remove"]).expect_success();
+    assert_eq!(world.text(&file), before);
+    assert_eq!(world.mode(&file), 0o640);
 }
 
 #[test]
@@ -143,15 +146,54 @@ fn a_read_only_home_is_told_with_the_line_to_have_put_in() {
     assert!(ran.stderr.contains("hint: ") && ran.stderr.contains("ssh-ed25519 AAAA"), "{}", ran.everything());
 }
 
+/// Puts the account's keys where somebody who keeps all dot files in one folder has them.
+fn with_dot_files(world: &World) -> (std::path::PathBuf, std::path::PathBuf) {
+    let (link, folder) = (world.authorized_keys("bash"), world.srv("home/bash/dot files"));
+    fs::create_dir(&folder).unwrap();
+    let target = folder.join("keys");
+    fs::rename(&link, &target).unwrap();
+    std::os::unix::fs::symlink("../dot files/keys", &link).unwrap();
+    std::os::unix::fs::chown(&folder, Some(3001), Some(3001)).unwrap();
+    (link, target)
+}
+
 #[test]
-fn a_symlinked_authorized_keys_is_not_replaced() {
+fn a_symlinked_authorized_keys_stays_one_and_its_target_is_changed() {
     let (world, _server) = World::with_nas(2200, "bash");
-    let file = world.authorized_keys("bash");
-    fs::rename(&file, file.with_extension("real")).unwrap();
-    std::os::unix::fs::symlink("authorized_keys.real", &file).unwrap();
-    let ran = world.tool(&["nas"]).expect_code(1);
-    assert!(ran.stderr.contains("it is a symlink") && ran.stderr.contains("hint: "), "{}", ran.everything());
-    assert!(fs::symlink_metadata(&file).unwrap().is_symlink());
+    let (link, target) = with_dot_files(&world);
+    let before = world.text(&target);
+    let _ = world.tool(&["nas"]).expect_success();
+    assert_eq!(fs::read_link(&link).unwrap(), std::path::Path::new("../dot files/keys"));
+    assert!(our_line(&world.text(&target)).starts_with("restrict,"), "{}", world.text(&target));
+    assert_eq!((world.mode(&target), fs::read_dir(target.parent().unwrap()).unwrap().count()), (0o600, 1));
+    let _ = world.tool(&["nas", "--rotate"]).expect_success();
+    let _ = world.tool(&["nas", "--remove"]).expect_success();
+    assert_eq!((world.text(&target), fs::symlink_metadata(&link).unwrap().is_symlink()), (before, true));
+}
+
+#[test]
+fn a_symlinked_ssh_folder_stays_one() {
+    let (world, _server) = World::with_nas(2200, "bash");
+    let (folder, real) = (world.srv("home/bash/.ssh"), world.srv("home/bash/dot-ssh"));
+    fs::rename(&folder, &real).unwrap();
+    std::os::unix::fs::symlink("dot-ssh", &folder).unwrap();
+    let _ = world.tool(&["nas"]).expect_success();
+    assert!(fs::symlink_metadata(&folder).unwrap().is_symlink());
+    let _ = our_line(&world.text(&real.join("authorized_keys")));
+}
+
+#[test]
+fn a_symlink_that_leads_nowhere_is_told_with_the_line_to_have_put_in() {
+    let world = World::new();
+    let link = world.authorized_keys("bash");
+    fs::rename(&link, world.srv("keys")).unwrap();
+    std::os::unix::fs::symlink("gone", &link).unwrap();
+    let _server = world.server(2200, "ed25519", "AuthorizedKeysFile .ssh/authorized_keys /srv/keys");
+    world.trust("nas", 2200, "bash", "ed25519");
+    let ran = world.tool(&["nas", "--authorized-keys", ".ssh/authorized_keys"]).expect_code(1);
+    assert!(ran.stderr.contains("it is a symlink that leads to no file"), "{}", ran.everything());
+    assert!(ran.stderr.contains("hint: ") && ran.stderr.contains("ssh-ed25519 AAAA"), "{}", ran.everything());
+    assert_eq!(fs::read_link(&link).unwrap(), std::path::Path::new("gone"));
 }
 
 #[test]
