@@ -64,6 +64,7 @@ pub(crate) const TESTS: &[Need] = &[
     need("ssh", "openssh-client"),
     need("sshd", "openssh-server"),
     need("strace", "strace"),
+    need("sudo", "sudo"),
     need("systemd-analyze", "systemd"),
     need("unshare", "util-linux"),
     need("zsh", "zsh"),

@@ -27,6 +27,7 @@ mod server;
 mod setup;
 mod sftp;
 mod ssh;
+mod terminal;
 mod wishes;
 
 fn main() -> std::process::ExitCode {

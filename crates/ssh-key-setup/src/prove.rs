@@ -18,6 +18,7 @@ use crate::config::Entry;
 use crate::failure::hinted;
 use crate::sftp::{self, batch, quote};
 use crate::ssh::Connection;
+use crate::terminal;
 
 /// Something that was seen to hold.
 #[derive(Clone, Debug, Serialize)]
@@ -156,7 +157,10 @@ fn restic(connection: &Connection, entry: &Entry) -> Result<Option<String>> {
     command.args(["-r", &repository(entry), "cat", "config"]);
     // Only so that restic does not ask for one.
     command.env("RESTIC_PASSWORD", "none");
-    let Ok(ran) = connection.capture(&mut command, b"") else { return Ok(None) };
+    let terminal = terminal::keep();
+    let ran = connection.capture(&mut command, b"");
+    drop(terminal);
+    let Ok(ran) = ran else { return Ok(None) };
     let said = String::from_utf8_lossy(&ran.stderr).into_owned();
     if ran.end.is_success() || said.contains("wrong password") || said.contains("no key found") {
         return Ok(Some("reaches it; a repository is there already".to_owned()));

@@ -1,7 +1,6 @@
 //! What happens to `authorized_keys`, whatever the account's shell and the server's ways.
 
 use std::fs;
-use std::io::{Read, Write};
 use std::process::Stdio;
 use std::time::Duration;
 
@@ -223,34 +222,13 @@ fn a_server_that_is_no_openssh_gets_the_restriction_in_words_it_knows() {
     server.wait().unwrap();
 }
 
-/// Runs the tool on a terminal and answers every question that ends in `question`; gives how many there were, and all
-/// that the screen showed.
-fn on_a_terminal(world: &World, question: &str, answer: &str) -> (usize, String) {
-    let mut command = world.command("script");
-    command.args(["--quiet", "--return", "--command", "ssh-key-setup nas", "/dev/null"]);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-    let mut child = command.spawn().unwrap();
-    let (mut typed, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-    let (mut seen, mut chunk, mut answered) = (String::new(), [0; 4096], 0);
-    while let Ok(length @ 1..) = screen.read(&mut chunk) {
-        seen.push_str(&String::from_utf8_lossy(&chunk[..length]));
-        if seen.matches(question).count() > answered {
-            answered += 1;
-            writeln!(typed, "{answer}").unwrap();
-        }
-    }
-    assert!(child.wait().unwrap().success(), "{seen}");
-    assert!(seen.contains("renamed and removed") && !seen.contains(answer), "{seen}");
-    (answered, seen)
-}
-
 #[test]
 fn a_password_is_asked_on_the_terminal_once() {
     let world = World::new();
     fs::remove_file(world.authorized_keys("bash")).unwrap();
     let _server = world.server(2200, "ed25519", "");
     world.trust("nas", 2200, "bash", "ed25519");
-    let (answered, seen) = on_a_terminal(&world, "password:", crate::world::PASSWORD);
+    let (answered, seen) = world.on_a_terminal("ssh-key-setup nas", "password:", crate::world::PASSWORD);
     assert_eq!(answered, 1, "{seen}");
 }
 
@@ -261,6 +239,6 @@ fn a_passphrase_of_the_users_own_key_is_asked_on_the_terminal_once() {
     let _ = world
         .run(command.args(["-q", "-p", "-N", "open sesame", "-f", "/root/.ssh/id_ed25519"]))
         .expect_success();
-    let (answered, seen) = on_a_terminal(&world, "/root/.ssh/id_ed25519':", "open sesame");
+    let (answered, seen) = world.on_a_terminal("ssh-key-setup nas", "/root/.ssh/id_ed25519':", "open sesame");
     assert_eq!(answered, 1, "{seen}");
 }

@@ -6,5 +6,6 @@ mod host_keys;
 mod install;
 mod jump;
 mod later;
+mod ordinary_user;
 mod plain;
 mod world;

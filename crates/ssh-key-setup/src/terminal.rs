@@ -1,0 +1,36 @@
+//! The terminal stays ours while programs run that take it for themselves.
+//!
+//! restic makes the `ssh` that it starts the terminal's foreground process group, and afterwards gives the terminal to
+//! its own group instead of to the one that had it before. Whoever asks for a password then reads an error instead of
+//! keys, and Ctrl-C reaches nobody.
+
+use std::fs::File;
+
+use nix::sys::signal::{SigSet, Signal};
+use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
+
+/// The terminal, taken back when dropped, where this process was the one that it listens to.
+#[derive(Debug)]
+pub(crate) struct Kept {
+    terminal: Option<(File, Pid)>,
+}
+
+/// Remembers who has the terminal.
+pub(crate) fn keep() -> Kept {
+    let ours = |terminal: &File| tcgetpgrp(terminal).is_ok_and(|group| group == getpgrp());
+    let terminal = File::open("/dev/tty").ok().filter(ours);
+    Kept { terminal: terminal.map(|terminal| (terminal, getpgrp())) }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        let Some((terminal, group)) = &self.terminal else { return };
+        // Who is in the background and takes the terminal is stopped by SIGTTOU, unless it does not listen.
+        let deaf = SigSet::from(Signal::SIGTTOU);
+        let blocked = deaf.thread_block();
+        let _ = tcsetpgrp(terminal, *group);
+        if blocked.is_ok() {
+            let _ = deaf.thread_unblock();
+        }
+    }
+}
