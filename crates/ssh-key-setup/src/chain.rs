@@ -50,6 +50,11 @@ impl<'a> Chain<'a> {
         &self.keys
     }
 
+    /// More keys of host `index`, as trusted as those that it has.
+    pub(crate) fn add(&mut self, index: usize, lines: Vec<Line>) {
+        self.keys[index].0.extend(lines);
+    }
+
     /// All trusted keys.
     pub(crate) fn lines(&self) -> Vec<Line> {
         self.keys.iter().flat_map(|(lines, _)| lines).cloned().collect()

@@ -87,6 +87,11 @@ pub(crate) fn look_up(endpoint: &Endpoint, files: &[PathBuf]) -> Result<Vec<Line
     Ok(lines.into_iter().collect::<BTreeSet<_>>().into_iter().collect())
 }
 
+/// The keys that one file holds under a name.
+pub(crate) fn of_name(name: &str, file: &Path) -> Result<Vec<Line>> {
+    find(name, name, &[file.to_path_buf()])
+}
+
 fn find(searched: &str, name: &str, files: &[PathBuf]) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
     for file in files.iter().filter(|file| file.is_file()) {
@@ -188,6 +193,10 @@ fn fingerprints(lines: &[Line], picture: bool) -> Result<String> {
 /// One fingerprint per trusted line: `ED25519 SHA256:…`.
 pub(crate) fn short_fingerprints(lines: &[Line]) -> Result<Vec<String>> {
     let trusted: Vec<Line> = lines.iter().filter(|line| line.is_trusted()).cloned().collect();
+    if trusted.is_empty() {
+        // ssh-keygen takes an empty file for a broken one.
+        return Ok(Vec::new());
+    }
     let short = |line: &str| {
         let words: Vec<&str> = line.split_whitespace().collect();
         Some(format!("{} {}", words.last()?.trim_matches(['(', ')']), words.get(1)?))

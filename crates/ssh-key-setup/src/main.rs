@@ -16,6 +16,7 @@ mod host_name;
 mod install;
 mod key;
 mod known_hosts;
+mod learn;
 mod marks;
 mod prove;
 mod reasons;

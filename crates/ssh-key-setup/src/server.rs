@@ -20,7 +20,7 @@ use crate::say::Host;
 use crate::setup::{Files, Run};
 use crate::ssh::Connection;
 use crate::wishes::Wish;
-use crate::{container, hops, reasons, rotate};
+use crate::{container, hops, learn, reasons, rotate};
 
 /// Sets up the server that is wished for; `existing` is what an earlier run wrote about it.
 pub(crate) fn set_up(
@@ -76,7 +76,8 @@ pub(crate) fn set_up(
     } else {
         install_on_server(run, &mut entry, path.as_deref(), &key, &isolated, &mut chain, told)?;
     }
-    write(run, files, &entry, lines, told)?;
+    learn::other_keys(run, &entry, &mut chain, told)?;
+    write(run, files, &entry, chain.lines(), told)?;
     prove_and_close(run, &entry, told)
 }
 

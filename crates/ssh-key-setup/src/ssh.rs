@@ -170,6 +170,17 @@ impl Connection {
         command
     }
 
+    /// Logs in and has the server prove its host keys, all of them, under the one that is trusted. Gives the file that
+    /// holds them then; where the server does not know how, it is as it was.
+    pub(crate) fn proved_host_keys(&self) -> Result<PathBuf> {
+        // The server proves them before it answers to a session, whatever the session comes to.
+        let mut command = self.program("ssh");
+        command.args(option("UpdateHostKeys=yes")).args(option("HashKnownHosts=no"));
+        command.args(["-T", "-s", "--"]).arg(&self.destination).arg("sftp");
+        let _ = self.capture(&mut command, b"")?;
+        Ok(self.folder.path().join("ssh/known_hosts"))
+    }
+
     /// `sftp OPTIONS HOST`, which reads its commands from standard input.
     pub(crate) fn sftp(&self) -> Command {
         let mut command = self.program("sftp");

@@ -97,6 +97,42 @@ fn an_unknown_host_is_shown_and_has_to_be_confirmed() {
 }
 
 #[test]
+fn a_new_host_is_known_by_all_its_keys_once_one_is_confirmed() {
+    let world = World::new();
+    let (server, _only_for_its_key) = (world.server(2200, "rsa", ""), world.server(2201, "ecdsa", ""));
+    world.stop(server);
+    let more = "HostKey /srv/sshd-2200-key-rsa\nHostKey /srv/sshd-2201-key-ecdsa";
+    let server = world.server(2200, "ed25519", more);
+    world.own_ssh(NAS, "");
+    let ran = world.tool_with_input(&["nas"], "yes\n").expect_success();
+    assert_eq!(ran.stderr.matches("+--[").count(), 1, "one key is asked for: {}", ran.everything());
+    assert_eq!(ran.stdout.matches("(proved under the confirmed one)").count(), 2, "{}", ran.everything());
+    let known = known_in_folder(&world);
+    let keys =
+        [(2200, "ed25519"), (2200, "rsa"), (2201, "ecdsa")].map(|(port, kind)| world.host_key(port, kind));
+    for key in &keys {
+        assert!(known.contains(&format!("{} {key}\n", address(2200))), "{known}");
+    }
+    let again = world.tool(&["nas"]).expect_success();
+    assert!(again.stdout.contains("unchanged"), "{}", again.everything());
+    // The server may lose the key that was confirmed.
+    world.stop(server);
+    let _server = world.server(2200, "rsa", "");
+    let _ = world.tool(&["nas"]).expect_success();
+}
+
+#[test]
+fn nothing_is_added_to_what_the_users_own_known_hosts_trusts() {
+    let world = World::new();
+    let server = world.server(2200, "rsa", "");
+    world.stop(server);
+    let _server = world.server(2200, "ed25519", "HostKey /srv/sshd-2200-key-rsa");
+    world.trust("nas", 2200, "bash", "ed25519");
+    let _ = world.tool(&["nas"]).expect_success();
+    assert!(!known_in_folder(&world).contains("ssh-rsa"), "{}", known_in_folder(&world));
+}
+
+#[test]
 fn an_unknown_host_can_be_accepted_by_a_flag() {
     let world = World::new();
     let _server = world.server(2200, "ed25519", "");

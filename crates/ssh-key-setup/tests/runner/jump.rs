@@ -99,6 +99,26 @@ fn an_unknown_key_behind_a_jump_host_is_asked_for_through_it() {
 }
 
 #[test]
+fn a_new_jump_host_is_known_by_all_its_keys_too() {
+    let world = World::new();
+    let only_for_its_key = world.server(2201, "rsa", "");
+    world.stop(only_for_its_key);
+    let _gate = world.server(2201, "ed25519", "HostKey /srv/sshd-2201-key-rsa");
+    let _nas = world.server(2203, "ed25519", "");
+    world.own_ssh(
+        "Host gate\n  HostName 127.0.0.1\n  Port 2201\n  User jumper\n\
+         Host nas\n  HostName 127.0.0.1\n  Port 2203\n  User bash\n  ProxyJump gate\n",
+        "",
+    );
+    let arguments = ["nas", "--install-on-jump-hosts", "--accept-new-host-key"];
+    let _ = world.tool(&arguments).expect_success();
+    let known = world.text(&world.folder("known_hosts"));
+    for key in [world.host_key(2201, "ed25519"), world.host_key(2201, "rsa")] {
+        assert!(known.contains(&format!("{} {key}\n", address(2201))), "{known}");
+    }
+}
+
+#[test]
 fn a_jump_host_that_does_not_pass_on_is_named() {
     let world = World::new();
     let _gate = world.server(2201, "ed25519", "AllowTcpForwarding no");
