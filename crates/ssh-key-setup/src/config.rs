@@ -183,6 +183,21 @@ pub(crate) fn with_entries(config: &str, entries: &[Entry]) -> Result<String> {
 
 /// The hosts of the user's own lines that use a key of the folder: an older script wrote them so.
 pub(crate) fn foreign_hosts(config: &str) -> Result<Vec<Foreign>> {
+    let mut found = foreign_sections(config)?;
+    found.retain(|host| host.key.is_some() && crate::host_name::check_alias(&host.alias).is_ok());
+    Ok(found)
+}
+
+/// The section of the user's own lines, other than the host's own, that uses the key.
+pub(crate) fn own_lines_with(config: &str, alias: &str, key: &str) -> Result<Option<String>> {
+    let ours: Vec<String> = entries(config)?.into_iter().map(|entry| entry.alias).collect();
+    let mut found = foreign_sections(config)?.into_iter().filter(|host| host.key.as_deref() == Some(key));
+    // Our block stands first: where it has a host of the name, those lines add nothing.
+    Ok(found.find(|host| host.alias != alias && !ours.contains(&host.alias)).map(|host| host.alias))
+}
+
+/// All sections of the user's own lines; those of `Match` without a name.
+fn foreign_sections(config: &str) -> Result<Vec<Foreign>> {
     let parts = marks::split(config)?;
     let mut found: Vec<Foreign> = Vec::new();
     for line in parts.before.lines().chain(parts.after.lines()) {
@@ -203,7 +218,6 @@ pub(crate) fn foreign_hosts(config: &str) -> Result<Vec<Foreign>> {
             }
         }
     }
-    found.retain(|host| host.key.is_some() && crate::host_name::check_alias(&host.alias).is_ok());
     Ok(found)
 }
 
@@ -273,5 +287,7 @@ mod tests {
             (found[0].alias.as_str(), found[0].port, found[0].key.as_deref()),
             ("nas", Some(2222), Some("id_rsa"))
         );
+        assert_eq!(own_lines_with(old, "nas", "id_rsa").unwrap(), None);
+        assert_eq!(own_lines_with(old, "other", "id_rsa").unwrap().as_deref(), Some("nas"));
     }
 }

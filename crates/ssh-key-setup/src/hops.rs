@@ -16,7 +16,8 @@ use crate::install::{self, Installed};
 use crate::key::Key;
 use crate::known_hosts::{self, Line};
 use crate::say::Host;
-use crate::setup::Run;
+use crate::setup::{Files, Run};
+use crate::sharing;
 use crate::ssh::Connection;
 
 /// Sees to it that every jump host of the entry passes the key's connections on.
@@ -55,9 +56,12 @@ pub(crate) fn let_in(
     Ok(())
 }
 
-/// Takes the key off every jump host of the chain.
-pub(crate) fn take_off(entry: &Entry, key: &Key, chain: &mut Chain) -> Result<()> {
+/// Takes the key off every jump host of the chain but those where another host needs it.
+pub(crate) fn take_off(files: &Files, entry: &Entry, key: &Key, chain: &mut Chain) -> Result<()> {
     for index in 0..entry.sections.len().saturating_sub(1) {
+        if key.name == entry.key && sharing::at_same_account(files, entry, index)?.is_some() {
+            continue;
+        }
         let yours = chain.connection(index)?;
         let home = install::home(yours)?;
         let file = install::keys_file(yours, &home, None)?;

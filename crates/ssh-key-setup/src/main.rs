@@ -27,6 +27,7 @@ mod say;
 mod server;
 mod setup;
 mod sftp;
+mod sharing;
 mod ssh;
 mod terminal;
 mod wishes;

@@ -14,15 +14,18 @@ use crate::key::{self, Key};
 use crate::known_hosts;
 use crate::say::Host;
 use crate::setup::{Files, Run};
-use crate::{hops, install, resolve, server};
+use crate::{hops, install, resolve, server, sharing};
 
 /// Removes the entry.
 pub(crate) fn remove(run: &Run, files: &Files, entry: &Entry, told: &mut Host) -> Result<()> {
     let key = key::read_only(&run.folder.path().join(&entry.key))?;
-    if run.cli.offline {
+    let also = sharing::at_same_account(files, entry, entry.sections.len().saturating_sub(1))?;
+    if let Some(also) = also {
+        run.say.line("server", "keeps the key", &format!("{also} gets in with it at the same account"));
+    } else if run.cli.offline {
         told.warn(run.say, format!("the server was not asked: this key still gets in there: {}", key.public));
     } else {
-        off_the_server(run, entry, &key).map_err(|error| {
+        off_the_server(run, files, entry, &key).map_err(|error| {
             hinted(
                 error,
                 format!(
@@ -53,7 +56,7 @@ pub(crate) fn remove(run: &Run, files: &Files, entry: &Entry, told: &mut Host) -
 }
 
 /// Takes the key out of the server's file, and off the jump hosts, and sees that it no longer gets in.
-pub(crate) fn off_the_server(run: &Run, entry: &Entry, key: &Key) -> Result<()> {
+pub(crate) fn off_the_server(run: &Run, files: &Files, entry: &Entry, key: &Key) -> Result<()> {
     let own = server::on_disk(run, entry)?;
     let by_itself = install::uninstall(&own, &entry.authorized_keys, &key.public);
     let has_hops = entry.sections.len() > 1;
@@ -67,7 +70,7 @@ pub(crate) fn off_the_server(run: &Run, entry: &Entry, key: &Key) -> Result<()> 
         if server::is_accepted(&own)? {
             return Err(anyhow!("remove: {}: the server still takes the key", entry.alias));
         }
-        return hops::take_off(entry, key, &mut chain);
+        return hops::take_off(files, entry, key, &mut chain);
     }
     if server::is_accepted(&own)? {
         return Err(hinted(

@@ -4,6 +4,8 @@
 //! `NAME.new` is there: the new key may be on the server, the old one is in use. `NAME.retiring` is there as well: the
 //! new key is proved. Only `NAME.retiring` is there: the new key is in use, the old one may still be on the server.
 //! In the end the old pair is kept as `NAME.old-DATE`.
+//!
+//! A key that other hosts use too stays as it is, for them: NAME is then that of a key of the host's own.
 
 use std::fs;
 use std::path::Path;
@@ -21,39 +23,64 @@ use crate::known_hosts::Line;
 use crate::prove::{self, Make};
 use crate::say::Host;
 use crate::setup::{Files, Run};
-use crate::{hops, resolve, server};
+use crate::{hops, resolve, server, sharing};
 
 /// Whether a rotation of the entry's key was interrupted.
 pub(crate) fn is_unfinished(run: &Run, entry: &Entry) -> bool {
-    let path = run.folder.path().join(&entry.key);
+    [entry.key.clone(), own_key(entry)].iter().any(|key| is_begun(run, key))
+}
+
+fn is_begun(run: &Run, key: &str) -> bool {
+    let path = run.folder.path().join(key);
     [".new", ".retiring"].iter().any(|suffix| beside(&path, suffix).exists())
+}
+
+/// The name of a key that is the host's alone.
+fn own_key(entry: &Entry) -> String {
+    format!("id_ed25519_{}", entry.alias)
+}
+
+/// The key file that the rotation is to end with. Fails where the rotation would shut another host out.
+fn key_after(run: &Run, files: &Files, entry: &Entry) -> Result<String> {
+    let own = own_key(entry);
+    if is_begun(run, &entry.key) {
+        return Ok(entry.key.clone());
+    }
+    if is_begun(run, &own) {
+        return Ok(own);
+    }
+    let Some(other) = sharing::elsewhere(files, entry)? else { return Ok(entry.key.clone()) };
+    let path = run.folder.path().join(&own);
+    if path.exists() {
+        return Err(hinted(
+            anyhow!("rotate: {}: {other} uses the same key, and a key of its own is in the way", entry.alias),
+            format!("move it away: {}", escape_path(&path)),
+        ));
+    }
+    Ok(own)
 }
 
 /// Rotates the entry's key, or finishes what an earlier run began.
 pub(crate) fn rotate(run: &Run, files: &Files, entry: &Entry, told: &mut Host) -> Result<()> {
-    let sharing = files.entries.iter().find(|other| other.alias != entry.alias && other.key == entry.key);
-    if let Some(other) = sharing {
-        return Err(hinted(
-            anyhow!("rotate: {}: {} uses the same key", entry.alias, other.alias),
-            format!(
-                "give it a key of its own first: ssh-key-setup {0} --remove, then ssh-key-setup {0}",
-                entry.alias
-            ),
-        ));
-    }
-    let current = run.folder.path().join(&entry.key);
+    let old_key = run.folder.path().join(&entry.key);
+    let after = Entry { key: key_after(run, files, entry)?, ..entry.clone() };
+    let current = run.folder.path().join(&after.key);
     let (new, retiring) = (beside(&current, ".new"), beside(&current, ".retiring"));
     let what = if is_unfinished(run, entry) { "goes on" } else { "rotation" };
     let route = resolve::route(&entry.access(), &run.cancel)?;
     told.server = route.target.shown();
     run.say.line(&entry.alias, &told.server, what);
+    if after.key != entry.key {
+        let aside = format!("{} stays, for the other hosts", entry.key);
+        run.say.line("key", &escape_path(&current), &aside);
+    }
     let mut chain = server::settle_host_keys(run, &route, told)?;
     let lines = chain.lines();
     if !retiring.exists() {
         let key = key::find_or_make(run.folder.path(), &file_name(&new), Some(&entry.alias))?;
         run.tell_key(&key);
         bring_in(run, entry, &key, &lines, &mut chain, told)?;
-        fs::hard_link(&current, &retiring)
+        fs::hard_link(&old_key, &retiring)
             .with_context(|| format!("keep the old key: {}", escape_path(&retiring)))?;
     }
     if new.exists() {
@@ -68,14 +95,14 @@ pub(crate) fn rotate(run: &Run, files: &Files, entry: &Entry, told: &mut Host) -
     (told.key_file, told.key_fingerprint, told.key_made) =
         (escape_path(&key.path), key.fingerprint.clone(), true);
     told.changed = true;
-    server::write(run, files, entry, lines.clone(), told)?;
+    server::write(run, files, &after, lines.clone(), told)?;
     let old = key::read(&retiring)?;
     if old.fingerprint == key.fingerprint {
         return Err(anyhow!("rotate: {}: the old and the new key are the same", escape_path(&retiring)));
     }
-    send_off(run, entry, &old, &lines, &mut chain)?;
+    send_off(run, files, &after, &old, &lines, &mut chain)?;
     put_aside(run, &current, &retiring)?;
-    server::prove_and_close(run, entry, told)
+    server::prove_and_close(run, &after, told)
 }
 
 /// The new key onto the server and the jump hosts, beside the old one, and the proof that it works.
@@ -109,7 +136,14 @@ fn bring_in(
 }
 
 /// The old key off the server and the jump hosts, and seen to be refused.
-fn send_off(run: &Run, entry: &Entry, old: &Key, lines: &[Line], chain: &mut Chain) -> Result<()> {
+fn send_off(
+    run: &Run,
+    files: &Files,
+    entry: &Entry,
+    old: &Key,
+    lines: &[Line],
+    chain: &mut Chain,
+) -> Result<()> {
     let own = server::on_disk(run, entry)?;
     if !matches!(install::uninstall(&own, &entry.authorized_keys, &old.public), Ok(true)) {
         let retired = Entry { key: old.name.clone(), ..entry.clone() };
@@ -129,7 +163,7 @@ fn send_off(run: &Run, entry: &Entry, old: &Key, lines: &[Line], chain: &mut Cha
         &escape(entry.authorized_keys.as_bytes()),
         "the old key is out and no longer accepted",
     );
-    hops::take_off(entry, old, chain)
+    hops::take_off(files, entry, old, chain)
 }
 
 /// Keeps the old pair under a name with the date.

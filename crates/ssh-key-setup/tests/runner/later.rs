@@ -170,6 +170,67 @@ fn a_folder_of_the_old_script_goes_on_working_under_its_old_key_name() {
     assert_eq!(keys.matches(public.split(' ').nth(1).unwrap()).count(), 1, "{keys}");
 }
 
+/// Three hosts of an old folder with one key: two accounts, and a second name for the first.
+fn of_the_old_script() -> (World, crate::world::Server, String) {
+    let (world, server) = World::with_nas(2200, "bash");
+    fs::create_dir(world.folder("")).unwrap();
+    world.keygen("/root/data/backrest/ssh/id_rsa");
+    let public = world.text(&world.folder("id_rsa.pub"));
+    for account in ["bash", "dash"] {
+        let file = world.authorized_keys(account);
+        fs::write(&file, world.text(&file) + &public).unwrap();
+    }
+    let host = |alias: &str, name: &str, user: &str| {
+        format!(
+            "Host {alias}\n  HostName {name}\n  User {user}\n  IdentityFile /root/.ssh/id_rsa\n  Port 2200\n"
+        )
+    };
+    let hosts = host("one", "127.0.0.1", "bash")
+        + &host("two", "127.0.0.1", "dash")
+        + &host("also", "localhost", "bash");
+    fs::write(world.folder("config"), hosts).unwrap();
+    let known = format!("[localhost]:2200 {}\n", world.host_key(2200, "ed25519"));
+    fs::write(world.root(".ssh/known_hosts"), world.text(&world.root(".ssh/known_hosts")) + &known).unwrap();
+    (world, server, public)
+}
+
+#[test]
+fn hosts_that_share_a_key_are_rotated_one_by_one_without_shutting_another_out() {
+    let (world, _server, public) = of_the_old_script();
+    let _ = world.tool(&["127.0.0.1", "--alias", "two", "--user", "dash", "--port", "2200"]).expect_success();
+    let refused = world.tool(&["two", "--rotate"]).expect_code(1);
+    assert!(
+        refused.stderr.contains("your own lines in config use the same key: Host "),
+        "{}",
+        refused.everything()
+    );
+    // A bare run takes all of them over.
+    let _ = world.tool(&[]).expect_success();
+    let _ = world.tool(&["two", "--rotate"]).expect_success();
+    let blob = public.split(' ').nth(1).unwrap();
+    assert!(!world.text(&world.authorized_keys("dash")).contains(blob), "the old key is off this server");
+    assert!(world.text(&world.authorized_keys("bash")).contains(blob), "and still on the others");
+    assert!(world.folder("id_rsa").exists() && world.folder("id_ed25519_two").exists());
+    let _ = world.tool(&["--check"]).expect_success();
+    // Two names of one account: neither can be rotated without the other.
+    let refused = world.tool(&["one", "--rotate"]).expect_code(1);
+    assert!(
+        refused.stderr.contains("also uses the same key at the same account")
+            && refused.stderr.contains("hint: take also out first"),
+        "{}",
+        refused.everything()
+    );
+    let removed = world.tool(&["also", "--remove"]).expect_success();
+    assert!(removed.stdout.contains("keeps the key (one gets in with it"), "{}", removed.everything());
+    let _ = world.tool(&["one", "--check"]).expect_success();
+    // Lines of one's own are one's own to change.
+    let config = world.text(&world.folder("config"));
+    fs::write(world.folder("config"), &config[..config.rfind("Host also").unwrap()]).unwrap();
+    let _ = world.tool(&["one", "--rotate"]).expect_success();
+    assert!(!world.text(&world.authorized_keys("bash")).contains(blob));
+    let _ = world.tool(&["--check"]).expect_success();
+}
+
 #[test]
 fn the_setting_names_the_hosts_of_a_bare_run() {
     let (world, _server) = World::with_nas(2200, "bash");
