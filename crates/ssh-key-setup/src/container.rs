@@ -64,9 +64,7 @@ pub(crate) fn notes(route: &Route, known: &Known) -> Notes {
         None => "use its address in the place of its name".to_owned(),
     };
     let mut notes = Notes::default();
-    let tailscale_name = name.ends_with(".ts.net");
-    notes.tailscale =
-        tailscale_name || (!known.addresses.is_empty() && known.addresses.iter().all(is_tailscale));
+    notes.tailscale = is_through_tailscale(&name, known);
     let loopback = known.addresses.iter().any(IpAddr::is_loopback) || name == "localhost";
     if loopback {
         notes.warnings.push(format!(
@@ -98,6 +96,12 @@ pub(crate) fn notes(route: &Route, known: &Known) -> Notes {
         ));
     }
     notes
+}
+
+/// Whether the VPN has to be up to reach a name.
+pub(crate) fn is_through_tailscale(name: &str, known: &Known) -> bool {
+    let all = !known.addresses.is_empty() && known.addresses.iter().all(is_tailscale);
+    all || name.to_ascii_lowercase().ends_with(".ts.net")
 }
 
 /// Fails where the way needs a program that Backrest's image does not have.

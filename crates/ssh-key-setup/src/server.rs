@@ -32,6 +32,8 @@ pub(crate) fn set_up(
 ) -> Result<()> {
     let route = resolve::route(&wish.access, &run.cancel)?;
     tell_route(run, &wish.alias, &route, told)?;
+    // Before the key: a name that was mistyped leaves no key behind.
+    let mut chain = settle_host_keys(run, &route, told)?;
     let others: Vec<&Entry> = files.entries.iter().filter(|entry| entry.alias != wish.alias).collect();
     let key_name = match (existing, &wish.key) {
         (Some(existing), _) => existing.key.clone(),
@@ -43,7 +45,6 @@ pub(crate) fn set_up(
     (told.key_file, told.key_fingerprint, told.key_made) =
         (escape_path(&key.path), key.fingerprint.clone(), key.made);
 
-    let mut chain = settle_host_keys(run, &route, told)?;
     let path = wish.path.clone().or_else(|| existing.map(|entry| entry.path.clone()));
     let mut entry = Entry {
         alias: wish.alias.clone(),
@@ -68,6 +69,9 @@ pub(crate) fn set_up(
             && server_path(path.as_deref(), &existing.home).is_ok_and(|path| path == existing.path)
             && run.cli.authorized_keys.as_ref().is_none_or(|file| *file == existing.authorized_keys)
     });
+    if let (true, Some(existing)) = (accepted, existing) {
+        try_another_path(&isolated, existing, path.as_deref())?;
+    }
     if accepted && as_before {
         entry.path = existing.map(|entry| entry.path.clone()).unwrap_or_default();
         run.say.line("server", "takes the key", "nothing changed there");
@@ -79,6 +83,16 @@ pub(crate) fn set_up(
     learn::other_keys(run, &entry, &mut chain, told)?;
     write(run, files, &entry, chain.lines(), told)?;
     prove_and_close(run, &entry, told)
+}
+
+/// A path that does not work must not take the place of one that does: it is tried before anything is changed.
+fn try_another_path(isolated: &Connection, existing: &Entry, path: Option<&str>) -> Result<()> {
+    let path = server_path(path, &existing.home)?;
+    if path == existing.path {
+        return Ok(());
+    }
+    let entry = Entry { path, restricted: false, ..existing.clone() };
+    prove::prove(isolated, &entry, Make::Folder, &mut |_| {}).map(drop)
 }
 
 /// Says where the way leads, and what the container should know of it.
@@ -281,6 +295,9 @@ pub(crate) fn check(run: &Run, files: &Files, entry: &Entry, told: &mut Host) ->
         told.host_keys.push(fingerprint);
     }
     run.folder.check(run.cli.rootless)?;
+    told.start_tailscale_first = entry.sections.first().is_some_and(|first| {
+        container::is_through_tailscale(&first.host_name, &container::ask(&first.host_name))
+    });
     if rotate::is_unfinished(run, entry) {
         told.warn(run.say, format!("a rotation was interrupted; finish it: ssh-key-setup {}", entry.alias));
     }

@@ -62,8 +62,9 @@ impl Run<'_> {
         let wishes = wishes::wishes(self.cli, settings, &self.folder.text("config")?)?;
         let mut report = Report { ok: true, folder: escape_path(self.folder.path()), ..Report::default() };
         if wishes.is_empty() {
-            if self.cli.check {
-                return Err(anyhow!("check: no host is set up")).hint("set one up: ssh-key-setup HOST");
+            if self.cli.check || self.cli.rotate {
+                let what = if self.cli.check { "check" } else { "rotate" };
+                return Err(anyhow!("{what}: no host is set up")).hint("set one up: ssh-key-setup HOST");
             }
             self.key_alone(&mut report)?;
         }

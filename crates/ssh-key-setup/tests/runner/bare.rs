@@ -38,6 +38,16 @@ fn a_host_that_would_be_an_option_is_refused() {
 }
 
 #[test]
+fn what_needs_a_host_says_so_where_none_is_set_up() {
+    let sandbox = Sandbox::new();
+    let rotate = tool(&sandbox, &["--rotate"]).expect_code(1);
+    assert!(rotate.stderr.contains("rotate: no host is set up\nhint: "), "{}", rotate.everything());
+    let check = tool(&sandbox, &["--check"]).expect_code(1);
+    assert!(check.stderr.contains("check: no host is set up\nhint: "), "{}", check.everything());
+    let _ = tool(&sandbox, &["--remove"]).expect_code(2);
+}
+
+#[test]
 fn no_private_key_is_ever_printed() {
     let sandbox = Sandbox::new();
     let ran = tool(&sandbox, &[]).expect_success();

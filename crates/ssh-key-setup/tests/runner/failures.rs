@@ -49,6 +49,29 @@ fn ways_not_to_reach_a_server_are_told_apart() {
 }
 
 #[test]
+fn a_mistyped_name_leaves_no_key_behind() {
+    let world = World::new();
+    let _ = says(world.tool(&["no-such-host.invalid"]), "the name has no address");
+    let _ = says(world.tool(&["no-such-host.invalid", "--json"]), "the name has no address");
+    assert_eq!(fs::read_dir(world.folder("")).unwrap().count(), 0);
+}
+
+#[test]
+fn a_path_that_does_not_work_does_not_take_the_place_of_one_that_does() {
+    let (world, _server) = World::with_nas(2200, "bash");
+    let _ = world.tool(&["nas"]).expect_success();
+    let texts = || [world.text(&world.folder("config")), world.text(&world.authorized_keys("bash"))];
+    let before = texts();
+    let _ = says(world.tool(&["nas", "--path", "/proc/restic"]), "the path is not writable");
+    assert_eq!(texts(), before);
+    let ran = world.tool(&["nas"]).expect_success();
+    assert!(ran.stdout.contains("sftp:nas:/srv/home/bash/restic"), "{}", ran.everything());
+    let moved = world.tool(&["nas", "--path", "elsewhere"]).expect_success();
+    assert!(moved.stdout.contains("sftp:nas:/srv/home/bash/elsewhere"), "{}", moved.everything());
+    assert!(texts()[1].contains("internal-sftp -d /srv/home/bash/elsewhere"), "{}", texts()[1]);
+}
+
+#[test]
 fn a_server_that_hangs_after_accepting_is_given_up() {
     let (world, server) = World::with_nas(2200, "bash");
     world.signal(&server, "-STOP");
