@@ -6,7 +6,8 @@
 
 use std::fmt::Write as _;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use common::exit::HintExt;
 use serde::{Deserialize, Serialize};
 
 use crate::access::Access;
@@ -166,7 +167,12 @@ fn word(keyword: &str, value: &str) -> Result<String> {
 pub(crate) fn entries(config: &str) -> Result<Vec<Entry>> {
     let ours = marks::split(config)?.ours;
     let lines = ours.lines().filter_map(|line| line.strip_prefix(JSON));
-    lines.map(|json| serde_json::from_str(json).context("a line of ours that was changed by hand")).collect()
+    let read = |json| {
+        serde_json::from_str(json)
+            .map_err(|why| anyhow!("a line between the marks was changed by hand: {why}"))
+            .hint("put it back, or take everything between the marks out and set the hosts up again")
+    };
+    lines.map(read).collect()
 }
 
 /// `config` with just these hosts in our block.

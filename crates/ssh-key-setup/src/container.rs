@@ -63,8 +63,7 @@ pub(crate) fn notes(route: &Route, known: &Known) -> Notes {
         }
         None => "use its address in the place of its name".to_owned(),
     };
-    let mut notes = Notes::default();
-    notes.tailscale = is_through_tailscale(&name, known);
+    let mut notes = Notes { warnings: Vec::new(), tailscale: is_through_tailscale(&name, known) };
     let loopback = known.addresses.iter().any(IpAddr::is_loopback) || name == "localhost";
     if loopback {
         notes.warnings.push(format!(

@@ -3,7 +3,8 @@
 //! In comes the file's text; out goes the same text with another part between the marks. A file that lost its second
 //! mark is refused rather than guessed at.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow};
+use common::exit::HintExt;
 
 const BEGIN: &str = "# >>> ssh-key-setup: written by ssh-key-setup, edits in here are lost >>>";
 const END: &str = "# <<< ssh-key-setup <<<";
@@ -34,7 +35,8 @@ pub(crate) fn split(text: &str) -> Result<Parts<'_>> {
         (Some(begin), Some(end)) if begin.1 <= end.0 => {
             Ok(Parts { before: &text[..begin.0], ours: &text[begin.1..end.0], after: &text[end.1..] })
         }
-        _ => bail!("the lines \"{BEGIN}\" and \"{END}\" are not both there, in this order"),
+        _ => Err(anyhow!("the lines \"{BEGIN}\" and \"{END}\" are not both there, in this order"))
+            .hint("put the missing one back, or move the file away and run this again"),
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! One run at a time: a lock. With several hosts one that fails does not keep the others from being done.
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use common::cancel::Cancel;
 use common::exit::{Exit, HintExt, hint_of, one_line};
 use common::lock;
@@ -16,6 +16,7 @@ use crate::config::{self, Entry};
 use crate::folder::Folder;
 use crate::host_name;
 use crate::key;
+use crate::known_hosts;
 use crate::say::{Host, Report, Say};
 use crate::wishes::{self, Wish};
 use crate::{remove, rotate, server};
@@ -59,7 +60,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
 
 impl Run<'_> {
     fn all(&self, settings: &Settings) -> Result<Exit> {
-        let wishes = wishes::wishes(self.cli, settings, &self.folder.text("config")?)?;
+        let wishes = wishes::wishes(self.cli, settings, &self.files()?.config)?;
         let mut report = Report { ok: true, folder: escape_path(self.folder.path()), ..Report::default() };
         if wishes.is_empty() {
             if self.cli.check || self.cli.rotate {
@@ -117,8 +118,14 @@ impl Run<'_> {
     /// The folder's files as they are now.
     pub(crate) fn files(&self) -> Result<Files> {
         let config = self.folder.text("config")?;
-        let entries = config::entries(&config)?;
-        Ok(Files { config, known_hosts: self.folder.text("known_hosts")?, entries })
+        let entries = config::entries(&config).with_context(|| self.naming("config"))?;
+        let known_hosts = self.folder.text("known_hosts")?;
+        known_hosts::ours(&known_hosts).with_context(|| self.naming("known_hosts"))?;
+        Ok(Files { config, known_hosts, entries })
+    }
+
+    fn naming(&self, name: &str) -> String {
+        format!("read: {}", escape_path(self.folder.path().join(name)))
     }
 
     /// No host yet: the key and the folder, and what to type next.

@@ -136,6 +136,27 @@ fn remove_takes_the_key_off_the_server_and_the_entry_away() {
 }
 
 #[test]
+fn a_file_of_the_folder_that_was_broken_by_hand_is_named_and_kept() {
+    let (world, _server) = World::with_nas(2200, "bash");
+    let _ = world.tool(&["nas"]).expect_success();
+    for (name, from, to, words) in [
+        ("config", "# <<< ssh-key-setup <<<\n", "", "are not both there, in this order"),
+        ("config", "\"alias\":", "\"alas\":", "a line between the marks was changed by hand"),
+        ("known_hosts", "# <<< ssh-key-setup <<<\n", "", "are not both there, in this order"),
+    ] {
+        let whole = world.text(&world.folder(name));
+        let broken = whole.replace(from, to);
+        fs::write(world.folder(name), &broken).unwrap();
+        let ran = world.tool(&["nas"]).expect_code(1);
+        assert!(ran.stderr.contains(&format!("data/backrest/ssh/{name}: ")), "{}", ran.everything());
+        assert!(ran.stderr.contains(words) && ran.stderr.contains("\nhint: "), "{}", ran.everything());
+        assert_eq!(world.text(&world.folder(name)), broken);
+        fs::write(world.folder(name), whole).unwrap();
+    }
+    let _ = world.tool(&["--check"]).expect_success();
+}
+
+#[test]
 fn several_hosts_live_in_one_folder_with_a_key_each() {
     let world = World::new();
     let _servers = [world.server(2201, "ed25519", ""), world.server(2202, "ed25519", "")];

@@ -1,6 +1,7 @@
 //! The tool against real OpenSSH servers, in namespaces of their own.
 
 mod bare;
+mod documented;
 mod failures;
 mod host_keys;
 mod install;
