@@ -3,6 +3,8 @@
 //! Connections are opened only when something needs one, each through the one before it, and stay open: a password is
 //! asked once per host. The keys of a host are settled before anything logs in there.
 
+pub(crate) mod learn;
+
 use std::path::Path;
 
 use anyhow::Result;

@@ -16,7 +16,6 @@ mod host_name;
 mod install;
 mod key;
 mod known_hosts;
-mod learn;
 mod marks;
 mod prove;
 mod reasons;
@@ -27,9 +26,7 @@ mod say;
 mod server;
 mod setup;
 mod sftp;
-mod sharing;
 mod ssh;
-mod terminal;
 mod wishes;
 
 fn main() -> std::process::ExitCode {

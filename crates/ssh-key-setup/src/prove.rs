@@ -5,6 +5,7 @@
 //! fails ends the proof with an error that says which it was and why.
 
 mod restriction;
+mod terminal;
 
 use std::fs;
 
@@ -18,7 +19,6 @@ use crate::config::Entry;
 use crate::failure::hinted;
 use crate::sftp::{self, batch, quote};
 use crate::ssh::Connection;
-use crate::terminal;
 
 /// Something that was seen to hold.
 #[derive(Clone, Debug, Serialize)]

@@ -12,9 +12,10 @@ use crate::config::Entry;
 use crate::failure::hinted;
 use crate::key::{self, Key};
 use crate::known_hosts;
+use crate::rotate::sharing;
 use crate::say::Host;
 use crate::setup::{Files, Run};
-use crate::{hops, install, resolve, server, sharing};
+use crate::{hops, install, resolve, server};
 
 /// Removes the entry.
 pub(crate) fn remove(run: &Run, files: &Files, entry: &Entry, told: &mut Host) -> Result<()> {

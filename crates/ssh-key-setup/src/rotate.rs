@@ -7,6 +7,8 @@
 //!
 //! A key that other hosts use too stays as it is, for them: NAME is then that of a key of the host's own.
 
+pub(crate) mod sharing;
+
 use std::fs;
 use std::path::Path;
 
@@ -23,7 +25,7 @@ use crate::known_hosts::Line;
 use crate::prove::{self, Make};
 use crate::say::Host;
 use crate::setup::{Files, Run};
-use crate::{hops, resolve, server, sharing};
+use crate::{hops, resolve, server};
 
 /// Whether a rotation of the entry's key was interrupted.
 pub(crate) fn is_unfinished(run: &Run, entry: &Entry) -> bool {

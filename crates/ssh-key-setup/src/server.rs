@@ -8,7 +8,7 @@ use common::atomic::Change;
 use common::text::{escape, escape_path};
 
 use crate::authorized_keys::{self, Wanted};
-use crate::chain::Chain;
+use crate::chain::{Chain, learn};
 use crate::config::{self, Entry};
 use crate::failure::{self, Kind, hinted};
 use crate::install::{self, Installed};
@@ -20,7 +20,7 @@ use crate::say::Host;
 use crate::setup::{Files, Run};
 use crate::ssh::Connection;
 use crate::wishes::Wish;
-use crate::{container, hops, learn, reasons, rotate};
+use crate::{container, hops, reasons, rotate};
 
 /// Sets up the server that is wished for; `existing` is what an earlier run wrote about it.
 pub(crate) fn set_up(

@@ -8,5 +8,7 @@ mod install;
 mod jump;
 mod later;
 mod ordinary_user;
+mod people;
 mod plain;
+mod rotation;
 mod world;

@@ -5,7 +5,7 @@
 //! port is free, and all processes end with the world. It needs root.
 
 use std::fs::{self, Permissions};
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -27,9 +27,6 @@ const ACCOUNTS: [(&str, u32, &str); 6] = [
 pub(crate) const PASSWORD: &str = "correct horse";
 const HASH: &str =
     "$6$abcdefgh$yIZAF3gQPvtKZO/9qOJKffAKKbtS3ef3qmwyugk4uWVjX8YZf/GV3A8SkFxEPY0T56CcilGrHKLffBsp6dLMG.";
-
-/// What makes `setpriv` start the tool as `me`.
-const AS_ME: [&str; 6] = ["--reuid", "3000", "--regid", "3000", "--clear-groups", "ssh-key-setup"];
 
 const SETUP: &str = "set -e
 mount --bind $S/root /root
@@ -181,60 +178,6 @@ impl World {
     /// Runs the tool with something to read.
     pub(crate) fn tool_with_input(&self, arguments: &[&str], input: &str) -> Ran {
         self.sandbox.run_with_input(self.command("ssh-key-setup").args(arguments), input.as_bytes())
-    }
-
-    /// Runs a shell's line on a terminal and answers every question that ends in `question`; gives how many there
-    /// were, and all that the screen showed. The line has to succeed, and the answer must not be seen.
-    pub(crate) fn on_a_terminal(&self, line: &str, question: &str, answer: &str) -> (usize, String) {
-        let mut command = self.command("script");
-        command.args(["--quiet", "--return", "--command", line, "/dev/null"]);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
-        let mut child = command.spawn().expect("start script");
-        let mut typed = child.stdin.take().expect("script's input");
-        let mut screen = child.stdout.take().expect("script's output");
-        let (mut seen, mut chunk, mut answered) = (String::new(), [0; 4096], 0);
-        while let Ok(length @ 1..) = screen.read(&mut chunk) {
-            seen.push_str(&String::from_utf8_lossy(&chunk[..length]));
-            if seen.matches(question).count() > answered {
-                answered += 1;
-                writeln!(typed, "{answer}").expect("type the answer");
-            }
-        }
-        assert!(child.wait().expect("script's end").success(), "{seen}");
-        assert!(!seen.contains(answer), "{seen}");
-        (answered, seen)
-    }
-
-    /// What an ordinary user, `me`, has who gets into the same servers as root: a home with keys and settings.
-    pub(crate) fn ordinary_user(&self) {
-        let home = self.srv("home/me");
-        for folder in ["containers/backrest", "data/backrest"] {
-            fs::create_dir_all(home.join(folder)).expect("make a folder of the user's");
-        }
-        for name in ["id_ed25519", "config", "known_hosts"] {
-            fs::copy(self.root(".ssh").join(name), home.join(".ssh").join(name))
-                .expect("copy the user's ssh");
-        }
-        let _ = self.run(self.command("chown").args(["-R", "3000:3000", "/srv/home/me"])).expect_success();
-    }
-
-    /// Runs the tool as the ordinary user.
-    pub(crate) fn as_me(&self, arguments: &[&str]) -> Ran {
-        let mut command = self.command("setpriv");
-        command.args(AS_ME).args(arguments);
-        self.run(command.env("HOME", "/srv/home/me").env("PATH", "/srv/bin:/usr/bin:/bin"))
-    }
-
-    /// Lets sudo, a real one, do what `lines` allow, and nothing that the machine's own configuration does.
-    pub(crate) fn sudoers(&self, lines: &str) {
-        fs::write(self.srv("sudoers"), lines).expect("write sudo's configuration");
-        fs::set_permissions(self.srv("sudoers"), Permissions::from_mode(0o440)).expect("close it");
-        for mount in [
-            &["--bind", "/srv/sudoers", "/etc/sudoers"][..],
-            &["-t", "tmpfs", "-o", "mode=755", "tmpfs", "/etc/sudoers.d"],
-        ] {
-            let _ = self.run(self.command("mount").args(mount)).expect_success();
-        }
     }
 
     /// A file of the written folder, by its path from outside.
