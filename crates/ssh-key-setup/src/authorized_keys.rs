@@ -14,7 +14,8 @@ pub(crate) struct Wanted {
 }
 
 impl Wanted {
-    fn line(&self) -> String {
+    /// The whole line, without its newline.
+    pub(crate) fn line(&self) -> String {
         match &self.options {
             Some(options) => format!("{options} {}", self.public_key),
             None => self.public_key.clone(),

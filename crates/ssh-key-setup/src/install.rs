@@ -101,12 +101,15 @@ struct Remote {
 
 /// Puts the wanted line into `path`, whose folder is made where it is missing.
 pub(crate) fn install(connection: &Connection, path: &str, wanted: &Wanted) -> Result<Installed> {
-    let remote = fetch(connection, path, &wanted.public_key, Missing::Make)?;
+    // Whoever puts it in by hand is to put in the restriction, too.
+    let cure =
+        format!("mend that, or have this line put into the account's authorized_keys: {}", wanted.line());
+    let remote = fetch(connection, path, &cure, Missing::Make)?;
     match authorized_keys::with(&remote.text, wanted) {
         Edit::Present => Ok(Installed::Present),
         Edit::PresentWithOptions(options) => Ok(Installed::PresentWithOptions(options)),
         Edit::Write(text) => {
-            replace(connection, &remote, &text, &wanted.public_key)?;
+            replace(connection, &remote, &text, &cure)?;
             Ok(Installed::Written)
         }
     }
@@ -114,9 +117,10 @@ pub(crate) fn install(connection: &Connection, path: &str, wanted: &Wanted) -> R
 
 /// Takes every line of the key out of `path`; tells whether there was one.
 pub(crate) fn uninstall(connection: &Connection, path: &str, public_key: &str) -> Result<bool> {
-    let remote = fetch(connection, path, public_key, Missing::Leave)?;
+    let cure = format!("mend that, or take this line out of the account's authorized_keys: {public_key}");
+    let remote = fetch(connection, path, &cure, Missing::Leave)?;
     match authorized_keys::without(&remote.text, public_key) {
-        Some(text) => replace(connection, &remote, &text, public_key).map(|()| true),
+        Some(text) => replace(connection, &remote, &text, &cure).map(|()| true),
         None => Ok(false),
     }
 }
@@ -135,7 +139,7 @@ fn parent(path: &str) -> &str {
     }
 }
 
-fn fetch(connection: &Connection, path: &str, public_key: &str, missing: Missing) -> Result<Remote> {
+fn fetch(connection: &Connection, path: &str, cure: &str, missing: Missing) -> Result<Remote> {
     let folder = parent(path);
     let listing = batch(connection, &[format!("ls -lan {}", quote(folder))])?;
     let entries = sftp::listed(listing.output(0));
@@ -143,16 +147,16 @@ fn fetch(connection: &Connection, path: &str, public_key: &str, missing: Missing
         let made =
             batch(connection, &[format!("mkdir {}", quote(folder)), format!("chmod 700 {}", quote(folder))])?;
         if let Some((_, why)) = made.failure() {
-            return Err(refused(connection, "make", folder, why, public_key));
+            return Err(refused(connection, "make", folder, why, cure));
         }
     }
     let Some(found) = entry(&entries, path) else {
         return Ok(Remote { path: path.to_owned(), text: Vec::new(), mode: None });
     };
-    let refused = |why: &str| Err(refused(connection, "change", path, why, public_key));
+    let refused = |why: &str| Err(refused(connection, "change", path, why, cure));
     if !found.is_symlink() {
         return match found.mode.starts_with('-') {
-            true => read(connection, path, found, public_key),
+            true => read(connection, path, found, cure),
             false => refused("it is no file"),
         };
     }
@@ -162,7 +166,7 @@ fn fetch(connection: &Connection, path: &str, public_key: &str, missing: Missing
     let listing = batch(connection, &[format!("ls -lan {}", quote(parent(&target)))])?;
     let entries = sftp::listed(listing.output(0));
     match entry(&entries, &target) {
-        Some(found) if found.mode.starts_with('-') => read(connection, &target, found, public_key),
+        Some(found) if found.mode.starts_with('-') => read(connection, &target, found, cure),
         _ => refused(&format!(
             "it is a symlink, and what it leads to can't be seen: {}",
             escape(target.as_bytes())
@@ -176,18 +180,18 @@ fn entry<'a>(entries: &'a [Listed], path: &str) -> Option<&'a Listed> {
     entries.iter().find(|entry| entry.name == name)
 }
 
-fn read(connection: &Connection, path: &str, found: &Listed, public_key: &str) -> Result<Remote> {
+fn read(connection: &Connection, path: &str, found: &Listed, cure: &str) -> Result<Remote> {
     let local = connection.local();
     let got = batch(connection, &[format!("get {} {}", quote(path), quote(&local.to_string_lossy()))])?;
     if let Some((_, why)) = got.failure() {
-        return Err(refused(connection, "read", path, why, public_key));
+        return Err(refused(connection, "read", path, why, cure));
     }
     let text = fs::read(&local)?;
     fs::remove_file(&local)?;
     Ok(Remote { path: path.to_owned(), text, mode: Some(found.bits()) })
 }
 
-fn replace(connection: &Connection, old: &Remote, text: &[u8], public_key: &str) -> Result<()> {
+fn replace(connection: &Connection, old: &Remote, text: &[u8], cure: &str) -> Result<()> {
     let local = connection.local();
     let back = local.with_extension("back");
     common::atomic::write(&local, text, 0o600)?;
@@ -216,20 +220,17 @@ fn replace(connection: &Connection, old: &Remote, text: &[u8], public_key: &str)
         Some(0) => format!("the disk is full: {why}"),
         _ => why,
     };
-    Err(refused(connection, "write", &old.path, &why, public_key))
+    Err(refused(connection, "write", &old.path, &why, cure))
 }
 
-fn refused(connection: &Connection, what: &str, path: &str, why: &str, public_key: &str) -> anyhow::Error {
+fn refused(connection: &Connection, what: &str, path: &str, why: &str, cure: &str) -> anyhow::Error {
     let error = anyhow!(
         "{what} on the server: {}: {}: {}",
         escape(connection.host.as_bytes()),
         escape(path.as_bytes()),
         why
     );
-    hinted(
-        error,
-        format!("mend that, or have this line put into the account's authorized_keys: {public_key}"),
-    )
+    hinted(error, cure)
 }
 
 #[cfg(test)]

@@ -32,6 +32,9 @@ pub(crate) fn set_up(
 ) -> Result<()> {
     let route = resolve::route(&wish.access, &run.cancel)?;
     tell_route(run, &wish.alias, &route, told)?;
+    if let Some(existing) = existing {
+        same_account(existing, &route)?;
+    }
     // Before the key: a name that was mistyped leaves no key behind.
     let mut chain = settle_host_keys(run, &route, told)?;
     let others: Vec<&Entry> = files.entries.iter().filter(|entry| entry.alias != wish.alias).collect();
@@ -83,6 +86,21 @@ pub(crate) fn set_up(
     learn::other_keys(run, &entry, &mut chain, told)?;
     write(run, files, &entry, chain.lines(), told)?;
     prove_and_close(run, &entry, told)
+}
+
+/// A host may move to another address, but another account is another host: the key would stay at the old one, and
+/// the path may be nothing to the new one.
+fn same_account(existing: &Entry, route: &Route) -> Result<()> {
+    let Some(old) = existing.sections.last().filter(|old| old.user != route.target.user) else {
+        return Ok(());
+    };
+    let alias = &existing.alias;
+    Err(hinted(
+        anyhow!("{alias} is set up for the account {}", escape(old.user.as_bytes())),
+        format!(
+            "give this one a name of its own with --alias, or take that one out first: ssh-key-setup {alias} --remove"
+        ),
+    ))
 }
 
 /// A path that does not work must not take the place of one that does: it is tried before anything is changed.

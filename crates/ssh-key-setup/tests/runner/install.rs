@@ -142,7 +142,13 @@ fn a_read_only_home_is_told_with_the_line_to_have_put_in() {
     world.trust("nas", 2200, "bash", "ed25519");
     let ran = world.tool(&["nas"]).expect_code(1);
     assert!(ran.stderr.contains("/srv/home/bash/.ssh/authorized_keys"), "{}", ran.everything());
-    assert!(ran.stderr.contains("hint: ") && ran.stderr.contains("ssh-ed25519 AAAA"), "{}", ran.everything());
+    assert!(
+        ran.stderr.contains(
+            "authorized_keys: restrict,command=\"internal-sftp -d /srv/home/bash/restic\" ssh-ed25519 AAAA"
+        ),
+        "{}",
+        ran.everything()
+    );
 }
 
 /// Puts the account's keys where somebody who keeps all dot files in one folder has them.

@@ -168,6 +168,18 @@ fn flags_override_what_ssh_says_and_are_remembered() {
 }
 
 #[test]
+fn another_account_does_not_silently_take_a_hosts_place() {
+    let (world, _server) = World::with_nas(2200, "bash");
+    let _ = world.tool(&["nas"]).expect_success();
+    let before = world.text(&world.folder("config"));
+    let ran = world.tool(&["nas", "--user", "dash"]).expect_code(1);
+    assert!(ran.stderr.contains("nas is set up for the account bash\nhint: "), "{}", ran.everything());
+    assert_eq!(world.text(&world.folder("config")), before);
+    let _ = world.tool(&["nas", "--user", "dash", "--alias", "second"]).expect_success();
+    let _ = world.tool(&["--check"]).expect_success();
+}
+
+#[test]
 fn paths_with_blanks_and_quotes_are_proved_too() {
     let (world, _server) = World::with_nas(2200, "bash");
     let ran = world.tool(&["nas", "--path", "my 'old' \"backups\" [*] ü\\"]).expect_success();

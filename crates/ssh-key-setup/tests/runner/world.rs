@@ -7,6 +7,7 @@
 use std::fs::{self, Permissions};
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
@@ -257,7 +258,10 @@ impl World {
         if self.run(&mut asked).end.is_success() {
             command.args(patient);
         }
+        // Where a test stops the server, the shell that started the tests may end meanwhile: the kernel then wakes what
+        // is stopped in the group that it leaves behind.
         let child = command
+            .process_group(0)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
