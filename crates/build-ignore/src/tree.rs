@@ -286,7 +286,7 @@ fn read_rules(folder: &OwnedFd) -> Result<Vec<u8>, String> {
         rustix::io::Errno::LOOP => "a symlink, which git does not follow either".to_string(),
         error => io::Error::from(error).to_string(),
     })?;
-    let mut file = File::from(file);
+    let file = File::from(file);
     let metadata = file.metadata().map_err(|error| error.to_string())?;
     if !metadata.is_file() {
         return Err(if metadata.is_dir() { "a folder, not a file" } else { "not a regular file" }.to_string());
@@ -295,6 +295,7 @@ fn read_rules(folder: &OwnedFd) -> Result<Vec<u8>, String> {
         return Err("larger than 100 MiB".to_string());
     }
     let mut content = Vec::with_capacity(metadata.len() as usize);
-    file.read_to_end(&mut content).map_err(|error| error.to_string())?;
+    // Bounded, so that nothing more has to be asked about the file; one that grows just now is read to the limit.
+    file.take(LARGEST_RULES_FILE).read_to_end(&mut content).map_err(|error| error.to_string())?;
     Ok(content)
 }
