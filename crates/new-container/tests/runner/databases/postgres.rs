@@ -46,46 +46,75 @@ const ROWS: &str = "CREATE TABLE t (id int PRIMARY KEY, text text, bytes bytea);
      INSERT INTO t SELECT n, repeat(md5(n::text), 20) || E' \\\\ '' \\t\\n ü', decode(md5(n::text), 'hex') \
      FROM generate_series(1, 20000) n; CREATE VIEW v AS SELECT count(*) FROM t;";
 
+/// A server with the service's user and its database, which holds [`ROWS`].
+struct Filled {
+    server: Server,
+    user: String,
+    name: String,
+    password: String,
+}
+
+impl Filled {
+    fn new(service: &Service) -> Filled {
+        let (user, name) = (service.env("DB_USER"), service.env("DB_NAME"));
+        let password = service.env("DB_PASSWORD");
+        let server = start(&user, &password);
+        let filled = Filled { server, user, name, password };
+        filled.sql("postgres", &format!("CREATE DATABASE {}", filled.name));
+        filled.sql(&filled.name, ROWS);
+        filled
+    }
+
+    /// The folder of its socket.
+    fn socket(&self) -> &str {
+        self.server.folder.path().to_str().expect("UTF-8")
+    }
+
+    /// What a client needs to know.
+    fn client(&self) -> [(&str, &str); 3] {
+        [("PGHOST", self.socket()), ("PGUSER", &self.user), ("PGPASSWORD", &self.password)]
+    }
+
+    fn sql(&self, database: &str, text: &str) -> String {
+        let mut psql = Command::new("psql");
+        psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", text]);
+        output(psql.envs(self.client()))
+    }
+}
+
 #[test]
 fn postgres_is_dumped_and_restored_and_every_broken_dump_is_caught() {
     let service = Service::new("postgres");
-    let (user, name, password) = (service.env("DB_USER"), service.env("DB_NAME"), service.env("DB_PASSWORD"));
-    let server = start(&user, &password);
-    let socket = server.folder.path().to_str().expect("UTF-8").to_string();
-    let client = [("PGHOST", socket.as_str()), ("PGUSER", &user), ("PGPASSWORD", &password)];
-    let sql = |database: &str, text: &str| {
-        let mut psql = Command::new("psql");
-        output(psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", text]).envs(client))
-    };
-    sql("postgres", &format!("CREATE DATABASE {name}"));
-    sql(&name, ROWS);
+    let filled = Filled::new(&service);
+    let Filled { name, password, .. } = &filled;
     let container = |password: &str| {
         service.container(&[
-            ("PGHOST", &socket),
-            ("POSTGRES_USER", &user),
-            ("POSTGRES_DB", &name),
+            ("PGHOST", filled.socket()),
+            ("POSTGRES_USER", &filled.user),
+            ("POSTGRES_DB", name),
             ("POSTGRES_PASSWORD", password),
         ]);
     };
-    container(&password);
+    container(password);
 
     let ran = service.prepare(&[]).expect_success();
     assert!(ran.stdout.ends_with("\n1 ok\n"), "{}", ran.everything());
-    assert!(!ran.stdout.contains(&password));
-    sql("postgres", "CREATE DATABASE restored");
+    assert!(!ran.stdout.contains(password.as_str()));
+    filled.sql("postgres", "CREATE DATABASE restored");
     let restore = format!(
         "gunzip -c '{}' | psql -X -q -v ON_ERROR_STOP=1 -d restored",
         service.path("database.sql.gz").display()
     );
-    shell(&restore, &client);
-    let rows =
-        |database: &str| sql(database, "COPY (SELECT * FROM t ORDER BY id) TO STDOUT; SELECT * FROM v;");
-    assert!(rows(&name).lines().count() > 20_000 && rows(&name) == rows("restored"));
+    shell(&restore, &filled.client());
+    let rows = |database: &str| {
+        filled.sql(database, "COPY (SELECT * FROM t ORDER BY id) TO STDOUT; SELECT * FROM v;")
+    };
+    assert!(rows(name).lines().count() > 20_000 && rows(name) == rows("restored"));
 
     let dump = "database.sql.gz";
     container("wrong");
     service.is_refused(dump, &[], "exit code");
-    container(&password);
+    container(password);
     service.with_full_disk(|| service.is_refused(dump, &[], "exit code"));
     // Killed half way, and a script that hides it.
     service.with_program("pg_dump", "#!/bin/sh\n/usr/bin/pg_dump \"$@\" | head -c 300000\nkill -KILL $$\n");
@@ -93,9 +122,9 @@ fn postgres_is_dumped_and_restored_and_every_broken_dump_is_caught() {
     service.with_program("pg_dump", "#!/bin/sh\n/usr/bin/pg_dump \"$@\" | head -c 300000\n");
     service.is_refused(dump, &[], "dump is damaged");
     service.without_program("pg_dump");
-    sql(&name, "DELETE FROM t WHERE id > 5000");
+    filled.sql(name, "DELETE FROM t WHERE id > 5000");
     service.is_refused(dump, &[], "dump has shrunk");
-    drop(server);
+    drop(filled);
     service.is_refused(dump, &[], "exit code");
 }
 
@@ -103,21 +132,13 @@ fn postgres_is_dumped_and_restored_and_every_broken_dump_is_caught() {
 #[test]
 fn an_archive_of_the_custom_format_is_read_to_its_end() {
     let service = Service::new("postgres");
-    let (user, name, password) = (service.env("DB_USER"), service.env("DB_NAME"), service.env("DB_PASSWORD"));
-    let server = start(&user, &password);
-    let socket = server.folder.path().to_str().expect("UTF-8").to_string();
-    let client = [("PGHOST", socket.as_str()), ("PGUSER", &user), ("PGPASSWORD", &password)];
-    let sql = |database: &str, text: &str| {
-        let mut psql = Command::new("psql");
-        output(psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", text]).envs(client))
-    };
-    sql("postgres", &format!("CREATE DATABASE {name}"));
-    sql(&name, ROWS);
+    let filled = Filled::new(&service);
+    let Filled { name, password, .. } = &filled;
     service.container(&[
-        ("PGHOST", &socket),
-        ("PGUSER", &user),
-        ("PGPASSWORD", &password),
-        ("PGDATABASE", &name),
+        ("PGHOST", filled.socket()),
+        ("PGUSER", &filled.user),
+        ("PGPASSWORD", password),
+        ("PGDATABASE", name),
     ]);
     let script = "#!/usr/bin/env bash\n# dump: database.dump kind=postgres\nset -euo pipefail\n\
          docker compose exec -T database pg_dump --format=custom > \"$DUMP_DIR/database.dump\"\n";
