@@ -24,6 +24,7 @@ pub(crate) fn run(what: Measure) -> Result<Exit> {
     needs::ensure(needs::DEMO, &cancel)?;
     match what {
         Measure::Actions => actions::run(&cancel),
+        Measure::Scripts => actions::run_scripts(&cancel),
         Measure::Bridge => bridge::run(&cancel),
         Measure::Ignore => ignore::run(&cancel),
         Measure::Restic => restic::run(&cancel),

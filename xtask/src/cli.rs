@@ -97,6 +97,8 @@ pub(crate) enum Measure {
     Bridge,
     /// build-ignore beside a Bash loop: 1,000 services of 20 lines
     Ignore,
+    /// The 200 scripts of `actions` alone; takes seconds
+    Scripts,
     /// restic's processor time with exclude files of different forms; takes minutes
     Restic,
     /// build-ignore's walk beside find, bfs and fd; growth and memory
