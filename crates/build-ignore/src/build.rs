@@ -81,8 +81,8 @@ pub fn build(root: &Path, seen_at: &SeenAt, wanted: Wanted, lean: bool) -> Resul
 
 /// Drops lines of positive rules that match nothing today: with `lean` all of them, which become comments, else those of
 /// rules that need several, down to the first. restic tries every line on every path, and the tool runs before
-/// each backup. A line that takes something back could save what is made later; those stay. So do those of rules whose
-/// folder was not fully seen.
+/// each backup. A line that takes something back could save what is made later; those stay. Without `lean` so do those of
+/// rules whose folder was not fully seen.
 fn drop_idle_lines(sections: &mut Sections, model: &Model, lean: bool) {
     let mut first_id = 0;
     for written in sections.values_mut().flat_map(|section| &mut section.rules) {
