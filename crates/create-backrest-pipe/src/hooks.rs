@@ -6,6 +6,7 @@
 pub(crate) mod api;
 pub(crate) mod edit;
 mod password;
+mod silent;
 pub(crate) mod wanted;
 mod wire;
 

@@ -175,6 +175,23 @@ fn at_a_terminal_the_password_is_not_shown_and_the_person_decides() {
     assert!(said.contains("Done: plan \"nightly\"") && !said.contains(LOGIN.1), "{said}");
 }
 
+#[test]
+fn an_interrupted_question_leaves_the_terminal_as_it_was() {
+    let (sandbox, server) = (Sandbox::new(), Server::start());
+    server.state.lock().unwrap().is_closed = true;
+    let tool = env!("CARGO_BIN_EXE_create-backrest-pipe");
+    let line = format!(
+        "trap : INT; stty -a; '{tool}' hooks --apply {} --plan nightly --user {}; echo \"code $?\"; stty -a",
+        server.address, LOGIN.0
+    );
+    // Ctrl-C.
+    let said = talk(&sandbox, &line, &["Backrest's password of me: ".into()], &["\x03"]);
+    let (before, after) = said.split_once("Backrest's password of me: ").unwrap();
+    let modes = before.trim_end();
+    assert!(modes.contains(" echo "), "{said}");
+    assert!(after.contains("code 130") && after.trim_end().ends_with(modes), "{said}");
+}
+
 /// Runs the shell's `line` at a terminal, types each answer once its prompt is there, and gives all that is shown.
 fn talk(sandbox: &Sandbox, line: &str, prompts: &[String], answers: &[&str]) -> String {
     // script(1) gives a terminal; what hangs is ended.
