@@ -1,7 +1,8 @@
 //! `--report`: what is kept and left out, service by service, and where the bytes are.
 //!
 //! What a reader gets wrong: "largest" does not list folders inside each other. A folder is broken up as long as one
-//! thing in it makes up more than half of it, so that each line names what a rule would name.
+//! thing in it makes up more than half of it, so that each line names what a rule would name; and what is left out is
+//! never told as a folder of which other things in folders are kept, so that nobody takes all of it for left out.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
@@ -41,6 +42,8 @@ struct Numbers {
 struct Sized {
     path: String,
     bytes: u64,
+    /// No file of it is on the other side.
+    whole: bool,
 }
 
 /// A problem as the JSON output shows it.
@@ -78,7 +81,8 @@ pub(crate) fn print(roots: &[Root], as_json: bool) -> Result<()> {
             writeln!(stdout, "\n{title}:")?;
         }
         for thing in things {
-            writeln!(stdout, "{:>10}  {}", units::bytes(thing.bytes), thing.path)?;
+            let part = if thing.whole { "" } else { " (a part of it)" };
+            writeln!(stdout, "{:>10}  {}{DIM}{part}{DIM:#}", units::bytes(thing.bytes), thing.path)?;
         }
     }
     let unmatched: Vec<&String> =
@@ -238,10 +242,12 @@ fn largest(roots: &[Root], left_out: bool) -> Vec<Sized> {
         let inner: Vec<Candidate> =
             candidate.folder.map_or(Vec::new(), |folder| candidates(&candidate.path, folder, left_out));
         let biggest = inner.iter().map(|inner| inner.bytes).max().unwrap_or(0);
-        if biggest * 2 > candidate.bytes {
+        let whole = candidate.folder.is_none_or(|folder| is_whole(folder, left_out));
+        let hides_folders = left_out && !whole && inner.iter().any(|inner| inner.folder.is_some());
+        if biggest * 2 > candidate.bytes || hides_folders {
             heap.extend(inner);
         } else {
-            found.push(Sized { path: candidate.path, bytes: candidate.bytes });
+            found.push(Sized { path: candidate.path, bytes: candidate.bytes, whole });
         }
     }
     found
@@ -254,6 +260,14 @@ fn candidates<'a>(above: &str, folder: &'a Folder, left_out: bool) -> Vec<Candid
         folder: entry.folder,
     });
     sized.filter(|candidate| candidate.bytes > 0).collect()
+}
+
+/// Whether every file below `folder` is left out, or every one kept.
+fn is_whole(folder: &Folder, left_out: bool) -> bool {
+    folder.entries().all(|entry| match entry.folder {
+        Some(inner) => is_whole(inner, left_out),
+        None => entry.is_ignored == left_out,
+    })
 }
 
 /// The bytes of what is left out, or of what is kept, in a file or below a folder.

@@ -115,3 +115,24 @@ fn the_report_adds_up() {
     assert!(ran.stdout.contains("4.9 KiB  data/s/cache/deep/large"), "{}", ran.everything());
     assert!(!sandbox.path("containers/backrest/ignorefile.txt").exists(), "a report writes nothing");
 }
+
+#[test]
+fn the_largest_things_left_out_are_those_that_rules_name() {
+    let sandbox = Sandbox::new();
+    sandbox.write("data/s/.resticignore", "thumbs/\n*.log\n");
+    sandbox.write("data/s/thumbs/a", vec![0; 2048]);
+    sandbox.write("data/s/thumbs/b", vec![0; 2048]);
+    sandbox.write("data/s/app.log", vec![0; 4096]);
+    for name in ["1.log", "2.log", "3.log", "kept"] {
+        sandbox.write(format!("data/s/old/{name}"), vec![0; 1024]);
+    }
+    let ran = sandbox.run(sandbox.command(PROGRAM).arg("--report")).expect_success();
+    let (_, left_out) = ran.stdout.split_once("Largest left out:\n").unwrap();
+    let (left_out, _) = left_out.split_once("\n\n").unwrap();
+    assert_eq!(
+        left_out.lines().map(str::trim).collect::<Vec<_>>(),
+        ["4.0 KiB  data/s/app.log", "4.0 KiB  data/s/thumbs", "3.0 KiB  data/s/old (a part of it)"],
+        "{}",
+        ran.everything()
+    );
+}
