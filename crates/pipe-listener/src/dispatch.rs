@@ -1,14 +1,13 @@
 //! What a message's name means on this host.
 //!
-//! A file in `<CONTAINER_DIR>/actions` comes before a built-in action of the same name. It has to be safe to run:
-//! neither it nor a folder above it may be writable by anybody but the user and root, since otherwise whoever can
-//! write there, and not the user, would choose what runs.
+//! A file in `<CONTAINER_DIR>/actions` comes before a built-in action of the same name, and has to be safe to run
+//! (see [`safe`]): one that isn't hides the built-in action and is refused.
+
+mod safe;
 
 use std::fs;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use common::text::escape_path;
 use pipe_listener::message::Message;
 
 use crate::door::Door;
@@ -78,9 +77,9 @@ pub(crate) fn look_up(message: &Message, door: Door, actions: &Path) -> Result<A
     }
     let own = actions.join(name);
     if fs::symlink_metadata(&own).is_ok() {
-        return match why_unsafe(&own) {
-            None => Ok(Action::Own(own)),
-            Some(why) => Err(Refusal::Unsafe(why)),
+        return match safe::check(&own) {
+            Ok(()) => Ok(Action::Own(own)),
+            Err(why) => Err(Refusal::Unsafe(why)),
         };
     }
     match name {
@@ -93,47 +92,6 @@ pub(crate) fn look_up(message: &Message, door: Door, actions: &Path) -> Result<A
         "notify-down" => Ok(Action::Notify(State::Down)),
         _ => Err(Refusal::Unknown),
     }
-}
-
-/// Why `file` must not be run; `None` where it may be.
-fn why_unsafe(file: &Path) -> Option<String> {
-    // Symlinks are the user's own doing where nobody else can write; what they lead to is what counts.
-    let real = match fs::canonicalize(file) {
-        Ok(real) => real,
-        Err(error) => return Some(format!("{}: {error}", escape_path(file))),
-    };
-    let metadata = match fs::metadata(&real) {
-        Ok(metadata) => metadata,
-        Err(error) => return Some(format!("{}: {error}", escape_path(&real))),
-    };
-    if !metadata.is_file() {
-        return Some(format!("{} is not a file", escape_path(&real)));
-    }
-    if metadata.mode() & 0o111 == 0 {
-        return Some(format!("{} is not executable; chmod u+x makes it so", escape_path(&real)));
-    }
-    let linked = file.ancestors().skip(1).filter(|folder| !real.starts_with(folder));
-    let ours = nix::unistd::geteuid().as_raw();
-    real.ancestors().chain(linked).find_map(|path| who_else_writes(path, ours))
-}
-
-fn who_else_writes(path: &Path, ours: u32) -> Option<String> {
-    let metadata = match fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) => return Some(format!("{}: {error}", escape_path(path))),
-    };
-    if metadata.uid() != ours && metadata.uid() != 0 {
-        return Some(format!("{} belongs to user {}", escape_path(path), metadata.uid()));
-    }
-    // In a sticky folder (/tmp) nobody can replace what belongs to somebody else.
-    let sticky_folder = metadata.is_dir() && metadata.mode() & 0o1000 != 0;
-    if metadata.mode() & 0o022 != 0 && !sticky_folder {
-        return Some(format!(
-            "others than its owner can write {}; chmod go-w takes that away",
-            escape_path(path)
-        ));
-    }
-    None
 }
 
 #[cfg(test)]
@@ -190,5 +148,36 @@ mod tests {
         fs::create_dir(&link).unwrap();
         std::os::unix::fs::symlink(actions.join("own"), link.join("own")).unwrap();
         assert!(matches!(found("own", &link), Err(Refusal::Unsafe(_))), "where a link leads counts");
+    }
+
+    #[test]
+    fn whoever_can_turn_a_link_on_the_way_elsewhere_chooses_what_runs() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| folder.path().join(name);
+        for name in ["actions", "safe", "open"] {
+            fs::create_dir(path(name)).unwrap();
+        }
+        let actions = path("actions");
+        file(&path("safe"), "real", 0o755);
+        symlink("../safe/real", actions.join("direct")).unwrap();
+        symlink("real", path("safe/alias")).unwrap();
+        symlink(path("safe/alias"), actions.join("chain")).unwrap();
+        for name in ["direct", "chain"] {
+            assert!(found(name, &actions).is_ok(), "{name}: {:?}", found(name, &actions));
+        }
+        symlink(path("safe/real"), path("open/hop")).unwrap();
+        symlink(path("open/hop"), actions.join("through-a-link")).unwrap();
+        symlink(path("safe"), path("open/folder")).unwrap();
+        symlink(path("open/folder/real"), actions.join("through-a-folder")).unwrap();
+        fs::set_permissions(path("open"), fs::Permissions::from_mode(0o777)).unwrap();
+        for name in ["through-a-link", "through-a-folder"] {
+            match found(name, &actions) {
+                Err(Refusal::Unsafe(why)) => assert!(why.contains("/open; chmod go-w"), "{why}"),
+                other => panic!("{name}: {other:?}"),
+            }
+        }
+        symlink("circle", actions.join("circle")).unwrap();
+        assert!(matches!(found("circle", &actions), Err(Refusal::Unsafe(why)) if why.contains("too many")));
     }
 }
