@@ -3,7 +3,8 @@
 //! Three ways to run one: [`run`] hands over merged output line by line, [`capture`] keeps both streams, and
 //! [`foreground`] leaves the terminal to the child (a password question, an editor). The deadline ends the whole
 //! group: TERM first, KILL after the grace. A grandchild that keeps the output open after its parent has ended gets
-//! the drain time and is then ended too, so nothing here waits for ever.
+//! the drain time and is then ended too, or left alone where it has gone out of the group, so nothing here waits for
+//! ever.
 //!
 //! The child's own end is seen through a pidfd and it is reaped last: until then its process id, which is the
 //! group's id, can't be given to anybody else.
@@ -94,8 +95,19 @@ pub struct Finished {
     pub end: End,
     /// From its start to the end of its output.
     pub elapsed: Duration,
-    /// It left processes behind that kept its output open; they were ended.
-    pub left_behind: bool,
+    /// What it left behind with its output open.
+    pub left_behind: LeftBehind,
+}
+
+/// What became of processes that outlived a child and kept its output open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeftBehind {
+    /// There were none.
+    Nothing,
+    /// They were ended.
+    Ended,
+    /// They go on, and what they write is not read: they have left the child's process group, or can't be ended.
+    Running,
 }
 
 /// Runs `command` with nothing on its standard input and gives each line of its output, both streams in the order

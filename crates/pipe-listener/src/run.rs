@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use common::cancel::Cancel;
 use common::exit::{hint_of, one_line};
-use common::process::{self, End, Finished, Limits};
+use common::process::{self, End, Finished, LeftBehind, Limits};
 use common::settings::Settings;
 use common::text::escape;
 use pipe_listener::message::Message;
@@ -112,9 +112,15 @@ impl Runner {
             say(Said::Output(line.to_vec()));
         });
         match finished {
-            Ok(Finished { end: End::Exited(0), left_behind, .. }) => Outcome::Done(
-                left_behind.then(|| "processes that it left behind with its output open were ended".into()),
-            ),
+            Ok(Finished { end: End::Exited(0), left_behind, .. }) => Outcome::Done(match left_behind {
+                LeftBehind::Nothing => None,
+                LeftBehind::Ended => {
+                    Some("processes that it left behind with its output open were ended".into())
+                }
+                LeftBehind::Running => Some(
+                    "it left processes behind that keep its output open; what they write is not read".into(),
+                ),
+            }),
             Ok(Finished { end, .. }) if last.is_empty() => Outcome::Failed(end.to_string()),
             Ok(Finished { end, .. }) => {
                 Outcome::Failed(format!("{end}: {}", crate::log::short(last.trim_ascii())))

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use common::cancel::Cancel;
-use common::process::{self, End, Finished, Limits};
+use common::process::{self, End, Finished, LeftBehind, Limits};
 use common::text::{escape, escape_path};
 use common::units;
 
@@ -77,8 +77,14 @@ impl Runner<'_> {
             Ok(finished) => failure_of(finished, timeout),
             Err(error) => Some(common::exit::one_line(error)),
         };
-        if finished.is_ok_and(|finished| finished.left_behind) {
-            output.note("left processes behind that kept its output open; they were ended");
+        match finished.map(|finished| finished.left_behind) {
+            Ok(LeftBehind::Ended) => {
+                output.note("left processes behind that kept its output open; they were ended");
+            }
+            Ok(LeftBehind::Running) => {
+                output.note("left processes behind that keep its output open; what they write is not shown");
+            }
+            Ok(LeftBehind::Nothing) | Err(_) => {}
         }
         output.close(failure, started.elapsed())
     }

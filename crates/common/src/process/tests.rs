@@ -62,14 +62,24 @@ fn no_member_runs(group: i32) -> bool {
 #[test]
 fn a_grandchild_that_keeps_the_output_open_is_ended_and_told() {
     let (finished, lines) = run_shell("sleep 60 & echo done", PATIENT);
-    assert_eq!((finished.end, finished.left_behind, lines), (End::Exited(0), true, vec!["done".into()]));
+    let left = LeftBehind::Ended;
+    assert_eq!((finished.end, finished.left_behind, lines), (End::Exited(0), left, vec!["done".into()]));
     assert!(finished.elapsed < Duration::from_secs(10), "{finished}");
+}
+
+#[test]
+fn one_that_has_left_the_group_is_not_waited_for_and_not_said_to_be_ended() {
+    let (finished, lines) = run_shell("setsid sleep 60 & echo $!; sleep 0.2; exit 3", PATIENT);
+    assert_eq!((finished.end, finished.left_behind), (End::Exited(3), LeftBehind::Running));
+    assert!(finished.elapsed < Duration::from_secs(10), "{finished}");
+    let daemon = nix::unistd::Pid::from_raw(lines[0].parse().unwrap());
+    nix::sys::signal::kill(daemon, Signal::SIGKILL).expect("it still runs");
 }
 
 #[test]
 fn a_daemon_that_lets_go_of_the_output_is_left_alone() {
     let (finished, lines) = run_shell("sleep 5 >/dev/null 2>&1 & echo $!", PATIENT);
-    assert!(finished.end.is_success() && !finished.left_behind);
+    assert!(finished.end.is_success() && finished.left_behind == LeftBehind::Nothing);
     let daemon = nix::unistd::Pid::from_raw(lines[0].parse().unwrap());
     nix::sys::signal::kill(daemon, Signal::SIGKILL).expect("it still runs");
 }

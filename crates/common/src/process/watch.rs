@@ -2,7 +2,7 @@
 //!
 //! One thread and poll(2) on the pipes, a pidfd and the cancel flag: nothing is polled in intervals.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::Child;
@@ -16,7 +16,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, pidfd_open};
 
-use super::{End, Limits};
+use super::{End, LeftBehind, Limits};
 use crate::cancel::Cancel;
 
 pub(super) struct Watch<'a> {
@@ -33,7 +33,7 @@ pub(super) struct Watch<'a> {
 pub(super) struct Watched {
     pub(super) end: End,
     pub(super) elapsed: Duration,
-    pub(super) left_behind: bool,
+    pub(super) left_behind: LeftBehind,
 }
 
 /// Where a child stands between its start and its end.
@@ -107,15 +107,17 @@ impl Watch<'_> {
             phase = match phase {
                 Phase::Running { .. } if ready.cancelled => self.end(group, Why::Cancelled),
                 Phase::Running { until } if now >= until => self.end(group, Why::TimedOut),
+                // Who has left the group can't be ended with it: a daemon that kept the output.
+                Phase::Draining { until } if now >= until && is_alone(group) => {
+                    return self.give_up(None);
+                }
                 Phase::Draining { until } if now >= until => self.end(group, Why::LeftBehind),
                 Phase::Ending { why, until } if now >= until || (exited && why != Why::LeftBehind) => {
                     // The leader may have ended at TERM while others in its group ignore it.
                     let _ = killpg(group, Signal::SIGKILL);
                     Phase::Killed { why, until: now + AFTER_KILL }
                 }
-                Phase::Killed { why, until } if now >= until => {
-                    return Ok(self.finished(why.end(), true));
-                }
+                Phase::Killed { why, until } if now >= until => return self.give_up(why.end()),
                 unchanged => unchanged,
             };
         }
@@ -125,7 +127,15 @@ impl Watch<'_> {
         };
         let status = self.child.wait().context("wait for a child process")?;
         let end = why.and_then(Why::end).unwrap_or_else(|| End::of(status));
-        Ok(self.finished(Some(end), why == Some(Why::LeftBehind)))
+        let left = if why == Some(Why::LeftBehind) { LeftBehind::Ended } else { LeftBehind::Nothing };
+        Ok(Watched { end, elapsed: self.started.elapsed(), left_behind: left })
+    }
+
+    /// Leaves what can't be ended to itself. The child's own end counts where it is known.
+    fn give_up(&mut self, end: Option<End>) -> Result<Watched> {
+        let status = self.child.try_wait().context("wait for a child process")?;
+        let end = end.or(status.map(End::of)).unwrap_or(End::TimedOut);
+        Ok(Watched { end, elapsed: self.started.elapsed(), left_behind: LeftBehind::Running })
     }
 
     fn end(&self, group: Pid, why: Why) -> Phase {
@@ -133,10 +143,6 @@ impl Watch<'_> {
         // A stopped process does not see TERM before it goes on.
         let _ = killpg(group, Signal::SIGCONT);
         Phase::Ending { why, until: Instant::now() + self.limits.grace }
-    }
-
-    fn finished(&self, end: Option<End>, left_behind: bool) -> Watched {
-        Watched { end: end.unwrap_or(End::Exited(0)), elapsed: self.started.elapsed(), left_behind }
     }
 
     fn wait_until(&self, until: Instant, pidfd: &OwnedFd, exited: bool, cancellable: bool) -> Result<Ready> {
@@ -245,6 +251,19 @@ struct Ready {
     input: bool,
     exited: bool,
     cancelled: bool,
+}
+
+/// Whether nobody is left in a group but its leader, which has ended and is not reaped yet. Where /proc does not tell,
+/// somebody may be.
+fn is_alone(group: Pid) -> bool {
+    let Ok(processes) = fs::read_dir("/proc") else { return false };
+    let ids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    // Field 5 of /proc/PID/stat; the name before it is in parentheses and may hold anything.
+    let group_of = |id: i32| {
+        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
+        stat.rsplit_once(") ")?.1.split(' ').nth(2)?.parse::<i32>().ok()
+    };
+    ids.filter(|&id| id != group.as_raw()).all(|id| group_of(id) != Some(group.as_raw()))
 }
 
 fn set_nonblocking(pipe: &OwnedFd) -> Result<()> {
