@@ -105,7 +105,7 @@ impl Listener {
         let signals = Cancel::on_signals().context("watch for signals")?;
         let mut log = Log::open(&settings.logs_dir())?;
         let (queue, recovered) = Queue::open(&state.join("queue"))?;
-        let doors = Doors::open(folder, &state.join("queue"), queue.mark())?;
+        let doors = Doors::open(folder, &state.join("queue"), queue.mark(), recovered.damage)?;
         log.say(&format!(
             "the listener started: version {}, process {}, bridge {}",
             env!("CARGO_PKG_VERSION"),
@@ -164,9 +164,13 @@ impl Listener {
         Ok(Exit::Done)
     }
 
-    /// When the loop has to go round next, whatever happens until then.
+    /// When the loop has to go round next, whatever happens until then. What is due and not attended to would let it
+    /// spin; so who ends looks at fewer times.
     fn due(&self) -> Option<Instant> {
-        let times = [self.retry, self.network_due, self.backup_due, self.stopping];
+        let times = match self.stopping {
+            Some(until) => [self.retry, Some(until), None],
+            None => [self.retry, self.network_due, self.backup_due],
+        };
         times.into_iter().flatten().chain(self.doors.due()).chain(self.clients.due()).min()
     }
 }

@@ -21,7 +21,7 @@ use pipe_listener::message::Message;
 
 use crate::clock::Moment;
 use crate::door::{Asker, Door};
-use journal::{Entry, Journal, Mark, Record};
+use journal::{Damage, Entry, Journal, Mark, Record};
 
 /// So many messages may wait in a lane.
 pub(crate) const ROOM: usize = 1024;
@@ -94,8 +94,8 @@ pub(crate) struct Advanced {
 pub(crate) struct Recovered {
     /// Messages that have not ended, oldest first.
     pub(crate) entries: Vec<Entry>,
-    /// Lines of the journal that say nothing.
-    pub(crate) unreadable: usize,
+    /// What is wrong with the journal.
+    pub(crate) damage: Damage,
 }
 
 #[derive(Debug, Default)]
@@ -122,10 +122,10 @@ impl Queue {
             .mode(0o700)
             .create(folder)
             .with_context(|| format!("open the queue: {}", escape_path(folder)))?;
-        let (journal, unreadable) = Journal::open(&folder.join("journal"))?;
+        let (journal, damage) = Journal::open(&folder.join("journal"))?;
         let entries = journal.open_entries().cloned().collect();
         let queue = Queue { journal, lines: Default::default(), unrecorded: Vec::new(), paused: false };
-        Ok((queue, Recovered { entries, unreadable }))
+        Ok((queue, Recovered { entries, damage }))
     }
 
     /// Puts a message back that an earlier listener had accepted and not started. It is on disk already.

@@ -89,6 +89,11 @@ impl Clients {
         self.connections.iter().map(|(asker, connection)| (*asker, connection))
     }
 
+    /// Whether that one is still connected.
+    pub(crate) fn is_there(&self, asker: Asker) -> bool {
+        self.connections.contains_key(&asker)
+    }
+
     /// Reads from and writes to one that is ready. Gives its line once it has one.
     pub(crate) fn attend(&mut self, asker: Asker, hung_up: bool, now: Instant) -> Option<Vec<u8>> {
         let connection = self.connections.get_mut(&asker)?;

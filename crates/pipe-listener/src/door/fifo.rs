@@ -14,10 +14,12 @@ use pipe_listener::message::{Malformed, Message};
 use super::folder::Inode;
 use super::lines::{Line, Lines};
 use super::spool::{Next, Spool};
-use crate::queue::journal::Mark;
+use crate::queue::journal::{Damage, Mark};
 
 /// So long a message may wait for its newline.
 pub(crate) const SILENCE: Duration = Duration::from_millis(200);
+/// After so many reads everything has been read that a FIFO holds at a time: /proc/sys/fs/pipe-max-size is 1 MiB.
+pub(crate) const MOST_READS: usize = 16;
 
 /// A line that came through the FIFO.
 #[derive(Debug)]
@@ -26,8 +28,18 @@ pub(crate) struct Arrival {
     /// Its bytes, where they are worth showing.
     pub(crate) bytes: Vec<u8>,
     pub(crate) mark: Mark,
-    /// When it was taken, where an earlier listener took it.
-    pub(crate) taken: Option<SystemTime>,
+    pub(crate) taken: Taken,
+}
+
+/// Who took a line from the FIFO.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Taken {
+    /// We did, just now.
+    Now,
+    /// An earlier listener, which had not come to it.
+    Before(SystemTime),
+    /// An earlier listener, and whether it has run can't be told: the journal is damaged.
+    Unknown,
 }
 
 /// The FIFO and what has been read from it.
@@ -41,8 +53,9 @@ pub(crate) struct Fifo {
 }
 
 impl Fifo {
-    /// Opens the spool in `folder` and reads what an earlier listener left there.
-    pub(crate) fn open(folder: &Path, mark: Mark) -> Result<Fifo> {
+    /// Opens the spool in `folder` and reads what an earlier listener left there behind `mark`, of which a journal with
+    /// some `damage` knew nothing.
+    pub(crate) fn open(folder: &Path, mark: Mark, damage: Damage) -> Result<Fifo> {
         let (spool, leftovers) = Spool::open(folder, mark)?;
         let end = spool.end();
         let lines = Lines::at(end.offset, false);
@@ -54,8 +67,8 @@ impl Fifo {
             // Whoever began this line is gone with the listener that read it.
             found.extend(lines.take_open());
             let file = leftover.from.file;
-            fifo.arrivals
-                .extend(found.into_iter().filter_map(|line| arrival(line, file, Some(leftover.taken))));
+            let taken = if damage.is_none() { Taken::Before(leftover.taken) } else { Taken::Unknown };
+            fifo.arrivals.extend(found.into_iter().filter_map(|line| arrival(line, file, taken)));
         }
         Ok(fifo)
     }
@@ -63,7 +76,12 @@ impl Fifo {
     /// Reads from this FIFO from now on. What the one before it still holds is taken first.
     pub(crate) fn use_pipe(&mut self, pipe: Option<(OwnedFd, Inode)>) {
         let now = Instant::now();
-        while self.receive(now).is_ok_and(|any| any) {}
+        // Not more than it holds: somebody may be writing to it without end.
+        for _ in 0..MOST_READS {
+            if !self.receive(now).is_ok_and(|any| any) {
+                break;
+            }
+        }
         self.take_open_line();
         self.pipe = pipe;
     }
@@ -128,12 +146,12 @@ impl Fifo {
 
     fn keep(&mut self, lines: impl IntoIterator<Item = Line>) {
         let file = self.spool.end().file;
-        self.arrivals.extend(lines.into_iter().filter_map(|line| arrival(line, file, None)));
+        self.arrivals.extend(lines.into_iter().filter_map(|line| arrival(line, file, Taken::Now)));
     }
 }
 
 /// Blank lines mean nothing and are passed over.
-fn arrival(line: Line, file: u64, taken: Option<SystemTime>) -> Option<Arrival> {
+fn arrival(line: Line, file: u64, taken: Taken) -> Option<Arrival> {
     let mark = Mark { file, offset: line.end, skipping: line.skipping };
     let bytes = line.bytes.unwrap_or_default();
     let parsed = if line.skipping { Err(Malformed::TooLong) } else { Message::parse(&bytes) };

@@ -2,7 +2,8 @@
 //!
 //! inotify tells when the folder changes and when a writer of the FIFO closes it, so nothing is looked at in
 //! intervals. A FIFO or socket that is missing is made again; one that was replaced by something else is told and
-//! left alone, and the other door stays open.
+//! left alone, and the other door stays open. Only while something is wrong is it looked at now and then: what puts
+//! it right may be nothing that inotify tells of (rights, room on the disk, a folder above).
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -18,10 +19,12 @@ use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 use crate::door::fifo::Fifo;
 use crate::door::folder::{Folder, Inode};
 use crate::holder::Holder;
-use crate::queue::journal::Mark;
+use crate::queue::journal::{Damage, Mark};
 
 /// Changes in the folder are looked at together, this long after the first.
 const SETTLE: Duration = Duration::from_millis(50);
+/// What is wrong is looked at again after this time.
+const AGAIN: Duration = Duration::from_secs(5);
 
 pub(super) struct Doors {
     pub(super) folder: Folder,
@@ -31,24 +34,29 @@ pub(super) struct Doors {
     holder: Option<Holder>,
     changes: OwnedFd,
     look_at: Option<Instant>,
-    /// Why a door is not open, as it was told last.
+    /// The listener ends: nothing is opened any more.
+    closing: bool,
+    /// Why the folder or a door is not open, as it was told last.
+    pub(super) folder_trouble: Option<String>,
     pub(super) fifo_trouble: Option<String>,
     pub(super) socket_trouble: Option<String>,
 }
 
 impl Doors {
     /// Opens both; `state` is where the queue is. Fails where one can't be opened.
-    pub(super) fn open(folder: Folder, state: &Path, mark: Mark) -> Result<Doors> {
+    pub(super) fn open(folder: Folder, state: &Path, mark: Mark, damage: Damage) -> Result<Doors> {
         let changes =
             inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).context("watch the bridge folder")?;
         let mut doors = Doors {
-            fifo: Fifo::open(state, mark)?,
+            fifo: Fifo::open(state, mark, damage)?,
             folder,
             socket: None,
             state: state.to_path_buf(),
             holder: None,
             changes,
             look_at: None,
+            closing: false,
+            folder_trouble: None,
             fifo_trouble: None,
             socket_trouble: None,
         };
@@ -105,7 +113,9 @@ impl Doors {
             let name = event.file_name().map(|name| name.to_bytes());
             if event.events().contains(inotify::ReadFlags::CLOSE_WRITE) {
                 closed |= name == Some(FIFO.as_bytes());
-            } else if name.is_none_or(|name| name == FIFO.as_bytes() || name == SOCKET.as_bytes()) {
+            } else if !self.closing
+                && name.is_none_or(|name| name == FIFO.as_bytes() || name == SOCKET.as_bytes())
+            {
                 self.look_at.get_or_insert(now + SETTLE);
             }
         }
@@ -117,20 +127,19 @@ impl Doors {
         if self.look_at.is_none_or(|at| at > now) {
             return Vec::new();
         }
-        self.look_at = None;
         let mut said = Vec::new();
-        if self.folder.is_gone() {
-            match self.folder.reopen() {
-                Ok(()) => {
-                    said.push("the bridge folder was replaced: opened anew".into());
-                    if let Err(error) = self.watch() {
-                        said.push(one_line(&error));
-                    }
-                }
-                Err(error) => {
-                    said.push(one_line(&error));
-                    return said;
-                }
+        self.put_right(&mut said);
+        let troubles = [&self.folder_trouble, &self.fifo_trouble, &self.socket_trouble];
+        self.look_at = troubles.into_iter().any(Option::is_some).then(|| now + AGAIN);
+        said
+    }
+
+    fn put_right(&mut self, said: &mut Vec<String>) {
+        if self.folder_trouble.is_some() || self.folder.is_gone() {
+            let before = self.folder_trouble.take();
+            match self.folder.reopen().and_then(|()| self.watch()) {
+                Ok(()) => said.push("the bridge folder was replaced: opened anew".into()),
+                Err(error) => return tell(said, before.as_ref(), &mut self.folder_trouble, &error),
             }
         }
         let there = self.folder.inode(FIFO);
@@ -138,7 +147,7 @@ impl Doors {
             let before = self.fifo_trouble.take();
             match self.open_fifo() {
                 Ok(()) => said.push("the FIFO was replaced: reading the new one".into()),
-                Err(error) => tell(&mut said, before.as_ref(), &mut self.fifo_trouble, &error),
+                Err(error) => tell(said, before.as_ref(), &mut self.fifo_trouble, &error),
             }
         }
         let there = self.folder.inode(SOCKET);
@@ -149,17 +158,22 @@ impl Doors {
                     self.socket = Some(socket);
                     said.push("the socket was replaced: opened anew".into());
                 }
-                Err(error) => tell(&mut said, before.as_ref(), &mut self.socket_trouble, &error),
+                Err(error) => tell(said, before.as_ref(), &mut self.socket_trouble, &error),
             }
         }
-        said
     }
 
-    /// Lets nobody in any more.
-    pub(super) fn close(mut self) {
+    /// Lets nobody in any more, so that whoever comes now is told at once that nobody listens.
+    pub(super) fn close_socket(&mut self) {
+        self.closing = true;
+        self.look_at = None;
         if let Some((_, inode)) = self.socket.take() {
             self.folder.remove_socket(inode);
         }
+    }
+
+    /// Leaves the FIFO to the next listener.
+    pub(super) fn leave(mut self) {
         if let Some(holder) = self.holder.take() {
             holder.leave();
         }

@@ -2,9 +2,10 @@
 
 use std::time::Instant;
 
-use pipe_listener::frame::{Frame, LATER};
+use pipe_listener::frame::LATER;
 
 use super::Listener;
+use crate::door::fifo::MOST_READS;
 use crate::queue::Lane;
 
 impl Listener {
@@ -16,10 +17,7 @@ impl Listener {
         self.stopping = Some(now + self.grace);
         self.queue.pause();
         self.runner.ending.cancel();
-        if let Some((_, inode)) = self.doors.socket.take() {
-            // At once, so that whoever comes now is told that nobody listens.
-            self.doors.folder.remove_socket(inode);
-        }
+        self.doors.close_socket();
         let running = match self.queue.running(Lane::Actions) {
             Some(job) => {
                 format!("; {} may go on for {}", job.message.name, common::units::duration(self.grace))
@@ -29,9 +27,11 @@ impl Listener {
         self.log.say(&format!("the listener was asked to end{running}"));
         let waiting: Vec<_> = self.queue.waiting_jobs().filter_map(|job| job.asker).collect();
         for asker in waiting {
-            let note = "the listener ends; this runs when it is back within 10 min";
-            self.clients.say(Some(asker), &Frame::Note(note.into()));
-            self.clients.say(Some(asker), &Frame::End(LATER));
+            self.refuse(
+                Some(asker),
+                LATER,
+                "the listener ends; this runs when it is back within 10 min".into(),
+            );
         }
     }
 
@@ -54,14 +54,18 @@ impl Listener {
     /// Takes what the FIFO still holds, and closes.
     pub(super) fn end(mut self) {
         let now = Instant::now();
-        while self.doors.fifo.receive(now).is_ok_and(|any| any) {
+        // A writer that never stops must not keep us: what it goes on to write is the next listener's.
+        for _ in 0..MOST_READS {
+            if !self.doors.fifo.receive(now).is_ok_and(|any| any) {
+                break;
+            }
             self.take_arrivals();
             self.commit(&[]);
         }
         self.doors.fifo.take_open_line();
         self.take_arrivals();
         self.commit(&[]);
-        self.doors.close();
+        self.doors.leave();
         let left = self.queue.waiting();
         let waiting = if left == 0 { String::new() } else { format!("; {left} wait for the next") };
         self.log.say(&format!("the listener ended{waiting}"));

@@ -37,7 +37,7 @@ impl Wake {
         Ok(Wake(Arc::new(eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?)))
     }
 
-    fn up(&self) {
+    pub(super) fn up(&self) {
         // Full means that it is awake.
         let _ = rustix::io::write(&*self.0, &1u64.to_ne_bytes());
     }

@@ -8,6 +8,7 @@ use pipe_listener::message::{Malformed, Message};
 use super::{DISK_PAUSE, Listener, STALE};
 use crate::clock::Moment;
 use crate::dispatch::{Action, Refusal, look_up};
+use crate::door::fifo::Taken;
 use crate::door::{Asker, Door};
 use crate::log::short;
 use crate::queue::{Ahead, Lane, New, lane_of};
@@ -16,6 +17,10 @@ use crate::status;
 impl Listener {
     /// A client has said its line.
     pub(super) fn hear(&mut self, asker: Asker, line: &[u8]) {
+        if self.stopping.is_some() {
+            self.refuse(Some(asker), LATER, "the listener ends".into());
+            return;
+        }
         match Message::parse(line) {
             Ok(message) => {
                 if let Some(message) = self.consider(message, Door::Socket, Some(asker)) {
@@ -46,10 +51,16 @@ impl Listener {
                     continue;
                 }
             };
-            let at = arrival.taken.map(Moment::at);
+            let at = match arrival.taken {
+                Taken::Now => None,
+                Taken::Before(time) => Some(Moment::at(time)),
+                Taken::Unknown => {
+                    self.tell_dropped(&message, "the queue is damaged, it may have run already");
+                    continue;
+                }
+            };
             if at.as_ref().is_some_and(|at| at.age(&Moment::now()).is_none_or(|age| age > STALE)) {
-                let line = message.to_string();
-                self.log.say(&format!("dropped, too old: {} (pipe)", short(line.as_bytes())));
+                self.tell_dropped(&message, "it is older than 10 min");
                 continue;
             }
             if let Some(message) = self.consider(message, Door::Fifo, None) {
@@ -90,12 +101,12 @@ impl Listener {
             }
             Err(Refusal::Unknown) => {
                 self.log.say_sparingly(&format!("unknown message: {shown} ({door})"));
-                let known = self.known_names().join(", ");
-                self.refuse(
-                    asker,
-                    UNKNOWN,
-                    format!("no action has the name {}; known are: {known}", message.name),
-                );
+                // Nobody waits at the FIFO, and a flood must not have the folder read for each of its lines.
+                if asker.is_some() {
+                    let known = self.known_names().join(", ");
+                    let why = format!("no action has the name {}; known are: {known}", message.name);
+                    self.refuse(asker, UNKNOWN, why);
+                }
                 None
             }
             Err(Refusal::Unsafe(why)) => {
@@ -162,7 +173,7 @@ impl Listener {
         self.clients.say(asker, &Frame::Note(note));
     }
 
-    fn refuse(&mut self, asker: Option<Asker>, code: u8, why: String) {
+    pub(super) fn refuse(&mut self, asker: Option<Asker>, code: u8, why: String) {
         self.clients.say(asker, &Frame::Note(why));
         self.clients.say(asker, &Frame::End(code));
     }
@@ -171,6 +182,13 @@ impl Listener {
         let shown = short(line);
         let colon = if shown.is_empty() { "" } else { ": " };
         self.log.say_sparingly(&format!("not a message ({door}): {why}{colon}{shown}"));
+    }
+
+    /// What an earlier listener took from the FIFO and nobody will run.
+    fn tell_dropped(&mut self, message: &Message, why: &str) {
+        let shown = short(message.to_string().as_bytes());
+        self.log.say(&format!("{shown} (pipe): dropped: {why}"));
+        self.remember("last-lost", &format!("{shown}: dropped: {why}"));
     }
 
     fn known_names(&self) -> Vec<String> {
@@ -199,6 +217,9 @@ impl Listener {
     fn ask_status(&mut self, asker: Asker, json: bool) {
         self.status_askers.push((asker, json));
         if self.status_askers.len() > 1 {
+            // It is under way. Who has left meanwhile needs no place.
+            let clients = &self.clients;
+            self.status_askers.retain(|&(asker, _)| clients.is_there(asker));
             return;
         }
         let (runner, events, facts) = (self.runner.clone(), self.events.clone(), self.facts_now());

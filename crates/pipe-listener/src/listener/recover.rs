@@ -11,8 +11,8 @@ impl Listener {
     /// Puts messages that are young enough back into the queue. An action that was running when the listener died is
     /// reported as failed, an old message as dropped; neither is run: nothing runs twice.
     pub(super) fn recover(&mut self, recovered: Recovered) {
-        if recovered.unreadable > 0 {
-            let lines = common::text::count(recovered.unreadable, "line");
+        if recovered.damage.unreadable > 0 {
+            let lines = common::text::count(recovered.damage.unreadable, "line");
             self.log.say(&format!("{lines} of the queue could not be read"));
         }
         let now = Moment::now();

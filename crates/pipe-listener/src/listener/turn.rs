@@ -22,6 +22,9 @@ use crate::status::{self, Facts};
 /// A backup that could not be cleaned up after is tried again after this time.
 const AGAIN: Duration = Duration::from_secs(600);
 
+/// So many events are attended to before the doors and clients are looked at again.
+const EVENTS: usize = 256;
+
 /// What is ready.
 #[derive(Debug, Default)]
 pub(super) struct Ready {
@@ -130,11 +133,19 @@ impl Listener {
         if ready.event {
             self.wake.calm();
         }
-        while let Ok(event) = self.heard.try_recv() {
-            self.note(event, &mut ended);
+        // An action that writes without end must not keep the others waiting.
+        for number in 0..EVENTS {
+            match self.heard.try_recv() {
+                Ok(event) => self.note(event, &mut ended),
+                Err(_) => break,
+            }
+            if number + 1 == EVENTS {
+                self.wake.up();
+            }
         }
         self.look_at_times(now);
-        let retry = self.retry.is_none_or(|at| at <= now);
+        self.retry = self.retry.filter(|&at| at > now);
+        let retry = self.retry.is_none();
         let news = !self.from_fifo.is_empty() && retry || !self.from_others.is_empty();
         if news || !ended.is_empty() || retry && self.queue.is_behind() {
             self.commit(&ended);
@@ -299,7 +310,10 @@ impl Listener {
             let since = job.started.map(|at| common::units::duration(at.elapsed())).unwrap_or_default();
             format!("#{} {} for {since}", job.id, short(job.message.to_string().as_bytes()))
         });
-        let state = |trouble: &Option<String>| trouble.clone().unwrap_or_else(|| "ok".into());
+        let state = |door: &Option<String>| {
+            let trouble = self.doors.folder_trouble.as_ref().or(door.as_ref());
+            trouble.cloned().unwrap_or_else(|| "ok".into())
+        };
         let in_time = |due: Option<Instant>| {
             let left = due.map(|due| due.saturating_duration_since(Instant::now()));
             left.map_or("no".into(), |left| format!("in {}", common::units::duration(left)))

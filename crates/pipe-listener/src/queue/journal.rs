@@ -4,7 +4,7 @@
 //! append had returned. When the file has grown it is replaced by one that holds the open messages only.
 
 use std::collections::BTreeMap;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -63,6 +63,22 @@ pub(crate) struct Entry {
     pub(crate) started: bool,
 }
 
+/// What is wrong with a journal that was opened.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Damage {
+    /// So many lines say nothing.
+    pub(crate) unreadable: usize,
+    /// It was missing, or its last line was not whole: something may have been done that it does not tell.
+    pub(crate) is_cut: bool,
+}
+
+impl Damage {
+    /// Whether all is known that was done.
+    pub(crate) fn is_none(self) -> bool {
+        self.unreadable == 0 && !self.is_cut
+    }
+}
+
 /// The journal of one listener; nobody else may have it open.
 #[derive(Debug)]
 pub(crate) struct Journal {
@@ -84,11 +100,12 @@ struct Contents {
 }
 
 impl Journal {
-    /// Opens or makes the journal at `path`. The second part is how many lines of it could not be read.
-    pub(crate) fn open(path: &Path) -> Result<(Journal, usize)> {
+    /// Opens or makes the journal at `path`, and tells what is wrong with what was there.
+    pub(crate) fn open(path: &Path) -> Result<(Journal, Damage)> {
         let naming = || format!("open the queue: {}", escape_path(path));
+        let is_new = fs::symlink_metadata(path).is_err();
         let file = open(path).with_context(naming)?;
-        let text = std::fs::read(path).with_context(naming)?;
+        let text = fs::read(path).with_context(naming)?;
         let whole = text.iter().rposition(|&b| b == b'\n').map_or(0, |end| end + 1);
         let mut contents = Contents { next_id: 1, ..Contents::default() };
         let mut unreadable = 0;
@@ -98,12 +115,13 @@ impl Journal {
                 Err(_) => unreadable += 1,
             }
         }
+        let damage = Damage { unreadable, is_cut: is_new || whole < text.len() };
         let length = whole as u64;
         // What a crash left of a line must not run into the next record.
         file.set_len(length).with_context(naming)?;
         let journal =
             Journal { path: path.to_path_buf(), file, length, renew_at: LONG, unflushed: false, contents };
-        Ok((journal, unreadable))
+        Ok((journal, damage))
     }
 
     /// The messages that have not ended, oldest first.

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use super::journal::{Journal, Mark, Record};
+use super::journal::{Damage, Journal, Mark, Record};
 use super::{Ahead, Lane, New, Queue};
 use crate::door::Door;
 use pipe_listener::message::Message;
@@ -53,11 +53,13 @@ fn a_line_that_a_crash_cut_short_did_not_happen() {
     let mut text = fs::read(&path).unwrap();
     text.extend_from_slice(br#"{"accepted":{"id":7,"at""#);
     fs::write(&path, &text).unwrap();
-    let (mut journal, unreadable) = Journal::open(&path).unwrap();
-    assert_eq!((unreadable, journal.open_entries().count(), journal.next_id()), (0, 0, 1));
+    let (mut journal, damage) = Journal::open(&path).unwrap();
+    assert_eq!(damage, Damage { unreadable: 0, is_cut: true });
+    assert_eq!((journal.open_entries().count(), journal.next_id()), (0, 1));
     journal.append(&[Record::Next { id: 5, spool: Mark::default() }]).unwrap();
-    let (journal, unreadable) = Journal::open(&path).unwrap();
-    assert_eq!((unreadable, journal.next_id()), (0, 5));
+    let (journal, damage) = Journal::open(&path).unwrap();
+    assert!(damage.is_none());
+    assert_eq!(journal.next_id(), 5);
 }
 
 #[test]

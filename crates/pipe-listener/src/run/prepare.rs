@@ -38,7 +38,10 @@ pub(super) fn overdue(runner: &Runner, until: Instant, say: Say<'_>) -> Outcome 
     runner.program(&mut tool(runner, "pre-backup-actions", &["--after", "--if-due"]), until, say)
 }
 
-/// How long until what was prepared is overdue; `None` where nothing is prepared or nobody can tell.
+/// What can't be asked is tried after this time all the same: a service may be waiting to be started again.
+const UNKNOWN: Duration = Duration::from_secs(600);
+
+/// How long until what was prepared is overdue; `None` where nothing is prepared.
 pub(crate) fn due(runner: &Runner) -> Option<Duration> {
     // The journal goes when nothing is left in it. To see that saves a program's start after most actions.
     if fs::symlink_metadata(runner.settings.state_dir().join("actions/journal")).is_err() {
@@ -46,8 +49,11 @@ pub(crate) fn due(runner: &Runner) -> Option<Duration> {
     }
     let mut command = tool(runner, "pre-backup-actions", &["--journal", "--json"]);
     let limits = Limits::within(Duration::from_secs(30));
-    let told = process::capture(&mut command, b"", limits, Some(&runner.cancel)).ok()?.success().ok()?;
-    let told: serde_json::Value = serde_json::from_slice(&told).ok()?;
+    let told = process::capture(&mut command, b"", limits, Some(&runner.cancel))
+        .and_then(process::Captured::success)
+        .ok()
+        .and_then(|told| serde_json::from_slice::<serde_json::Value>(&told).ok());
+    let Some(told) = told else { return Some(UNKNOWN) };
     let due = Duration::from_secs(told["next_due"].as_u64()?);
     Some(due.saturating_sub(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()))
 }

@@ -1,6 +1,11 @@
 //! What the actions do: prepare steps, own actions, time limits, Tailscale, Uptime Kuma.
 
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::host::Host;
 
@@ -86,6 +91,42 @@ fn a_listener_that_is_asked_to_end_lets_the_running_action_finish_and_keeps_the_
     assert_eq!(host.notes(), ["short"]);
     host.start();
     assert_eq!(host.wait_for_notes(2), ["short", "kept"]);
+}
+
+#[test]
+fn a_listener_that_ends_lets_nobody_in_and_tells_who_is_inside() {
+    let mut host = Host::new();
+    // What becomes due meanwhile must not let it spin.
+    host.sandbox
+        .script("bin/tailscale", "#!/bin/sh\n[ $1 != status ] || echo '{\"BackendState\":\"Running\"}'\n");
+    host.sandbox.write("containers/backrest/state/tailscale.json", "{\"ours\":true}");
+    host.environment.push(("TAILSCALE_LINGER".into(), "3s".into()));
+    host.start();
+    host.note_and_gate();
+    let _ = host.send(&["stop-tailscale"]).expect_success();
+    let running = host.send_aside(&["gate"]);
+    crate::host::wait_until("it runs", || host.send(&["status"]).stdout.contains("gate"));
+    let waiting = host.send_aside(&["note", "waits"]);
+    crate::host::wait_until("it waits", || host.send(&["status"]).stdout.contains("waiting: 1"));
+    let mut inside = UnixStream::connect(host.bridge().join("backrest.sock")).unwrap();
+    kill(Pid::from_raw(host.process().try_into().unwrap()), Signal::SIGTERM).unwrap();
+    host.wait_for_log("the listener was asked to end; gate may go on for 20.0 s");
+    let told = waiting.wait_with_output().unwrap();
+    assert_eq!(told.status.code(), Some(75), "{told:?}");
+    inside.write_all(b"note late\n").unwrap();
+    let mut answer = String::new();
+    inside.read_to_string(&mut answer).unwrap();
+    assert_eq!(answer, "! the listener ends\n. 75\n");
+    std::thread::sleep(Duration::from_secs(4));
+    assert!(host.busy() < 0.1, "it spins");
+    let _ = host.send(&["ping"]).expect_code(69);
+    assert!(!host.bridge().join("backrest.sock").exists(), "{}", host.log());
+    host.open_gate();
+    assert!(running.wait_with_output().unwrap().status.success());
+    assert!(host.listener.take().unwrap().wait().unwrap().success());
+    // What it had accepted runs when the next one is there; what it had not doesn't.
+    host.start();
+    assert_eq!(host.wait_for_notes(1), ["waits"]);
 }
 
 #[test]

@@ -261,6 +261,73 @@ fn an_action_that_others_could_write_is_refused() {
 }
 
 #[test]
+fn a_bridge_folder_that_became_something_else_is_taken_up_again_once_it_is_one() {
+    let host = Host::listening();
+    let precious = host.sandbox.path("precious");
+    fs::create_dir(&precious).unwrap();
+    fs::remove_dir_all(host.bridge()).unwrap();
+    // The listener is about to make it again.
+    wait_until("the symlink is in its place", || {
+        let _ = fs::remove_dir_all(host.bridge());
+        symlink(&precious, host.bridge()).is_ok()
+    });
+    host.wait_for_log("open the bridge folder: ");
+    assert_eq!(fs::read_dir(&precious).unwrap().count(), 0, "it is not followed");
+    // Nothing tells of this: it is not in the folder that was watched.
+    fs::remove_file(host.bridge()).unwrap();
+    wait_until("it is made again", || host.send(&["ping"]).end.is_success());
+    assert!(host.send(&["status"]).stdout.contains("pipe: ok\nsocket: ok\n"));
+    host.note_and_gate();
+    host.write("note here\n");
+    assert_eq!(host.wait_for_notes(1), ["here"]);
+}
+
+#[test]
+fn a_writer_that_never_stops_keeps_neither_the_others_nor_the_end_waiting() {
+    let mut host = Host::listening();
+    let flood = |host: &Host| {
+        let mut command = host.sandbox.command("sh");
+        command.args(["-c", "exec yes \"ping $(printf %3000d 7)\" > \"$0\""]).arg(host.fifo());
+        command.stderr(std::process::Stdio::null()).spawn().unwrap()
+    };
+    let before = host.resident_kib();
+    let mut writers = vec![flood(&host), flood(&host)];
+    host.honest_clients_are_served();
+    // They go on writing to the one that has no name any more.
+    fs::remove_file(host.fifo()).unwrap();
+    wait_until("there is a new one", || host.fifo().exists());
+    host.honest_clients_are_served();
+    writers.extend([flood(&host), flood(&host)]);
+    host.honest_clients_are_served();
+    assert!(host.resident_kib() < before + (8 << 10), "{before} KiB before, {} after", host.resident_kib());
+    assert!(host.terminate() < Duration::from_secs(10));
+    for mut writer in writers {
+        let _ = writer.kill();
+        let _ = writer.wait();
+    }
+}
+
+#[test]
+fn an_action_that_writes_without_end_keeps_nobody_waiting() {
+    let host = Host::listening();
+    host.action("endless", "exec yes");
+    let before = host.resident_kib();
+    let mut reads = host.connect();
+    reads.write_all(b"endless\n").unwrap();
+    // What is read is passed on as fast as it is read.
+    let reader = std::thread::spawn(move || {
+        let mut chunk = [0; 64 << 10];
+        while reads.read(&mut chunk).is_ok_and(|length| length > 0) {}
+    });
+    for _ in 0..10 {
+        host.honest_clients_are_served();
+    }
+    assert!(host.resident_kib() < before + (8 << 10), "{before} KiB before, {} after", host.resident_kib());
+    drop(host);
+    reader.join().unwrap();
+}
+
+#[test]
 fn the_bridge_folder_itself_may_be_replaced() {
     let host = Host::listening();
     fs::rename(host.bridge(), host.sandbox.path("containers/backrest/aside")).unwrap();

@@ -1,6 +1,7 @@
 //! After a restart of the machine, a long pause, a clock that was set back, a full disk.
 
 use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -74,6 +75,42 @@ fn a_message_from_the_future_of_another_boot_is_reported_and_not_run() {
 }
 
 #[test]
+fn where_the_journal_is_damaged_nothing_runs_twice_and_what_may_be_lost_is_reported() {
+    type Damage = fn(&Path);
+    let kinds: [(&str, Damage); 4] = [
+        ("removed", |journal| fs::remove_file(journal).unwrap()),
+        ("cut", |journal| fs::write(journal, &fs::read(journal).unwrap()[..20]).unwrap()),
+        ("overwritten", |journal| fs::write(journal, b"\xff\0\x1b[2J\n{}\n").unwrap()),
+        ("of another version", |journal| {
+            let text = fs::read_to_string(journal).unwrap();
+            fs::write(journal, text.replace("\"accepted\"", "\"taken\"").replace("\"next\"", "\"then\""))
+                .unwrap();
+        }),
+    ];
+    for (kind, damage) in kinds {
+        let mut host = Host::listening();
+        host.note_and_gate();
+        host.write("note one\nnote two\n");
+        host.wait_for_notes(2);
+        host.wait_for_log("note two (pipe): done");
+        host.kill();
+        damage(&host.sandbox.path("containers/backrest/state/queue/journal"));
+        host.start();
+        host.write("note three\n");
+        assert_eq!(host.wait_for_notes(3), ["one", "two", "three"], "{kind}");
+        let log = host.log();
+        let dropped = "note two (pipe): dropped: the queue is damaged, it may have run already";
+        assert!(log.contains(dropped), "{kind}: {log}");
+        assert!(host.send(&["status"]).stdout.contains("last-lost: "), "{kind}: status tells it");
+        // It is told once.
+        host.kill();
+        host.start();
+        assert_eq!(host.log().matches("may have run already").count(), 2, "{kind}: {}", host.log());
+        assert_eq!(host.notes().len(), 3, "{kind}");
+    }
+}
+
+#[test]
 fn on_a_full_disk_a_message_is_refused_and_what_came_through_the_fifo_waits_for_room() {
     let mut host = Host::new();
     host.note_and_gate();
@@ -102,6 +139,9 @@ fn on_a_full_disk_a_message_is_refused_and_what_came_through_the_fifo_waits_for_
         "{}",
         ran.stderr
     );
+    // What was refused is nothing that it has to come back to.
+    std::thread::sleep(Duration::from_secs(6));
+    assert!(host.busy() < 0.1, "it spins");
     host.write(format!("note {}\nnote patient\n", "z".repeat(4000)));
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(host.notes().len(), notes);
