@@ -20,6 +20,7 @@ use common::text::escape_path;
 use pipe_listener::message::Message;
 
 use crate::clock::Moment;
+use crate::dispatch::Action;
 use crate::door::{Asker, Door};
 use journal::{Damage, Entry, Journal, Mark, Record};
 
@@ -41,6 +42,8 @@ const LANES: [Lane; 2] = [Lane::Actions, Lane::Notifications];
 #[derive(Debug)]
 pub(crate) struct New {
     pub(crate) message: Message,
+    /// What it means, where that was looked up.
+    pub(crate) action: Option<Action>,
     pub(crate) door: Door,
     /// Who waits for the answer.
     pub(crate) asker: Option<Asker>,
@@ -55,6 +58,8 @@ pub(crate) struct New {
 pub(crate) struct Job {
     pub(crate) id: u64,
     pub(crate) message: Message,
+    /// What it means. Not kept while it waits: a file may be another by then.
+    pub(crate) action: Option<Action>,
     pub(crate) door: Door,
     pub(crate) asker: Option<Asker>,
     /// When it was started, once it is.
@@ -130,7 +135,7 @@ impl Queue {
 
     /// Puts a message back that an earlier listener had accepted and not started. It is on disk already.
     pub(crate) fn resume(&mut self, id: u64, message: Message, door: Door) {
-        let job = Job { id, message, door, asker: None, started: None };
+        let job = Job { id, message, action: None, door, asker: None, started: None };
         self.line(job.lane()).waiting.push_back(job);
     }
 
@@ -147,15 +152,16 @@ impl Queue {
         let mut jobs = Vec::with_capacity(new.len());
         for (id, new) in (self.journal.next_id()..).zip(new.iter()) {
             let message = new.message.clone();
-            jobs.push(Job { id, message, door: new.door, asker: new.asker, started: None });
+            jobs.push(Job { id, message, action: None, door: new.door, asker: new.asker, started: None });
         }
         let starting = LANES.map(|lane| self.would_start(lane, &jobs));
         let now = Moment::now();
-        for (job, new) in jobs.iter().zip(new.iter()) {
+        for (job, new) in jobs.iter_mut().zip(new.iter()) {
             let at = new.at.clone().unwrap_or_else(|| now.clone());
             let (line, door, spool) = (job.message.to_string(), job.door, new.spool);
             // In one record, so that no crash can come between the two.
             let started = starting.contains(&Some(job.id));
+            job.action = new.action.clone().filter(|_| started);
             records.push(Record::Accepted(Entry { id: job.id, at, door, line, spool, started }));
         }
         let waited = |id: &&u64| **id < self.journal.next_id();

@@ -19,8 +19,7 @@ use common::settings::Settings;
 use common::text::escape;
 use pipe_listener::message::Message;
 
-use crate::dispatch::{Action, Refusal, look_up};
-use crate::door::Door;
+use crate::dispatch::Action;
 
 /// What an action tells while it runs.
 #[derive(Debug)]
@@ -75,13 +74,8 @@ impl Runner {
         self.settings.container_dir.join("actions")
     }
 
-    /// Runs the action of `message` to its end.
-    pub(crate) fn run(&self, message: &Message, door: Door, say: Say<'_>) -> Outcome {
-        let action = match look_up(message, door, &self.actions()) {
-            Ok(action) => action,
-            Err(Refusal::Unknown) => return Outcome::Unknown,
-            Err(Refusal::Unsafe(why)) => return Outcome::Failed(format!("not run: {why}")),
-        };
+    /// Runs the `action` of `message` to its end.
+    pub(crate) fn run(&self, action: &Action, message: &Message, say: Say<'_>) -> Outcome {
         let until = Instant::now() + self.timeout;
         let result = match action {
             // These are answered where they arrive.
@@ -93,8 +87,8 @@ impl Runner {
             Action::PostBackups => Ok(prepare::post_backups(self, until, say)),
             Action::OverdueBackup => Ok(prepare::overdue(self, until, say)),
             Action::BuildIgnore => Ok(prepare::build_ignore(self, until, say)),
-            Action::Notify(state) => Ok(notify::notify(self, state, &message.text, say)),
-            Action::Own(file) => Ok(own::run(self, &file, message, until, say)),
+            Action::Notify(state) => Ok(notify::notify(self, *state, &message.text, say)),
+            Action::Own(file) => Ok(own::run(self, file, message, until, say)),
         };
         result.unwrap_or_else(|error| Outcome::of_error(&error))
     }

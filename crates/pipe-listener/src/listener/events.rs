@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use rustix::event::{EventfdFlags, eventfd};
 
-use crate::dispatch::{Action, look_up};
+use crate::dispatch::{Action, Refusal, look_up};
 use crate::queue::{Job, Lane};
 use crate::run::{Outcome, Runner, Said, prepare};
 use crate::status::Facts;
@@ -63,7 +63,7 @@ pub(super) struct Events {
 
 impl Events {
     pub(super) fn new(wake: &Wake) -> (Events, Receiver<Event>) {
-        let (sender, receiver) = mpsc::sync_channel(256);
+        let (sender, receiver) = mpsc::sync_channel(64);
         (Events { sender, wake: wake.clone() }, receiver)
     }
 
@@ -81,10 +81,19 @@ pub(super) fn spawn(lane: Lane, runner: Runner, jobs: Receiver<Job>, events: Eve
             events.send(Event::BackupDue(prepare::due(&runner)));
         }
         for job in jobs {
-            let outcome =
-                runner.run(&job.message, job.door, &mut |said| events.send(Event::Said(job.id, said)));
+            let action = match &job.action {
+                Some(action) => Ok(action.clone()),
+                None => look_up(&job.message, job.door, &runner.actions()),
+            };
+            let outcome = match &action {
+                Ok(action) => {
+                    runner.run(action, &job.message, &mut |said| events.send(Event::Said(job.id, said)))
+                }
+                Err(Refusal::Unknown) => Outcome::Unknown,
+                Err(Refusal::Unsafe(why)) => Outcome::Failed(format!("not run: {why}")),
+            };
             let prepares = matches!(
-                look_up(&job.message, job.door, &runner.actions()),
+                action,
                 Ok(Action::PreBackups | Action::PostBackups | Action::OverdueBackup | Action::Own(_))
             );
             if prepares {

@@ -23,15 +23,8 @@ impl Listener {
         }
         match Message::parse(line) {
             Ok(message) => {
-                if let Some(message) = self.consider(message, Door::Socket, Some(asker)) {
-                    self.from_others.push(New {
-                        message,
-                        door: Door::Socket,
-                        asker: Some(asker),
-                        spool: None,
-                        at: None,
-                    });
-                }
+                let new = self.consider(message, Door::Socket, Some(asker));
+                self.from_others.extend(new);
             }
             Err(why) => {
                 self.tell_malformed(Door::Socket, why, line);
@@ -63,15 +56,14 @@ impl Listener {
                 self.tell_dropped(&message, "it is older than 10 min");
                 continue;
             }
-            if let Some(message) = self.consider(message, Door::Fifo, None) {
-                let spool = Some(arrival.mark);
-                self.from_fifo.push(New { message, door: Door::Fifo, asker: None, spool, at });
+            if let Some(new) = self.consider(message, Door::Fifo, None) {
+                self.from_fifo.push(New { spool: Some(arrival.mark), at, ..new });
             }
         }
     }
 
-    /// Gives the message back if it is to be queued.
-    fn consider(&mut self, message: Message, door: Door, asker: Option<Asker>) -> Option<Message> {
+    /// Gives what is to be queued, if the message is.
+    fn consider(&mut self, message: Message, door: Door, asker: Option<Asker>) -> Option<New> {
         let shown = short(message.to_string().as_bytes());
         match look_up(&message, door, &self.runner.actions()) {
             Ok(Action::Ping) => {
@@ -89,11 +81,11 @@ impl Listener {
                 }
                 None
             }
-            Ok(_) => {
+            Ok(action) => {
                 let waiting = self.from_fifo.iter().chain(&self.from_others);
                 let coming = waiting.filter(|new| lane_of(&new.message) == lane_of(&message)).count();
                 if self.queue.room(lane_of(&message)) > coming {
-                    return Some(message);
+                    return Some(New { message, action: Some(action), door, asker, spool: None, at: None });
                 }
                 self.log.say_sparingly(&format!("refused, too many messages wait: {shown} ({door})"));
                 self.refuse(asker, LATER, "too many messages wait already".into());

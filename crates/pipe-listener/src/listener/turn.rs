@@ -218,7 +218,8 @@ impl Listener {
 
     fn send_ourselves(&mut self, name: &str) {
         let message = Message { name: name.into(), text: String::new() };
-        self.from_others.push(New { message, door: Door::Timer, asker: None, spool: None, at: None });
+        let new = New { message, action: None, door: Door::Timer, asker: None, spool: None, at: None };
+        self.from_others.push(new);
     }
 
     fn note(&mut self, event: Event, ended: &mut Vec<u64>) {
