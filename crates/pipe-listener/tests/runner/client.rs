@@ -145,6 +145,35 @@ fn as_the_program_of_a_hook_each_line_is_a_message_up_to_the_first_that_fails() 
 }
 
 #[test]
+fn the_rest_of_a_long_line_of_a_hook_is_no_message() {
+    let host = Host::listening();
+    host.note_and_gate();
+    let comment = format!("#{}note within a comment\nnote one\n", " ".repeat(4097));
+    let _ = host.sandbox.run_with_input(&mut host.client(&[]), comment.as_bytes()).expect_success();
+    let long = format!("note two{}note within a message\nnote three\n", " ".repeat(4090));
+    let ran = host.sandbox.run_with_input(&mut host.client(&[]), long.as_bytes()).expect_code(64);
+    assert!(ran.stderr.contains("a line is longer than a message may be"), "{}", ran.stderr);
+    assert_eq!(host.notes(), ["one"]);
+}
+
+#[test]
+fn much_output_comes_whole_and_nobody_who_reads_it_is_needed() {
+    let host = Host::listening();
+    host.action("much", "seq 1 20000; exit 3");
+    let ran = host.send(&["much"]).expect_code(1);
+    assert_eq!(ran.stdout.lines().count(), 20_000, "{}", ran.stderr);
+    assert!(ran.stderr.contains("exit code 3: 20000"), "{}", ran.stderr);
+    for elsewhere in ["| head -n 1 >&2", "> /dev/full", ">&-"] {
+        let mut command = host.sandbox.command("bash");
+        command.env("BACKREST_BRIDGE", host.bridge()).env("SEND", env!("CARGO_BIN_EXE_backrest-send"));
+        let ran = host
+            .sandbox
+            .run(command.args(["-c", &format!("\"$SEND\" much {elsewhere}; echo ${{PIPESTATUS[0]}}")]));
+        assert_eq!(ran.stdout, "1\n", "{elsewhere}: {}", ran.stderr);
+    }
+}
+
+#[test]
 fn it_uses_the_socket_in_the_folder_it_lies_in() {
     let host = Host::listening();
     let beside = host.bridge().join("backrest-send");

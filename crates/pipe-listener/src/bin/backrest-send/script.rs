@@ -21,7 +21,7 @@ pub(crate) fn run_file(path: &Path, how: &How) -> u8 {
     }
 }
 
-/// Sends the lines of `input`.
+/// Sends the lines of `input`. None is sent in part: what follows would be taken for a message of its own.
 pub(crate) fn run(mut input: impl BufRead, how: &How) -> u8 {
     let mut line = Vec::new();
     loop {
@@ -34,7 +34,18 @@ pub(crate) fn run(mut input: impl BufRead, how: &How) -> u8 {
             Err(error) => return complain(&format!("read the messages: {error}")),
         }
         let text = line.trim_ascii();
-        if text.is_empty() || text.starts_with(b"#") {
+        let is_cut = line.len() as u64 == most && !line.ends_with(b"\n");
+        if text.starts_with(b"#") {
+            // The rest of a comment is no message.
+            match if is_cut { input.skip_until(b'\n') } else { Ok(0) } {
+                Ok(_) => continue,
+                Err(error) => return complain(&format!("read the messages: {error}")),
+            }
+        }
+        if is_cut {
+            return complain("a line is longer than a message may be");
+        }
+        if text.is_empty() {
             continue;
         }
         let Ok(text) = std::str::from_utf8(text) else { return complain("a message is not UTF-8") };

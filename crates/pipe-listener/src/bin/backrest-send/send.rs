@@ -41,9 +41,14 @@ fn receive(stream: &mut UnixStream, how: &How, end: Instant) -> u8 {
     let mut accepted = None;
     let taken_by = Instant::now() + TAKEN;
     loop {
-        while let Some(at) = buffer.iter().position(|&b| b == b'\n') {
-            let frame = Frame::parse(&buffer[..at]);
-            buffer.drain(..=at);
+        // Lines that came together are written together: who writes each by itself is slower than the host.
+        let (mut output, mut at) = (Vec::new(), 0);
+        while let Some(length) = buffer[at..].iter().position(|&b| b == b'\n') {
+            let frame = Frame::parse(&buffer[at..at + length]);
+            at += length + 1;
+            if !matches!(frame, Some(Frame::Output(_))) {
+                show(&mut output);
+            }
             match frame {
                 Some(Frame::Accepted(id)) => {
                     accepted = Some(id);
@@ -51,7 +56,10 @@ fn receive(stream: &mut UnixStream, how: &How, end: Instant) -> u8 {
                         return DONE;
                     }
                 }
-                Some(Frame::Output(line)) => show(&line),
+                Some(Frame::Output(line)) => {
+                    output.extend(line);
+                    output.push(b'\n');
+                }
                 Some(Frame::Note(note)) => say(&note),
                 Some(Frame::End(code)) => return code,
                 None => {
@@ -62,6 +70,8 @@ fn receive(stream: &mut UnixStream, how: &How, end: Instant) -> u8 {
                 }
             }
         }
+        show(&mut output);
+        buffer.drain(..at);
         if buffer.len() > LONGEST_FRAME {
             return complain(FAILED, "the listener's answer can't be read; is it of another version?");
         }
@@ -117,10 +127,11 @@ fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
-/// A line of the action's output. That nobody reads it does not end the action, nor us.
-fn show(line: &[u8]) {
+/// Lines of the action's output. That nobody reads them does not end the action, nor us.
+fn show(output: &mut Vec<u8>) {
     let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(line).and_then(|()| stdout.write_all(b"\n")).and_then(|()| stdout.flush());
+    let _ = stdout.write_all(output).and_then(|()| stdout.flush());
+    output.clear();
 }
 
 fn say(note: &str) {
