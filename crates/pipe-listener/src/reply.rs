@@ -12,12 +12,14 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use pipe_listener::frame::Frame;
 
 use crate::door::Asker;
-use crate::door::connection::{Connection, Heard};
+use crate::door::connection::{ANSWER, Connection, Heard};
 
 /// More connections than this are not kept at a time.
 const MOST: u64 = 2048;
 /// Descriptors that are needed for other things.
 const RESERVE: u64 = 128;
+/// While all of them together have not read so much, whoever is behind gets no more output.
+const ALL_ANSWERS: usize = 4 << 20;
 /// So many are let in before the others are looked at again.
 const AT_ONCE: usize = 256;
 
@@ -27,6 +29,8 @@ pub(crate) struct Clients {
     connections: BTreeMap<Asker, Connection>,
     next: u64,
     most: usize,
+    /// How much they have not read yet, as of this turn of the loop.
+    unread: usize,
 }
 
 impl Clients {
@@ -39,7 +43,12 @@ impl Clients {
             allowed = if raised { soft.max(wanted) } else { soft };
         }
         let most = allowed.saturating_sub(RESERVE).clamp(16, MOST);
-        Clients { connections: BTreeMap::new(), next: 1, most: usize::try_from(most).unwrap_or(16) }
+        Clients {
+            connections: BTreeMap::new(),
+            next: 1,
+            most: usize::try_from(most).unwrap_or(16),
+            unread: 0,
+        }
     }
 
     /// Lets in who waits at the door and hears what they say at once.
@@ -119,6 +128,7 @@ impl Clients {
                 true
             }
         });
+        self.unread = self.connections.values().map(Connection::unread).sum();
         said
     }
 
@@ -131,7 +141,7 @@ impl Clients {
     pub(crate) fn say(&mut self, asker: Option<Asker>, frame: &Frame) {
         let Some(asker) = asker else { return };
         let Some(connection) = self.connections.get_mut(&asker) else { return };
-        connection.say(frame);
+        connection.say(frame, if self.unread > ALL_ANSWERS { 0 } else { ANSWER });
         if !connection.write(Instant::now()) {
             self.connections.remove(&asker);
         }

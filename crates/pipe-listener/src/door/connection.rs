@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A client that reads nothing for this long, once all is said, is left.
 const READING: Duration = Duration::from_secs(30);
 /// So much of an answer may wait to be read.
-const ANSWER: usize = 64 << 10;
+pub(crate) const ANSWER: usize = 64 << 10;
 
 /// What a client is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,6 +75,11 @@ impl Connection {
         !self.output.is_empty()
     }
 
+    /// How much it has not read yet.
+    pub(crate) fn unread(&self) -> usize {
+        self.output.len()
+    }
+
     /// Reads what it says.
     pub(crate) fn read(&mut self, now: Instant) -> Heard {
         let mut chunk = [0; LONGEST + 2];
@@ -103,12 +108,12 @@ impl Connection {
         Heard::Line(line)
     }
 
-    /// Adds to its answer.
-    pub(crate) fn say(&mut self, frame: &Frame) {
+    /// Adds to its answer. A line of output is left out where more than `most` bytes have not been read yet.
+    pub(crate) fn say(&mut self, frame: &Frame, most: usize) {
         if self.phase == Phase::Leaving {
             return;
         }
-        if matches!(frame, Frame::Output(_)) && self.output.len() > ANSWER {
+        if matches!(frame, Frame::Output(_)) && self.output.len() > most {
             self.left_out += 1;
             return;
         }
