@@ -3,9 +3,9 @@
 //! Whatever came over the bridge is escaped and cut before it gets here. What a flood would write again and again
 //! is told a few times a minute and then counted.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
 use std::io::{self, IsTerminal, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -34,7 +34,6 @@ impl Log {
     /// The log in `folder`, which is made where it is missing.
     pub(crate) fn open(folder: &Path) -> Result<Log> {
         let naming = || format!("open the log: {}", escape_path(folder));
-        DirBuilder::new().recursive(true).mode(0o700).create(folder).with_context(naming)?;
         let path = folder.join("listener.log");
         let aloud = io::stdout().is_terminal() || std::env::var_os("JOURNAL_STREAM").is_some();
         let mut log = Log { path, file: None, aloud, span: None, said: 0, kept_back: 0 };
@@ -49,8 +48,8 @@ impl Log {
             // Nobody may be reading any more; the file still tells.
             let _ = io::stdout().lock().write_all(line.as_bytes());
         }
-        if self.write(&line).is_err() {
-            // The disk is full, or the folder was removed: once more with a file of its own.
+        if !self.is_in_place() || self.write(&line).is_err() {
+            // It was moved away or removed, or the disk is full: once more with a file of its own.
             self.file = self.reopen().ok();
             let _ = self.write(&line);
         }
@@ -78,6 +77,14 @@ impl Log {
         }
     }
 
+    /// Whether the file at its path is still the one that is open.
+    fn is_in_place(&self) -> bool {
+        let Some((file, _)) = &self.file else { return false };
+        let inode = |metadata: Metadata| (metadata.dev(), metadata.ino());
+        let there = fs::symlink_metadata(&self.path).map(inode);
+        there.is_ok_and(|there| file.metadata().map(inode).is_ok_and(|ours| ours == there))
+    }
+
     fn write(&mut self, line: &str) -> io::Result<()> {
         let Some((file, length)) = &mut self.file else { return Err(io::ErrorKind::NotFound.into()) };
         file.write_all(line.as_bytes())?;
@@ -90,6 +97,9 @@ impl Log {
     }
 
     fn reopen(&self) -> io::Result<(File, u64)> {
+        if let Some(folder) = self.path.parent() {
+            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+        }
         let file = OpenOptions::new()
             .append(true)
             .create(true)
@@ -134,6 +144,20 @@ mod tests {
         assert_eq!(sizes.len(), 2);
         assert!(sizes.iter().all(|&size| size <= LONG + 1000), "{sizes:?}");
         assert!(fs::read_to_string(folder.path().join("listener.log")).unwrap().contains("event 29999 "));
+    }
+
+    #[test]
+    fn one_that_was_removed_is_made_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let logs = folder.path().join("logs");
+        let mut log = Log::open(&logs).unwrap();
+        log.say("one");
+        fs::rename(logs.join("listener.log"), logs.join("kept")).unwrap();
+        log.say("two");
+        fs::remove_dir_all(&logs).unwrap();
+        log.say("three");
+        let text = fs::read_to_string(logs.join("listener.log")).unwrap();
+        assert!(text.ends_with(" three\n") && text.lines().count() == 1, "{text}");
     }
 
     #[test]
