@@ -7,8 +7,19 @@ use crate::host::Host;
 
 #[test]
 fn an_idle_listener_makes_no_system_call() {
-    let host = Host::listening();
+    let mut host = Host::new();
+    // Much later something is due: what was prepared is cleaned up after, the network is taken down.
+    host.with_tools(&[("pre-backup-actions", "echo '{\"next_due\": 4000000000}'")]);
+    host.sandbox.write("containers/backrest/state/actions/journal", "");
+    host.sandbox.write("containers/backrest/state/tailscale.json", "{\"ours\":true}");
+    host.start();
     host.note_and_gate();
+    let _ = host.send(&["stop-tailscale"]).expect_success();
+    let status = host.send(&["status"]).stdout;
+    assert!(
+        status.contains("after-steps-due: in ") && status.contains("tailscale-down-due: in "),
+        "{status}"
+    );
     // Whatever a first message sets in motion has settled.
     host.write("note warm\n");
     host.wait_for_notes(1);

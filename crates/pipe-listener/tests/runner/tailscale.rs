@@ -120,6 +120,30 @@ fn a_listener_that_was_killed_during_the_linger_takes_it_down_all_the_same() {
 }
 
 #[test]
+fn after_a_restart_of_the_machine_only_what_we_brought_up_goes_down() {
+    for (before, downs) in [("Stopped", 1), ("Running", 0)] {
+        let mut host = Host::with_tailscale(before, "10m");
+        host.start();
+        let _ = host.send(&["start-tailscale"]).expect_success();
+        let _ = host.send(&["stop-tailscale"]).expect_success();
+        host.kill();
+        // As after a boot whose clock is behind: nobody knows how long ago it was, and it was not needed then.
+        let file = host.sandbox.path("containers/backrest/state/tailscale.json");
+        let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
+        let text = fs::read_to_string(&file).unwrap();
+        fs::write(&file, text.replace(boot.trim(), "another").replace("\"wall\":1", "\"wall\":9")).unwrap();
+        host.start();
+        if downs > 0 {
+            host.wait_for_log("tailscale-down (timer): done");
+        }
+        let _ = host.send(&["note"]).expect_code(64);
+        assert_eq!(host.calls("down"), downs, "{before}: {}", host.log());
+        let kept = if downs > 0 { "Stopped" } else { "Running" };
+        assert_eq!(host.network(), kept, "{}", host.log());
+    }
+}
+
+#[test]
 fn without_the_operators_right_it_goes_through_sudo() {
     let mut host = Host::with_tailscale("Stopped", "0s");
     host.flag("denied");
