@@ -13,6 +13,7 @@ use anyhow::{Context, Result, ensure};
 use comfy_table::{CellAlignment, Table, presets};
 use common::cancel::Cancel;
 use common::exit::Exit;
+use common::units;
 
 use super::measure::{Spread, exact, ratio};
 use doors::{Door, Effects};
@@ -39,6 +40,7 @@ pub(super) fn run(cancel: &Cancel) -> Result<Exit> {
     let mut effects = Effects::make(scratch.path())?;
     let listener = Listener::start(scratch.path(), SERVICES)?;
     let bash = Bash::start(scratch.path(), &listener.home)?;
+    let idle = listener.resident()?;
     let alone = Door::None(doors::program(scratch.path()));
     let doors = [&bash.fifo, &listener.fifo, &listener.socket, &alone];
 
@@ -78,7 +80,16 @@ pub(super) fn run(cancel: &Cancel) -> Result<Exit> {
     let (answered, took) = listener.socket.ask_all_at_once(CLIENTS)?;
     println!("\n{CLIENTS} clients at once: {answered} answered in {}", exact(took));
     let all = goal("all are answered", answered == CLIENTS);
-    Ok(if fast && many && all { Exit::Done } else { Exit::Failed })
+
+    let (after, most) = (listener.resident()?, listener.most_resident()?);
+    println!(
+        "\nmemory: {} before it had anything to do, {} after all this, {} at most",
+        units::bytes(idle),
+        units::bytes(after),
+        units::bytes(most)
+    );
+    let small = goal("at most 3 MiB with nothing to do", idle <= 3 << 20);
+    Ok(if fast && many && all && small { Exit::Done } else { Exit::Failed })
 }
 
 /// Whether the goal for the first effect is met. Where the program that both start takes more than half of the loop's

@@ -113,6 +113,25 @@ impl Listener {
         if file.exists() { fs::remove_file(file).context("remove the ignore file") } else { Ok(()) }
     }
 
+    /// The memory that it holds, in bytes, as the kernel counts it page by page.
+    pub(super) fn resident(&self) -> Result<u64> {
+        self.memory("smaps_rollup", "Rss:")
+    }
+
+    /// The most that it held at any time.
+    pub(super) fn most_resident(&self) -> Result<u64> {
+        self.memory("status", "VmHWM:")
+    }
+
+    fn memory(&self, file: &str, line: &str) -> Result<u64> {
+        let text = fs::read_to_string(format!("/proc/{}/{file}", self.child.id()))
+            .context("look at the listener")?;
+        let size = text
+            .lines()
+            .find_map(|found| found.strip_prefix(line)?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
+        Ok(size.with_context(|| format!("/proc tells no {line}"))? * 1024)
+    }
+
     /// `backrest-send ping`, as a hook calls it.
     pub(super) fn call_the_client(&self) -> Result<()> {
         let limits = Limits::within(Duration::from_secs(60));
