@@ -58,18 +58,16 @@ pub(crate) enum Refusal {
 /// The messages that the listener sends to itself.
 pub(crate) const TAILSCALE_DOWN: &str = "tailscale-down";
 pub(crate) const OVERDUE_BACKUP: &str = "overdue-backup";
+/// The messages around a backup; the listener sends the second to itself where nobody else can.
+pub(crate) const PRE_BACKUPS: &str = "pre-backups";
+pub(crate) const POST_BACKUPS: &str = "post-backups";
 
 /// Finds the action for `message`; `actions` is the folder with the user's own.
 pub(crate) fn look_up(message: &Message, door: Door, actions: &Path) -> Result<Action, Refusal> {
     let name = message.name.as_str();
-    if door == Door::Timer {
-        return match name {
-            TAILSCALE_DOWN => Ok(Action::TailscaleDown),
-            OVERDUE_BACKUP => Ok(Action::OverdueBackup),
-            _ => Err(Refusal::Unknown),
-        };
-    }
     match name {
+        TAILSCALE_DOWN if door == Door::Timer => return Ok(Action::TailscaleDown),
+        OVERDUE_BACKUP if door == Door::Timer => return Ok(Action::OverdueBackup),
         // What tells whether the bridge works can't be replaced.
         "ping" => return Ok(Action::Ping),
         "status" => return Ok(Action::Status),
@@ -85,8 +83,8 @@ pub(crate) fn look_up(message: &Message, door: Door, actions: &Path) -> Result<A
     match name {
         "start-tailscale" => Ok(Action::StartTailscale),
         "stop-tailscale" => Ok(Action::StopTailscale),
-        "pre-backups" => Ok(Action::PreBackups),
-        "post-backups" => Ok(Action::PostBackups),
+        PRE_BACKUPS => Ok(Action::PreBackups),
+        POST_BACKUPS => Ok(Action::PostBackups),
         "build-ignore" => Ok(Action::BuildIgnore),
         "notify-up" => Ok(Action::Notify(State::Up)),
         "notify-down" => Ok(Action::Notify(State::Down)),

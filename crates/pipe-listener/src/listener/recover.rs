@@ -1,9 +1,14 @@
 //! What an earlier listener left behind: what may still run, what is reported instead.
+//!
+//! What a reader gets wrong: when a `pre-backups` ends with the listener, Backrest cancels the backup at once, and what
+//! it then sends finds nobody. So the `post-backups` that undoes it has to come from the next listener.
 
 use pipe_listener::message::Message;
 
 use super::{Listener, STALE};
 use crate::clock::Moment;
+use crate::dispatch::{POST_BACKUPS, PRE_BACKUPS};
+use crate::door::Door;
 use crate::log::short;
 use crate::queue::Recovered;
 
@@ -21,7 +26,15 @@ impl Listener {
             let shown = short(entry.line.as_bytes());
             let (id, door) = (entry.id, entry.door);
             let why = match (Message::parse(entry.line.as_bytes()), entry.at.age(&now)) {
-                _ if entry.started => "failed: the listener ended while it ran",
+                (Ok(message), _) if entry.started => {
+                    self.undo_if_cancelled(&message, door);
+                    "failed: the listener ended while it ran"
+                }
+                // What we tell ourselves is as true as it was.
+                (Ok(message), _) if door == Door::Timer => {
+                    self.queue.resume(id, message, door);
+                    continue;
+                }
                 (Err(_), _) => "dropped: it can't be read",
                 (_, None) => "dropped: how old it is can't be told, the clock was set back",
                 (_, Some(age)) if age > STALE => "dropped: it is older than 10 min",
@@ -35,5 +48,13 @@ impl Listener {
             over.push(id);
         }
         self.commit(&over);
+    }
+
+    /// After a `message` that failed because of the listener's end: sends ourselves what undoes it.
+    pub(super) fn undo_if_cancelled(&mut self, message: &Message, door: Door) {
+        // Who wrote to the FIFO does not wait for the answer, so that backup may well be running.
+        if message.name == PRE_BACKUPS && door == Door::Socket {
+            self.send_ourselves(POST_BACKUPS);
+        }
     }
 }

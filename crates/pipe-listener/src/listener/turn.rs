@@ -15,7 +15,7 @@ use super::{Event, Listener};
 use crate::dispatch::{OVERDUE_BACKUP, TAILSCALE_DOWN};
 use crate::door::{Asker, Door};
 use crate::log::short;
-use crate::queue::New;
+use crate::queue::{Job, New};
 use crate::run::{Outcome, Said, notify, tailscale};
 use crate::status::{self, Facts};
 
@@ -216,7 +216,7 @@ impl Listener {
         }
     }
 
-    fn send_ourselves(&mut self, name: &str) {
+    pub(super) fn send_ourselves(&mut self, name: &str) {
         let message = Message { name: name.into(), text: String::new() };
         let new = New { message, action: None, door: Door::Timer, asker: None, spool: None, at: None };
         self.from_others.push(new);
@@ -238,6 +238,11 @@ impl Listener {
             }
             Event::Done(id, outcome) => {
                 self.tell_end(id, &outcome);
+                if let (Outcome::Failed(_), Some(_)) = (&outcome, self.stopping) {
+                    if let Some(Job { message, door, .. }) = self.queue.running_job(id).cloned() {
+                        self.undo_if_cancelled(&message, door);
+                    }
+                }
                 self.network_due = tailscale::due(&self.settings).map(|left| Instant::now() + left);
                 ended.push(id);
             }

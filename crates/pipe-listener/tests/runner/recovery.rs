@@ -5,6 +5,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use common::testing::built;
+
 use crate::host::{Host, wait_until};
 
 impl Host {
@@ -150,4 +152,68 @@ fn on_a_full_disk_a_message_is_refused_and_what_came_through_the_fifo_waits_for_
     fs::remove_file(&filler).unwrap();
     wait_until("it runs", || host.notes().last().is_some_and(|note| note == "patient"));
     assert!(!host.notes().iter().any(|note| note.starts_with('y')), "what was refused never runs");
+}
+
+/// The real prepare steps of a service, which wait at a gate while it is stopped.
+fn stopped_service(host: &mut Host) {
+    host.with_tools(&[("build-ignore", "")]);
+    let tool = host.program.with_file_name("pre-backup-actions");
+    fs::copy(built("pre-backup-actions", "pre-backup-actions"), tool).unwrap();
+    let prepare = "#!/bin/sh\necho stopped >> ../../notes\nuntil [ -e ../../gate ]; do sleep 0.02; done\n";
+    host.sandbox.script("data/shop/prepare-backup.sh", prepare);
+    host.sandbox.script("data/shop/after-backup.sh", "#!/bin/sh\necho started >> ../../notes\n");
+}
+
+#[test]
+fn what_a_prepare_step_stopped_comes_back_after_the_listener_was_killed_under_it() {
+    let mut host = Host::new();
+    stopped_service(&mut host);
+    host.start();
+    let hook = host.send_aside(&["pre-backups"]);
+    assert_eq!(host.wait_for_notes(1), ["stopped"]);
+    host.kill();
+    // The hook fails, Backrest cancels the backup and says so, and nobody hears it.
+    assert_eq!(hook.wait_with_output().unwrap().status.code(), Some(1));
+    let _ = host.send(&["post-backups"]).expect_code(69);
+    host.start();
+    host.wait_for_log("pre-backups (socket): failed: the listener ended while it ran");
+    host.open_gate();
+    assert_eq!(host.wait_for_notes(2), ["stopped", "started"]);
+    host.wait_for_log("post-backups (timer): done");
+}
+
+#[test]
+fn what_a_prepare_step_stopped_comes_back_after_the_listener_ended_in_its_middle() {
+    let mut host = Host::new();
+    stopped_service(&mut host);
+    host.arguments = vec!["--grace".into(), "0s".into()];
+    host.start();
+    let hook = host.send_aside(&["pre-backups"]);
+    assert_eq!(host.wait_for_notes(1), ["stopped"]);
+    host.terminate();
+    assert_eq!(hook.wait_with_output().unwrap().status.code(), Some(1));
+    let _ = host.send(&["post-backups"]).expect_code(69);
+    host.start();
+    assert_eq!(host.wait_for_notes(2), ["stopped", "started"]);
+    // Once: nothing is left for the start after that.
+    host.terminate();
+    host.start();
+    let _ = host.send(&["post-backups"]).expect_success();
+    assert_eq!(host.notes(), ["stopped", "started"]);
+}
+
+#[test]
+fn a_backup_that_does_not_wait_for_its_prepare_steps_is_not_taken_for_cancelled() {
+    let mut host = Host::new();
+    stopped_service(&mut host);
+    host.start();
+    host.write("pre-backups\n");
+    assert_eq!(host.wait_for_notes(1), ["stopped"]);
+    host.kill();
+    host.start();
+    host.wait_for_log("pre-backups (pipe): failed: the listener ended while it ran");
+    host.open_gate();
+    let _ = host.send(&["post-backups"]).expect_success();
+    assert_eq!(host.notes(), ["stopped", "started"]);
+    assert!(!host.log().contains("(timer)"), "{}", host.log());
 }
