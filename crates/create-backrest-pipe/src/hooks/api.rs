@@ -86,26 +86,25 @@ impl Backrest {
         Ok(Backrest { agent: config.into(), address: address.trim_end_matches('/').into(), token: None })
     }
 
-    /// The Backrest at `address` and its configuration, after logging in where `login` names a user.
+    /// The Backrest at `address` and its configuration, after logging in as `login`'s user where that is asked for.
     pub(crate) fn open(address: &str, login: &Login) -> Result<(Backrest, Value)> {
         let mut backrest = Backrest::at(address)?;
-        if let Some(user) = &login.user {
-            if backrest.is_overheard() {
-                let (style, reset) = (text::WARN, text::WARN.render_reset());
-                anstream::eprintln!(
-                    "{style}note{reset}: the password and the configuration go over the network in the clear"
-                );
-            }
-            let password = password_of(user, login.password_file.as_deref())?;
-            backrest.log_in(user, &password)?;
-            let config = backrest.config()?;
-            return Ok((backrest, config));
+        let error = match backrest.config() {
+            Ok(config) => return Ok((backrest, config)),
+            Err(error) if is(&error, Refused::is_unauthorized) => error,
+            Err(error) => return Err(error),
+        };
+        let Some(user) = &login.user else { return Err(error).hint("log in: --user NAME") };
+        if backrest.is_overheard() {
+            let (style, reset) = (text::WARN, text::WARN.render_reset());
+            anstream::eprintln!(
+                "{style}note{reset}: the password and the configuration go over the network in the clear"
+            );
         }
-        match backrest.config() {
-            Ok(config) => Ok((backrest, config)),
-            Err(error) if is(&error, Refused::is_unauthorized) => Err(error).hint("log in: --user NAME"),
-            Err(error) => Err(error),
-        }
+        let password = password_of(user, login.password_file.as_deref())?;
+        backrest.log_in(user, &password)?;
+        let config = backrest.config()?;
+        Ok((backrest, config))
     }
 
     /// What is sent can be read on the way: neither encrypted nor within this host.
@@ -120,7 +119,13 @@ impl Backrest {
     /// Logs in; what is asked afterwards is asked as `user`.
     fn log_in(&mut self, user: &str, password: &str) -> Result<()> {
         let asked = json!({ "username": user, "password": password });
-        let answer = self.ask("v1.Authentication/Login", &asked).context("log in")?;
+        let answer = match self.ask("v1.Authentication/Login", &asked).context("log in") {
+            // It says so of a user that it does not know as well.
+            Err(error) if is(&error, Refused::is_unauthorized) => {
+                return Err(error).hint("see that user and password are those of Backrest's web page");
+            }
+            answer => answer?,
+        };
         let token = answer["token"].as_str().filter(|token| !token.is_empty());
         self.token = Some(token.context("log in: Backrest gave no token")?.into());
         Ok(())

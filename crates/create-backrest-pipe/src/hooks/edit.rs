@@ -73,7 +73,36 @@ pub(crate) fn edit(config: &Value, plan: &str, wanted: &Wanted, direction: Direc
         }
         _ => {}
     }
+    if direction == Direction::PutIn {
+        let repos = list(&edited.config, "repos").iter().filter(|there| there["id"] == repo.as_str());
+        let first = repos.flat_map(|repo| list(repo, "hooks"));
+        // The repository's hooks run first, then the plan's in their order.
+        let before =
+            first.chain(list(&edited.config["plans"][place], "hooks").iter().take_while(|h| !is_ours(h)));
+        edited.notes.extend(before.filter(|hook| can_stop_the_end(hook)).map(|hook| {
+            let conditions = conditions_of(hook).join(", ");
+            format!(
+                "a hook of your own on {conditions} comes before post-backups and, when it fails, keeps it from \
+                 running: set its \"on error\" to ignore"
+            )
+        }));
+    }
     Ok(edited)
+}
+
+/// Whether `hook`, when it fails at the end of a backup, keeps the hooks after it from running.
+fn can_stop_the_end(hook: &Value) -> bool {
+    let at_an_end = |condition: &String| {
+        condition == "ANY_ERROR" || condition.starts_with("SNAPSHOT_") && condition != "SNAPSHOT_START"
+    };
+    let halts = hook.get("onError").is_some_and(|on_error| on_error != "ON_ERROR_IGNORE");
+    !is_ours(hook) && halts && conditions_of(hook).iter().any(at_an_end)
+}
+
+/// The hook's conditions without what all of them begin with.
+fn conditions_of(hook: &Value) -> Vec<String> {
+    let names = list(hook, "conditions").iter().filter_map(Value::as_str);
+    names.map(|name| escape(name.trim_start_matches("CONDITION_").as_bytes())).collect()
 }
 
 fn quoted(name: &str) -> String {
@@ -120,13 +149,8 @@ fn change_hooks(object: &mut Value, wanted: &[Value]) -> Result<Vec<String>> {
 }
 
 fn in_words(sign: char, hook: &Value) -> Vec<String> {
-    let conditions: Vec<_> = list(hook, "conditions")
-        .iter()
-        .filter_map(Value::as_str)
-        .map(|condition| escape(condition.trim_start_matches("CONDITION_").as_bytes()))
-        .collect();
     let halts = if hook.get("onError").is_some() { ", which stops it when this fails" } else { "" };
-    let mut lines = vec![format!("  {sign} hook on {}{halts}", conditions.join(", "))];
+    let mut lines = vec![format!("  {sign} hook on {}{halts}", conditions_of(hook).join(", "))];
     let command = hook.pointer("/actionCommand/command").and_then(Value::as_str).unwrap_or_default();
     lines.extend(command.lines().map(|line| format!("  {sign}     {}", escape(line.as_bytes()))));
     lines

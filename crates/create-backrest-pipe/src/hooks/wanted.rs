@@ -97,7 +97,8 @@ fn hooks(tailscale: bool, notify: bool) -> (Vec<Value>, Vec<Value>) {
         repo.push(hook(&on(&["SUCCESS", "ERROR"]), None, &["stop-tailscale"]));
     }
     if notify {
-        repo.push(hook(&["PRUNE_ERROR", "CHECK_ERROR"], None, &[REPO_ERROR]));
+        // A forget of the repository's own schedule belongs to no plan, so no plan's hook fires for it.
+        repo.push(hook(&["PRUNE_ERROR", "CHECK_ERROR", "FORGET_ERROR"], None, &[REPO_ERROR]));
     }
     (plan, repo)
 }
@@ -207,6 +208,14 @@ mod tests {
                 let sent = messages_after(&repo, &[&[&start], &[&end, "ANY_ERROR"]]);
                 assert_eq!(sent, ["start-tailscale", "stop-tailscale"]);
             }
+        }
+    }
+
+    #[test]
+    fn the_monitor_hears_of_whatever_fails_on_the_repository() {
+        let (_, repo) = hooks(false, true);
+        for task in ["PRUNE", "CHECK", "FORGET"] {
+            assert_eq!(messages_after(&repo, &[&[&format!("{task}_ERROR"), "ANY_ERROR"]]), ["notify-down"]);
         }
     }
 

@@ -156,10 +156,28 @@ fn a_closed_backrest_wants_a_login() {
     let mut command = tool(&sandbox, &["--apply", &server.address, "--plan", "nightly", "--user", LOGIN.0]);
     let _ = without_secrets(sandbox.run(command.env("BACKREST_PASSWORD", LOGIN.1))).expect_success();
     let ran = sandbox.run(command.env("BACKREST_PASSWORD", "wrong")).expect_code(1);
-    assert!(ran.stderr.contains("log in") && ran.stderr.contains("invalid password"), "{}", ran.everything());
+    assert!(ran.stderr.contains("invalid password\nhint: see that user"), "{}", ran.everything());
     let ran =
         sandbox.run(Command::new("setsid").arg("--wait").arg(command.get_program()).args(command.get_args()));
     assert!(ran.stderr.contains("--password-file FILE"), "{}", ran.everything());
+}
+
+#[test]
+fn an_open_backrest_wants_no_login_from_who_names_a_user() {
+    let (sandbox, server) = (Sandbox::new(), Server::start());
+    let _ = apply(&sandbox, &server, &["--yes", "--user", LOGIN.0]).expect_success();
+    assert!(!server.state.lock().unwrap().calls.contains(&"Login".to_string()));
+}
+
+#[test]
+fn a_hook_of_ones_own_that_can_keep_ours_from_running_is_told() {
+    let (sandbox, server) = (Sandbox::new(), Server::start());
+    let told = "a hook of your own on ANY_ERROR comes before post-backups";
+    let ran = apply(&sandbox, &server, &["--dry-run"]).expect_success();
+    assert!(ran.stderr.contains(told), "{}", ran.everything());
+    server.state.lock().unwrap().config["plans"][0]["hooks"][0].as_object_mut().unwrap().remove("onError");
+    let ran = apply(&sandbox, &server, &["--dry-run"]).expect_success();
+    assert!(!ran.stderr.contains(told), "{}", ran.everything());
 }
 
 #[test]

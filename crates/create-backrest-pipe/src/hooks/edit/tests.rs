@@ -119,3 +119,33 @@ fn what_does_not_fit_the_bridge_is_said() {
     let notes = put_in(&config).notes;
     assert_eq!(notes.len(), 2, "{notes:?}");
 }
+
+#[test]
+fn a_hook_that_halts_is_told_where_it_stands_before_ours_at_an_end() {
+    let hook = |condition: &str, on_error: &str| json!({ "conditions": [condition], "onError": on_error, "actionCommand": { "command": "x" } });
+    let notes_with = |place: &str, hook: Value| {
+        let mut config = config();
+        *config.pointer_mut(place).unwrap() = json!([hook]);
+        put_in(&config).notes
+    };
+    let mut empty = config();
+    empty["repos"][0]["hooks"] = json!([]);
+    assert!(put_in(&empty).notes.is_empty());
+    let halting = || hook("CONDITION_SNAPSHOT_END", "ON_ERROR_CANCEL");
+    let notes = notes_with("/plans/0/hooks", halting());
+    assert!(notes[0].starts_with("a hook of your own on SNAPSHOT_END"), "{notes:?}");
+    for harmless in [
+        hook("CONDITION_SNAPSHOT_START", "ON_ERROR_CANCEL"),
+        hook("CONDITION_SNAPSHOT_END", "ON_ERROR_IGNORE"),
+        hook("CONDITION_PRUNE_ERROR", "ON_ERROR_FATAL"),
+    ] {
+        assert!(notes_with("/plans/0/hooks", harmless.clone()).is_empty(), "{harmless}");
+    }
+    // The repository's hooks come first, wherever ours stand in the plan; after ours there is nothing to stop.
+    let mut put = put_in(&config()).config;
+    put["repos"][0]["hooks"] = json!([halting()]);
+    assert_eq!(put_in(&put).notes.len(), 1);
+    put["repos"][0]["hooks"] = json!([]);
+    put["plans"][0]["hooks"].as_array_mut().unwrap().push(halting());
+    assert!(put_in(&put).notes.is_empty());
+}
