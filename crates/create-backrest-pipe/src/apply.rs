@@ -38,7 +38,9 @@ pub(crate) fn rehearse(steps: &[Step]) {
     for (verb, object) in steps.iter().filter_map(Step::in_words) {
         row(verb, &object);
     }
-    anstream::println!("(nothing was done: --dry-run)");
+    if !steps.is_empty() {
+        anstream::println!("(nothing was done: --dry-run)");
+    }
 }
 
 /// What became of a step.

@@ -39,6 +39,10 @@ pub(crate) struct Facts {
     pub(crate) logs: Entry,
     pub(crate) client: Client,
     pub(crate) listener: Listener,
+    /// What the listener runs, where that is not the program that is installed now.
+    pub(crate) other_program: Option<PathBuf>,
+    /// The listener's socket; it removes it at once when it is asked to end.
+    pub(crate) socket: Entry,
     pub(crate) bash_listeners: Vec<BashListener>,
     pub(crate) crontab: Crontab,
     pub(crate) unit: Unit,
@@ -51,6 +55,13 @@ pub(crate) struct Facts {
     pub(crate) retired_state: Entry,
     /// The user who asks.
     pub(crate) user: u32,
+}
+
+impl Facts {
+    /// A listener runs that is not to stay: an older one than is installed, or one that is just ending.
+    pub(crate) fn has_to_restart(&self) -> bool {
+        self.listener != Listener::Stopped && (self.other_program.is_some() || self.socket.is_missing())
+    }
 }
 
 /// Looks at everything; `asked` is the supervisor that the person names. Fails only where it can't be told what is
@@ -69,6 +80,8 @@ pub(crate) fn inspect(places: &Places, asked: Option<Supervisor>) -> Result<Fact
         logs: entry::look(&places.logs)?,
         client: client::look(&places.client_source, &places.client),
         unit: unit::look(&places.unit, &listener, is_systemd)?,
+        other_program: listener::other_program(&listener, Path::new(&places.listener[0])),
+        socket: entry::look(&places.socket)?,
         listener,
         bash_listeners: bash_listener::find(),
         crontab: crontab::read()?,

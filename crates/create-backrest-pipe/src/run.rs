@@ -37,13 +37,17 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
         Some(Command::Remove) => {
             let _lock = one_at_a_time(&places)?;
             let plan = remove::plan(&inspect::inspect(&places, None)?, &places);
-            follow(&plan, &places, cli.dry_run, "Nothing is in place: nothing was changed.")
+            follow(&plan, &places, cli.dry_run, "Nothing is in place: nothing was changed.", AFTER_REMOVE)
         }
         None => {
             let _lock = one_at_a_time(&places)?;
             match setup::plan(&inspect::inspect(&places, cli.supervisor)?, &places, cli.supervisor) {
                 Ok(plan) => {
-                    follow(&plan, &places, cli.dry_run, "Everything is in place: nothing was changed.")
+                    let makes_bridge =
+                        |step: &Step| matches!(step, Step::MakeFolder { path, .. } if *path == places.bridge);
+                    let next = plan.steps.iter().any(makes_bridge).then(|| after_set_up(&places));
+                    let nothing = "Everything is in place: nothing was changed.";
+                    follow(&plan, &places, cli.dry_run, nothing, &next.unwrap_or_default())
                 }
                 Err(complaints) => {
                     complain(&complaints);
@@ -54,8 +58,26 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
     }
 }
 
-/// Carries out `plan` and says what could not be done; `nothing` is said where there was nothing to do.
-fn follow(plan: &Plan, places: &Places, is_dry: bool, nothing: &str) -> Result<Exit> {
+/// What is left to the person once the bridge is there.
+fn after_set_up(places: &Places) -> String {
+    format!(
+        "Next:
+  1. in Backrest's compose.yaml, below `volumes:`, add  - {}:/bridge
+  2. make the container again:                          docker compose up --detach
+  3. give Backrest its hooks:                           create-backrest-pipe hooks --apply URL --plan ID
+  4. see whether all is well:                           create-backrest-pipe status",
+        escape_path(&places.bridge)
+    )
+}
+
+/// What is left to the person once it is gone.
+const AFTER_REMOVE: &str = "\
+Left to you: Backrest's hooks, which stop every backup now that nobody answers, and the mount in its compose.yaml.
+  create-backrest-pipe hooks --apply URL --plan ID --remove";
+
+/// Carries out `plan` and says what could not be done; `nothing` is said where there was nothing to do, and `next`
+/// where there was.
+fn follow(plan: &Plan, places: &Places, is_dry: bool, nothing: &str, next: &str) -> Result<Exit> {
     match is_dry {
         true => apply::rehearse(&plan.steps),
         false => apply::apply(&plan.steps, places)?,
@@ -66,14 +88,8 @@ fn follow(plan: &Plan, places: &Places, is_dry: bool, nothing: &str) -> Result<E
     }
     if plan.steps.is_empty() {
         anstream::println!("{nothing}");
-    }
-    let makes_bridge = |step: &Step| matches!(step, Step::MakeFolder { path, .. } if *path == places.bridge);
-    if !is_dry && plan.steps.iter().any(makes_bridge) {
-        anstream::println!(
-            "\nNext: mount {} at /bridge in Backrest's compose.yaml, make the container again, and give Backrest its \
-             hooks: create-backrest-pipe hooks --help",
-            escape_path(&places.bridge)
-        );
+    } else if !is_dry && !next.is_empty() {
+        anstream::println!("\n{next}");
     }
     Ok(Exit::Done)
 }

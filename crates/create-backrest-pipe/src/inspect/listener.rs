@@ -4,7 +4,7 @@
 //! up. So it is not asked where the process that its text names is gone anyway, as after a reboot.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use common::lock::{self, Attempt};
@@ -34,6 +34,15 @@ pub(crate) fn look(path: &Path) -> Result<Listener> {
         Attempt::Held(_) => Listener::Stopped,
         Attempt::Busy(text) => Listener::Running { process: process_of(&text), text },
     })
+}
+
+/// The program that `listener` runs, where it is not the one `installed` now; `None` also where that can't be told. A
+/// file that was replaced since ends in ` (deleted)` (proc(5)).
+pub(crate) fn other_program(listener: &Listener, installed: &Path) -> Option<PathBuf> {
+    let Listener::Running { process: Some(process), .. } = listener else { return None };
+    let runs = fs::read_link(format!("/proc/{process}/exe")).ok()?;
+    let installed = fs::canonicalize(installed).ok()?;
+    (runs != installed).then_some(runs)
 }
 
 /// The process id in the text that a lock's holder leaves.

@@ -197,11 +197,12 @@ fn client(facts: &Facts, places: &Places, plan: &mut Plan) {
 fn listener(facts: &Facts, places: &Places, is_replaced: bool, was_systemd: bool, plan: &mut Plan) {
     // With its unit the listener ends as well.
     let is_running = facts.listener != Listener::Stopped && !was_systemd;
-    if is_running && is_replaced {
+    let has_to_go = is_replaced || facts.has_to_restart();
+    if is_running && has_to_go {
         let (lock, listener) = (places.listener_lock.clone(), facts.listener.clone());
         plan.steps.push(Step::StopListener { lock, listener });
     }
-    if !is_running || is_replaced {
+    if !is_running || has_to_go {
         plan.steps.push(Step::StartListener);
     }
 }

@@ -99,7 +99,7 @@ pub(super) fn bring_in(facts: &Facts, places: &Places, plan: &mut Plan) {
         let (lock, listener) = (places.listener_lock.clone(), facts.listener.clone());
         plan.steps.push(Step::StopListener { lock, listener });
     }
-    if !is_written || !is_running || !facts.unit.runs_listener {
+    if !is_written || !is_running || !facts.unit.runs_listener || facts.has_to_restart() {
         plan.steps.push(Step::Systemctl(&["restart", UNIT]));
         plan.steps
             .push(Step::AwaitListener { lock: places.listener_lock.clone(), before: facts.listener.clone() });

@@ -22,7 +22,7 @@ use crate::plan::{crontab, setup};
 const MEND: &str = "create-backrest-pipe";
 
 pub(super) fn checks(facts: &Facts, places: &Places) -> Vec<Check> {
-    let mut checks = vec![folder(facts, places), listener(facts, places)];
+    let mut checks = vec![folder(facts, places), listener(facts)];
     if facts.listener != Listener::Stopped {
         checks.push(answer(places));
     }
@@ -58,7 +58,7 @@ fn folder(facts: &Facts, places: &Places) -> Check {
     }
 }
 
-fn listener(facts: &Facts, places: &Places) -> Check {
+fn listener(facts: &Facts) -> Check {
     let Listener::Running { process, text } = &facts.listener else {
         return Check::bad(
             "listener",
@@ -66,22 +66,17 @@ fn listener(facts: &Facts, places: &Places) -> Check {
             MEND,
         );
     };
-    let installed = fs::canonicalize(&places.listener[0]).ok();
-    let runs = process.and_then(|process| fs::read_link(format!("/proc/{process}/exe")).ok());
-    match (installed, runs) {
-        (Some(installed), Some(runs)) if installed == runs => {
-            Check::good("listener", format!("it listens: {text}"))
+    let Some(other) = &facts.other_program else {
+        return Check::good("listener", format!("it listens: {text}"));
+    };
+    let mend = match (facts.record.supervisor, process) {
+        (Some(Supervisor::None), Some(process)) => {
+            format!("end it and start the installed one: kill {process}")
         }
-        (Some(_), Some(runs)) => Check::bad(
-            "listener",
-            format!("another program than the installed one listens: {text}: {}", escape_path(runs)),
-            format!(
-                "let it end, and start the installed one: kill {} && {MEND}",
-                process.unwrap_or_default()
-            ),
-        ),
-        _ => Check::good("listener", format!("it listens: {text}")),
-    }
+        _ => MEND.into(),
+    };
+    let what = format!("another program than the installed one listens: {text}: {}", escape_path(other));
+    Check::bad("listener", what, mend)
 }
 
 /// Whether the socket answers, asked with the client that is installed on the host.

@@ -92,6 +92,40 @@ fn two_runs_at_the_same_time_start_one_listener_and_add_one_line() {
 }
 
 #[test]
+fn a_listener_of_another_version_gives_way_to_the_installed_one() {
+    let home = Home::new();
+    // As an installation does it: the new file takes the old one's name, and what runs goes on running. All in one
+    // namespace: from within a user namespace the processes outside it can't be looked at.
+    let upgrade = r#"cd "$1" && ./create-backrest-pipe && cp pipe-listener new && mv new pipe-listener
+        ./create-backrest-pipe status; ./create-backrest-pipe && ./create-backrest-pipe"#;
+    let mut command = home.with_crontabs("sh");
+    let ran = home.sandbox.run(command.args(["-c", upgrade, "sh"]).arg(home.sandbox.path(".local/bin")));
+    let said = ran.expect_success().stdout;
+    let (_, said) = said.split_once("✗ listener   another program than the installed one listens").unwrap();
+    let (_, said) = said.split_once("stopped   the listener").unwrap();
+    let (_, said) = said.split_once("started   the listener").unwrap();
+    assert!(said.ends_with("Everything is in place: nothing was changed.\n"), "{said}");
+    home.expect_listeners(1);
+}
+
+#[test]
+fn a_listener_that_is_just_ending_is_waited_for_and_followed_by_another() {
+    let home = Home::new();
+    home.sandbox.script("containers/backrest/actions/slow", "#!/bin/sh\n: > \"$HOME/begun\"\nsleep 1\n");
+    let _ = home.set_up();
+    let first = home.listener().unwrap();
+    fs::write(home.backrest("bridge/backrest-pipe"), "slow\n").unwrap();
+    wait_for("the action runs", || home.sandbox.path("begun").exists());
+    kill(Pid::from_raw(first), Signal::SIGTERM).unwrap();
+    wait_for("it takes no more messages", || !home.backrest("bridge/backrest.sock").exists());
+    let ran = home.set_up();
+    assert!(ran.stdout.contains("started   the listener"), "{}", ran.everything());
+    assert_ne!(home.listener().unwrap(), first);
+    home.expect_listeners(1);
+    assert!(home.set_up().stdout.starts_with("Everything is in place"));
+}
+
+#[test]
 fn a_dry_run_says_the_steps_and_takes_none() {
     let home = Home::new();
     let before = home.everything();
