@@ -32,7 +32,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
     }
     match &cli.command {
         Some(Command::Hooks(arguments)) => hooks::run(arguments, &settings, cli.dry_run),
-        Some(Command::Status(arguments)) => status::run(arguments, &settings, &places),
+        Some(Command::Status(arguments)) => status::run(arguments, &cli.flags, &settings, &places),
         Some(Command::Log { lines }) => log::run(*lines, &settings),
         Some(Command::Remove) => {
             let _lock = one_at_a_time(&places)?;

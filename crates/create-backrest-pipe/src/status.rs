@@ -11,23 +11,30 @@ mod report;
 
 use anyhow::Result;
 use common::exit::Exit;
-use common::settings::Settings;
+use common::settings::{Flags, Settings};
 
 use crate::cli::StatusArguments;
 use crate::inspect;
 use crate::places::Places;
 use report::State;
 
-/// Checks everything and prints it. Exit code 1 where something is wrong.
-pub(crate) fn run(arguments: &StatusArguments, settings: &Settings, places: &Places) -> Result<Exit> {
+/// Checks everything and prints it; `flags` are those that were given, which what is proposed needs as well. Exit code
+/// 1 where something is wrong.
+pub(crate) fn run(
+    arguments: &StatusArguments,
+    flags: &Flags,
+    settings: &Settings,
+    places: &Places,
+) -> Result<Exit> {
     let facts = inspect::inspect(places, None)?;
     let mut checks = Vec::new();
     checks.extend(around::settings(settings));
     checks.extend(bridge::checks(&facts, places));
-    checks.extend(container::checks(places));
+    checks.extend(container::checks(settings, places));
     checks.push(backrest::ignore_file(settings));
     checks.extend(backrest::hooks(settings, arguments));
     checks.extend(around::checks(settings, facts.record.supervisor));
+    let checks: Vec<_> = checks.into_iter().map(|check| check.with_flags(flags)).collect();
     match arguments.json {
         true => report::print_json(&checks)?,
         false => report::print(&checks),

@@ -1,5 +1,6 @@
 //! What a backup needs besides: usable settings, the network, the monitor, the clock, room on the disk.
 
+use std::os::unix::fs::MetadataExt;
 use std::process::Command;
 use std::time::Duration;
 
@@ -132,10 +133,11 @@ fn disk(settings: &Settings) -> Vec<Check> {
     let mut checks = Vec::new();
     for folder in folders {
         let Ok(stat) = nix::sys::statvfs::statvfs(folder.as_path()) else { continue };
-        if seen.contains(&stat.filesystem_id()) {
+        let device = std::fs::metadata(folder).map(|there| there.dev()).unwrap_or_default();
+        if seen.contains(&device) {
             continue;
         }
-        seen.push(stat.filesystem_id());
+        seen.push(device);
         let free = stat.blocks_available() * stat.fragment_size();
         let what = format!("{} free at {}", units::bytes(free), escape_path(folder));
         checks.push(match free < LEAST {

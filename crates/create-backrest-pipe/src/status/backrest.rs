@@ -32,7 +32,11 @@ pub(super) fn ignore_file(settings: &Settings) -> Check {
     let metadata = match fs::metadata(&settings.ignore_file) {
         Ok(metadata) => metadata,
         Err(error) => {
-            return Check::bad(name, format!("{path}: {error}; a backup fails without it"), "build-ignore");
+            let why = match error.kind() {
+                io::ErrorKind::NotFound => "is not there yet".into(),
+                _ => error.to_string(),
+            };
+            return Check::bad(name, format!("{path}: {why}; a backup fails without it"), "build-ignore");
         }
     };
     let age = metadata.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
@@ -47,7 +51,7 @@ pub(super) fn ignore_file(settings: &Settings) -> Check {
         _ => Check::unknown(
             name,
             format!("{path} is there{age}; whether it is up to date could not be told"),
-            "see what build-ignore --check says",
+            "see what it says: build-ignore --check",
         ),
     }
 }
@@ -100,7 +104,7 @@ fn on_disk(settings: &Settings) -> std::result::Result<Value, String> {
     match fs::read(&path) {
         Ok(text) => serde_json::from_slice(&text).map_err(|_| naming("it is no JSON")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(naming("not there, so Backrest has not been set up yet, or lies elsewhere"))
+            Err(naming("not there: Backrest has not been set up yet, or its configuration lies elsewhere"))
         }
         Err(error) => Err(naming(&error.to_string())),
     }

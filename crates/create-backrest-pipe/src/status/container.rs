@@ -2,11 +2,13 @@
 //!
 //! Docker is asked as the user would ask it; where it is not there, or not allowed, that is said.
 
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
 use common::process::{self, Captured, Limits};
+use common::settings::Settings;
 use common::text::{escape, escape_path};
 use serde_json::Value;
 
@@ -24,9 +26,11 @@ struct Container {
     folder: String,
     /// Where it sees the FIFO by itself, if it does.
     pipe: Option<String>,
+    /// The folders of the host that it sees, each with where.
+    mounts: Vec<(PathBuf, PathBuf)>,
 }
 
-pub(super) fn checks(places: &Places) -> Vec<Check> {
+pub(super) fn checks(settings: &Settings, places: &Places) -> Vec<Check> {
     let containers = match containers(places) {
         Ok(containers) => containers,
         Err(error) => {
@@ -42,7 +46,8 @@ pub(super) fn checks(places: &Places) -> Vec<Check> {
             format!("add `- {bridge}:/bridge` to Backrest's compose.yaml, then docker compose up --detach"),
         )];
     }
-    containers.iter().flat_map(|container| look_into(container, places)).collect()
+    let look = |container| look_into(container, places).into_iter().chain([sees(container, settings)]);
+    containers.iter().flat_map(look).collect()
 }
 
 fn containers(places: &Places) -> Result<Vec<Container>> {
@@ -59,17 +64,21 @@ fn containers(places: &Places) -> Result<Vec<Container>> {
 
 fn container_of(told: &Value, places: &Places) -> Option<Container> {
     let mounts = told["Mounts"].as_array()?;
-    let seen = |source: &std::path::Path| {
-        let mount = mounts
-            .iter()
-            .find(|mount| mount["Source"].as_str().is_some_and(|text| source == std::path::Path::new(text)));
-        mount.and_then(|mount| mount["Destination"].as_str()).map(String::from)
+    let path = |text: &Value| text.as_str().map(PathBuf::from);
+    let mounts: Vec<_> = mounts
+        .iter()
+        .filter_map(|mount| Some((path(&mount["Source"])?, path(&mount["Destination"])?)))
+        .collect();
+    let seen = |path: &Path| {
+        let mount = mounts.iter().find(|(source, _)| source == path);
+        mount.map(|(_, destination)| destination.to_string_lossy().into_owned())
     };
     Some(Container {
         id: told["Id"].as_str()?.into(),
         name: told["Name"].as_str().unwrap_or_default().trim_start_matches('/').into(),
         folder: seen(&places.bridge)?,
         pipe: seen(&places.old_pipe).or_else(|| seen(&places.pipe)),
+        mounts,
     })
 }
 
@@ -99,6 +108,38 @@ fn look_into(container: &Container, places: &Places) -> Vec<Check> {
     }
     checks.extend(container.pipe.as_ref().and_then(|pipe| same_fifo(container, pipe, places)));
     checks
+}
+
+/// Whether it sees both roots where the ignore file's patterns and the plan's paths have them. The ignore file lies in
+/// one of the two.
+fn sees(container: &Container, settings: &Settings) -> Check {
+    let name = escape(container.name.as_bytes());
+    let needed = [
+        (&settings.data_root, settings.mount.join("data")),
+        (&settings.container_root, settings.mount.join("containers")),
+    ];
+    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or(path.into());
+    let is_seen = |here: &Path, there: &Path| {
+        container.mounts.iter().any(|(source, destination)| {
+            real(here).strip_prefix(real(source)).is_ok_and(|rest| destination.join(rest) == there)
+        })
+    };
+    match needed.iter().find(|(here, there)| !is_seen(here, there)) {
+        None => Check::good(
+            NAME,
+            format!(
+                "{name} sees both roots, and with them the ignore file, below {}",
+                escape_path(&settings.mount)
+            ),
+        ),
+        Some((here, there)) => {
+            let (here, there) = (escape_path(here), escape_path(there));
+            let mend = format!(
+                "add `- {here}:{there}:ro` to Backrest's compose.yaml, then docker compose up --detach"
+            );
+            Check::bad(NAME, format!("{name} does not see {here} at {there}"), mend)
+        }
+    }
 }
 
 /// A FIFO that is mounted by itself stays the one it was when the container was made.

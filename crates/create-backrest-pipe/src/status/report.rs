@@ -1,6 +1,7 @@
 //! What a check found, and how it is printed: `✓ what`, or `✗ what` and below it the command that mends it.
 
 use anyhow::Result;
+use common::settings::Flags;
 use common::text::{self, escape};
 use serde::Serialize;
 
@@ -38,6 +39,21 @@ impl Check {
 
     pub(super) fn unknown(name: &'static str, what: impl Into<String>, mend: impl Into<String>) -> Check {
         Check { state: State::Unknown, ..Check::bad(name, what, mend) }
+    }
+
+    /// The check with `flags` added to the command that it proposes, where that is one of ours.
+    pub(super) fn with_flags(mut self, flags: &Flags) -> Check {
+        let is_ours = |mend: &String| {
+            mend.split(' ').any(|word| ["create-backrest-pipe", "build-ignore"].contains(&word))
+        };
+        if let Some(mend) = self.mend.as_mut().filter(|mend| is_ours(mend)) {
+            for word in flags.to_arguments() {
+                let word = word.to_string_lossy().into_owned();
+                mend.push(' ');
+                mend.push_str(&shlex::try_quote(&word).map_or(word.clone(), |quoted| quoted.into_owned()));
+            }
+        }
+        self
     }
 }
 

@@ -35,6 +35,18 @@ fn an_empty_home_is_told_what_to_do() {
 }
 
 #[test]
+fn what_is_proposed_works_on_the_same_folders() {
+    let home = Home::new();
+    let elsewhere = home.sandbox.path("else where");
+    fs::create_dir(&elsewhere).unwrap();
+    let ran = home.run(&["status", "--container-root", elsewhere.to_str().unwrap()]).expect_code(1);
+    let flag = format!(" --container-root '{}'\n", elsewhere.display());
+    for command in ["→ create-backrest-pipe", "→ build-ignore"] {
+        assert!(ran.stdout.contains(&format!("{command}{flag}")), "{}", ran.everything());
+    }
+}
+
+#[test]
 fn what_was_set_up_is_good() {
     let home = Home::new();
     let _ = home.set_up();
@@ -151,7 +163,19 @@ fn the_container_is_asked_with_docker() {
     docker(&mount, "exit 69");
     assert!(ask().contains("✗ container  from within backrest: docker exec"));
     docker(&mount, "exit 0");
-    assert!(ask().contains("✓ container  the listener answers from within backrest"));
+    let answer = ask();
+    assert!(answer.contains("✓ container  the listener answers from within backrest"), "{answer}");
+    let data = home.sandbox.path("data").display().to_string();
+    assert!(
+        answer.contains(&format!("✗ container  backrest does not see {data} at /userdata/data")),
+        "{answer}"
+    );
+    assert!(answer.contains(&format!("→ add `- {data}:/userdata/data:ro` to")), "{answer}");
+    // One mount for both will do.
+    let both =
+        format!(r#"{mount},{{"Source":"{}","Destination":"/userdata"}}"#, home.sandbox.home().display());
+    docker(&both, "exit 0");
+    assert!(ask().contains("✓ container  backrest sees both roots"), "{}", ask());
     let fifo = format!(
         r#"{mount},{{"Source":"{}","Destination":"/backrest-pipe"}}"#,
         home.backrest("backrest-pipe").display()
