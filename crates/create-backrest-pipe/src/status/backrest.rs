@@ -117,14 +117,28 @@ fn is_looked_after(plan: &Value, mount: &Path) -> bool {
 
 fn of_plan(config: &Value, id: &str, wanted: &[Wanted], arguments: &StatusArguments) -> Check {
     let address = arguments.backrest.as_deref().unwrap_or("http://localhost:9898");
-    let mend = format!("create-backrest-pipe hooks --apply {address} --plan '{id}'");
-    let is_wired = |wanted: &Wanted| {
-        edit(config, id, wanted, Direction::PutIn).is_ok_and(|edited| edited.difference.is_empty())
+    let quoted = shlex::try_quote(id).map_or(id.into(), |id| id.into_owned());
+    let mend = format!("create-backrest-pipe hooks --apply {address} --plan {quoted}");
+    let differences =
+        wanted.iter().filter_map(|wanted| Some(edit(config, id, wanted, Direction::PutIn).ok()?.difference));
+    // The nearest to what is there: with Tailscale and Uptime Kuma or without.
+    let Some(lines) = differences.min_by_key(Vec::len) else {
+        return Check::bad(
+            NAME,
+            format!("plan \"{id}\" names a repository that Backrest does not have"),
+            mend,
+        );
     };
-    match wanted.iter().any(is_wired) {
-        true => Check::good(NAME, format!("plan \"{id}\" has the hooks and the backup flag")),
-        false => {
-            Check::bad(NAME, format!("plan \"{id}\" lacks hooks or the backup flag, or has older ones"), mend)
+    let lacks_flag = lines.iter().any(|line| line.contains("backup flag"));
+    let lacks_hooks = lines.iter().any(|line| line.contains("hook"));
+    let flag = wanted.first().map(Wanted::flag).unwrap_or_default();
+    let what = match (lacks_flag, lacks_hooks) {
+        (false, false) => {
+            return Check::good(NAME, format!("plan \"{id}\" has the hooks and the backup flag"));
         }
-    }
+        (true, false) => format!("lacks the backup flag {flag}, so nothing is left out"),
+        (false, true) => "lacks hooks, or has older ones".into(),
+        (true, true) => format!("lacks hooks, or has older ones, and the backup flag {flag}"),
+    };
+    Check::bad(NAME, format!("plan \"{id}\" {what}"), mend)
 }

@@ -33,10 +33,7 @@ struct Container {
 pub(super) fn checks(settings: &Settings, places: &Places) -> Vec<Check> {
     let containers = match containers(places) {
         Ok(containers) => containers,
-        Err(error) => {
-            let what = format!("not looked at: {}", common::exit::one_line(&error));
-            return vec![Check::unknown(NAME, what, BY_HAND)];
-        }
+        Err(error) => return vec![not_looked_at(&common::exit::one_line(&error))],
     };
     if containers.is_empty() {
         let bridge = escape_path(&places.bridge);
@@ -48,6 +45,18 @@ pub(super) fn checks(settings: &Settings, places: &Places) -> Vec<Check> {
     }
     let look = |container| look_into(container, places).into_iter().chain([sees(container, settings)]);
     containers.iter().flat_map(look).collect()
+}
+
+/// Docker's words when its engine does not run, or when this user may not ask it (cli/command, moby/client).
+fn not_looked_at(why: &str) -> Check {
+    if why.contains("Cannot connect to the Docker daemon") {
+        return Check::bad(NAME, format!("Docker does not run: {why}"), "sudo systemctl start docker");
+    }
+    let mend = match why.contains("permission denied") {
+        true => "sudo usermod --append --groups docker $USER, then log in again",
+        false => BY_HAND,
+    };
+    Check::unknown(NAME, format!("not looked at: {why}"), mend)
 }
 
 fn containers(places: &Places) -> Result<Vec<Container>> {

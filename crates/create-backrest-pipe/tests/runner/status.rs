@@ -121,6 +121,10 @@ fn the_plans_hooks_are_looked_for_in_backrests_configuration() {
     let hooks: Value = serde_json::from_str(&ran.stdout).unwrap();
     plan(&format!(r#","hooks":{},"backup_flags":{}"#, hooks["plan"]["hooks"], hooks["plan"]["backup_flags"]));
     assert_eq!(states(&home, "hooks"), ["good"]);
+    // Where the plan looks for the ignore file counts, too.
+    home.sandbox.write("containers/backrest/.env", "IGNORE_FILE=other.txt\n");
+    let lacks = "✗ hooks      plan \"p\" lacks the backup flag --exclude-file=/userdata/containers/backrest/other.txt";
+    assert!(status(&home).stdout.contains(lacks), "{}", status(&home).everything());
     assert!(!status(&home).everything().contains("never-shown"));
 }
 
@@ -157,6 +161,19 @@ fn the_container_is_asked_with_docker() {
         let path = format!("{}:/usr/bin:/bin:/usr/sbin:/sbin", home.sandbox.path("programs").display());
         home.sandbox.run(command.env("PATH", path)).stdout
     };
+    for (said, line) in [
+        (
+            "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
+            "✗ container  Docker does not run: docker ps",
+        ),
+        (
+            "permission denied while trying to connect to the docker API",
+            "sudo usermod --append --groups docker $USER",
+        ),
+    ] {
+        home.sandbox.script("programs/docker", format!("#!/bin/sh\necho '{said}' >&2; exit 1\n"));
+        assert!(ask().contains(line), "{}", ask());
+    }
     docker("", "");
     assert!(ask().contains("✗ container  no running container has the bridge mounted"));
     let mount = format!(r#"{{"Source":"{}","Destination":"/bridge"}}"#, home.backrest("bridge").display());
