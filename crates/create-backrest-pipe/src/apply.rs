@@ -89,7 +89,7 @@ fn carry_out(step: &Step, places: &Places) -> Result<Done> {
         Step::EndBashListener(found) => listener::end_bash(found)?,
         Step::StopListener { lock, .. } => listener::stop(lock)?,
         Step::StartListener => return listener::start(places).map(Done::Started),
-        Step::AwaitListener { lock, before } => listener::wait_for_another(lock, before)?,
+        Step::AwaitListener { lock, before } => listener::wait_for_another(lock, &places.socket, before)?,
         Step::WriteUnit { path, text } => {
             common::atomic::write(path, text.as_bytes(), 0o644)?;
         }

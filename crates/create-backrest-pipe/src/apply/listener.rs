@@ -81,8 +81,8 @@ fn wait_for_door(socket: &Path, end: Instant) {
     }
 }
 
-/// Waits until the lock's text is not that of `before` any more, so until another listener has taken it.
-pub(super) fn wait_for_another(lock: &Path, before: &Listener) -> Result<()> {
+/// Waits until the lock's text is not that of `before` any more, so until another listener has taken it, and listens.
+pub(super) fn wait_for_another(lock: &Path, socket: &Path, before: &Listener) -> Result<()> {
     let before = match before {
         Listener::Running { process, .. } => *process,
         Listener::Stopped => None,
@@ -93,6 +93,7 @@ pub(super) fn wait_for_another(lock: &Path, before: &Listener) -> Result<()> {
         let process = listener::process_of(&text);
         let is_alive = |id: i32| Path::new("/proc").join(id.to_string()).exists();
         if process != before && process.is_some_and(is_alive) {
+            wait_for_door(socket, end);
             return Ok(());
         }
         if Instant::now() >= end {

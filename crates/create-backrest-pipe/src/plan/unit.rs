@@ -37,20 +37,21 @@ RestartSec=5
 # a prepare step when it crashes: either would take what was accepted, or half a dump, with it.
 KillMode=process
 TimeoutStopSec=90
-UMask=0077
 
-# None of this lets a script use sudo. Where one has to, a drop-in with all of these lines takes it back:
+# What a script makes (modes, set-group-ID folders that are copied) is what it would make under cron or in a shell.
+# None of this lets a script use sudo, or Podman without root. Where one has to, a drop-in with all of these lines
+# takes it back:
 # NoNewPrivileges=no
 # LockPersonality=no
+# RestrictNamespaces=no
 # RestrictRealtime=no
-# RestrictSUIDSGID=no
 # RestrictAddressFamilies=
 # SystemCallArchitectures=
 # SystemCallFilter=
 NoNewPrivileges=yes
 LockPersonality=yes
+RestrictNamespaces=yes
 RestrictRealtime=yes
-RestrictSUIDSGID=yes
 RestrictAddressFamilies=AF_UNIX AF_INET AF_INET6 AF_NETLINK
 SystemCallArchitectures=native
 SystemCallFilter=~@clock @cpu-emulation @module @obsolete @raw-io @reboot @swap

@@ -7,6 +7,7 @@ mod home;
 mod hooks;
 mod interrupted;
 mod remove;
+mod service_manager;
 mod set_up;
 mod status;
 mod systemd;
