@@ -13,7 +13,8 @@ mod lines;
 mod watch;
 
 use std::fmt;
-use std::io;
+use std::fs::File;
+use std::io::{self, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Command, ExitStatus, Stdio};
@@ -22,6 +23,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
+use rustix::fs::MemfdFlags;
 
 use crate::cancel::Cancel;
 use crate::text::escape;
@@ -127,7 +129,7 @@ pub fn run(
     // The command keeps its copies of the pipe's end until it is told otherwise; with them it would never close.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut lines = Lines::new();
-    let watched = Watch { child: child?, limits, cancel, started, outputs: vec![Some(reader)], input: None }
+    let watched = Watch { child: child?, limits, cancel, started, outputs: vec![Some(reader)] }
         .until_the_end(&mut |_, bytes| lines.push(bytes, each_line))?;
     lines.finish(each_line);
     Ok(watched.into())
@@ -174,14 +176,12 @@ pub fn capture(
     let (stdout, stdout_writer) = output_pipe()?;
     let (stderr, stderr_writer) = output_pipe()?;
     command.stdout(stdout_writer).stderr(stderr_writer);
-    command.stdin(if input.is_empty() { Stdio::null() } else { Stdio::piped() });
+    command.stdin(if input.is_empty() { Stdio::null() } else { whole(input)? });
     let started = Instant::now();
     let child = command.process_group(0).spawn().with_context(|| cannot_start(command));
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut child = child?;
-    let input = child.stdin.take().map(|pipe| (OwnedFd::from(pipe), input));
     let mut kept = [Vec::new(), Vec::new()];
-    let watched = Watch { child, limits, cancel, started, outputs: vec![Some(stdout), Some(stderr)], input }
+    let watched = Watch { child: child?, limits, cancel, started, outputs: vec![Some(stdout), Some(stderr)] }
         .until_the_end(&mut |stream, bytes| {
             let room = CAPTURE_LIMIT - kept[stream].len();
             kept[stream].extend_from_slice(&bytes[..bytes.len().min(room)]);
@@ -205,6 +205,16 @@ pub fn command_name(command: &Command) -> String {
 
 fn cannot_start(command: &Command) -> String {
     format!("start: {}", escape(command.get_program().as_encoded_bytes()))
+}
+
+/// `input` as a standard input that is whole from the start. From a pipe, a child whose parent is killed in the middle
+/// would take a part for all of it: `crontab -` would install that. It lies in memory, so no secret gets onto a disk.
+fn whole(input: &[u8]) -> Result<Stdio> {
+    let naming = || "hand over standard input";
+    let memory = rustix::fs::memfd_create("input", MemfdFlags::CLOEXEC).with_context(naming)?;
+    let mut file = File::from(memory);
+    file.write_all(input).and_then(|()| file.rewind()).with_context(naming)?;
+    Ok(file.into())
 }
 
 fn output_pipe() -> io::Result<(OwnedFd, OwnedFd)> {

@@ -1,9 +1,9 @@
-//! The loop around one child: reads what it writes, feeds what it reads, keeps its deadline, sees its end.
+//! The loop around one child: reads what it writes, keeps its deadline, sees its end.
 //!
 //! One thread and poll(2) on the pipes, a pidfd and the cancel flag: nothing is polled in intervals.
 
 use std::fs::{self, File};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::Child;
 use std::time::{Duration, Instant};
@@ -26,8 +26,6 @@ pub(super) struct Watch<'a> {
     pub(super) started: Instant,
     /// What the child writes to; `None` once it is closed.
     pub(super) outputs: Vec<Option<OwnedFd>>,
-    /// The child's standard input and what is still to be written to it.
-    pub(super) input: Option<(OwnedFd, &'a [u8])>,
 }
 
 pub(super) struct Watched {
@@ -73,7 +71,7 @@ impl Watch<'_> {
     fn watch(&mut self, group: Pid, each_chunk: &mut dyn FnMut(usize, &[u8])) -> Result<Watched> {
         let pid = rustix::process::Pid::from_child(&self.child);
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).context("watch a child process: pidfd_open")?;
-        for pipe in self.outputs.iter().flatten().chain(self.input.iter().map(|(pipe, _)| pipe)) {
+        for pipe in self.outputs.iter().flatten() {
             set_nonblocking(pipe)?;
         }
         let mut phase = Phase::Running { until: self.started + self.limits.deadline };
@@ -93,12 +91,8 @@ impl Watch<'_> {
             for stream in ready.outputs {
                 self.read_output(stream, each_chunk)?;
             }
-            if ready.input {
-                self.write_input();
-            }
             if ready.exited {
                 exited = true;
-                self.input = None;
                 if let Phase::Running { .. } = phase {
                     phase = Phase::Draining { until: Instant::now() + self.limits.drain };
                 }
@@ -146,17 +140,13 @@ impl Watch<'_> {
     }
 
     fn wait_until(&self, until: Instant, pidfd: &OwnedFd, exited: bool, cancellable: bool) -> Result<Ready> {
-        let mut fds = Vec::with_capacity(self.outputs.len() + 3);
+        let mut fds = Vec::with_capacity(self.outputs.len() + 2);
         let mut roles = Vec::with_capacity(fds.capacity());
         for (stream, pipe) in self.outputs.iter().enumerate() {
             if let Some(pipe) = pipe {
                 fds.push(PollFd::new(pipe.as_fd(), PollFlags::POLLIN));
                 roles.push(Role::Output(stream));
             }
-        }
-        if let Some((pipe, _)) = &self.input {
-            fds.push(PollFd::new(pipe.as_fd(), PollFlags::POLLOUT));
-            roles.push(Role::Input);
         }
         if !exited {
             fds.push(PollFd::new(pidfd.as_fd(), PollFlags::POLLIN));
@@ -181,7 +171,6 @@ impl Watch<'_> {
             }
             match role {
                 Role::Output(stream) => ready.outputs.push(stream),
-                Role::Input => ready.input = true,
                 Role::Exit => ready.exited = true,
                 Role::Cancel => ready.cancelled = true,
             }
@@ -209,22 +198,6 @@ impl Watch<'_> {
         }
         Ok(())
     }
-
-    /// Writes what fits. A child that closes its input early has read enough; that is its business.
-    fn write_input(&mut self) {
-        let Some((pipe, left)) = self.input.take() else { return };
-        let mut pipe = File::from(pipe);
-        let left = match pipe.write(left) {
-            Ok(written) => &left[written..],
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {
-                left
-            }
-            Err(_) => &[],
-        };
-        if !left.is_empty() {
-            self.input = Some((pipe.into(), left));
-        }
-    }
 }
 
 impl Why {
@@ -240,7 +213,6 @@ impl Why {
 
 enum Role {
     Output(usize),
-    Input,
     Exit,
     Cancel,
 }
@@ -248,7 +220,6 @@ enum Role {
 #[derive(Default)]
 struct Ready {
     outputs: Vec<usize>,
-    input: bool,
     exited: bool,
     cancelled: bool,
 }
