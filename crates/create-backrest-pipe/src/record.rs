@@ -24,6 +24,10 @@ pub(crate) struct Record {
     pub(crate) made_state: bool,
     /// The FIFO was there before, at the old place.
     pub(crate) adopted_pipe: bool,
+    /// The mode that it had.
+    pub(crate) adopted_mode: Option<u32>,
+    /// Lines of the crontab that started the Bash listener.
+    pub(crate) replaced_lines: Vec<String>,
     /// The user had no crontab.
     pub(crate) made_crontab: bool,
     /// What starts the listener after a reboot, as it was last asked for.
@@ -61,6 +65,12 @@ impl Record {
             made_logs: self.made_logs || other.made_logs,
             made_state: self.made_state || other.made_state,
             adopted_pipe: self.adopted_pipe || other.adopted_pipe,
+            adopted_mode: self.adopted_mode.or(other.adopted_mode),
+            replaced_lines: {
+                let is_new = |line: &&String| !self.replaced_lines.contains(line);
+                let new = other.replaced_lines.iter().filter(is_new);
+                self.replaced_lines.iter().chain(new).cloned().collect()
+            },
             made_crontab: self.made_crontab || other.made_crontab,
             supervisor: other.supervisor.or(self.supervisor),
             made_unit_folders: match other.made_unit_folders.as_slice() {

@@ -8,7 +8,8 @@ use std::path::Path;
 
 use common::text::escape;
 
-use super::{Change, Step};
+use super::{Change, Complaint, Plan, Step};
+use crate::cli::Supervisor;
 use crate::inspect::Facts;
 use crate::inspect::bash_listener::SCRIPT;
 use crate::inspect::crontab::Crontab;
@@ -73,29 +74,96 @@ pub(crate) fn with_listener(
     Ok(edited)
 }
 
-/// `text` without the listener of `container_dir`.
-pub(crate) fn without_listener(text: &str, container_dir: &Path) -> Edited {
+/// `text` without the listener of `container_dir` and without Bash listeners, because something else starts it now.
+fn without_any_listener(text: &str, container_dir: &Path) -> Edited {
     let mut edited = Edited::default();
     for line in text.split_inclusive('\n') {
         let bare = line.strip_suffix('\n').unwrap_or(line);
         match kind_of(bare, container_dir) {
-            Line::Listener => edited.changes.push(Change::Removed(escape(bare.as_bytes()))),
-            _ => edited.text.push_str(line),
+            Line::Listener | Line::Bash => {
+                edited.changes.push(Change::Removed(escape(bare.as_bytes())));
+                continue;
+            }
+            Line::BashAmongOthers => edited.left.push(escape(bare.as_bytes())),
+            Line::Other => {}
         }
+        edited.text.push_str(line);
     }
     edited
 }
 
-/// The step that takes the listener's line out of the crontab, and the crontab away where only we made it.
-pub(crate) fn take_away(facts: &Facts, places: &Places) -> Option<Step> {
-    let Crontab::Text(text) = &facts.crontab else { return None };
-    let edited = without_listener(text, &places.container_dir);
+/// `text` with `replaced`, the lines that ours took the place of, where ours is. Where ours is not, because something
+/// else started the listener (`is_elsewhere`), they go to the end.
+fn as_it_was(text: &str, container_dir: &Path, replaced: &[String], is_elsewhere: bool) -> Edited {
+    let mut edited = Edited::default();
+    let mut missing: Vec<_> =
+        replaced.iter().filter(|line| !text.lines().any(|there| there == line.as_str())).collect();
+    let put_back = |edited: &mut Edited, missing: &mut Vec<&String>| {
+        for line in missing.drain(..) {
+            edited.changes.push(Change::Added(escape(line.as_bytes())));
+            edited.text.push_str(line);
+            edited.text.push('\n');
+        }
+    };
+    for line in text.split_inclusive('\n') {
+        let bare = line.strip_suffix('\n').unwrap_or(line);
+        match kind_of(bare, container_dir) {
+            Line::Listener => {
+                edited.changes.push(Change::Removed(escape(bare.as_bytes())));
+                put_back(&mut edited, &mut missing);
+            }
+            _ => edited.text.push_str(line),
+        }
+    }
+    if is_elsewhere {
+        if !missing.is_empty() && !edited.text.is_empty() && !edited.text.ends_with('\n') {
+            edited.text.push('\n');
+        }
+        put_back(&mut edited, &mut missing);
+    }
+    edited
+}
+
+/// The lines that start a Bash listener and nothing else.
+pub(crate) fn bash_lines(crontab: &Crontab, container_dir: &Path) -> Vec<String> {
+    let Crontab::Text(text) = crontab else { return Vec::new() };
+    text.lines().filter(|line| kind_of(line, container_dir) == Line::Bash).map(String::from).collect()
+}
+
+/// Takes the listener's line out of the crontab because something else is to start it, and Bash listeners with it.
+pub(super) fn hand_over(facts: &Facts, places: &Places, plan: &mut Plan) {
+    let Crontab::Text(text) = &facts.crontab else { return };
+    let edited = without_any_listener(text, &places.container_dir);
+    plan.complaints.extend(edited.left.iter().map(|line| left_alone(line)));
+    plan.steps.extend(replacing(facts, edited));
+}
+
+/// The step that makes the crontab what it was before, and takes it away where only we made it.
+pub(super) fn take_away(facts: &Facts, places: &Places) -> Option<Step> {
+    let text = match &facts.crontab {
+        Crontab::Text(text) => text.as_str(),
+        Crontab::None => "",
+        Crontab::Unusable(_) => return None,
+    };
+    let is_elsewhere = facts.record.supervisor.is_some_and(|supervisor| supervisor != Supervisor::Cron);
+    replacing(facts, as_it_was(text, &places.container_dir, &facts.record.replaced_lines, is_elsewhere))
+}
+
+fn replacing(facts: &Facts, edited: Edited) -> Option<Step> {
     if edited.changes.is_empty() {
         return None;
     }
     let is_gone = edited.text.is_empty() && facts.record.made_crontab;
     let after = if is_gone { Crontab::None } else { Crontab::Text(edited.text) };
     Some(Step::Crontab { before: facts.crontab.clone(), after, changes: edited.changes })
+}
+
+/// A line that starts a Bash listener, but not only that.
+pub(super) fn left_alone(line: &str) -> Complaint {
+    Complaint::failure(
+        format!("a line of your crontab starts the Bash listener among other things: {line}"),
+        "take the Bash listener out of it: crontab -e",
+    )
 }
 
 /// The line that starts `command` after a reboot.

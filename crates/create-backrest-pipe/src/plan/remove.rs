@@ -23,6 +23,9 @@ pub(crate) fn plan(facts: &Facts, places: &Places) -> Plan {
         matches!(&facts.old_pipe.kind, Kind::Link { target } if target.as_os_str() == OLD_PIPE_TARGET);
     let is_pipe = facts.pipe.kind == Kind::Fifo;
     if is_linked && is_pipe && facts.record.adopted_pipe {
+        // Its mode first: where a removal is interrupted between the two, the next one still finds it here.
+        let mode = facts.record.adopted_mode.filter(|&mode| mode != facts.pipe.mode);
+        steps.extend(mode.map(|mode| Step::SetMode { path: places.pipe.clone(), mode }));
         steps.push(Step::PutBackFifo { from: places.pipe.clone(), to: places.old_pipe.clone() });
     } else {
         steps.extend(is_linked.then(|| Step::RemoveFile { path: places.old_pipe.clone() }));

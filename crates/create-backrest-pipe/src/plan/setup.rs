@@ -43,11 +43,11 @@ pub(crate) fn plan(
         }
         Supervisor::Systemd => {
             unit::bring_in(facts, places, &mut plan);
-            plan.steps.extend(crontab::take_away(facts, places));
+            crontab::hand_over(facts, places, &mut plan);
         }
         Supervisor::None => {
             unit::take_away(facts, places, &mut plan);
-            plan.steps.extend(crontab::take_away(facts, places));
+            crontab::hand_over(facts, places, &mut plan);
         }
     }
     Ok(plan)
@@ -127,6 +127,8 @@ fn folders(facts: &Facts, places: &Places, supervisor: Supervisor, plan: &mut Pl
         made_logs: facts.logs.is_missing(),
         made_state: facts.state.is_missing(),
         adopted_pipe: facts.old_pipe.kind == Kind::Fifo,
+        adopted_mode: (facts.old_pipe.kind == Kind::Fifo).then_some(facts.old_pipe.mode),
+        replaced_lines: crontab::bash_lines(&facts.crontab, &places.container_dir),
         made_crontab: facts.crontab == Crontab::None && supervisor == Supervisor::Cron,
         supervisor: Some(supervisor),
         made_unit_folders: match supervisor {
@@ -229,12 +231,7 @@ fn crontab_line(facts: &Facts, places: &Places, plan: &mut Plan) {
             return;
         }
     };
-    plan.complaints.extend(edited.left.iter().map(|line| {
-        Complaint::failure(
-            format!("a line of your crontab starts the Bash listener among other things: {line}"),
-            "take the Bash listener out of it: crontab -e",
-        )
-    }));
+    plan.complaints.extend(edited.left.iter().map(|line| crontab::left_alone(line)));
     if !edited.changes.is_empty() {
         let after = Crontab::Text(edited.text);
         plan.steps.push(Step::Crontab { before: facts.crontab.clone(), after, changes: edited.changes });

@@ -4,6 +4,8 @@
 use std::fs;
 
 use common::process::End;
+use nix::sys::stat::Mode;
+use nix::unistd::mkfifo;
 
 use crate::home::Home;
 use crate::set_up::listener_lines;
@@ -77,5 +79,21 @@ fn a_removal_that_was_killed_anywhere_is_completed_by_the_next() {
         let _ = home.run(&["remove"]).expect_success();
         assert_eq!(home.everything(), before, "killed at {change:?}");
         home.expect_listeners(0);
+    }
+}
+
+#[test]
+fn a_removal_of_what_was_taken_over_gives_it_back_wherever_it_was_killed() {
+    let home = Home::new();
+    let old = home.backrest("backrest-pipe");
+    mkfifo(&old, Mode::from_bits_truncate(0o644)).unwrap();
+    home.set_crontab("@reboot /home/me/scripts/backrest-trigger.sh\n# mine\n");
+    let before = home.everything();
+    let _ = home.set_up();
+    for change in changes(&home, &["remove"]) {
+        let _ = home.set_up();
+        run_until(&home, &["remove"], &change);
+        let _ = home.run(&["remove"]).expect_success();
+        assert_eq!(home.everything(), before, "killed at {change:?}");
     }
 }

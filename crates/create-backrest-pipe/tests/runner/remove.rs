@@ -37,7 +37,8 @@ fn folders_and_a_crontab_that_were_there_before_stay() {
 #[test]
 fn an_old_fifo_goes_back_to_its_place_with_its_inode() {
     let home = Home::new();
-    mkfifo(&home.backrest("backrest-pipe"), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
+    // As mkfifo(1) makes it, which others may read.
+    mkfifo(&home.backrest("backrest-pipe"), Mode::from_bits_truncate(0o644)).unwrap();
     let inode = fs::metadata(home.backrest("backrest-pipe")).unwrap().ino();
     let before = home.everything();
     let _ = home.set_up();
@@ -55,4 +56,35 @@ fn what_others_have_put_into_the_bridge_stays_and_is_named() {
     let ran = home.run(&["remove"]).expect_success();
     assert!(ran.stdout.contains("notes"), "{}", ran.everything());
     assert_eq!(home.sandbox.read("containers/backrest/bridge/notes"), "theirs");
+}
+
+#[test]
+fn the_bash_listeners_line_comes_back() {
+    let home = Home::new();
+    let text = "# mine\n@reboot /home/me/scripts/backrest-trigger.sh &\n0 3 * * * /bin/true \\%d\n";
+    home.set_crontab(text);
+    let before = home.everything();
+    let _ = home.set_up();
+    // To another supervisor and back again.
+    for supervisor in ["none", "cron"] {
+        let _ = home.run(&["--supervisor", supervisor]).expect_success();
+        assert!(!home.crontab().unwrap().contains("backrest-trigger.sh"), "{supervisor}");
+    }
+    let _ = home.run(&["remove"]).expect_success();
+    // What went to another supervisor meanwhile has lost its place among the lines, which order is no matter.
+    let sorted = |text: &str| {
+        let mut lines: Vec<_> = text.lines().map(String::from).collect();
+        lines.sort();
+        lines
+    };
+    assert_eq!(sorted(&home.crontab().unwrap()), sorted(text));
+    home.set_crontab(text);
+    assert_eq!(home.everything(), before);
+    let _ = home.set_up();
+    let _ = home.run(&["remove"]).expect_success();
+    assert_eq!(home.everything(), before);
+    let _ = home.run(&["--supervisor", "none"]).expect_success();
+    assert!(!home.crontab().unwrap().contains("backrest-trigger.sh"));
+    let _ = home.run(&["remove"]).expect_success();
+    assert_eq!(sorted(&home.crontab().unwrap()), sorted(text));
 }

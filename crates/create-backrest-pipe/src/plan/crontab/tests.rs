@@ -24,7 +24,7 @@ fn the_line_is_added_once_and_everything_else_kept() {
         assert_eq!(edited.changes, [Change::Added(WANTED.trim_end().into())]);
         let again = edit(&edited.text);
         assert_eq!((again.text.as_str(), again.changes), (edited.text.as_str(), vec![]));
-        assert_eq!(without_listener(&edited.text, Path::new(HOME)).text, text);
+        assert_eq!(as_it_was(&edited.text, Path::new(HOME), &[], false).text, text);
     }
 }
 
@@ -46,6 +46,10 @@ fn the_bash_listeners_line_is_replaced_where_it_stands() {
         assert_eq!(edited.text, format!("# before\n{WANTED}0 3 * * * after\n"), "{old}");
         let changes = [Change::Removed(old.into()), Change::Added(WANTED.trim_end().into())];
         assert_eq!(edited.changes, changes);
+        let before = format!("# before\n{old}\n0 3 * * * after\n");
+        let replaced = bash_lines(&Crontab::Text(before.clone()), Path::new(HOME));
+        assert_eq!(as_it_was(&edited.text, Path::new(HOME), &replaced, false).text, before);
+        assert_eq!(without_any_listener(&before, Path::new(HOME)).text, "# before\n0 3 * * * after\n");
     }
 }
 
@@ -76,7 +80,7 @@ fn a_moved_listener_keeps_one_line_and_another_folders_listener_its_own() {
     let other = "@reboot /opt/pipe-listener --container-dir=/srv/backrest\n";
     let edited = edit(&format!("@reboot /old/bin/pipe-listener\n{other}{WANTED}"));
     assert_eq!(edited.text, format!("{WANTED}{other}"));
-    assert_eq!(without_listener(&edited.text, Path::new(HOME)).text, other);
+    assert_eq!(as_it_was(&edited.text, Path::new(HOME), &[], false).text, other);
 }
 
 #[test]
@@ -85,4 +89,17 @@ fn odd_paths_are_quoted_for_sh_and_for_cron() {
     assert_eq!(line, "@reboot '/a b/100\\%/pipe-listener' \"it's\" >/dev/null 2>&1");
     assert_eq!(kind_of(&line, Path::new(HOME)), Line::Listener);
     assert!(reboot_line(&["/a\nb".into()]).is_err());
+}
+
+#[test]
+fn what_was_replaced_comes_back_once() {
+    let old = ["@reboot /home/me/backrest-trigger.sh".to_string()];
+    let back = |text: &str, is_elsewhere| as_it_was(text, Path::new(HOME), &old, is_elsewhere);
+    assert_eq!(back(&format!("# a\n{WANTED}# b\n"), false).text, format!("# a\n{}\n# b\n", old[0]));
+    assert_eq!(back("# a", true).text, format!("# a\n{}\n", old[0]));
+    // Where the person has taken our line away, or a removal was interrupted, there is nothing to do.
+    for (text, is_elsewhere) in [("# a\n".to_string(), false), (format!("# a\n{}\n", old[0]), true)] {
+        let again = back(&text, is_elsewhere);
+        assert_eq!((again.text, again.changes), (text, vec![]));
+    }
 }
