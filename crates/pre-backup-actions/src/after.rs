@@ -4,12 +4,14 @@
 //! at once; one whose script failed stays in it, is told, and is tried again later.
 
 use std::ffi::OsString;
+use std::fs;
+use std::path::Path;
 
 use anyhow::Result;
 use common::exit::one_line;
 use common::text::escape_path;
 
-use crate::discover::{self, AFTER};
+use crate::discover::{self, AFTER, PREPARE};
 use crate::journal::{Entry, Journal, unix_now};
 use crate::orphans;
 use crate::report::{Outcome, Verdict};
@@ -35,9 +37,13 @@ pub(crate) fn run_all(entries: &[Entry], journal: &mut Journal, runner: &Runner)
     outcomes
 }
 
-/// Whether there is an after script, or its service can't be looked at just now.
+/// Whether there is an after script, or there should be one.
 pub(crate) fn has_something_to_run(entry: &Entry) -> bool {
-    !entry.folder.is_dir() || entry.folder.join(AFTER).symlink_metadata().is_ok()
+    entry.has_after || !entry.folder.is_dir() || is_there(&entry.folder.join(AFTER))
+}
+
+fn is_there(path: &Path) -> bool {
+    path.symlink_metadata().is_ok()
 }
 
 /// What came of it, written down.
@@ -58,7 +64,7 @@ fn run_one(entry: &Entry, runner: &Runner) -> Outcome {
         );
     }
     let Some(script) = discover::look(&entry.folder.join(AFTER)) else {
-        return Outcome::new(service, nothing_to_run(entry));
+        return nothing_to_run(entry);
     };
     if let Some(refusal) = script.refusal {
         let mut outcome = Outcome::new(service, Verdict::Failed(format!("{AFTER} {}", refusal.what)));
@@ -76,14 +82,30 @@ fn run_one(entry: &Entry, runner: &Runner) -> Outcome {
     Outcome::of(service, ran)
 }
 
-/// Without an after script there is nothing to undo; but a data root that is not there (a disk that is not mounted)
-/// must not look like that.
-fn nothing_to_run(entry: &Entry) -> Verdict {
-    if entry.folder.is_dir() {
-        return Verdict::Ok;
+/// Without an after script there is nothing to undo. But a disk that is not mounted must not look like that: where it
+/// belongs there is an empty folder, or one in which Docker has made folders for the containers that it started.
+fn nothing_to_run(entry: &Entry) -> Outcome {
+    let service = &entry.service;
+    let folder_is_there = entry.folder.is_dir();
+    if folder_is_there && !entry.has_after {
+        return Outcome::new(service, Verdict::Ok);
     }
-    match entry.folder.parent() {
-        Some(root) if root.is_dir() => Verdict::Warned("its folder is gone, so nothing was run".into()),
-        _ => Verdict::Failed(format!("its folder can't be reached: {}", escape_path(&entry.folder))),
+    let what =
+        if folder_is_there { format!("its {AFTER} is gone") } else { "its folder is gone".to_string() };
+    let root = entry.folder.parent().unwrap_or(Path::new("/"));
+    if holds_scripts(root) {
+        return Outcome::new(service, Verdict::Warned(format!("{what}, so nothing was run")));
     }
+    let hint = format!(
+        "mount the disk that belongs at {}; if the service was deleted for good, delete its lines in state/actions/journal",
+        escape_path(root)
+    );
+    let why = format!("{what}, and no other service has a script");
+    Outcome { hint: Some(hint), ..Outcome::new(service, Verdict::Failed(why)) }
+}
+
+/// Whether any service below `root` has a script.
+fn holds_scripts(root: &Path) -> bool {
+    let folders = fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
+    folders.into_iter().any(|folder| [PREPARE, AFTER].iter().any(|script| is_there(&folder.join(script))))
 }

@@ -160,8 +160,10 @@ fn make_state_folder(context: &Context) -> Result<()> {
 /// `--after`.
 fn after(context: &Context, mut journal: Journal, runner: &Runner) -> Result<Exit> {
     let cli = context.cli;
-    if cli.all || journal.is_incomplete() {
-        assume_all(context, &mut journal)?;
+    if journal.is_incomplete() {
+        assume(context, &mut journal, &[])?;
+    } else if cli.all {
+        assume(context, &mut journal, &cli.only)?;
     }
     let (now, boot) = (unix_now(), boot_id());
     let names: Vec<_> = journal.entries().iter().map(|entry| entry.service.as_os_str()).collect();
@@ -183,27 +185,26 @@ fn after(context: &Context, mut journal: Journal, runner: &Runner) -> Result<Exi
     Ok(exit_of(&outcomes))
 }
 
-/// Puts every service that has an after script and is not in the journal into it, due at once.
-fn assume_all(context: &Context, journal: &mut Journal) -> Result<()> {
+/// Puts every service that has an after script, of those that `only` names, into the journal, due at once.
+fn assume(context: &Context, journal: &mut Journal, only: &[globset::Glob]) -> Result<()> {
     let (candidates, _) = context.candidates()?;
-    for candidate in candidates.iter().filter(|candidate| candidate.after.is_some()) {
-        let name = &candidate.service.name;
-        if journal.entries().iter().any(|entry| entry.service == *name) {
-            continue;
-        }
-        let entry = Entry {
-            service: name.clone(),
-            folder: candidate.service.folder.clone(),
-            run: "assumed".into(),
-            boot: String::new(),
-            session: None,
-            begun: unix_now(),
-            due: 0,
-            failures: 0,
-            why: None,
-        };
-        journal.plan(std::slice::from_ref(&entry))?;
-        journal.begin(entry)?;
+    let is_meant =
+        |candidate: &Candidate| candidate.after.is_some() && plan::is_wanted(&candidate.service.name, only);
+    let entry = |candidate: Candidate| Entry {
+        service: candidate.service.name,
+        folder: candidate.service.folder,
+        run: "assumed".into(),
+        boot: String::new(),
+        session: None,
+        begun: unix_now(),
+        due: 0,
+        has_after: true,
+        failures: 0,
+        why: None,
+    };
+    if let Err(error) = journal.settle(candidates.into_iter().filter(is_meant).map(entry).collect()) {
+        // The disk is full, say. The after steps run all the same.
+        problem::warn(TOOL, &[Problem::new(context.journal_folder(), one_line(&error))]);
     }
     Ok(())
 }
@@ -215,7 +216,7 @@ fn prepare(context: &Context, mut journal: Journal, runner: &Runner, run_name: &
     let (steps, problems) = plan::steps(&candidates, &cli.only)?;
     problem::warn(TOOL, &problems);
     if journal.is_incomplete() {
-        assume_all(context, &mut journal)?;
+        assume(context, &mut journal, &[])?;
     }
     let old: Vec<Entry> = journal
         .entries()

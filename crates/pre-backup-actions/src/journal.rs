@@ -4,7 +4,8 @@
 //! starts (`planned`); each is written once more when it starts, and a line takes it out when its after step has run.
 //! What a reader would get wrong: the second line is not synced, because it survives all but a power cut, after which
 //! what was planned counts as begun. The last line without its newline was never finished, so its script never
-//! started; any other that can't be read is damage, and nobody knows what is missing ([`Journal::is_incomplete`]).
+//! started; any other that can't be read is damage, and nobody knows what is missing ([`Journal::is_incomplete`]). The
+//! first line was written with the file as a whole, so without it the file is damaged, too.
 
 mod entry;
 mod text;
@@ -12,7 +13,7 @@ mod text;
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -32,6 +33,9 @@ pub(crate) struct Journal {
     incomplete: bool,
 }
 
+/// How the names begin of damaged journals that are kept.
+const ASIDE: &str = "journal.damaged-";
+
 /// When a line has to be on the disk.
 #[derive(Clone, Copy, Debug)]
 enum Durable {
@@ -41,7 +45,8 @@ enum Durable {
     AsPlanned,
 }
 
-/// What stands in the journal in `folder`, without touching it, and what could not be read.
+/// What stands in the journal in `folder`, without touching it, and what could not be read: with that something has to
+/// be done at once.
 pub(crate) fn look(folder: &Path) -> Result<(Vec<Entry>, Vec<Problem>)> {
     let path = folder.join("journal");
     let parsed = read(&path)?;
@@ -51,7 +56,8 @@ pub(crate) fn look(folder: &Path) -> Result<(Vec<Entry>, Vec<Problem>)> {
 
 impl Journal {
     /// Opens the journal in `folder`, which is made where it is missing. A damaged one, or one that a newer version
-    /// wrote, is copied aside first and then told.
+    /// wrote, is kept aside and told; it stays in its place until [`Journal::settle`] says what it should have held, so
+    /// that an interruption in between forgets nothing.
     pub(crate) fn open(folder: &Path) -> Result<(Journal, Vec<Problem>)> {
         DirBuilder::new()
             .recursive(true)
@@ -64,13 +70,14 @@ impl Journal {
         let incomplete = !parsed.unreadable.is_empty() || parsed.newer.is_some();
         let mut journal = Journal { path, entries: parsed.entries, file: None, incomplete };
         if incomplete {
-            let aside = journal.path.with_file_name(format!("journal.damaged-{}", units::now()));
-            fs::copy(&journal.path, &aside)
-                .with_context(|| format!("keep the damaged journal aside: {}", escape_path(&aside)))?;
-            problems.push(Problem::new(aside, "the journal as it was is kept here"));
-        }
-        if incomplete || parsed.torn || parsed.stale {
-            if journal.entries.is_empty() { journal.remove()? } else { journal.rewrite()? }
+            problems.push(journal.keep_aside());
+        } else if parsed.torn.is_some() || parsed.stale {
+            // A full disk is no reason to leave services stopped, and what is too much in it costs a look alone. Only
+            // half a line has to go before the next one follows it, and that needs no room.
+            if let (Err(_), Some(end)) = (journal.tidy(), parsed.torn) {
+                let file = OpenOptions::new().write(true).open(&journal.path);
+                file.and_then(|file| file.set_len(end)).with_context(|| journal.naming())?;
+            }
         }
         Ok((journal, problems))
     }
@@ -83,6 +90,17 @@ impl Journal {
     /// Something in it could not be read, so there may be services that it should hold and does not.
     pub(crate) fn is_incomplete(&self) -> bool {
         self.incomplete
+    }
+
+    /// Takes `assumed` in beside what is there, which ends the doubt about a damaged journal. It is written as a whole;
+    /// where that fails, the one on the disk stays as it was, and with it the doubt, but what is known here can be used.
+    pub(crate) fn settle(&mut self, assumed: Vec<Entry>) -> Result<()> {
+        for entry in assumed {
+            if self.entries.iter().all(|other| other.service != entry.service) {
+                self.entries.push(entry);
+            }
+        }
+        self.tidy()
     }
 
     /// Writes down, and syncs, what a run is going to start. Nothing of it may start where this fails.
@@ -116,7 +134,7 @@ impl Journal {
             return Ok(());
         }
         self.entries = kept;
-        if self.entries.is_empty() { self.remove() } else { self.rewrite() }
+        self.tidy()
     }
 
     /// Writes down that the after step of `service` failed because of `why`, and when it is due again.
@@ -138,11 +156,15 @@ impl Journal {
             }
             _ => self.entries.clear(),
         }
+        self.incomplete = false;
         self.sync_folder()
     }
 
     fn append(&mut self, line: &str, durable: Durable) -> Result<()> {
         let naming = self.naming();
+        if self.incomplete {
+            self.rewrite()?;
+        }
         if self.file.is_none() {
             if !self.path.exists() {
                 self.rewrite()?;
@@ -169,7 +191,33 @@ impl Journal {
             std::iter::once(text::header()).chain(self.entries.iter().map(text::begin)).collect();
         self.file = None;
         atomic::write(&self.path, lines.concat().as_bytes(), 0o600)?;
+        self.incomplete = false;
         Ok(())
+    }
+
+    /// Leaves nothing in the file but what is open.
+    fn tidy(&mut self) -> Result<()> {
+        if self.entries.is_empty() { self.remove() } else { self.rewrite() }
+    }
+
+    /// A second name for the file as it is, which needs no room; the next rewrite gives the journal's own name away.
+    fn keep_aside(&self) -> Problem {
+        let folder = self.path.parent().unwrap_or(Path::new("/"));
+        let is_kept = |entry: &fs::DirEntry| {
+            let metadata = (entry.metadata().ok(), fs::metadata(&self.path).ok());
+            let is_aside = entry.file_name().as_encoded_bytes().starts_with(ASIDE.as_bytes());
+            is_aside && matches!(metadata, (Some(a), Some(b)) if (a.dev(), a.ino()) == (b.dev(), b.ino()))
+        };
+        let earlier = fs::read_dir(folder).into_iter().flatten().flatten().find(is_kept);
+        let aside = earlier.map_or_else(
+            || self.path.with_file_name(format!("{ASIDE}{}-{}", units::now(), std::process::id())),
+            |entry| entry.path(),
+        );
+        let linked = if aside.exists() { Ok(()) } else { fs::hard_link(&self.path, &aside) };
+        match linked.or_else(|_| fs::copy(&self.path, &aside).map(|_| ())) {
+            Ok(()) => Problem::new(aside, "the journal as it was is kept here"),
+            Err(error) => Problem::new(aside, format!("the damaged journal could not be kept here: {error}")),
+        }
     }
 
     fn sync_folder(&self) -> Result<()> {

@@ -132,6 +132,7 @@ impl<'a> Preparation<'a> {
             session: orphans::own_session(),
             begun,
             due: begun.saturating_add(deadline),
+            has_after: step.candidate.after.is_some(),
             failures: 0,
             why: None,
         }

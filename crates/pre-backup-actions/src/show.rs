@@ -81,7 +81,7 @@ pub(crate) fn journal(context: &Context) -> Result<Exit> {
     let (entries, problems) = journal::look(&context.journal_folder())?;
     problem::warn(TOOL, &problems);
     let (now, boot) = (unix_now(), boot_id());
-    let due = |entry: &Entry| if entry.boot == boot { entry.due } else { 0 };
+    let due = |entry: &Entry| entry.due_by(now, &boot);
     if context.cli.json {
         let list: Vec<_> = entries
             .iter()
@@ -95,7 +95,7 @@ pub(crate) fn journal(context: &Context) -> Result<Exit> {
                 })
             })
             .collect();
-        let next = entries.iter().map(due).min();
+        let next = if problems.is_empty() { entries.iter().map(due).min() } else { Some(0) };
         print_json(&json!({ "entries": list, "next_due": next }))?;
         return Ok(Exit::Done);
     }
@@ -114,7 +114,11 @@ pub(crate) fn journal(context: &Context) -> Result<Exit> {
         ));
     }
     let closing = match entries.len() {
-        0 => "the journal is empty: nothing has to be brought back".to_string(),
+        0 if problems.is_empty() => "the journal is empty: nothing has to be brought back".to_string(),
+        _ if !problems.is_empty() => {
+            "the journal is damaged; pre-backup-actions --after runs every after-backup.sh there is"
+                .to_string()
+        }
         open => format!("{} to run; pre-backup-actions --after runs them now", count(open, "after step")),
     };
     say(&closing);

@@ -25,6 +25,8 @@ pub(crate) struct Entry {
     pub(crate) begun: i64,
     /// When the after step has to run even if nobody asks for it, in seconds since 1970.
     pub(crate) due: i64,
+    /// There was an after script when it began: that there is none now is odd.
+    pub(crate) has_after: bool,
     /// How often the after step has failed.
     pub(crate) failures: u32,
     /// Why it failed last.
@@ -34,11 +36,20 @@ pub(crate) struct Entry {
 /// Between the first failure of an after step and the next try; doubled with each failure.
 const FIRST_RETRY: Duration = Duration::from_secs(15 * 60);
 
+/// A clock is set right by seconds, not by hours.
+const CLOCK_MAY_DIFFER: i64 = 3600;
+
 impl Entry {
-    /// Whether the after step has to run now without being asked for: its time has come, or what happened since the
-    /// host booted was not seen.
+    /// Whether the after step has to run now without being asked for.
     pub(crate) fn is_due(&self, now: i64, boot: &str) -> bool {
-        now >= self.due || self.boot != boot
+        now >= self.due_by(now, boot)
+    }
+
+    /// When that will be: its deadline, but long ago where the host has booted since, and where the clock was set back
+    /// so far that nobody knows how much time is over.
+    pub(crate) fn due_by(&self, now: i64, boot: &str) -> i64 {
+        let is_known = self.boot == boot && !boot.is_empty() && self.begun <= now + CLOCK_MAY_DIFFER;
+        if is_known { self.due } else { 0 }
     }
 
     /// A failure puts the next try off, a little more each time, but never past twelve hours.
@@ -47,6 +58,7 @@ impl Entry {
         self.failures += 1;
         self.why = Some(why.to_string());
         self.boot = boot_id();
+        self.begun = self.begun.min(now);
         self.due = now + i64::try_from(wait.min(12 * 3600)).unwrap_or(0);
     }
 }

@@ -14,6 +14,7 @@ fn entry(service: &str) -> Entry {
         session: Some(7),
         begun: 100,
         due: 200,
+        has_after: true,
         failures: 0,
         why: None,
     }
@@ -95,15 +96,72 @@ fn damage_is_told_kept_aside_and_what_can_be_read_counts() {
         let path = folder.path().join("journal");
         let text = fs::read_to_string(&path).unwrap() + damage;
         fs::write(&path, &text).unwrap();
-        let (journal, problems) = Journal::open(folder.path()).unwrap();
+        // Interrupted before it is known what is missing, it is as damaged as before, and kept once.
+        Journal::open(folder.path()).unwrap();
+        let (mut journal, problems) = Journal::open(folder.path()).unwrap();
         assert!(journal.is_incomplete());
         assert_eq!(services(&journal), ["a"]);
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
+        journal.settle(vec![entry("a"), entry("b")]).unwrap();
         assert!(
             problems[0].to_string().ends_with("journal:3: the journal is damaged: this line can't be read")
         );
         assert_eq!(fs::read_to_string(&problems[1].path).unwrap(), text);
-        assert_eq!(services(&open(folder.path())), ["a"], "told once");
+        assert_eq!(services(&open(folder.path())), ["a", "b"], "told once");
     }
+}
+
+#[test]
+fn a_journal_without_its_first_line_is_damaged() {
+    for text in ["", "\0\0\0", "{\"journ"] {
+        let folder = tempfile::tempdir().unwrap();
+        fs::write(folder.path().join("journal"), text).unwrap();
+        let (mut journal, problems) = Journal::open(folder.path()).unwrap();
+        assert!(journal.is_incomplete() && problems.len() == 2, "{text:?}: {problems:?}");
+        journal.settle(vec![]).unwrap();
+        assert!(!journal.is_incomplete() && !folder.path().join("journal").exists());
+    }
+}
+
+/// After a power cut anything may be missing that was not synced: all that follows the plan.
+#[test]
+fn cut_anywhere_after_the_plan_nothing_that_began_is_forgotten() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = open(folder.path());
+    let path = folder.path().join("journal");
+    journal.plan(&["a", "b", "c"].map(entry)).unwrap();
+    let synced = fs::metadata(&path).unwrap().len();
+    journal.begin(entry("a")).unwrap();
+    journal.begin(entry("b")).unwrap();
+    let text = fs::read(&path).unwrap();
+    for length in usize::try_from(synced).unwrap()..=text.len() {
+        for tail in [&b""[..], &[0; 20]] {
+            fs::write(&path, [&text[..length], tail].concat()).unwrap();
+            let mut journal = open(folder.path());
+            assert_eq!(services(&journal), ["a", "b", "c"], "cut to {length}");
+            journal.clear(OsStr::new("b")).unwrap();
+            assert_eq!(services(&open(folder.path())), ["a", "c"], "cut to {length}");
+        }
+    }
+}
+
+#[test]
+fn order_is_that_of_beginning_whatever_the_clock_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = open(folder.path());
+    journal.begin(Entry { begun: 9000, ..entry("a") }).unwrap();
+    journal.begin(Entry { begun: 100, ..entry("b") }).unwrap();
+    assert_eq!(services(&open(folder.path())), ["a", "b"]);
+}
+
+#[test]
+fn a_clock_that_was_set_back_by_hours_makes_it_due() {
+    let begun = Entry { begun: 100_000, due: 143_200, boot: "b".into(), ..entry("a") };
+    assert!(!begun.is_due(100_000, "b") && !begun.is_due(99_000, "b"), "seconds are nothing");
+    assert!(begun.is_due(50_000, "b") && begun.is_due(143_200, "b") && begun.is_due(100_000, ""));
+    let mut failed = begun;
+    failed.fail("exit code 1", 50_000);
+    assert!(!failed.is_due(50_001, &boot_id()) && failed.is_due(50_900, &boot_id()));
 }
 
 #[test]

@@ -34,6 +34,9 @@ struct Begin {
     session: Option<i32>,
     begun: i64,
     due: i64,
+    /// There was an after script when it began.
+    #[serde(default, skip_serializing_if = "is_false")]
+    after: bool,
     /// Written for all steps of a run before the first one starts.
     #[serde(default, skip_serializing_if = "is_false")]
     planned: bool,
@@ -62,8 +65,8 @@ pub(super) struct Parsed {
     planned: Vec<Entry>,
     /// Lines, counted from 1, that can't be read.
     pub(super) unreadable: Vec<usize>,
-    /// The last line was not finished.
-    pub(super) torn: bool,
+    /// Where the last line begins, if it was not finished.
+    pub(super) torn: Option<u64>,
     /// Something is in it that nobody needs any more.
     pub(super) stale: bool,
     /// A newer version's format.
@@ -91,6 +94,7 @@ fn record(entry: &Entry, planned: bool) -> Begin {
         session: entry.session,
         begun: entry.begun,
         due: entry.due,
+        after: entry.has_after,
         planned,
         failures: entry.failures,
         why: entry.why.clone(),
@@ -110,11 +114,12 @@ fn line(record: &Record) -> Line {
 /// started; in another one nobody knows what was lost with the power, so it counts as begun.
 pub(super) fn parse(text: &[u8], boot: &str) -> Parsed {
     let mut parsed = Parsed::default();
-    let (whole, torn) = match text.iter().rposition(|&byte| byte == b'\n') {
-        Some(end) => (&text[..end], end + 1 < text.len()),
-        None => (&text[..0], !text.is_empty()),
+    let Some(end) = text.iter().rposition(|&byte| byte == b'\n') else {
+        parsed.unreadable.push(1);
+        return parsed;
     };
-    parsed.torn = torn;
+    let whole = &text[..end];
+    parsed.torn = (end + 1 < text.len()).then_some(end as u64 + 1);
     for (index, line) in whole.split(|&byte| byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
         let record = serde_json::from_slice(line).ok();
         let understood = record.and_then(|record| parsed.add(index, record));
@@ -123,11 +128,9 @@ pub(super) fn parse(text: &[u8], boot: &str) -> Parsed {
         }
     }
     let planned = std::mem::take(&mut parsed.planned);
-    parsed.stale =
-        planned.iter().any(|entry| entry.boot == boot) || (parsed.entries.is_empty() && planned.is_empty());
-    parsed.entries.extend(planned.into_iter().filter(|entry| entry.boot != boot));
-    // A failed after step is written down by beginning it again; its place stays.
-    parsed.entries.sort_by_key(|entry| entry.begun);
+    let never_started = |entry: &Entry| entry.boot == boot && !boot.is_empty();
+    parsed.stale = planned.iter().any(never_started) || (parsed.entries.is_empty() && planned.is_empty());
+    parsed.entries.extend(planned.into_iter().filter(|entry| !never_started(entry)));
     parsed
 }
 
@@ -148,8 +151,15 @@ impl Parsed {
             Record::Begin(begin) => {
                 let entry = entry(begin)?;
                 self.planned.retain(|other| other.service != entry.service);
-                self.entries.retain(|other| other.service != entry.service);
-                self.entries.push(entry);
+                let place = self.entries.iter().position(|other| other.service == entry.service);
+                match place {
+                    // A failed after step is written down by beginning it again; its place stays.
+                    Some(place) if entry.failures > 0 => self.entries[place] = entry,
+                    place => {
+                        place.map(|place| self.entries.remove(place));
+                        self.entries.push(entry);
+                    }
+                }
             }
             Record::Clear(service) => {
                 let service = name::decode(&service)?;
@@ -175,6 +185,7 @@ fn entry(begin: Begin) -> Option<Entry> {
         session: begin.session,
         begun: begin.begun,
         due: begin.due,
+        has_after: begin.after,
         failures: begin.failures,
         why: begin.why,
     })
