@@ -50,7 +50,7 @@ pub(crate) fn parse(script: &[u8]) -> Declarations {
 fn declaration(line: &[u8]) -> Option<(String, &[u8])> {
     let comment = line.trim_ascii().strip_prefix(b"#")?.trim_ascii_start();
     let colon = comment.iter().position(|&byte| byte == b':')?;
-    let name = std::str::from_utf8(&comment[..colon]).ok()?.to_ascii_lowercase();
+    let name = std::str::from_utf8(&comment[..colon]).ok()?.trim_end().to_ascii_lowercase();
     Some((name, comment[colon + 1..].trim_ascii()))
 }
 
@@ -97,7 +97,7 @@ mod tests {
     fn comments_anywhere_count_and_other_lines_do_not() {
         let script =
             b"#!/bin/sh\n# Dumps the database: all of it\n  #timeout: 2h\nset -eu\n# After: postgres\n\
-            # after: two words\necho '# no'\n# weight: heavy\n# on-failure: continue\ntimeout: 3h\n";
+            # after: two words\necho '# no'\n# weight : heavy\n# on-failure: continue\ntimeout: 3h\n";
         let declarations = parse(script);
         assert_eq!(declarations.timeout, Some(Duration::from_secs(7200)));
         assert_eq!(declarations.after, [(5, "postgres".into()), (6, "two words".into())]);

@@ -6,6 +6,7 @@
 
 mod claims;
 mod find;
+mod fresh;
 mod ignored;
 mod rdb;
 mod sql;
@@ -15,10 +16,9 @@ mod whole;
 mod zstd_frames;
 
 use std::collections::BTreeMap;
-use std::fs::{self, Metadata};
-use std::os::unix::fs::MetadataExt;
+use std::fs;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use common::cancel::Cancel;
 use common::services::Service;
@@ -27,10 +27,12 @@ use common::text::{escape, escape_path};
 use common::units;
 
 pub(crate) use claims::claimed_twice;
+pub(crate) use fresh::Start;
 pub(crate) use staging::Staging;
 
 use crate::declare::Dump;
 use find::Found;
+use fresh::Print;
 use ignored::Answer;
 
 /// What the gate has to know of all services.
@@ -46,8 +48,8 @@ pub(crate) struct Request<'a> {
     pub(crate) service: &'a Service,
     pub(crate) dumps: &'a [Dump],
     pub(crate) staging: &'a Staging,
-    /// When the script started.
-    pub(crate) started: SystemTime,
+    /// Its script's start.
+    pub(crate) start: &'a Start,
     /// The sizes of its dumps in the last good run.
     pub(crate) last_good: &'a BTreeMap<String, u64>,
 }
@@ -83,6 +85,12 @@ pub(crate) struct Report {
     pub(crate) files: Vec<PathBuf>,
 }
 
+/// A file that was looked at; what it was then, where nothing was wrong.
+struct Checked {
+    file: Found,
+    print: Option<Print>,
+}
+
 /// A dump that is not declared to shrink and is smaller than this part of the last one is told.
 const ODD_SHRINK: u64 = 50;
 
@@ -90,7 +98,7 @@ impl Gate<'_> {
     /// Checks all dumps of a service, and where none has a fault, puts the new ones in their places.
     pub(crate) fn pass(&self, request: &Request) -> Report {
         let mut report = Report::default();
-        let mut to_move = Vec::new();
+        let mut checked = Vec::new();
         if request.service.is_symlink {
             report.faults.push(Fault {
                 short: "dump is not in the backup".into(),
@@ -100,10 +108,17 @@ impl Gate<'_> {
                 ),
             });
         }
-        for dump in request.dumps {
-            self.check_declared(dump, request, &mut report, &mut to_move);
+        if request.staging.is_replaced() {
+            // What is there now could be anybody's files, which would be moved.
+            let saw = "something else is there";
+            let what = fault("DUMP_DIR was replaced", Path::new("DUMP_DIR"), "the folder that was made", saw);
+            report.faults.push(what);
+            return report;
         }
-        for path in request.staging.leftover(&to_move) {
+        for dump in request.dumps {
+            self.check_declared(dump, request, &mut report, &mut checked);
+        }
+        for path in request.staging.leftover(&checked) {
             report.faults.push(fault(
                 "dump is not declared",
                 &path,
@@ -111,28 +126,33 @@ impl Gate<'_> {
                 "there is none",
             ));
         }
+        report.faults.extend(checked.iter().filter_map(still_written));
         if report.faults.is_empty() {
-            for found in &to_move {
-                if let Err(why) = staging::put_in_place(found, &request.service.folder) {
-                    report
-                        .faults
-                        .push(Fault { short: "dump could not be put in its place".into(), detail: why });
-                    break;
-                }
+            let staged = checked.iter().map(|checked| &checked.file).filter(|file| file.is_staged);
+            if let Err(why) = staging::put_in_place(staged, &request.service.folder) {
+                report.faults.push(Fault { short: "dump could not be put in its place".into(), detail: why });
             }
         }
+        let place = |checked: &Checked| ignored::real_place(&request.service.folder, &checked.file.path);
+        report.files = checked.iter().map(place).collect();
         report
     }
 
-    fn check_declared(&self, dump: &Dump, request: &Request, report: &mut Report, to_move: &mut Vec<Found>) {
+    fn check_declared(
+        &self,
+        dump: &Dump,
+        request: &Request,
+        report: &mut Report,
+        checked: &mut Vec<Checked>,
+    ) {
         let name = Path::new(&dump.text);
-        let found =
-            match find::files(dump, &request.service.folder, request.staging.folder(), request.started) {
-                Ok(found) => found,
-                Err(why) => {
-                    return report.faults.push(fault("dump can't be looked for", name, "to find it", &why));
-                }
-            };
+        let found = match find::files(dump, &request.service.folder, request.staging.folder(), request.start)
+        {
+            Ok(found) => found,
+            Err(why) => {
+                return report.faults.push(fault("dump can't be looked for", name, "to find it", &why));
+            }
+        };
         if found.files.is_empty() {
             let (short, saw) = match found.newest_old {
                 Some(modified) => (
@@ -149,21 +169,34 @@ impl Gate<'_> {
             found.files.iter().filter_map(|file| fs::symlink_metadata(&file.at).ok()).map(|m| m.len()).sum();
         report.seen.push(Seen { dump: dump.text.clone(), bytes, before });
         let faults = report.faults.len();
-        for file in &found.files {
-            match self.check_file(dump, file, request) {
-                Ok(note) => report.warnings.extend(note),
-                Err(fault) => report.faults.push(fault),
+        for file in found.files {
+            let print = match self.check_file(dump, &file, request) {
+                Ok((print, note)) => {
+                    report.warnings.extend(note);
+                    Some(print)
+                }
+                Err(fault) => {
+                    report.faults.push(fault);
+                    None
+                }
+            };
+            // Of a file that two declarations mean, both are told what is wrong, and it moves once.
+            if checked.iter().all(|other| other.file.at != file.at) {
+                checked.push(Checked { file, print });
             }
         }
         if let (true, Some(before)) = (report.faults.len() == faults, before) {
             self.check_shrink(dump, bytes, before, report);
         }
-        report.files.extend(found.files.iter().map(|file| request.service.folder.join(&file.path)));
-        to_move.extend(found.files.into_iter().filter(|file| file.is_staged));
     }
 
-    /// One file. Gives what could not be proved about it.
-    fn check_file(&self, dump: &Dump, file: &Found, request: &Request) -> Result<Option<String>, Fault> {
+    /// One file. Gives what it was when it was checked, and what could not be proved about it.
+    fn check_file(
+        &self,
+        dump: &Dump,
+        file: &Found,
+        request: &Request,
+    ) -> Result<(Print, Option<String>), Fault> {
         let metadata = fs::symlink_metadata(&file.at).map_err(|error| {
             fault("dump can't be looked at", &file.path, "to look at it", &error.to_string())
         })?;
@@ -179,9 +212,13 @@ impl Gate<'_> {
                 (units::bytes(dump.minimum), format!("it has {}", units::bytes(metadata.len())));
             return Err(fault("dump is too small", &file.path, &format!("at least {least}"), &saw));
         }
-        if !is_new(&metadata, request.started) {
-            let saw =
-                format!("it was written {}", metadata.modified().map_or_else(|_| "?".into(), shown_time));
+        let written = || metadata.modified().map_or_else(|_| "?".into(), shown_time);
+        if !file.is_staged && request.start.was_there(&file.path, &metadata) {
+            let saw = format!("it is the old one, written {}", written());
+            return Err(fault("dump is old", &file.path, "a new dump", &saw));
+        }
+        if !request.start.is_since(&metadata) {
+            let saw = format!("it was written {}", written());
             return Err(fault("dump is old", &file.path, "one made since the script started", &saw));
         }
         let target = request.service.folder.join(&file.path);
@@ -193,9 +230,18 @@ impl Gate<'_> {
                 &format!("it leads to {saw}"),
             )
         })?;
-        let note = whole::check(&file.at, dump.kind, self.cancel)
-            .map_err(|why| fault("dump is damaged", &file.path, &expected_kind(dump), &why))?;
-        Ok(note.map(|note| format!("{}: {note}", escape_path(&file.path))))
+        let note = match whole::check(&file.at, dump.kind, self.cancel) {
+            Ok(note) => note,
+            Err(why) if why == whole::NOTHING && dump.minimum == 0 => None,
+            Err(why) if why == whole::NOTHING => {
+                return Err(fault("dump is empty", &file.path, "a dump", &why));
+            }
+            Err(_) if self.cancel.is_cancelled() => {
+                return Err(fault("interrupted", &file.path, "to check it", "that was interrupted"));
+            }
+            Err(why) => return Err(fault("dump is damaged", &file.path, &expected_kind(dump), &why)),
+        };
+        Ok((Print::of(&metadata), note.map(|note| format!("{}: {note}", escape_path(&file.path)))))
     }
 
     /// Asks `build-ignore` about all dumps of a run: those of each service that are left out, and what is not known.
@@ -230,15 +276,17 @@ impl Gate<'_> {
     }
 
     fn check_shrink(&self, dump: &Dump, bytes: u64, before: u64, report: &mut Report) {
-        let shrunk_by = before.saturating_sub(bytes).saturating_mul(100) / before.max(1);
+        let lost = u128::from(before.saturating_sub(bytes)) * 100;
+        let shrunk_by = lost / u128::from(before.max(1));
+        let exceeds = |most: u64| lost > u128::from(most) * u128::from(before);
         let saw = format!("it has {}, {shrunk_by} % less", units::bytes(bytes));
         match dump.max_shrink {
-            Some(most) if shrunk_by > most && !self.accept_shrunk => {
+            Some(most) if exceeds(most) && !self.accept_shrunk => {
                 let expected =
                     format!("at most {most} % less than the last good one ({})", units::bytes(before));
                 report.faults.push(fault("dump has shrunk", Path::new(&dump.text), &expected, &saw));
             }
-            None if shrunk_by > ODD_SHRINK && !self.accept_shrunk => {
+            None if exceeds(ODD_SHRINK) && !self.accept_shrunk => {
                 report.warnings.push(format!(
                     "{}: the last good one had {}, but {saw}",
                     escape(dump.text.as_bytes()),
@@ -261,11 +309,12 @@ fn expected_kind(dump: &Dump) -> String {
     }
 }
 
-/// Whether a file was written since `started`. The kernel stamps files with the time of its last tick, and some file
-/// systems keep whole seconds only (FAT two of them).
-fn is_new(metadata: &Metadata, started: SystemTime) -> bool {
-    let slack = if metadata.mtime_nsec() == 0 { Duration::from_secs(2) } else { Duration::from_millis(20) };
-    metadata.modified().is_ok_and(|modified| modified + slack >= started)
+/// What is checked and then changes was never proved.
+fn still_written(Checked { file, print }: &Checked) -> Option<Fault> {
+    let print = print.as_ref()?;
+    let is_same = fs::symlink_metadata(&file.at).is_ok_and(|metadata| Print::of(&metadata) == *print);
+    let saw = "it changed while it was checked: something still writes to it";
+    (!is_same).then(|| fault("dump is still being written", &file.path, "a dump that is done", saw))
 }
 
 fn shown_time(time: SystemTime) -> String {

@@ -5,9 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, DirBuilder, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind, Write};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -49,14 +49,15 @@ impl History {
     /// The runs of `service`, the oldest first.
     pub(crate) fn of(&self, service: &OsStr) -> Result<Vec<Record>> {
         let path = self.path(service);
-        let text = match fs::read_to_string(&path) {
+        let text = match fs::read(&path) {
             Ok(text) => text,
             Err(error) if error.kind() == ErrorKind::NotFound => return Ok(vec![]),
             Err(error) => {
                 return Err(error).with_context(|| format!("read the history: {}", escape_path(&path)));
             }
         };
-        Ok(text.lines().filter_map(|line| serde_json::from_str(line).ok()).collect())
+        let lines = text.split(|&byte| byte == b'\n');
+        Ok(lines.filter_map(|line| serde_json::from_slice(line).ok()).collect())
     }
 
     /// The sizes of the dumps of `service` when each was last good.
@@ -92,7 +93,7 @@ impl History {
         let naming = || format!("write the history: {}", escape_path(&path));
         let line = serde_json::to_string(record).with_context(naming)? + "\n";
         let mut options = OpenOptions::new();
-        options.append(true).create(true).mode(0o600);
+        options.read(true).append(true).create(true).mode(0o600);
         let opened = match options.open(&path) {
             Err(error) if error.kind() == ErrorKind::NotFound => {
                 DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).with_context(naming)?;
@@ -101,8 +102,11 @@ impl History {
             opened => opened,
         };
         let mut file = opened.with_context(naming)?;
+        let length = file.metadata().with_context(naming)?.len();
+        // A line that was never finished must not take this one with it.
+        let line = if ends_a_line(&file, length).with_context(naming)? { line } else { format!("\n{line}") };
         file.write_all(line.as_bytes()).with_context(naming)?;
-        if file.metadata().with_context(naming)?.len() > BOUND {
+        if length > BOUND {
             halve(&path).with_context(naming)?;
         }
         Ok(())
@@ -113,11 +117,18 @@ impl History {
     }
 }
 
+fn ends_a_line(file: &File, length: u64) -> io::Result<bool> {
+    let Some(last) = length.checked_sub(1) else { return Ok(true) };
+    let mut byte = [0];
+    file.read_exact_at(&mut byte, last)?;
+    Ok(byte == *b"\n")
+}
+
 /// Keeps the newer half of the lines.
 fn halve(path: &Path) -> Result<()> {
-    let text = fs::read_to_string(path)?;
-    let lines: Vec<&str> = text.split_inclusive('\n').collect();
-    atomic::write(path, lines[lines.len() / 2..].concat().as_bytes(), 0o600)?;
+    let text = fs::read(path)?;
+    let lines: Vec<&[u8]> = text.split_inclusive(|&byte| byte == b'\n').collect();
+    atomic::write(path, &lines[lines.len() / 2..].concat(), 0o600)?;
     Ok(())
 }
 
@@ -143,9 +154,11 @@ mod tests {
         ] {
             history.add(service, &record).unwrap();
         }
-        fs::write(history.path(service), fs::read_to_string(history.path(service)).unwrap() + "damaged\n")
-            .unwrap();
+        let text = fs::read(history.path(service)).unwrap();
+        fs::write(history.path(service), [&text, &b"damaged \xff\n{\"at\":18"[..]].concat()).unwrap();
         assert_eq!(history.of(service).unwrap().len(), 3);
+        history.add(service, &record(false, &[])).unwrap();
+        assert_eq!(history.of(service).unwrap().len(), 4, "after a line that was never finished");
         let sizes = history.last_good(service).unwrap();
         assert_eq!(sizes, BTreeMap::from([("a.sql".into(), 11), ("b.sql".into(), 20)]));
         assert_eq!(history.services().unwrap(), [service]);
@@ -158,7 +171,7 @@ mod tests {
         for number in 0..3000 {
             history.add(OsStr::new("a"), &record(true, &[("a.sql", number)])).unwrap();
         }
-        assert!(fs::metadata(history.path(OsStr::new("a"))).unwrap().len() <= BOUND);
+        assert!(fs::metadata(history.path(OsStr::new("a"))).unwrap().len() <= BOUND + 200);
         assert_eq!(history.last_good(OsStr::new("a")).unwrap()["a.sql"], 2999);
     }
 }

@@ -5,14 +5,13 @@
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::SystemTime;
 
 use anyhow::Result;
 use common::exit::one_line;
 
 use crate::app::Context;
 use crate::discover::PREPARE;
-use crate::gate::{self, Gate, Report, Request, Staging};
+use crate::gate::{self, Gate, Report, Request, Staging, Start};
 use crate::history::{History, Record};
 use crate::journal::{Entry, Journal, boot_id, unix_now};
 use crate::orphans;
@@ -83,6 +82,10 @@ pub(crate) fn run_all(
         steps.iter().zip(results).map(|(step, result)| result.unwrap_or_else(|| interrupted(step)));
     let mut outcomes: Vec<_> = outcomes.collect();
     preparation.check_against_ignore_rules(steps, &mut outcomes);
+    // How those with a dump went is known now.
+    for outcome in outcomes.iter_mut().filter(|outcome| !outcome.files.is_empty()) {
+        preparation.remember(outcome);
+    }
     outcomes
 }
 
@@ -114,11 +117,13 @@ impl<'a> Preparation<'a> {
         if let Err(error) = written {
             return Outcome::new(&service.name, Verdict::NotRun(one_line(&error)));
         }
-        let mut outcome = self.run(step);
+        let mut outcome = Outcome { begun, ..self.run(step) };
         if step.script.declarations.may_fail && !self.runner.cancel.is_cancelled() {
             outcome.allow_failure();
         }
-        self.remember(&mut outcome, begun);
+        if outcome.files.is_empty() {
+            self.remember(&mut outcome);
+        }
         outcome
     }
 
@@ -142,19 +147,18 @@ impl<'a> Preparation<'a> {
         let service = &step.candidate.service;
         let declarations = &step.script.declarations;
         let mut variables: Vec<(OsString, OsString)> = Vec::new();
-        let mut staging = None;
+        let mut gate = None;
         // A declaration that can't be read may be that of a dump: its script gets the folder all the same.
         if !declarations.dumps.is_empty() || !declarations.problems.is_empty() {
             match Staging::new(&service.folder, &declarations.dumps) {
                 Ok(folder) => {
                     variables.push(("DUMP_DIR".into(), folder.folder().into()));
-                    staging = Some(folder);
+                    gate = Some((Start::now(&service.folder, &declarations.dumps, &folder), folder));
                 }
                 Err(error) => return Outcome::new(&service.name, Verdict::Failed(one_line(&error))),
             }
         }
         self.runner.watcher.started(&step.candidate.shown());
-        let started = SystemTime::now();
         let ran = self.runner.run(&Job {
             service: &service.name,
             folder: &service.folder,
@@ -167,10 +171,14 @@ impl<'a> Preparation<'a> {
         if let (Some((line, expected)), true) = (declarations.problems.first(), did_well) {
             // Whoever wrote it counts on it, so the step does not pass as if it were not there.
             outcome.verdict = Verdict::Failed(format!("{PREPARE} line {line}: {expected}"));
-        } else if let (Some(staging), true) = (&staging, did_well) {
-            let last_good = self.history.last_good(&service.name).unwrap_or_default();
+        } else if let (Some((start, staging)), true) = (&gate, did_well) {
+            let last_good = self.history.last_good(&service.name);
+            let known = last_good.as_ref().ok().cloned().unwrap_or_default();
             let dumps = &declarations.dumps;
-            let report = self.gate.pass(&Request { service, dumps, staging, started, last_good: &last_good });
+            let mut report = self.gate.pass(&Request { service, dumps, staging, start, last_good: &known });
+            if let Err(error) = last_good {
+                report.warnings.push(format!("no dump could be compared: {}", one_line(&error)));
+            }
             outcome.dumps.clone_from(&report.seen);
             if report.faults.is_empty() {
                 outcome.files.clone_from(&report.files);
@@ -182,11 +190,18 @@ impl<'a> Preparation<'a> {
 
     /// Last of all: a dump that is good and not in the backup is none.
     fn check_against_ignore_rules(&self, steps: &[Step], outcomes: &mut [Outcome]) {
-        if self.runner.cancel.is_cancelled() {
-            return;
-        }
         let files: Vec<_> = outcomes.iter().map(|outcome| outcome.files.as_slice()).collect();
         let reports = self.gate.left_out(&files);
+        if self.runner.cancel.is_cancelled() {
+            for outcome in outcomes.iter_mut().filter(|outcome| !outcome.files.is_empty()) {
+                outcome.verdict = Verdict::Failed("interrupted".into());
+                outcome
+                    .details
+                    .push("whether the ignore rules leave its dump out was not asked to the end".into());
+                self.runner.watcher.ended(outcome);
+            }
+            return;
+        }
         for ((step, outcome), report) in steps.iter().zip(outcomes).zip(reports) {
             if report.faults.is_empty() && report.warnings.is_empty() {
                 continue;
@@ -200,13 +215,13 @@ impl<'a> Preparation<'a> {
     }
 
     /// Adds the run to the service's history. That it can't be written is told; the dump is there all the same.
-    fn remember(&self, outcome: &mut Outcome, begun: i64) {
+    fn remember(&self, outcome: &mut Outcome) {
         let why = match &outcome.verdict {
             Verdict::Ok => None,
             Verdict::Warned(why) | Verdict::Failed(why) | Verdict::NotRun(why) => Some(why.clone()),
         };
         let record = Record {
-            at: begun,
+            at: outcome.begun,
             seconds: outcome.elapsed.as_secs_f64(),
             good: outcome.is_good(),
             why,

@@ -58,6 +58,8 @@ pub(crate) struct Outcome {
     pub(crate) verdict: Verdict,
     /// What to do about it.
     pub(crate) hint: Option<String>,
+    /// When its step began, in seconds since 1970.
+    pub(crate) begun: i64,
     pub(crate) elapsed: Duration,
     pub(crate) log: Option<PathBuf>,
     pub(crate) last_line: Option<String>,
@@ -79,6 +81,7 @@ impl Outcome {
             service,
             verdict,
             hint: None,
+            begun: 0,
             elapsed: Duration::ZERO,
             log: None,
             last_line: None,

@@ -75,7 +75,8 @@ impl Dump {
     /// Whether a file of this bare name would be one of them.
     pub(crate) fn names_bare(&self, name: &Path) -> bool {
         let folder = self.path().parent().map(Path::to_path_buf).unwrap_or_default();
-        self.names(&folder.join(name))
+        // Below a pattern nobody knows in which folder it would belong.
+        !(self.is_glob() && has_pattern(&folder.to_string_lossy())) && self.names(&folder.join(name))
     }
 
     /// The path, or the pattern as a path.
@@ -91,7 +92,7 @@ pub(super) fn parse(line: usize, value: &[u8]) -> Result<Dump, String> {
     let (path, options) = words.split_first().ok_or("dump: expected a path below the service's folder")?;
     let mut dump =
         Dump { line, text: path_below(path)?, glob: None, minimum: 1, max_shrink: None, kind: None };
-    if path.contains(['*', '?', '[', '{']) {
+    if has_pattern(path) {
         let glob = GlobBuilder::new(&dump.text).literal_separator(true).backslash_escape(true).build();
         let glob = glob.map_err(|error| {
             format!("dump: expected a pattern: {}", escape(error.kind().to_string().as_bytes()))
@@ -121,6 +122,10 @@ pub(super) fn parse(line: usize, value: &[u8]) -> Result<Dump, String> {
         }
     }
     Ok(dump)
+}
+
+fn has_pattern(path: &str) -> bool {
+    path.contains(['*', '?', '[', '{'])
 }
 
 fn unknown(said: &str) -> String {

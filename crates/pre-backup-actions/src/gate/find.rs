@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use walkdir::WalkDir;
 
-use super::is_new;
+use super::fresh::Start;
 use crate::declare::Dump;
 
 /// A file that is a dump, or will be.
@@ -29,12 +29,7 @@ pub(super) struct Files {
 }
 
 /// The files that `dump` means, or why they can't be looked for.
-pub(super) fn files(
-    dump: &Dump,
-    service: &Path,
-    staging: &Path,
-    started: SystemTime,
-) -> Result<Files, String> {
+pub(super) fn files(dump: &Dump, service: &Path, staging: &Path, start: &Start) -> Result<Files, String> {
     let staged = staged(dump, staging)?;
     if !staged.is_empty() {
         return Ok(Files { files: staged, newest_old: None });
@@ -45,7 +40,8 @@ pub(super) fn files(
         // Whatever it is, a plain path that is there is looked at closely later; of a pattern's files the old ones
         // are earlier dumps that are kept.
         let modified = fs::symlink_metadata(&at).map_err(|error| error.to_string())?;
-        if dump.is_glob() && !is_new(&modified, started) {
+        let is_old = start.was_there(&path, &modified) || !start.is_since(&modified);
+        if dump.is_glob() && is_old {
             found.newest_old = found.newest_old.max(modified.modified().ok());
             continue;
         }
@@ -85,7 +81,7 @@ pub(super) fn all_below(folder: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(paths)
 }
 
-fn in_place(dump: &Dump, service: &Path, staging: &Path) -> Result<Vec<PathBuf>, String> {
+pub(super) fn in_place(dump: &Dump, service: &Path, staging: &Path) -> Result<Vec<PathBuf>, String> {
     let path = dump.path();
     if !dump.is_glob() {
         return Ok(if fs::symlink_metadata(service.join(&path)).is_ok() { vec![path] } else { vec![] });

@@ -89,6 +89,18 @@ fn answer(line: &[u8]) -> Answer {
     }
 }
 
+/// Where `path` below a service's folder really lies, with the symlinks on the way followed: that is what is backed up,
+/// and which rules hold for it.
+pub(super) fn real_place(service: &Path, path: &Path) -> PathBuf {
+    let named = service.join(path);
+    let real = || -> Option<PathBuf> {
+        let folder = named.parent()?.canonicalize().ok()?;
+        let below = folder.strip_prefix(service.canonicalize().ok()?).ok()?.to_path_buf();
+        Some(service.join(below).join(named.file_name()?))
+    };
+    real().unwrap_or(named)
+}
+
 /// The file as a path below the data root, for people.
 pub(crate) fn below_root(file: &Path, settings: &Settings) -> PathBuf {
     file.strip_prefix(&settings.data_root).unwrap_or(file).to_path_buf()

@@ -2,13 +2,17 @@
 
 use crate::declare::Kind;
 
-/// What a file is, judged by its first bytes and its name; [`Kind::Any`] where nothing is known about it.
+/// How an archive of pg_dump's tar format begins: with the table of contents.
+pub(super) const PG_TAR: &[u8] = b"toc.dat\0";
+
+/// What a file is, judged by its first bytes and the name that it has without the ending of its
+/// compression; [`Kind::Any`] where nothing is known about it.
 pub(super) fn recognize(head: &[u8], name: &str) -> Kind {
     let lines = || head.split(|&byte| byte == b'\n').take(12);
     let says = |text: &[u8]| lines().any(|line| line.starts_with(text));
     if head.starts_with(b"SQLite format 3\0") {
         Kind::Sqlite
-    } else if head.starts_with(b"PGDMP") || says(b"-- PostgreSQL database") {
+    } else if head.starts_with(b"PGDMP") || head.starts_with(PG_TAR) || says(b"-- PostgreSQL database") {
         Kind::Postgres
     } else if says(b"-- MySQL dump") || says(b"-- MariaDB dump") || head.starts_with(b"/*M!999999") {
         Kind::Mysql
@@ -16,10 +20,15 @@ pub(super) fn recognize(head: &[u8], name: &str) -> Kind {
         Kind::Rdb
     } else if head.get(257..262) == Some(b"ustar") {
         Kind::Tar
-    } else if name.ends_with(".json") || name.ends_with(".json.gz") || name.ends_with(".json.zst") {
-        Kind::Json
     } else {
-        Kind::Any
+        let endings = [
+            (".tar", Kind::Tar),
+            (".json", Kind::Json),
+            (".rdb", Kind::Rdb),
+            (".sqlite", Kind::Sqlite),
+            (".sqlite3", Kind::Sqlite),
+        ];
+        endings.iter().find(|(ending, _)| name.ends_with(ending)).map_or(Kind::Any, |(_, kind)| *kind)
     }
 }
 
@@ -118,7 +127,9 @@ mod tests {
         assert_eq!(recognize(PG, "x"), Kind::Postgres);
         assert_eq!(recognize(b"PGDMP\x01\x0e", "x"), Kind::Postgres);
         assert_eq!(recognize(b"REDIS0011", "x"), Kind::Rdb);
-        assert_eq!(recognize(b"{}", "export.json.gz"), Kind::Json);
+        assert_eq!(recognize(b"{}", "export.json"), Kind::Json);
+        assert_eq!(recognize(b"toc.dat\0", "x.tar"), Kind::Postgres);
+        assert_eq!(recognize(b"Error: no such container", "x.sqlite"), Kind::Sqlite);
         assert_eq!(recognize(b"hello", "x.sql"), Kind::Any);
     }
 }

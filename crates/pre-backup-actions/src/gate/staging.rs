@@ -10,7 +10,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use common::text::escape_path;
+use tempfile::TempPath;
 
+use super::Checked;
 use super::find::{Found, all_below};
 use crate::declare::Dump;
 
@@ -44,10 +46,15 @@ impl Staging {
         &self.folder
     }
 
+    /// Whether there is something else in its place by now.
+    pub(super) fn is_replaced(&self) -> bool {
+        fs::symlink_metadata(&self.folder).is_ok_and(|entry| !entry.is_dir())
+    }
+
     /// What lies in it and is not among `found`: paths below it.
-    pub(super) fn leftover(&self, found: &[Found]) -> Vec<PathBuf> {
+    pub(super) fn leftover(&self, found: &[Checked]) -> Vec<PathBuf> {
         let all = all_below(&self.folder).unwrap_or_default();
-        let is_left = |path: &PathBuf| !found.iter().any(|file| file.at == *path);
+        let is_left = |path: &PathBuf| !found.iter().any(|checked| checked.file.at == *path);
         let below = |path: PathBuf| path.strip_prefix(&self.folder).map(Path::to_path_buf).unwrap_or(path);
         all.into_iter().filter(is_left).map(below).collect()
     }
@@ -72,19 +79,46 @@ fn remove(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Moves a proved dump to its place in `service`, synced first. It gets the old dump's mode; a first one is for the
-/// user alone, because a dump holds what its database protects.
-pub(super) fn put_in_place(found: &Found, service: &Path) -> Result<(), String> {
-    let target = service.join(&found.path);
-    let moved = || -> io::Result<()> {
+/// Moves the proved dumps of a service to their places, synced first: all of them, or none where one can't be moved.
+pub(super) fn put_in_place<'a>(dumps: impl Iterator<Item = &'a Found>, service: &Path) -> Result<(), String> {
+    let mut ready = Vec::new();
+    for dump in dumps {
+        let target = service.join(&dump.path);
+        match make_ready(&dump.at, &target) {
+            Ok(part) => ready.push((part, target)),
+            Err(error) => return Err(format!("{}: {error}", escape_path(&target))),
+        }
+    }
+    for (part, target) in ready {
         let folder = target.parent().unwrap_or(service);
-        DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
-        let old = fs::symlink_metadata(&target).ok().filter(Metadata::is_file);
-        let file = File::open(&found.at)?;
-        file.set_permissions(Permissions::from_mode(old.map_or(0o600, |old| old.mode() & 0o7777)))?;
+        let moved = part.persist(&target).map_err(io::Error::from);
+        moved
+            .and_then(|()| File::open(folder)?.sync_all())
+            .map_err(|error| format!("{}: {error}", escape_path(&target)))?;
+    }
+    Ok(())
+}
+
+/// The dump at `at` on the disk of its target, synced, with the mode that it gets: the old dump's. A first one is for
+/// the user alone, because a dump holds what its database protects.
+fn make_ready(at: &Path, target: &Path) -> io::Result<TempPath> {
+    let folder = target.parent().unwrap_or(Path::new("."));
+    DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
+    let entry = fs::symlink_metadata(target).ok();
+    if entry.as_ref().is_some_and(Metadata::is_dir) {
+        return Err(ErrorKind::IsADirectory.into());
+    }
+    let mode = entry.filter(Metadata::is_file).map_or(0o600, |old| old.mode() & 0o7777);
+    let mut file = File::open(at)?;
+    if file.metadata()?.dev() == fs::metadata(folder)?.dev() {
+        file.set_permissions(Permissions::from_mode(mode))?;
         file.sync_all()?;
-        fs::rename(&found.at, &target)?;
-        File::open(folder)?.sync_all()
-    };
-    moved().map_err(|error| format!("{}: {error}", escape_path(&target)))
+        return TempPath::try_from_path(at);
+    }
+    // A folder of the service may be on another disk than DUMP_DIR.
+    let mut copy = tempfile::Builder::new().prefix(NAME).suffix(".part").tempfile_in(folder)?;
+    io::copy(&mut file, copy.as_file_mut())?;
+    copy.as_file().set_permissions(Permissions::from_mode(mode))?;
+    copy.as_file().sync_all()?;
+    Ok(copy.into_temp_path())
 }

@@ -19,7 +19,7 @@ pub(super) fn check(reader: &mut dyn Read) -> Result<(), String> {
         if header.iter().all(|&byte| byte == 0) {
             // What follows is padding; it has to be readable, so that a compressed archive is read to its end.
             io::copy(reader, &mut io::sink()).map_err(|error| error.to_string())?;
-            return Ok(());
+            return if members == 0 { Err(super::whole::NOTHING.into()) } else { Ok(()) };
         }
         members += 1;
         let sum: u32 = header

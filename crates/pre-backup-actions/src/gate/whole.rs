@@ -4,8 +4,9 @@
 //! Compression is seen by the first bytes, so `kind=postgres` holds for `db.sql`, `db.sql.gz` and `db.sql.zst` alike.
 
 use std::collections::VecDeque;
-use std::fs::File;
+use std::fs::{File, OpenOptions};
 use std::io::{self, BufReader, Cursor, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use common::cancel::Cancel;
 use common::process::{self, Limits};
 use common::text::escape;
 use flate2::bufread::MultiGzDecoder;
+use nix::fcntl::OFlag;
 use serde::de::IgnoredAny;
 
 use super::zstd_frames::Frames;
@@ -26,18 +28,33 @@ const BUFFER: usize = 256 << 10;
 /// quick_check and pg_restore read a large dump from a slow disk.
 const LIMIT: Duration = Duration::from_secs(6 * 3600);
 
-#[derive(Clone, Copy, PartialEq)]
+/// What is said of a file that is whole as a file and yet no dump: what a pipe makes of a dump program that failed.
+pub(super) const NOTHING: &str = "there is nothing in it";
+
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Compression {
     None,
     Gzip,
     Zstd,
 }
 
+impl Compression {
+    fn word(self) -> &'static str {
+        match self {
+            Compression::None => "plain",
+            Compression::Gzip => "gzip's",
+            Compression::Zstd => "zstd's",
+        }
+    }
+}
+
 /// Checks the file at `path`; `kind` as declared. Gives what could not be proved, or says what was seen instead of a
 /// whole dump.
 pub(super) fn check(path: &Path, kind: Option<Kind>, cancel: &Cancel) -> Result<Option<String>, String> {
-    let mut file = File::open(path).map_err(|error| error.to_string())?;
-    let length = file.metadata().map_err(|error| error.to_string())?.len();
+    // Something else that takes its place just now, a FIFO, must not keep us waiting.
+    let flags = (OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits();
+    let mut file = OpenOptions::new().read(true).custom_flags(flags).open(path).map_err(told)?;
+    let length = file.metadata().map_err(told)?.len();
     let mut magic = [0; 4];
     let known = read_some(&mut file, &mut magic).and_then(|n| file.rewind().map(|()| n)).map_err(told)?;
     let compression = match &magic[..known] {
@@ -55,6 +72,12 @@ pub(super) fn check(path: &Path, kind: Option<Kind>, cancel: &Cancel) -> Result<
         }
         _ => {}
     }
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let (packed, inner) = packed_by_name(&name);
+    // Where nothing is declared, the name is: an error message in db.sql.gz is no dump.
+    if let (None, Some(packed)) = (kind, packed.filter(|packed| *packed != compression)) {
+        return Err(format!("it is not {}, as its name says", packed.word()));
+    }
     let source =
         BufReader::with_capacity(BUFFER, Cancellable { inner: file.try_clone().map_err(told)?, cancel });
     let mut content: Box<dyn Read> = match compression {
@@ -65,8 +88,10 @@ pub(super) fn check(path: &Path, kind: Option<Kind>, cancel: &Cancel) -> Result<
     let mut head = vec![0; EDGE];
     let known = read_some(&mut content, &mut head).map_err(told)?;
     head.truncate(known);
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    let kind = kind.unwrap_or_else(|| sql::recognize(&head, &name));
+    if head.is_empty() {
+        return Err(NOTHING.into());
+    }
+    let kind = kind.unwrap_or_else(|| sql::recognize(&head, &inner));
     let whole = Whole { path, head, content, compression, length, cancel };
     match kind {
         Kind::Any | Kind::Gzip | Kind::Zstd => whole.any(),
@@ -109,7 +134,7 @@ impl Whole<'_> {
     }
 
     fn postgres(mut self, file: &mut File) -> Proof {
-        if !self.head.starts_with(b"PGDMP") {
+        if !self.head.starts_with(b"PGDMP") && !self.head.starts_with(sql::PG_TAR) {
             return self.sql(file, sql::postgres);
         }
         if self.compression != Compression::None {
@@ -182,6 +207,20 @@ impl Whole<'_> {
         let said = captured.stderr.split(|&byte| byte == b'\n').find(|line| !line.trim_ascii().is_empty());
         Err(format!("{name}: {}: {}", captured.end, escape(said.unwrap_or_default().trim_ascii())))
     }
+}
+
+/// How a file of that name is compressed, where the name says so, and the name of what is in it.
+fn packed_by_name(name: &str) -> (Option<Compression>, String) {
+    let endings = [
+        (".gz", Compression::Gzip, ""),
+        (".tgz", Compression::Gzip, ".tar"),
+        (".zst", Compression::Zstd, ""),
+        (".tzst", Compression::Zstd, ".tar"),
+    ];
+    let known = endings.iter().find_map(|(ending, packed, inner)| {
+        Some((Some(*packed), format!("{}{inner}", name.strip_suffix(ending)?)))
+    });
+    known.unwrap_or_else(|| (None, name.to_string()))
 }
 
 fn is_not_installed(error: &anyhow::Error) -> bool {

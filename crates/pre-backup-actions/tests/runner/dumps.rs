@@ -55,7 +55,7 @@ fn a_bad_dump_never_replaces_a_good_one() {
         (
             "mkdir \"$DUMP_DIR/db.sql.gz\"",
             "dump is old",
-            "db.sql.gz: expected one made since the script started, but it was written ",
+            "db.sql.gz: expected a new dump, but it is the old one, written ",
         ),
         (
             "ln -s /etc/passwd \"$DUMP_DIR/db.sql.gz\"",
@@ -65,9 +65,9 @@ fn a_bad_dump_never_replaces_a_good_one() {
         (
             "echo x >\"$DUMP_DIR/other\"",
             "dump is old and 1 more",
-            "db.sql.gz: expected one made since the script started, but it was written ",
+            "db.sql.gz: expected a new dump, but it is the old one, written ",
         ),
-        (": ", "dump is old", "db.sql.gz: expected one made since the script started, but it was written "),
+        (": ", "dump is old", "db.sql.gz: expected a new dump, but it is the old one, written "),
     ] {
         home.prepare("app", &format!("# dump: db.sql.gz kind=postgres\n{text}"));
         let ran = home.run(&[]).expect_code(1);

@@ -4,6 +4,7 @@ mod after;
 mod dumps;
 mod killed;
 mod prepare;
+mod proof;
 mod refused;
 mod scripts;
 mod whole_way;

@@ -1,0 +1,97 @@
+//! Whether a dump was made by the script that has just run: no earlier than the script, and not what lay there before.
+//!
+//! What a reader would get wrong: our own clock says nothing about it. A dump may lie on another machine's disk, whose
+//! clock is another one, so the script's start is what that disk stamped on `$DUMP_DIR` when it was made. A time stamp
+//! alone is no proof either: after the clock was once wrong, an old dump is newer than everything for years.
+
+use std::collections::BTreeMap;
+use std::fs::{self, Metadata};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
+
+use super::Staging;
+use super::find;
+use crate::declare::Dump;
+
+/// What changes when a file is written to or replaced.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Print {
+    place: (u64, u64),
+    length: u64,
+    modified: (i64, i64),
+    changed: (i64, i64),
+}
+
+impl Print {
+    pub(super) fn of(metadata: &Metadata) -> Print {
+        Print {
+            place: (metadata.dev(), metadata.ino()),
+            length: metadata.len(),
+            modified: (metadata.mtime(), metadata.mtime_nsec()),
+            changed: (metadata.ctime(), metadata.ctime_nsec()),
+        }
+    }
+}
+
+/// The moment before a script starts, and what lies there then.
+#[derive(Debug)]
+pub(crate) struct Start {
+    /// By the clock of the disk.
+    stamp: SystemTime,
+    /// By ours.
+    wall: SystemTime,
+    steady: Instant,
+    before: BTreeMap<PathBuf, Print>,
+}
+
+impl Start {
+    /// Now, with what is there of `dumps` in the service's folder.
+    pub(crate) fn now(service: &Path, dumps: &[Dump], staging: &Staging) -> Start {
+        let wall = SystemTime::now();
+        let stamp = fs::symlink_metadata(staging.folder()).and_then(|folder| folder.modified());
+        let mut before = BTreeMap::new();
+        for dump in dumps {
+            // What can't be looked for now is told by the gate, which looks again.
+            for path in find::in_place(dump, service, staging.folder()).unwrap_or_default() {
+                if let Ok(metadata) = fs::symlink_metadata(service.join(&path)) {
+                    before.insert(path, Print::of(&metadata));
+                }
+            }
+        }
+        Start { stamp: stamp.unwrap_or(wall), wall, steady: Instant::now(), before }
+    }
+
+    /// Whether the file that is at `path` below the service's folder is the very one that was there before.
+    pub(super) fn was_there(&self, path: &Path, metadata: &Metadata) -> bool {
+        self.before.get(path) == Some(&Print::of(metadata))
+    }
+
+    /// Whether a file was written since. The kernel stamps files with the time of its last tick, and some file systems
+    /// and programs keep whole seconds only (FAT two of them).
+    pub(super) fn is_since(&self, metadata: &Metadata) -> bool {
+        let slack =
+            if metadata.mtime_nsec() == 0 { Duration::from_secs(2) } else { Duration::from_millis(20) };
+        let slack = slack + self.set_back(SystemTime::now());
+        metadata.modified().is_ok_and(|modified| modified + slack >= self.stamp)
+    }
+
+    /// By how much the clock was set back meanwhile.
+    fn set_back(&self, now: SystemTime) -> Duration {
+        (self.wall + self.steady.elapsed()).duration_since(now).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_was_set_back_makes_no_dump_old() {
+        let (wall, steady) = (SystemTime::now(), Instant::now());
+        let start = Start { stamp: wall, wall, steady, before: BTreeMap::new() };
+        assert_eq!(start.set_back(wall + Duration::from_secs(60)), Duration::ZERO);
+        let an_hour = Duration::from_secs(3600);
+        assert!(start.set_back(wall - an_hour) >= an_hour);
+    }
+}

@@ -1,0 +1,186 @@
+//! Files that look like dumps and are none: whatever a script made of a dump program that failed, the old dump stays.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::scripts::{Home, last_line, wait_for};
+
+/// The one service `app` with this script fails like that.
+fn is_refused(home: &Home, script: &str, short: &str, detail: &str) {
+    home.prepare("app", script);
+    let ran = home.run(&[]).expect_code(1);
+    assert_eq!(last_line(&ran.stdout), format!("0 ok, 1 failed: app ({short})"), "{}", ran.everything());
+    assert!(ran.stdout.contains(&format!("  {detail}")), "{script}\n{}", ran.everything());
+}
+
+#[test]
+fn a_pipe_hides_that_the_dump_program_failed_but_not_that_it_wrote_nothing() {
+    for (name, text) in [
+        ("db.sql.gz", "false | gzip >\"$DUMP_DIR/db.sql.gz\""),
+        ("db.sql.zst", "false | zstd -q >\"$DUMP_DIR/db.sql.zst\""),
+        ("db.gz kind=gzip", "false | gzip >\"$DUMP_DIR/db.gz\""),
+        ("db.gz kind=postgres", "false | gzip >\"$DUMP_DIR/db.gz\""),
+        ("all.tar", "tar -c missing >\"$DUMP_DIR/all.tar\" 2>/dev/null || :"),
+        ("all.tgz", "tar -c missing 2>/dev/null | gzip >\"$DUMP_DIR/all.tgz\""),
+    ] {
+        let file = name.split(' ').next().unwrap();
+        let detail = format!("{file}: expected a dump, but there is nothing in it");
+        is_refused(&Home::new(), &format!("# dump: {name}\n{text}"), "dump is empty", &detail);
+    }
+    let home = Home::new();
+    home.prepare("app", "# dump: db.gz min=0\nfalse | gzip >\"$DUMP_DIR/db.gz\"");
+    let _ = home.run(&[]).expect_success();
+}
+
+#[test]
+fn an_error_message_is_no_dump_whatever_its_name_promises() {
+    for (name, saw) in [
+        ("db.sql.gz", "it is not gzip's, as its name says"),
+        ("db.zst", "it is not zstd's, as its name says"),
+        ("db.sqlite", "it does not begin as an SQLite database does"),
+        ("all.tar", "it ends in the middle of a header"),
+        ("dump.rdb", "it does not begin as a Redis snapshot does"),
+    ] {
+        let script = format!("# dump: {name}\necho 'Error: no such container' >\"$DUMP_DIR/{name}\"");
+        let detail = format!("{name}: expected a whole dump, but {saw}");
+        is_refused(&Home::new(), &script, "dump is damaged", &detail);
+    }
+    let home = Home::new();
+    home.prepare("app", "# dump: db.zst kind=any\necho x >\"$DUMP_DIR/db.zst\"");
+    let _ = home.run(&[]).expect_success();
+}
+
+#[test]
+fn an_old_dump_from_a_time_when_the_clock_was_wrong_is_old() {
+    let home = Home::new();
+    let old = home.sandbox.write("data/app/db.sql", "old");
+    let wrong = SystemTime::now() + Duration::from_secs(5 * 365 * 86400);
+    fs::File::open(&old).unwrap().set_modified(wrong).unwrap();
+    let detail = "db.sql: expected a new dump, but it is the old one, written 20";
+    is_refused(&home, "# dump: db.sql\n:", "dump is old", detail);
+    let detail = "*.sql: expected a new dump, but the newest is of 20";
+    is_refused(&home, "# dump: *.sql\n:", "dump is old", detail);
+    home.prepare("app", "# dump: db.sql\necho new >db.sql");
+    let _ = home.run(&[]).expect_success();
+}
+
+#[test]
+fn a_dump_that_is_still_written_is_told() {
+    let home = Home::new();
+    // Long enough that its check takes longer than the pauses of what writes.
+    let script = "# dump: db.gz kind=gzip\nseq 3000000 | gzip -1 >\"$DUMP_DIR/db.gz\"\n\
+        setsid sh -c 'while sleep 0.001; do touch \"$DUMP_DIR/db.gz\" || exit; done' >/dev/null 2>&1 & \
+        echo $! >../../writer";
+    let detail = "db.gz: expected a dump that is done, but it changed while it was checked: something still writes to it";
+    is_refused(&home, script, "dump is still being written", detail);
+    let writer = Pid::from_raw(home.lines("writer")[0].parse().unwrap());
+    let _ = kill(writer, Signal::SIGKILL);
+    assert!(!home.exists("data/app/db.gz"));
+}
+
+#[test]
+fn what_dump_dir_was_replaced_with_is_left_alone() {
+    let home = Home::new();
+    home.sandbox.write("precious/db.sql", "x");
+    let script = "# dump: db.sql\nrmdir \"$DUMP_DIR\"; ln -s ../../precious \"$DUMP_DIR\"; touch ../../precious/db.sql";
+    let detail = "DUMP_DIR: expected the folder that was made, but something else is there";
+    is_refused(&home, script, "DUMP_DIR was replaced", detail);
+    assert!(home.exists("precious/db.sql") && !home.exists("data/app/db.sql"));
+    let script = "# dump: db.sql\nrmdir \"$DUMP_DIR\"";
+    is_refused(&home, script, "dump is missing", "db.sql: expected a new dump, but there is none");
+}
+
+#[test]
+fn a_dump_may_belong_on_another_disk_than_dump_dir() {
+    let home = Home::new();
+    let disk = home.sandbox.path("data/app/disk");
+    fs::create_dir_all(&disk).unwrap();
+    home.prepare(
+        "app",
+        "# dump: a.sql\n# dump: disk/b.sql\necho a >\"$DUMP_DIR/a.sql\"; echo b >\"$DUMP_DIR/b.sql\"",
+    );
+    let mounted = Command::new("mount").args(["-t", "tmpfs", "none"]).arg(&disk).status().unwrap();
+    assert!(mounted.success(), "this test needs root, to mount a file system");
+    let ran = home.run(&[]);
+    let files: Vec<_> =
+        fs::read_dir(&disk).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let text = home.lines("data/app/disk/b.sql");
+    assert!(Command::new("umount").arg(&disk).status().unwrap().success());
+    let _ = ran.expect_success();
+    assert_eq!((files, text), (vec!["b.sql".to_string()], vec!["b".to_string()]));
+}
+
+#[test]
+fn where_one_dump_can_not_be_put_in_its_place_none_is() {
+    let home = Home::new();
+    fs::create_dir_all(home.sandbox.path("data/app/z.sql")).unwrap();
+    home.sandbox.write("data/app/a.sql", "old");
+    let script = "# dump: a.sql\n# dump: z.sql\nfor n in a z; do echo new >\"$DUMP_DIR/$n.sql\"; done";
+    let detail = format!("{}: is a directory", home.sandbox.path("data/app/z.sql").display());
+    is_refused(&home, script, "dump could not be put in its place", &detail);
+    assert_eq!(home.lines("data/app/a.sql"), ["old"]);
+}
+
+#[test]
+fn one_file_that_two_declarations_mean_moves_once() {
+    let home = Home::new();
+    home.prepare("app", "# dump: *.sql\n# dump: a.sql\necho x >\"$DUMP_DIR/a.sql\"");
+    let _ = home.run(&[]).expect_success();
+    assert_eq!(home.lines("data/app/a.sql"), ["x"]);
+}
+
+/// Below a symlink within the service the rules of the real folder hold, because that is what restic sees.
+#[test]
+fn a_dump_behind_a_symlink_is_asked_for_where_it_really_lies() {
+    common::testing::built("build-ignore", "build-ignore");
+    let home = Home::new();
+    home.sandbox.write("data/app/real/.resticignore", "*.sql\n");
+    symlink("real", home.sandbox.path("data/app/link")).unwrap();
+    let rules = home.sandbox.path("data/app/real/.resticignore");
+    let detail = format!(
+        "app/real/db.sql: expected to be backed up, but a rule leaves it out: {}:1: *.sql",
+        rules.display()
+    );
+    let script = "# dump: link/db.sql\necho x >link/db.sql";
+    is_refused(&home, script, "dump is left out by the ignore rules", &detail);
+    let history = home.run(&["--history", "app"]).expect_success();
+    assert!(history.stdout.contains("dump is left out by the ignore rules"), "{}", history.everything());
+}
+
+#[test]
+fn a_little_more_than_allowed_is_too_much() {
+    let home = Home::new();
+    let script =
+        "# dump: db.sql max-shrink=50% kind=any\nhead -c $(cat size) /dev/zero >\"$DUMP_DIR/db.sql\"";
+    home.prepare("app", script);
+    for (size, is_taken) in [(1000, true), (499, false), (500, true)] {
+        home.sandbox.write("data/app/size", size.to_string());
+        let _ = home.run(&[]).expect_code(if is_taken { 0 } else { 1 });
+    }
+}
+
+/// Interrupted before it is known whether the dump is in the backup, the run has not done well.
+#[test]
+fn an_interruption_while_the_rules_are_asked_fails_the_run() {
+    let home = Home::new();
+    let tool = home.sandbox.path("alone/pre-backup-actions");
+    home.sandbox.script("alone/build-ignore", "#!/bin/sh\ntouch \"$HOME/asked\"; sleep 60\n");
+    fs::copy(env!("CARGO_BIN_EXE_pre-backup-actions"), &tool).unwrap();
+    home.sandbox.write("data/app/.resticignore", "*.log\n");
+    home.prepare("app", "# dump: db.sql\necho x >\"$DUMP_DIR/db.sql\"");
+    let child = home.sandbox.command(&tool).stdout(std::process::Stdio::piped()).spawn().unwrap();
+    wait_for(&home.sandbox.path("asked"));
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert_eq!(
+        (output.status.code(), last_line(&said)),
+        (Some(1), "0 ok, 1 failed: app (interrupted)"),
+        "{said}"
+    );
+}
