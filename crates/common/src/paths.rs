@@ -9,6 +9,10 @@ use anyhow::{Context, Result};
 
 use crate::exit::HintExt;
 
+/// Below the state folder: what was wrong with the last preparation, in one line, where the backup was let go on all the
+/// same. `pre-backup-actions` writes it, `pipe-listener` pushes it with the backup's success.
+pub const PREPARED_WITH_A_WARNING: &str = "actions/warning";
+
 /// The user's home: `$HOME`, as the shell and cron set it.
 pub fn home() -> Result<PathBuf> {
     env::var_os("HOME")

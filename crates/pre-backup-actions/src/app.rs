@@ -20,7 +20,7 @@ use crate::discover::{self, Candidate};
 use crate::environment::Environment;
 use crate::history::History;
 use crate::journal::{Entry, Journal, boot_id, unix_now};
-use crate::report::{self, Live, Outcome, Plain, Silent, Watcher, say};
+use crate::report::{self, Live, Outcome, Plain, Silent, Verdict, Watcher, say};
 use crate::run::Runner;
 use crate::{after, plan, prepare, show, trend};
 
@@ -238,6 +238,9 @@ fn prepare(context: &Context, mut journal: Journal, runner: &Runner, run_name: &
         // What is too much in it costs a look, not a service.
         problem::warn(TOOL, &[Problem::new(context.journal_folder(), one_line(&error))]);
     }
+    if cli.only.is_empty() {
+        keep_warning(context, &outcomes);
+    }
     if cli.json {
         outcomes.extend(before.into_iter().filter(Outcome::is_failure));
         report::print_outcomes(&outcomes)?;
@@ -247,6 +250,22 @@ fn prepare(context: &Context, mut journal: Journal, runner: &Runner, run_name: &
     say(&closing_line(&outcomes, &still_down, services, &context.settings.data_root));
     outcomes.extend(still_down);
     Ok(exit_of(&outcomes))
+}
+
+/// Leaves the summary for the push that tells of the backup's success, where there is a warning in it.
+fn keep_warning(context: &Context, outcomes: &[Outcome]) {
+    let path = context.settings.state_dir().join(common::paths::PREPARED_WITH_A_WARNING);
+    let kept = if outcomes.iter().any(|outcome| matches!(outcome.verdict, Verdict::Warned(_))) {
+        common::atomic::write(&path, report::summary(outcomes).as_bytes(), 0o600).map(|_| ())
+    } else {
+        match std::fs::remove_file(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error.into()),
+            _ => Ok(()),
+        }
+    };
+    if let Err(error) = kept {
+        problem::warn(TOOL, &[Problem::new(path, one_line(&error))]);
+    }
 }
 
 fn closing_line(outcomes: &[Outcome], still_down: &[Outcome], services: usize, root: &Path) -> String {

@@ -230,11 +230,24 @@ fn with_a_broken_dump_there_is_no_snapshot_and_the_service_is_up_again() {
 }
 
 #[test]
+fn a_warning_of_the_preparation_is_pushed_with_the_backups_success() {
+    let way = Way::new("12h");
+    way.home.prepare("calendar", "# on-failure: continue\nexit 7");
+    assert!(way.back_up() && way.snapshots() == 1);
+    let push = way.pushed();
+    assert!(push.contains("status=up") && push.contains("calendar") && push.contains("code%207"), "{push}");
+    way.home.prepare("calendar", "true");
+    assert!(way.back_up());
+    assert!(!way.pushed().contains("calendar"), "it was about the backup before");
+}
+
+#[test]
 fn with_restic_failing_the_service_is_up_again() {
     let way = Way::new("12h");
     std::fs::rename(way.home.sandbox.path("repository/keys"), way.home.sandbox.path("no-keys")).unwrap();
     assert!(!way.back_up());
-    assert!(way.is_up() && way.pushed().contains("status=down"));
+    let push = way.pushed();
+    assert!(way.is_up() && push.contains("status=down") && push.contains("restic%20failed"), "{push}");
 }
 
 #[test]
