@@ -72,7 +72,8 @@ database:
     - ${DATA_DIR}/database:/data/db
 "#;
 
-// Redis takes its configuration on standard input, so the password is in no argument list.
+// Redis takes its configuration on standard input, so the password is in no argument list. The shell makes way for it:
+// as process 1 a shell would not see TERM, and after ten seconds Docker would end both without the last snapshot.
 const REDIS: &str = r#"
 database:
   image: redis:8
@@ -80,7 +81,12 @@ database:
   command:
     - sh
     - -c
-    - printf 'requirepass %s\ndir /data\nsave 300 1\n' "$$REDIS_PASSWORD" | exec redis-server -
+    - |
+      exec redis-server - <<END
+      requirepass $$REDIS_PASSWORD
+      dir /data
+      save 300 1
+      END
   environment:
     REDIS_PASSWORD: ${DB_PASSWORD}
   volumes:

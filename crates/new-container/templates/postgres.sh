@@ -9,5 +9,6 @@ cd "$CONTAINER_DIR"
 # The variables are those of the container: the password is in no argument list.
 # shellcheck disable=SC2016
 docker compose exec -T database sh -c '
-    PGPASSWORD="$POSTGRES_PASSWORD" pg_dump --clean --if-exists --username="$POSTGRES_USER" "$POSTGRES_DB"
+    user=${POSTGRES_USER:-postgres}
+    PGPASSWORD="$POSTGRES_PASSWORD" pg_dump --clean --if-exists --username="$user" "${POSTGRES_DB:-$user}"
 ' | gzip > "$DUMP_DIR/database.sql.gz"

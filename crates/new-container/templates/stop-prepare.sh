@@ -5,8 +5,10 @@
 set -eu
 cd "$CONTAINER_DIR"
 
-# A service that was not running stays as it is.
-if [ -n "$(docker compose ps --quiet --status running)" ]; then
-    : > .stopped-for-backup
+# What was not running stays as it is. In an assignment a failing docker ends this script before anything is stopped.
+running=$(docker compose ps --services --status running)
+if [ -n "$running" ]; then
+    # Beside what an earlier run stopped and nobody has started yet.
+    printf '%s\n' "$running" >> .stopped-for-backup
 fi
 docker compose stop

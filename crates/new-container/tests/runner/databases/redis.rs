@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
 use super::Service;
 use super::server::{Server, folder, output, works};
@@ -81,4 +82,42 @@ fn redis_is_dumped_and_restored_and_every_broken_dump_is_caught() {
     service.with_program("redis-cli", &cli("exec ", ""));
     drop(server);
     service.is_refused(dump, &[], "");
+}
+
+/// What compose.yaml starts is process 1 of its container: it has to see TERM, or the last minutes are lost with KILL.
+#[test]
+fn redis_as_it_is_started_saves_what_it_holds_when_it_is_stopped() {
+    let service = Service::new("redis");
+    let compose = service.sandbox.read("containers/app/compose.yaml");
+    let (_, block) =
+        compose.split_once("    - |\n").or_else(|| compose.split_once("- |\n")).expect("the command");
+    let lines = block.lines().take_while(|line| !line.trim_start().starts_with("environment:"));
+    let folder = folder(None);
+    let place = folder.path().to_str().expect("UTF-8");
+    // Compose takes the indentation and the second dollar sign away.
+    let script = lines.map(|line| line.trim_start().replace("$$", "$") + "\n").collect::<String>();
+    let script = script.replace("dir /data\n", &format!("dir {place}\nport 0\nunixsocket {place}/s\n"));
+    assert!(script.contains(place), "{script}");
+    let mut command = Command::new("unshare");
+    command.args(["--pid", "--fork", "--kill-child", "sh", "-c", &script]).env("REDIS_PASSWORD", "geheim");
+    let client = |arguments: &[&str]| {
+        let mut cli = Command::new("redis-cli");
+        cli.args(["-e", "-s", &format!("{place}/s")]).args(arguments).env("REDISCLI_AUTH", "geheim");
+        cli
+    };
+    let mut container = command.stdout(Stdio::null()).spawn().expect("start it");
+    let end = Instant::now() + Duration::from_secs(30);
+    while !works(&mut client(&["set", "key", "value"])) {
+        assert!(Instant::now() < end, "it does not start");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let children = format!("/proc/{0}/task/{0}/children", container.id());
+    let first = fs::read_to_string(children).expect("the container's first process");
+    let first = nix::unistd::Pid::from_raw(first.trim().parse().expect("a process id"));
+    nix::sys::signal::kill(first, nix::sys::signal::Signal::SIGTERM).expect("docker stop");
+    while container.try_wait().expect("wait for it").is_none() {
+        assert!(Instant::now() < end, "it does not see TERM");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    assert!(folder.path().join("dump.rdb").exists(), "what it held is saved");
 }
