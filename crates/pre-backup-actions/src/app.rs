@@ -155,6 +155,7 @@ fn make_state_folder(context: &Context) -> Result<()> {
         .mode(0o700)
         .create(&folder)
         .with_context(|| format!("make the folder of the journal: {}", escape_path(&folder)))
+        .hint("it has to belong to the user that runs this; did an earlier run, as root, make it?")
 }
 
 /// `--after`.

@@ -9,8 +9,9 @@ use std::path::{Path, PathBuf};
 
 use common::settings::Settings;
 
-/// Variables that are passed on where they are set.
-const KEPT: [&str; 17] = [
+/// Variables that are passed on where they are set. None of them says which Compose project is meant: with COMPOSE_FILE
+/// every script would dump the database of the same one.
+const KEPT: [&str; 16] = [
     "HOME",
     "USER",
     "LOGNAME",
@@ -27,7 +28,6 @@ const KEPT: [&str; 17] = [
     "DOCKER_HOST",
     "DOCKER_CONTEXT",
     "DOCKER_CONFIG",
-    "COMPOSE_FILE",
 ];
 
 /// Cron's PATH is `/usr/bin:/bin`; these hold what scripts call.

@@ -155,7 +155,11 @@ impl<'a> Preparation<'a> {
                     variables.push(("DUMP_DIR".into(), folder.folder().into()));
                     gate = Some((Start::now(&service.folder, &declarations.dumps, &folder), folder));
                 }
-                Err(error) => return Outcome::new(&service.name, Verdict::Failed(one_line(&error))),
+                Err(error) => {
+                    let hint = "dumps are put beside their places, so you have to be able to write there";
+                    let outcome = Outcome::new(&service.name, Verdict::Failed(one_line(&error)));
+                    return Outcome { hint: Some(hint.into()), ..outcome };
+                }
             }
         }
         self.runner.watcher.started(&step.candidate.shown());
@@ -171,6 +175,8 @@ impl<'a> Preparation<'a> {
         if let (Some((line, expected)), true) = (declarations.problems.first(), did_well) {
             // Whoever wrote it counts on it, so the step does not pass as if it were not there.
             outcome.verdict = Verdict::Failed(format!("{PREPARE} line {line}: {expected}"));
+            let others = declarations.problems[1..].iter();
+            outcome.details.extend(others.map(|(line, expected)| format!("line {line}: {expected}")));
         } else if let (Some((start, staging)), true) = (&gate, did_well) {
             let last_good = self.history.last_good(&service.name);
             let known = last_good.as_ref().ok().cloned().unwrap_or_default();

@@ -15,7 +15,7 @@ use crate::journal::{self, Entry, boot_id, unix_now};
 use crate::report::{print_json, say};
 use crate::{name, plan};
 
-/// Every service with a script. Exits with 1 where one of them can't be run.
+/// Every service with a script. Exits with 1 where one of them can't be run or says what can't be read.
 pub(crate) fn list(context: &Context) -> Result<Exit> {
     let (candidates, services) = context.candidates()?;
     let wanted: Vec<_> =
@@ -33,7 +33,8 @@ pub(crate) fn list(context: &Context) -> Result<Exit> {
             say(&line(candidate));
         }
     }
-    let refused = wanted.iter().any(|candidate| scripts(candidate).any(|script| script.refusal.is_some()));
+    let fails = |script: &Script| script.refusal.is_some() || !script.declarations.problems.is_empty();
+    let refused = wanted.iter().any(|candidate| scripts(candidate).any(fails));
     Ok(if refused { Exit::Failed } else { Exit::Done })
 }
 
@@ -66,7 +67,13 @@ pub(crate) fn plan(context: &Context) -> Result<Exit> {
         let after = if waits.is_empty() { String::new() } else { format!(", after {}", waits.join(" and ")) };
         let heavy = if step.script.declarations.heavy { ", alone" } else { "" };
         match &step.script.refusal {
-            None => say(&format!("would run {}{after}{heavy}", escape_path(&step.script.path))),
+            None => {
+                let problem = step.script.declarations.problems.first();
+                let fails = problem
+                    .map(|(line, what)| format!(", and fail: line {line}: {what}"))
+                    .unwrap_or_default();
+                say(&format!("would run {}{after}{heavy}{fails}", escape_path(&step.script.path)));
+            }
             Some(refusal) => say(&format!("would fail {}: {}", escape_path(&step.script.path), refusal.what)),
         }
     }
@@ -149,6 +156,7 @@ fn line(candidate: &Candidate) -> String {
 fn notes(script: &Script) -> String {
     let declarations = &script.declarations;
     let mut notes = Vec::new();
+    notes.extend(declarations.dumps.iter().map(|dump| format!("dump {}", escape(dump.text.as_bytes()))));
     notes.extend(declarations.after.iter().map(|(_, name)| format!("after {}", escape_path(name))));
     notes.extend(declarations.heavy.then(|| "runs alone".to_string()));
     notes.extend(declarations.timeout.map(|time| format!("at most {}", humantime::format_duration(time))));
@@ -162,6 +170,8 @@ fn as_json(candidate: &Candidate) -> serde_json::Value {
         script.as_ref().map(|script| {
             json!({
                 "path": name::encode(script.path.as_os_str()),
+                "dumps": script.declarations.dumps.iter().map(|dump| &dump.text).collect::<Vec<_>>(),
+                "problems": script.declarations.problems.iter().map(|(line, what)| format!("line {line}: {what}")).collect::<Vec<_>>(),
                 "refused": script.refusal.as_ref().map(|refusal| &refusal.what),
                 "hint": script.refusal.as_ref().and_then(|refusal| refusal.hint.as_ref()),
             })

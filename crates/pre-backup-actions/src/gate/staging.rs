@@ -3,9 +3,9 @@
 //! It lies in the dump's own folder so that the move is a rename: the old dump is there until the new one is. Only
 //! the user may look into it.
 
-use std::fs::{self, DirBuilder, File, Metadata, Permissions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -115,10 +115,15 @@ fn make_ready(at: &Path, target: &Path) -> io::Result<TempPath> {
         file.sync_all()?;
         return TempPath::try_from_path(at);
     }
-    // A folder of the service may be on another disk than DUMP_DIR.
-    let mut copy = tempfile::Builder::new().prefix(NAME).suffix(".part").tempfile_in(folder)?;
-    io::copy(&mut file, copy.as_file_mut())?;
-    copy.as_file().set_permissions(Permissions::from_mode(mode))?;
-    copy.as_file().sync_all()?;
-    Ok(copy.into_temp_path())
+    // A folder of the service may be on another disk than DUMP_DIR. The name is always the same, so that what a killed
+    // run left there goes.
+    let name = target.file_name().unwrap_or_default().to_string_lossy();
+    let part = folder.join(format!("{NAME}.{name}.part"));
+    remove(&part)?;
+    let mut copy = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
+    let part = TempPath::try_from_path(part)?;
+    io::copy(&mut file, &mut copy)?;
+    copy.set_permissions(Permissions::from_mode(mode))?;
+    copy.sync_all()?;
+    Ok(part)
 }

@@ -42,8 +42,10 @@ fn style(template: &str) -> ProgressStyle {
 
 impl Watcher for Live {
     fn expect(&self, steps: usize) {
+        self.all.reset();
         self.all.set_length(steps as u64);
-        self.all.set_position(0);
+        // Without a tick it would be drawn when the first step is over.
+        self.all.enable_steady_tick(Duration::from_secs(1));
     }
 
     fn started(&self, service: &str) {

@@ -49,6 +49,7 @@ fn a_script_sees_its_service_and_nothing_of_the_callers_secrets() {
     home.prepare("my app", "pwd; env | sort; cat; test -t 0 || echo no terminal");
     let mut command = home.command(&[]);
     command.env("RESTIC_PASSWORD", "geheim").env("DATA_DIR", "/wrong").env("CONTAINER_DIR", "/wrong");
+    command.env("COMPOSE_FILE", "/wrong/compose.yaml");
     command.env("PATH", "/usr/bin:/bin").env("DOCKER_HOST", "unix:///run/d.sock");
     let ran = home.sandbox.run_with_input(&mut command, b"typed\n").expect_success();
     let data = home.sandbox.path("data/my app");
@@ -65,6 +66,7 @@ fn a_script_sees_its_service_and_nothing_of_the_callers_secrets() {
     ] {
         assert!(ran.stdout.contains(&expected), "{expected}\n{}", ran.everything());
     }
+    assert!(!ran.stdout.contains("/wrong"), "{}", ran.everything());
     assert!(!ran.stdout.contains("geheim") && !ran.stdout.contains("typed"), "{}", ran.everything());
 }
 

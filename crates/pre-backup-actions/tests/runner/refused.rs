@@ -75,4 +75,8 @@ fn a_declaration_that_can_not_be_read_fails_its_service() {
     let ran = home.run(&[]).expect_code(1);
     let expected = "0 ok, 1 failed: a (prepare-backup.sh line 2: weight: expected heavy or normal, not huge)";
     assert_eq!(last_line(&ran.stdout), expected);
+    let list = home.run(&["--list"]).expect_code(1);
+    assert!(list.stdout.contains("line 2: weight: expected heavy"), "{}", list.everything());
+    let dry = home.run(&["--dry-run"]).expect_success();
+    assert!(dry.stdout.contains("/a/prepare-backup.sh, and fail: line 2: weight: "), "{}", dry.everything());
 }
