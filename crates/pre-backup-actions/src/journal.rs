@@ -107,7 +107,12 @@ impl Journal {
     /// Writes down, and syncs, what a run is going to start. Nothing of it may start where this fails.
     pub(crate) fn plan(&mut self, entries: &[Entry]) -> Result<()> {
         let lines: String = entries.iter().map(text::plan).collect();
-        if lines.is_empty() { Ok(()) } else { self.append(&lines, Durable::Now) }
+        match lines.as_str() {
+            "" => Ok(()),
+            // A new file is synced once, not once for its first line and once more for the others.
+            lines if !self.path.exists() => self.rewrite(lines),
+            lines => self.append(lines, Durable::Now),
+        }
     }
 
     /// Writes down that a planned step is about to start. It must not start where this fails.
@@ -121,21 +126,23 @@ impl Journal {
     /// Takes out a service whose after step has run.
     pub(crate) fn clear(&mut self, service: &OsStr) -> Result<()> {
         if self.entries.iter().all(|entry| entry.service == service) {
-            return self.remove();
+            self.remove()?;
+            return self.sync_folder();
         }
         self.append(&text::clear(service), Durable::Now)?;
         self.entries.retain(|entry| entry.service != service);
         Ok(())
     }
 
-    /// Takes out all entries at once that `is_kept` does not hold for.
+    /// Takes out all entries at once that `is_kept` does not hold for: those with nothing to run, which may be back
+    /// after a power cut, so nothing is synced where none is left.
     pub(crate) fn keep_only(&mut self, is_kept: impl Fn(&Entry) -> bool) -> Result<()> {
         let kept: Vec<Entry> = self.entries.iter().filter(|entry| is_kept(entry)).cloned().collect();
         if kept.len() == self.entries.len() {
             return Ok(());
         }
         self.entries = kept;
-        self.tidy()
+        if self.entries.is_empty() { self.remove() } else { self.rewrite("") }
     }
 
     /// Writes down that the after step of `service` failed because of `why`, and when it is due again.
@@ -158,17 +165,17 @@ impl Journal {
             _ => self.entries.clear(),
         }
         self.incomplete = false;
-        self.sync_folder()
+        Ok(())
     }
 
     fn append(&mut self, line: &str, durable: Durable) -> Result<()> {
         let naming = self.naming();
         if self.incomplete {
-            self.rewrite()?;
+            self.rewrite("")?;
         }
         if self.file.is_none() {
             if !self.path.exists() {
-                self.rewrite()?;
+                self.rewrite("")?;
             }
             let opened = OpenOptions::new().append(true).mode(0o600).open(&self.path);
             self.file = Some(opened.with_context(|| naming.clone())?);
@@ -186,10 +193,11 @@ impl Journal {
         written.with_context(|| naming)
     }
 
-    /// Writes what is open anew, whole or not at all.
-    fn rewrite(&mut self) -> Result<()> {
+    /// Writes what is open anew, and `more` after it, whole or not at all.
+    fn rewrite(&mut self, more: &str) -> Result<()> {
+        let begun = self.entries.iter().map(text::begin);
         let lines: Vec<Line> =
-            std::iter::once(text::header()).chain(self.entries.iter().map(text::begin)).collect();
+            std::iter::once(text::header()).chain(begun).chain([more.to_string()]).collect();
         self.file = None;
         atomic::write(&self.path, lines.concat().as_bytes(), 0o600)?;
         self.incomplete = false;
@@ -198,7 +206,7 @@ impl Journal {
 
     /// Leaves nothing in the file but what is open.
     fn tidy(&mut self) -> Result<()> {
-        if self.entries.is_empty() { self.remove() } else { self.rewrite() }
+        if self.entries.is_empty() { self.remove() } else { self.rewrite("") }
     }
 
     /// A second name for the file as it is, which needs no room; the next rewrite gives the journal's own name away.

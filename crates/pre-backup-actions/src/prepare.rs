@@ -29,6 +29,7 @@ struct Preparation<'a> {
     journal: Mutex<&'a mut Journal>,
     run_name: &'a str,
     boot: String,
+    session: Option<i32>,
     /// Steps whose dump another service declares too.
     claimed_twice: BTreeMap<usize, String>,
 }
@@ -57,6 +58,7 @@ pub(crate) fn run_all(
         journal: Mutex::new(journal),
         run_name,
         boot: boot_id(),
+        session: orphans::own_session(),
         claimed_twice: gate::claimed_twice(steps),
     };
     if let Err(error) = preparation.plan(steps) {
@@ -134,7 +136,7 @@ impl<'a> Preparation<'a> {
             folder: step.candidate.service.folder.clone(),
             run: self.run_name.to_string(),
             boot: self.boot.clone(),
-            session: orphans::own_session(),
+            session: self.session,
             begun,
             due: begun.saturating_add(deadline),
             has_after: step.candidate.after.is_some(),

@@ -55,6 +55,17 @@ impl Service {
         self.sandbox.run(&mut command)
     }
 
+    /// Restores as `docs/before-and-after.md` says: its code block that holds `program`, in the service's data folder.
+    fn restore(&self, program: &str) {
+        let docs = include_str!("../../../../docs/before-and-after.md");
+        let blocks = docs.split("```sh\n").skip(1).filter_map(|rest| rest.split("\n```").next());
+        let block = blocks.into_iter().find(|block| block.starts_with("gunzip ") && block.contains(program));
+        let mut command = self.sandbox.command("bash");
+        command.args(["-euo", "pipefail", "-c", block.expect("the docs say how to restore")]);
+        command.env("PATH", format!("{}:/usr/bin:/bin", self.sandbox.path("bin").display()));
+        let _ = self.sandbox.run(command.current_dir(self.path(""))).expect_success();
+    }
+
     fn path(&self, name: &str) -> PathBuf {
         self.sandbox.path(format!("data/app/{name}"))
     }

@@ -3,7 +3,7 @@
 use std::process::Command;
 
 use super::Service;
-use super::server::{Server, folder, output, shell, works};
+use super::server::{Server, folder, output, works};
 
 fn start() -> Server {
     let folder = folder(None);
@@ -82,11 +82,12 @@ fn mariadb_is_dumped_and_restored_and_every_broken_dump_is_caught() {
 
     let ran = service.prepare(&[]).expect_success();
     assert!(ran.stdout.ends_with("\n1 ok\n"), "{}", ran.everything());
-    let restore = format!(
-        "gunzip -c '{}' | mariadb --no-defaults -u root restored",
-        service.path("database.sql.gz").display()
+    service.with_program(
+        "mariadb",
+        &format!("#!/bin/sh\nexec /usr/bin/mariadb --no-defaults --socket='{socket}' \"$@\"\n"),
     );
-    shell(&restore, &client);
+    service.container(&[("MARIADB_DATABASE", "restored"), ("MARIADB_ROOT_PASSWORD", &password)]);
+    service.restore(" mariadb ");
     let rows = |database: &str| sql(database, "SELECT id, HEX(text), HEX(bytes) FROM t ORDER BY id");
     assert!(rows(&name).lines().count() > 20_000 && rows(&name) == rows("restored"));
     let routines = sql(

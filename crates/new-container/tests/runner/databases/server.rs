@@ -82,8 +82,3 @@ pub(super) fn works(command: &mut Command) -> bool {
         .status()
         .is_ok_and(|status| status.success())
 }
-
-/// Runs `text` through `sh`, as a person restores a dump.
-pub(super) fn shell(text: &str, variables: &[(&str, &str)]) -> String {
-    output(Command::new("sh").args(["-euc", text]).envs(variables.iter().copied()))
-}
