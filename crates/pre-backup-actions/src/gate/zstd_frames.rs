@@ -34,7 +34,10 @@ impl<R: BufRead> Frames<R> {
                 }
                 continue;
             }
-            self.frame = Some(StreamingDecoder::new(source).map_err(io::Error::other)?);
+            self.frame =
+                Some(StreamingDecoder::new(source).map_err(|error| {
+                    io::Error::other(format!("a frame of zstd's can't be read ({error})"))
+                })?);
             return Ok(true);
         }
     }
