@@ -14,10 +14,8 @@ use crate::index::Id;
 use crate::rules_file::RulesFile;
 use crate::section::{self, Sections};
 use crate::settle::{self, Difference, DifferenceKind, Model};
-use crate::translate::component;
-use crate::translate::line::Out;
+use crate::translate::line::Base;
 use crate::translate::order::Place;
-use crate::translate::rule::Base;
 use crate::tree::{self, Tree, Wanted};
 
 /// Where a root lies for the one who runs restic.
@@ -31,8 +29,7 @@ pub struct SeenAt {
 
 impl SeenAt {
     fn base(&self) -> Base {
-        let parts = self.names.iter().map(|name| Out::Name(component::literal(name))).collect();
-        Base { parts, anchored: self.anchored }
+        Base::new(&self.names, self.anchored)
     }
 }
 
@@ -57,7 +54,7 @@ pub fn build(root: &Path, seen_at: &SeenAt, wanted: Wanted, lean: bool) -> Resul
     let mut sections = section::compile(&tree.files, &base, lean);
     warn_about_rules(&sections, &mut warnings);
 
-    let mut model = Model::new(settle::lines(&sections), &seen_at.names);
+    let mut model = Model::new(settle::lines(&sections), &base, &seen_at.names);
     let differences = settle::compare(&tree, &model);
     let owners = if differences.is_empty() { Vec::new() } else { owners(&sections) };
     // They match nothing, so they decide nothing: there is no need to compare again for their sake.
@@ -65,7 +62,7 @@ pub fn build(root: &Path, seen_at: &SeenAt, wanted: Wanted, lean: bool) -> Resul
     if !differences.is_empty() {
         let why = |difference: &Difference| why(difference, &tree, &model, &owners);
         settle::name_paths(&mut sections, &differences, &base, why);
-        model = Model::new(settle::lines(&sections), &seen_at.names);
+        model = Model::new(settle::lines(&sections), &base, &seen_at.names);
         warn_about_limits(root, &sections, &mut warnings);
         let left = settle::compare(&tree, &model);
         warn_about_the_rest(root, &left, &sections, &mut warnings);
@@ -88,7 +85,8 @@ fn drop_idle_lines(sections: &mut Sections, model: &Model, lean: bool) {
     for written in sections.values_mut().flat_map(|section| &mut section.rules) {
         let ids = first_id..first_id + written.lines.len() as Id;
         first_id = ids.end;
-        if written.placed.rule().negated {
+        let is_one_line = written.lines.len() <= 1 && !lean;
+        if is_one_line || written.placed.rule().negated {
             continue;
         }
         let is_idle = !ids.clone().any(|id| model.has_matched(id));
@@ -181,7 +179,11 @@ fn why(
         || is_folder.then(|| "a later rule's !".to_string()),
         |id| {
             let (file, number) = owners.get(id as usize)?.as_ref()?;
-            Some(format!("line {}: {}", file.rules[*number].line, escape(&file.rules[*number].text)))
+            Some(format!(
+                "line {}: {}",
+                file.rules.list[*number].line,
+                escape(&file.rules.list[*number].text)
+            ))
         },
     );
     match undone_by {

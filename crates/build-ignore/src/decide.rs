@@ -25,7 +25,7 @@ pub struct Decision {
 impl Decision {
     /// The rule itself.
     pub fn rule(&self) -> &Rule {
-        &self.file.rules[self.number]
+        &self.file.rules.list[self.number]
     }
 }
 

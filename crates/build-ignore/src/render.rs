@@ -3,7 +3,9 @@
 //! A header, then a heading for each service with its folder; over the patterns of a rule stands the rule, unless it
 //! is plain to see in the pattern. The same sections give the same bytes.
 
+use std::borrow::Cow;
 use std::path::Path;
+use std::sync::Arc;
 
 use common::text::{escape, escape_path};
 use rayon::prelude::*;
@@ -11,6 +13,7 @@ use rayon::prelude::*;
 use crate::build::SeenAt;
 use crate::decide::host_path;
 use crate::index::Step;
+use crate::rules_file::RulesFile;
 use crate::section::{Section, Sections, Written};
 use crate::translate::order::Place;
 
@@ -32,18 +35,15 @@ const LONGEST_COMMENT: usize = 200;
 /// The whole file.
 pub(crate) fn render(roots: &[Root]) -> Vec<u8> {
     let mut out = Vec::new();
+    comment(&mut out, &["Made by build-ignore ", env!("CARGO_PKG_VERSION"), " from every .resticignore."]);
     comment(
         &mut out,
-        concat!("Made by build-ignore ", env!("CARGO_PKG_VERSION"), " from every .resticignore."),
-    );
-    comment(
-        &mut out,
-        "Do not edit: the next run replaces this file. Change the .resticignore files instead.",
+        &["Do not edit: the next run replaces this file. Change the .resticignore files instead."],
     );
     if roots.iter().any(|root| !root.seen_at.anchored) {
         comment(
             &mut out,
-            "Relative: run restic in the folder above data and containers. A line matches at any depth.",
+            &["Relative: run restic in the folder above data and containers. A line matches at any depth."],
         );
     }
     for root in roots {
@@ -67,48 +67,57 @@ fn heading(out: &mut Vec<u8>, root: &Root, service: &[Vec<u8>]) {
     let names = service.iter().map(|name| escape(name));
     let title: Vec<String> = std::iter::once(root.name.to_string()).chain(names).collect();
     out.push(b'\n');
-    comment(out, &format!("== {} ({})", title.join("/"), escape_path(host_path(root.path, service))));
+    comment(out, &["== ", &title.join("/"), " (", &escape_path(host_path(root.path, service)), ")"]);
 }
 
 fn push_section(out: &mut Vec<u8>, root: &Path, section: &Section) {
+    let mut last_file: Option<(&Arc<RulesFile>, String)> = None;
     for written in &section.rules {
-        let rule = written.placed.rule();
-        let file = written.placed.file.path.strip_prefix(root).unwrap_or(&written.placed.file.path);
-        let place = format!("{}:{}: {}", escape_path(file), rule.line, escape(&rule.text));
-        match written.placed.place {
-            Place::Never(why) => comment(out, &format!("{place}  (matches nothing, as in git: {why})")),
-            Place::BringsNothingBack => comment(out, &format!("{place}  (nothing to bring back)")),
-            Place::MatchesNothing => comment(out, &format!("{place}  (matches nothing today)")),
-            Place::InOrder | Place::Last if written.is_unsayable => {
-                comment(out, &format!("{place}  (no pattern can say this; see the single paths below)"));
-            }
-            Place::InOrder | Place::Last if written.lines.is_empty() && written.inactive.is_empty() => {
-                comment(out, &format!("{place}  (said by another line)"));
-            }
-            Place::InOrder | Place::Last if written.is_first_only => {
-                comment(
-                    out,
-                    &format!("{place}  (matches nothing today, so only its first level is written)"),
-                );
-            }
-            Place::InOrder | Place::Last if is_plain(written) => {}
-            Place::InOrder | Place::Last => comment(out, &place),
+        if let Some(remark) = remark(written) {
+            let (file, rule) = (&written.placed.file, written.placed.rule());
+            let path = match last_file.take() {
+                Some((last, path)) if Arc::ptr_eq(last, file) => path,
+                _ => escape_path(file.path.strip_prefix(root).unwrap_or(&file.path)),
+            };
+            let (line, text) = (rule.line.to_string(), escape(&rule.text));
+            comment(out, &[&path, ":", &line, ": ", &text, &remark]);
+            last_file = Some((file, path));
         }
         for line in &written.lines {
             push_line(out, line);
         }
         for line in &written.inactive {
-            comment(out, &escape(line));
+            comment(out, &[&escape(line)]);
         }
     }
     let mut last_why = None;
     for path in &section.paths {
         if last_why != Some(&path.why) {
-            comment(out, &format!("by path: {}", path.why));
+            comment(out, &["by path: ", &path.why]);
             last_why = Some(&path.why);
         }
         push_line(out, &path.line);
     }
+}
+
+/// What stands behind the rule in its comment; none where it needs no comment.
+fn remark(written: &Written) -> Option<Cow<'static, str>> {
+    Some(match written.placed.place {
+        Place::Never(why) => format!("  (matches nothing, as in git: {why})").into(),
+        Place::BringsNothingBack => "  (nothing to bring back)".into(),
+        Place::MatchesNothing => "  (matches nothing today)".into(),
+        Place::InOrder | Place::Last if written.is_unsayable => {
+            "  (no pattern can say this; see the single paths below)".into()
+        }
+        Place::InOrder | Place::Last if written.lines.is_empty() && written.inactive.is_empty() => {
+            "  (said by another line)".into()
+        }
+        Place::InOrder | Place::Last if written.is_first_only => {
+            "  (matches nothing today, so only its first level is written)".into()
+        }
+        Place::InOrder | Place::Last if is_plain(written) => return None,
+        Place::InOrder | Place::Last => "".into(),
+    })
 }
 
 /// Whether the one line is just the rule behind the folder of its file.
@@ -130,12 +139,13 @@ fn push_line(out: &mut Vec<u8>, line: &[u8]) {
     out.push(b'\n');
 }
 
-fn comment(out: &mut Vec<u8>, text: &str) {
+/// The pieces of `text` as one comment.
+fn comment(out: &mut Vec<u8>, text: &[&str]) {
     out.extend_from_slice(b"# ");
-    if text.len() <= LONGEST_COMMENT {
-        out.extend_from_slice(text.as_bytes());
+    if text.iter().map(|piece| piece.len()).sum::<usize>() <= LONGEST_COMMENT {
+        text.iter().for_each(|piece| out.extend_from_slice(piece.as_bytes()));
     } else {
-        let short: String = text.chars().take(LONGEST_COMMENT).collect();
+        let short: String = text.iter().flat_map(|piece| piece.chars()).take(LONGEST_COMMENT).collect();
         out.extend_from_slice(short.as_bytes());
         out.extend_from_slice("…".as_bytes());
     }

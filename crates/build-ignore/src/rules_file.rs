@@ -15,6 +15,27 @@ use crate::index::{Index, State};
 /// What the file is called.
 pub const FILE_NAME: &str = ".resticignore";
 
+/// What stands in a `.resticignore`. Files with the same content share it: templates make many of those.
+#[derive(Debug)]
+pub struct Rules {
+    /// The rules in order.
+    pub list: Vec<Rule>,
+    index: Index<Glob>,
+    /// For each pattern of the index, its rule.
+    rule_of: Vec<usize>,
+}
+
+impl Rules {
+    /// From the file's content.
+    pub fn read(content: &[u8]) -> Rules {
+        let list = rule::parse(content);
+        let usable =
+            list.iter().enumerate().filter_map(|(number, rule)| Some((number, rule.path.as_ref().ok()?)));
+        let (rule_of, patterns) = usable.map(|(number, path)| (number, path.clone())).unzip();
+        Rules { index: Index::new(patterns, |_| false), rule_of, list }
+    }
+}
+
 /// One `.resticignore`.
 #[derive(Debug)]
 pub struct RulesFile {
@@ -22,32 +43,17 @@ pub struct RulesFile {
     pub path: PathBuf,
     /// The names that lead from the root to its folder.
     pub folder: Vec<Vec<u8>>,
-    /// Its rules in order.
-    pub rules: Vec<Rule>,
-    index: Index<Glob>,
-    /// For each pattern of the index, its rule.
-    rule_of: Vec<usize>,
+    /// What stands in it.
+    pub rules: Arc<Rules>,
     matched: Vec<AtomicBool>,
     height: AtomicUsize,
 }
 
 impl RulesFile {
-    /// From the file's content.
-    pub fn new(path: PathBuf, folder: Vec<Vec<u8>>, content: &[u8]) -> RulesFile {
-        let rules = rule::parse(content);
-        let usable =
-            rules.iter().enumerate().filter_map(|(number, rule)| Some((number, rule.path.as_ref().ok()?)));
-        let (rule_of, patterns) = usable.map(|(number, path)| (number, path.clone())).unzip();
-        let matched = rules.iter().map(|_| AtomicBool::new(false)).collect();
-        RulesFile {
-            path,
-            folder,
-            rules,
-            index: Index::new(patterns, |_| false),
-            rule_of,
-            matched,
-            height: AtomicUsize::new(0),
-        }
+    /// The file at `path`, in the folder to which the names of `folder` lead from the root.
+    pub fn new(path: PathBuf, folder: Vec<Vec<u8>>, rules: Arc<Rules>) -> RulesFile {
+        let matched = rules.list.iter().map(|_| AtomicBool::new(false)).collect();
+        RulesFile { path, folder, rules, matched, height: AtomicUsize::new(0) }
     }
 
     /// How many names deep its folder goes, apart from what is left out; 0 before the walk has come back,
@@ -73,9 +79,9 @@ impl RulesFile {
 
     fn last_match(&self, state: &State, name: &[u8], is_folder: bool) -> Option<usize> {
         let mut last = None;
-        self.index.matches(state, name, |id| {
-            let number = self.rule_of[id as usize];
-            if is_folder || !self.rules[number].folders_only {
+        self.rules.index.matches(state, name, |id| {
+            let number = self.rules.rule_of[id as usize];
+            if is_folder || !self.rules.list[number].folders_only {
                 if !self.has_matched(number) {
                     self.matched[number].store(true, Ordering::Relaxed);
                 }
@@ -105,7 +111,7 @@ pub struct Deciding<'a> {
 impl Deciding<'_> {
     /// The rule itself.
     pub fn rule(&self) -> &Rule {
-        &self.file.rules[self.number]
+        &self.file.rules.list[self.number]
     }
 }
 
@@ -117,16 +123,17 @@ impl Chain {
 
     /// With the file that lies in the folder itself.
     pub fn push(&mut self, file: Arc<RulesFile>) {
-        if !file.index_is_empty() {
-            let state = file.index.start();
+        if !file.rules.rule_of.is_empty() {
+            let state = file.rules.index.start();
             self.0.insert(0, (file, state));
         }
     }
 
     /// The chain in the sub-folder `name`.
     pub fn enter(&self, name: &[u8]) -> Chain {
-        let inner = self.0.iter().map(|(file, state)| (Arc::clone(file), file.index.enter(state, name)));
-        Chain(inner.filter(|(file, state)| !file.index.is_over(state)).collect())
+        let inner =
+            self.0.iter().map(|(file, state)| (Arc::clone(file), file.rules.index.enter(state, name)));
+        Chain(inner.filter(|(file, state)| !file.rules.index.is_over(state)).collect())
     }
 
     /// The rule that decides about `name` in this folder; none: it is kept, as the folder is.
@@ -140,11 +147,5 @@ impl Chain {
     /// Whether git ignores `name`, which lies in a folder that it does not ignore.
     pub fn ignores(&self, name: &[u8], is_folder: bool) -> bool {
         self.deciding(name, is_folder).is_some_and(|deciding| !deciding.rule().negated)
-    }
-}
-
-impl RulesFile {
-    fn index_is_empty(&self) -> bool {
-        self.rule_of.is_empty()
     }
 }

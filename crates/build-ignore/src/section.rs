@@ -8,8 +8,9 @@ use rayon::prelude::*;
 use rustc_hash::FxHashSet;
 
 use crate::rules_file::RulesFile;
+use crate::translate::line::Base;
 use crate::translate::order::{self, Place, Placed, SectionName};
-use crate::translate::rule::{self, Base};
+use crate::translate::rule;
 
 /// What is written for one service, or for what lies in the root itself.
 #[derive(Debug, Default)]
@@ -62,29 +63,42 @@ pub type Sections = BTreeMap<SectionName, Section>;
 pub fn compile(files: &[Arc<RulesFile>], base: &Base, lean: bool) -> Sections {
     let sections: Vec<_> = order::place(files, lean).into_iter().collect();
     let compiled: Vec<_> =
-        sections.into_par_iter().map(|(name, rules)| (name, section(rules, base))).collect();
+        sections.into_par_iter().map(|(name, rules)| (name, section(&rules, base))).collect();
     compiled.into_iter().collect()
 }
 
-fn section(mut rules: Vec<Placed>, base: &Base) -> Section {
-    rules.sort_by_key(|placed| placed.place == Place::Last);
-    let mut written: Vec<Written> = rules.into_iter().map(|placed| write(placed, base)).collect();
-    // Of equal lines only the last one can decide.
-    let mut seen = FxHashSet::default();
-    for rule in written.iter_mut().rev() {
-        rule.lines.reverse();
-        rule.lines.retain(|line| seen.insert(line.clone()));
-        rule.lines.reverse();
+fn section(rules: &[Placed], base: &Base) -> Section {
+    let mut written = Vec::with_capacity(rules.len());
+    for of_file in rules.chunk_by(|a, b| Arc::ptr_eq(&a.file, &b.file)) {
+        let base = base.below(&of_file[0].file.folder);
+        written.extend(of_file.iter().map(|placed| write(placed.clone(), &base)));
     }
+    written.sort_by_key(|rule| rule.placed.place == Place::Last);
+    drop_repeated(&mut written);
     Section { rules: written, ..Section::default() }
 }
 
+/// Of equal lines only the last one can decide.
+fn drop_repeated(rules: &mut [Written]) {
+    let lines = rules.iter().rev().flat_map(|rule| rule.lines.iter().rev());
+    let mut seen = FxHashSet::default();
+    let is_last: Vec<bool> = lines.map(|line| seen.insert(line.as_slice())).collect();
+    drop(seen);
+    if is_last.iter().all(|is_last| *is_last) {
+        return;
+    }
+    let mut is_last = is_last.into_iter().rev();
+    for rule in rules {
+        rule.lines.retain(|_| is_last.next().unwrap_or(true));
+    }
+}
+
+/// `base` is the folder of the rule's file.
 fn write(placed: Placed, base: &Base) -> Written {
     let lines = match &placed.rule().path {
         Ok(path) => {
             let rule = placed.rule();
-            let base = base.below(&placed.file.folder);
-            rule::translate(path, rule.negated, rule.folders_only, &base, placed.file.height())
+            rule::translate(path, rule.negated, rule.folders_only, base, placed.file.height())
         }
         Err(_) => Vec::new(),
     };

@@ -12,13 +12,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
-use crate::index::{Id, Index, State, Step};
+use crate::index::{Id, Index, State};
 use crate::restic::glob::Glob;
-use crate::restic::pattern::{self, Line, Pattern};
+use crate::restic::pattern::{self, Line, Part, Pattern};
 use crate::section::{NamedPath, Sections};
 use crate::translate::component;
-use crate::translate::line::Out;
-use crate::translate::rule::Base;
+use crate::translate::line::{Base, Out};
 use crate::tree::{Folder, Kind, Tree};
 
 /// A path on which git and restic differ.
@@ -58,9 +57,9 @@ pub struct Model {
 }
 
 impl Model {
-    /// Reads `lines`, the lines of one root in the order of the file. `above` are the names that every line begins
-    /// with.
-    pub fn new<'a>(lines: impl Iterator<Item = &'a [u8]>, above: &[Vec<u8>]) -> Model {
+    /// Reads `lines`, the lines of one root in the order of the file. All begin with `base`, to which the names `above`
+    /// lead.
+    pub fn new<'a>(lines: impl Iterator<Item = &'a [u8]>, base: &Base, above: &[Vec<u8>]) -> Model {
         let mut model = Model {
             index: Index::new(Vec::new(), |_| false),
             negated: Vec::new(),
@@ -70,29 +69,29 @@ impl Model {
             refused: Vec::new(),
         };
         let lines: Vec<&[u8]> = lines.collect();
-        let parsed: Vec<Line> = lines.par_iter().map(|line| pattern::parse_line(line)).collect();
+        let below = |line: &&[u8]| pattern::parse_line_below(base.text(), line);
+        let below: Vec<Option<(bool, Vec<Part>)>> = lines.par_iter().map(below).collect();
         let mut patterns = Vec::with_capacity(lines.len());
-        for ((line, parsed), id) in lines.into_iter().zip(parsed).zip(0..) {
-            let Line::Pattern(mut pattern) = parsed else {
-                model.refused.push(line.to_vec());
-                model.negated.push(false);
-                patterns.push(Vec::new());
-                continue;
-            };
-            model.negated.push(pattern.negated);
-            if pattern.double_stars() > 1
-                || pattern.parts.get(above.len()..).and_then(<[_]>::last) == Some(&Step::AnyFolders)
-            {
-                patterns.push(Vec::new());
-                model.by_hand.push((id, pattern));
-            } else {
-                patterns.push(pattern.parts.split_off(above.len().min(pattern.parts.len())));
-            }
+        for ((line, below), id) in lines.into_iter().zip(below).zip(0..) {
+            let (negated, steps) = below.unwrap_or_else(|| model.set_aside(id, line));
+            model.negated.push(negated);
+            patterns.push(steps);
         }
         model.matched = model.negated.iter().map(|_| AtomicBool::new(false)).collect();
         // A line that is not looked up has no steps: that matches the root itself, which nobody asks about.
         model.index = Index::new(patterns, |id| model.negated[id as usize]);
         model
+    }
+
+    /// Keeps a line that is not looked up; gives whether it is negated, and no steps.
+    fn set_aside(&mut self, id: Id, line: &[u8]) -> (bool, Vec<Part>) {
+        let Line::Pattern(pattern) = pattern::parse_line(line) else {
+            self.refused.push(line.to_vec());
+            return (false, Vec::new());
+        };
+        let negated = pattern.negated;
+        self.by_hand.push((id, pattern));
+        (negated, Vec::new())
     }
 
     /// The last line that matches the path `names` below the root or a folder above it, as restic decides.

@@ -13,16 +13,17 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
 use common::exit::HintExt;
 use common::problem::Problem;
 use common::text::escape_path;
 use rayon::prelude::*;
-use rustix::fs::{Mode, OFlags};
+use rustc_hash::FxHashMap;
+use rustix::fs::{FileType, Mode, OFlags};
 
-use crate::rules_file::{Chain, FILE_NAME, RulesFile, UNKNOWN_HEIGHT};
+use crate::rules_file::{Chain, FILE_NAME, Rules, RulesFile, UNKNOWN_HEIGHT};
 pub use read::Kind;
 
 /// git gives up on larger exclude files as well (`PATTERN_MAX_FILE_SIZE` in its `dir.c`).
@@ -105,7 +106,7 @@ pub enum Wanted {
 
 /// Walks `root`. Fails only where the root itself can't be read.
 pub fn walk(root: &Path, wanted: Wanted) -> Result<Tree> {
-    let walk = Walk { root, wanted, found: Mutex::default() };
+    let walk = Walk { root, wanted, found: Mutex::default(), known: Mutex::default() };
     let open = rustix::fs::open(root, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
     let folder = open
         .map_err(io::Error::from)
@@ -129,6 +130,8 @@ struct Walk<'a> {
     root: &'a Path,
     wanted: Wanted,
     found: Mutex<Found>,
+    /// What was read so far, by the bytes of the file.
+    known: Mutex<FxHashMap<Vec<u8>, Arc<Rules>>>,
 }
 
 /// How a folder was reached; its path is put together only when it is needed.
@@ -155,8 +158,8 @@ impl Walk<'_> {
             }
         };
         let mut own = None;
-        if listing.has_rules_file && !is_ignored {
-            if let Some(file) = self.rules_file(folder, trail) {
+        if let (Some(kind), false) = (listing.rules_file, is_ignored) {
+            if let Some(file) = self.rules_file(folder, kind, trail) {
                 chain.push(Arc::clone(&file));
                 own = Some(Arc::clone(&file));
                 self.note(|found| found.files.push(file));
@@ -207,16 +210,15 @@ impl Walk<'_> {
         (!folders.is_empty()).then(|| only_entered(&names, &raw, folders))
     }
 
-    fn rules_file(&self, folder: &OwnedFd, trail: &Trail) -> Option<Arc<RulesFile>> {
+    fn rules_file(&self, folder: &OwnedFd, kind: FileType, trail: &Trail) -> Option<Arc<RulesFile>> {
         let names = trail.names();
         let path = self.path_of(&names).join(FILE_NAME);
-        match read_rules(folder) {
+        match read_rules(folder, kind) {
             Ok(content) => {
-                let file = RulesFile::new(path, names, &content);
                 if content.contains(&0) {
-                    self.note_nul_bytes(&file.path, &content);
+                    self.note_nul_bytes(&path, &content);
                 }
-                Some(Arc::new(file))
+                Some(Arc::new(RulesFile::new(path, names, self.rules_in(content))))
             }
             Err(why) => {
                 self.note(|found| {
@@ -225,6 +227,15 @@ impl Walk<'_> {
                 None
             }
         }
+    }
+
+    fn rules_in(&self, content: Vec<u8>) -> Arc<Rules> {
+        if let Some(rules) = locked(&self.known).get(&content) {
+            return Arc::clone(rules);
+        }
+        let rules = Arc::new(Rules::read(&content));
+        locked(&self.known).insert(content, Arc::clone(&rules));
+        rules
     }
 
     fn note_nul_bytes(&self, path: &Path, content: &[u8]) {
@@ -261,9 +272,12 @@ impl Walk<'_> {
     }
 
     fn note(&self, change: impl FnOnce(&mut Found)) {
-        let mut found = self.found.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        change(&mut found);
+        change(&mut locked(&self.found));
     }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A folder to which no rule applies, reduced to the way to those below it.
@@ -280,22 +294,27 @@ fn only_entered(names: &[u8], raw: &[Raw], folders: Vec<(u32, Folder)>) -> Folde
 }
 
 /// The content of the `.resticignore` in `folder`, or why it can't be used. git follows no symlink here.
-fn read_rules(folder: &OwnedFd) -> Result<Vec<u8>, String> {
+/// `kind` is what the listing called it.
+fn read_rules(folder: &OwnedFd, kind: FileType) -> Result<Vec<u8>, String> {
     let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
     let file = rustix::fs::openat(folder, FILE_NAME, flags, Mode::empty()).map_err(|error| match error {
         rustix::io::Errno::LOOP => "a symlink, which git does not follow either".to_string(),
         error => io::Error::from(error).to_string(),
     })?;
     let file = File::from(file);
-    let metadata = file.metadata().map_err(|error| error.to_string())?;
-    if !metadata.is_file() {
-        return Err(if metadata.is_dir() { "a folder, not a file" } else { "not a regular file" }.to_string());
+    if kind != FileType::RegularFile {
+        let metadata = file.metadata().map_err(|error| error.to_string())?;
+        if !metadata.is_file() {
+            let what = if metadata.is_dir() { "a folder, not a file" } else { "not a regular file" };
+            return Err(what.to_string());
+        }
     }
-    if metadata.len() > LARGEST_RULES_FILE {
+    // Nothing more is asked about the file: most of them are read at once.
+    let mut content = Vec::with_capacity(4 << 10);
+    file.take(LARGEST_RULES_FILE + 1).read_to_end(&mut content).map_err(|error| error.to_string())?;
+    if content.len() as u64 > LARGEST_RULES_FILE {
         return Err("larger than 100 MiB".to_string());
     }
-    let mut content = Vec::with_capacity(metadata.len() as usize);
-    // Bounded, so that nothing more has to be asked about the file; one that grows just now is read to the limit.
-    file.take(LARGEST_RULES_FILE).read_to_end(&mut content).map_err(|error| error.to_string())?;
+    content.shrink_to_fit();
     Ok(content)
 }

@@ -20,6 +20,10 @@ pub const DIM: Style = Style::new().dimmed();
 
 /// `bytes` as one line of harmless text: `\n`, `\t`, `\x1b`, `\u{202e}`; a byte that is no UTF-8 becomes `\xff`.
 pub fn escape(bytes: &[u8]) -> String {
+    // Nearly every text is plain, which is told at a glance.
+    if bytes.iter().all(|byte| matches!(byte, b' '..=b'~')) {
+        return String::from_utf8_lossy(bytes).into_owned();
+    }
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for c in chunk.valid().chars() {

@@ -3,6 +3,8 @@
 //! What a reader gets wrong: a pattern matches a path if it matches the path **or any folder above it**, and a line
 //! passes through trimming, `$NAME` expansion and path cleaning before it is split.
 
+use std::borrow::Cow;
+
 use crate::index::Step;
 use crate::restic::glob::Glob;
 
@@ -38,10 +40,7 @@ pub fn parse_line(line: &[u8]) -> Line {
         return Line::Nothing;
     }
     let line = expand(line);
-    let (negated, text) = match line.strip_prefix(b"!") {
-        Some(text) => (true, text),
-        None => (false, line.as_slice()),
-    };
+    let (negated, text) = without_negation(&line);
     let mut parts = Vec::new();
     for name in clean(text) {
         parts.push(match name {
@@ -53,6 +52,35 @@ pub fn parse_line(line: &[u8]) -> Line {
         });
     }
     Line::Pattern(Pattern { negated, anchored: text.starts_with(b"/"), parts })
+}
+
+/// What a pattern that begins with `start` and a `/` says behind that: whether it is negated, and its parts. None where the
+/// line does not begin so, or can only be understood as a whole. The lines of a root all begin alike, and this spares
+/// reading that again for each.
+pub fn parse_line_below(start: &[u8], line: &[u8]) -> Option<(bool, Vec<Part>)> {
+    let (negated, line) = without_negation(line);
+    let below = line.strip_prefix(start)?.strip_prefix(b"/")?;
+    if last_space(below).is_some() {
+        return None;
+    }
+    let below = expand(below);
+    let mut parts = Vec::with_capacity(4);
+    let mut double_stars = 0;
+    for name in below.split(|&byte| byte == b'/') {
+        parts.push(match name {
+            b"" | b"." | b".." => return None,
+            b"**" => {
+                double_stars += 1;
+                Part::AnyFolders
+            }
+            name => Part::Name(Glob::parse(name)?),
+        });
+    }
+    (double_stars <= 1 && parts.last() != Some(&Part::AnyFolders)).then_some((negated, parts))
+}
+
+fn without_negation(line: &[u8]) -> (bool, &[u8]) {
+    line.strip_prefix(b"!").map_or((false, line), |text| (true, text))
 }
 
 /// Go's `strings.TrimSpace`: Unicode white space.
@@ -74,6 +102,9 @@ fn first_space(line: &[u8]) -> Option<usize> {
 
 /// The length of the white space character at the end of `line`, if one stands there.
 pub fn last_space(line: &[u8]) -> Option<usize> {
+    if let Some(last) = line.last().filter(|last| last.is_ascii()) {
+        return char::from(*last).is_whitespace().then_some(1);
+    }
     let longest = line.len().min(4);
     let last = (1..=longest).find_map(|length| {
         let mut characters = std::str::from_utf8(&line[line.len() - length..]).ok()?.chars();
@@ -83,7 +114,10 @@ pub fn last_space(line: &[u8]) -> Option<usize> {
 }
 
 /// Go's `os.Expand` with nothing set but `$$`.
-fn expand(line: &[u8]) -> Vec<u8> {
+fn expand(line: &[u8]) -> Cow<'_, [u8]> {
+    if !line.contains(&b'$') {
+        return Cow::Borrowed(line);
+    }
     let mut out = Vec::with_capacity(line.len());
     let mut rest = line;
     while let Some(start) = rest.iter().position(|&byte| byte == b'$') {
@@ -110,7 +144,7 @@ fn expand(line: &[u8]) -> Vec<u8> {
         }
     }
     out.extend_from_slice(rest);
-    out
+    Cow::Owned(out)
 }
 
 /// Go's `filepath.Clean`, as components.

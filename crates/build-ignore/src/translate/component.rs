@@ -65,11 +65,11 @@ pub fn translate(glob: &Glob, side: Side) -> Vec<Vec<u8>> {
 }
 
 /// Lengthens each of `sequences` by each of `ends`. A single end, the common case, costs no more than itself.
-pub fn append_each<T: Clone>(sequences: &mut Vec<Vec<T>>, ends: &[Vec<T>]) {
+fn append_each(sequences: &mut Vec<Vec<u8>>, ends: &[Vec<u8>]) {
     if let [end] = ends {
         sequences.iter_mut().for_each(|sequence| sequence.extend_from_slice(end));
     } else {
-        let longer = |sequence: &Vec<T>| {
+        let longer = |sequence: &Vec<u8>| {
             ends.iter().map(|end| [sequence.as_slice(), end].concat()).collect::<Vec<_>>()
         };
         *sequences = sequences.iter().flat_map(longer).collect();

@@ -4,6 +4,7 @@
 //! make it refuse the file.
 
 use crate::restic::pattern::last_space;
+use crate::translate::component;
 
 /// A part of a pattern before it becomes text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,26 +18,74 @@ pub enum Out {
 /// Go's scanner takes lines of less than 64 KiB; what is longer is not written.
 pub const LONGEST: usize = 60 << 10;
 
-/// The line; `None` where it would be too long.
-pub fn line(negated: bool, anchored: bool, parts: &[Out]) -> Option<Vec<u8>> {
-    let mut text = Vec::new();
-    if negated {
-        text.push(b'!');
+/// Where lines begin: the names of mount, root and folder, as they stand in each line.
+#[derive(Clone, Debug)]
+pub struct Base {
+    text: Vec<u8>,
+    anchored: bool,
+}
+
+impl Base {
+    /// The base to which `names` lead. Lines begin with a `/` if they are `anchored`.
+    pub fn new(names: &[Vec<u8>], anchored: bool) -> Base {
+        Base { text: Vec::new(), anchored }.below(names)
     }
-    for (position, part) in parts.iter().enumerate() {
-        if anchored || position > 0 {
+
+    /// The base for the folder to which `names` lead from here.
+    pub fn below(&self, names: &[Vec<u8>]) -> Base {
+        let mut text = self.text.clone();
+        for name in names {
+            let is_first = text.is_empty();
+            self.push(&mut text, is_first, &component::literal(name));
+        }
+        Base { text, anchored: self.anchored }
+    }
+
+    /// What every line below it begins with, but for a `!`; a `/` follows.
+    pub fn text(&self) -> &[u8] {
+        &self.text
+    }
+
+    /// A line for these parts below the base; `None` where it would be too long.
+    pub fn line(&self, negated: bool, parts: &[Out]) -> Option<Vec<u8>> {
+        let mut text = Vec::with_capacity(self.text.len() + 24);
+        if negated {
+            text.push(b'!');
+        }
+        text.extend_from_slice(&self.text);
+        for part in parts {
+            let is_first = text.len() == usize::from(negated);
+            match part {
+                Out::AnyFolders => self.push(&mut text, is_first, b"**"),
+                Out::Name(name) => self.push(&mut text, is_first, name),
+            }
+        }
+        finished(text)
+    }
+
+    fn push(&self, text: &mut Vec<u8>, is_first: bool, component: &[u8]) {
+        if self.anchored || !is_first {
             text.push(b'/');
         }
-        match part {
-            Out::AnyFolders => text.extend_from_slice(b"**"),
-            Out::Name(name) => name.iter().for_each(|&byte| {
-                text.push(byte);
-                if byte == b'$' {
-                    text.push(b'$');
-                }
-            }),
+        push_component(text, component);
+    }
+}
+
+/// `$` stands for a variable, `$$` for itself.
+fn push_component(text: &mut Vec<u8>, component: &[u8]) {
+    if !component.contains(&b'$') {
+        return text.extend_from_slice(component);
+    }
+    for &byte in component {
+        text.push(byte);
+        if byte == b'$' {
+            text.push(b'$');
         }
     }
+}
+
+/// With white space at its end kept from being trimmed; `None` where it is too long.
+fn finished(mut text: Vec<u8>) -> Option<Vec<u8>> {
     if let Some(length) = last_space(&text) {
         let start = text.len() - length;
         text.insert(start, b'[');

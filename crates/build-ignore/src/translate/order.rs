@@ -45,7 +45,7 @@ pub struct Placed {
 impl Placed {
     /// The rule itself.
     pub fn rule(&self) -> &Rule {
-        &self.file.rules[self.number]
+        &self.file.rules.list[self.number]
     }
 
     fn reach(&self) -> Option<Reach<'_>> {
@@ -72,12 +72,10 @@ pub fn place(files: &[Arc<RulesFile>], lean: bool) -> BTreeMap<SectionName, Vec<
     let mut sections: BTreeMap<SectionName, Vec<Placed>> = BTreeMap::new();
     for file in files {
         let section = sections.entry(file.folder.first().cloned()).or_default();
-        section.extend((0..file.rules.len()).map(|number| {
-            let place = match file.rules[number].path {
+        section.extend(file.rules.list.iter().enumerate().map(|(number, rule)| {
+            let place = match rule.path {
                 Err(why) => Place::Never(why),
-                Ok(_) if lean && !file.rules[number].negated && !file.has_matched(number) => {
-                    Place::MatchesNothing
-                }
+                Ok(_) if lean && !rule.negated && !file.has_matched(number) => Place::MatchesNothing,
                 Ok(_) => Place::InOrder,
             };
             Placed { file: Arc::clone(file), number, place }
@@ -130,6 +128,9 @@ struct Meetings {
 fn compare(first: &[Placed], second: &[Placed], only_later: bool) -> Meetings {
     let mut meetings = Meetings { met: vec![false; first.len()], needed: vec![false; second.len()] };
     let negations: Vec<usize> = written(second).filter(|&number| second[number].rule().negated).collect();
+    if first.is_empty() || negations.is_empty() {
+        return meetings;
+    }
     let mut by_last_name: FxHashMap<&[u8], Vec<usize>> = FxHashMap::default();
     let mut others = Vec::new();
     for &number in &negations {
@@ -167,11 +168,12 @@ fn written(rules: &[Placed]) -> impl Iterator<Item = usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rules_file::Rules;
 
     fn places(files: &[(&[&str], &str)], lean: bool) -> Vec<(String, Place)> {
         let file = |(folder, content): &(&[&str], &str)| {
             let folder = folder.iter().map(|name| name.as_bytes().to_vec()).collect();
-            Arc::new(RulesFile::new("f".into(), folder, content.as_bytes()))
+            Arc::new(RulesFile::new("f".into(), folder, Rules::read(content.as_bytes()).into()))
         };
         let files: Vec<_> = files.iter().map(file).collect();
         let sections = place(&files, lean);

@@ -5,20 +5,13 @@
 //! matches everything below, so `a/**` is `a/*`; `**` may fail to be empty where another one follows, so the pattern
 //! is written without the later ones too; and what can't be said is left to [`Side`].
 
+use std::borrow::Cow;
+
 use crate::git::glob::Glob;
 use crate::git::rule::Segment;
 use crate::index::Step;
-use crate::translate::component::{self, Side, append_each};
-use crate::translate::line::{self, Out};
-
-/// Where patterns begin.
-#[derive(Clone, Debug)]
-pub struct Base {
-    /// The components of mount, root and folder, in Go's syntax.
-    pub parts: Vec<Out>,
-    /// Whether the line begins with `/`.
-    pub anchored: bool,
-}
+use crate::translate::component::{self, Side};
+use crate::translate::line::{Base, Out};
 
 /// More lines than this are not written for one rule.
 const MOST_LINES: usize = 24;
@@ -26,20 +19,6 @@ const MOST_LINES: usize = 24;
 const MOST_LEVELS: usize = 12;
 /// With more `**` than this a rule is cut short: each one doubles the number of lines.
 const MOST_DOUBLE_STARS: usize = 3;
-
-impl Base {
-    /// The base for the folder to which `names` lead from here.
-    pub fn below(&self, names: &[Vec<u8>]) -> Base {
-        let mut parts = self.parts.clone();
-        parts.extend(names.iter().map(|name| Out::Name(component::literal(name))));
-        Base { parts, anchored: self.anchored }
-    }
-
-    /// A line for these parts below the base.
-    pub fn line(&self, negated: bool, parts: &[Out]) -> Option<Vec<u8>> {
-        line::line(negated, self.anchored, &[self.parts.as_slice(), parts].concat())
-    }
-}
 
 /// The lines for a rule of a file whose folder is `base`. None where nothing can be said (only for a positive rule).
 ///
@@ -53,25 +32,23 @@ pub fn translate(
     height: usize,
 ) -> Vec<Vec<u8>> {
     let side = if negated { Side::Superset } else { Side::Subset };
-    let mut path = path.to_vec();
-    if let [.., Step::AnyFolders, Step::Name(Glob::Any)] = path.as_slice() {
-        path.remove(path.len() - 2);
-    }
-    limit_double_stars(&mut path, side);
-    let mut variants = vec![Vec::new()];
+    let path = simplified(path, side);
+    let mut variants = vec![Vec::with_capacity(path.len() + 1)];
     let mut seen_double_star = false;
-    for step in &path {
-        let choices: Vec<Vec<Out>> = match step {
-            Step::AnyFolders if seen_double_star => vec![vec![Out::AnyFolders], vec![]],
+    for step in path.iter() {
+        match step {
+            Step::AnyFolders if seen_double_star => {
+                append_each(&mut variants, vec![Some(Out::AnyFolders), None]);
+            }
             Step::AnyFolders => {
                 seen_double_star = true;
-                vec![vec![Out::AnyFolders]]
+                append_each(&mut variants, vec![Some(Out::AnyFolders)]);
             }
             Step::Name(glob) => {
-                component::translate(glob, side).into_iter().map(|text| vec![Out::Name(text)]).collect()
+                let texts = component::translate(glob, side);
+                append_each(&mut variants, texts.into_iter().map(|text| Some(Out::Name(text))).collect());
             }
-        };
-        append_each(&mut variants, &choices);
+        }
         if variants.len() > MOST_LINES {
             match side {
                 Side::Subset => variants.truncate(MOST_LINES),
@@ -83,16 +60,53 @@ pub fn translate(
     if folders_only && !negated {
         variants.iter_mut().for_each(|parts| parts.push(Out::Name(b"*".to_vec())));
     }
-    if side == Side::Subset {
+    if side == Side::Subset && seen_double_star {
         // In a folder that is left out nothing was looked at.
         let depth = height + usize::from(folders_only);
-        variants = variants.into_iter().flat_map(|parts| spell_out(parts, depth)).collect();
+        let mut spelled = Vec::with_capacity(variants.len());
+        variants.into_iter().for_each(|parts| spell_out(parts, depth, &mut spelled));
+        variants = spelled;
     }
-    let lines: Vec<Option<Vec<u8>>> = variants.iter().map(|parts| base.line(negated, parts)).collect();
-    if side == Side::Superset && lines.contains(&None) {
-        return superset_of_prefix(&path, base);
+    let mut lines = Vec::with_capacity(variants.len());
+    for parts in &variants {
+        match base.line(negated, parts) {
+            Some(line) => lines.push(line),
+            None if side == Side::Superset => return superset_of_prefix(&path, base),
+            None => {}
+        }
     }
-    lines.into_iter().flatten().collect()
+    lines
+}
+
+/// Lengthens each of `variants` by each of `ends`. A single end, the common case, costs no more than itself.
+fn append_each(variants: &mut Vec<Vec<Out>>, mut ends: Vec<Option<Out>>) {
+    match (variants.as_mut_slice(), ends.len()) {
+        ([only], 1) => only.extend(ends.remove(0)),
+        (_, 1) => variants.iter_mut().for_each(|variant| variant.extend(ends[0].clone())),
+        _ => {
+            let longer = |variant: &Vec<Out>| {
+                ends.iter()
+                    .map(|end| variant.iter().chain(end).cloned().collect::<Vec<_>>())
+                    .collect::<Vec<_>>()
+            };
+            *variants = variants.iter().flat_map(longer).collect();
+        }
+    }
+}
+
+/// Without what says nothing, and without what would take too many lines.
+fn simplified(path: &[Segment], side: Side) -> Cow<'_, [Segment]> {
+    let ends_with_all = matches!(path, [.., Step::AnyFolders, Step::Name(Glob::Any)]);
+    let double_stars = path.iter().filter(|step| **step == Step::AnyFolders).count();
+    if !ends_with_all && double_stars <= MOST_DOUBLE_STARS {
+        return Cow::Borrowed(path);
+    }
+    let mut path = path.to_vec();
+    if ends_with_all {
+        path.remove(path.len() - 2);
+    }
+    limit_double_stars(&mut path, side);
+    Cow::Owned(path)
 }
 
 /// `a/**/b` as `a/b`, `a/*/b`, `a/*/*/b` and so on, down to `depth` names.
@@ -100,16 +114,20 @@ pub fn translate(
 /// restic tries a `**` by putting in every number of stars that fits the path, and allocates before it looks; a pattern
 /// without one that has more parts than the path it does not look at. So the fixed ones cost a fraction, and those that
 /// match nothing today can be left away. For a very deep tree the `**` stays.
-fn spell_out(parts: Vec<Out>, depth: usize) -> Vec<Vec<Out>> {
+fn spell_out(mut parts: Vec<Out>, depth: usize, spelled: &mut Vec<Vec<Out>>) {
+    let levels = (depth + 1).saturating_sub(parts.len() - 1).max(1);
     let mut double_stars = parts.iter().enumerate().filter(|(_, part)| **part == Out::AnyFolders);
-    let (Some((position, _)), None) = (double_stars.next(), double_stars.next()) else { return vec![parts] };
-    let (before, after) = (&parts[..position], &parts[position + 1..]);
-    let levels = (depth + 1).saturating_sub(before.len() + after.len()).max(1);
-    if levels > MOST_LEVELS {
-        return vec![parts];
+    match (double_stars.next(), double_stars.next()) {
+        (Some((position, _)), None) if levels <= MOST_LEVELS => {
+            parts.remove(position);
+            for _ in 1..levels {
+                spelled.push(parts.clone());
+                parts.insert(position, Out::Name(b"*".to_vec()));
+            }
+        }
+        _ => {}
     }
-    let stars = |count| vec![Out::Name(b"*".to_vec()); count];
-    (0..levels).map(|level| [before, &stars(level), after].concat()).collect()
+    spelled.push(parts);
 }
 
 fn limit_double_stars(path: &mut Vec<Segment>, side: Side) {

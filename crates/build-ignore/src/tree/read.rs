@@ -25,7 +25,8 @@ pub enum Kind {
 pub(super) struct Listing {
     pub(super) names: Vec<u8>,
     pub(super) entries: Vec<Listed>,
-    pub(super) has_rules_file: bool,
+    /// What the `.resticignore` is, if there is one.
+    pub(super) rules_file: Option<FileType>,
 }
 
 pub(super) struct Listed {
@@ -39,7 +40,7 @@ thread_local! {
 
 /// Lists an open folder, without `.` and `..`.
 pub(super) fn list(folder: &OwnedFd) -> io::Result<Listing> {
-    let mut listing = Listing { names: Vec::new(), entries: Vec::new(), has_rules_file: false };
+    let mut listing = Listing { names: Vec::new(), entries: Vec::new(), rules_file: None };
     BUFFER.with_borrow_mut(|buffer| {
         let mut entries = RawDir::new(folder, buffer.as_mut_slice());
         while let Some(entry) = entries.next() {
@@ -48,7 +49,9 @@ pub(super) fn list(folder: &OwnedFd) -> io::Result<Listing> {
             if matches!(name, b"." | b"..") {
                 continue;
             }
-            listing.has_rules_file |= name == FILE_NAME.as_bytes();
+            if name == FILE_NAME.as_bytes() {
+                listing.rules_file = Some(entry.file_type());
+            }
             listing.names.extend_from_slice(name);
             let name_end = u32::try_from(listing.names.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
             listing.entries.push(Listed { name_end, kind: entry.file_type() });

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use build_ignore::decide;
 use build_ignore::restic::pattern::{Line, Pattern, is_excluded, parse_line};
-use build_ignore::rules_file::RulesFile;
+use build_ignore::rules_file::{Rules, RulesFile};
 use common::process::{self, Limits};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom;
@@ -46,7 +46,7 @@ fn git_agrees_with_its_model() {
         let content = generate::rules(&mut random, &Case::default()).concat();
         fs::write(root.join(&folder).join(".gitignore"), &content).unwrap();
         let names = vec![folder.into_bytes()];
-        let file = [Arc::new(RulesFile::new("f".into(), names.clone(), &content))];
+        let file = [Arc::new(RulesFile::new("f".into(), names.clone(), Rules::read(&content).into()))];
         for _ in 0..PATHS_IN_A_FOLDER {
             let path = [names.clone(), random_path(&mut random)].concat();
             input.extend_from_slice(&path.join(&b'/'));

@@ -5,15 +5,15 @@ use std::time::{Duration, Instant};
 
 use build_ignore::git::rule::{self, Rule};
 use build_ignore::restic::glob::Glob;
-use build_ignore::restic::pattern::{Line, Pattern, parse_line};
+use build_ignore::restic::pattern::{Line, Pattern, parse_line, parse_line_below};
 use build_ignore::translate::component;
-use build_ignore::translate::line::Out;
-use build_ignore::translate::rule::{Base, translate};
+use build_ignore::translate::line::Base;
+use build_ignore::translate::rule::translate;
 use proptest::collection::vec;
 use proptest::prelude::*;
 
 fn base() -> Base {
-    Base { parts: vec![Out::Name(b"mount".to_vec()), Out::Name(b"data".to_vec())], anchored: true }
+    Base::new(&[b"mount".to_vec(), b"data".to_vec()], true)
 }
 
 fn patterns(rule: &Rule) -> Vec<Pattern> {
@@ -24,7 +24,12 @@ fn patterns(rule: &Rule) -> Vec<Pattern> {
     lines
         .iter()
         .map(|line| match parse_line(line) {
-            Line::Pattern(pattern) => pattern,
+            Line::Pattern(pattern) => {
+                if let Some((negated, below)) = parse_line_below(base().text(), line) {
+                    assert_eq!((negated, below.as_slice()), (pattern.negated, &pattern.parts[2..]));
+                }
+                pattern
+            }
             other => panic!("{} became {}: {other:?}", rule.text.escape_ascii(), line.escape_ascii()),
         })
         .collect()
