@@ -55,11 +55,14 @@ pub fn build(root: &Path, seen_at: &SeenAt, wanted: Wanted, lean: bool) -> Resul
     warn_about_rules(&sections, &mut warnings);
 
     let mut model = Model::new(settle::lines(&sections), &base, &seen_at.names);
+    if lean {
+        model.remember_names();
+    }
     let differences = settle::compare(&tree, &model);
     let owners = if differences.is_empty() { Vec::new() } else { owners(&sections) };
     // They match nothing, so they decide nothing: there is no need to compare again for their sake.
-    drop_idle_lines(&mut sections, &model, lean);
-    if !differences.is_empty() {
+    let is_narrowed = drop_idle_lines(&mut sections, &model, lean);
+    if !differences.is_empty() || is_narrowed {
         let why = |difference: &Difference| why(difference, &tree, &model, &owners);
         settle::name_paths(&mut sections, &differences, &base, why);
         model = Model::new(settle::lines(&sections), &base, &seen_at.names);
@@ -79,9 +82,11 @@ pub fn build(root: &Path, seen_at: &SeenAt, wanted: Wanted, lean: bool) -> Resul
 /// Drops lines of positive rules that match nothing today: with `lean` all of them, which become comments, else those of
 /// rules that need several, down to the first. restic tries every line on every path, and the tool runs before
 /// each backup. A line that takes something back could save what is made later; those stay. Without `lean` so do those of
-/// rules whose folder was not fully seen.
-fn drop_idle_lines(sections: &mut Sections, model: &Model, lean: bool) {
+/// rules whose folder was not fully seen. Gives whether any of the other lines was narrowed down, which it may be with
+/// `lean`.
+fn drop_idle_lines(sections: &mut Sections, model: &Model, lean: bool) -> bool {
     let mut first_id = 0;
+    let mut any_narrowed = false;
     for written in sections.values_mut().flat_map(|section| &mut section.rules) {
         let ids = first_id..first_id + written.lines.len() as Id;
         first_id = ids.end;
@@ -96,11 +101,24 @@ fn drop_idle_lines(sections: &mut Sections, model: &Model, lean: bool) {
         let (kept, dropped): (Vec<_>, Vec<_>) =
             ids.clone().zip(std::mem::take(&mut written.lines)).partition(|(id, _)| keeps(*id));
         written.is_first_only = keeps_first && !dropped.is_empty();
-        written.lines = kept.into_iter().map(|(_, line)| line).collect();
+        for (id, line) in kept {
+            match model.narrowed(id, &line).filter(|_| written.placed.file.is_fully_seen()) {
+                Some(narrowed) => {
+                    written.lines.extend(narrowed);
+                    written.is_narrowed = true;
+                }
+                None => written.lines.push(line),
+            }
+        }
+        any_narrowed |= written.is_narrowed;
         if lean {
             written.inactive.extend(dropped.into_iter().map(|(_, line)| line));
         }
     }
+    if any_narrowed {
+        sections.values_mut().for_each(|section| section::drop_repeated(&mut section.rules));
+    }
+    any_narrowed
 }
 
 fn warn_about_rules(sections: &Sections, warnings: &mut Vec<Problem>) {

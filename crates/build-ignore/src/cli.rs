@@ -39,7 +39,7 @@ pub struct Cli {
     /// Exit with 1 if there was any warning, after writing
     #[arg(long)]
     pub strict: bool,
-    /// Turn patterns of rules that match nothing today into comments; restic scans faster [env: IGNORE_LEAN]
+    /// Write only what matches something today, and comments for the rest; restic scans faster [env: IGNORE_LEAN]
     #[arg(long)]
     pub lean: bool,
     #[command(flatten)]

@@ -96,6 +96,14 @@ impl<N: NamePattern> Index<N> {
         Index { patterns, nodes }
     }
 
+    /// The last name of the pattern, if it ends with one.
+    pub fn last_name_of(&self, id: Id) -> Option<&N> {
+        match self.patterns[id as usize].last() {
+            Some(Step::Name(last)) => Some(last),
+            _ => None,
+        }
+    }
+
     /// The state in the folder in which the patterns begin.
     pub fn start(&self) -> State {
         let mut state = State { nodes: vec![0], floating: Vec::new(), threads: Vec::new() };
@@ -220,8 +228,7 @@ impl<N: NamePattern> Index<N> {
         }
         names.any.iter().for_each(|&id| each(id));
         for &id in &names.others {
-            let Some(Step::Name(last)) = self.patterns[id as usize].last() else { continue };
-            if last.matches(name) {
+            if self.last_name_of(id).is_some_and(|last| last.matches(name)) {
                 each(id);
             }
         }

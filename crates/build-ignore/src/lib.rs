@@ -11,6 +11,7 @@ pub mod decide;
 mod explain;
 pub mod git;
 pub mod index;
+pub mod narrow;
 mod render;
 mod report;
 pub mod restic;

@@ -115,6 +115,9 @@ fn remark(written: &Written) -> Option<Cow<'static, str>> {
         Place::InOrder | Place::Last if written.is_first_only => {
             "  (matches nothing today, so only its first level is written)".into()
         }
+        Place::InOrder | Place::Last if written.is_narrowed => {
+            "  (only for the names that it matches today)".into()
+        }
         Place::InOrder | Place::Last if is_plain(written) => return None,
         Place::InOrder | Place::Last => "".into(),
     })

@@ -32,6 +32,8 @@ pub struct Written {
     pub lines: Vec<Vec<u8>>,
     /// Lines that are left away because they match nothing today, to be shown as comments.
     pub inactive: Vec<Vec<u8>>,
+    /// Its lines name only what it matches today.
+    pub is_narrowed: bool,
     /// It matches nothing today, so only the first of its lines is written.
     pub is_first_only: bool,
     /// Nothing of it can be said in restic's syntax.
@@ -41,7 +43,14 @@ pub struct Written {
 impl Written {
     /// The rule without lines.
     fn nothing(placed: Placed) -> Written {
-        Written { placed, lines: Vec::new(), inactive: Vec::new(), is_first_only: false, is_unsayable: false }
+        Written {
+            placed,
+            lines: Vec::new(),
+            inactive: Vec::new(),
+            is_narrowed: false,
+            is_first_only: false,
+            is_unsayable: false,
+        }
     }
 }
 
@@ -79,7 +88,7 @@ fn section(rules: &[Placed], base: &Base) -> Section {
 }
 
 /// Of equal lines only the last one can decide.
-fn drop_repeated(rules: &mut [Written]) {
+pub(crate) fn drop_repeated(rules: &mut [Written]) {
     let lines = rules.iter().rev().flat_map(|rule| rule.lines.iter().rev());
     let mut seen = FxHashSet::default();
     let is_last: Vec<bool> = lines.map(|line| seen.insert(line.as_slice())).collect();

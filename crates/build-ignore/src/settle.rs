@@ -12,7 +12,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::prelude::*;
 
-use crate::index::{Id, Index, State};
+use crate::index::{Form, Id, Index, NamePattern, State};
+use crate::narrow::Names;
 use crate::restic::glob::Glob;
 use crate::restic::pattern::{self, Line, Part, Pattern};
 use crate::section::{NamedPath, Sections};
@@ -48,6 +49,8 @@ pub struct Model {
     index: Index<Glob>,
     negated: Vec<bool>,
     matched: Vec<AtomicBool>,
+    /// For each line, the names that it has matched; nothing unless they were asked for.
+    names: Vec<Option<Names>>,
     /// Patterns with several `**`, for which restic's own rule about these is followed to the letter.
     by_hand: Vec<(Id, Pattern)>,
     /// The names above the root, which those patterns are matched with as well.
@@ -64,6 +67,7 @@ impl Model {
             index: Index::new(Vec::new(), |_| false),
             negated: Vec::new(),
             matched: Vec::new(),
+            names: Vec::new(),
             by_hand: Vec::new(),
             above: above.to_vec(),
             refused: Vec::new(),
@@ -81,6 +85,21 @@ impl Model {
         // A line that is not looked up has no steps: that matches the root itself, which nobody asks about.
         model.index = Index::new(patterns, |id| model.negated[id as usize]);
         model
+    }
+
+    /// Lets it remember the names that a line matches, for those lines that can be narrowed down to names.
+    pub fn remember_names(&mut self) {
+        let of_line = |id| match self.index.last_name_of(id).filter(|_| !self.is_negated(id))?.form() {
+            Form::Suffix(ending) => Some(Names::new(ending.len())),
+            _ => None,
+        };
+        self.names = (0..self.negated.len() as Id).map(of_line).collect();
+    }
+
+    /// The lines to write in place of this one, such that they match the names that it has matched; none where it stays as
+    /// it is.
+    pub fn narrowed(&self, id: Id, line: &[u8]) -> Option<Vec<Vec<u8>>> {
+        self.names.get(id as usize)?.as_ref()?.narrowed(line)
     }
 
     /// Keeps a line that is not looked up; gives whether it is negated, and no steps.
@@ -127,6 +146,13 @@ impl Model {
         }
     }
 
+    fn mark_with_name(&self, id: Id, name: &[u8]) {
+        self.mark(id);
+        if let Some(Some(names)) = self.names.get(id as usize) {
+            names.add(name);
+        }
+    }
+
     fn best<'n>(
         &self,
         state: &State,
@@ -136,7 +162,7 @@ impl Model {
     ) -> Option<Id> {
         let mut best = inherited;
         self.index.matches(state, name, |id| {
-            self.mark(id);
+            self.mark_with_name(id, name);
             best = best.max(Some(id));
         });
         if !self.by_hand.is_empty() {

@@ -71,6 +71,29 @@ impl Base {
     }
 }
 
+/// `line` with just `name` in place of its last component; `None` where it would be too long.
+pub fn with_last_name(line: &[u8], name: &[u8]) -> Option<Vec<u8>> {
+    let mut text = before_last_component(line).to_vec();
+    push_component(&mut text, &component::literal(name));
+    finished(text)
+}
+
+/// `line`, of which the last component begins with a `*`, with the plain text `start` before it; `None` where it would be
+/// too long.
+pub fn with_start_of_last_name(line: &[u8], start: &[u8]) -> Option<Vec<u8>> {
+    let before = before_last_component(line);
+    let mut text = before.to_vec();
+    push_component(&mut text, &component::literal(start));
+    text.extend_from_slice(&line[before.len()..]);
+    (text.len() <= LONGEST).then_some(text)
+}
+
+/// A `/` stands between components only: no bracket of ours holds one.
+fn before_last_component(line: &[u8]) -> &[u8] {
+    let end = line.iter().rposition(|&byte| byte == b'/').map_or(0, |slash| slash + 1);
+    &line[..end]
+}
+
 /// `$` stands for a variable, `$$` for itself.
 fn push_component(text: &mut Vec<u8>, component: &[u8]) {
     if !component.contains(&b'$') {

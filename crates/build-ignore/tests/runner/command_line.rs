@@ -61,18 +61,35 @@ fn strict_fails_after_writing() {
 #[test]
 fn lean_turns_rules_without_match_into_comments() {
     let sandbox = Sandbox::new();
-    sandbox.write("data/s/.resticignore", "*.log\n*.tmp\n!keep.tmp\n");
-    sandbox.write("data/s/a.log", "");
+    sandbox.write("data/s/.resticignore", "/cache\n*.tmp\n!keep.tmp\n");
+    sandbox.write("data/s/cache", "");
     let ran = sandbox.run(sandbox.command(PROGRAM).args(["--lean", "--output", "-"])).expect_success();
     let active: Vec<&str> =
         ran.stdout.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
-    assert_eq!(active, ["/userdata/data/s/*.log"], "{}", ran.everything());
+    assert_eq!(active, ["/userdata/data/s/cache"], "{}", ran.everything());
     assert!(ran.stdout.contains("# /userdata/data/s/*.tmp"), "{}", ran.everything());
     sandbox.write("containers/backrest/.env", "IGNORE_LEAN=yes\n");
     assert_eq!(
         sandbox.run(sandbox.command(PROGRAM).args(["--output", "-"])).expect_success().stdout,
         ran.stdout
     );
+}
+
+/// Go tries a `*` at every byte of every name. With `--lean` it need not.
+#[test]
+fn lean_writes_the_names_that_an_ending_matches_or_what_they_begin_with() {
+    let sandbox = Sandbox::new();
+    sandbox.write("data/s/.resticignore", "*.log\n!keep.log\n*.tmp\n*.bak\n*log\n");
+    for name in ["a.log", "d/a.log", "d/b$.log", "keep.log", "d/keep.log"] {
+        sandbox.write(format!("data/s/{name}"), "");
+    }
+    for number in 0..5 {
+        sandbox.write(format!("data/s/old-{number}.bak"), "");
+        sandbox.write(format!("data/s/{number}.tmp"), "");
+    }
+    let ran = sandbox.run(sandbox.command(PROGRAM).args(["--lean", "--output", "-"])).expect_success();
+    let lines: Vec<&str> = ran.stdout.lines().skip(3).filter(|line| !line.is_empty()).collect();
+    insta::assert_snapshot!(lines.join("\n").replace(&*sandbox.home().to_string_lossy(), "~"));
 }
 
 #[test]
