@@ -22,6 +22,7 @@ use crate::build::{Built, build};
 use crate::cli::Cli;
 use crate::command::{TOOL, is_lean, seen_at};
 use crate::decide::{Decision, decide, host_path};
+use crate::settle;
 use crate::tree::Wanted;
 
 /// Explains every path of the command line.
@@ -66,8 +67,20 @@ struct Answer {
 }
 
 enum Outcome {
-    LeftOut { decision: Decision, folder_above: Option<PathBuf>, by_path: Option<String> },
-    Kept { decision: Option<Decision>, still_left_in: bool },
+    LeftOut {
+        decision: Decision,
+        folder_above: Option<PathBuf>,
+        by_path: Option<String>,
+    },
+    /// `although` tells that the decision is another one, and why it is kept nevertheless.
+    Kept {
+        decision: Option<Decision>,
+        although: Option<String>,
+    },
+    /// restic would leave it out, which no rule asks for.
+    LeftOutByMistake {
+        decision: Option<Decision>,
+    },
     Unknown(String),
 }
 
@@ -88,7 +101,15 @@ fn locate(path: &Path, settings: &Settings) -> Result<(usize, Vec<Vec<u8>>), Str
             .enumerate()
             .find_map(|(root, (name, _))| Some((root, path.strip_prefix(settings.mount.join(name)).ok()?)))
     };
-    let Some((root, below)) = on_host.or_else(in_container) else {
+    // Either may be named by way of a symlink: ~/data can lead to a disk.
+    let real_path = real_folder_of(path);
+    let behind_symlinks = || {
+        let path = real_path.as_ref()?;
+        roots.iter().enumerate().find_map(|(root, (_, folder))| {
+            Some((root, path.strip_prefix(folder.canonicalize().ok()?).ok()?))
+        })
+    };
+    let Some((root, below)) = on_host.or_else(in_container).or_else(behind_symlinks) else {
         let roots = roots.map(|(_, folder)| escape_path(folder));
         return Err(format!("lies neither below {} nor below {}", roots[0], roots[1]));
     };
@@ -96,14 +117,33 @@ fn locate(path: &Path, settings: &Settings) -> Result<(usize, Vec<Vec<u8>>), Str
     if names.is_empty() {
         return Err("is a root itself; no rule speaks of it".to_string());
     }
-    fs::symlink_metadata(host_path(roots[root].1, &names)).map_err(|error| error.to_string())?;
+    for depth in 1..=names.len() {
+        let here = host_path(roots[root].1, &names[..depth]);
+        let metadata = fs::symlink_metadata(&here).map_err(|error| error.to_string())?;
+        if metadata.is_symlink() && depth < names.len() {
+            let link = escape_path(here);
+            return Err(format!(
+                "lies behind the symlink {link}; the backup holds the link, not where it leads"
+            ));
+        }
+    }
     Ok((root, names))
+}
+
+/// The path with every symlink on the way to it resolved, itself not.
+fn real_folder_of(path: &Path) -> Option<PathBuf> {
+    Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?))
 }
 
 fn outcome(root: &Path, names: &[Vec<u8>], built: &Built) -> Outcome {
     let is_folder = fs::symlink_metadata(host_path(root, names)).is_ok_and(|metadata| metadata.is_dir());
     let decision = decide(&built.tree.files, names, is_folder);
     match decision {
+        Some(decision) if !decision.rule().negated && !built.model.leaves_out(names, is_folder) => {
+            let most = settle::MOST_PATHS;
+            let although = format!("more than {most} paths of its service would need lines of their own");
+            Outcome::Kept { decision: Some(decision), although: Some(although) }
+        }
         Some(decision) if !decision.rule().negated => {
             let folder_above =
                 (decision.depth < names.len()).then(|| host_path(root, &names[..decision.depth]));
@@ -112,7 +152,8 @@ fn outcome(root: &Path, names: &[Vec<u8>], built: &Built) -> Outcome {
                 named.filter(|path| names.starts_with(&path.names)).map(|path| path.why.clone()).next();
             Outcome::LeftOut { decision, folder_above, by_path }
         }
-        decision => Outcome::Kept { decision, still_left_in: !built.model.excludes(names) },
+        decision if built.model.excludes(names) => Outcome::LeftOutByMistake { decision },
+        decision => Outcome::Kept { decision, although: None },
     }
 }
 
@@ -131,11 +172,15 @@ impl Answer {
                 }
                 writeln!(out)
             }
-            Outcome::Kept { decision: Some(decision), .. } => {
-                writeln!(out, "{path}: {GOOD}kept{GOOD:#}: {}", rule_of(decision))
+            Outcome::Kept { decision, although } => {
+                let rule = decision.as_ref().map_or("no rule matches it".to_string(), rule_of);
+                let although =
+                    although.as_ref().map_or(String::new(), |why| format!(" does not hold: {why}"));
+                writeln!(out, "{path}: {GOOD}kept{GOOD:#}: {rule}{although}")
             }
-            Outcome::Kept { decision: None, .. } => {
-                writeln!(out, "{path}: {GOOD}kept{GOOD:#}: no rule matches it")
+            Outcome::LeftOutByMistake { decision } => {
+                let rule = decision.as_ref().map_or("no rule matches it".to_string(), rule_of);
+                writeln!(out, "{path}: {BAD}left out by mistake{BAD:#}, please report it: {rule}")
             }
             Outcome::Unknown(why) => writeln!(out, "{path}: {why}"),
         }
@@ -158,9 +203,15 @@ impl Answer {
                 "folder_above": folder_above.as_ref().map(|folder| folder.to_string_lossy()),
                 "by_path": by_path,
             }),
-            Outcome::Kept { decision, still_left_in } => json!({
+            Outcome::Kept { decision, although } => json!({
                 "path": path,
-                "outcome": if *still_left_in { "kept" } else { "left out by mistake" },
+                "outcome": "kept",
+                "decided_by": decision.as_ref().map(rule),
+                "why": although,
+            }),
+            Outcome::LeftOutByMistake { decision } => json!({
+                "path": path,
+                "outcome": "left out by mistake",
                 "decided_by": decision.as_ref().map(rule),
             }),
             Outcome::Unknown(why) => json!({ "path": path, "outcome": "unknown", "why": why }),

@@ -130,6 +130,12 @@ impl Model {
             .any(|length| self.deciding(&names[..length]).is_some_and(|id| !self.negated[id as usize]))
     }
 
+    /// The same, or all that is in the path where that is a folder: such a folder is in the backup, and empty.
+    pub fn leaves_out(&self, names: &[Vec<u8>], is_folder: bool) -> bool {
+        let state = || names.iter().fold(self.index.start(), |state, name| self.index.enter(&state, name));
+        self.excludes(names) || (is_folder && self.leaves_out_all_in(&state(), self.deciding(names)))
+    }
+
     /// Whether this line takes something back in.
     pub fn is_negated(&self, id: Id) -> bool {
         self.negated[id as usize]

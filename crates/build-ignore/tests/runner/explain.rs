@@ -59,6 +59,46 @@ fn a_path_that_had_to_be_named_says_why() {
     );
 }
 
+#[test]
+fn a_path_over_the_limit_of_single_paths_is_said_to_stay() {
+    let sandbox = Sandbox::new();
+    sandbox.write("data/s/.resticignore", "*\n!*/\n!*.md\n");
+    for number in 10_000..15_100 {
+        sandbox.write(format!("data/s/d/{number}.jpg"), "");
+    }
+    let explain = |path: &str| sandbox.run(sandbox.command(PROGRAM).args(["--explain", path]));
+    let ran = explain("data/s/d/10000.jpg").expect_code(0);
+    assert!(ran.stdout.contains("10000.jpg: left out: "), "{}", ran.everything());
+    let ran = explain("data/s/d/15099.jpg").expect_code(1);
+    assert!(
+        ran.stdout.contains(
+            ".resticignore:1: * does not hold: more than 5000 paths of its service would need lines of their own"
+        ),
+        "{}",
+        ran.everything()
+    );
+}
+
+/// git calls that "beyond a symbolic link".
+#[test]
+fn symlinks_lead_to_a_root_but_nowhere_inside_it() {
+    let sandbox = Sandbox::new();
+    sandbox.write("disk/s/.resticignore", "*.log\n");
+    sandbox.write("disk/s/a.log", "");
+    std::fs::remove_dir_all(sandbox.path("data")).unwrap();
+    std::os::unix::fs::symlink("disk", sandbox.path("data")).unwrap();
+    std::os::unix::fs::symlink("/etc", sandbox.path("disk/s/link")).unwrap();
+    let explain = |path: &str| sandbox.run(sandbox.command(PROGRAM).args(["--explain", path]));
+    for path in ["data/s/a.log", "disk/s/a.log", "/userdata/data/s/a.log"] {
+        let ran = explain(path).expect_code(0);
+        assert!(ran.stdout.contains("a.log: left out: "), "{}", ran.everything());
+    }
+    let ran = explain("data/s/link").expect_code(1);
+    assert!(ran.stdout.contains("link: kept: no rule matches it"), "{}", ran.everything());
+    let ran = explain("data/s/link/passwd").expect_code(1);
+    assert!(ran.stdout.contains("passwd: lies behind the symlink "), "{}", ran.everything());
+}
+
 /// A rule's file, line and text.
 type Said = (Vec<u8>, u64, Vec<u8>);
 
