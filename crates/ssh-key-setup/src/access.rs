@@ -33,6 +33,8 @@ impl Access {
         if let Some(identity) = &self.identity {
             // As a flag: in an option, a path with blanks would have to be quoted.
             flags.extend(["-i".into(), identity.clone().into_os_string()]);
+            // An agent with many keys would otherwise offer those first, until the server has had enough.
+            flags.extend(["-o".into(), "IdentitiesOnly=yes".into()]);
         }
         flags
     }

@@ -70,6 +70,11 @@ pub(crate) fn notes(route: &Route, known: &Known) -> Notes {
             "{shown} is this host itself, and in the container it is the container: use this host's own address in \
              the network, or a folder under /repos, which needs no SSH"
         ));
+    } else if name.starts_with("fe80:") {
+        notes.warnings.push(format!(
+            "{shown} is an address of this host's own network card, which the container does not have: use the \
+             server's other address"
+        ));
     } else if name.ends_with(".local") {
         notes.warnings.push(format!("{shown} is found over mDNS, which the container can't do: {extra}"));
     } else if notes.tailscale && !is_address {
@@ -188,6 +193,12 @@ mod tests {
         assert!(by_address.tailscale && by_address.warnings.is_empty());
         assert!(notes_of("nas", "fd7a:115c:a1e0::1", false).tailscale);
         assert!(!notes_of("x", "100.128.0.1", false).tailscale);
+    }
+
+    #[test]
+    fn an_address_of_one_link_only_is_none_in_the_container() {
+        let notes = notes(&route("fe80::1%eth0", None), &Known::default());
+        assert!(notes.warnings[0].contains("the server's other address"), "{notes:?}");
     }
 
     #[test]

@@ -82,6 +82,7 @@ const PHRASES: &[(&str, Kind)] = &[
     ("Timeout, server", Kind::NoAnswer),
     ("subsystem request failed", Kind::NoSftp),
     ("Received message too long", Kind::NotClean),
+    ("Not allowed at this time", Kind::Lost),
     ("Connection closed", Kind::Lost),
     ("Connection reset", Kind::Lost),
     ("Connection to", Kind::Lost),
@@ -110,15 +111,20 @@ pub(crate) fn of_ssh(said: &[u8], end: End) -> Failure {
         "" => lines.next_back(),
         _ => lines.find(|line| line.contains(phrase)),
     };
-    let said =
-        telling.map_or_else(|| end.to_string(), |line| escape(line.trim_matches('@').trim().as_bytes()));
+    let said = match telling {
+        Some(line) => escape(line.trim_matches('@').trim().as_bytes()),
+        // The kind says it.
+        None if by_end.is_some() => String::new(),
+        None => end.to_string(),
+    };
     Failure { kind, said }
 }
 
 impl Failure {
     /// The error about `host`, with what to do. Its kind can be had back with [`kind_of`].
     pub(crate) fn about(&self, host: &str, login: Login) -> anyhow::Error {
-        let what = format!("connect: {}: {}: {}", escape(host.as_bytes()), self.kind, self.said);
+        let what = format!("connect: {}: {}", escape(host.as_bytes()), self.kind);
+        let what = if self.said.is_empty() { what } else { format!("{what}: {}", self.said) };
         hinted(anyhow::Error::new(self.kind).context(what), self.cure(host, login))
     }
 

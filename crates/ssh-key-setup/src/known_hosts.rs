@@ -20,7 +20,7 @@ use crate::access;
 use crate::failure::{self, Login};
 use crate::marks;
 use crate::resolve::Endpoint;
-use crate::ssh::Connection;
+use crate::ssh::{self, Connection};
 
 /// One line of known_hosts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -148,7 +148,7 @@ fn merge(mut lines: Vec<Line>, more: Vec<Line>) -> Vec<Line> {
 
 /// Connects without logging in; ssh writes the key that the server shows into a file.
 fn ask_server(endpoint: &Endpoint, through: Option<&Connection>, cancel: &Cancel) -> Result<Vec<Line>> {
-    let scratch = tempfile::tempdir().context("make a temporary folder")?;
+    let scratch = ssh::scratch()?;
     let file = scratch.path().join("known_hosts");
     let mut command = Command::new("ssh");
     command.args(endpoint.access.flags()).args(access::plain_options());
@@ -161,6 +161,7 @@ fn ask_server(endpoint: &Endpoint, through: Option<&Connection>, cancel: &Cancel
         "UpdateHostKeys=no",
         "VerifyHostKeyDNS=no",
         "ControlPath=none",
+        "LogLevel=INFO",
         "BatchMode=yes",
         "PreferredAuthentications=none",
     ] {
@@ -240,7 +241,9 @@ pub(crate) fn answer(cancel: &Cancel) -> Result<String> {
         [PollFd::new(stdin.as_fd(), PollFlags::POLLIN), PollFd::new(cancel.as_fd(), PollFlags::POLLIN)];
     while nix::poll::poll(&mut fds, PollTimeout::NONE) == Err(nix::errno::Errno::EINTR) {}
     if cancel.is_cancelled() {
-        return Err(anyhow!("interrupted"));
+        // The terminal has shown ^C after the question.
+        let _ = writeln!(io::stderr());
+        return Err(anyhow!("interrupted")).hint("run it again; what was done stays done");
     }
     let mut line = String::new();
     stdin.lock().read_line(&mut line).context("read the answer")?;

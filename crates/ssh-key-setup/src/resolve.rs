@@ -172,7 +172,12 @@ fn endpoint(access: &Access, values: &Values, defaults: &Values) -> Result<Endpo
     };
     let carried = CARRIED.iter().filter_map(|(name, keyword)| {
         let own = values.get(*name)?;
-        (defaults.get(*name) != Some(own)).then(|| ((*keyword).to_owned(), own.clone()))
+        let value = match *name {
+            // The user may have limited it to the type of a key that is not the container's.
+            "pubkeyacceptedalgorithms" if !own.contains("ssh-ed25519") => format!("{own},ssh-ed25519"),
+            _ => own.clone(),
+        };
+        (defaults.get(*name) != Some(own)).then(|| ((*keyword).to_owned(), value))
     });
     Ok(Endpoint {
         access: access.clone(),

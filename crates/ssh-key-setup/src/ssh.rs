@@ -38,9 +38,14 @@ pub(crate) struct Connection {
     folder: TempDir,
 }
 
-/// A folder for sockets and copies: short, because a socket's path may have some hundred bytes only.
-fn scratch() -> Result<TempDir> {
-    tempfile::Builder::new().prefix("sks-").tempdir().context("make a temporary folder")
+/// A folder for sockets and copies: short, because a socket's path may have some hundred bytes only, and plain, because
+/// its path stands in options, where blanks and `%` mean something.
+pub(crate) fn scratch() -> Result<TempDir> {
+    let given = std::env::temp_dir();
+    let is_plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+@,".contains(c));
+    let fits = given.to_str().is_some_and(|text| text.len() <= 60 && is_plain(text));
+    let place = if fits { given.as_path() } else { Path::new("/tmp") };
+    tempfile::Builder::new().prefix("sks-").tempdir_in(place).context("make a temporary folder")
 }
 
 fn option(text: impl Into<OsString>) -> [OsString; 2] {
@@ -95,6 +100,10 @@ impl Connection {
         options.extend(option(format!("UserKnownHostsFile={here}/known_hosts")));
         options.extend(option("StrictHostKeyChecking=yes"));
         options.extend(option("IdentityAgent=none"));
+        // A connection that is kept open would let in whoever comes, with any key or none.
+        options.extend(option("ControlMaster=no"));
+        options.extend(option("ControlPath=none"));
+        options.extend(option("LogLevel=INFO"));
         Ok(Connection {
             options,
             host: host.to_owned(),
@@ -135,7 +144,11 @@ impl Connection {
         command.args(option("LogLevel=DEBUG1"));
         command.arg("--").arg(&access.host);
         let end = if fs::File::open("/dev/tty").is_ok() {
-            process::foreground(&mut command)?
+            match process::foreground(&mut command)? {
+                // Ctrl-C at the question for a password goes to both of us.
+                end if !end.is_success() && cancel.is_cancelled() => End::Cancelled,
+                end => end,
+            }
         } else {
             process::capture(&mut command, b"", Limits::within(Duration::from_secs(90)), Some(cancel))?.end
         };
@@ -160,7 +173,8 @@ impl Connection {
         let words: Vec<String> =
             kept_open(socket).iter().map(|word| word.to_string_lossy().into_owned()).collect();
         // No ProxyJump=none beside it: ssh takes the first of the two and then ignores the other.
-        option(format!("ProxyCommand=ssh {} -W [%h]:%p -- {KEPT_OPEN}", words.join(" "))).to_vec()
+        let proxy = format!("ProxyCommand=ssh {} -W [%h]:%p -- {KEPT_OPEN}", words.join(" "));
+        option(proxy).into_iter().chain(option("ProxyUseFdpass=no")).collect()
     }
 
     /// `ssh OPTIONS EXTRA -- HOST COMMAND…`, ready to run.

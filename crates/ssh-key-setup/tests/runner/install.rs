@@ -1,8 +1,6 @@
 //! What happens to `authorized_keys`, whatever the account's shell and the server's ways.
 
 use std::fs;
-use std::process::Stdio;
-use std::time::Duration;
 
 use crate::world::{World, address};
 
@@ -204,19 +202,10 @@ fn a_symlink_that_leads_nowhere_is_told_with_the_line_to_have_put_in() {
 #[test]
 fn a_server_that_is_no_openssh_gets_the_restriction_in_words_it_knows() {
     let world = World::new();
-    let script = "dropbearkey -t ed25519 -f /srv/dropbear >/srv/dropbear.pub 2>&1 && \
-                  exec dropbear -F -E -p 127.0.0.1:2200 -r /srv/dropbear -P /srv/dropbear.pid";
-    let mut server = world.command("sh");
-    server.args(["-c", script]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let mut server = server.spawn().unwrap();
-    while !world.srv("dropbear.pid").exists() {
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let public = world.text(&world.srv("dropbear.pub"));
-    let key = public.lines().find(|line| line.starts_with("ssh-ed25519 ")).expect("dropbear's host key");
+    let server = world.dropbear(2200);
     world.own_ssh(
         "Host nas\n  HostName 127.0.0.1\n  Port 2200\n  User bash\n",
-        &format!("{} {key}\n", address(2200)),
+        &format!("{} {}\n", address(2200), server.host_key()),
     );
     let ran = world.tool(&["nas"]).expect_success();
     assert!(ran.stdout.contains("a shell and a port forward are refused"), "{}", ran.everything());
@@ -224,8 +213,6 @@ fn a_server_that_is_no_openssh_gets_the_restriction_in_words_it_knows() {
     assert!(our_line(&keys).starts_with("no-port-forwarding,no-agent-forwarding,"), "{keys}");
     let again = world.tool(&["nas"]).expect_success();
     assert!(again.stdout.contains("unchanged"), "{}", again.everything());
-    server.kill().unwrap();
-    server.wait().unwrap();
 }
 
 #[test]
@@ -247,4 +234,21 @@ fn a_passphrase_of_the_users_own_key_is_asked_on_the_terminal_once() {
         .expect_success();
     let (answered, seen) = world.on_a_terminal("ssh-key-setup nas", "/root/.ssh/id_ed25519':", "open sesame");
     assert_eq!(answered, 1, "{seen}");
+}
+
+#[test]
+fn ctrl_c_at_any_question_ends_the_run_and_says_so() {
+    let (world, _server) = World::with_nas(2200, "bash");
+    let known = world.text(&world.root(".ssh/known_hosts"));
+    fs::write(world.root(".ssh/known_hosts"), "").unwrap();
+    let (code, seen) = world.interrupted_at("exec ssh-key-setup nas", "Type yes to trust it: ");
+    assert!(code == Some(1) && seen.contains("\r\nssh-key-setup: interrupted\r\nhint: "), "{code:?} {seen}");
+    fs::write(world.root(".ssh/known_hosts"), known).unwrap();
+    let file = world.authorized_keys("bash");
+    fs::rename(&file, world.srv("keys")).unwrap();
+    let (code, seen) = world.interrupted_at("exec ssh-key-setup nas", "password:");
+    assert!(code == Some(1) && seen.contains("connect: nas: interrupted\r\nhint: "), "{code:?} {seen}");
+    fs::rename(world.srv("keys"), &file).unwrap();
+    let _ = world.tool(&["nas"]).expect_success();
+    assert_eq!(world.run(world.command("ls").arg("/run/tmp")).expect_success().stdout, "");
 }

@@ -2,12 +2,14 @@
 
 mod bare;
 mod documented;
+mod dropbear;
 mod failures;
 mod host_keys;
 mod install;
 mod jump;
 mod later;
 mod ordinary_user;
+mod own_config;
 mod people;
 mod plain;
 mod rotation;

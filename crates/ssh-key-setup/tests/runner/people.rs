@@ -16,6 +16,20 @@ impl World {
     /// Runs a shell's line on a terminal and answers every question that ends in `question`; gives how many there
     /// were, and all that the screen showed. The line has to succeed, and the answer must not be seen.
     pub(crate) fn on_a_terminal(&self, line: &str, question: &str, answer: &str) -> (usize, String) {
+        let (code, answered, seen) = self.typing(line, question, &format!("{answer}\n"));
+        assert_eq!(code, Some(0), "{seen}");
+        assert!(!seen.contains(answer), "{seen}");
+        (answered, seen)
+    }
+
+    /// Runs a shell's line on a terminal and presses Ctrl-C at the question; gives the exit code and the screen.
+    pub(crate) fn interrupted_at(&self, line: &str, question: &str) -> (Option<i32>, String) {
+        let (code, _, seen) = self.typing(line, question, "\u{3}");
+        (code, seen)
+    }
+
+    /// Types `keys` at every question; gives the exit code, how many questions there were, and the screen.
+    fn typing(&self, line: &str, question: &str, keys: &str) -> (Option<i32>, usize, String) {
         let mut command = self.command("script");
         command.args(["--quiet", "--return", "--command", line, "/dev/null"]);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::null());
@@ -27,12 +41,10 @@ impl World {
             seen.push_str(&String::from_utf8_lossy(&chunk[..length]));
             if seen.matches(question).count() > answered {
                 answered += 1;
-                writeln!(typed, "{answer}").expect("type the answer");
+                typed.write_all(keys.as_bytes()).expect("type the answer");
             }
         }
-        assert!(child.wait().expect("script's end").success(), "{seen}");
-        assert!(!seen.contains(answer), "{seen}");
-        (answered, seen)
+        (child.wait().expect("script's end").code(), answered, seen)
     }
 
     /// What an ordinary user, `me`, has who gets into the same servers as root: a home with keys and settings.
