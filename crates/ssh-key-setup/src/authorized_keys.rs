@@ -21,10 +21,6 @@ impl Wanted {
             None => self.public_key.clone(),
         }
     }
-
-    fn blob(&self) -> &str {
-        blob(&self.public_key)
-    }
 }
 
 /// What an edit comes to.
@@ -59,34 +55,63 @@ const OLD_WORDS: &str = "no-port-forwarding,no-agent-forwarding,no-X11-forwardin
 
 /// Only what a jump host has to do: pass a connection on to that one address.
 pub(crate) fn jump_only(host: &str, port: u16) -> String {
-    format!("restrict,port-forwarding,permitopen=\"{host}:{port}\",command=\"/bin/false\"")
+    format!("{JUMP}permitopen=\"{}\",command=\"/bin/false\"", address(host, port))
 }
 
-fn blob(public_key: &str) -> &str {
-    public_key.split_whitespace().nth(1).unwrap_or(public_key)
+/// The same for servers that don't know `restrict`.
+pub(crate) fn jump_only_in_old_words(host: &str, port: u16) -> String {
+    format!("{OLD_JUMP}permitopen=\"{}\",command=\"/bin/false\"", address(host, port))
 }
 
-/// Whether the line holds the key, and what stands before the key type if so.
-fn options_in<'a>(line: &'a [u8], blob: &str) -> Option<&'a [u8]> {
+/// `nas:22`, `[fe80::1]:22`.
+pub(crate) fn address(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+const JUMP: &str = "restrict,port-forwarding,";
+const OLD_JUMP: &str = "no-agent-forwarding,no-X11-forwarding,no-pty,";
+
+/// What stands before the key type, where the line holds the key and sshd reads it so.
+///
+/// sshd takes a line for a key first, and only where it is none takes what stands before the first blank outside of
+/// quotes for options. So a key that is quoted in somebody's `command="…"` is not there.
+fn options_in<'a>(line: &'a [u8], public_key: &str) -> Option<&'a [u8]> {
     let text = line.trim_ascii();
-    if text.starts_with(b"#") {
-        return None;
+    if holds(text, public_key) {
+        return Some(b"");
     }
-    let words: Vec<&[u8]> = text.split(|b| b.is_ascii_whitespace()).filter(|word| !word.is_empty()).collect();
-    let at = words.iter().position(|word| *word == blob.as_bytes())?;
-    let key_type = words.get(at.checked_sub(1)?)?;
-    let offset = key_type.as_ptr() as usize - text.as_ptr() as usize;
-    Some(text[..offset].trim_ascii())
+    let end = end_of_options(text);
+    (!text.starts_with(b"#") && holds(&text[end..], public_key)).then(|| &text[..end])
+}
+
+/// Whether `text` starts with this key: its type and its base64.
+fn holds(text: &[u8], public_key: &str) -> bool {
+    let mut words = text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let mut wanted = public_key.split_ascii_whitespace().map(str::as_bytes);
+    let (key_type, blob) = (wanted.next(), wanted.next());
+    key_type.is_some() && blob.is_some() && words.next() == key_type && words.next() == blob
+}
+
+/// Where the options that `text` starts with end: at the first blank that is not quoted.
+fn end_of_options(text: &[u8]) -> usize {
+    let (mut at, mut quoted) = (0, false);
+    while at < text.len() && (quoted || !matches!(text[at], b' ' | b'\t')) {
+        match text[at..] {
+            [b'\\', b'"', ..] => at += 1,
+            [b'"', ..] => quoted = !quoted,
+            _ => {}
+        }
+        at += 1;
+    }
+    at.min(text.len())
 }
 
 /// Options that a run of ours wrote, or none at all: those may be changed.
 fn may_be_changed(options: &[u8]) -> bool {
-    let ours: [&[u8]; 3] = [
-        b"restrict,command=\"internal-sftp",
-        b"restrict,port-forwarding,permitopen=\"",
-        OLD_WORDS.as_bytes(),
-    ];
-    options.is_empty() || ours.iter().any(|start| options.starts_with(start))
+    let old_jump = format!("{OLD_JUMP}permitopen=\"");
+    let ours =
+        ["restrict,command=\"internal-sftp", "restrict,port-forwarding,permitopen=\"", OLD_WORDS, &old_jump];
+    options.is_empty() || ours.iter().any(|start| options.starts_with(start.as_bytes()))
 }
 
 /// `old` with the wanted line: put in at the end, or changed where it stands.
@@ -94,7 +119,7 @@ pub(crate) fn with(old: &[u8], wanted: &Wanted) -> Edit {
     let mut new = Vec::with_capacity(old.len() + 400);
     let mut found: Vec<Vec<u8>> = Vec::new();
     for line in old.split_inclusive(|&b| b == b'\n') {
-        let Some(options) = options_in(line, wanted.blob()) else {
+        let Some(options) = options_in(line, &wanted.public_key) else {
             new.extend_from_slice(line);
             continue;
         };
@@ -136,7 +161,7 @@ pub(crate) fn with(old: &[u8], wanted: &Wanted) -> Edit {
 pub(crate) fn without(old: &[u8], public_key: &str) -> Option<Vec<u8>> {
     let lines = old.split_inclusive(|&b| b == b'\n');
     let mut new: Vec<u8> =
-        lines.filter(|line| options_in(line, blob(public_key)).is_none()).flatten().copied().collect();
+        lines.filter(|line| options_in(line, public_key).is_none()).flatten().copied().collect();
     if new.len() == old.len() {
         return None;
     }
@@ -201,6 +226,25 @@ mod tests {
     #[test]
     fn a_key_that_stands_in_a_comment_is_not_there() {
         assert!(written("#ssh-ed25519 AAAAours x\n").ends_with(&format!("{LINE}\n")));
+    }
+
+    #[test]
+    fn a_key_that_stands_in_somebodys_options_is_not_there() {
+        let theirs = r#"command="echo \"ssh-ed25519 AAAAours x",from="a b" ssh-rsa BBBB me"#;
+        assert_eq!(written(&format!("{theirs}\n")), format!("{theirs}\n{LINE}\n"));
+        assert_eq!(without(format!("{theirs}\n").as_bytes(), &wanted().public_key), None);
+        let with_blanks = format!("\t{}  ssh-ed25519 \t AAAAours y\r\n", r#"command="a \" b",no-pty"#);
+        assert_eq!(
+            with(with_blanks.as_bytes(), &wanted()),
+            Edit::PresentWithOptions(r#"command="a \" b",no-pty"#.into())
+        );
+        assert_eq!(without(with_blanks.as_bytes(), &wanted().public_key).unwrap(), b"");
+    }
+
+    #[test]
+    fn a_key_that_is_there_twice_stays_once() {
+        let twice = format!("{LINE}\nssh-rsa BBBB me\nfrom=\"10.0.0.1\" ssh-ed25519 AAAAours x\n");
+        assert_eq!(written(&twice), format!("{LINE}\nssh-rsa BBBB me\n"));
     }
 
     #[test]

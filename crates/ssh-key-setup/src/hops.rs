@@ -43,10 +43,20 @@ pub(crate) fn let_in(
         }
         agree(run, &shown)?;
         let yours = chain.connection(index)?;
-        let home = install::home(yours)?;
-        let file = install::keys_file(yours, &home, None)?;
-        let options = Some(authorized_keys::jump_only(&next.host_name, next.port));
+        let options = Some(install::jump_restriction(yours, &next.host_name, next.port));
         let wanted = Wanted { public_key: key.public.clone(), options };
+        let home = install::home(yours).map_err(|error| match failure::kind_of(&error) {
+            // It need not have SFTP: routers have none.
+            Some(Kind::NoSftp) => hinted(
+                error,
+                format!(
+                    "put this line into authorized_keys there by hand, and run this again: {}",
+                    wanted.line()
+                ),
+            ),
+            _ => error,
+        })?;
+        let file = install::keys_file(yours, &home, None)?;
         told.changed |= install::install(yours, &file, &wanted)? == Installed::Written;
         if let Some(failure) = passes_on(&isolated, &next.host_name, next.port)? {
             return Err(failure.about(&hop.host_name, failure::Login::Folder));
@@ -77,8 +87,8 @@ fn isolated(run: &Run, entry: &Entry, name: &str, lines: &[Line]) -> Result<Conn
 
 /// Tries to reach the next host's sshd through this one; gives what is in the way.
 fn passes_on(connection: &Connection, host: &str, port: u16) -> Result<Option<Failure>> {
-    let bracketed = if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") };
-    let ran = connection.capture(&mut connection.ssh(&["-W", &bracketed], &[]), b"")?;
+    let address = authorized_keys::address(host, port);
+    let ran = connection.capture(&mut connection.ssh(&["-W", &address], &[]), b"")?;
     if ran.stdout.starts_with(b"SSH-") {
         return Ok(None);
     }

@@ -137,3 +137,41 @@ fn a_jump_host_that_does_not_pass_on_is_named() {
     let ran = world.tool(&["nas", "--install-on-jump-hosts"]).expect_code(1);
     assert!(ran.stderr.contains("the jump host does not pass the connection on"), "{}", ran.everything());
 }
+
+#[test]
+fn a_jump_host_that_is_no_openssh_gets_the_restriction_in_words_it_knows() {
+    let world = World::new();
+    let gate = world.dropbear(2201);
+    let _nas = world.server(2203, "ed25519", "ListenAddress ::1");
+    world.own_ssh(
+        "Host gate\n  HostName 127.0.0.1\n  Port 2201\n  User jumper\n\
+         Host nas\n  HostName ::1\n  Port 2203\n  User bash\n  ProxyJump gate\n",
+        &format!("{} {}\n[::1]:2203 {}\n", address(2201), gate.host_key(), world.host_key(2203, "ed25519")),
+    );
+    let _ = world.tool(&["nas", "--install-on-jump-hosts"]).expect_success();
+    let keys = world.text(&world.authorized_keys("jumper"));
+    assert!(
+        keys.contains("no-agent-forwarding,no-X11-forwarding,no-pty,permitopen=\"[::1]:2203\",command="),
+        "{keys}"
+    );
+    let _ = world.tool(&["nas", "--rotate", "--install-on-jump-hosts"]).expect_success();
+    let _ = world.tool(&["nas", "--remove"]).expect_success();
+    assert!(!world.text(&world.authorized_keys("jumper")).contains("backrest-backup-key"));
+}
+
+#[test]
+fn a_jump_host_without_sftp_is_told_with_the_line_to_put_in() {
+    let world = World::new();
+    let _gate = world.server(2201, "ed25519", "# no Subsystem here");
+    let _nas = world.server(2203, "ed25519", "");
+    world.own_ssh(
+        "Host gate\n  HostName 127.0.0.1\n  Port 2201\n  User jumper\n\
+         Host nas\n  HostName 127.0.0.1\n  Port 2203\n  User bash\n  ProxyJump gate\n",
+        &[2201, 2203].map(|port| format!("{} {}\n", address(port), world.host_key(port, "ed25519"))).concat(),
+    );
+    let ran = world.tool(&["nas", "--install-on-jump-hosts"]).expect_code(1);
+    let (_, line) = ran.stderr.split_once("by hand, and run this again: ").expect("the line to put in");
+    let file = world.authorized_keys("jumper");
+    fs::write(&file, world.text(&file) + line).unwrap();
+    let _ = world.tool(&["nas"]).expect_success();
+}

@@ -8,6 +8,7 @@ mod host_keys;
 mod install;
 mod jump;
 mod later;
+mod odd_files;
 mod ordinary_user;
 mod own_config;
 mod people;
