@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use anyhow::{Context, Result, anyhow, bail};
 use common::exit::HintExt;
+use common::text::escape;
 use serde::{Deserialize, Serialize};
 
 use crate::access::Access;
@@ -77,6 +78,11 @@ impl Section {
             jump,
             carried: endpoint.carried.clone(),
         }
+    }
+
+    /// For people: `me@nas.lan, port 22`.
+    pub(crate) fn shown(&self) -> String {
+        escape(format!("{}@{}, port {}", self.user, self.host_name, self.port).as_bytes())
     }
 
     /// The name under which known_hosts has its keys.

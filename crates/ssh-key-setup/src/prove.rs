@@ -73,11 +73,13 @@ fn files(
     let content =
         format!("ssh-key-setup was here at {} and could not remove this file\n", units::now()).repeat(100);
     atomic::write(&local, content.as_bytes(), 0o600)?;
-    let remote = format!("{}/.ssh-key-setup-proof-{}", entry.path.trim_end_matches('/'), std::process::id());
+    // By this host's name, so that the next run clears away what a killed one left, and no other host's.
+    let remote = format!("{}/.ssh-key-setup-proof-{}", entry.path.trim_end_matches('/'), own_name());
     let (first, second) = (quote(&remote), quote(&format!("{remote}-renamed")));
     let missing = if make == Make::Folder { folders(&entry.path) } else { Vec::new() };
     let mut commands: Vec<String> =
         missing.iter().map(|folder| format!("-mkdir {}", quote(folder))).collect();
+    commands.extend([format!("-rm {first}"), format!("-rm {second}")]);
     let made = commands.len();
     let steps = [
         ("open the folder", format!("ls -lan {}", quote(&entry.path))),
@@ -102,6 +104,12 @@ fn files(
         ));
     }
     Ok(sftp::free_bytes(done.output(commands.len() - 1)))
+}
+
+/// This host's name, as far as it can stand in a file's.
+fn own_name() -> String {
+    let name = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
+    name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
 }
 
 /// Every folder on the way to `path`, the topmost first.

@@ -63,6 +63,7 @@ pub(crate) fn set_up(
         key: key.name.clone(),
         sections: Entry::sections_of(&wish.alias, &route),
     };
+    own_names(&entry, &others)?;
     let lines = chain.lines();
     hops::let_in(run, &entry, &lines, &key, &mut chain, told)?;
     let isolated = staged(run, &entry, &lines)?;
@@ -86,6 +87,20 @@ pub(crate) fn set_up(
     learn::other_keys(run, &entry, &mut chain, told)?;
     write(run, files, &entry, chain.lines(), told)?;
     prove_and_close(run, &entry, told)
+}
+
+/// Fails where another host's section has the name of one of the entry's: ssh would take the first.
+fn own_names(entry: &Entry, others: &[&Entry]) -> Result<()> {
+    for other in others {
+        let is_there = |name: &str| other.sections.iter().any(|section| section.name == name);
+        if let Some(section) = entry.sections.iter().find(|section| is_there(&section.name)) {
+            return Err(hinted(
+                anyhow!("{}: the name {} is in use already, for {}", entry.alias, section.name, other.alias),
+                "give this one another name with --alias",
+            ));
+        }
+    }
+    Ok(())
 }
 
 /// A host may move to another address, but another account is another host: the key would stay at the old one, and
@@ -300,7 +315,7 @@ pub(crate) fn check(run: &Run, files: &Files, entry: &Entry, told: &mut Host) ->
     let Some(section) = entry.sections.last() else {
         return Err(anyhow!("check: {}: config holds no section for it", entry.alias));
     };
-    told.server = escape(format!("{}@{}, port {}", section.user, section.host_name, section.port).as_bytes());
+    told.server = section.shown();
     run.say.line(&entry.alias, &told.server, "check only");
     let key = key::read_only(&run.folder.path().join(&entry.key))?;
     (told.key_file, told.key_fingerprint) = (escape_path(&key.path), key.fingerprint.clone());
@@ -322,16 +337,22 @@ pub(crate) fn check(run: &Run, files: &Files, entry: &Entry, told: &mut Host) ->
     prove_and_close(run, entry, told)
 }
 
-/// The repository's folder on the server, absolute.
-fn server_path(given: Option<&str>, home: &str) -> Result<String> {
-    let given = given.unwrap_or("restic");
+/// Whether `--path` can be a folder on a server.
+pub(crate) fn check_path(given: &str) -> Result<()> {
     if given.is_empty() || given.contains(|c: char| c.is_control()) {
         return Err(hinted(
             anyhow!("--path: not a folder's name: \"{}\"", escape(given.as_bytes())),
             "give a folder on the server, such as /srv/restic",
         ));
     }
-    let given = given.strip_prefix("~/").unwrap_or(given);
+    Ok(())
+}
+
+/// The repository's folder on the server, absolute.
+fn server_path(given: Option<&str>, home: &str) -> Result<String> {
+    let given = given.unwrap_or("restic");
+    check_path(given)?;
+    let given = if given == "~" { "" } else { given.strip_prefix("~/").unwrap_or(given) };
     let home = std::path::Path::new(home);
     Ok(common::paths::normal(&home.join(given)).to_string_lossy().into_owned())
 }

@@ -43,6 +43,9 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
     if let Some(host) = &cli.host {
         host_name::check(host)?;
     }
+    if let Some(path) = &cli.path {
+        server::check_path(path)?;
+    }
     let settings = Settings::load(&cli.places, None, None)?;
     problem::warn("ssh-key-setup", &settings.problems);
     let cancel = Cancel::on_signals()?;
