@@ -9,31 +9,43 @@ use common::text::{escape, escape_path};
 use crate::chain::Chain;
 use crate::config;
 use crate::config::Entry;
-use crate::failure::hinted;
+use crate::failure::{self, hinted};
 use crate::key::{self, Key};
 use crate::known_hosts;
-use crate::rotate::sharing;
+use crate::rotate::{self, sharing};
 use crate::say::Host;
 use crate::setup::{Files, Run};
+use crate::ssh::Connection;
 use crate::{hops, install, resolve, server};
 
 /// Removes the entry.
 pub(crate) fn remove(run: &Run, files: &Files, entry: &Entry, told: &mut Host) -> Result<()> {
     let key = key::read_only(&run.folder.path().join(&entry.key))?;
+    told.server = entry.sections.last().map(config::Section::shown).unwrap_or_default();
+    (told.key_file, told.key_fingerprint) = (escape_path(&key.path), key.fingerprint.clone());
+    let half_way = rotate::half_way(run, entry)?;
     let also = sharing::at_same_account(files, entry, entry.sections.len().saturating_sub(1))?;
     if let Some(also) = also {
         run.say.line("server", "keeps the key", &format!("{also} gets in with it at the same account"));
     } else if run.cli.offline {
-        told.warn(run.say, format!("the server was not asked: this key still gets in there: {}", key.public));
+        for key in std::iter::once(&key).chain(&half_way) {
+            told.warn(
+                run.say,
+                format!("the server was not asked: this key still gets in there: {}", key.public),
+            );
+        }
     } else {
-        off_the_server(run, files, entry, &key).map_err(|error| {
-            hinted(
-                error,
-                format!(
-                    "where the server is gone for good: ssh-key-setup {} --remove --offline",
-                    entry.alias
+        off_the_server(run, files, entry, &key, &half_way).map_err(|error| {
+            match failure::kind_of(&error) {
+                Some(_) => hinted(
+                    error,
+                    format!(
+                        "where the server is gone for good: ssh-key-setup {} --remove --offline",
+                        entry.alias
+                    ),
                 ),
-            )
+                None => error,
+            }
         })?;
         run.say.line(
             "server",
@@ -41,6 +53,7 @@ pub(crate) fn remove(run: &Run, files: &Files, entry: &Entry, told: &mut Host) -
             "the key is out and no longer accepted",
         );
     }
+    rotate::forget(run, &half_way)?;
     let mut entries = files.entries.clone();
     entries.retain(|other| other.alias != entry.alias);
     let still: Vec<String> =
@@ -56,28 +69,45 @@ pub(crate) fn remove(run: &Run, files: &Files, entry: &Entry, told: &mut Host) -
     Ok(())
 }
 
-/// Takes the key out of the server's file, and off the jump hosts, and sees that it no longer gets in.
-pub(crate) fn off_the_server(run: &Run, files: &Files, entry: &Entry, key: &Key) -> Result<()> {
-    let own = server::on_disk(run, entry)?;
-    let by_itself = install::uninstall(&own, &entry.authorized_keys, &key.public);
-    let has_hops = entry.sections.len() > 1;
-    if !matches!(by_itself, Ok(true)) || has_hops {
+/// Takes the key, and those of an interrupted rotation, out of the server's file and off the jump hosts, and sees that
+/// none of them gets in any longer.
+fn off_the_server(run: &Run, files: &Files, entry: &Entry, key: &Key, half_way: &[Key]) -> Result<()> {
+    let own = server::on_disk(run, entry)?.logged_in();
+    // The entry's own goes last, because it takes the others out.
+    let others = half_way.iter().filter(|other| other.fingerprint != key.fingerprint);
+    let keys: Vec<&Key> = others.chain([key]).collect();
+    let take_out = |connection: &Connection| -> Result<()> {
+        keys.iter()
+            .try_for_each(|key| install::uninstall(connection, &entry.authorized_keys, &key.public).map(drop))
+    };
+    let by_itself = own.and_then(|own| take_out(&own)).is_ok();
+    if !by_itself || entry.sections.len() > 1 {
         let route = resolve::route(&entry.access(), &run.cancel)?;
         let file = run.folder.path().join("known_hosts");
         let mut chain = Chain::new(&route, &file, run.cli.accept_new_host_key, &run.cancel)?;
-        if !matches!(by_itself, Ok(true)) {
-            install::uninstall(chain.server()?, &entry.authorized_keys, &key.public)?;
+        if !by_itself {
+            take_out(chain.server()?)?;
         }
-        if server::is_accepted(&own)? {
-            return Err(anyhow!("remove: {}: the server still takes the key", entry.alias));
-        }
-        return hops::take_off(files, entry, key, &mut chain);
+        are_refused(run, files, entry, &keys)?;
+        return keys.iter().try_for_each(|key| hops::take_off(files, entry, key, &mut chain));
     }
-    if server::is_accepted(&own)? {
-        return Err(hinted(
-            anyhow!("remove: {}: the server still takes the key", entry.alias),
-            "it stands in another file there: look for it with AuthorizedKeysFile in sshd's configuration",
-        ));
+    are_refused(run, files, entry, &keys)
+}
+
+/// Fails where the server takes one of the keys.
+fn are_refused(run: &Run, files: &Files, entry: &Entry, keys: &[&Key]) -> Result<()> {
+    let lines = known_hosts::ours(&files.known_hosts)?;
+    for key in keys {
+        let with_it = Entry { key: key.name.clone(), ..entry.clone() };
+        if server::is_accepted(&server::staged(run, &with_it, &lines)?)? {
+            return Err(hinted(
+                anyhow!("remove: {}: the server still takes the key", entry.alias),
+                format!(
+                    "it stands in another file there: look for it with AuthorizedKeysFile in sshd's configuration: {}",
+                    key.public
+                ),
+            ));
+        }
     }
     Ok(())
 }

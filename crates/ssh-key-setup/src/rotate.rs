@@ -32,6 +32,24 @@ pub(crate) fn is_unfinished(run: &Run, entry: &Entry) -> bool {
     [entry.key.clone(), own_key(entry)].iter().any(|key| is_begun(run, key))
 }
 
+/// The keys of an interrupted rotation, beside the entry's own: they may be on the server, too.
+pub(crate) fn half_way(run: &Run, entry: &Entry) -> Result<Vec<Key>> {
+    let mut names = vec![entry.key.clone(), own_key(entry)];
+    names.dedup();
+    let paths = names.iter().map(|name| run.folder.path().join(name));
+    let begun = paths.flat_map(|path| [beside(&path, ".new"), beside(&path, ".retiring")]);
+    begun.filter(|path| path.exists()).map(|path| key::read_only(&path)).collect()
+}
+
+/// Ends an interrupted rotation whose host is no more: its keys are kept under names with the date.
+pub(crate) fn forget(run: &Run, keys: &[Key]) -> Result<()> {
+    for key in keys {
+        let name = key.name.trim_end_matches(".new").trim_end_matches(".retiring");
+        put_aside(run, &run.folder.path().join(name), &key.path)?;
+    }
+    Ok(())
+}
+
 fn is_begun(run: &Run, key: &str) -> bool {
     let path = run.folder.path().join(key);
     [".new", ".retiring"].iter().any(|suffix| beside(&path, suffix).exists())
@@ -64,6 +82,18 @@ fn key_after(run: &Run, files: &Files, entry: &Entry) -> Result<String> {
 
 /// Rotates the entry's key, or finishes what an earlier run began.
 pub(crate) fn rotate(run: &Run, files: &Files, entry: &Entry, told: &mut Host) -> Result<()> {
+    let rotated = rotate_to_the_end(run, files, entry, told);
+    if rotated.is_err() && is_unfinished(run, entry) {
+        let alias = &entry.alias;
+        told.warn(
+            run.say,
+            format!("the rotation is half done; backups go on meanwhile; finish it: ssh-key-setup {alias}"),
+        );
+    }
+    rotated
+}
+
+fn rotate_to_the_end(run: &Run, files: &Files, entry: &Entry, told: &mut Host) -> Result<()> {
     let old_key = run.folder.path().join(&entry.key);
     let after = Entry { key: key_after(run, files, entry)?, ..entry.clone() };
     let current = run.folder.path().join(&after.key);
@@ -86,6 +116,8 @@ pub(crate) fn rotate(run: &Run, files: &Files, entry: &Entry, told: &mut Host) -
             .with_context(|| format!("keep the old key: {}", escape_path(&retiring)))?;
     }
     if new.exists() {
+        // ssh offers what the public file holds, and fails where the private one is of another key. It needs none.
+        let _ = fs::remove_file(beside(&current, ".pub"));
         fs::rename(&new, &current)
             .with_context(|| format!("put the new key in place: {}", escape_path(&current)))?;
     }
@@ -171,7 +203,12 @@ fn send_off(
 /// Keeps the old pair under a name with the date.
 fn put_aside(run: &Run, current: &Path, retiring: &Path) -> Result<()> {
     let date: String = units::now().chars().take(19).filter(|c| *c != ':').collect();
-    let aside = beside(current, &format!(".old-{date}"));
+    let names = (1..).map(|number| match number {
+        1 => beside(current, &format!(".old-{date}")),
+        _ => beside(current, &format!(".old-{date}-{number}")),
+    });
+    let mut free = names.filter(|name| !name.exists());
+    let aside = free.next().unwrap_or_else(|| beside(current, ".old"));
     let _ = fs::rename(beside(retiring, ".pub"), beside(&aside, ".pub"));
     fs::rename(retiring, &aside).with_context(|| format!("keep the old key: {}", escape_path(&aside)))?;
     run.say.line("key", &escape_path(&aside), "the old one, kept");

@@ -167,6 +167,29 @@ impl Connection {
         })
     }
 
+    /// The same way, logged in once and kept open: it goes on working when the server no longer takes the key.
+    pub(crate) fn logged_in(mut self) -> Result<Connection> {
+        let (socket, log) = (self.folder.path().join("m"), self.folder.path().join("log"));
+        let mut control_path = OsString::from("ControlPath=");
+        control_path.push(&socket);
+        // Before the others: ssh takes the first of each.
+        let mut command = self.bare_program("ssh");
+        command
+            .args(option(control_path))
+            .args(option("ControlMaster=yes"))
+            .args(option("ControlPersist=300"));
+        command.args(&self.options).arg("-E").arg(&log).args(["-f", "-N", "--"]).arg(&self.destination);
+        let end = self.capture(&mut command, b"")?.end;
+        if !end.is_success() {
+            let said = fs::read(&log).unwrap_or_default();
+            return Err(failure::of_ssh(&said, end).about(&self.host, self.login()));
+        }
+        self.options = kept_open(&socket);
+        self.destination = KEPT_OPEN.to_owned();
+        self.control = Some(socket);
+        Ok(self)
+    }
+
     /// What makes `ssh` go through this connection.
     pub(crate) fn proxy_options(&self) -> Vec<OsString> {
         let socket = self.control.as_deref().unwrap_or(Path::new("none"));

@@ -1,7 +1,6 @@
-//! Keys that go and come: rotation, hosts that share a key, and runs that are killed half way.
+//! Keys that go and come: rotation, and hosts that share a key.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 use crate::world::World;
 
@@ -32,60 +31,6 @@ fn rotation_leaves_one_new_key_and_keeps_the_old_pair_aside() {
     assert_eq!(world.text(&world.folder(aside[0])), old);
     assert!(!names.iter().any(|name| name.contains(".new") || name.contains(".retiring")), "{names:?}");
     let _ = world.tool(&["--check"]).expect_success();
-}
-
-/// Puts a program in the place of sftp that kills the tool before its call number [`kill_before`].
-fn make_killable(world: &World) {
-    let sftp = world.srv("bin/sftp");
-    let script = "#!/bin/sh\necho >> /srv/calls\n\
-                  if [ \"$(wc -l < /srv/calls)\" -eq \"$(cat /srv/kill-before)\" ]; then kill -KILL $PPID; exit 1; fi\n\
-                  exec /usr/bin/sftp \"$@\"\n";
-    fs::write(&sftp, script).unwrap();
-    fs::set_permissions(&sftp, fs::Permissions::from_mode(0o755)).unwrap();
-    kill_before(world, 0);
-}
-
-/// Before which call from now on the tool is killed; before none with 0.
-fn kill_before(world: &World, call: u32) {
-    fs::write(world.srv("calls"), "").unwrap();
-    fs::write(world.srv("kill-before"), format!("{call}\n")).unwrap();
-}
-
-#[test]
-fn a_rotation_that_is_killed_anywhere_is_finished_by_a_later_run() {
-    let (world, _server) = World::with_nas(2200, "bash");
-    let _ = world.tool(&["nas"]).expect_success();
-    make_killable(&world);
-    let (current, new) = (world.folder("id_ed25519"), world.folder("id_ed25519.new"));
-    let retiring = world.folder("id_ed25519.retiring");
-    let mut with_both_keys = 0;
-    for call in 1.. {
-        kill_before(&world, call);
-        if world.run(world.command("ssh-key-setup").args(["nas", "--rotate"])).end.is_success() {
-            assert!(call > 8, "it was killed before each of its calls, {call} in all");
-            break;
-        }
-        // What lies between two calls is done by hand: the old key linked, then the new one in its place.
-        if new.exists() && !retiring.exists() && ours(&world, "bash").len() == 2 {
-            with_both_keys += 1;
-            if with_both_keys <= 2 {
-                fs::hard_link(&current, &retiring).unwrap();
-            }
-            if with_both_keys == 2 {
-                fs::rename(&new, &current).unwrap();
-            }
-        }
-        kill_before(&world, 0);
-        let ran = world.tool(&["nas"]).expect_success();
-        let keys = ours(&world, "bash");
-        let public = world.text(&world.folder("id_ed25519.pub"));
-        assert_eq!(keys.len(), 1, "killed before call {call}\n{}", ran.everything());
-        assert!(keys[0].ends_with(public.trim()), "{}", ran.everything());
-        let names = fs::read_dir(world.folder("")).unwrap().flatten().map(|entry| entry.file_name());
-        let names: Vec<String> = names.map(|name| name.into_string().unwrap()).collect();
-        assert!(!names.iter().any(|name| name.contains(".new") || name.contains(".retiring")), "{names:?}");
-    }
-    assert!(with_both_keys >= 2, "both keys were on the server {with_both_keys} times");
 }
 
 /// Three hosts of an old folder with one key: two accounts, and a second name for the first.
@@ -150,25 +95,29 @@ fn hosts_that_share_a_key_are_rotated_one_by_one_without_shutting_another_out() 
 }
 
 #[test]
-fn a_set_up_that_is_killed_anywhere_is_finished_by_a_later_run() {
+fn a_rotation_that_fails_says_how_it_is_finished() {
     let (world, _server) = World::with_nas(2200, "bash");
-    let file = world.authorized_keys("bash");
-    let before = world.text(&file);
-    make_killable(&world);
-    for call in 1.. {
-        kill_before(&world, call);
-        if world.run(world.command("ssh-key-setup").arg("nas")).end.is_success() {
-            assert!(call > 6, "it was killed before each of its calls, {call} in all");
-            break;
-        }
-        let between = world.text(&file);
-        assert!(between.starts_with(&before), "other keys are never lost: {between}");
-        kill_before(&world, 0);
-        let ran = world.tool(&["nas"]).expect_success();
-        assert_eq!(ours(&world, "bash").len(), 1, "killed before call {call}\n{}", ran.everything());
-        let left = fs::read_dir(file.parent().unwrap()).unwrap().count();
-        assert_eq!(left, 1, "nothing is left on the server");
-        fs::write(&file, &before).unwrap();
-        fs::remove_file(world.folder("config")).unwrap();
-    }
+    let _ = world.tool(&["nas"]).expect_success();
+    let folder = world.srv("home/bash/restic");
+    std::os::unix::fs::chown(&folder, Some(0), Some(0)).unwrap();
+    let ran = world.tool(&["nas", "--rotate"]).expect_code(1);
+    assert!(ran.stderr.contains("the new key: prove: write a file"), "{}", ran.everything());
+    assert!(
+        ran.stderr.contains("half done") && ran.stderr.contains("finish it: ssh-key-setup nas\n"),
+        "{}",
+        ran.everything()
+    );
+    assert_eq!(ours(&world, "bash").len(), 2);
+    std::os::unix::fs::chown(&folder, Some(3001), Some(3001)).unwrap();
+    let check = world.tool(&["--check"]).expect_success();
+    assert!(
+        check.stderr.contains("a rotation was interrupted; finish it: ssh-key-setup nas\n"),
+        "{}",
+        check.everything()
+    );
+    let _ = world.tool(&["nas"]).expect_success();
+    assert_eq!(ours(&world, "bash").len(), 1);
+    let removed = world.tool(&["nas", "--remove", "--json"]).expect_success();
+    let json: serde_json::Value = serde_json::from_str(&removed.stdout).unwrap();
+    assert_eq!(json["hosts"][0]["server"], "bash@127.0.0.1, port 2200", "{json}");
 }

@@ -69,12 +69,13 @@ impl World {
             "dash",
             "dropbear",
             "script",
+            "strace",
             "sudo",
         ] {
             let found = Command::new("sh").args(["-c", "command -v -- \"$0\"", program]).output();
             assert!(
                 found.is_ok_and(|found| found.status.success()),
-                "{program} is missing: apt-get install util-linux iproute2 openssh-server openssh-client restic fish dash dropbear-bin bsdutils sudo"
+                "{program} is missing: apt-get install util-linux iproute2 openssh-server openssh-client restic fish dash dropbear-bin bsdutils strace sudo"
             );
         }
         let sandbox = Sandbox::empty();
