@@ -15,5 +15,6 @@ mod ordinary_user;
 mod own_config;
 mod people;
 mod plain;
+mod restriction;
 mod rotation;
 mod world;
