@@ -116,7 +116,8 @@ impl Doors {
             } else if !self.closing
                 && name.is_none_or(|name| name == FIFO.as_bytes() || name == SOCKET.as_bytes())
             {
-                self.look_at.get_or_insert(now + SETTLE);
+                let soon = now + SETTLE;
+                self.look_at = Some(self.look_at.map_or(soon, |at| at.min(soon)));
             }
         }
         closed
@@ -149,6 +150,8 @@ impl Doors {
                 Ok(()) => said.push("the FIFO was replaced: reading the new one".into()),
                 Err(error) => tell(said, before.as_ref(), &mut self.fifo_trouble, &error),
             }
+        } else if self.fifo_trouble.take().is_some() {
+            said.push("the FIFO is the same again".into());
         }
         let there = self.folder.inode(SOCKET);
         if there.is_none() || there != self.socket.as_ref().map(|(_, inode)| *inode) {
@@ -160,6 +163,8 @@ impl Doors {
                 }
                 Err(error) => tell(said, before.as_ref(), &mut self.socket_trouble, &error),
             }
+        } else if self.socket_trouble.take().is_some() {
+            said.push("the socket is the same again".into());
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::os::unix::fs::symlink;
+use std::os::unix::fs::{MetadataExt, symlink};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -310,6 +310,37 @@ fn a_bridge_folder_that_became_something_else_is_taken_up_again_once_it_is_one()
     host.note_and_gate();
     host.write("note here\n");
     assert_eq!(host.wait_for_notes(1), ["here"]);
+}
+
+#[test]
+fn a_bridge_folder_that_can_not_be_read_for_a_while_closes_no_door() {
+    use std::os::unix::fs::PermissionsExt;
+    let mut host = Host::new();
+    host.as_ordinary_user();
+    host.start();
+    let allow = |mode| fs::set_permissions(host.bridge(), fs::Permissions::from_mode(mode)).unwrap();
+    fs::remove_file(host.fifo()).unwrap();
+    allow(0o000);
+    host.wait_for_log("backrest-pipe: Permission denied");
+    assert!(host.busy() < 0.1, "it spins");
+    allow(0o700);
+    let status = || host.send(&["status"]).stdout;
+    wait_until("both doors are open", || status().contains("pipe: ok\nsocket: ok\n"));
+    // What changes is noticed as soon as ever, also while something else is wrong.
+    fs::remove_file(host.bridge().join("backrest.sock")).unwrap();
+    fs::write(host.bridge().join("backrest.sock"), "").unwrap();
+    host.wait_for_log("it is a plain file, not a socket");
+    // One of three is quick enough on a machine that is busy with something else, too.
+    let took = [(); 3].map(|()| {
+        let before = fs::symlink_metadata(host.fifo()).unwrap().ino();
+        fs::remove_file(host.fifo()).unwrap();
+        let removed = Instant::now();
+        wait_until("it is made again", || {
+            fs::symlink_metadata(host.fifo()).is_ok_and(|metadata| metadata.ino() != before)
+        });
+        removed.elapsed()
+    });
+    assert!(took.iter().min().unwrap() < &Duration::from_secs(4), "{took:?}");
 }
 
 #[test]
