@@ -9,6 +9,7 @@ mod hostile;
 mod push;
 mod quiet;
 mod recovery;
+mod replaced;
 mod setup;
 mod soak;
 mod tailscale;
