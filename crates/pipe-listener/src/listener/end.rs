@@ -5,6 +5,7 @@ use std::time::Instant;
 use pipe_listener::frame::LATER;
 
 use super::Listener;
+use super::recover::fails_with_us;
 use crate::door::fifo::MOST_READS;
 use crate::queue::Lane;
 
@@ -25,13 +26,11 @@ impl Listener {
             None => String::new(),
         };
         self.log.say(&format!("the listener was asked to end{running}"));
-        let waiting: Vec<_> = self.queue.waiting_jobs().filter_map(|job| job.asker).collect();
-        for asker in waiting {
-            self.refuse(
-                Some(asker),
-                LATER,
-                "the listener ends; this runs when it is back within 10 min".into(),
-            );
+        let waiting: Vec<_> =
+            self.queue.waiting_jobs().map(|job| (job.asker, fails_with_us(&job.message, job.door))).collect();
+        for (asker, is_over) in waiting {
+            let what = if is_over { "is not run" } else { "runs when it is back within 10 min" };
+            self.refuse(asker, LATER, format!("the listener ends; this {what}"));
         }
     }
 

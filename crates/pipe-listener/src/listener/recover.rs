@@ -1,7 +1,8 @@
 //! What an earlier listener left behind: what may still run, what is reported instead.
 //!
 //! What a reader gets wrong: when a `pre-backups` ends with the listener, Backrest cancels the backup at once, and what
-//! it then sends finds nobody. So the `post-backups` that undoes it has to come from the next listener.
+//! it then sends finds nobody. So the `post-backups` that undoes it has to come from the next listener, and one that
+//! still waited must not run at all: nobody would undo it.
 
 use pipe_listener::message::Message;
 
@@ -38,6 +39,9 @@ impl Listener {
                 (Err(_), _) => "dropped: it can't be read",
                 (_, None) => "dropped: how old it is can't be told, the clock was set back",
                 (_, Some(age)) if age > STALE => "dropped: it is older than 10 min",
+                (Ok(message), _) if fails_with_us(&message, door) => {
+                    "dropped: its backup was cancelled when the listener ended"
+                }
                 (Ok(message), Some(_)) => {
                     self.queue.resume(id, message, door);
                     continue;
@@ -52,9 +56,14 @@ impl Listener {
 
     /// After a `message` that failed because of the listener's end: sends ourselves what undoes it.
     pub(super) fn undo_if_cancelled(&mut self, message: &Message, door: Door) {
-        // Who wrote to the FIFO does not wait for the answer, so that backup may well be running.
-        if message.name == PRE_BACKUPS && door == Door::Socket {
+        if fails_with_us(message, door) {
             self.send_ourselves(POST_BACKUPS);
         }
     }
+}
+
+/// Whether a backup is cancelled when we end before this message has. Who wrote to the FIFO does not wait for the
+/// answer, so that backup may well be running.
+pub(super) fn fails_with_us(message: &Message, door: Door) -> bool {
+    message.name == PRE_BACKUPS && door == Door::Socket
 }

@@ -203,6 +203,33 @@ fn what_a_prepare_step_stopped_comes_back_after_the_listener_ended_in_its_middle
 }
 
 #[test]
+fn prepare_steps_that_still_waited_when_their_hook_failed_are_not_run() {
+    for is_crash in [true, false] {
+        let mut host = Host::new();
+        stopped_service(&mut host);
+        host.action("busy", "until [ -e \"$HOME/gate\" ]; do sleep 0.02; done");
+        host.arguments = vec!["--grace".into(), "0s".into()];
+        host.start();
+        host.write("busy\n");
+        wait_until("it runs", || host.send(&["status"]).stdout.contains("busy"));
+        let hook = host.send_aside(&["pre-backups"]);
+        wait_until("it waits", || host.send(&["status"]).stdout.contains("waiting: 1\n"));
+        if is_crash {
+            host.kill();
+        } else {
+            host.terminate();
+        }
+        let told = hook.wait_with_output().unwrap();
+        assert_eq!(told.status.code(), Some(if is_crash { 1 } else { 75 }), "{told:?}");
+        assert_eq!(String::from_utf8_lossy(&told.stderr).contains("this is not run"), !is_crash, "{told:?}");
+        host.start();
+        host.wait_for_log("pre-backups (socket): dropped: its backup was cancelled when the listener ended");
+        let _ = host.send(&["post-backups"]).expect_success();
+        assert!(host.notes().is_empty(), "{:?}", host.notes());
+    }
+}
+
+#[test]
 fn a_backup_that_does_not_wait_for_its_prepare_steps_is_not_taken_for_cancelled() {
     let mut host = Host::new();
     stopped_service(&mut host);
