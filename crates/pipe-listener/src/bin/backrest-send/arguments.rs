@@ -6,6 +6,7 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use pipe_listener::SOCKET;
 use pipe_listener::message::{is_name, line_of};
 
 pub(crate) const HELP: &str = "\
@@ -22,7 +23,8 @@ Arguments:
 Options:
   --timeout TIME  give up after this time, such as 90s, 30m or 2h [default: 2h]
   --no-wait       don't wait for the end; exit 0 as soon as the host has taken the message
-  --bridge DIR    the bridge folder [env: BACKREST_BRIDGE] [default: where this program lies]
+  --bridge DIR    the bridge folder [env: BACKREST_BRIDGE] [default: where this program lies; from
+                  elsewhere on the host ~/containers/backrest/bridge]
   -h, --help      print this
   -V, --version   print the version
 
@@ -98,7 +100,7 @@ pub(crate) fn read(arguments: impl Iterator<Item = OsString>, own_name: &OsStr) 
         }
     }
     let what = what(&words)?;
-    let bridge = bridge.unwrap_or_else(|| own_folder(own_name));
+    let bridge = bridge.unwrap_or_else(|| nearest(own_folder(own_name), std::env::var_os("HOME")));
     // We go there to connect, more than once where there is more than one message.
     let bridge = std::path::absolute(&bridge).unwrap_or(bridge);
     Ok(Asked { what, how: How { bridge, timeout, wait } })
@@ -165,6 +167,16 @@ fn time(text: &OsStr) -> Result<Duration, String> {
     }
 }
 
+/// `own`, the folder in which this program lies, unless there is no bridge in it but one in the home: on the host it
+/// lies beside the other tools as well.
+fn nearest(own: PathBuf, home: Option<OsString>) -> PathBuf {
+    let in_home = home.map(|home| Path::new(&home).join("containers/backrest/bridge"));
+    match in_home.filter(|bridge| bridge.is_dir()) {
+        Some(bridge) if !own.join(SOCKET).exists() => bridge,
+        _ => own,
+    }
+}
+
 /// The folder in which this program lies. Where /proc is missing, as in an empty chroot, the name that it was called
 /// by tells.
 fn own_folder(own_name: &OsStr) -> PathBuf {
@@ -194,6 +206,20 @@ mod tests {
             let what = What::Message("notify-up all is well".into());
             assert_eq!(asked(words), Ok(Asked { what, how }), "{words:?}");
         }
+    }
+
+    #[test]
+    fn the_bridge_of_the_home_is_taken_where_none_lies_beside() {
+        let folder = tempfile::tempdir().unwrap();
+        let (bin, home) = (folder.path().join("bin"), folder.path().join("home"));
+        let bridge = home.join("containers/backrest/bridge");
+        std::fs::create_dir_all(&bin).unwrap();
+        assert_eq!(nearest(bin.clone(), Some(home.clone().into())), bin, "as in a container");
+        assert_eq!(nearest(bin.clone(), None), bin);
+        std::fs::create_dir_all(&bridge).unwrap();
+        assert_eq!(nearest(bin.clone(), Some(home.clone().into())), bridge);
+        std::fs::write(bin.join(SOCKET), "").unwrap();
+        assert_eq!(nearest(bin.clone(), Some(home.into())), bin);
     }
 
     #[test]
