@@ -7,7 +7,7 @@ use pipe_listener::message::{Malformed, Message};
 
 use super::{DISK_PAUSE, Listener, STALE};
 use crate::clock::Moment;
-use crate::dispatch::{Action, Refusal, look_up};
+use crate::dispatch::{Action, POST_BACKUPS, Refusal, look_up};
 use crate::door::fifo::Taken;
 use crate::door::{Asker, Door};
 use crate::log::short;
@@ -47,12 +47,15 @@ impl Listener {
             let at = match arrival.taken {
                 Taken::Now => None,
                 Taken::Before(time) => Some(Moment::at(time)),
+                // A backup that is over stays over, and what is done then bears a second run.
+                Taken::Unknown if message.name == POST_BACKUPS => None,
                 Taken::Unknown => {
                     self.tell_dropped(&message, "the queue is damaged, it may have run already");
                     continue;
                 }
             };
-            if at.as_ref().is_some_and(|at| at.age(&Moment::now()).is_none_or(|age| age > STALE)) {
+            let is_old = at.as_ref().is_some_and(|at| at.age(&Moment::now()).is_none_or(|age| age > STALE));
+            if is_old && message.name != POST_BACKUPS {
                 self.tell_dropped(&message, "it is older than 10 min");
                 continue;
             }

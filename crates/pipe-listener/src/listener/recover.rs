@@ -2,7 +2,7 @@
 //!
 //! What a reader gets wrong: when a `pre-backups` ends with the listener, Backrest cancels the backup at once, and what
 //! it then sends finds nobody. So the `post-backups` that undoes it has to come from the next listener, and one that
-//! still waited must not run at all: nobody would undo it.
+//! still waited must not run at all: nobody would undo it. A `post-backups` itself is sent once, and never too old.
 
 use pipe_listener::message::Message;
 
@@ -15,7 +15,8 @@ use crate::queue::Recovered;
 
 impl Listener {
     /// Puts messages that are young enough back into the queue. An action that was running when the listener died is
-    /// reported as failed, an old message as dropped; neither is run: nothing runs twice.
+    /// reported as failed, an old message as dropped; neither is run: nothing runs twice. A `post-backups` is the
+    /// exception: what it starts bears a second run, and what it does not start stays stopped.
     pub(super) fn recover(&mut self, recovered: Recovered) {
         if recovered.damage.unreadable > 0 {
             let lines = common::text::count(recovered.damage.unreadable, "line");
@@ -28,11 +29,11 @@ impl Listener {
             let (id, door) = (entry.id, entry.door);
             let why = match (Message::parse(entry.line.as_bytes()), entry.at.age(&now)) {
                 (Ok(message), _) if entry.started => {
-                    self.undo_if_cancelled(&message, door);
+                    self.undo_what_is_over(&message, door);
                     "failed: the listener ended while it ran"
                 }
-                // What we tell ourselves is as true as it was.
-                (Ok(message), _) if door == Door::Timer => {
+                // What we tell ourselves is as true as it was, and so is it that a backup is over.
+                (Ok(message), _) if door == Door::Timer || message.name == POST_BACKUPS => {
                     self.queue.resume(id, message, door);
                     continue;
                 }
@@ -54,9 +55,10 @@ impl Listener {
         self.commit(&over);
     }
 
-    /// After a `message` that failed because of the listener's end: sends ourselves what undoes it.
-    pub(super) fn undo_if_cancelled(&mut self, message: &Message, door: Door) {
-        if fails_with_us(message, door) {
+    /// After a `message` that failed because of the listener's end: sends ourselves what undoes the preparation of a
+    /// backup that is cancelled by that, or was over already.
+    pub(super) fn undo_what_is_over(&mut self, message: &Message, door: Door) {
+        if fails_with_us(message, door) || message.name == POST_BACKUPS {
             self.send_ourselves(POST_BACKUPS);
         }
     }

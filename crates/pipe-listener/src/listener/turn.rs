@@ -240,7 +240,7 @@ impl Listener {
                 self.tell_end(id, &outcome);
                 if let (Outcome::Failed(_), Some(_)) = (&outcome, self.stopping) {
                     if let Some(Job { message, door, .. }) = self.queue.running_job(id).cloned() {
-                        self.undo_if_cancelled(&message, door);
+                        self.undo_what_is_over(&message, door);
                     }
                 }
                 self.network_due = tailscale::due(&self.settings).map(|left| Instant::now() + left);

@@ -244,3 +244,49 @@ fn a_backup_that_does_not_wait_for_its_prepare_steps_is_not_taken_for_cancelled(
     assert_eq!(host.notes(), ["stopped", "started"]);
     assert!(!host.log().contains("(timer)"), "{}", host.log());
 }
+
+/// The journal of the listener that was killed, as it would be after so long a pause.
+fn age_the_journal(host: &Host) {
+    let journal = host.sandbox.path("containers/backrest/state/queue/journal");
+    let text = fs::read_to_string(&journal).unwrap();
+    fs::write(&journal, shifted(&text, "\"up\":", -700_000)).unwrap();
+}
+
+#[test]
+fn that_a_backup_is_over_does_not_grow_old() {
+    let mut host = Host::new();
+    stopped_service(&mut host);
+    host.open_gate();
+    host.action("busy", "until [ -e \"$HOME/open\" ]; do sleep 0.02; done");
+    host.start();
+    let _ = host.send(&["pre-backups"]).expect_success();
+    host.write("busy\npost-backups\n");
+    wait_until("it waits", || host.send(&["status"]).stdout.contains("waiting: 1\n"));
+    host.kill();
+    host.sandbox.write("open", "");
+    age_the_journal(&host);
+    host.start();
+    assert_eq!(host.wait_for_notes(2), ["stopped", "started"]);
+}
+
+#[test]
+fn after_steps_that_the_listener_was_killed_under_run_again() {
+    let mut host = Host::new();
+    stopped_service(&mut host);
+    host.open_gate();
+    let after = "#!/bin/sh\necho begun >> ../../notes\nuntil [ -e ../../open ]; do sleep 0.02; done\n\
+                 echo started >> ../../notes\n";
+    host.sandbox.script("data/shop/after-backup.sh", after);
+    host.start();
+    let _ = host.send(&["pre-backups"]).expect_success();
+    let hook = host.send_aside(&["post-backups"]);
+    assert_eq!(host.wait_for_notes(2), ["stopped", "begun"]);
+    host.kill();
+    assert_eq!(hook.wait_with_output().unwrap().status.code(), Some(1));
+    host.sandbox.write("open", "");
+    age_the_journal(&host);
+    host.start();
+    host.wait_for_log("post-backups (socket): failed: the listener ended while it ran");
+    host.wait_for_log("post-backups (timer): done");
+    assert_eq!(host.notes().last().unwrap(), "started");
+}
