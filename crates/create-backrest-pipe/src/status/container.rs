@@ -1,4 +1,4 @@
-//! The container's side: whether a running container has the bridge mounted, and whether its client reaches us.
+//! The container's side: whether a container has the bridge mounted, runs, and reaches us with its client.
 //!
 //! Docker is asked as the user would ask it; where it is not there, or not allowed, that is said.
 
@@ -22,6 +22,7 @@ const BY_HAND: &str = "see for yourself: docker exec backrest /bridge/backrest-s
 struct Container {
     id: String,
     name: String,
+    runs: bool,
     /// Where it sees the folder.
     folder: String,
     /// Where it sees the FIFO by itself, if it does.
@@ -35,16 +36,31 @@ pub(super) fn checks(settings: &Settings, places: &Places) -> Vec<Check> {
         Ok(containers) => containers,
         Err(error) => return vec![not_looked_at(&common::exit::one_line(&error))],
     };
-    if containers.is_empty() {
-        let bridge = escape_path(&places.bridge);
-        return vec![Check::bad(
+    // One that does not run says nothing where another does: it may be left over from before.
+    let running: Vec<_> = containers.iter().filter(|container| container.runs).collect();
+    match (running.as_slice(), containers.first()) {
+        ([], None) => {
+            let bridge = escape_path(&places.bridge);
+            vec![Check::bad(
+                NAME,
+                "no container has the bridge mounted",
+                format!(
+                    "add `- {bridge}:/bridge` to Backrest's compose.yaml, then docker compose up --detach"
+                ),
+            )]
+        }
+        ([], Some(stopped)) => vec![Check::bad(
             NAME,
-            "no running container has the bridge mounted",
-            format!("add `- {bridge}:/bridge` to Backrest's compose.yaml, then docker compose up --detach"),
-        )];
+            format!("{} has the bridge mounted, but does not run", escape(stopped.name.as_bytes())),
+            format!("docker compose up --detach (in {})", escape_path(&places.container_dir)),
+        )],
+        (running, _) => {
+            let look = |container: &&Container| {
+                look_into(container, places).into_iter().chain([sees(container, settings)])
+            };
+            running.iter().flat_map(look).collect()
+        }
     }
-    let look = |container| look_into(container, places).into_iter().chain([sees(container, settings)]);
-    containers.iter().flat_map(look).collect()
 }
 
 /// Docker's words when its engine does not run, or when this user may not ask it (cli/command, moby/client).
@@ -60,7 +76,7 @@ fn not_looked_at(why: &str) -> Check {
 }
 
 fn containers(places: &Places) -> Result<Vec<Container>> {
-    let listed = docker(&["ps", "--quiet", "--no-trunc"])?;
+    let listed = docker(&["ps", "--all", "--quiet", "--no-trunc"])?;
     let listed = String::from_utf8_lossy(&listed).into_owned();
     let ids: Vec<&str> = listed.split_whitespace().collect();
     if ids.is_empty() {
@@ -85,6 +101,7 @@ fn container_of(told: &Value, places: &Places) -> Option<Container> {
     Some(Container {
         id: told["Id"].as_str()?.into(),
         name: told["Name"].as_str().unwrap_or_default().trim_start_matches('/').into(),
+        runs: told["State"]["Running"].as_bool().unwrap_or_default(),
         folder: seen(&places.bridge)?,
         pipe: seen(&places.old_pipe).or_else(|| seen(&places.pipe)),
         mounts,

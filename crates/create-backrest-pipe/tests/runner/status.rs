@@ -150,12 +150,13 @@ fn the_container_is_asked_with_docker() {
     let home = Home::new();
     let _ = home.set_up();
     // No Docker engine runs here: this answers as `docker` does for a container that has, or has not, the mount.
-    let docker = |mounts: &str, ping: &str| {
+    let answer = |running: bool, mounts: &str, ping: &str| {
         home.sandbox.script(
             "programs/docker",
-            format!("#!/bin/sh\ncase $1 in\nps) echo 0123 ;;\ninspect) cat <<'E'\n[{{\"Id\":\"0123\",\"Name\":\"/backrest\",\"Mounts\":[{mounts}]}}]\nE\n;;\nexec) {ping} ;;\nesac\n"),
+            format!("#!/bin/sh\ncase $1 in\nps) echo 0123 ;;\ninspect) cat <<'E'\n[{{\"Id\":\"0123\",\"Name\":\"/backrest\",\"State\":{{\"Running\":{running}}},\"Mounts\":[{mounts}]}}]\nE\n;;\nexec) {ping} ;;\nesac\n"),
         );
     };
+    let docker = |mounts: &str, ping: &str| answer(true, mounts, ping);
     let ask = || {
         let mut command = home.tool(&["status"]);
         let path = format!("{}:/usr/bin:/bin:/usr/sbin:/sbin", home.sandbox.path("programs").display());
@@ -175,8 +176,12 @@ fn the_container_is_asked_with_docker() {
         assert!(ask().contains(line), "{}", ask());
     }
     docker("", "");
-    assert!(ask().contains("✗ container  no running container has the bridge mounted"));
+    assert!(ask().contains("✗ container  no container has the bridge mounted"));
     let mount = format!(r#"{{"Source":"{}","Destination":"/bridge"}}"#, home.backrest("bridge").display());
+    answer(false, &mount, "exit 1");
+    let stopped = ask();
+    assert!(stopped.contains("✗ container  backrest has the bridge mounted, but does not run"), "{stopped}");
+    assert!(stopped.contains("→ docker compose up --detach (in "), "{stopped}");
     docker(&mount, "exit 69");
     assert!(ask().contains("✗ container  from within backrest: docker exec"));
     docker(&mount, "exit 0");
