@@ -42,9 +42,18 @@ pub(crate) enum Task {
     /// Check the format, the lints, the repository's own rules, and run all tests
     #[command(
         after_help = "As root on Debian the programs that the tests need are installed first (no service is \
-                            started); else what is missing is named. The last line is `N passed, N failed`."
+                            started); else what is missing is named. The last line is `N passed, N failed`. \
+                            `cargo xtask e2e`, which starts a Docker engine, is not part of it."
     )]
     Test,
+    /// Run the whole way of a backup with a real Docker engine, and the ways in which it fails
+    #[command(
+        after_help = "Needs root: an engine of its own is started (dockerd, in namespaces of its own, with all its \
+                            files in a temporary folder), never the machine's, and its images are made of what this \
+                            machine has. As root on Debian the packages that it needs are installed first (no service \
+                            is started). The last line is `N passed, N failed`. `cargo xtask test` does not run this."
+    )]
+    E2e(BuildOptions),
     /// Compare the tools' speed with what they replace
     #[command(after_help = "Example:\n  cargo xtask bench ignore")]
     Bench {

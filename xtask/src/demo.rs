@@ -8,7 +8,6 @@
 mod compare;
 mod home;
 mod listener;
-mod orphans;
 mod services;
 mod table;
 
@@ -25,10 +24,10 @@ use common::units;
 use crate::cli::DemoOptions;
 use crate::install::{self, place};
 use crate::needs;
+use crate::orphans::Orphans;
 use crate::workspace::Workspace;
 use home::Place;
 use listener::Listener;
-use orphans::Orphans;
 use services::{DUMP, ROWS};
 
 /// Shows it.

@@ -6,7 +6,7 @@ use anyhow::Result;
 use common::exit::Exit;
 
 use crate::cli::Task;
-use crate::{bench, build, demo, install, soak, test, tidy, uninstall};
+use crate::{bench, build, demo, e2e, install, soak, test, tidy, uninstall};
 
 /// Does what `task` says.
 pub(crate) fn run(task: &Task) -> Result<Exit> {
@@ -16,6 +16,7 @@ pub(crate) fn run(task: &Task) -> Result<Exit> {
         Task::Uninstall(options) => uninstall::run(options),
         Task::Demo(options) => demo::run(options),
         Task::Test => test::run(),
+        Task::E2e(options) => e2e::run(options),
         Task::Bench { what } => bench::run(*what),
         Task::Soak(what) => soak::run(what),
         Task::Tidy => tidy::run(),

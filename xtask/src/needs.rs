@@ -4,7 +4,9 @@
 //! bring a service (openssh-server, cron): it is not started, because tests use servers of their own.
 
 mod apt;
+mod compose_plugin;
 mod newest_restic;
+mod trixie;
 mod uptime_kuma;
 
 use std::env;
@@ -15,6 +17,7 @@ use common::cancel::Cancel;
 use common::exit::HintExt;
 use common::text::escape;
 
+pub(crate) use compose_plugin::compose_plugin;
 pub(crate) use newest_restic::newest_restic;
 pub(crate) use uptime_kuma::uptime_kuma;
 
@@ -70,6 +73,25 @@ pub(crate) const TESTS: &[Need] = &[
     need("zsh", "zsh"),
     need("zstd", "zstd"),
 ];
+
+/// What `cargo xtask e2e` runs. On Debian 12 `docker` comes with docker.io, from Debian 13 on with docker-cli.
+pub(crate) const E2E: &[Need] = &[
+    need("busybox", "busybox-static"),
+    need("crontab", "cron"),
+    need("dockerd", "docker.io"),
+    need("git", "git"),
+    need("ip", "iproute2"),
+    need("ldd", "libc-bin"),
+    need("mount", "mount"),
+    need("pg_ctlcluster", "postgresql"),
+    need("restic", "restic"),
+    need("setpriv", "util-linux"),
+    need("tar", "tar"),
+    need("unshare", "util-linux"),
+];
+
+/// The client of [`E2E`], looked for once its engine is there.
+pub(crate) const DOCKER_CLIENT: &[Need] = &[need("docker", "docker-cli")];
 
 /// What `bench walk` measures beside.
 pub(crate) const BENCH: &[Need] = &[need("bfs", "bfs"), need("fdfind", "fd-find"), need("find", "findutils")];

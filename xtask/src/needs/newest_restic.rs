@@ -1,25 +1,20 @@
-//! The newest restic that Debian has (0.18, from trixie), unpacked beside the machine's own: the exclude files have to
-//! mean the same to both.
+//! The newest restic that Debian has (0.18, from trixie), beside the machine's own: the exclude files have to mean the
+//! same to both.
 //!
-//! Nothing of the machine's apt is touched: its sources are copied with the suite replaced, and lists, cache and the
-//! unpacked package lie below the target folder. So this needs no root, and no address is written down here. On a
-//! machine without Debian sources `RESTIC_NEWEST` names a restic to take instead.
+//! On a machine without Debian sources `RESTIC_NEWEST` names a restic to take instead.
 
 use std::env;
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use common::cancel::Cancel;
 use common::exit::HintExt;
 use common::process::{self, Limits};
-use common::text::escape_path;
 
-use super::apt;
+use super::trixie;
 
-const SUITE: &str = "trixie";
 const HINT: &str = "set RESTIC_NEWEST to the path of a restic of version 0.18 or newer";
 
 /// The path of that restic, put in place first where it is missing.
@@ -33,7 +28,7 @@ pub(crate) fn newest_restic(target: &Path, cancel: &Cancel) -> Result<PathBuf> {
     let binary = unpacked.join("usr/bin/restic");
     if version(&binary).is_err() {
         println!("Fetching the newest restic of Debian");
-        fetch(target, &unpacked, cancel).context("fetch the newest restic").hint(HINT)?;
+        trixie::fetch(target, "restic", &unpacked, cancel).context("fetch the newest restic").hint(HINT)?;
         version(&binary).hint(HINT)?;
     }
     Ok(binary)
@@ -43,139 +38,4 @@ fn version(restic: &Path) -> Result<()> {
     let limits = Limits::within(Duration::from_secs(30));
     process::capture(Command::new(restic).arg("version"), b"", limits, None)?.success()?;
     Ok(())
-}
-
-fn fetch(target: &Path, unpacked: &Path, cancel: &Cancel) -> Result<()> {
-    let own = target.join("tools/apt");
-    for folder in ["state/lists/partial", "cache/archives/partial", "sources", "download"] {
-        fs::create_dir_all(own.join(folder))
-            .with_context(|| format!("make a folder: {}", escape_path(&own)))?;
-    }
-    write_sources(&own.join("sources"))?;
-    apt::run(apt_get(&own, &["update"])?.current_dir(&own), cancel)?;
-    let download = own.join("download");
-    apt::run(apt_get(&own, &["download", "restic"])?.current_dir(&download), cancel)?;
-    let packages = fs::read_dir(&download)?.flatten().map(|entry| entry.path());
-    let package = packages.filter(|path| path.extension().is_some_and(|end| end == "deb")).max();
-    let package = package.context("apt-get download left no package")?;
-    let part = tempfile::tempdir_in(target.join("tools")).context("make a folder to unpack into")?;
-    let mut unpack = Command::new("dpkg-deb");
-    unpack.arg("--extract").arg(&package).arg(part.path());
-    apt::run(&mut unpack, cancel)?;
-    let _ = fs::remove_dir_all(unpacked);
-    fs::rename(part.path(), unpacked).with_context(|| format!("put in place: {}", escape_path(unpacked)))?;
-    // The lists are some tens of MiB that nobody needs again.
-    let _ = fs::remove_dir_all(own);
-    Ok(())
-}
-
-fn apt_get(own: &Path, arguments: &[&str]) -> Result<Command> {
-    let own = own.to_str().context("the target folder's path is no UTF-8")?;
-    let mut command = Command::new("apt-get");
-    command.env("LC_ALL", "C.UTF-8").arg("-q");
-    for option in [
-        format!("Dir::State={own}/state"),
-        "Dir::State::status=/var/lib/dpkg/status".to_string(),
-        format!("Dir::Cache={own}/cache"),
-        "Dir::Etc::sourcelist=/dev/null".to_string(),
-        format!("Dir::Etc::sourceparts={own}/sources"),
-        "Dir::Etc::preferencesparts=/dev/null".to_string(),
-        format!("APT::Default-Release={SUITE}"),
-        // As root apt would change to a user who may not write here.
-        "APT::Sandbox::User=root".to_string(),
-        "Acquire::Languages=none".to_string(),
-    ] {
-        command.args(["-o", &option]);
-    }
-    command.args(arguments);
-    Ok(command)
-}
-
-fn write_sources(folder: &Path) -> Result<()> {
-    let release = fs::read_to_string("/etc/os-release").context("read: /etc/os-release")?;
-    let codename = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
-    let codename = codename.context("/etc/os-release names no VERSION_CODENAME")?.trim_matches('"');
-    let parts = fs::read_dir("/etc/apt/sources.list.d").into_iter().flatten().flatten();
-    let mut files: Vec<PathBuf> = parts.map(|entry| entry.path()).collect();
-    files.push(PathBuf::from("/etc/apt/sources.list"));
-    files.sort();
-    let mut written = 0;
-    for file in files {
-        let Ok(text) = fs::read_to_string(&file) else { continue };
-        let (derived, end) = match file.extension().and_then(|end| end.to_str()) {
-            Some("sources") => (stanzas_for_suite(&text, codename), "sources"),
-            Some("list") => (lines_for_suite(&text, codename), "list"),
-            _ => continue,
-        };
-        if !derived.is_empty() {
-            written += 1;
-            common::atomic::write(&folder.join(format!("{written}.{end}")), derived.as_bytes(), 0o644)?;
-        }
-    }
-    if written == 0 {
-        bail!("apt's sources on this machine name no archive of {codename}");
-    }
-    Ok(())
-}
-
-/// The entries of a one-line sources file for `codename` itself, with our suite instead.
-fn lines_for_suite(text: &str, codename: &str) -> String {
-    let lines = text.lines().filter(|line| line.starts_with("deb ")).filter_map(|line| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let place = words.iter().position(|word| *word == codename)?;
-        let replaced =
-            words.iter().enumerate().map(|(index, word)| if index == place { SUITE } else { word });
-        Some(replaced.collect::<Vec<_>>().join(" ") + "\n")
-    });
-    lines.collect()
-}
-
-/// The stanzas of a deb822 sources file for `codename` itself, with our suite instead.
-fn stanzas_for_suite(text: &str, codename: &str) -> String {
-    let mut out = String::new();
-    for stanza in text.split("\n\n") {
-        let lines = || stanza.lines().filter(|line| !line.starts_with('#'));
-        let is_for = |line: &str| {
-            line.strip_prefix("Suites:")
-                .is_some_and(|suites| suites.split_whitespace().any(|suite| suite == codename))
-        };
-        if !lines().any(is_for) {
-            continue;
-        }
-        for line in lines() {
-            match line {
-                line if is_for(line) => out.push_str(&format!("Suites: {SUITE}\n")),
-                line => out.push_str(&format!("{line}\n")),
-            }
-        }
-        out.push('\n');
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_the_archive_of_the_machines_own_release_is_taken() {
-        let text = "# comment\nTypes: deb\nURIs: http://archive.invalid/debian\nSuites: bookworm bookworm-updates\n\
-                    Components: main\nSigned-By: /usr/share/keyrings/k.gpg\n\nTypes: deb\nURIs: http://s.invalid\n\
-                    Suites: bookworm-security\nComponents: main\n\nTypes: deb\nURIs: http://n.invalid\nSuites: nodistro\n";
-        assert_eq!(
-            stanzas_for_suite(text, "bookworm"),
-            "Types: deb\nURIs: http://archive.invalid/debian\nSuites: trixie\nComponents: main\n\
-             Signed-By: /usr/share/keyrings/k.gpg\n\n"
-        );
-    }
-
-    #[test]
-    fn the_one_line_form_is_read_too() {
-        let text = "# deb http://x.invalid bookworm main\ndeb [arch=amd64] http://a.invalid/debian bookworm main\n\
-                    deb http://a.invalid/debian bookworm-updates main\ndeb-src http://a.invalid/debian bookworm main\n";
-        assert_eq!(
-            lines_for_suite(text, "bookworm"),
-            "deb [arch=amd64] http://a.invalid/debian trixie main\n"
-        );
-    }
 }

@@ -1,4 +1,4 @@
-//! What the demo's programs leave running: the listener's helper, which outlives it for a while on purpose, and
+//! What the tools that we run leave running: the listener's helper, which outlives it for a while on purpose, and
 //! whatever a script may have started.
 //!
 //! While this value lives, a process whose parent has ended becomes our child (PR_SET_CHILD_SUBREAPER); when it is
@@ -13,11 +13,11 @@ use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
 /// Ends what is left behind.
-pub(super) struct Orphans;
+pub(crate) struct Orphans;
 
 impl Orphans {
     /// From now on orphans come to us.
-    pub(super) fn adopt() -> Result<Orphans> {
+    pub(crate) fn adopt() -> Result<Orphans> {
         prctl::set_child_subreaper(true).context("become the parent of orphans")?;
         Ok(Orphans)
     }

@@ -1,0 +1,98 @@
+//! `cargo xtask e2e`: the whole way of a backup with a real Docker engine, and the ways in which it fails.
+//!
+//! In a temporary home with the tools installed: services that `new-container` made, PostgreSQL in a container, and a
+//! container that stands in for Backrest, started with this repository's compose.yaml. Its hooks are run in it as
+//! Backrest runs them, and so is restic. Each scenario goes on where the one before it ended, and prints one line.
+//!
+//! Nothing outside the home is touched: the engine has namespaces of its own, and ends with this process in any case.
+
+mod engine;
+mod git;
+mod hooks;
+mod image_files;
+mod images;
+mod kuma;
+mod ran;
+mod scenarios;
+mod world;
+
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use common::cancel::Cancel;
+use common::exit::{Exit, HintExt, hint_of, one_line};
+use common::text::{BAD, GOOD};
+use common::units;
+use nix::unistd::Uid;
+
+use crate::cli::BuildOptions;
+use crate::install::{self, place};
+use crate::needs;
+use crate::orphans::Orphans;
+use crate::workspace::Workspace;
+use engine::Engine;
+use ran::Unexpected;
+use world::World;
+
+/// Runs every scenario.
+pub(crate) fn run(options: &BuildOptions) -> Result<Exit> {
+    let cancel = Cancel::on_signals().context("listen to signals")?;
+    if !Uid::effective().is_root() {
+        return Err(anyhow::anyhow!("start a Docker engine: only root can")).hint("sudo -E cargo xtask e2e");
+    }
+    needs::ensure(needs::E2E, &cancel)?;
+    needs::ensure(needs::DOCKER_CLIENT, &cancel)?;
+    let workspace = Workspace::find()?;
+    let plugin = needs::compose_plugin(&workspace.target, &cancel)?;
+    let restic = needs::newest_restic(&workspace.target, &cancel)?;
+
+    let world = World::make(&workspace.root, &plugin, &cancel)?;
+    let _orphans = Orphans::adopt()?;
+    let prefix = world.at(".local");
+    place::put(&prefix, &install::built_items(&prefix, &workspace, options)?)?;
+    let started = Instant::now();
+    let engine = Engine::start(&world)?;
+    images::make(&world, &restic)?;
+    println!(
+        "A Docker engine {} with four images, in {}",
+        engine.version,
+        units::duration(started.elapsed())
+    );
+
+    let (mut passed, mut failed) = (0, 0);
+    for scenario in scenarios::ALL {
+        let started = Instant::now();
+        let result = (scenario.run)(&world);
+        if cancel.is_cancelled() {
+            bail!("interrupted");
+        }
+        let time = units::duration(started.elapsed());
+        match result {
+            Ok(()) => {
+                passed += 1;
+                anstream::println!("{GOOD}✓{GOOD:#} {} ({time})", scenario.name);
+            }
+            Err(error) => {
+                failed += 1;
+                anstream::println!("{BAD}✗ {}{BAD:#} ({time})", scenario.name);
+                tell(&error);
+            }
+        }
+    }
+    drop(engine);
+    println!("{passed} passed, {failed} failed");
+    Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
+}
+
+/// What was expected and seen; of a command that did not end as it should, everything it said.
+fn tell(error: &anyhow::Error) {
+    println!("    {}", one_line(error));
+    if let Some(hint) = hint_of(error) {
+        println!("    hint: {hint}");
+    }
+    if let Some(unexpected) = error.downcast_ref::<Unexpected>() {
+        for line in unexpected.everything().lines() {
+            println!("    | {line}");
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! A command that has ended, and what is expected of it.
+//!
+//! An expectation that is not met becomes an error that holds the command and both streams, so that a failed scenario
+//! shows all there is to see.
+
+use std::fmt;
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use common::process::{Captured, End};
+use common::text::escape;
+
+/// What a command gave.
+#[derive(Clone, Debug)]
+pub(super) struct Ran {
+    name: String,
+    pub(super) end: End,
+    pub(super) stdout: String,
+    pub(super) stderr: String,
+}
+
+/// It was not as expected.
+#[derive(Debug)]
+pub(super) struct Unexpected {
+    what: String,
+    ran: Ran,
+}
+
+impl fmt::Display for Unexpected {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.what)
+    }
+}
+
+impl std::error::Error for Unexpected {}
+
+impl Unexpected {
+    /// The command, how it ended, and both streams.
+    pub(super) fn everything(&self) -> String {
+        let Ran { name, end, stdout, stderr } = &self.ran;
+        let mut text = format!("$ {name}\n{end}\n");
+        for (title, stream) in [("standard output", stdout), ("standard error", stderr)] {
+            let _ = writeln!(text, "--- {title}");
+            for line in stream.lines() {
+                let _ = writeln!(text, "{}", escape(line.as_bytes()));
+            }
+        }
+        text
+    }
+}
+
+impl Ran {
+    pub(super) fn new(name: String, captured: &Captured) -> Ran {
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        Ran { name, end: captured.end, stdout: text(&captured.stdout), stderr: text(&captured.stderr) }
+    }
+
+    /// An error about this command: `what` says what was expected and seen.
+    pub(super) fn unexpected<T>(self, what: impl Into<String>) -> Result<T> {
+        Err(Unexpected { what: what.into(), ran: self }.into())
+    }
+
+    /// It exited with `code`.
+    pub(super) fn code(self, code: i32) -> Result<Ran> {
+        match self.end {
+            End::Exited(seen) if seen == code => Ok(self),
+            seen => self.unexpected(format!("expected exit code {code}, seen {seen}")),
+        }
+    }
+
+    /// It exited with 0.
+    pub(super) fn success(self) -> Result<Ran> {
+        self.code(0)
+    }
+
+    /// It ended by itself, but not with 0.
+    pub(super) fn failure(self) -> Result<Ran> {
+        match self.end {
+            End::Exited(code) if code != 0 => Ok(self),
+            seen => self.unexpected(format!("expected a failure, seen {seen}")),
+        }
+    }
+
+    /// One of its two streams holds `text`.
+    pub(super) fn says(self, text: &str) -> Result<Ran> {
+        match self.stdout.contains(text) || self.stderr.contains(text) {
+            true => Ok(self),
+            false => self.unexpected(format!("expected in its output, and not seen: {text}")),
+        }
+    }
+
+    /// Neither stream holds `text`.
+    pub(super) fn does_not_say(self, text: &str) -> Result<Ran> {
+        match self.stdout.contains(text) || self.stderr.contains(text) {
+            false => Ok(self),
+            true => self.unexpected(format!("not expected in its output, and seen: {text}")),
+        }
+    }
+}

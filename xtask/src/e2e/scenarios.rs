@@ -1,0 +1,54 @@
+//! The scenarios, in their order: each goes on where the one before it ended.
+
+mod backup;
+mod bridge;
+mod database;
+mod empty_image;
+mod faults;
+mod stopped;
+
+use anyhow::Result;
+
+use super::world::World;
+
+/// One thing that has to hold.
+pub(super) struct Scenario {
+    /// What holds, as a sentence.
+    pub(super) name: &'static str,
+    pub(super) run: fn(&World) -> Result<()>,
+}
+
+const fn scenario(name: &'static str, run: fn(&World) -> Result<()>) -> Scenario {
+    Scenario { name, run }
+}
+
+/// All of them.
+pub(super) const ALL: &[Scenario] = &[
+    scenario("a new service with PostgreSQL starts as new-container wrote it", database::starts),
+    scenario("its prepare-backup.sh dumps it through docker compose exec", database::is_dumped),
+    scenario(
+        "a service made with --stop is stopped before and started after",
+        stopped::is_stopped_and_started,
+    ),
+    scenario("one that was down stays down", stopped::stays_down),
+    scenario("folders that Docker made in place of the bridge are taken over", bridge::is_taken_over),
+    scenario("status finds the bridge in the running container", bridge::is_found),
+    scenario("a hook for sh waits, sees the output and the exit code", backup::hook_for_sh),
+    scenario("a whole backup, from START to END", backup::is_made),
+    scenario("restored, it is byte for byte what git keeps", backup::is_what_git_keeps),
+    scenario("the restored dump loads into a fresh database, row by row", backup::dump_loads),
+    scenario("the database is down: no backup, services up again, monitor down", faults::database_is_down),
+    scenario("restic fails: services up again, monitor down", faults::restic_fails),
+    scenario("the listener is killed: the hook ends at once, services up again", faults::listener_is_killed),
+    scenario("the container is killed during a backup: services up again", faults::container_is_killed),
+    scenario(
+        "a FIFO that is made again: /bridge follows, a mount of its own does not",
+        bridge::fifo_is_made_again,
+    ),
+    scenario(
+        "a bridge that is made again: status says that the container lost it",
+        bridge::folder_is_made_again,
+    ),
+    scenario("a container that is stopped: status says so", bridge::container_is_stopped),
+    scenario("an image with nothing in it reaches the host", empty_image::reaches_the_host),
+];

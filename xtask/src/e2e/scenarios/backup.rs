@@ -1,0 +1,141 @@
+//! A backup in which everything is well: hooks, restic in the container, and what comes back.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+use common::text::escape_path;
+use walkdir::WalkDir;
+
+use super::super::git;
+use super::super::hooks::{Hooks, restic, snapshots};
+use super::super::world::World;
+use super::{database, stopped};
+
+/// Where the container's `/repos/restored` lies, below the home.
+const RESTORED: &str = "backups/restored/userdata";
+
+/// Files with the rules that say what to leave out: nested, negated, with names that are hard to quote.
+const FILES: [(&str, &str); 18] = [
+    (
+        "data/photos/.resticignore",
+        "/thumbs/\n*.tmp\n!keep.tmp\n/deep/*\n!/deep/kept/\n\\#odd\ncache?[0-9]/**/x\n",
+    ),
+    ("data/photos/thumbs/1.webp", "derived"),
+    ("data/photos/2025/IMG 0001 – Käse.jpg", "precious"),
+    ("data/photos/2025/upload.tmp", "half"),
+    ("data/photos/2025/keep.tmp", "kept"),
+    ("data/photos/2025/.resticignore", "/raw/\n!*.tmp\n"),
+    ("data/photos/2025/again.tmp", "kept by the rule nearer to it"),
+    ("data/photos/2025/raw/1.dng", "big"),
+    ("data/photos/deep/lost/a", "left out"),
+    ("data/photos/deep/kept/b", "kept"),
+    ("data/photos/#odd", "left out"),
+    ("data/photos/a*b[c]", "a name like a pattern"),
+    ("data/photos/-dash", "a name like a flag"),
+    ("data/photos/cachex1/a/b/x", "left out"),
+    ("data/photos/cachexx/a/b/x", "kept"),
+    ("containers/photos/.resticignore", "*.bak\n"),
+    ("containers/photos/compose.yaml.bak", "left out"),
+    ("containers/photos/compose.yaml", "services: {}\n"),
+];
+
+/// What a person types into the web page: a line for `sh`.
+pub(super) fn hook_for_sh(world: &World) -> Result<()> {
+    let text = b"/bridge/backrest-send ping && echo and so on\n/bridge/backrest-send unheard-of\n";
+    world.inside(&["sh"], text)?.code(64)?.says("pong ")?.says("and so on")?;
+    world.script(
+        "containers/backrest/actions/slow",
+        "#!/bin/sh\necho first; sleep 1; echo \"text: $1\"; touch ../../slow-done\n",
+    )?;
+    // It is back when the action is done, not before.
+    let text = b"set -e\n/bridge/backrest-send slow 'a b; $(c)'\necho back\n";
+    let ran = world.inside(&["sh"], text)?.success()?;
+    if !world.at("slow-done").exists() || ran.stdout != "first\ntext: a b; $(c)\nback\n" {
+        return ran.unexpected("expected that the hook waits and sees every line");
+    }
+    Ok(())
+}
+
+pub(super) fn is_made(world: &World) -> Result<()> {
+    for (path, text) in FILES {
+        world.write(path, text)?;
+    }
+    restic(world, &["init"])?.success()?;
+    world.kuma.take();
+    let hooks = Hooks::printed(world)?;
+    let backup = hooks.back_up(world, &[])?;
+    // Both services were prepared.
+    backup.start.success()?.says("paperless: ok")?.says("wiki: ok")?;
+    backup.restic.context("restic ran")?.success()?;
+    for hook in backup.after {
+        hook.success()?;
+    }
+    ensure!(snapshots(world)? == 1, "expected one snapshot");
+    ensure!(stopped::is_up(world)?, "expected that {} is up again", stopped::NAME);
+    expect_push(world, "status=up", "nightly")
+}
+
+pub(super) fn is_what_git_keeps(world: &World) -> Result<()> {
+    restic(world, &["restore", "latest", "--target", "/repos/restored"])?.success()?;
+    let kept = git::kept(world)?;
+    let restored = files_below(&world.at(RESTORED))?;
+    let name = |paths: Vec<&PathBuf>| paths.iter().map(escape_path).collect::<Vec<_>>().join(", ");
+    let lost = name(kept.difference(&restored).collect());
+    ensure!(lost.is_empty(), "expected in the snapshot, because git keeps it: {lost}");
+    let extra = name(restored.difference(&kept).collect());
+    ensure!(extra.is_empty(), "not expected in the snapshot, because git ignores it: {extra}");
+    for path in &kept {
+        let (here, there) = (world.at(path), world.at(RESTORED).join(path));
+        ensure!(same(&here, &there)?, "not restored as it was: {}", escape_path(path));
+    }
+    // Else the comparison says little.
+    ensure!(kept.len() > 15 && kept.contains(Path::new(database::DUMP)), "seen {} files only", kept.len());
+    Ok(())
+}
+
+pub(super) fn dump_loads(world: &World) -> Result<()> {
+    let dump = world.at(RESTORED).join(database::DUMP);
+    let text = world.run(world.command("gunzip").arg("--stdout").arg(dump))?.success()?.stdout;
+    database::sql(world, None, "CREATE DATABASE fresh;")?.success()?;
+    database::sql(world, Some("fresh"), &text)?.success()?;
+    let (live, loaded) = (database::rows(world, None)?, database::rows(world, Some("fresh"))?);
+    ensure!(
+        live == loaded,
+        "expected the rows of the live database, {} bytes, seen {}",
+        live.len(),
+        loaded.len()
+    );
+    Ok(())
+}
+
+/// Waits for a push that holds `state` and `text`.
+pub(super) fn expect_push(world: &World, state: &str, text: &str) -> Result<()> {
+    let mut pushes = Vec::new();
+    let waited = world.wait_for("a push", || {
+        pushes.extend(world.kuma.take());
+        Ok(pushes.iter().any(|push| push.contains(state) && push.contains(text)))
+    });
+    waited.with_context(|| format!("expected a push with {state} and {text}, seen {pushes:?}"))
+}
+
+fn files_below(folder: &Path) -> Result<BTreeSet<PathBuf>> {
+    let mut files = BTreeSet::new();
+    for entry in WalkDir::new(folder) {
+        let entry = entry.with_context(|| format!("walk: {}", escape_path(folder)))?;
+        let path = entry.path().strip_prefix(folder).unwrap_or(entry.path());
+        if entry.file_type().is_file() && git::is_judged(path) {
+            files.insert(path.to_path_buf());
+        }
+    }
+    Ok(files)
+}
+
+/// Whether both files have the same bytes and the same mode.
+fn same(one: &Path, other: &Path) -> Result<bool> {
+    let read = |path: &Path| fs::read(path).with_context(|| format!("read: {}", escape_path(path)));
+    let mode = |path: &Path| fs::metadata(path).map(|metadata| metadata.permissions().mode());
+    Ok(mode(one)? == mode(other)? && read(one)? == read(other)?)
+}

@@ -1,0 +1,139 @@
+//! The ways in which a backup fails. Each leaves no snapshot that should not be there, and no service stopped.
+//!
+//! What was broken is mended before anything is expected, so that the scenarios after a failed one can go on.
+
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, anyhow, ensure};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use rand::rngs::SmallRng;
+use rand::{RngCore, SeedableRng};
+
+use super::super::hooks::{Hooks, restic, snapshots};
+use super::super::world::World;
+use super::backup::expect_push;
+use super::{bridge, database, stopped};
+
+/// A hook has to see within this time that nobody will answer it.
+const AT_ONCE: Duration = Duration::from_secs(1);
+
+pub(super) fn database_is_down(world: &World) -> Result<()> {
+    let (hooks, before) = (Hooks::printed(world)?, snapshots(world)?);
+    world.kuma.take();
+    world.compose("paperless", &["stop", "database"])?.success()?;
+    let backup = hooks.back_up(world, &[])?;
+    world.compose("paperless", &["start", "database"])?.success()?;
+    database::wait_until_up(world)?;
+    backup.start.code(1)?.says("1 failed: paperless")?;
+    ensure!(backup.restic.is_none(), "expected that restic does not run");
+    for hook in backup.after {
+        hook.success()?;
+    }
+    ensure!(snapshots(world)? == before, "expected no further snapshot");
+    ensure!(stopped::is_up(world)?, "expected that {} is up again", stopped::NAME);
+    expect_push(world, "status=down", "paperless")
+}
+
+pub(super) fn restic_fails(world: &World) -> Result<()> {
+    let (hooks, before) = (Hooks::printed(world)?, snapshots(world)?);
+    world.kuma.take();
+    let (keys, aside) = (world.at("backups/e2e/keys"), world.at("backups/keys-aside"));
+    fs::rename(&keys, &aside).context("take the repository's keys away")?;
+    let backup = hooks.back_up(world, &[])?;
+    fs::rename(&aside, &keys).context("give the repository its keys back")?;
+    backup.start.success()?;
+    backup.restic.context("restic ran")?.failure()?;
+    for hook in backup.after {
+        hook.success()?;
+    }
+    ensure!(snapshots(world)? == before, "expected no further snapshot");
+    ensure!(stopped::is_up(world)?, "expected that {} is up again", stopped::NAME);
+    expect_push(world, "status=down", "nightly")
+}
+
+pub(super) fn listener_is_killed(world: &World) -> Result<()> {
+    let hooks = Hooks::printed(world)?;
+    world.script(
+        "data/slow/prepare-backup.sh",
+        "#!/bin/sh\n[ -e wait ] || exit 0\ntouch here\nwhile [ -e wait ]; do sleep 0.1; done\n",
+    )?;
+    world.write("data/slow/wait", "")?;
+    let (hook, time) = thread::scope(|scope| {
+        let hook = scope.spawn(|| hooks.fire(world, &["SNAPSHOT_START"], ""));
+        let waited = world.wait_for("both services are being prepared", || {
+            Ok(world.at("data/slow/here").exists() && !stopped::is_up(world)?)
+        });
+        let killed = waited.and_then(|()| kill_listener(world));
+        let started = Instant::now();
+        let hook = hook.join().map_err(|_| anyhow!("run a hook"))?;
+        Ok::<_, anyhow::Error>((killed.and(hook)?, started.elapsed()))
+    })?;
+    let after = hooks.fire(world, &["ANY_ERROR", "SNAPSHOT_ERROR"], "hook failed")?;
+    world.create_backrest_pipe(&[])?.success()?;
+    world.remove("data/slow/wait")?;
+    for hook in hook {
+        hook.failure()?.says("the listener")?;
+    }
+    ensure!(time < AT_ONCE, "expected the end of the hook within {AT_ONCE:?}, seen {time:?}");
+    // Nobody listened.
+    for hook in after {
+        hook.code(69)?;
+    }
+    comes_up(world)
+}
+
+pub(super) fn container_is_killed(world: &World) -> Result<()> {
+    let (hooks, before) = (Hooks::printed(world)?, snapshots(world)?);
+    let env = world.read("containers/backrest/.env")?;
+    world.write("containers/backrest/.env", format!("{env}AFTER_DEADLINE=5s\n"))?;
+    // So slow that it is in the middle whenever it is looked at.
+    let mut film = vec![0; 4 << 20];
+    SmallRng::seed_from_u64(1).fill_bytes(&mut film);
+    world.write("data/photos/film.mp4", film)?;
+    let start = hooks.fire(world, &["SNAPSHOT_START"], "")?;
+    let backup = thread::scope(|scope| {
+        let backup = scope.spawn(|| hooks.restic_backup(world, &["--limit-upload", "1"]));
+        let locks = world.at("backups/e2e/locks");
+        let waited = world.wait_for("restic has its lock", || {
+            Ok(fs::read_dir(&locks).is_ok_and(|locks| locks.count() > 0))
+        });
+        let was_up = stopped::is_up(world);
+        let killed = world.docker(&["kill", "backrest"])?.success();
+        let backup = backup.join().map_err(|_| anyhow!("run restic"))?;
+        waited.and(killed)?;
+        ensure!(!was_up?, "expected that {} is down while the backup runs", stopped::NAME);
+        backup
+    })?;
+    let up_again = comes_up(world);
+    world.write("containers/backrest/.env", env)?;
+    bridge::up(world)?;
+    restic(world, &["unlock"])?.success()?;
+    for hook in start {
+        hook.success()?;
+    }
+    backup.failure()?;
+    up_again?;
+    ensure!(snapshots(world)? == before, "expected no further snapshot");
+    Ok(())
+}
+
+/// Nobody says that the backup is over: the listener alone has to start the service again.
+fn comes_up(world: &World) -> Result<()> {
+    let waited = world.wait_for("the service that was stopped is up again", || stopped::is_up(world));
+    waited.with_context(|| {
+        let log = world.read("containers/backrest/logs/listener.log").unwrap_or_default();
+        let last = log.lines().rev().take(8).collect::<Vec<_>>().join("; ");
+        format!("the listener's log, last line first: {last}")
+    })
+}
+
+/// Ends the listener as a crash would.
+fn kill_listener(world: &World) -> Result<()> {
+    let lock = world.read("containers/backrest/state/listener.lock")?;
+    let process =
+        lock.split(' ').nth(1).and_then(|word| word.parse().ok()).context("the listener's process")?;
+    kill(Pid::from_raw(process), Signal::SIGKILL).context("kill the listener")
+}
