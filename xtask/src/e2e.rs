@@ -53,11 +53,7 @@ pub(crate) fn run(options: &BuildOptions) -> Result<Exit> {
     let started = Instant::now();
     let engine = Engine::start(&world)?;
     images::make(&world, &restic)?;
-    println!(
-        "A Docker engine {} with four images, in {}",
-        engine.version,
-        units::duration(started.elapsed())
-    );
+    println!("A Docker engine {} with its images, in {}", engine.version, units::duration(started.elapsed()));
 
     let (mut passed, mut failed) = (0, 0);
     for scenario in scenarios::ALL {

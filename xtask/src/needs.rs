@@ -84,6 +84,8 @@ pub(crate) const E2E: &[Need] = &[
     need("ldd", "libc-bin"),
     need("mount", "mount"),
     need("pg_ctlcluster", "postgresql"),
+    need("redis-cli", "redis-tools"),
+    need("redis-server", "redis-server"),
     need("restic", "restic"),
     need("setpriv", "util-linux"),
     need("tar", "tar"),

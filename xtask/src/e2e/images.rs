@@ -19,6 +19,8 @@ pub(super) const APP: &str = "e2e/app:1";
 pub(super) const BACKREST: &str = "e2e/backrest:1";
 /// A PostgreSQL server.
 pub(super) const POSTGRES: &str = "e2e/postgres:1";
+/// A Redis server.
+pub(super) const REDIS: &str = "e2e/redis:1";
 /// An image with nothing in it.
 pub(super) const EMPTY: &str = "e2e/empty:1";
 
@@ -47,6 +49,11 @@ pub(super) fn make(world: &World, restic: &Path) -> Result<()> {
     let mut files = ImageFiles::with_shell(world)?;
     files.copy(restic, "bin/restic")?;
     files.import(BACKREST, &[WAIT]).context("make the image of Backrest")?;
+    let mut files = ImageFiles::with_shell(world)?;
+    for name in ["redis-cli", "redis-server"] {
+        files.copy(&program(name)?, &format!("bin/{name}"))?;
+    }
+    files.import(REDIS, &["EXPOSE 6379"]).context("make the image of Redis")?;
     ImageFiles::empty(world)?.import(EMPTY, &[]).context("make the image with nothing in it")?;
     postgres(world).context("make the image of PostgreSQL")
 }

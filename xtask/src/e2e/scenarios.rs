@@ -2,9 +2,11 @@
 
 mod backup;
 mod bridge;
+mod container;
 mod database;
 mod empty_image;
 mod faults;
+mod redis;
 mod stopped;
 
 use anyhow::Result;
@@ -26,6 +28,8 @@ const fn scenario(name: &'static str, run: fn(&World) -> Result<()>) -> Scenario
 pub(super) const ALL: &[Scenario] = &[
     scenario("a new service with PostgreSQL starts as new-container wrote it", database::starts),
     scenario("its prepare-backup.sh dumps it through docker compose exec", database::is_dumped),
+    scenario("a Redis with a password starts, is dumped, and its dump loads", redis::is_dumped_and_loads),
+    scenario("a new service has its port, and joins a network that exists", container::joins_a_network),
     scenario(
         "a service made with --stop is stopped before and started after",
         stopped::is_stopped_and_started,
@@ -33,6 +37,7 @@ pub(super) const ALL: &[Scenario] = &[
     scenario("one that was down stays down", stopped::stays_down),
     scenario("folders that Docker made in place of the bridge are taken over", bridge::is_taken_over),
     scenario("status finds the bridge in the running container", bridge::is_found),
+    scenario("the container has every mount, and can't change what is backed up", container::has_its_mounts),
     scenario("a hook for sh waits, sees the output and the exit code", backup::hook_for_sh),
     scenario("a whole backup, from START to END", backup::is_made),
     scenario("restored, it is byte for byte what git keeps", backup::is_what_git_keeps),

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use common::cancel::Cancel;
-use common::process::{self, Limits};
+use common::process::{self, End, Limits};
 use common::text::escape_path;
 use tempfile::TempDir;
 
@@ -141,6 +141,9 @@ impl World {
     pub(super) fn run_with_input(&self, command: &mut Command, input: &[u8]) -> Result<Ran> {
         let name = process::command_name(command);
         let captured = process::capture(command, input, Limits::within(DEADLINE), Some(&self.cancel))?;
+        if captured.end == End::Cancelled {
+            bail!("interrupted");
+        }
         Ok(Ran::new(name, &captured))
     }
 

@@ -88,13 +88,13 @@ pub(super) fn listener_is_killed(world: &World) -> Result<()> {
 pub(super) fn container_is_killed(world: &World) -> Result<()> {
     let (hooks, before) = (Hooks::printed(world)?, snapshots(world)?);
     let env = world.read("containers/backrest/.env")?;
-    world.write("containers/backrest/.env", format!("{env}AFTER_DEADLINE=5s\n"))?;
+    world.write("containers/backrest/.env", format!("{env}AFTER_DEADLINE=15s\n"))?;
     // So slow that it is in the middle whenever it is looked at.
     let mut film = vec![0; 4 << 20];
     SmallRng::seed_from_u64(1).fill_bytes(&mut film);
     world.write("data/photos/film.mp4", film)?;
     let start = hooks.fire(world, &["SNAPSHOT_START"], "")?;
-    let backup = thread::scope(|scope| {
+    let (was_up, backup) = thread::scope(|scope| {
         let backup = scope.spawn(|| hooks.restic_backup(world, &["--limit-upload", "1"]));
         let locks = world.at("backups/e2e/locks");
         let waited = world.wait_for("restic has its lock", || {
@@ -104,8 +104,7 @@ pub(super) fn container_is_killed(world: &World) -> Result<()> {
         let killed = world.docker(&["kill", "backrest"])?.success();
         let backup = backup.join().map_err(|_| anyhow!("run restic"))?;
         waited.and(killed)?;
-        ensure!(!was_up?, "expected that {} is down while the backup runs", stopped::NAME);
-        backup
+        Ok::<_, anyhow::Error>((was_up?, backup?))
     })?;
     let up_again = comes_up(world);
     world.write("containers/backrest/.env", env)?;
@@ -114,6 +113,7 @@ pub(super) fn container_is_killed(world: &World) -> Result<()> {
     for hook in start {
         hook.success()?;
     }
+    ensure!(!was_up, "expected that {} is down while the backup runs", stopped::NAME);
     backup.failure()?;
     up_again?;
     ensure!(snapshots(world)? == before, "expected no further snapshot");

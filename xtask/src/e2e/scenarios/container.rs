@@ -1,0 +1,57 @@
+//! What `docker inspect` says of containers: networks, ports and mounts are those of the compose files.
+
+use anyhow::{Context, Result, ensure};
+use serde_json::Value;
+
+use super::super::images;
+use super::super::world::World;
+
+pub(super) fn joins_a_network(world: &World) -> Result<()> {
+    world.docker(&["network", "create", "proxy"])?.success()?;
+    let arguments =
+        ["whoami", "--image", images::APP, "--network", "proxy", "--port", "127.0.0.1:8080:80", "--up"];
+    world.tool("new-container", &arguments)?.success()?;
+    let told = inspect(world, "whoami-whoami-1")?;
+    let networks = &told["NetworkSettings"]["Networks"];
+    ensure!(networks["proxy"].is_object(), "expected to be in the network proxy, seen {networks}");
+    let ports = &told["NetworkSettings"]["Ports"]["80/tcp"];
+    ensure!(
+        ports[0]["HostIp"] == "127.0.0.1" && ports[0]["HostPort"] == "8080",
+        "expected port 127.0.0.1:8080, seen {ports}"
+    );
+    world.compose("whoami", &["down"])?.success()?;
+    Ok(())
+}
+
+pub(super) fn has_its_mounts(world: &World) -> Result<()> {
+    let told = inspect(world, "backrest")?;
+    let mounts = told["Mounts"].as_array().context("mounts of a container")?;
+    for (source, target, writable) in [
+        ("data/backrest/data", "/data", true),
+        ("data/backrest/config", "/config", true),
+        ("data/backrest/cache", "/cache", true),
+        ("data/backrest/tmp", "/tmp", true),
+        ("data/backrest/rclone", "/root/.config/rclone", true),
+        ("data", "/userdata/data", false),
+        ("containers", "/userdata/containers", false),
+        ("backups", "/repos", true),
+        ("containers/backrest/bridge", "/bridge", true),
+    ] {
+        let source = world.at(source).to_string_lossy().into_owned();
+        let found = mounts.iter().any(|mount| {
+            mount["Source"] == source.as_str() && mount["Destination"] == target && mount["RW"] == writable
+        });
+        ensure!(found, "expected a mount of {source} at {target}, writable: {writable}, seen {mounts:?}");
+    }
+    for path in ["/userdata/data/paperless/prepare-backup.sh", "/userdata/containers/new"] {
+        world.inside(&["touch", path], b"")?.failure()?.says("Read-only file system")?;
+    }
+    Ok(())
+}
+
+/// All that the engine tells of a container.
+fn inspect(world: &World, name: &str) -> Result<Value> {
+    let told = world.docker(&["inspect", name])?.success()?;
+    let told: Value = serde_json::from_str(&told.stdout).context("read what docker inspect says")?;
+    Ok(told[0].clone())
+}
