@@ -22,7 +22,7 @@ use crate::plan::{crontab, setup};
 const MEND: &str = "create-backrest-pipe";
 
 pub(super) fn checks(facts: &Facts, places: &Places) -> Vec<Check> {
-    let mut checks = vec![folder(facts, places), listener(facts)];
+    let mut checks = vec![folder(facts, places), listener(facts, places)];
     if facts.listener != Listener::Stopped {
         checks.push(answer(places));
     }
@@ -58,13 +58,16 @@ fn folder(facts: &Facts, places: &Places) -> Check {
     }
 }
 
-fn listener(facts: &Facts) -> Check {
+fn listener(facts: &Facts, places: &Places) -> Check {
     let Listener::Running { process, text } = &facts.listener else {
-        return Check::bad(
-            "listener",
-            "nobody listens: hooks fail, or wait for ever where they write to the FIFO",
-            MEND,
-        );
+        let mend = match facts.record.supervisor {
+            Some(Supervisor::None) => {
+                format!("start it in your own way: {}", escape_path(&places.listener[0]))
+            }
+            _ => MEND.into(),
+        };
+        let what = "nobody listens: hooks fail, or wait for ever where they write to the FIFO";
+        return Check::bad("listener", what, mend);
     };
     let Some(other) = &facts.other_program else {
         return Check::good("listener", format!("it listens: {text}"));

@@ -1,6 +1,7 @@
 //! `status` and `log`: what is wrong is found, named and mended by what is proposed.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use common::testing::Ran;
 use nix::sys::signal::{Signal, kill};
@@ -204,6 +205,42 @@ fn the_container_is_asked_with_docker() {
     );
     docker(&fifo, "echo 1");
     assert!(ask().contains("still has an older FIFO at /backrest-pipe"));
+}
+
+#[test]
+fn the_right_to_change_the_network_is_looked_for() {
+    let home = Home::new();
+    // These answer as `tailscale`, `sudo` and `crontab` do, from what lies in the home.
+    let tailscale = r#"[ "$1" = debug ] && exec cat "$HOME/prefs"; exec cat "$HOME/status""#;
+    let scripts = [("tailscale", tailscale), ("sudo", r#"[ -e "$HOME/sudo" ]"#), ("crontab", "exit 1")];
+    for (name, text) in scripts {
+        home.sandbox.script(format!("programs/{name}"), format!("#!/bin/sh\n{text}\n"));
+    }
+    // Root needs no right, so an ordinary user has to ask.
+    let is_root = nix::unistd::geteuid().is_root();
+    let user = nix::unistd::User::from_uid(if is_root { 65534.into() } else { nix::unistd::geteuid() });
+    let user = user.unwrap().unwrap();
+    fs::set_permissions(home.sandbox.home().parent().unwrap(), fs::Permissions::from_mode(0o755)).unwrap();
+    let as_user = ["--reuid", &user.uid.to_string(), "--regid", &user.gid.to_string(), "--clear-groups"];
+    let ask = |files: &[(&str, &str)]| {
+        for (name, text) in files {
+            home.sandbox.write(name, text);
+        }
+        let mut command = home.sandbox.command("setpriv");
+        command.args(if is_root { &as_user[..] } else { &[] });
+        command.arg(home.sandbox.path(".local/bin/create-backrest-pipe")).arg("status");
+        let path = format!("{}:/usr/bin:/bin", home.sandbox.path("programs").display());
+        let ran = home.sandbox.run(command.env("PATH", path));
+        let line = ran.stdout.lines().find(|line| line.contains(" tailscale "));
+        line.unwrap_or_else(|| panic!("{}", ran.everything())).to_string()
+    };
+    let down = ("status", r#"{"BackendState":"Stopped"}"#);
+    assert!(ask(&[("prefs", "{}"), down]).starts_with("✗ tailscale  you may not bring it up and down"));
+    let up = ("status", r#"{"BackendState":"Running"}"#);
+    assert!(ask(&[up]).starts_with("? tailscale  it is up"));
+    assert!(ask(&[("sudo", ""), down]).starts_with("✓ tailscale  sudo lets you"));
+    let operator = format!(r#"{{"OperatorUser":"{}"}}"#, user.name);
+    assert!(ask(&[("prefs", &operator)]).starts_with("✓ tailscale  you are its operator"));
 }
 
 #[test]

@@ -184,6 +184,10 @@ fn who_starts_it_alone_gets_neither_line_nor_unit_nor_listener() {
     assert_eq!((home.crontab(), home.listener()), (None, None));
     let again = home.run(&[]).expect_success();
     assert!(again.stdout.starts_with("Everything is in place"), "{}", again.everything());
+    let ran = home.run(&["status"]).expect_code(1);
+    let listener = home.sandbox.path(".local/bin/pipe-listener");
+    let start = format!("→ start it in your own way: {}\n", listener.display());
+    assert!(ran.stdout.contains(&start), "{}", ran.everything());
     let mut own = Command::new(home.sandbox.path(".local/bin/pipe-listener"));
     let mut own = own.env("HOME", home.sandbox.home()).spawn().unwrap();
     wait_for("the listener that was started by hand", || home.backrest("state/listener.lock").exists());
