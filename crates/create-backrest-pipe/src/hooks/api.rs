@@ -164,7 +164,8 @@ impl Backrest {
             request = request.header("Authorization", format!("Bearer {token}"));
         }
         let body = serde_json::to_vec(asked)?;
-        let mut answer = request.send(&body[..]).with_context(naming)?;
+        let hint = "see that Backrest runs, and that this is the address of its web page, http or https";
+        let mut answer = request.send(&body[..]).with_context(naming).hint(hint)?;
         let status = answer.status();
         let body =
             answer.body_mut().with_config().limit(LARGEST_ANSWER).read_to_vec().with_context(naming)?;

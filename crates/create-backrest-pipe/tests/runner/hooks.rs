@@ -238,7 +238,7 @@ fn what_is_no_backrest_is_named() {
     let at =
         |address: &str| sandbox.run(&mut tool(&sandbox, &["--apply", address, "--plan", "x"])).expect_code(1);
     for (address, said) in [
-        ("http://127.0.0.1:1", "refused"),
+        ("http://127.0.0.1:1", "refused (os error 111)\nhint: see that Backrest runs"),
         ("ftp://127.0.0.1", "it is no web address"),
         ("http://me:secret@127.0.0.1", "the address holds a user or a password"),
     ] {
