@@ -3,15 +3,19 @@
 //! Paths stay as the user wrote them (no symlink is resolved), because they are shown again.
 
 use std::env;
+use std::ffi::{OsStr, OsString};
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, Result};
 
 use crate::exit::HintExt;
 
-/// Below the state folder: what was wrong with the last preparation, in one line, where the backup was let go on all the
-/// same. `pre-backup-actions` writes it, `pipe-listener` pushes it with the backup's success.
-pub const PREPARED_WITH_A_WARNING: &str = "actions/warning";
+/// Below the state folder: what was wrong with the last preparation, in one line. `pre-backup-actions` writes it,
+/// `pipe-listener` pushes it with the backup's end.
+pub const PREPARED_WITH_TROUBLE: &str = "actions/trouble";
+
+/// Cron's `PATH` is `/usr/bin:/bin`; these hold what scripts and actions call.
+const USUAL_PLACES: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin";
 
 /// The user's home: `$HOME`, as the shell and cron set it.
 pub fn home() -> Result<PathBuf> {
@@ -27,6 +31,19 @@ pub fn home() -> Result<PathBuf> {
 pub fn tool(name: &str) -> PathBuf {
     let beside = env::current_exe().ok().map(|own| own.with_file_name(name));
     beside.filter(|path| path.is_file()).unwrap_or_else(|| PathBuf::from(name))
+}
+
+/// The `PATH` for programs that the user wrote or installed: our own, and behind it the usual places that it lacks.
+/// Relative places are left out.
+pub fn search_path() -> OsString {
+    with_usual_places(env::var_os("PATH").as_deref())
+}
+
+fn with_usual_places(path: Option<&OsStr>) -> OsString {
+    let given: Vec<PathBuf> = path.map(|path| env::split_paths(path).collect()).unwrap_or_default();
+    let usual: Vec<PathBuf> = env::split_paths(USUAL_PLACES).filter(|place| !given.contains(place)).collect();
+    let given = given.into_iter().filter(|place| place.is_absolute());
+    env::join_paths(given.chain(usual)).unwrap_or_else(|_| USUAL_PLACES.into())
 }
 
 /// `path` with a leading `~` replaced by the home, made absolute below `base`, and without `.`, `..` and `//`.
@@ -58,6 +75,13 @@ pub fn normal(path: &Path) -> PathBuf {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_search_path_keeps_its_order_and_gets_what_cron_lacks() {
+        let path = with_usual_places(Some(OsStr::new("/opt/bin:.:/usr/bin:/bin")));
+        assert_eq!(path, "/opt/bin:/usr/bin:/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin:/snap/bin");
+        assert_eq!(with_usual_places(None), USUAL_PLACES);
+    }
 
     #[test]
     fn paths_become_absolute_without_looking() {

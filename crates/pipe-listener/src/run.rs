@@ -14,6 +14,7 @@ use std::time::{Duration, Instant};
 
 use common::cancel::Cancel;
 use common::exit::{hint_of, one_line};
+use common::paths;
 use common::process::{self, End, Finished, LeftBehind, Limits};
 use common::settings::Settings;
 use common::text::escape;
@@ -96,7 +97,7 @@ impl Runner {
     /// Runs `command` until it ends or it is `until`, and tells its output.
     fn program(&self, command: &mut Command, until: Instant, say: Say<'_>) -> Outcome {
         // Who needs the push address reads it from the settings.
-        command.env_remove("UPTIME_KUMA_PUSH_URL");
+        command.env_remove("UPTIME_KUMA_PUSH_URL").env("PATH", paths::search_path());
         let mut last = Vec::new();
         let left = until.saturating_duration_since(Instant::now());
         let finished = process::run(command, Limits::within(left), Some(&self.cancel), &mut |line| {

@@ -233,6 +233,10 @@ fn prepare(context: &Context, mut journal: Journal, runner: &Runner, run_name: &
     if !before.is_empty() && !cli.json {
         say(&format!("after the earlier run: {}", report::summary(&before)));
     }
+    if cli.only.is_empty() {
+        // That of the run before; a run that is killed leaves none.
+        keep_trouble(context, &[]);
+    }
     let mut outcomes = prepare::run_all(&steps, context, &mut journal, runner, run_name);
     runner.watcher.close(&outcomes);
     if let Err(error) = journal.keep_only(after::has_something_to_run) {
@@ -240,7 +244,7 @@ fn prepare(context: &Context, mut journal: Journal, runner: &Runner, run_name: &
         problem::warn(TOOL, &[Problem::new(context.journal_folder(), one_line(&error))]);
     }
     if cli.only.is_empty() {
-        keep_warning(context, &outcomes);
+        keep_trouble(context, &outcomes);
     }
     if cli.json {
         outcomes.extend(before.into_iter().filter(Outcome::is_failure));
@@ -253,10 +257,13 @@ fn prepare(context: &Context, mut journal: Journal, runner: &Runner, run_name: &
     Ok(exit_of(&outcomes))
 }
 
-/// Leaves the summary for the push that tells of the backup's success, where there is a warning in it.
-fn keep_warning(context: &Context, outcomes: &[Outcome]) {
-    let path = context.settings.state_dir().join(common::paths::PREPARED_WITH_A_WARNING);
-    let kept = if outcomes.iter().any(|outcome| matches!(outcome.verdict, Verdict::Warned(_))) {
+/// Leaves the summary for the push that tells how the backup ended, where something was wrong. Backrest itself knows of a
+/// hook that failed nothing but that it did.
+fn keep_trouble(context: &Context, outcomes: &[Outcome]) {
+    let path = context.settings.state_dir().join(common::paths::PREPARED_WITH_TROUBLE);
+    let is_trouble =
+        |outcome: &Outcome| outcome.is_failure() || matches!(outcome.verdict, Verdict::Warned(_));
+    let kept = if outcomes.iter().any(is_trouble) {
         common::atomic::write(&path, report::summary(outcomes).as_bytes(), 0o600).map(|_| ())
     } else {
         match std::fs::remove_file(&path) {

@@ -7,6 +7,7 @@ use std::env;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
+use common::paths;
 use common::settings::Settings;
 
 /// Variables that are passed on where they are set. None of them says which Compose project is meant: with COMPOSE_FILE
@@ -30,9 +31,6 @@ const KEPT: [&str; 16] = [
     "DOCKER_CONFIG",
 ];
 
-/// Cron's PATH is `/usr/bin:/bin`; these hold what scripts call.
-const USUAL_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
-
 /// What all scripts of a run have in common.
 #[derive(Debug)]
 pub(crate) struct Environment {
@@ -47,7 +45,7 @@ impl Environment {
     pub(crate) fn new(settings: &Settings, run: &str) -> Environment {
         let mut common: Vec<_> =
             KEPT.iter().filter_map(|name| Some((OsString::from(name), env::var_os(name)?))).collect();
-        common.push(("PATH".into(), path_with_usual_places(env::var_os("PATH").as_deref())));
+        common.push(("PATH".into(), paths::search_path()));
         common.push(("BACKUP_RUN".into(), run.into()));
         let backrest = (settings.data_dir.clone(), settings.container_dir.clone());
         Environment { common, container_root: settings.container_root.clone(), backrest }
@@ -67,24 +65,5 @@ impl Environment {
     fn container_folder(&self, name: &OsStr, folder: &Path) -> PathBuf {
         let (data, container) = &self.backrest;
         if folder == data { container.clone() } else { self.container_root.join(name) }
-    }
-}
-
-fn path_with_usual_places(path: Option<&OsStr>) -> OsString {
-    let given: Vec<PathBuf> = path.map(|path| env::split_paths(path).collect()).unwrap_or_default();
-    let usual: Vec<PathBuf> = env::split_paths(USUAL_PATH).filter(|place| !given.contains(place)).collect();
-    let given = given.into_iter().filter(|place| place.is_absolute());
-    env::join_paths(given.chain(usual)).unwrap_or_else(|_| USUAL_PATH.into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_path_keeps_its_order_and_gets_what_cron_lacks() {
-        let path = path_with_usual_places(Some(OsStr::new("/opt/bin:.:/usr/bin:/bin")));
-        assert_eq!(path, "/opt/bin:/usr/bin:/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin");
-        assert_eq!(path_with_usual_places(None), USUAL_PATH);
     }
 }

@@ -32,10 +32,7 @@ pub(super) fn notify(runner: &Runner, state: State, text: &str, say: Say<'_>) ->
             common::text::escape_path(&runner.settings.env_file)
         ));
     }
-    let text = &match state {
-        State::Up => with_warning(text, &runner.settings),
-        State::Down => text.to_string(),
-    };
+    let text = &with_trouble(text, &runner.settings);
     let started = Instant::now();
     let mut pause = Duration::from_secs(1);
     let mut tries = 0;
@@ -64,12 +61,12 @@ pub(crate) fn has_address(settings: &Settings) -> bool {
     Settings::load(&Flags::of(settings), None, None).is_ok_and(|settings| settings.push_url.is_some())
 }
 
-/// `text`, and what was wrong with the preparation although the backup was let go on: nobody looks into the log of a
-/// backup that succeeded.
-fn with_warning(text: &str, settings: &Settings) -> String {
-    let path = settings.state_dir().join(paths::PREPARED_WITH_A_WARNING);
-    let warning = std::fs::read_to_string(path).unwrap_or_default();
-    let parts = [text, warning.trim()].into_iter().filter(|part| !part.is_empty());
+/// What was wrong with the preparation, then `text`. Nobody looks into the log of a backup that succeeded, and of one that
+/// was cancelled Backrest says no more than that.
+fn with_trouble(text: &str, settings: &Settings) -> String {
+    let path = settings.state_dir().join(paths::PREPARED_WITH_TROUBLE);
+    let trouble = std::fs::read_to_string(path).unwrap_or_default();
+    let parts = [trouble.trim(), text].into_iter().filter(|part| !part.is_empty());
     parts.collect::<Vec<_>>().join("; ")
 }
 

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use common::exit::HintExt;
+use common::paths;
 use common::process::{self, Limits};
 use common::settings::Settings;
 use serde::{Deserialize, Serialize};
@@ -139,7 +140,7 @@ pub(crate) fn rights(runner: &Runner) -> String {
     if nix::unistd::geteuid().is_root() {
         return "root".into();
     }
-    let operator = ask(runner, Command::new("tailscale").args(["debug", "prefs"]))
+    let operator = ask(runner, user_program("tailscale").args(["debug", "prefs"]))
         .ok()
         .and_then(|prefs| serde_json::from_slice::<serde_json::Value>(&prefs).ok())
         .and_then(|prefs| Some(prefs.get("OperatorUser")?.as_str()?.to_string()));
@@ -147,7 +148,7 @@ pub(crate) fn rights(runner: &Runner) -> String {
     if operator.is_some() && operator == user {
         return "operator".into();
     }
-    match ask(runner, Command::new("sudo").args(["-n", "-l", "tailscale", "up"])) {
+    match ask(runner, user_program("sudo").args(["-n", "-l", "tailscale", "up"])) {
         Ok(_) => "sudo".into(),
         Err(_) => format!("none; {RIGHTS}"),
     }
@@ -159,7 +160,7 @@ fn linger(settings: &Settings) -> Duration {
 }
 
 fn status(runner: &Runner) -> Result<Status> {
-    let mut command = Command::new("tailscale");
+    let mut command = user_program("tailscale");
     let limits = Limits::within(Duration::from_secs(15));
     let asked = process::capture(command.args(["status", "--json"]), b"", limits, Some(&runner.cancel))
         .hint("install Tailscale, or take start-tailscale out of the hooks")?;
@@ -173,14 +174,21 @@ fn status(runner: &Runner) -> Result<Status> {
 
 /// `tailscale up` or `tailscale down`, with the rights that there are.
 fn change(runner: &Runner, what: &str) -> Result<()> {
-    let Err(error) = ask(runner, Command::new("tailscale").arg(what)) else { return Ok(()) };
+    let Err(error) = ask(runner, user_program("tailscale").arg(what)) else { return Ok(()) };
     if nix::unistd::geteuid().is_root() {
         return Err(error);
     }
-    ask(runner, Command::new("sudo").args(["-n", "tailscale", what]))
+    ask(runner, user_program("sudo").args(["-n", "tailscale", what]))
         .map(drop)
         .with_context(|| common::exit::one_line(&error))
         .hint(RIGHTS)
+}
+
+/// Found where cron would not look either: after a reboot it is cron that has started us.
+fn user_program(name: &str) -> Command {
+    let mut command = Command::new(name);
+    command.env("PATH", paths::search_path());
+    command
 }
 
 fn ask(runner: &Runner, command: &mut Command) -> Result<Vec<u8>> {

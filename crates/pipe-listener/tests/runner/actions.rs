@@ -44,6 +44,17 @@ fn the_text_is_one_argument_and_never_a_shells() {
     assert_eq!(host.send(&["show"]).expect_success().stdout, "1||\n");
 }
 
+/// After a reboot cron has started the listener.
+#[test]
+fn with_crons_path_an_action_finds_what_lies_in_the_usual_places() {
+    let mut host = Host::new();
+    host.environment.push(("PATH".into(), "/usr/bin:/bin".into()));
+    host.action("where", "echo \"$PATH\"");
+    host.start();
+    let told = host.send(&["where"]).expect_success().stdout;
+    assert!(told.starts_with("/usr/bin:/bin:") && told.contains(":/usr/local/bin:"), "{told}");
+}
+
 #[test]
 fn an_own_action_runs_in_backrests_folder_and_the_listener_stays_where_it_is() {
     let host = Host::listening();
