@@ -44,7 +44,7 @@ pub fn write(path: &Path, content: &[u8], mode: u32) -> Result<Change> {
         let _ = std::os::unix::fs::fchown(part.as_file(), Some(old.uid()), Some(old.gid()));
     }
     part.persist(path).map_err(|failed| failed.error).with_context(|| naming(path))?;
-    sync_folder(path).with_context(|| naming(path))?;
+    sync_folder(folder_of(path)).with_context(|| naming(path))?;
     Ok(Change::Written)
 }
 
@@ -53,7 +53,16 @@ pub fn write(path: &Path, content: &[u8], mode: u32) -> Result<Change> {
 pub fn create_new(path: &Path, content: &[u8], mode: u32) -> Result<()> {
     let part = part_file(path, content, mode).with_context(|| naming(path))?;
     part.persist_noclobber(path).map_err(|failed| failed.error).with_context(|| naming(path))?;
-    sync_folder(path).with_context(|| naming(path))
+    sync_folder(folder_of(path)).with_context(|| naming(path))
+}
+
+/// Puts the names in `folder` on the disk. Some file systems (of other machines, of FUSE) can't do that for a folder and
+/// say EINVAL (fsync(2)): there is nothing more to be done then.
+pub fn sync_folder(folder: &Path) -> io::Result<()> {
+    match File::open(folder)?.sync_all() {
+        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),
+        result => result,
+    }
 }
 
 fn naming(path: &Path) -> String {
@@ -78,10 +87,6 @@ fn part_file(path: &Path, content: &[u8], mode: u32) -> io::Result<NamedTempFile
     part.as_file().set_permissions(Permissions::from_mode(mode))?;
     part.as_file().sync_all()?;
     Ok(part)
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(folder_of(path))?.sync_all()
 }
 
 #[cfg(test)]

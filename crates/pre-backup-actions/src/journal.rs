@@ -231,7 +231,7 @@ impl Journal {
 
     fn sync_folder(&self) -> Result<()> {
         let folder = self.path.parent().unwrap_or(Path::new("/"));
-        File::open(folder).and_then(|folder| folder.sync_all()).with_context(|| self.naming())
+        atomic::sync_folder(folder).with_context(|| self.naming())
     }
 
     fn naming(&self) -> String {

@@ -34,6 +34,9 @@ impl Print {
     }
 }
 
+/// FAT keeps every other second.
+const WHOLE_SECONDS: Duration = Duration::from_secs(2);
+
 /// The moment before a script starts, and what lies there then.
 #[derive(Debug)]
 pub(crate) struct Start {
@@ -62,16 +65,18 @@ impl Start {
         Start { stamp: stamp.unwrap_or(wall), wall, steady: Instant::now(), before }
     }
 
-    /// Whether the file that is at `path` below the service's folder is the very one that was there before.
+    /// Whether the file that is at `path` below the service's folder is the very one that was there before. Where time
+    /// stamps are whole seconds, one that was written just before can't be told from one that was written just now.
     pub(super) fn was_there(&self, path: &Path, metadata: &Metadata) -> bool {
-        self.before.get(path) == Some(&Print::of(metadata))
+        let since = metadata.modified().ok().and_then(|modified| self.stamp.duration_since(modified).ok());
+        let is_in_doubt = metadata.mtime_nsec() == 0 && since.is_some_and(|since| since <= WHOLE_SECONDS);
+        !is_in_doubt && self.before.get(path) == Some(&Print::of(metadata))
     }
 
     /// Whether a file was written since. The kernel stamps files with the time of its last tick, and some file systems
-    /// and programs keep whole seconds only (FAT two of them).
+    /// and programs keep whole seconds only.
     pub(super) fn is_since(&self, metadata: &Metadata) -> bool {
-        let slack =
-            if metadata.mtime_nsec() == 0 { Duration::from_secs(2) } else { Duration::from_millis(20) };
+        let slack = if metadata.mtime_nsec() == 0 { WHOLE_SECONDS } else { Duration::from_millis(20) };
         let slack = slack + self.set_back(SystemTime::now());
         metadata.modified().is_ok_and(|modified| modified + slack >= self.stamp)
     }

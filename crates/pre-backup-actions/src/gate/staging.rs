@@ -9,7 +9,9 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsE
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use common::atomic;
 use common::text::escape_path;
+use nix::unistd::geteuid;
 use tempfile::TempPath;
 
 use super::Checked;
@@ -93,7 +95,7 @@ pub(super) fn put_in_place<'a>(dumps: impl Iterator<Item = &'a Found>, service: 
         let folder = target.parent().unwrap_or(service);
         let moved = part.persist(&target).map_err(io::Error::from);
         moved
-            .and_then(|()| File::open(folder)?.sync_all())
+            .and_then(|()| atomic::sync_folder(folder))
             .map_err(|error| format!("{}: {error}", escape_path(&target)))?;
     }
     Ok(())
@@ -111,7 +113,7 @@ fn make_ready(at: &Path, target: &Path) -> io::Result<TempPath> {
     let mode = entry.filter(Metadata::is_file).map_or(0o600, |old| old.mode() & 0o7777);
     let mut file = File::open(at)?;
     if file.metadata()?.dev() == fs::metadata(folder)?.dev() {
-        file.set_permissions(Permissions::from_mode(mode))?;
+        set_mode(&file, mode)?;
         file.sync_all()?;
         return TempPath::try_from_path(at);
     }
@@ -123,7 +125,26 @@ fn make_ready(at: &Path, target: &Path) -> io::Result<TempPath> {
     let mut copy = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
     let part = TempPath::try_from_path(part)?;
     io::copy(&mut file, &mut copy)?;
-    copy.set_permissions(Permissions::from_mode(mode))?;
+    set_mode(&copy, mode)?;
     copy.sync_all()?;
     Ok(part)
+}
+
+/// Gives a file that mode, unless its file system has none (a disk of Windows, another machine's).
+fn set_mode(file: &File, mode: u32) -> io::Result<()> {
+    let metadata = file.metadata()?;
+    if metadata.mode() & 0o7777 == mode {
+        return Ok(());
+    }
+    match file.set_permissions(Permissions::from_mode(mode)) {
+        Err(error) if metadata.uid() != geteuid().as_raw() => {
+            let owner = metadata.uid();
+            Err(io::Error::new(
+                error.kind(),
+                format!("give it mode {mode:o}: it belongs to user {owner}: {error}"),
+            ))
+        }
+        Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
+        result => result,
+    }
 }
