@@ -28,6 +28,9 @@ const BUFFER: usize = 256 << 10;
 /// quick_check and pg_restore read a large dump from a slow disk.
 const LIMIT: Duration = Duration::from_secs(6 * 3600);
 
+/// How pg_restore says that it does not know the archive's format or its compression.
+const CAN_NOT_READ: [&str; 2] = ["unsupported version", "does not support compression"];
+
 /// What is said of a file that is whole as a file and yet no dump: what a pipe makes of a dump program that failed.
 pub(super) const NOTHING: &str = "there is nothing in it";
 
@@ -145,14 +148,15 @@ impl Whole<'_> {
         }
         // To SQL that nobody reads: `--list` reads the table of contents at the beginning and nothing after it.
         let mut command = Command::new("pg_restore");
-        command.arg("--file=/dev/null").arg(self.path);
+        // What it says is looked at, so it has to be in one language.
+        command.arg("--file=/dev/null").arg(self.path).env("LC_ALL", "C");
         match self.ask(&mut command, "pg_restore") {
             Ok(Some(_)) => Ok(None),
             Ok(None) => Ok(Some(
                 "pg_restore is not installed, so the archive was not read (package postgresql-client)".into(),
             )),
-            // The container's pg_dump is newer than this host's client; the dump is none the worse for it.
-            Err(why) if why.contains("unsupported version") => {
+            // The container's pg_dump is newer than this host's client, or built with more; the dump is none the worse.
+            Err(why) if CAN_NOT_READ.iter().any(|part| why.contains(part)) => {
                 Ok(Some(format!("{why}: a newer postgresql-client is needed to read the archive")))
             }
             Err(why) => Err(why),
