@@ -140,6 +140,10 @@ impl Whole<'_> {
         if !self.head.starts_with(b"PGDMP") && !self.head.starts_with(sql::PG_TAR) {
             return self.sql(file, sql::postgres);
         }
+        if self.head.starts_with(sql::PG_TAR) {
+            // pg_restore looks for what it needs and does not see that the end is missing.
+            tar::check(&mut Cursor::new(&self.head).chain(&mut self.content))?;
+        }
         if self.compression != Compression::None {
             drain(&mut self.content)?;
             return Ok(Some(
