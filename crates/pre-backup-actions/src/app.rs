@@ -237,6 +237,9 @@ fn prepare(context: &Context, mut journal: Journal, runner: &Runner, run_name: &
         // That of the run before; a run that is killed leaves none.
         keep_trouble(context, &[]);
     }
+    if candidates.is_empty() {
+        refuse_an_unmounted_root(context)?;
+    }
     let mut outcomes = prepare::run_all(&steps, context, &mut journal, runner, run_name);
     runner.watcher.close(&outcomes);
     if let Err(error) = journal.keep_only(after::has_something_to_run) {
@@ -255,6 +258,21 @@ fn prepare(context: &Context, mut journal: Journal, runner: &Runner, run_name: &
     say(&closing_line(&outcomes, &still_down, services, &context.settings.data_root));
     outcomes.extend(still_down);
     Ok(exit_of(&outcomes))
+}
+
+/// Where services had scripts and not one has any more, the disk is not mounted, and what would be backed up is next to
+/// nothing.
+fn refuse_an_unmounted_root(context: &Context) -> Result<()> {
+    let known = context.history().services().unwrap_or_default().len();
+    if known == 0 {
+        return Ok(());
+    }
+    let root = escape_path(&context.settings.data_root);
+    let had = common::text::count(known, "service");
+    Err(anyhow!("prepare: {root}: no service has a script any more, and {had} had one")).hint(format!(
+        "mount the disk that belongs there; if there is nothing to prepare any more, delete '{}'",
+        escape_path(context.journal_folder().join("history"))
+    ))
 }
 
 /// Leaves the summary for the push that tells how the backup ended, where something was wrong. Backrest itself knows of a

@@ -208,6 +208,13 @@ fn a_service_that_is_gone_is_told_and_forgotten_but_an_unmounted_root_is_not() {
         assert!(last_line(&ran.stdout).contains("2 failed: b (its "), "{made:?}\n{}", ran.everything());
         assert!(ran.stdout.contains(&format!("  hint: mount the disk that belongs at {}; ", data.display())));
     }
+    // The next backup does not start either: it would hold nothing.
+    let ran = home.run(&[]).expect_code(1);
+    assert!(
+        ran.stderr.contains(": no service has a script any more, and 2 services had one\n"),
+        "{}",
+        ran.everything()
+    );
     fs::remove_dir_all(&data).unwrap();
     fs::rename(&unmounted, &data).unwrap();
     let ran = home.run(&["--after"]).expect_success();
