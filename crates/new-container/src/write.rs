@@ -119,7 +119,7 @@ impl Staging {
     /// Gives the folder its place, where nothing may be.
     fn move_to(&self, target: &Path) -> Result<()> {
         move_without_replacing(self.folder.path(), target)
-            .and_then(|()| File::open(root_of(target))?.sync_all())
+            .and_then(|()| atomic::sync_folder(root_of(target)))
             .with_context(|| format!("make a service: {}", escape_path(target)))
     }
 }

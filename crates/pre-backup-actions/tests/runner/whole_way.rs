@@ -258,15 +258,12 @@ fn a_backup_that_never_comes_back_is_cleaned_up_after_by_the_listener_that_runs(
     way.comes_up_by_itself();
     let child = way.listener.as_mut().unwrap();
     assert!(child.id() == listener && child.try_wait().unwrap().is_none(), "it is the same listener");
-    // It is told once the program that brought it up has ended.
+    // What the step did is seen before the listener says so.
     let end = Instant::now() + PATIENCE;
-    loop {
-        let log = way.home.lines("containers/backrest/logs/listener.log").join("\n");
-        if log.contains(" overdue-backup (timer): done") {
-            break;
-        }
-        assert!(Instant::now() < end, "{log}");
-        std::thread::sleep(Duration::from_millis(50));
+    let log = || way.home.lines("containers/backrest/logs/listener.log").join("\n");
+    while !log().contains(" overdue-backup (timer): done") {
+        assert!(Instant::now() < end, "{}", log());
+        std::thread::sleep(Duration::from_millis(20));
     }
     let status = way.send(&["status"]).expect_success().stdout;
     assert!(status.contains("after-steps-due: no\n"), "{status}");
