@@ -79,9 +79,9 @@ pub(crate) enum Shell {
 
 const EXAMPLES: &str = "\
 Examples:
-  new-container immich --image ghcr.io/immich-app/immich-server:release --port 2283:2283 --database postgres
+  new-container wiki --image requarks/wiki:2 --port 3000:3000 --database postgres
   new-container whoami --image traefik/whoami --network proxy --up
-  new-container wiki --stop                        stopped during each backup
+  new-container notes --stop                       stopped during each backup
   eval \"$(new-container --shell-init bash)\"        from now on dn is short for it
 
 Your own templates: <container root>/.templates/default changes every new service, .templates/KIND those with that
@@ -116,7 +116,7 @@ pub(crate) fn parse_image(text: &str) -> Result<String, String> {
     if text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(is_allowed) {
         Ok(text.to_string())
     } else {
-        Err("an image is named like nginx:1.29 or ghcr.io/owner/image:tag".into())
+        Err("an image is named like nginx:1.29 or host/owner/image:tag".into())
     }
 }
 
@@ -215,7 +215,7 @@ mod tests {
         for wrong in ["a b", "\"x\"", "x\ny: z", "-x", "", "a#b", "${X}"] {
             assert!(parse_image(wrong).is_err() && parse_network(wrong).is_err(), "{wrong:?}");
         }
-        assert!(parse_image("ghcr.io:443/owner/Image:v1.2_x@sha256:0a").is_ok());
+        assert!(parse_image("registry.example:443/owner/Image:v1.2_x@sha256:0a").is_ok());
         assert!(parse_template("../x").is_err() && parse_template("..").is_err());
     }
 }

@@ -42,7 +42,7 @@ fn a_plain_service() {
 #[test]
 fn a_service_with_everything() {
     let wanted = Wanted {
-        image: "ghcr.io/app/app:1".into(),
+        image: "registry.example/app/app:1".into(),
         ports: vec!["8080:80".into(), "127.0.0.1:53:53/udp".into()],
         network: Some("proxy".into()),
         database: Some(Database::Mariadb),
