@@ -62,6 +62,30 @@ fn what_was_set_up_is_good() {
 }
 
 #[test]
+fn a_disk_with_too_little_room_is_found() {
+    let home = Home::new();
+    let script = r#"mount -t tmpfs -o size=64m none "$HOME/data" && exec "$0" status"#;
+    let mut command = home.sandbox.command("unshare");
+    command.args(["--mount", "--map-root-user", "sh", "-c", script]);
+    let ran = home.sandbox.run(command.arg(home.sandbox.path(".local/bin/create-backrest-pipe")));
+    let data = home.sandbox.path("data");
+    let said = format!("✗ disk       only 64 MiB free at {}: dumps may not fit", data.display());
+    assert!(ran.stdout.contains(&said) && ran.stdout.contains("→ make room"), "{}", ran.everything());
+}
+
+/// A stand-in, because nobody keeps the clock of a machine that tests run on.
+#[test]
+fn a_clock_that_nobody_keeps_right_is_found() {
+    let home = Home::new();
+    for (told, sign) in [("no", "✗ clock"), ("yes", "✓ clock")] {
+        home.sandbox.script("bin/timedatectl", format!("#!/bin/sh\n[ \"$1\" = show ] && echo {told}\n"));
+        let path = format!("{}:/usr/bin:/bin", home.sandbox.path("bin").display());
+        let ran = home.sandbox.run(home.tool(&["status"]).env("PATH", path));
+        assert!(ran.stdout.contains(sign), "{}", ran.everything());
+    }
+}
+
+#[test]
 fn a_lost_fifo_is_found_and_mended() {
     let home = Home::new();
     let _ = home.set_up();
