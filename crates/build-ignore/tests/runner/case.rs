@@ -84,6 +84,56 @@ pub(crate) fn path_of(folder: &Path, names: &[Vec<u8>]) -> PathBuf {
     names.iter().fold(folder.to_path_buf(), |path, name| path.join(OsStr::from_bytes(name)))
 }
 
+impl Case {
+    /// Reads what its [`fmt::Display`] writes.
+    pub(crate) fn parse(text: &str) -> Case {
+        let mut case = Case::default();
+        let mut rules_of = None;
+        for line in text.lines() {
+            if let (Some(rule), Some(names)) = (line.strip_prefix("    "), &rules_of) {
+                let Some(Node::Rules(lines)) = case.nodes.get_mut(names) else {
+                    panic!("no rules before {line}")
+                };
+                lines.push(unescape(rule));
+                continue;
+            }
+            let (path, node) = if let Some(path) = line.strip_suffix(':') {
+                (path, Node::Rules(Vec::new()))
+            } else if let Some(path) = line.strip_suffix('/') {
+                (path, Node::Folder)
+            } else if let Some((path, target)) = line.split_once(" -> ") {
+                (path, Node::Symlink(unescape(target)))
+            } else {
+                (line, Node::File)
+            };
+            let names: Names = path.split('/').map(unescape).collect();
+            rules_of = matches!(node, Node::Rules(_)).then(|| names.clone());
+            assert!(case.add(&names, node), "{path} stands twice, or below a file");
+        }
+        case
+    }
+}
+
+/// The bytes that `escape_ascii` has written.
+fn unescape(text: &str) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        bytes.push(match (byte, if byte == b'\\' { rest.next() } else { None }) {
+            (_, Some(b't')) => b'\t',
+            (_, Some(b'r')) => b'\r',
+            (_, Some(b'n')) => b'\n',
+            (_, Some(b'x')) => {
+                let digits = String::from_utf8(rest.by_ref().take(2).collect()).unwrap();
+                u8::from_str_radix(&digits, 16).unwrap()
+            }
+            (_, Some(escaped)) => escaped,
+            (byte, None) => byte,
+        });
+    }
+    bytes
+}
+
 /// As the lines of a fixture: a path a line, rules indented below theirs, bytes escaped as in a Rust byte string.
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -4,6 +4,7 @@ mod bad_input;
 mod case;
 mod command_line;
 mod explain;
+mod fixtures;
 mod generate;
 mod models;
 mod oracle;

@@ -49,7 +49,7 @@ pub(crate) fn seen_at(root: &Path) -> SeenAt {
     SeenAt { names, anchored: true }
 }
 
-fn verdict(root: &Path, scratch: &Path, restic: &Restic, lean: bool) -> Verdict {
+pub(crate) fn verdict(root: &Path, scratch: &Path, restic: &Restic, lean: bool) -> Verdict {
     let exclude_file = scratch.join("exclude");
     write_exclude_file(root, &exclude_file, lean);
     Verdict::of(&kept_by_git(root, scratch), &restic.backed_up(root, &exclude_file))
