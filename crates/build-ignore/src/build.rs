@@ -124,7 +124,7 @@ fn drop_idle_lines(sections: &mut Sections, model: &Model, lean: bool) -> bool {
 fn warn_about_rules(sections: &Sections, warnings: &mut Vec<Problem>) {
     for written in sections.values().flat_map(|section| &section.rules) {
         let (file, rule) = (&written.placed.file, written.placed.rule());
-        let text = escape(&rule.text);
+        let text = rule.shown();
         if let Place::Never(why) = written.placed.place {
             let what = format!("matches nothing, as in git: {why}: {text}");
             warnings.push(Problem::at_line(&file.path, rule.line, what));
@@ -190,18 +190,15 @@ fn why(
 ) -> String {
     let is_folder = difference.kind == DifferenceKind::ExtraFolder;
     let rule = match decide::decide(&tree.files, &difference.names, is_folder) {
-        Some(decision) => format!("line {}: {}", decision.rule().line, escape(&decision.rule().text)),
+        Some(decision) => format!("line {}: {}", decision.rule().line, decision.rule().shown()),
         None => "no rule".to_string(),
     };
     let undone_by = difference.decided_by.filter(|id| model.is_negated(*id)).map_or_else(
         || is_folder.then(|| "a later rule's !".to_string()),
         |id| {
             let (file, number) = owners.get(id as usize)?.as_ref()?;
-            Some(format!(
-                "line {}: {}",
-                file.rules.list[*number].line,
-                escape(&file.rules.list[*number].text)
-            ))
+            let rule = &file.rules.list[*number];
+            Some(format!("line {}: {}", rule.line, rule.shown()))
         },
     );
     match undone_by {

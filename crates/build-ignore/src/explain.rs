@@ -15,7 +15,7 @@ use common::exit::Exit;
 use common::paths;
 use common::problem;
 use common::settings::Settings;
-use common::text::{BAD, GOOD, escape, escape_path};
+use common::text::{BAD, GOOD, escape_path};
 use serde_json::{Value, json};
 
 use crate::build::{Built, build};
@@ -221,5 +221,5 @@ impl Answer {
 
 fn rule_of(decision: &Decision) -> String {
     let rule = decision.rule();
-    format!("{}:{}: {}", escape_path(&decision.file.path), rule.line, escape(&rule.text))
+    format!("{}:{}: {}", escape_path(&decision.file.path), rule.line, rule.shown())
 }

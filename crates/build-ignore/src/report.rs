@@ -157,7 +157,7 @@ impl Numbers {
             if placed.rule().path.is_ok() && !placed.file.has_matched(placed.number) {
                 let rule = placed.rule();
                 let file = escape_path(&placed.file.path);
-                self.rules_without_match.push(format!("{file}:{}: {}", rule.line, escape(&rule.text)));
+                self.rules_without_match.push(format!("{file}:{}: {}", rule.line, rule.shown()));
             }
         }
     }

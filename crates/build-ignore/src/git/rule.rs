@@ -4,6 +4,8 @@
 //! can't match anything. Line 1 is the first; a line that git never matches still stands in the list, so that it can
 //! be shown.
 
+use common::text::escape;
+
 use crate::git::class::{self, ByteSet};
 use crate::git::glob::{Glob, Token};
 use crate::git::star;
@@ -22,6 +24,21 @@ pub struct Rule {
     pub folders_only: bool,
     /// What it matches, below the folder of its file; or why git never matches anything with it.
     pub path: Result<Vec<Segment>, &'static str>,
+}
+
+/// More characters of a rule than this are not shown.
+const MOST_SHOWN: usize = 200;
+
+impl Rule {
+    /// Its text for a person: harmless, and no longer than one reads.
+    pub fn shown(&self) -> String {
+        let mut text = escape(&self.text);
+        if let Some((end, _)) = text.char_indices().nth(MOST_SHOWN) {
+            text.truncate(end);
+            text.push('…');
+        }
+        text
+    }
 }
 
 /// A part of the path that a rule matches.
