@@ -28,7 +28,8 @@ pub struct SeenAt {
 }
 
 impl SeenAt {
-    fn base(&self) -> Base {
+    /// What lines for it begin with.
+    pub(crate) fn base(&self) -> Base {
         Base::new(&self.names, self.anchored)
     }
 }

@@ -18,7 +18,7 @@ use serde_json::json;
 use crate::build::{Built, SeenAt, build};
 use crate::cli::Cli;
 use crate::tree::Wanted;
-use crate::{explain, render, report, stale};
+use crate::{explain, relative, render, report, stale};
 
 pub(crate) const TOOL: &str = "build-ignore";
 
@@ -51,14 +51,22 @@ fn run_with(cli: &Cli, settings: &Settings) -> Result<Exit> {
     if cli.explain {
         return explain::run(cli, settings);
     }
-    let wanted = if cli.report { Wanted::Sizes } else { Wanted::Rules };
+    let wanted = match (cli.report, cli.relative) {
+        (true, _) => Wanted::Sizes,
+        (false, true) => Wanted::Names,
+        (false, false) => Wanted::Rules,
+    };
     let (roots, failed) = build_roots(cli, settings, wanted)?;
     let mut warnings: Vec<&Problem> = settings.problems.iter().collect();
     warnings.extend(roots.iter().flat_map(|root| &root.built.warnings));
     for root in &roots {
         problem::warn(TOOL, &root.built.warnings);
     }
-    let text = text_of(&roots);
+    let (taken_back, of_relative) =
+        if cli.relative { relative::taken_back(&roots) } else { (Vec::new(), Vec::new()) };
+    problem::warn(TOOL, &of_relative);
+    warnings.extend(&of_relative);
+    let text = text_of(&roots, &taken_back);
     let mut code = if failed || (cli.strict && !warnings.is_empty()) { Exit::Failed } else { Exit::Done };
     if cli.report {
         report::print(&roots, cli.json)?;
@@ -124,7 +132,7 @@ pub fn seen_at(settings: &Settings, name: &str, relative: bool) -> SeenAt {
     SeenAt { names: names.chain([name.as_bytes().to_vec()]).collect(), anchored: !relative }
 }
 
-fn text_of(roots: &[Root]) -> Vec<u8> {
+fn text_of(roots: &[Root], taken_back: &[Vec<u8>]) -> Vec<u8> {
     let roots: Vec<render::Root> = roots
         .iter()
         .map(|root| render::Root {
@@ -134,7 +142,7 @@ fn text_of(roots: &[Root]) -> Vec<u8> {
             sections: &root.built.sections,
         })
         .collect();
-    render::render(&roots)
+    render::render(&roots, taken_back)
 }
 
 fn write(settings: &Settings, text: &[u8]) -> Result<Change> {

@@ -12,6 +12,7 @@ mod explain;
 pub mod git;
 pub mod index;
 pub mod narrow;
+mod relative;
 mod render;
 mod report;
 pub mod restic;

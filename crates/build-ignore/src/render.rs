@@ -32,8 +32,8 @@ pub(crate) struct Root<'a> {
 /// restic reads no line of 64 KiB or more, not even a comment.
 const LONGEST_COMMENT: usize = 200;
 
-/// The whole file.
-pub(crate) fn render(roots: &[Root]) -> Vec<u8> {
+/// The whole file; `taken_back` are the lines at its end.
+pub(crate) fn render(roots: &[Root], taken_back: &[Vec<u8>]) -> Vec<u8> {
     let mut out = Vec::new();
     comment(&mut out, &["Made by build-ignore ", env!("CARGO_PKG_VERSION"), " from every .resticignore."]);
     comment(
@@ -59,6 +59,11 @@ pub(crate) fn render(roots: &[Root]) -> Vec<u8> {
             })
             .collect();
         out.extend_from_slice(&texts.concat());
+    }
+    if !taken_back.is_empty() {
+        out.push(b'\n');
+        comment(&mut out, &["== what lines above match beside what they are for"]);
+        taken_back.iter().for_each(|line| push_line(&mut out, line));
     }
     out
 }

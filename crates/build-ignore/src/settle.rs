@@ -207,8 +207,12 @@ impl Model {
 
 /// Every difference in the tree, sorted by path.
 pub fn compare(tree: &Tree, model: &Model) -> Vec<Difference> {
-    let mut differences =
-        folder(&tree.top, model, &model.index.start(), None, &Way { above: None, name: b"" });
+    compare_below(&tree.top, model)
+}
+
+/// The same where the lines are matched with paths from this folder on, as if it were the root.
+pub fn compare_below(top: &Folder, model: &Model) -> Vec<Difference> {
+    let mut differences = folder(top, model, &model.index.start(), None, &Way { above: None, name: b"" });
     differences.sort();
     differences
 }

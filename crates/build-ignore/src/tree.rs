@@ -100,6 +100,8 @@ impl Folder {
 pub enum Wanted {
     /// Rules, and the names that they can apply to.
     Rules,
+    /// Every name but what lies below what is ignored.
+    Names,
     /// Every name with its size, also below what is ignored.
     Sizes,
 }
@@ -166,7 +168,7 @@ impl Walk<'_> {
             }
         }
         let read::Listing { names, entries, .. } = listing;
-        let keep_all = self.wanted == Wanted::Sizes || !chain.is_empty();
+        let keep_all = self.wanted != Wanted::Rules || !chain.is_empty();
         let mut raw = Vec::with_capacity(entries.len());
         let mut to_enter = Vec::new();
         let mut start = 0;
