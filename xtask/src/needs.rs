@@ -96,7 +96,8 @@ pub(crate) const E2E: &[Need] = &[
 pub(crate) const DOCKER_CLIENT: &[Need] = &[need("docker", "docker-cli")];
 
 /// What `bench walk` measures beside.
-pub(crate) const BENCH: &[Need] = &[need("bfs", "bfs"), need("fdfind", "fd-find"), need("find", "findutils")];
+pub(crate) const BENCH: &[Need] =
+    &[need("bfs", "bfs"), need("fdfind", "fd-find"), need("find", "findutils"), need("grep", "grep")];
 
 /// What `cargo fmt` and `cargo clippy` are where Rust itself is Debian's.
 pub(crate) const RUST: &[Need] = &[need("cargo-fmt", "rustfmt"), need("cargo-clippy", "rust-clippy")];

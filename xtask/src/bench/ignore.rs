@@ -2,7 +2,7 @@
 //! script did. The goal is a twentieth of its time.
 //!
 //! The loop only puts a prefix before each line; it decides nothing, walks nothing and gets most files wrong. It is
-//! what there was.
+//! what there was. find and grep show what it takes to list the same folders, and to read the same files as well.
 
 use std::fs;
 use std::path::Path;
@@ -70,6 +70,24 @@ pub(super) fn run(cancel: &Cancel) -> Result<Exit> {
                 let _ = fs::remove_file(home.join("containers/backrest/ignorefile.txt"));
                 let mut command = Command::new(&tool);
                 command.env("HOME", home);
+                command
+            }),
+        },
+        Contender {
+            name: "find, which lists alone".into(),
+            command: Box::new(|| {
+                let mut command = Command::new("find");
+                command.args(["data", "containers", "-name", ".resticignore"]).current_dir(home);
+                command
+            }),
+        },
+        Contender {
+            name: "grep, which lists and reads alone".into(),
+            command: Box::new(|| {
+                let mut command = Command::new("grep");
+                command
+                    .args(["-r", "-c", "", "--include=.resticignore", "data", "containers"])
+                    .current_dir(home);
                 command
             }),
         },
