@@ -95,7 +95,7 @@ pub(crate) const E2E: &[Need] = &[
 /// The client of [`E2E`], looked for once its engine is there.
 pub(crate) const DOCKER_CLIENT: &[Need] = &[need("docker", "docker-cli")];
 
-/// What `bench walk` measures beside.
+/// What `bench walk` and `bench ignore` measure beside.
 pub(crate) const BENCH: &[Need] =
     &[need("bfs", "bfs"), need("fdfind", "fd-find"), need("find", "findutils"), need("grep", "grep")];
 
