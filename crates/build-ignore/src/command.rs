@@ -56,16 +56,13 @@ fn run_with(cli: &Cli, settings: &Settings) -> Result<Exit> {
         (false, true) => Wanted::Names,
         (false, false) => Wanted::Rules,
     };
-    let (roots, failed) = build_roots(cli, settings, wanted)?;
+    let (mut roots, failed) = build_roots(cli, settings, wanted)?;
+    let taken_back = if cli.relative { relative::take_back(&mut roots) } else { Vec::new() };
     let mut warnings: Vec<&Problem> = settings.problems.iter().collect();
     warnings.extend(roots.iter().flat_map(|root| &root.built.warnings));
     for root in &roots {
         problem::warn(TOOL, &root.built.warnings);
     }
-    let (taken_back, of_relative) =
-        if cli.relative { relative::taken_back(&roots) } else { (Vec::new(), Vec::new()) };
-    problem::warn(TOOL, &of_relative);
-    warnings.extend(&of_relative);
     let text = text_of(&roots, &taken_back);
     let mut code = if failed || (cli.strict && !warnings.is_empty()) { Exit::Failed } else { Exit::Done };
     if cli.report {

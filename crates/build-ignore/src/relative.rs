@@ -16,17 +16,22 @@ use crate::translate::component;
 use crate::translate::line::Out;
 use crate::tree::Folder;
 
-/// The lines that take back what lines for another place would leave out, and a warning for each folder that holds such
-/// paths. All names must have been kept in the trees.
-pub(crate) fn taken_back(roots: &[Root]) -> (Vec<Vec<u8>>, Vec<Problem>) {
+/// The lines that take back what lines for another place would leave out. Each folder that holds such paths becomes a
+/// warning of its root. All names must have been kept in the trees.
+pub(crate) fn take_back(roots: &mut [Root]) -> Vec<Vec<u8>> {
     let mut lines = Vec::new();
-    let mut warnings = Vec::new();
-    for root in roots {
+    let look = |root: &Root| {
+        let mut warnings = Vec::new();
         look_into(root, &root.built.tree.top, &mut Vec::new(), roots, &mut lines, &mut warnings);
+        warnings
+    };
+    let warnings: Vec<Vec<Problem>> = roots.iter().map(look).collect();
+    for (root, warnings) in roots.iter_mut().zip(warnings) {
+        root.built.warnings.extend(warnings);
     }
     lines.sort();
     lines.dedup();
-    (lines, warnings)
+    lines
 }
 
 fn look_into(

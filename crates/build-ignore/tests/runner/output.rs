@@ -99,6 +99,9 @@ fn relative_lines_that_match_elsewhere_too_lose_nothing() {
     }
     let _ = sandbox.run(sandbox.command(PROGRAM).args(["--relative", "--strict"])).expect_code(1);
     let _ = sandbox.run(sandbox.command(PROGRAM).args(["--relative", "--check"])).expect_success();
+    let ran =
+        sandbox.run(sandbox.command(PROGRAM).args(["--relative", "--report", "--json"])).expect_success();
+    assert!(ran.stdout.contains("lines for data/ match here too"), "{}", ran.everything());
 }
 
 #[test]
