@@ -53,7 +53,7 @@ impl Names {
     /// The lines to write in place of `line`; none where there is nothing to gain.
     pub fn narrowed(&self, line: &[u8]) -> Option<Vec<Vec<u8>>> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        if seen.names.len() <= MOST_NAMES {
+        if (1..=MOST_NAMES).contains(&seen.names.len()) {
             let mut names: Vec<&Vec<u8>> = seen.names.iter().collect();
             names.sort();
             return names.into_iter().map(|name| line::with_last_name(line, name)).collect();
@@ -81,6 +81,7 @@ mod tests {
         let lines = narrowed("/s/*.log", ".log", &["app-1.log", "app-2.log", "app-30.log", "app.log"]);
         assert_eq!(lines.unwrap(), ["/s/app*.log"]);
         assert_eq!(narrowed("/s/*.log", ".log", &["a.log", "b.log", "c.log", "d.log"]), None);
+        assert_eq!(narrowed("/s/*.log", ".log", &[]), None, "never no line at all");
     }
 
     #[test]
