@@ -71,6 +71,10 @@ fn from_user(template: &Template, values: &Values) -> Planned {
     Planned { root: template.root, path: template.path.clone(), text, mode }
 }
 
+/// What belongs to a pair of scripts that stop and start.
+const STOP_RULES: &str =
+    "# What prepare-backup.sh has stopped and after-backup.sh starts again.\n/.stopped-for-backup\n";
+
 fn built_in(wanted: &Wanted) -> Vec<(Root, &'static str, &'static str, u32)> {
     let prepare = match wanted.database {
         _ if wanted.stop => include_str!("../templates/stop-prepare.sh"),
@@ -92,8 +96,12 @@ fn built_in(wanted: &Wanted) -> Vec<(Root, &'static str, &'static str, u32)> {
 fn values(wanted: &Wanted, places: &Places, password: &mut dyn FnMut() -> String) -> Result<Values> {
     let pieces = wanted.database.map(database::pieces);
     let service = pieces.as_ref().map_or("", |pieces| pieces.service);
-    // Stopped as a whole, the files of a database are as good as a dump.
-    let rules = pieces.as_ref().filter(|_| !wanted.stop).map_or("", |pieces| pieces.rules);
+    let rules = match &pieces {
+        // Stopped as a whole, the files of a database are as good as a dump.
+        _ if wanted.stop => STOP_RULES,
+        Some(pieces) => pieces.rules,
+        None => "",
+    };
     let first_password = password();
     let mut variables = String::new();
     if let Some(pieces) = &pieces {

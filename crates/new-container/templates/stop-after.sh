@@ -5,9 +5,10 @@
 set -eu
 cd "$CONTAINER_DIR"
 
-if [ -e .stopped-for-backup ]; then
+stopped=$DATA_DIR/.stopped-for-backup
+if [ -e "$stopped" ]; then
     # A service's name holds no blank.
     # shellcheck disable=SC2046
-    docker compose start $(sort -u .stopped-for-backup)
-    rm -f .stopped-for-backup
+    docker compose start $(sort -u "$stopped")
+    rm -f "$stopped"
 fi

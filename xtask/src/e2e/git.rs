@@ -11,13 +11,11 @@ use anyhow::Result;
 use super::world::World;
 
 /// What the tools change while a backup runs.
-const MOVING: [&str; 5] = [
+const MOVING: [&str; 4] = [
     "containers/backrest/logs",
     "containers/backrest/state",
     "containers/backrest/bridge",
     "containers/backrest/ignorefile.txt",
-    // There while the service is stopped, so in the backup and not after it.
-    "containers/wiki/.stopped-for-backup",
 ];
 
 /// The files below both roots that git keeps, as paths below the home.
