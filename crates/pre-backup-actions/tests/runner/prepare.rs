@@ -60,7 +60,7 @@ fn a_script_sees_its_service_and_nothing_of_the_callers_secrets() {
         format!("my app | CONTAINER_DIR={}\n", container.display()),
         "my app | SERVICE=my app\n".into(),
         "my app | DOCKER_HOST=unix:///run/d.sock\n".into(),
-        "my app | PATH=/usr/bin:/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin\n".into(),
+        "my app | PATH=/usr/bin:/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/sbin:/snap/bin\n".into(),
         "my app | BACKUP_RUN=20".into(),
         "my app | no terminal\n".into(),
     ] {
