@@ -12,13 +12,13 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use pipe_listener::frame::Frame;
 
 use crate::door::Asker;
-use crate::door::connection::{ANSWER, Connection, Heard};
+use crate::door::connection::{Connection, Heard};
 
 /// More connections than this are not kept at a time.
 const MOST: u64 = 2048;
 /// Descriptors that are needed for other things.
 const RESERVE: u64 = 128;
-/// While all of them together have not read so much, whoever is behind gets no more output.
+/// Where all of them together have not read so much, output is taken from those who have not read on for longest.
 const ALL_ANSWERS: usize = 4 << 20;
 /// So many are let in before the others are looked at again.
 const AT_ONCE: usize = 256;
@@ -29,8 +29,6 @@ pub(crate) struct Clients {
     connections: BTreeMap<Asker, Connection>,
     next: u64,
     most: usize,
-    /// How much they have not read yet, as of this turn of the loop.
-    unread: usize,
 }
 
 impl Clients {
@@ -43,12 +41,7 @@ impl Clients {
             allowed = if raised { soft.max(wanted) } else { soft };
         }
         let most = allowed.saturating_sub(RESERVE).clamp(16, MOST);
-        Clients {
-            connections: BTreeMap::new(),
-            next: 1,
-            most: usize::try_from(most).unwrap_or(16),
-            unread: 0,
-        }
+        Clients { connections: BTreeMap::new(), next: 1, most: usize::try_from(most).unwrap_or(16) }
     }
 
     /// Lets in who waits at the door and hears what they say at once.
@@ -128,8 +121,21 @@ impl Clients {
                 true
             }
         });
-        self.unread = self.connections.values().map(Connection::unread).sum();
+        self.bound_the_unread();
         said
+    }
+
+    /// Whose action runs is not touched: it may well read as fast as it can.
+    fn bound_the_unread(&mut self) {
+        let mut unread: usize = self.connections.values().map(Connection::unread).sum();
+        while unread > ALL_ANSWERS {
+            let connections = self.connections.values_mut();
+            let ended = connections.filter_map(|connection| Some((connection.idle_since()?, connection)));
+            let Some((_, connection)) = ended.min_by_key(|(since, _)| *since) else { return };
+            unread -= connection.unread();
+            connection.shorten();
+            unread += connection.unread();
+        }
     }
 
     /// When the next one's time comes.
@@ -141,7 +147,7 @@ impl Clients {
     pub(crate) fn say(&mut self, asker: Option<Asker>, frame: &Frame) {
         let Some(asker) = asker else { return };
         let Some(connection) = self.connections.get_mut(&asker) else { return };
-        connection.say(frame, if self.unread > ALL_ANSWERS { 0 } else { ANSWER });
+        connection.say(frame);
         if !connection.write(Instant::now()) {
             self.connections.remove(&asker);
         }

@@ -18,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// A client that reads nothing for this long, once all is said, is left.
 const READING: Duration = Duration::from_secs(30);
 /// So much of an answer may wait to be read.
-pub(crate) const ANSWER: usize = 64 << 10;
+const ANSWER: usize = 256 << 10;
 
 /// What a client is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,6 +49,8 @@ pub(crate) struct Connection {
     input: Vec<u8>,
     output: Vec<u8>,
     left_out: usize,
+    /// Its output was taken from it.
+    is_short: bool,
     opened: Instant,
     last: Instant,
 }
@@ -57,7 +59,8 @@ impl Connection {
     pub(crate) fn new(stream: UnixStream, now: Instant) -> io::Result<Connection> {
         stream.set_nonblocking(true)?;
         let (input, output) = (Vec::new(), Vec::new());
-        Ok(Connection { stream, phase: Phase::Speaking, input, output, left_out: 0, opened: now, last: now })
+        let phase = Phase::Speaking;
+        Ok(Connection { stream, phase, input, output, left_out: 0, is_short: false, opened: now, last: now })
     }
 
     /// Whether its message is still to come.
@@ -108,18 +111,28 @@ impl Connection {
         Heard::Line(line)
     }
 
-    /// Adds to its answer. A line of output is left out where more than `most` bytes have not been read yet.
-    pub(crate) fn say(&mut self, frame: &Frame, most: usize) {
+    /// Since when it has not read on, though all is said; `None` where there is more to come, or nothing to take.
+    pub(crate) fn idle_since(&self) -> Option<Instant> {
+        (self.phase == Phase::Leaving && !self.is_short).then_some(self.last)
+    }
+
+    /// Leaves out the output that it has not read yet. The end it is still told.
+    pub(crate) fn shorten(&mut self) {
+        (self.output, _) = without_output(&self.output);
+        self.is_short = true;
+    }
+
+    /// Adds to its answer. A line of output is left out where too much has not been read yet.
+    pub(crate) fn say(&mut self, frame: &Frame) {
         if self.phase == Phase::Leaving {
             return;
         }
-        if matches!(frame, Frame::Output(_)) && self.output.len() > most {
+        if matches!(frame, Frame::Output(_)) && self.output.len() > ANSWER {
             self.left_out += 1;
             return;
         }
         if self.left_out > 0 {
-            let note = format!("{} left out: they were not read fast enough", lines(self.left_out));
-            self.output.extend(Frame::Note(note).to_line());
+            self.output.extend(left_out(self.left_out).to_line());
             self.left_out = 0;
         }
         self.output.extend(frame.to_line());
@@ -178,6 +191,40 @@ fn is_temporary(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
-fn lines(count: usize) -> String {
-    common::text::count(count, "line")
+/// `answer` with a word in the place of its lines of output, and their number. Where its first line is under way, what is
+/// left of it stays.
+fn without_output(answer: &[u8]) -> (Vec<u8>, usize) {
+    let is_output = |line: &[u8]| matches!(Frame::parse(line.trim_ascii_end()), Some(Frame::Output(_)));
+    let lines = || answer.split_inclusive(|&byte| byte == b'\n');
+    let count = lines().skip(1).filter(|line| is_output(line)).count();
+    let mut rest = Vec::new();
+    let mut told = count == 0;
+    for (index, line) in lines().enumerate() {
+        if index == 0 || !is_output(line) {
+            rest.extend_from_slice(line);
+        } else if !told {
+            rest.extend(left_out(count).to_line());
+            told = true;
+        }
+    }
+    (rest, count)
+}
+
+fn left_out(count: usize) -> Frame {
+    let lines = common::text::count(count, "line");
+    Frame::Note(format!("{lines} left out: they were not read fast enough"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_without_its_output_still_has_the_rest_of_a_line_and_its_end() {
+        let answer = b"of a line\n| one\n! a word\n| two\n. 3\n";
+        let (rest, count) = without_output(answer);
+        let expected = "of a line\n! 2 lines left out: they were not read fast enough\n! a word\n. 3\n";
+        assert_eq!((String::from_utf8(rest.clone()).unwrap().as_str(), count), (expected, 2));
+        assert_eq!(without_output(&rest), (rest, 0));
+    }
 }

@@ -170,7 +170,7 @@ fn hundreds_of_slow_readers_together_cost_little_memory() {
         })
         .collect();
     wait_until("all have run", || host.send(&["status"]).stdout.contains("running: none\nwaiting: 0\n"));
-    // Each could have 64 KiB by itself.
+    // Each could have 256 KiB by itself.
     assert!(host.peak_kib() < before + (8 << 10), "{before} KiB before, {} at most", host.peak_kib());
     // Who reads has all of it, all the same.
     let ran = host.send(&["much"]).expect_success();
