@@ -152,7 +152,8 @@ fn an_archive_is_read_to_its_end() {
         let ran = service.prepare(&[]).expect_success();
         assert!(ran.stdout.ends_with("\n1 ok\n"), "nothing is left unproved\n{}", ran.everything());
         let whole = fs::metadata(service.path(dump)).expect("a dump").len();
-        for rest in [whole - too_much, whole / 2, 2000] {
+        // Two archives of the same rows need not have the same length.
+        for rest in [format!("-{too_much}"), (whole / 2).to_string(), "2000".to_string()] {
             let cut = format!("#!/bin/sh\n/usr/bin/pg_dump \"$@\" | head -c {rest}\n");
             service.with_program("pg_dump", &cut);
             service.is_refused(dump, &[], "dump is damaged");
