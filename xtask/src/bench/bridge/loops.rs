@@ -26,9 +26,25 @@ exec 3<> "$1"
 while IFS= read -r line <&3; do
     case $line in
         note) "$2/note" ;;
-        build-ignore) "$2/build-ignorefile.sh" "$2/ignorefile.txt" "$3/data" "$3/containers" ;;
+        pre-backups)
+            "$2/build-ignorefile.sh" "$2/ignorefile.txt" "$3/data" "$3/containers"
+            "$2/pre-backup-actions.sh" "$3/data"
+            ;;
+        build-ignore)
+            "$2/build-ignorefile.sh" "$2/ignorefile.txt" "$3/data" "$3/containers"
+            printf . > "$2/effects"
+            ;;
         ping) : ;;
     esac
+done
+"#;
+
+/// As the old script did: each service's prepare step, where there is one, in its folder.
+const PREPARE: &str = r#"#!/bin/bash
+for folder in "$1"/*/; do
+    if [ -x "$folder/prepare-backup.sh" ]; then
+        (cd "$folder" && ./prepare-backup.sh)
+    fi
 done
 "#;
 
@@ -42,9 +58,9 @@ pub(super) struct Bash {
 impl Bash {
     /// Starts it in `folder`; `home` holds the services whose ignore file it makes.
     pub(super) fn start(folder: &Path, home: &Path) -> Result<Bash> {
-        let effect = format!("printf . > '{}'\n", folder.join("effects").display());
-        let script = format!("#!/bin/bash{}{effect}", ignore::LOOP);
+        let script = format!("#!/bin/bash{}", ignore::LOOP);
         common::atomic::write(&folder.join("build-ignorefile.sh"), script.as_bytes(), 0o755)?;
+        common::atomic::write(&folder.join("pre-backup-actions.sh"), PREPARE.as_bytes(), 0o755)?;
         let fifo = folder.join("bash-pipe");
         nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).context("make a FIFO")?;
         let mut command = Command::new("bash");
@@ -83,6 +99,8 @@ impl Listener {
             fs::create_dir_all(folder).context("make a folder")?;
         }
         ignore::make_services(&home, services)?;
+        let last = home.join(format!("data/service-{:04}/prepare-backup.sh", services - 1));
+        fs::copy(program(folder), last).context("add a prepare step")?;
         let beside = [build::released("pre-backup-actions")?, build::released("build-ignore")?];
         for tool in beside.iter().chain(&[built.join("pipe-listener")]) {
             fs::copy(tool, tools.join(tool.file_name().unwrap_or_default())).context("copy a tool")?;
