@@ -88,13 +88,7 @@ fn a_removal_that_was_killed_anywhere_is_completed_by_the_next() {
     let home = Home::new();
     let before = home.everything();
     let _ = home.set_up();
-    for change in changes(&home, &["remove"]) {
-        complete(&home, &[]);
-        run_until(&home, &["remove"], &change);
-        complete(&home, &["remove"]);
-        assert_eq!(home.everything(), before, "killed at {change:?}");
-        home.expect_listeners(0);
-    }
+    removal_gives_back(&home, &before);
 }
 
 #[test]
@@ -105,10 +99,16 @@ fn a_removal_of_what_was_taken_over_gives_it_back_wherever_it_was_killed() {
     home.set_crontab("@reboot /home/me/scripts/backrest-trigger.sh\n# mine\n");
     let before = home.everything();
     let _ = home.set_up();
-    for change in changes(&home, &["remove"]) {
-        complete(&home, &[]);
-        run_until(&home, &["remove"], &change);
-        complete(&home, &["remove"]);
+    removal_gives_back(&home, &before);
+}
+
+/// Kills a removal at each of its changes; the next one completes it.
+fn removal_gives_back(home: &Home, before: &str) {
+    for change in changes(home, &["remove"]) {
+        complete(home, &[]);
+        run_until(home, &["remove"], &change);
+        complete(home, &["remove"]);
         assert_eq!(home.everything(), before, "killed at {change:?}");
+        home.expect_listeners(0);
     }
 }
