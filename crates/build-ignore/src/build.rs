@@ -11,9 +11,10 @@ use common::text::{count, escape};
 
 use crate::decide;
 use crate::index::Id;
+use crate::model::Model;
 use crate::rules_file::RulesFile;
 use crate::section::{self, Sections};
-use crate::settle::{self, Difference, DifferenceKind, Model};
+use crate::settle::{self, Difference, DifferenceKind};
 use crate::translate::line::Base;
 use crate::translate::order::Place;
 use crate::tree::{self, Tree, Wanted};
@@ -55,7 +56,7 @@ pub fn build(root: &Path, seen_at: &SeenAt, wanted: Wanted, lean: bool) -> Resul
     let mut sections = section::compile(&tree.files, &base, lean);
     warn_about_rules(&sections, &mut warnings);
 
-    let mut model = Model::new(settle::lines(&sections), &base, &seen_at.names);
+    let mut model = Model::new(&sections, &base, &seen_at.names);
     if lean {
         model.remember_names();
     }
@@ -66,7 +67,7 @@ pub fn build(root: &Path, seen_at: &SeenAt, wanted: Wanted, lean: bool) -> Resul
     if !differences.is_empty() || is_narrowed {
         let why = |difference: &Difference| why(difference, &tree, &model, &owners);
         settle::name_paths(&mut sections, &differences, &base, why);
-        model = Model::new(settle::lines(&sections), &base, &seen_at.names);
+        model = Model::new(&sections, &base, &seen_at.names);
         warn_about_limits(root, &sections, &mut warnings);
         let left = settle::compare(&tree, &model);
         warn_about_the_rest(root, &left, &sections, &mut warnings);

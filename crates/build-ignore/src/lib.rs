@@ -1,6 +1,6 @@
 //! Every service's `.resticignore` as one restic exclude file.
 //!
-//! discover ([`tree`]) → parse ([`git`]) → compile ([`translate`], [`section`]) → check ([`settle`]) → write
+//! discover ([`tree`]) → parse ([`git`]) → compile ([`translate`], [`section`]) → check ([`model`], [`settle`]) → write
 //! ([`render`], [`command`]). [`git`] and [`restic`] are models of what these two programs do with a rule and with a
 //! pattern; everything else rests on them.
 
@@ -11,6 +11,7 @@ pub mod decide;
 mod explain;
 pub mod git;
 pub mod index;
+pub mod model;
 pub mod narrow;
 mod relative;
 mod render;

@@ -23,6 +23,14 @@ pub struct Section {
     pub unnamed: usize,
 }
 
+impl Section {
+    /// Every line, in the order of the file.
+    pub fn lines(&self) -> impl Iterator<Item = &[u8]> {
+        let rules = self.rules.iter().flat_map(|rule| &rule.lines);
+        rules.chain(self.paths.iter().map(|path| &path.line)).map(Vec::as_slice)
+    }
+}
+
 /// A rule with its patterns.
 #[derive(Debug)]
 pub struct Written {

@@ -41,8 +41,12 @@ impl Glob {
     /// Reads a component; `None` where Go calls it a bad pattern, for which restic refuses the whole file.
     pub fn parse(text: &[u8]) -> Option<Glob> {
         // Without any of these restic compares the component as it stands.
-        if !text.iter().any(|byte| b"\\[]*?".contains(byte)) {
-            return Some(Glob(Kind::Literal(text.to_vec())));
+        let is_plain = |text: &[u8]| !text.iter().any(|byte| b"\\[]*?".contains(byte));
+        match text.split_first() {
+            _ if is_plain(text) => return Some(Glob(Kind::Literal(text.to_vec()))),
+            Some((b'*', [])) => return Some(Glob(Kind::Any)),
+            Some((b'*', ending)) if is_plain(ending) => return Some(Glob(Kind::Suffix(ending.to_vec()))),
+            _ => {}
         }
         let mut chunks = Vec::new();
         let mut chunk = Chunk { star_before: false, elements: Vec::new() };

@@ -54,19 +54,23 @@ pub fn parse_line(line: &[u8]) -> Line {
     Line::Pattern(Pattern { negated, anchored: text.starts_with(b"/"), parts })
 }
 
-/// What a pattern that begins with `start` and a `/` says behind that: whether it is negated, and its parts. None where the
-/// line does not begin so, or can only be understood as a whole. The lines of a root all begin alike, and this spares
-/// reading that again for each.
-pub fn parse_line_below(start: &[u8], line: &[u8]) -> Option<(bool, Vec<Part>)> {
+/// Whether a line is negated, and what stands in it behind `start` and a `/`; none where it does not begin so.
+pub fn below<'l>(start: &[u8], line: &'l [u8]) -> Option<(bool, &'l [u8])> {
     let (negated, line) = without_negation(line);
-    let below = line.strip_prefix(start)?.strip_prefix(b"/")?;
+    Some((negated, line.strip_prefix(start)?.strip_prefix(b"/")?))
+}
+
+/// The parts of a pattern behind the folder that it begins with, from what [`below`] gives. None where the line can only
+/// be understood as a whole. The lines of a service all begin alike, and this spares reading that again for each.
+pub fn parse_below(below: &[u8]) -> Option<Vec<Part>> {
     if last_space(below).is_some() {
         return None;
     }
     let below = expand(below);
-    let mut parts = Vec::with_capacity(4);
+    let names = || below.split(|&byte| byte == b'/');
+    let mut parts = Vec::with_capacity(names().count());
     let mut double_stars = 0;
-    for name in below.split(|&byte| byte == b'/') {
+    for name in names() {
         parts.push(match name {
             b"" | b"." | b".." => return None,
             b"**" => {
@@ -76,9 +80,10 @@ pub fn parse_line_below(start: &[u8], line: &[u8]) -> Option<(bool, Vec<Part>)> 
             name => Part::Name(Glob::parse(name)?),
         });
     }
-    (double_stars <= 1 && parts.last() != Some(&Part::AnyFolders)).then_some((negated, parts))
+    (double_stars <= 1 && parts.last() != Some(&Part::AnyFolders)).then_some(parts)
 }
 
+/// Whether a line begins with `!`, and what stands behind that.
 fn without_negation(line: &[u8]) -> (bool, &[u8]) {
     line.strip_prefix(b"!").map_or((false, line), |text| (true, text))
 }

@@ -8,8 +8,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use build_ignore::build::{SeenAt, build};
-use build_ignore::section::{NamedPath, Sections};
-use build_ignore::settle;
+use build_ignore::section::{NamedPath, Section, Sections};
 use build_ignore::tree::Wanted;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -32,7 +31,7 @@ fn write_exclude_file(root: &Path, file: &Path, lean: bool) {
     let taken_back: Vec<_> =
         named_paths(&built.sections).filter(|path| path.line.starts_with(b"!")).collect();
     assert!(taken_back.is_empty(), "the patterns alone would lose files: {taken_back:?}");
-    write_lines(settle::lines(&built.sections), file);
+    write_lines(built.sections.values().flat_map(Section::lines), file);
 }
 
 fn write_lines<'a>(lines: impl Iterator<Item = &'a [u8]>, file: &Path) {
@@ -186,7 +185,7 @@ fn nothing_is_lost_in_a_tree_that_changes_after_the_run() {
     let (patterns, all) = (scratch.path().join("patterns"), scratch.path().join("all"));
     let of_rules = built.sections.values().flat_map(|section| &section.rules).flat_map(|rule| &rule.lines);
     write_lines(of_rules.map(Vec::as_slice), &patterns);
-    write_lines(settle::lines(&built.sections), &all);
+    write_lines(built.sections.values().flat_map(Section::lines), &all);
     let named_files: Vec<_> = named_paths(&built.sections)
         .filter(|path| !path_of(&root, &path.names).is_dir() || path_of(&root, &path.names).is_symlink())
         .map(|path| path.names.clone())

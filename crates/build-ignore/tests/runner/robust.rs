@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use build_ignore::git::rule::{self, Rule};
 use build_ignore::restic::glob::Glob;
-use build_ignore::restic::pattern::{Line, Pattern, parse_line, parse_line_below};
+use build_ignore::restic::pattern::{Line, Pattern, below, parse_below, parse_line};
 use build_ignore::translate::component;
 use build_ignore::translate::line::Base;
 use build_ignore::translate::rule::translate;
@@ -25,8 +25,10 @@ fn patterns(rule: &Rule) -> Vec<Pattern> {
         .iter()
         .map(|line| match parse_line(line) {
             Line::Pattern(pattern) => {
-                if let Some((negated, below)) = parse_line_below(base().text(), line) {
-                    assert_eq!((negated, below.as_slice()), (pattern.negated, &pattern.parts[2..]));
+                let (negated, below) = below(base().text(), line).expect("it begins with the base");
+                assert_eq!(negated, pattern.negated);
+                if let Some(parts) = parse_below(below) {
+                    assert_eq!(parts, pattern.parts[2..]);
                 }
                 pattern
             }

@@ -1,0 +1,346 @@
+//! restic's side: which of a root's lines decides about a path.
+//!
+//! In come the sections that are to be written; their lines are read back as restic reads them, so that a mistake in
+//! writing shows. A service's lines begin with its folder and are looked up only there: each service has an index of its
+//! own, and services with the same lines, of which templates make many, share it.
+//!
+//! What a reader gets wrong: a folder whose every child is certainly left out counts as left out, so that nobody has to
+//! look into it. restic keeps it as an empty folder.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+use rayon::prelude::*;
+use rustc_hash::FxHashMap;
+
+use crate::index::{Form, Id, Index, NamePattern, State};
+use crate::narrow::Names;
+use crate::restic::glob::Glob;
+use crate::restic::pattern::{self, Line, Pattern};
+use crate::section::{Section, Sections};
+use crate::translate::line::Base;
+use crate::translate::order::SectionName;
+
+/// The lines of a root as restic reads them. Their [`Id`]s count them over all sections, in the order of the file.
+#[derive(Debug)]
+pub struct Model {
+    /// Those of the root itself.
+    of_root: Option<Lines>,
+    of_services: FxHashMap<Vec<u8>, Lines>,
+    negated: Vec<bool>,
+    matched: Vec<AtomicBool>,
+    /// For each line, the names that it has matched; nothing unless they were asked for.
+    names: Vec<OnceLock<Names>>,
+    /// Lines that restic's own rules are followed for to the letter: those with several `**`, mostly.
+    by_hand: Vec<(Id, Pattern)>,
+    /// The names above the root, which those lines are matched with as well.
+    above: Vec<Vec<u8>>,
+    /// Lines that restic would refuse; none, unless a translation is wrong.
+    pub refused: Vec<Vec<u8>>,
+}
+
+/// The lines of one section.
+#[derive(Debug)]
+struct Lines {
+    said: Arc<Said>,
+    /// The [`Id`] of the first one.
+    first: Id,
+}
+
+/// What lines say behind the folder that they begin with. Counted from 0.
+#[derive(Debug)]
+struct Said {
+    index: Index<Glob>,
+    negated: Vec<bool>,
+    /// Those that can only be understood as a whole.
+    set_aside: Vec<Id>,
+}
+
+/// By the text behind the folder, each line of it behind a `!` or a `/`.
+type Known = Mutex<FxHashMap<Vec<u8>, Arc<Said>>>;
+
+/// A folder of the root, and what is known there.
+#[derive(Debug)]
+pub struct Place<'m> {
+    model: &'m Model,
+    states: Vec<(&'m Lines, State)>,
+    is_root: bool,
+}
+
+impl Model {
+    /// Reads the lines of `sections`. All begin with `base`, to which the names `above` lead.
+    pub fn new(sections: &Sections, base: &Base, above: &[Vec<u8>]) -> Model {
+        let known = Known::default();
+        let sections: Vec<_> = sections.iter().collect();
+        let read = |(name, section): &(&SectionName, &Section)| {
+            Said::by(section, &base.below(name.as_slice()), &known)
+        };
+        let said: Vec<Arc<Said>> = sections.par_iter().map(read).collect();
+        let mut model = Model {
+            of_root: None,
+            of_services: FxHashMap::default(),
+            negated: Vec::new(),
+            matched: Vec::new(),
+            names: Vec::new(),
+            by_hand: Vec::new(),
+            above: above.to_vec(),
+            refused: Vec::new(),
+        };
+        for ((name, section), said) in sections.into_iter().zip(said) {
+            let first = model.negated.len() as Id;
+            model.negated.extend_from_slice(&said.negated);
+            if !said.set_aside.is_empty() {
+                let lines: Vec<&[u8]> = section.lines().collect();
+                said.set_aside.iter().for_each(|&id| model.take_whole(first + id, lines[id as usize]));
+            }
+            let lines = Lines { said, first };
+            match name {
+                Some(service) => drop(model.of_services.insert(service.clone(), lines)),
+                None => model.of_root = Some(lines),
+            }
+        }
+        model.matched.resize_with(model.negated.len(), AtomicBool::default);
+        model
+    }
+
+    /// Keeps a line that is not looked up.
+    fn take_whole(&mut self, id: Id, line: &[u8]) {
+        match pattern::parse_line(line) {
+            Line::Pattern(pattern) => {
+                self.negated[id as usize] = pattern.negated;
+                self.by_hand.push((id, pattern));
+            }
+            _ => self.refused.push(line.to_vec()),
+        }
+    }
+
+    /// Lets it remember the names that a line matches, for those lines that can be narrowed down to names.
+    pub fn remember_names(&mut self) {
+        self.names.resize_with(self.negated.len(), OnceLock::new);
+    }
+
+    /// The lines to write in place of this one, such that they match the names that it has matched; none where it stays as
+    /// it is.
+    pub fn narrowed(&self, id: Id, line: &[u8]) -> Option<Vec<Vec<u8>>> {
+        self.names.get(id as usize)?.get()?.narrowed(line)
+    }
+
+    /// The root's own folder.
+    pub fn top(&self) -> Place<'_> {
+        let states = self.of_root.iter().map(|lines| (lines, lines.said.index.start())).collect();
+        Place { model: self, states, is_root: true }
+    }
+
+    /// The last line that matches the path `names` below the root or a folder above it, as restic decides.
+    pub fn deciding(&self, names: &[Vec<u8>]) -> Option<Id> {
+        let mut place = self.top();
+        let mut best = None;
+        for (depth, name) in names.iter().enumerate() {
+            best = place.deciding(best, name, || names[..=depth].iter().map(Vec::as_slice).collect());
+            place = place.enter(name);
+        }
+        best
+    }
+
+    /// Whether restic leaves out the path, or a folder above it.
+    pub fn excludes(&self, names: &[Vec<u8>]) -> bool {
+        (1..=names.len())
+            .any(|length| self.deciding(&names[..length]).is_some_and(|id| !self.negated[id as usize]))
+    }
+
+    /// The same, or all that is in the path where that is a folder: such a folder is in the backup, and empty.
+    pub fn leaves_out(&self, names: &[Vec<u8>], is_folder: bool) -> bool {
+        let place = || names.iter().fold(self.top(), |place, name| place.enter(name));
+        self.excludes(names) || (is_folder && place().leaves_out_all(self.deciding(names)))
+    }
+
+    /// Whether this line takes something back in.
+    pub fn is_negated(&self, id: Id) -> bool {
+        self.negated[id as usize]
+    }
+
+    /// Whether this line has matched anything that was asked about.
+    pub fn has_matched(&self, id: Id) -> bool {
+        self.matched[id as usize].load(Ordering::Relaxed)
+    }
+
+    fn mark(&self, id: Id) {
+        if !self.has_matched(id) {
+            self.matched[id as usize].store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Place<'_> {
+    /// The sub-folder `name`.
+    pub fn enter(&self, name: &[u8]) -> Self {
+        let inner = self.states.iter().map(|(lines, state)| (*lines, lines.said.index.enter(state, name)));
+        let mut states: Vec<_> = inner.filter(|(lines, state)| !lines.said.index.is_over(state)).collect();
+        if self.is_root {
+            let own = self.model.of_services.get(name);
+            states.extend(own.map(|lines| (lines, lines.said.index.start())));
+        }
+        Place { model: self.model, states, is_root: false }
+    }
+
+    /// The last line that matches `name`, a child of this folder, or what is above it; `inherited` is the one for the
+    /// folder itself. `path` gives the names that lead to the child from the root.
+    pub fn deciding<'n>(
+        &self,
+        inherited: Option<Id>,
+        name: &[u8],
+        path: impl Fn() -> Vec<&'n [u8]>,
+    ) -> Option<Id> {
+        let model = self.model;
+        let mut best = inherited;
+        for (lines, state) in &self.states {
+            lines.said.index.matches(state, name, |id| {
+                lines.mark(model, id, name);
+                best = best.max(Some(lines.first + id));
+            });
+        }
+        if !model.by_hand.is_empty() {
+            let below = path();
+            let names: Vec<&[u8]> = model.above.iter().map(Vec::as_slice).chain(below).collect();
+            for (id, pattern) in &model.by_hand {
+                if (Some(*id) > best || !model.has_matched(*id)) && pattern.matches(&names) {
+                    model.mark(*id);
+                    best = best.max(Some(*id));
+                }
+            }
+        }
+        best
+    }
+
+    /// Whether restic leaves out every child of this folder, which it enters, whatever the child's name.
+    pub fn leaves_out_all(&self, decided_by: Option<Id>) -> bool {
+        let model = self.model;
+        let mut best = None;
+        let mut taken_back = model.by_hand.iter().filter(|(_, line)| line.negated).map(|(id, _)| *id).max();
+        for (lines, state) in &self.states {
+            let negated = |id: Id| model.negated[(lines.first + id) as usize];
+            lines.said.index.matches_all_children(state, |id| {
+                if !negated(id) {
+                    best = best.max(Some(lines.first + id));
+                }
+            });
+            let negation = lines.said.index.last_marked_for_children(state, negated);
+            taken_back = taken_back.max(negation.map(|id| lines.first + id));
+        }
+        if best.is_none() || best < decided_by {
+            return false;
+        }
+        let is_certain = taken_back < best;
+        if let (true, Some(id)) = (is_certain, best) {
+            model.mark(id);
+        }
+        is_certain
+    }
+}
+
+impl Lines {
+    /// Notes that its line `id` has matched `name`.
+    fn mark(&self, model: &Model, id: Id, name: &[u8]) {
+        let of_root = self.first + id;
+        model.mark(of_root);
+        let Some(names) = model.names.get(of_root as usize).filter(|_| !model.is_negated(of_root)) else {
+            return;
+        };
+        if let Some(Form::Suffix(ending)) = self.said.index.last_name_of(id).map(NamePattern::form) {
+            names.get_or_init(|| Names::new(ending.len())).add(name);
+        }
+    }
+}
+
+impl Said {
+    /// What the lines of a section say, which all begin with `base`.
+    fn by(section: &Section, base: &Base, known: &Known) -> Arc<Said> {
+        let mut text = Vec::new();
+        for line in section.lines() {
+            if let Some((negated, below)) = pattern::below(base.text(), line) {
+                text.push(if negated { b'!' } else { b'/' });
+                text.extend_from_slice(below);
+            }
+            text.push(b'\n');
+        }
+        if let Some(said) = locked(known).get(&text) {
+            return Arc::clone(said);
+        }
+        let said = Arc::new(Said::read(&text));
+        locked(known).insert(text, Arc::clone(&said));
+        said
+    }
+
+    fn read(text: &[u8]) -> Said {
+        let mut negated = Vec::new();
+        let mut set_aside = Vec::new();
+        let mut patterns = Vec::new();
+        for (line, id) in text.split_inclusive(|&byte| byte == b'\n').zip(0..) {
+            let steps = match &line[..line.len() - 1] {
+                [_, below @ ..] => pattern::parse_below(below),
+                [] => None,
+            };
+            negated.push(line.starts_with(b"!"));
+            // A line that is not looked up has no steps: that matches the folder itself, which nobody asks about.
+            patterns.push(steps.unwrap_or_else(|| {
+                set_aside.push(id);
+                Vec::new()
+            }));
+        }
+        let index = Index::new(patterns, |id| negated[id as usize]);
+        Said { index, negated, set_aside }
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rules_file::{Rules, RulesFile};
+    use crate::section;
+
+    fn model(files: &[(&str, &str)]) -> Model {
+        let base = Base::new(&[b"data".to_vec()], true);
+        let file = |(service, rules): &(&str, &str)| {
+            let folder = vec![service.as_bytes().to_vec()];
+            Arc::new(RulesFile::new("f".into(), folder, Rules::read(rules.as_bytes()).into()))
+        };
+        let files: Vec<_> = files.iter().map(file).collect();
+        Model::new(&section::compile(&files, &base, false), &base, &[b"data".to_vec()])
+    }
+
+    fn excludes(model: &Model, path: &str) -> bool {
+        let names: Vec<Vec<u8>> = path.split('/').map(|name| name.as_bytes().to_vec()).collect();
+        model.excludes(&names)
+    }
+
+    #[test]
+    fn services_of_the_same_rules_share_an_index_and_nothing_else() {
+        let model = model(&[("a", "*.log\n/x/\n"), ("b", "*.log\n/x/\n"), ("c", "*.tmp\n")]);
+        let said = |service: &[u8]| &model.of_services[service].said;
+        assert!(Arc::ptr_eq(said(b"a"), said(b"b")));
+        assert!(excludes(&model, "b/1.log") && !excludes(&model, "c/1.log") && !excludes(&model, "d/1.log"));
+        assert_eq!(
+            (0..5).map(|id| model.has_matched(id)).collect::<Vec<_>>(),
+            [false, false, true, false, false]
+        );
+    }
+
+    #[test]
+    fn a_name_that_begins_with_an_exclamation_mark_is_no_negation() {
+        let model = model(&[("a", "*\n!/keep\n"), ("b", "\\!keep\n/!keep/x\n")]);
+        assert!(excludes(&model, "a/other") && !excludes(&model, "a/keep"));
+        assert!(excludes(&model, "b/!keep") && !excludes(&model, "b/keep"));
+    }
+
+    #[test]
+    fn lines_that_can_only_be_read_as_a_whole_keep_their_place() {
+        let model = model(&[("a", "/b/**/c/**/d*\n!/b/**/c/**/dx\n*.log\n"), ("b", "x\n")]);
+        assert!(!model.by_hand.is_empty() && model.refused.is_empty());
+        assert!(excludes(&model, "a/b/1/c/2/d1") && excludes(&model, "a/1.log"));
+        assert!(!excludes(&model, "a/b/1/c/2/dx") && !excludes(&model, "b/b/1/c/2/d1"));
+    }
+}
