@@ -30,7 +30,7 @@ pub struct SeenAt {
 
 impl SeenAt {
     /// What lines for it begin with.
-    pub(crate) fn base(&self) -> Base {
+    pub fn base(&self) -> Base {
         Base::new(&self.names, self.anchored)
     }
 }

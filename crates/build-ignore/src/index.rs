@@ -6,6 +6,8 @@
 //! What a reader gets wrong: only a match of the whole pattern is told, at the path where it ends. That a pattern
 //! also matches everything below (restic) or decides for everything below (git) is the caller's business.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
 
 /// One step of a pattern.
@@ -43,8 +45,10 @@ pub type Id = u32;
 /// The patterns, by the literal folders that they begin with.
 #[derive(Debug)]
 pub struct Index<N> {
-    patterns: Vec<Vec<Step<N>>>,
+    patterns: Vec<Arc<[Step<N>]>>,
     nodes: Vec<Node>,
+    /// For each pattern, the one before it that is looked up at the same place by the same name.
+    alike: Vec<Option<Id>>,
 }
 
 /// What is known in one folder.
@@ -58,14 +62,15 @@ pub struct State {
     threads: Vec<(Id, u32)>,
 }
 
+/// A folder that patterns lead through; their last name stands in it.
 #[derive(Debug, Default)]
 struct Node {
     children: FxHashMap<Box<[u8]>, u32>,
     /// Where any name leads: patterns that go on behind a `*`.
     any_child: Option<u32>,
-    ends: Vec<Id>,
-    /// Most nodes have neither: only the last name of a pattern is in these.
+    /// Last names of a child.
     here: Option<Box<Names>>,
+    /// Last names at any depth.
     below: Option<Box<Names>>,
     threads: Vec<(Id, u32)>,
     /// The last marked pattern that may match a child of this folder.
@@ -74,7 +79,8 @@ struct Node {
     marked_below: Option<Id>,
 }
 
-type ByName = FxHashMap<Box<[u8]>, Vec<Id>>;
+/// The last pattern of each name; [`Index::alike`] tells those before it.
+type ByName = FxHashMap<Box<[u8]>, Id>;
 
 /// Patterns of one name.
 #[derive(Debug, Default)]
@@ -88,12 +94,10 @@ struct Names {
 impl<N: NamePattern> Index<N> {
     /// An index over `patterns`; a pattern's [`Id`] is its position. Those that are `marked` can be asked for with
     /// [`Index::last_marked_for_children`].
-    pub fn new(patterns: Vec<Vec<Step<N>>>, marked: impl Fn(Id) -> bool) -> Index<N> {
+    pub fn new(patterns: Vec<Arc<[Step<N>]>>, marked: impl Fn(Id) -> bool) -> Index<N> {
         let mut nodes = vec![Node::default()];
-        for (id, steps) in (0..).zip(&patterns) {
-            insert(&mut nodes, id, steps, marked(id));
-        }
-        Index { patterns, nodes }
+        let alike = (0..).zip(&patterns).map(|(id, steps)| insert(&mut nodes, id, steps, marked(id)));
+        Index { alike: alike.collect(), patterns, nodes }
     }
 
     /// The last name of the pattern, if it ends with one.
@@ -114,11 +118,7 @@ impl<N: NamePattern> Index<N> {
     /// Tells each pattern that matches `name` in the folder of `state`, in no particular order.
     pub fn matches(&self, state: &State, name: &[u8], mut each: impl FnMut(Id)) {
         for &node in &state.nodes {
-            let node = &self.nodes[node as usize];
-            if let Some(&child) = node.children.get(name) {
-                self.nodes[child as usize].ends.iter().for_each(|&id| each(id));
-            }
-            self.names(node.here.as_deref(), name, &mut each);
+            self.names(self.nodes[node as usize].here.as_deref(), name, &mut each);
         }
         for &node in &state.floating {
             self.names(self.nodes[node as usize].below.as_deref(), name, &mut each);
@@ -214,16 +214,20 @@ impl<N: NamePattern> Index<N> {
         }
     }
 
+    fn all_alike(&self, last: Option<&Id>, each: &mut impl FnMut(Id)) {
+        let mut next = last.copied();
+        while let Some(id) = next {
+            each(id);
+            next = self.alike[id as usize];
+        }
+    }
+
     fn names(&self, names: Option<&Names>, name: &[u8], each: &mut impl FnMut(Id)) {
         let Some(names) = names else { return };
-        if let Some(ids) = names.literals.get(name) {
-            ids.iter().for_each(|&id| each(id));
-        }
+        self.all_alike(names.literals.get(name), each);
         for (length, suffixes) in &names.suffixes {
             if let Some(start) = name.len().checked_sub(*length) {
-                if let Some(ids) = suffixes.get(&name[start..]) {
-                    ids.iter().for_each(|&id| each(id));
-                }
+                self.all_alike(suffixes.get(&name[start..]), each);
             }
         }
         names.any.iter().for_each(|&id| each(id));
@@ -235,20 +239,15 @@ impl<N: NamePattern> Index<N> {
     }
 }
 
-fn insert<N: NamePattern>(nodes: &mut Vec<Node>, id: Id, steps: &[Step<N>], is_marked: bool) {
+/// Gives the pattern before it that is looked up at the same place by the same name.
+fn insert<N: NamePattern>(nodes: &mut Vec<Node>, id: Id, steps: &[Step<N>], is_marked: bool) -> Option<Id> {
     let mut node = 0;
     let mut taken = 0;
-    while let Some(Step::Name(name)) = steps.get(taken) {
-        let is_last = taken + 1 == steps.len();
+    while let [Step::Name(name), _, ..] = &steps[taken..] {
         let next = nodes.len() as u32;
         let child = match name.form() {
-            Form::Literal(literal) => {
-                if is_last && is_marked {
-                    nodes[node].marked_here = nodes[node].marked_here.max(Some(id));
-                }
-                *nodes[node].children.entry(literal.into()).or_insert(next)
-            }
-            Form::Any if !is_last => *nodes[node].any_child.get_or_insert(next),
+            Form::Literal(literal) => *nodes[node].children.entry(literal.into()).or_insert(next),
+            Form::Any => *nodes[node].any_child.get_or_insert(next),
             _ => break,
         };
         if child == next {
@@ -260,33 +259,37 @@ fn insert<N: NamePattern>(nodes: &mut Vec<Node>, id: Id, steps: &[Step<N>], is_m
     let node = &mut nodes[node];
     let mark = is_marked.then_some(id);
     match &steps[taken..] {
-        [] => node.ends.push(id),
+        [] => None,
         [Step::Name(last)] => {
-            node.here.get_or_insert_default().insert(id, last);
             node.marked_here = node.marked_here.max(mark);
+            node.here.get_or_insert_default().insert(id, last)
         }
         [Step::AnyFolders, Step::Name(last)] => {
-            node.below.get_or_insert_default().insert(id, last);
             node.marked_below = node.marked_below.max(mark);
+            node.below.get_or_insert_default().insert(id, last)
         }
-        _ => node.threads.push((id, taken as u32)),
+        _ => {
+            node.threads.push((id, taken as u32));
+            None
+        }
     }
 }
 
 impl Names {
-    fn insert(&mut self, id: Id, name: &impl NamePattern) {
+    fn insert(&mut self, id: Id, name: &impl NamePattern) -> Option<Id> {
         match name.form() {
             Form::Any => self.any.push(id),
-            Form::Literal(literal) => self.literals.entry(literal.into()).or_default().push(id),
+            Form::Literal(literal) => return self.literals.insert(literal.into(), id),
             Form::Suffix(suffix) => {
                 let known = self.suffixes.iter().position(|(length, _)| *length == suffix.len());
                 let position = known.unwrap_or_else(|| {
                     self.suffixes.push((suffix.len(), FxHashMap::default()));
                     self.suffixes.len() - 1
                 });
-                self.suffixes[position].1.entry(suffix.into()).or_default().push(id);
+                return self.suffixes[position].1.insert(suffix.into(), id);
             }
             Form::Other => self.others.push(id),
         }
+        None
     }
 }

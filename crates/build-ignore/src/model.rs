@@ -282,10 +282,11 @@ impl Said {
             };
             negated.push(line.starts_with(b"!"));
             // A line that is not looked up has no steps: that matches the folder itself, which nobody asks about.
-            patterns.push(steps.unwrap_or_else(|| {
+            let steps = steps.unwrap_or_else(|| {
                 set_aside.push(id);
                 Vec::new()
-            }));
+            });
+            patterns.push(steps.into());
         }
         let index = Index::new(patterns, |id| negated[id as usize]);
         Said { index, negated, set_aside }

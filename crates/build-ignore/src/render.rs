@@ -18,22 +18,22 @@ use crate::section::{Section, Sections, Written};
 use crate::translate::order::Place;
 
 /// One root with what is written of it.
-pub(crate) struct Root<'a> {
+pub struct Root<'a> {
     /// Its name below the mount: `data` or `containers`.
-    pub(crate) name: &'a str,
+    pub name: &'a str,
     /// Where it lies on the host.
-    pub(crate) path: &'a Path,
+    pub path: &'a Path,
     /// How restic sees it.
-    pub(crate) seen_at: &'a SeenAt,
+    pub seen_at: &'a SeenAt,
     /// Its sections.
-    pub(crate) sections: &'a Sections,
+    pub sections: &'a Sections,
 }
 
 /// restic reads no line of 64 KiB or more, not even a comment.
 const LONGEST_COMMENT: usize = 200;
 
 /// The whole file; `taken_back` are the lines at its end.
-pub(crate) fn render(roots: &[Root], taken_back: &[Vec<u8>]) -> Vec<u8> {
+pub fn render(roots: &[Root], taken_back: &[Vec<u8>]) -> Vec<u8> {
     let mut out = Vec::new();
     comment(&mut out, &["Made by build-ignore ", env!("CARGO_PKG_VERSION"), " from every .resticignore."]);
     comment(
@@ -58,7 +58,8 @@ pub(crate) fn render(roots: &[Root], taken_back: &[Vec<u8>]) -> Vec<u8> {
                 out
             })
             .collect();
-        out.extend_from_slice(&texts.concat());
+        out.reserve(texts.iter().map(Vec::len).sum());
+        texts.iter().for_each(|text| out.extend_from_slice(text));
     }
     if !taken_back.is_empty() {
         out.push(b'\n');

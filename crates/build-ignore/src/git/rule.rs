@@ -4,6 +4,8 @@
 //! can't match anything. Line 1 is the first; a line that git never matches still stands in the list, so that it can
 //! be shown.
 
+use std::sync::Arc;
+
 use common::text::escape;
 
 use crate::git::class::{self, ByteSet};
@@ -23,7 +25,7 @@ pub struct Rule {
     /// It ends with `/`: only folders match.
     pub folders_only: bool,
     /// What it matches, below the folder of its file; or why git never matches anything with it.
-    pub path: Result<Vec<Segment>, &'static str>,
+    pub path: Result<Arc<[Segment]>, &'static str>,
 }
 
 /// More characters of a rule than this are not shown.
@@ -107,7 +109,7 @@ fn without_trailing_blanks(text: &[u8]) -> &[u8] {
 
 /// A pattern with a `/` anywhere but at its end is anchored to the folder of its file, one without matches below it
 /// at any depth.
-fn parse_path(pattern: &[u8]) -> Result<Vec<Segment>, &'static str> {
+fn parse_path(pattern: &[u8]) -> Result<Arc<[Segment]>, &'static str> {
     let anchored = pattern.contains(&b'/');
     let mut segments = Vec::new();
     if !anchored {
@@ -138,7 +140,7 @@ fn parse_path(pattern: &[u8]) -> Result<Vec<Segment>, &'static str> {
         segments.push(Segment::Name(Glob::new(part.tokens)));
     }
     segments.dedup_by(|a, b| *a == Segment::AnyFolders && *b == Segment::AnyFolders);
-    Ok(segments)
+    Ok(segments.into())
 }
 
 #[derive(Default)]

@@ -8,6 +8,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 use crate::git::glob::Glob;
@@ -83,12 +84,16 @@ pub fn place(files: &[Arc<RulesFile>], lean: bool) -> BTreeMap<SectionName, Vec<
     }
     let mut of_root = sections.remove(&None).unwrap_or_default();
     let mut root_met = vec![false; of_root.len()];
-    for section in sections.values_mut() {
+    let settle_one = |(_, section): (_, &mut Vec<Placed>)| {
         // A service's negation can meet a rule of the root, and that gives it something to bring back.
         let across = compare(&of_root, section, false);
-        root_met.iter_mut().zip(across.met).for_each(|(known, met)| *known |= met);
         let unmet = vec![false; section.len()];
         settle(section, &unmet, &across.needed);
+        across.met
+    };
+    let across: Vec<Vec<bool>> = sections.par_iter_mut().map(settle_one).collect();
+    for met in across {
+        root_met.iter_mut().zip(met).for_each(|(known, met)| *known |= met);
     }
     let none = vec![false; of_root.len()];
     settle(&mut of_root, &root_met, &none);
