@@ -83,6 +83,18 @@ pub(crate) fn released(name: &str) -> Result<PathBuf> {
     Ok(workspace.target.join("release").join(name))
 }
 
+/// Builds the benchmark `name` of `package` for use and gives the command that runs it.
+pub(crate) fn benchmark(package: &str, name: &str) -> Result<Command> {
+    let workspace = Workspace::find()?;
+    let bench = || {
+        let mut command = workspace::cargo(&workspace.root);
+        command.args(["bench", "--quiet", "--package", package, "--bench", name]);
+        command
+    };
+    cargo(bench().arg("--no-run"))?;
+    Ok(bench())
+}
+
 fn cargo(command: &mut Command) -> Result<()> {
     match process::foreground(command)? {
         end if end.is_success() => Ok(()),

@@ -52,7 +52,8 @@ pub fn render(roots: &[Root], taken_back: &[Vec<u8>]) -> Vec<u8> {
             .into_par_iter()
             .filter(|(_, section)| !section.rules.is_empty() || !section.paths.is_empty())
             .map(|(name, section)| {
-                let mut out = Vec::new();
+                let lines: usize = section.lines().map(<[u8]>::len).sum();
+                let mut out = Vec::with_capacity(2 * lines);
                 heading(&mut out, root, &name.iter().cloned().collect::<Vec<_>>());
                 push_section(&mut out, root.path, section);
                 out

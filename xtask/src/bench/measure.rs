@@ -102,12 +102,18 @@ impl Spread {
 
 /// The table: each contender's time, and as a part of the first one's.
 pub(super) fn table(contenders: &[Contender<'_>], medians: &[Duration]) -> String {
+    let names = contenders.iter().map(|contender| contender.name.as_str());
+    table_of(&names.zip(medians.iter().copied()).collect::<Vec<_>>())
+}
+
+/// The same of times under their names.
+pub(super) fn table_of(times: &[(&str, Duration)]) -> String {
     let mut table = Table::new();
     table.load_preset(presets::UTF8_HORIZONTAL_ONLY).remove_style(TableComponent::HorizontalLines);
     table.remove_style(TableComponent::MiddleIntersections).set_header(["", "median", "of the first"]);
-    let first = medians.first().copied().unwrap_or_default();
-    for (contender, time) in contenders.iter().zip(medians) {
-        table.add_row([contender.name.clone(), exact(*time), ratio(*time, first)]);
+    let first = times.first().map(|(_, time)| *time).unwrap_or_default();
+    for (name, time) in times {
+        table.add_row([(*name).to_string(), exact(*time), ratio(*time, first)]);
     }
     for column in [1, 2] {
         if let Some(column) = table.column_mut(column) {
