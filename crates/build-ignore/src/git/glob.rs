@@ -35,33 +35,28 @@ pub enum Glob {
 
 impl Glob {
     /// From tokens; neighbouring stars become one.
-    pub fn new(mut tokens: Vec<Token>) -> Glob {
-        tokens.dedup_by(|a, b| *a == Token::Star && *b == Token::Star);
-        let literal = |tokens: &[Token]| -> Option<Vec<u8>> {
-            tokens
-                .iter()
-                .map(|token| if let Token::Byte(byte) = token { Some(*byte) } else { None })
-                .collect()
-        };
-        match tokens.as_slice() {
-            [Token::Star] => return Glob::Any,
-            [Token::Star, rest @ ..] => {
-                if let Some(suffix) = literal(rest) {
-                    return Glob::Suffix(suffix);
-                }
-            }
-            [rest @ .., Token::Star] => {
-                if let Some(prefix) = literal(rest) {
-                    return Glob::Prefix(prefix);
-                }
-            }
-            all => {
-                if let Some(name) = literal(all) {
-                    return Glob::Literal(name);
-                }
-            }
+    pub fn new(tokens: &[Token]) -> Glob {
+        let is_star = |token: &Token| *token == Token::Star;
+        if tokens.windows(2).any(|pair| pair.iter().all(is_star)) {
+            let mut tokens = tokens.to_vec();
+            tokens.dedup_by(|a, b| is_star(a) && is_star(b));
+            return Glob::new(&tokens);
         }
-        Glob::Tokens(tokens)
+        let literal = |tokens: &[Token]| -> Option<Vec<u8>> {
+            let mut bytes = Vec::with_capacity(tokens.len());
+            for token in tokens {
+                let Token::Byte(byte) = token else { return None };
+                bytes.push(*byte);
+            }
+            Some(bytes)
+        };
+        let simple = match tokens {
+            [Token::Star] => Some(Glob::Any),
+            [Token::Star, rest @ ..] => literal(rest).map(Glob::Suffix),
+            [rest @ .., Token::Star] => literal(rest).map(Glob::Prefix),
+            all => literal(all).map(Glob::Literal),
+        };
+        simple.unwrap_or_else(|| Glob::Tokens(tokens.to_vec()))
     }
 
     /// Whether it matches the whole of `name`.
@@ -151,15 +146,12 @@ mod tests {
     use super::*;
 
     fn glob(text: &str) -> Glob {
-        Glob::new(
-            text.bytes()
-                .map(|byte| match byte {
-                    b'*' => Token::Star,
-                    b'?' => Token::One(ByteSet::any()),
-                    byte => Token::Byte(byte),
-                })
-                .collect(),
-        )
+        let token = |byte| match byte {
+            b'*' => Token::Star,
+            b'?' => Token::One(ByteSet::any()),
+            byte => Token::Byte(byte),
+        };
+        Glob::new(&text.bytes().map(token).collect::<Vec<_>>())
     }
 
     #[test]

@@ -54,8 +54,9 @@ pub fn parse(text: &[u8]) -> Vec<Rule> {
     if lines.last().is_some_and(|last| last.is_empty()) {
         lines.pop();
     }
-    let rules = lines.into_iter().enumerate().filter_map(|(index, line)| parse_line(index + 1, line));
-    rules.collect()
+    let mut rules = Vec::with_capacity(lines.len());
+    rules.extend(lines.into_iter().zip(1..).filter_map(|(text, line)| parse_line(line, text)));
+    rules
 }
 
 fn parse_line(line: usize, text: &[u8]) -> Option<Rule> {
@@ -111,83 +112,82 @@ fn without_trailing_blanks(text: &[u8]) -> &[u8] {
 /// at any depth.
 fn parse_path(pattern: &[u8]) -> Result<Arc<[Segment]>, &'static str> {
     let anchored = pattern.contains(&b'/');
-    let mut segments = Vec::new();
+    let mut segments = Vec::with_capacity(4);
     if !anchored {
         segments.push(Segment::AnyFolders);
     }
-    let mut parts = split(pattern.strip_prefix(b"/").unwrap_or(pattern))?;
-    let last = parts.len() - 1;
-    for (index, part) in parts.drain(..).enumerate() {
-        if anchored && part.is_double_star() {
-            match (index == last, part.ends_escaped) {
+    let mut rest = pattern.strip_prefix(b"/").unwrap_or(pattern);
+    let mut name = Vec::with_capacity(rest.len());
+    loop {
+        name.clear();
+        let end = read_name(&mut rest, &mut name)?;
+        let is_double_star = name.len() >= 2 && name.iter().all(|token| *token == Token::Star);
+        if anchored && is_double_star {
+            match end {
                 // `a/**`: everything below a, not a itself.
-                (true, _) => segments.extend([Segment::AnyFolders, Segment::Name(Glob::Any)]),
+                End::Pattern => segments.extend([Segment::AnyFolders, Segment::Name(Glob::Any)]),
                 // wildmatch lets `**` stand for no folder at all only before a plain `/`, not before `\/`.
-                (false, true) => segments.extend([Segment::Name(Glob::Any), Segment::AnyFolders]),
-                (false, false) => segments.push(Segment::AnyFolders),
+                End::EscapedSlash => segments.extend([Segment::Name(Glob::Any), Segment::AnyFolders]),
+                End::Slash => segments.push(Segment::AnyFolders),
             }
-            continue;
+        } else {
+            segments.push(Segment::Name(as_name(&name)?));
         }
-        if part.tokens.is_empty() {
-            return Err("an empty name stands in it");
+        if end == End::Pattern {
+            break;
         }
-        if matches!(part.tokens.as_slice(), [Token::Byte(b'.')] | [Token::Byte(b'.'), Token::Byte(b'.')]) {
-            return Err("no name is . or ..");
-        }
-        if part.tokens.iter().any(|token| matches!(token, Token::One(set) if set.is_empty())) {
-            return Err("a bracket in it matches no character");
-        }
-        segments.push(Segment::Name(Glob::new(part.tokens)));
     }
     segments.dedup_by(|a, b| *a == Segment::AnyFolders && *b == Segment::AnyFolders);
     Ok(segments.into())
 }
 
-#[derive(Default)]
-struct Part {
-    tokens: Vec<Token>,
-    /// The `/` after it was written `\/`.
-    ends_escaped: bool,
-}
-
-impl Part {
-    fn is_double_star(&self) -> bool {
-        self.tokens.len() >= 2 && self.tokens.iter().all(|token| *token == Token::Star)
+fn as_name(tokens: &[Token]) -> Result<Glob, &'static str> {
+    if tokens.is_empty() {
+        return Err("an empty name stands in it");
     }
+    if matches!(tokens, [Token::Byte(b'.')] | [Token::Byte(b'.'), Token::Byte(b'.')]) {
+        return Err("no name is . or ..");
+    }
+    if tokens.iter().any(|token| matches!(token, Token::One(set) if set.is_empty())) {
+        return Err("a bracket in it matches no character");
+    }
+    Ok(Glob::new(tokens))
 }
 
-fn split(pattern: &[u8]) -> Result<Vec<Part>, &'static str> {
-    let mut parts = vec![Part::default()];
-    let mut index = 0;
-    while index < pattern.len() {
-        let byte = pattern[index];
-        index += 1;
-        let token = match byte {
-            b'/' => None,
-            b'*' => Some(Token::Star),
-            b'?' => Some(Token::One(ByteSet::any())),
+/// Where a name in a pattern ends.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum End {
+    Slash,
+    /// At a `\/`.
+    EscapedSlash,
+    Pattern,
+}
+
+/// Takes one name off the front of `pattern`, and what ends it; its tokens go into `name`.
+fn read_name(pattern: &mut &[u8], name: &mut Vec<Token>) -> Result<End, &'static str> {
+    while let Some((&byte, after)) = pattern.split_first() {
+        *pattern = after;
+        name.push(match byte {
+            b'/' => return Ok(End::Slash),
+            b'*' => Token::Star,
+            b'?' => Token::One(ByteSet::any()),
             b'[' => {
-                let (set, length) = class::parse(&pattern[index..])?;
-                index += length;
-                Some(Token::One(set))
+                let (set, length) = class::parse(after)?;
+                *pattern = &after[length..];
+                Token::One(set)
             }
             b'\\' => {
-                let escaped = *pattern.get(index).ok_or("a backslash stands at its end")?;
-                index += 1;
-                (escaped != b'/').then_some(Token::Byte(escaped))
+                let (&escaped, after) = after.split_first().ok_or("a backslash stands at its end")?;
+                *pattern = after;
+                if escaped == b'/' {
+                    return Ok(End::EscapedSlash);
+                }
+                Token::Byte(escaped)
             }
-            byte => Some(Token::Byte(byte)),
-        };
-        let part = parts.last_mut().expect("there is always a part");
-        match token {
-            Some(token) => part.tokens.push(token),
-            None => {
-                part.ends_escaped = byte == b'\\';
-                parts.push(Part::default());
-            }
-        }
+            byte => Token::Byte(byte),
+        });
     }
-    Ok(parts)
+    Ok(End::Pattern)
 }
 
 /// Whether the path `names` (below the folder of the rule's file) is matched by `path`. The plain definition, for
