@@ -69,9 +69,9 @@ struct Node {
     /// Where any name leads: patterns that go on behind a `*`.
     any_child: Option<u32>,
     /// Last names of a child.
-    here: Option<Box<Names>>,
+    here: Last,
     /// Last names at any depth.
-    below: Option<Box<Names>>,
+    below: Last,
     threads: Vec<(Id, u32)>,
     /// The last marked pattern that may match a child of this folder.
     marked_here: Option<Id>,
@@ -79,16 +79,24 @@ struct Node {
     marked_below: Option<Id>,
 }
 
+/// Last names of patterns.
+#[derive(Debug, Default)]
+struct Last {
+    /// The last pattern that matches any name; [`Index::alike`] tells those before it.
+    any: Option<Id>,
+    /// Most folders have just the one above.
+    others: Option<Box<Names>>,
+}
+
 /// The last pattern of each name; [`Index::alike`] tells those before it.
 type ByName = FxHashMap<Box<[u8]>, Id>;
 
-/// Patterns of one name.
+/// Patterns of one name that not every name matches.
 #[derive(Debug, Default)]
 struct Names {
     literals: ByName,
     suffixes: Vec<(usize, ByName)>,
-    any: Vec<Id>,
-    others: Vec<Id>,
+    to_try: Vec<Id>,
 }
 
 impl<N: NamePattern> Index<N> {
@@ -118,10 +126,10 @@ impl<N: NamePattern> Index<N> {
     /// Tells each pattern that matches `name` in the folder of `state`, in no particular order.
     pub fn matches(&self, state: &State, name: &[u8], mut each: impl FnMut(Id)) {
         for &node in &state.nodes {
-            self.names(self.nodes[node as usize].here.as_deref(), name, &mut each);
+            self.last_names(&self.nodes[node as usize].here, name, &mut each);
         }
         for &node in &state.floating {
-            self.names(self.nodes[node as usize].below.as_deref(), name, &mut each);
+            self.last_names(&self.nodes[node as usize].below, name, &mut each);
         }
         for &(id, taken) in &state.threads {
             let steps = &self.patterns[id as usize];
@@ -185,10 +193,10 @@ impl<N: NamePattern> Index<N> {
     /// The patterns that match every child of the folder of `state`, whatever its name.
     pub fn matches_all_children(&self, state: &State, mut each: impl FnMut(Id)) {
         for &node in &state.nodes {
-            self.nodes[node as usize].here.iter().flat_map(|names| &names.any).for_each(|&id| each(id));
+            self.all_alike(self.nodes[node as usize].here.any, &mut each);
         }
         for &node in &state.floating {
-            self.nodes[node as usize].below.iter().flat_map(|names| &names.any).for_each(|&id| each(id));
+            self.all_alike(self.nodes[node as usize].below.any, &mut each);
         }
         for &(id, taken) in &state.threads {
             let last = self.last_name(&self.patterns[id as usize], taken);
@@ -200,7 +208,7 @@ impl<N: NamePattern> Index<N> {
 
     fn arrive(&self, state: &mut State, node: u32) {
         let here = &self.nodes[node as usize];
-        if here.below.is_some() {
+        if !here.below.is_empty() {
             state.floating.push(node);
         }
         state.threads.extend_from_slice(&here.threads);
@@ -214,24 +222,24 @@ impl<N: NamePattern> Index<N> {
         }
     }
 
-    fn all_alike(&self, last: Option<&Id>, each: &mut impl FnMut(Id)) {
-        let mut next = last.copied();
+    fn all_alike(&self, last: Option<Id>, each: &mut impl FnMut(Id)) {
+        let mut next = last;
         while let Some(id) = next {
             each(id);
             next = self.alike[id as usize];
         }
     }
 
-    fn names(&self, names: Option<&Names>, name: &[u8], each: &mut impl FnMut(Id)) {
-        let Some(names) = names else { return };
-        self.all_alike(names.literals.get(name), each);
+    fn last_names(&self, last: &Last, name: &[u8], each: &mut impl FnMut(Id)) {
+        self.all_alike(last.any, each);
+        let Some(names) = &last.others else { return };
+        self.all_alike(names.literals.get(name).copied(), each);
         for (length, suffixes) in &names.suffixes {
             if let Some(start) = name.len().checked_sub(*length) {
-                self.all_alike(suffixes.get(&name[start..]), each);
+                self.all_alike(suffixes.get(&name[start..]).copied(), each);
             }
         }
-        names.any.iter().for_each(|&id| each(id));
-        for &id in &names.others {
+        for &id in &names.to_try {
             if self.last_name_of(id).is_some_and(|last| last.matches(name)) {
                 each(id);
             }
@@ -262,11 +270,11 @@ fn insert<N: NamePattern>(nodes: &mut Vec<Node>, id: Id, steps: &[Step<N>], is_m
         [] => None,
         [Step::Name(last)] => {
             node.marked_here = node.marked_here.max(mark);
-            node.here.get_or_insert_default().insert(id, last)
+            node.here.insert(id, last)
         }
         [Step::AnyFolders, Step::Name(last)] => {
             node.marked_below = node.marked_below.max(mark);
-            node.below.get_or_insert_default().insert(id, last)
+            node.below.insert(id, last)
         }
         _ => {
             node.threads.push((id, taken as u32));
@@ -275,21 +283,32 @@ fn insert<N: NamePattern>(nodes: &mut Vec<Node>, id: Id, steps: &[Step<N>], is_m
     }
 }
 
-impl Names {
+impl Last {
+    fn is_empty(&self) -> bool {
+        self.any.is_none() && self.others.is_none()
+    }
+
+    /// Gives the pattern before it that is looked up by the same name.
     fn insert(&mut self, id: Id, name: &impl NamePattern) -> Option<Id> {
-        match name.form() {
-            Form::Any => self.any.push(id),
-            Form::Literal(literal) => return self.literals.insert(literal.into(), id),
-            Form::Suffix(suffix) => {
-                let known = self.suffixes.iter().position(|(length, _)| *length == suffix.len());
-                let position = known.unwrap_or_else(|| {
-                    self.suffixes.push((suffix.len(), FxHashMap::default()));
-                    self.suffixes.len() - 1
-                });
-                return self.suffixes[position].1.insert(suffix.into(), id);
-            }
-            Form::Other => self.others.push(id),
+        let form = name.form();
+        if matches!(form, Form::Any) {
+            return self.any.replace(id);
         }
-        None
+        let names = self.others.get_or_insert_default();
+        match form {
+            Form::Literal(literal) => names.literals.insert(literal.into(), id),
+            Form::Suffix(suffix) => {
+                let known = names.suffixes.iter().position(|(length, _)| *length == suffix.len());
+                let position = known.unwrap_or_else(|| {
+                    names.suffixes.push((suffix.len(), FxHashMap::default()));
+                    names.suffixes.len() - 1
+                });
+                names.suffixes[position].1.insert(suffix.into(), id)
+            }
+            Form::Any | Form::Other => {
+                names.to_try.push(id);
+                None
+            }
+        }
     }
 }

@@ -14,7 +14,7 @@ pub mod index;
 pub mod model;
 pub mod narrow;
 mod relative;
-pub mod render;
+mod render;
 mod report;
 pub mod restic;
 pub mod rules_file;

@@ -18,22 +18,22 @@ use crate::section::{Section, Sections, Written};
 use crate::translate::order::Place;
 
 /// One root with what is written of it.
-pub struct Root<'a> {
+pub(crate) struct Root<'a> {
     /// Its name below the mount: `data` or `containers`.
-    pub name: &'a str,
+    pub(crate) name: &'a str,
     /// Where it lies on the host.
-    pub path: &'a Path,
+    pub(crate) path: &'a Path,
     /// How restic sees it.
-    pub seen_at: &'a SeenAt,
+    pub(crate) seen_at: &'a SeenAt,
     /// Its sections.
-    pub sections: &'a Sections,
+    pub(crate) sections: &'a Sections,
 }
 
 /// restic reads no line of 64 KiB or more, not even a comment.
 const LONGEST_COMMENT: usize = 200;
 
 /// The whole file; `taken_back` are the lines at its end.
-pub fn render(roots: &[Root], taken_back: &[Vec<u8>]) -> Vec<u8> {
+pub(crate) fn render(roots: &[Root], taken_back: &[Vec<u8>]) -> Vec<u8> {
     let mut out = Vec::new();
     comment(&mut out, &["Made by build-ignore ", env!("CARGO_PKG_VERSION"), " from every .resticignore."]);
     comment(
