@@ -58,7 +58,7 @@ pub fn build(root: &Path, seen_at: &SeenAt, wanted: Wanted, lean: bool) -> Resul
 
     let mut model = Model::new(&sections, &base, &seen_at.names);
     if lean {
-        model.remember_names();
+        model.remember_names(&tree.top);
     }
     let differences = settle::compare(&tree, &model);
     let owners = if differences.is_empty() { Vec::new() } else { owners(&sections) };

@@ -14,12 +14,13 @@ use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 use crate::index::{Form, Id, Index, NamePattern, State};
-use crate::narrow::Names;
+use crate::narrow::{Beginnings, Names};
 use crate::restic::glob::Glob;
 use crate::restic::pattern::{self, Line, Pattern};
 use crate::section::{Section, Sections};
 use crate::translate::line::Base;
 use crate::translate::order::SectionName;
+use crate::tree::Folder;
 
 /// The lines of a root as restic reads them. Their [`Id`]s count them over all sections, in the order of the file.
 #[derive(Debug)]
@@ -31,6 +32,7 @@ pub struct Model {
     matched: Vec<AtomicBool>,
     /// For each line, the names that it has matched; nothing unless they were asked for.
     names: Vec<OnceLock<Names>>,
+    beginnings: Option<Beginnings>,
     /// Lines that restic's own rules are followed for to the letter: those with several `**`, mostly.
     by_hand: Vec<(Id, Pattern)>,
     /// The names above the root, which those lines are matched with as well.
@@ -82,6 +84,7 @@ impl Model {
             negated: Vec::new(),
             matched: Vec::new(),
             names: Vec::new(),
+            beginnings: None,
             by_hand: Vec::new(),
             above: above.to_vec(),
             refused: Vec::new(),
@@ -114,15 +117,17 @@ impl Model {
         }
     }
 
-    /// Lets it remember the names that a line matches, for those lines that can be narrowed down to names.
-    pub fn remember_names(&mut self) {
+    /// Lets it remember the names that a line matches, for those lines that can be narrowed down to names. The lines are
+    /// for the tree of `top`.
+    pub fn remember_names(&mut self, top: &Folder) {
         self.names.resize_with(self.negated.len(), OnceLock::new);
+        self.beginnings = Some(Beginnings::of(top));
     }
 
     /// The lines to write in place of this one, such that they match the names that it has matched; none where it stays as
     /// it is.
     pub fn narrowed(&self, id: Id, line: &[u8]) -> Option<Vec<Vec<u8>>> {
-        self.names.get(id as usize)?.get()?.narrowed(line)
+        self.names.get(id as usize)?.get()?.narrowed(line, self.beginnings.as_ref()?)
     }
 
     /// The root's own folder.

@@ -71,10 +71,10 @@ impl Base {
     }
 }
 
-/// `line` with just `name` in place of its last component; `None` where it would be too long.
-pub fn with_last_name(line: &[u8], name: &[u8]) -> Option<Vec<u8>> {
+/// `line` with `component`, in Go's syntax, in place of its last one; `None` where it would be too long.
+pub fn with_last_component(line: &[u8], component: &[u8]) -> Option<Vec<u8>> {
     let mut text = before_last_component(line).to_vec();
-    push_component(&mut text, &component::literal(name));
+    push_component(&mut text, component);
     finished(text)
 }
 

@@ -77,15 +77,16 @@ fn lean_turns_rules_without_match_into_comments() {
 
 /// Go tries a `*` at every byte of every name. With `--lean` it need not.
 #[test]
-fn lean_writes_the_names_that_an_ending_matches_or_what_they_begin_with() {
+fn lean_writes_the_names_that_an_ending_matches_or_what_they_have_in_common() {
     let sandbox = Sandbox::new();
-    sandbox.write("data/s/.resticignore", "*.log\n!keep.log\n*.tmp\n*.bak\n*log\n");
+    sandbox.write("data/s/.resticignore", "*.log\n!keep.log\n*.tmp\n*.bak\n*log\n*.old\n");
     for name in ["a.log", "d/a.log", "d/b$.log", "keep.log", "d/keep.log"] {
         sandbox.write(format!("data/s/{name}"), "");
     }
     for number in 0..5 {
         sandbox.write(format!("data/s/old-{number}.bak"), "");
         sandbox.write(format!("data/s/{number}.tmp"), "");
+        sandbox.write(format!("data/s/app{}.old", "-1".repeat(number)), "");
     }
     let ran = sandbox.run(sandbox.command(PROGRAM).args(["--lean", "--output", "-"])).expect_success();
     let lines: Vec<&str> = ran.stdout.lines().skip(3).filter(|line| !line.is_empty()).collect();
