@@ -37,6 +37,7 @@ for file in passwd group shadow hosts; do mount --bind $S/etc/$file /etc/$file; 
 mount -t tmpfs tmpfs /run
 mkdir -m 755 /run/sshd
 mkdir -m 1777 /run/tmp
+mount --bind /run/tmp /tmp
 mount -t proc proc /proc
 ip link set lo up
 echo ready
