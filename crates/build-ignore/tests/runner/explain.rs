@@ -2,17 +2,14 @@
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
 
-use common::process::{self, Limits};
 use common::testing::Sandbox;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
 use crate::command_line::PROGRAM;
 use crate::generate;
-use crate::oracle::{output_of, scratch};
+use crate::oracle::{check_ignore, scratch};
 use crate::property::setting;
 
 #[test]
@@ -99,35 +96,6 @@ fn symlinks_lead_to_a_root_but_nowhere_inside_it() {
     assert!(ran.stdout.contains("passwd: lies behind the symlink "), "{}", ran.everything());
 }
 
-/// A rule's file, line and text.
-type Said = (Vec<u8>, u64, Vec<u8>);
-
-/// What `git check-ignore -v` says of each path; nothing where no rule matches.
-fn git_says(root: &Path, scratch: &Path, paths: &[Vec<u8>]) -> Vec<Option<Said>> {
-    let git_dir = scratch.join("git-for-check-ignore");
-    output_of(Command::new("git").args(["init", "--quiet", "--bare"]).arg(&git_dir));
-    let mut git = Command::new("git");
-    git.current_dir(root).arg(format!("--git-dir={}", git_dir.display())).arg("--work-tree=.");
-    git.args([
-        "-c",
-        "core.bare=false",
-        "check-ignore",
-        "--verbose",
-        "--non-matching",
-        "-z",
-        "--stdin",
-        "--no-index",
-    ]);
-    let input: Vec<u8> = paths.iter().flat_map(|path| [path.as_slice(), b"\0"].concat()).collect();
-    let captured = process::capture(&mut git, &input, Limits::within(Duration::from_secs(60)), None).unwrap();
-    let fields: Vec<&[u8]> = captured.stdout.split(|&byte| byte == 0).collect();
-    let answers = fields.chunks_exact(4).map(|answer| {
-        let line = std::str::from_utf8(answer[1]).unwrap();
-        (!line.is_empty()).then(|| (answer[0].to_vec(), line.parse().unwrap(), answer[2].to_vec()))
-    });
-    answers.collect()
-}
-
 /// check-ignore reads only files called .gitignore, so the tree gets those, with the same rules.
 #[test]
 fn it_agrees_with_git_check_ignore_on_every_path() {
@@ -152,7 +120,7 @@ fn it_agrees_with_git_check_ignore_on_every_path() {
             std::fs::copy(&path, path.with_file_name(".gitignore")).unwrap();
         }
     }
-    let expected = git_says(&root, scratch.path(), &paths);
+    let expected = check_ignore(&root, scratch.path(), &paths);
     assert_eq!(expected.len(), paths.len());
     let mut command = sandbox.command(PROGRAM);
     command.args(["--json", "--explain", "--"]);

@@ -27,24 +27,43 @@ pub(crate) fn scratch() -> TempDir {
     tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()).unwrap()
 }
 
-/// Every file below `root` that git keeps.
-pub(crate) fn kept_by_git(root: &Path, scratch: &Path) -> Paths {
+/// git in `root`, with a repository beside it.
+fn git(root: &Path, scratch: &Path) -> Command {
     let git_dir = scratch.join("git");
     if !git_dir.exists() {
         output_of(Command::new("git").args(["init", "--quiet", "--bare"]).arg(&git_dir));
     }
     let mut git = Command::new("git");
     git.current_dir(root).arg(format!("--git-dir={}", git_dir.display())).arg("--work-tree=.");
-    git.args([
-        "-c",
-        "core.bare=false",
-        "ls-files",
-        "--others",
-        "--exclude-per-directory=.resticignore",
-        "-z",
-    ]);
+    git.args(["-c", "core.bare=false"]);
+    git
+}
+
+/// Every file below `root` that git keeps.
+pub(crate) fn kept_by_git(root: &Path, scratch: &Path) -> Paths {
+    let mut git = git(root, scratch);
+    git.args(["ls-files", "--others", "--exclude-per-directory=.resticignore", "-z"]);
     let listed = output_of(&mut git);
     listed.split(|&byte| byte == 0).filter(|path| !path.is_empty()).map(<[u8]>::to_vec).collect()
+}
+
+/// A rule's file, line and text.
+pub(crate) type Said = (Vec<u8>, u64, Vec<u8>);
+
+/// What `git check-ignore -v` says of each path below `root`, by the files called `.gitignore`; nothing where no rule
+/// matches.
+pub(crate) fn check_ignore(root: &Path, scratch: &Path, paths: &[Vec<u8>]) -> Vec<Option<Said>> {
+    let mut git = git(root, scratch);
+    git.args(["check-ignore", "--verbose", "--non-matching", "-z", "--stdin", "--no-index"]);
+    let input: Vec<u8> = paths.iter().flat_map(|path| [path.as_slice(), b"\0"].concat()).collect();
+    let captured =
+        process::capture(&mut git, &input, Limits::within(Duration::from_secs(120)), None).unwrap();
+    let fields: Vec<&[u8]> = captured.stdout.split(|&byte| byte == 0).collect();
+    let answers = fields.chunks_exact(4).map(|answer| {
+        let line = std::str::from_utf8(answer[1]).unwrap();
+        (!line.is_empty()).then(|| (answer[0].to_vec(), line.parse().unwrap(), answer[2].to_vec()))
+    });
+    answers.collect()
 }
 
 /// Every file below `root`.
