@@ -83,7 +83,6 @@ pub fn place(files: &[Arc<RulesFile>], lean: bool) -> BTreeMap<SectionName, Vec<
         }));
     }
     let mut of_root = sections.remove(&None).unwrap_or_default();
-    let mut root_met = vec![false; of_root.len()];
     let settle_one = |(_, section): (_, &mut Vec<Placed>)| {
         // A service's negation can meet a rule of the root, and that gives it something to bring back.
         let across = compare(&of_root, section, false);
@@ -91,10 +90,11 @@ pub fn place(files: &[Arc<RulesFile>], lean: bool) -> BTreeMap<SectionName, Vec<
         settle(section, &unmet, &across.needed);
         across.met
     };
-    let across: Vec<Vec<bool>> = sections.par_iter_mut().map(settle_one).collect();
-    for met in across {
-        root_met.iter_mut().zip(met).for_each(|(known, met)| *known |= met);
-    }
+    let both = |mut one: Vec<bool>, other: Vec<bool>| {
+        one.iter_mut().zip(other).for_each(|(met, other)| *met |= other);
+        one
+    };
+    let root_met = sections.par_iter_mut().map(settle_one).reduce(|| vec![false; of_root.len()], both);
     let none = vec![false; of_root.len()];
     settle(&mut of_root, &root_met, &none);
     if !of_root.is_empty() {
