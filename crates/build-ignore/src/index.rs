@@ -35,6 +35,8 @@ pub enum Form<'a> {
     Literal(&'a [u8]),
     /// Every name that ends so.
     Suffix(&'a [u8]),
+    /// Some names that end so: then it has to be tried.
+    Ending(&'a [u8]),
     /// It has to be tried.
     Other,
 }
@@ -95,9 +97,15 @@ type ByName = FxHashMap<Box<[u8]>, Id>;
 #[derive(Debug, Default)]
 struct Names {
     literals: ByName,
-    suffixes: Vec<(usize, ByName)>,
+    suffixes: ByEnding,
+    /// To be tried on names that end so.
+    endings: ByEnding,
     to_try: Vec<Id>,
 }
+
+/// The last pattern of each ending, by its length.
+#[derive(Debug, Default)]
+struct ByEnding(Vec<(usize, ByName)>);
 
 impl<N: NamePattern> Index<N> {
     /// An index over `patterns`; a pattern's [`Id`] is its position. Those that are `marked` can be asked for with
@@ -234,16 +242,14 @@ impl<N: NamePattern> Index<N> {
         self.all_alike(last.any, each);
         let Some(names) = &last.others else { return };
         self.all_alike(names.literals.get(name).copied(), each);
-        for (length, suffixes) in &names.suffixes {
-            if let Some(start) = name.len().checked_sub(*length) {
-                self.all_alike(suffixes.get(&name[start..]).copied(), each);
-            }
-        }
-        for &id in &names.to_try {
+        names.suffixes.of(name).for_each(|last| self.all_alike(Some(last), each));
+        let mut attempt = |id| {
             if self.last_name_of(id).is_some_and(|last| last.matches(name)) {
                 each(id);
             }
-        }
+        };
+        names.endings.of(name).for_each(|last| self.all_alike(Some(last), &mut attempt));
+        names.to_try.iter().for_each(|&id| attempt(id));
     }
 }
 
@@ -297,18 +303,32 @@ impl Last {
         let names = self.others.get_or_insert_default();
         match form {
             Form::Literal(literal) => names.literals.insert(literal.into(), id),
-            Form::Suffix(suffix) => {
-                let known = names.suffixes.iter().position(|(length, _)| *length == suffix.len());
-                let position = known.unwrap_or_else(|| {
-                    names.suffixes.push((suffix.len(), FxHashMap::default()));
-                    names.suffixes.len() - 1
-                });
-                names.suffixes[position].1.insert(suffix.into(), id)
-            }
+            Form::Suffix(suffix) => names.suffixes.insert(suffix, id),
+            Form::Ending(ending) => names.endings.insert(ending, id),
             Form::Any | Form::Other => {
                 names.to_try.push(id);
                 None
             }
         }
+    }
+}
+
+impl ByEnding {
+    /// The last pattern of each ending that `name` has.
+    fn of(&self, name: &[u8]) -> impl Iterator<Item = Id> {
+        self.0.iter().filter_map(move |(length, by_name)| {
+            let start = name.len().checked_sub(*length)?;
+            by_name.get(&name[start..]).copied()
+        })
+    }
+
+    /// Gives the pattern before it that has the same ending.
+    fn insert(&mut self, ending: &[u8], id: Id) -> Option<Id> {
+        let known = self.0.iter().position(|(length, _)| *length == ending.len());
+        let position = known.unwrap_or_else(|| {
+            self.0.push((ending.len(), FxHashMap::default()));
+            self.0.len() - 1
+        });
+        self.0[position].1.insert(ending.into(), id)
     }
 }

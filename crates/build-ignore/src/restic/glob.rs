@@ -21,6 +21,8 @@ enum Kind {
         chunks: Vec<Chunk>,
         /// A `*` stands at the end.
         ends_with_star: bool,
+        /// The plain text at its end; every name that it matches has it.
+        ending: Vec<u8>,
     },
 }
 
@@ -90,7 +92,12 @@ impl Glob {
                 .map(|bytes| if only.star_before { Kind::Suffix(bytes) } else { Kind::Literal(bytes) }),
             _ => None,
         };
-        Glob(simple.unwrap_or(Kind::Chunks { chunks, ends_with_star }))
+        Glob(simple.unwrap_or_else(|| {
+            let last = chunks.last().filter(|_| !ends_with_star).map_or([].as_slice(), |last| &last.elements);
+            let from = last.iter().rposition(|element| !matches!(element, Element::Byte(_)));
+            let ending = literal(&last[from.map_or(0, |before| before + 1)..]).unwrap_or_default();
+            Kind::Chunks { chunks, ends_with_star, ending }
+        }))
     }
 
     /// Whether it matches the whole of `name`.
@@ -99,7 +106,7 @@ impl Glob {
             Kind::Any => return true,
             Kind::Literal(literal) => return literal == name,
             Kind::Suffix(suffix) => return name.ends_with(suffix),
-            Kind::Chunks { chunks, ends_with_star } => (chunks, *ends_with_star),
+            Kind::Chunks { chunks, ends_with_star, .. } => (chunks, *ends_with_star),
         };
         let mut left = name;
         for (index, chunk) in chunks.iter().enumerate() {
@@ -127,6 +134,7 @@ impl NamePattern for Glob {
             Kind::Any => Form::Any,
             Kind::Literal(literal) => Form::Literal(literal),
             Kind::Suffix(suffix) => Form::Suffix(suffix),
+            Kind::Chunks { ending, .. } if !ending.is_empty() => Form::Ending(ending),
             Kind::Chunks { .. } => Form::Other,
         }
     }
