@@ -33,13 +33,16 @@ pub struct Model {
     /// For each line, the names that it has matched; nothing unless they were asked for.
     names: Vec<OnceLock<Names>>,
     beginnings: Option<Beginnings>,
-    /// Lines that restic's own rules are followed for to the letter: those with several `**`, mostly.
-    by_hand: Vec<(Id, Pattern)>,
+    /// Lines for which restic's own rules are followed to the letter, and that may match anywhere in the root.
+    by_hand: Vec<ByHand>,
     /// The names above the root, which those lines are matched with as well.
     above: Vec<Vec<u8>>,
     /// Lines that restic would refuse; none, unless a translation is wrong.
     pub refused: Vec<Vec<u8>>,
 }
+
+/// A line that is not looked up: one with several `**`, mostly.
+type ByHand = (Id, Pattern);
 
 /// The lines of one section.
 #[derive(Debug)]
@@ -47,6 +50,8 @@ struct Lines {
     said: Arc<Said>,
     /// The [`Id`] of the first one.
     first: Id,
+    /// Those that are not looked up, and match in the folder of the section only.
+    by_hand: Vec<ByHand>,
 }
 
 /// What lines say behind the folder that they begin with. Counted from 0.
@@ -66,6 +71,8 @@ type Known = Mutex<FxHashMap<Vec<u8>, Arc<Said>>>;
 pub struct Place<'m> {
     model: &'m Model,
     states: Vec<(&'m Lines, State)>,
+    /// Those of the service that it lies in.
+    of_service: Option<&'m Lines>,
     is_root: bool,
 }
 
@@ -90,30 +97,36 @@ impl Model {
             refused: Vec::new(),
         };
         for ((name, section), said) in sections.into_iter().zip(said) {
-            let first = model.negated.len() as Id;
-            model.negated.extend_from_slice(&said.negated);
-            if !said.set_aside.is_empty() {
-                let lines: Vec<&[u8]> = section.lines().collect();
-                said.set_aside.iter().for_each(|&id| model.take_whole(first + id, lines[id as usize]));
-            }
-            let lines = Lines { said, first };
-            match name {
-                Some(service) => drop(model.of_services.insert(service.clone(), lines)),
-                None => model.of_root = Some(lines),
-            }
+            model.add(name.as_deref(), section, said);
         }
         model.matched.resize_with(model.negated.len(), AtomicBool::default);
         model
     }
 
-    /// Keeps a line that is not looked up.
-    fn take_whole(&mut self, id: Id, line: &[u8]) {
-        match pattern::parse_line(line) {
-            Line::Pattern(pattern) => {
-                self.negated[id as usize] = pattern.negated;
-                self.by_hand.push((id, pattern));
-            }
-            _ => self.refused.push(line.to_vec()),
+    fn add(&mut self, service: Option<&[u8]>, section: &Section, said: Arc<Said>) {
+        let first = self.negated.len() as Id;
+        self.negated.extend_from_slice(&said.negated);
+        let whole: Vec<&[u8]> = match said.set_aside.as_slice() {
+            [] => Vec::new(),
+            _ => section.lines().collect(),
+        };
+        let mut by_hand = Vec::new();
+        for id in &said.set_aside {
+            let line = whole[*id as usize];
+            let Line::Pattern(pattern) = pattern::parse_line(line) else {
+                self.refused.push(line.to_vec());
+                continue;
+            };
+            let id = first + id;
+            self.negated[id as usize] = pattern.negated;
+            // One without a `/` at its start matches at any depth, also in another service.
+            let list = if service.is_some() && pattern.anchored { &mut by_hand } else { &mut self.by_hand };
+            list.push((id, pattern));
+        }
+        let lines = Lines { said, first, by_hand };
+        match service {
+            Some(service) => drop(self.of_services.insert(service.to_vec(), lines)),
+            None => self.of_root = Some(lines),
         }
     }
 
@@ -133,7 +146,7 @@ impl Model {
     /// The root's own folder.
     pub fn top(&self) -> Place<'_> {
         let states = self.of_root.iter().map(|lines| (lines, lines.said.index.start())).collect();
-        Place { model: self, states, is_root: true }
+        Place { model: self, states, of_service: None, is_root: true }
     }
 
     /// The last line that matches the path `names` below the root or a folder above it, as restic decides.
@@ -176,16 +189,22 @@ impl Model {
     }
 }
 
-impl Place<'_> {
+impl<'m> Place<'m> {
     /// The sub-folder `name`.
-    pub fn enter(&self, name: &[u8]) -> Self {
+    pub fn enter(&self, name: &[u8]) -> Place<'m> {
         let inner = self.states.iter().map(|(lines, state)| (*lines, lines.said.index.enter(state, name)));
         let mut states: Vec<_> = inner.filter(|(lines, state)| !lines.said.index.is_over(state)).collect();
+        let mut of_service = self.of_service;
         if self.is_root {
-            let own = self.model.of_services.get(name);
-            states.extend(own.map(|lines| (lines, lines.said.index.start())));
+            of_service = self.model.of_services.get(name);
+            states.extend(of_service.map(|lines| (lines, lines.said.index.start())));
         }
-        Place { model: self.model, states, is_root: false }
+        Place { model: self.model, states, of_service, is_root: false }
+    }
+
+    /// The lines that are not looked up and may match here or below.
+    fn by_hand(&self) -> impl Iterator<Item = &'m ByHand> {
+        self.model.by_hand.iter().chain(self.of_service.iter().flat_map(|lines| &lines.by_hand))
     }
 
     /// The last line that matches `name`, a child of this folder, or what is above it; `inherited` is the one for the
@@ -204,10 +223,10 @@ impl Place<'_> {
                 best = best.max(Some(lines.first + id));
             });
         }
-        if !model.by_hand.is_empty() {
+        if self.by_hand().next().is_some() {
             let below = path();
             let names: Vec<&[u8]> = model.above.iter().map(Vec::as_slice).chain(below).collect();
-            for (id, pattern) in &model.by_hand {
+            for (id, pattern) in self.by_hand() {
                 if (Some(*id) > best || !model.has_matched(*id)) && pattern.matches(&names) {
                     model.mark(*id);
                     best = best.max(Some(*id));
@@ -221,7 +240,7 @@ impl Place<'_> {
     pub fn leaves_out_all(&self, decided_by: Option<Id>) -> bool {
         let model = self.model;
         let mut best = None;
-        let mut taken_back = model.by_hand.iter().filter(|(_, line)| line.negated).map(|(id, _)| *id).max();
+        let mut taken_back = self.by_hand().filter(|(_, line)| line.negated).map(|(id, _)| *id).max();
         for (lines, state) in &self.states {
             let negated = |id: Id| model.negated[(lines.first + id) as usize];
             lines.said.index.matches_all_children(state, |id| {
@@ -345,7 +364,7 @@ mod tests {
     #[test]
     fn lines_that_can_only_be_read_as_a_whole_keep_their_place() {
         let model = model(&[("a", "/b/**/c/**/d*\n!/b/**/c/**/dx\n*.log\n"), ("b", "x\n")]);
-        assert!(!model.by_hand.is_empty() && model.refused.is_empty());
+        assert_eq!(model.of_services[b"a".as_slice()].by_hand.len(), 2);
         assert!(excludes(&model, "a/b/1/c/2/d1") && excludes(&model, "a/1.log"));
         assert!(!excludes(&model, "a/b/1/c/2/dx") && !excludes(&model, "b/b/1/c/2/d1"));
     }

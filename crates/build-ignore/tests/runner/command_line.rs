@@ -58,6 +58,17 @@ fn strict_fails_after_writing() {
     assert!(sandbox.read("containers/backrest/ignorefile.txt").contains("*.tmp"));
 }
 
+/// A negation with two `**` is matched by hand, and might take back anything, but in its own service alone.
+#[test]
+fn a_service_is_not_warned_about_because_of_the_rules_of_another() {
+    let sandbox = Sandbox::new();
+    sandbox.write("data/a/.resticignore", "d*/\n");
+    sandbox.write("data/a/d1/file", "");
+    sandbox.write("data/z/.resticignore", "/a/**/b/**/c*\n!/a/**/b/**/cx*\n");
+    let ran = sandbox.run(sandbox.command(PROGRAM).args(["--strict", "--output", "-"])).expect_success();
+    assert!(!ran.stdout.contains("by path"), "{}", ran.everything());
+}
+
 #[test]
 fn lean_turns_rules_without_match_into_comments() {
     let sandbox = Sandbox::new();
