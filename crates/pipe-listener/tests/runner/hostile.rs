@@ -170,8 +170,8 @@ fn hundreds_of_slow_readers_together_cost_little_memory() {
         })
         .collect();
     wait_until("all have run", || host.send(&["status"]).stdout.contains("running: none\nwaiting: 0\n"));
-    // Each could have 256 KiB by itself.
-    assert!(host.peak_kib() < before + (8 << 10), "{before} KiB before, {} at most", host.peak_kib());
+    // Each could have 256 KiB by itself, 50 MiB in all. 4 MiB are kept of it; buffers that grow take as much again.
+    assert!(host.peak_kib() < before + (16 << 10), "{before} KiB before, {} at most", host.peak_kib());
     // Who reads has all of it, all the same.
     let ran = host.send(&["much"]).expect_success();
     assert!(ran.stdout.len() >= 300_000 && ran.stderr.is_empty(), "{}", ran.stderr);
