@@ -195,6 +195,14 @@ impl Ran {
     }
 }
 
+/// Copies a program that is to be started, with cp. A file that this process had open for writing would be open as well
+/// in whatever another test starts at that moment, and can't be started until that is over (ETXTBSY).
+pub fn copy_program(from: impl AsRef<Path>, to: impl AsRef<Path>) {
+    let (from, to) = (from.as_ref(), to.as_ref());
+    let status = Command::new("cp").arg("--").args([from, to]).status().expect("start cp");
+    assert!(status.success(), "copy {} to {}", from.display(), to.display());
+}
+
 /// Another binary of this workspace, built now if it isn't there yet.
 pub fn built(package: &str, binary: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test's own path");

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::testing::{Ran, Sandbox, built, cargo};
+use common::testing::{Ran, Sandbox, built, cargo, copy_program};
 
 const IN_OWN_CRONTABS: &str = r#"mount --bind "$1" /var/spool/cron/crontabs && shift && exec "$@""#;
 
@@ -37,7 +37,7 @@ impl Home {
         let program = &fs::canonicalize(program).unwrap();
         // A hard link is as good and costs nothing; across file systems it has to be a copy.
         if fs::hard_link(program, &target).is_err() {
-            fs::copy(program, &target).unwrap();
+            copy_program(program, &target);
         }
     }
 

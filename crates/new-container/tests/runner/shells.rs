@@ -1,6 +1,6 @@
 //! What shells read, read by the real shells; what scripts are, checked by shellcheck.
 
-use common::testing::Sandbox;
+use common::testing::{Sandbox, copy_program};
 
 use crate::make::tool;
 
@@ -17,7 +17,7 @@ fn every_shell_reads_the_alias_and_runs_us_by_it() {
     let odd = sandbox.path("it's $HOME \\ a \"bin\"");
     std::fs::create_dir(&odd).unwrap();
     let program = odd.join("new-container");
-    std::fs::copy(env!("CARGO_BIN_EXE_new-container"), &program).unwrap();
+    copy_program(env!("CARGO_BIN_EXE_new-container"), &program);
     let runs: [(&str, &[&str]); 3] = [
         ("bash", &["--norc", "-O", "expand_aliases", "-c"]),
         ("zsh", &["-f", "-c"]),

@@ -177,7 +177,7 @@ fn much_output_comes_whole_and_nobody_who_reads_it_is_needed() {
 fn it_uses_the_socket_in_the_folder_it_lies_in() {
     let host = Host::listening();
     let beside = host.bridge().join("backrest-send");
-    std::fs::copy(env!("CARGO_BIN_EXE_backrest-send"), &beside).unwrap();
+    common::testing::copy_program(env!("CARGO_BIN_EXE_backrest-send"), &beside);
     let ran = host.sandbox.run(host.sandbox.command(&beside).arg("ping")).expect_success();
     assert_eq!(ran.stdout, format!("pong {}\n", env!("CARGO_PKG_VERSION")));
 }

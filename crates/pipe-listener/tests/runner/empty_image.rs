@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-use common::testing::Ran;
+use common::testing::{Ran, copy_program};
 
 use crate::host::Host;
 
@@ -30,7 +30,7 @@ fn static_client() -> &'static Path {
 impl Host {
     /// Runs the client in a folder with nothing but the bridge in it, as a container's image `scratch` is.
     fn in_empty_image(&self, arguments: &[&str], input: &str) -> Ran {
-        fs::copy(static_client(), self.bridge().join("backrest-send")).unwrap();
+        copy_program(static_client(), self.bridge().join("backrest-send"));
         let image = self.sandbox.path("image");
         fs::create_dir_all(image.join("bridge")).unwrap();
         assert_eq!(fs::read_dir(&image).unwrap().count(), 1, "nothing but the bridge");

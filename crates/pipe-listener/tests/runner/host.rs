@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::testing::{Ran, Sandbox};
+use common::testing::{Ran, Sandbox, copy_program};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -199,7 +199,7 @@ impl Host {
     pub(crate) fn with_tools(&mut self, tools: &[(&str, &str)]) {
         let program = self.sandbox.path("tools/pipe-listener");
         std::fs::create_dir_all(program.parent().unwrap()).unwrap();
-        std::fs::copy(&self.program, &program).unwrap();
+        copy_program(&self.program, &program);
         self.program = program;
         for (name, script) in tools {
             self.sandbox.script(Path::new("tools").join(name), format!("#!/bin/sh\n{script}\n"));

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use common::testing::built;
+use common::testing::{built, copy_program};
 
 use crate::host::{Host, wait_until};
 
@@ -158,7 +158,7 @@ fn on_a_full_disk_a_message_is_refused_and_what_came_through_the_fifo_waits_for_
 fn stopped_service(host: &mut Host) {
     host.with_tools(&[("build-ignore", "")]);
     let tool = host.program.with_file_name("pre-backup-actions");
-    fs::copy(built("pre-backup-actions", "pre-backup-actions"), tool).unwrap();
+    copy_program(built("pre-backup-actions", "pre-backup-actions"), tool);
     let prepare = "#!/bin/sh\necho stopped >> ../../notes\nuntil [ -e ../../gate ]; do sleep 0.02; done\n";
     host.sandbox.script("data/shop/prepare-backup.sh", prepare);
     host.sandbox.script("data/shop/after-backup.sh", "#!/bin/sh\necho started >> ../../notes\n");

@@ -270,7 +270,7 @@ fn what_build_ignore_can_not_tell_is_a_warning() {
     // Alone in a folder: no build-ignore beside it, none on the path.
     let alone = home.sandbox.path("alone");
     fs::create_dir(&alone).unwrap();
-    fs::copy(env!("CARGO_BIN_EXE_pre-backup-actions"), alone.join("pre-backup-actions")).unwrap();
+    common::testing::copy_program(env!("CARGO_BIN_EXE_pre-backup-actions"), alone.join("pre-backup-actions"));
     let mut command = home.sandbox.command(alone.join("pre-backup-actions"));
     let ran = home.sandbox.run(command.env("PATH", "/usr/bin:/bin")).expect_success();
     assert_eq!(last_line(&ran.stdout), "0 ok, 1 with a warning: app (dump could not be proved in full)");

@@ -175,7 +175,7 @@ fn an_interruption_while_the_rules_are_asked_fails_the_run() {
     let home = Home::new();
     let tool = home.sandbox.path("alone/pre-backup-actions");
     home.sandbox.script("alone/build-ignore", "#!/bin/sh\ntouch \"$HOME/asked\"; sleep 60\n");
-    fs::copy(env!("CARGO_BIN_EXE_pre-backup-actions"), &tool).unwrap();
+    common::testing::copy_program(env!("CARGO_BIN_EXE_pre-backup-actions"), &tool);
     home.sandbox.write("data/app/.resticignore", "*.log\n");
     home.prepare("app", "# dump: db.sql\necho x >\"$DUMP_DIR/db.sql\"");
     let child = home.sandbox.command(&tool).stdout(std::process::Stdio::piped()).spawn().unwrap();

@@ -39,7 +39,7 @@ fn restics(world: &World) -> [&'static str; 2] {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/restic-trixie/usr/bin/restic")
     });
     assert!(newest.is_file(), "no restic at {}: `cargo xtask test` puts it there", newest.display());
-    fs::copy(&newest, world.srv("newest-restic")).unwrap();
+    common::testing::copy_program(&newest, world.srv("newest-restic"));
     ["restic", "/srv/newest-restic"]
 }
 

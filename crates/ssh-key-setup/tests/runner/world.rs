@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::testing::{Ran, Sandbox};
+use common::testing::{Ran, Sandbox, copy_program};
 
 /// Accounts on the servers, with their shells. `me` and root are the people who run the tool.
 const ACCOUNTS: [(&str, u32, &str); 6] = [
@@ -89,7 +89,7 @@ impl World {
         fs::set_permissions(scratch.join("root/.ssh"), Permissions::from_mode(0o700)).expect("close .ssh");
         let (tool, inside) = (env!("CARGO_BIN_EXE_ssh-key-setup"), scratch.join("srv/bin/ssh-key-setup"));
         if fs::hard_link(tool, &inside).is_err() {
-            fs::copy(tool, &inside).expect("copy the tool");
+            copy_program(tool, &inside);
         }
         write_accounts(&scratch.join("etc"));
         for (name, uid, _) in ACCOUNTS {
