@@ -1,8 +1,8 @@
 //! A line said for the names that it matches today alone: what `--lean` writes for `*.log` and its like.
 //!
 //! restic compares the last name of a pattern first, with every path there is. Go tries what follows a `*` at every byte
-//! of a name; that takes five times as long as comparing a plain name, and half of that if the pattern has a beginning
-//! that other names do not share. Characters in fixed places, each its own or a `?`, take twice as long as a plain name.
+//! of a name; that takes five to six times as long as comparing a plain name, and only twice as long if the pattern has a
+//! beginning that other names do not share. Characters in fixed places, each its own or a `?`, take twice as long, too.
 //! So a line becomes a pattern for each length of the names, or one with the beginning that they share, whichever
 //! costs restic less.
 //!
