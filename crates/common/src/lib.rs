@@ -6,6 +6,7 @@
 
 pub mod atomic;
 pub mod cancel;
+pub mod contract;
 mod env_file;
 pub mod exit;
 pub mod lock;

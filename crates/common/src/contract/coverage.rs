@@ -1,0 +1,78 @@
+//! `build-ignore --coverage --json`: one [`Coverage`]. What no backup holds, what is there but unsafe, and what still
+//! waits for the person's consent.
+
+use serde::{Deserialize, Serialize};
+
+/// Everything that `create-backrest-pipe status` shows about what is backed up.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// What no backup holds, or what it holds in a form that may not be restored. Sorted by kind and path.
+    pub gaps: Vec<Gap>,
+    /// Rules that are held back until the person agrees with `build-ignore --adopt`: what an older exclude file kept.
+    pub held_back: Vec<HeldBack>,
+}
+
+/// One thing that is not, or not safely, in the backup.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Gap {
+    /// What kind of thing it is.
+    pub kind: GapKind,
+    /// The service it belongs to, such as `data/immich`; none for a root itself.
+    pub service: Option<String>,
+    /// The path on the host, or the name of a volume.
+    pub path: String,
+    /// Where a link, a bind mount or a volume leads.
+    pub leads_to: Option<String>,
+    /// What is wrong, for a person: one line without the path.
+    pub what: String,
+    /// The command or change that helps, if there is one.
+    pub hint: Option<String>,
+}
+
+/// The kinds of gaps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum GapKind {
+    /// A root's disk is listed in /etc/fstab and is not mounted.
+    UnmountedDisk,
+    /// The service's folder is a symlink; restic stores the link alone.
+    LinkedService,
+    /// A symlink in a service leads out of both roots.
+    LinkOut,
+    /// A compose file mounts a folder of the host that lies in neither root.
+    BindMount,
+    /// A compose file uses a named volume.
+    NamedVolume,
+    /// Another file system is mounted below a root.
+    OtherFileSystem,
+    /// A compose file can't be read, so its mounts are not known.
+    UnreadableCompose,
+    /// A live database that is backed up without a dump.
+    LiveDatabase,
+}
+
+impl GapKind {
+    /// Whether data is missing from every backup, so that `status` counts it as a fault and not as a remark.
+    pub fn is_fault(self) -> bool {
+        !matches!(self, GapKind::OtherFileSystem | GapKind::LinkOut)
+    }
+}
+
+/// A rule that is written anchored, as the exclude file before it had it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct HeldBack {
+    /// The service, such as `data/immich`.
+    pub service: String,
+    /// The `.resticignore`.
+    pub file: String,
+    /// Its line, counted from 1.
+    pub line: usize,
+    /// The rule.
+    pub rule: String,
+    /// The rule to write if what it keeps is to stay in the backup.
+    pub instead: String,
+    /// How many existing files it would leave out that are backed up now.
+    pub files: u64,
+    /// Their size in bytes.
+    pub bytes: u64,
+}
