@@ -109,7 +109,7 @@ fn build_roots(cli: &Cli, settings: &Settings, wanted: Wanted) -> Result<(Vec<Ro
         return Err(first.context("neither root can be read"));
     }
     for error in &errors {
-        exit::tell(TOOL, error);
+        exit::report(TOOL, error);
     }
     Ok((roots, !errors.is_empty()))
 }

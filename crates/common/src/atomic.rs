@@ -1,7 +1,8 @@
 //! Files that appear whole or not at all.
 //!
-//! The new text is written beside the target under a name that starts with `.` and ends with `.part`, synced, and
-//! then given the target's name in one step (rename(2), link(2)). An interruption leaves the old file as it was.
+//! The new text is written beside the target under a temporary name ([`crate::leftover`]), synced, and then given the
+//! target's name in one step (rename(2)). An interruption leaves the old file as it was, and the next write of the same
+//! file removes what the interrupted one left.
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
@@ -9,8 +10,8 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::Path;
 
 use anyhow::{Context, Result};
-use tempfile::NamedTempFile;
 
+use crate::leftover::{self, Part, folder_of};
 use crate::text::escape_path;
 
 /// What a write did.
@@ -34,16 +35,17 @@ pub fn write(path: &Path, content: &[u8], mode: u32) -> Result<Change> {
     };
     if let Some(old) = &old {
         if old.len() == content.len() as u64 && fs::read(path).is_ok_and(|text| text == content) {
+            leftover::clear_of(path);
             return Ok(Change::Unchanged);
         }
     }
     let mode = old.as_ref().map_or(mode, |old| old.mode() & 0o7777);
-    let part = part_file(path, content, mode).with_context(|| naming(path))?;
+    let mut part = part_file(path, content, mode).with_context(|| naming(path))?;
     if let Some(old) = &old {
-        // Only root may give a file away; anybody else already is its owner.
-        let _ = std::os::unix::fs::fchown(part.as_file(), Some(old.uid()), Some(old.gid()));
+        // Only root may give a file away; any other user already is its owner.
+        let _ = std::os::unix::fs::fchown(part.file(), Some(old.uid()), Some(old.gid()));
     }
-    part.persist(path).map_err(|failed| failed.error).with_context(|| naming(path))?;
+    part.replace(path).with_context(|| naming(path))?;
     sync_folder(folder_of(path)).with_context(|| naming(path))?;
     Ok(Change::Written)
 }
@@ -52,7 +54,7 @@ pub fn write(path: &Path, content: &[u8], mode: u32) -> Result<Change> {
 /// changes nothing, where something of that name exists.
 pub fn create_new(path: &Path, content: &[u8], mode: u32) -> Result<()> {
     let part = part_file(path, content, mode).with_context(|| naming(path))?;
-    part.persist_noclobber(path).map_err(|failed| failed.error).with_context(|| naming(path))?;
+    part.become_new(path).with_context(|| naming(path))?;
     sync_folder(folder_of(path)).with_context(|| naming(path))
 }
 
@@ -69,23 +71,13 @@ fn naming(path: &Path) -> String {
     format!("write: {}", escape_path(path))
 }
 
-fn folder_of(path: &Path) -> &Path {
-    match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    }
-}
-
-fn part_file(path: &Path, content: &[u8], mode: u32) -> io::Result<NamedTempFile> {
-    let mut part = tempfile::Builder::new()
-        .prefix(".")
-        .suffix(".part")
-        .permissions(Permissions::from_mode(mode))
-        .tempfile_in(folder_of(path))?;
-    part.write_all(content)?;
+fn part_file(path: &Path, content: &[u8], mode: u32) -> io::Result<Part> {
+    let mut part = Part::beside(path, mode)?;
+    let file = part.file();
+    file.write_all(content)?;
     // The mode given at creation goes through the umask; a mode that was there before is kept exactly.
-    part.as_file().set_permissions(Permissions::from_mode(mode))?;
-    part.as_file().sync_all()?;
+    file.set_permissions(Permissions::from_mode(mode))?;
+    file.sync_all()?;
     Ok(part)
 }
 

@@ -1,13 +1,14 @@
 //! From a tool's result to its exit code: the table of codes, hints on errors, and how an error is printed.
 //!
-//! In comes what `run` of a tool gave; out goes one line `tool: what failed: path: why` on standard error, a second
-//! line `hint: …` where there is something to do, and the code. A reader who closed the pipe (`| head`) is no error.
+//! In comes what `run` of a tool returned; out goes one line `tool: what failed: path: why` on standard error, a second
+//! line `hint: …` if there is something to do, and the code. A reader that closed the pipe (`| head`) is not an error.
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::io::{self, Write};
+use std::io;
 use std::process::ExitCode;
 
+use crate::output;
 use crate::text::escape;
 
 /// How a tool ends. clap itself exits with 2 where the command line is wrong.
@@ -15,10 +16,12 @@ use crate::text::escape;
 pub enum Exit {
     /// All was done.
     Done,
-    /// It failed, or it found something wrong.
+    /// It failed, or found something wrong.
     Failed,
     /// The command line asks for something that can't be.
     Usage,
+    /// A signal (Ctrl-C) stopped it.
+    Interrupted,
 }
 
 impl From<Exit> for ExitCode {
@@ -27,6 +30,7 @@ impl From<Exit> for ExitCode {
             Exit::Done => 0,
             Exit::Failed => 1,
             Exit::Usage => 2,
+            Exit::Interrupted => 130,
         })
     }
 }
@@ -85,24 +89,28 @@ pub fn hint_of(error: &anyhow::Error) -> Option<&str> {
 
 /// Prints what went wrong, if anything, and gives the exit code.
 pub fn finish(tool: &str, result: anyhow::Result<Exit>) -> ExitCode {
-    let error = match result {
-        Ok(exit) => return exit.into(),
-        Err(error) => error,
+    let exit = match result {
+        Ok(exit) => exit,
+        Err(error) if is_closed_pipe(&error) => Exit::Done,
+        Err(error) => {
+            report(tool, &error);
+            Exit::Failed
+        }
     };
-    if is_closed_pipe(&error) {
-        return Exit::Done.into();
+    match output::take_failure() {
+        None => exit.into(),
+        Some(error) => {
+            report(tool, &anyhow::Error::from(error).context("write to standard output"));
+            if exit == Exit::Done { Exit::Failed.into() } else { exit.into() }
+        }
     }
-    tell(tool, &error);
-    Exit::Failed.into()
 }
 
-/// Prints an error and its hint, for a tool that goes on all the same.
-pub fn tell(tool: &str, error: &anyhow::Error) {
-    let mut stderr = io::stderr().lock();
-    // Where standard error itself is gone there is nobody left to tell; the exit code still does.
-    let _ = writeln!(stderr, "{tool}: {}", one_line(error));
+/// Prints an error and its hint, also for a tool that goes on all the same.
+pub fn report(tool: &str, error: &anyhow::Error) {
+    crate::note!("{tool}: {}", one_line(error));
     if let Some(hint) = hint_of(error) {
-        let _ = writeln!(stderr, "hint: {}", escape(hint.as_bytes()));
+        crate::note!("hint: {}", escape(hint.as_bytes()));
     }
 }
 

@@ -3,15 +3,15 @@
 //! It is flock(2) on a file that stays; the text in it (process id and time) is for people. The kernel lets go of it
 //! when the process ends, however it ends, so there is never a stale lock to remove.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::File;
 use std::io::{Read, Write};
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
-use nix::fcntl::{Flock, FlockArg, OFlag};
+use nix::fcntl::{Flock, FlockArg};
 
+use crate::private;
 use crate::text::{escape, escape_path};
 use crate::units;
 
@@ -30,21 +30,13 @@ pub enum Attempt {
     Busy(String),
 }
 
-/// Asks once for the lock at `path`, whose folder is made where it is missing.
+/// Asks once for the lock at `path`, whose folder is made with mode 0700 if it is missing.
 pub fn attempt(path: &Path) -> Result<Attempt> {
     let naming = || format!("lock: {}", escape_path(path));
     if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder).with_context(naming)?;
+        private::folder(folder).with_context(naming)?;
     }
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags((OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK).bits())
-        .open(path)
-        .with_context(naming)?;
+    let file = private::read_write(path).with_context(naming)?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(mut file) => {
             let holder = format!("process {} since {}\n", std::process::id(), units::now());

@@ -44,10 +44,6 @@ impl fmt::Display for Problem {
 /// Prints each problem as a warning of `tool` on standard error.
 pub fn warn(tool: &str, problems: &[Problem]) {
     for problem in problems {
-        anstream::eprintln!(
-            "{tool}: {}warning{}: {problem}",
-            crate::text::WARN,
-            crate::text::WARN.render_reset()
-        );
+        crate::note!("{tool}: {}warning{}: {problem}", crate::text::WARN, crate::text::WARN.render_reset());
     }
 }

@@ -112,7 +112,7 @@ fn leftovers(places: &Places) -> Vec<PathBuf> {
 /// A name of ours, or a file that was being written when somebody was killed.
 fn is_kept(name: &OsStr) -> bool {
     let text = name.to_string_lossy();
-    KEPT.contains(&&*text) || (text.starts_with('.') && text.ends_with(".part"))
+    KEPT.contains(&&*text) || common::leftover::is_part(name)
 }
 
 fn entries(folder: &Path, is_meant: impl Fn(&OsStr) -> bool) -> Vec<PathBuf> {

@@ -64,7 +64,7 @@ impl Journal {
             .mode(0o700)
             .create(folder)
             .with_context(|| format!("make the folder of the journal: {}", escape_path(folder)))?;
-        remove_parts(folder);
+        common::leftover::clear(folder);
         let path = folder.join("journal");
         let parsed = read(&path)?;
         let mut problems = problems_of(&parsed, &path);
@@ -236,17 +236,6 @@ impl Journal {
 
     fn naming(&self) -> String {
         format!("write the journal: {}", escape_path(&self.path))
-    }
-}
-
-/// What a killed run was just writing. Nobody else writes here while we hold the lock.
-fn remove_parts(folder: &Path) {
-    for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
-        let name = entry.file_name();
-        if name.as_encoded_bytes().starts_with(b".") && name.as_encoded_bytes().ends_with(b".part") {
-            // It is in nobody's way.
-            let _ = fs::remove_file(entry.path());
-        }
     }
 }
 

@@ -125,13 +125,10 @@ impl Folder {
 
     /// Nobody else may read what lies in it, and nothing lies in it that a killed run was writing.
     fn tighten(&self) -> Result<()> {
+        // A half-written private key, for instance.
+        common::leftover::clear(&self.path);
         for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
             let Ok(found) = entry.metadata() else { continue };
-            if found.is_file() && is_half_written(&entry.file_name().to_string_lossy()) {
-                // Only one run at a time gets here. It may hold a private key that is no one's.
-                let _ = fs::remove_file(entry.path());
-                continue;
-            }
             if found.is_file() && found.uid() == own_uid() && found.mode() & 0o077 != 0 {
                 let path = entry.path();
                 fs::set_permissions(&path, Permissions::from_mode(0o600))
@@ -198,12 +195,6 @@ fn make(path: &Path) -> Result<()> {
         fs::create_dir_all(parent)?;
     }
     Ok(DirBuilder::new().mode(0o700).create(path)?)
-}
-
-/// Whether `common::atomic` gave the file its name: a dot, six letters or digits, and `.part`.
-fn is_half_written(name: &str) -> bool {
-    let middle = name.strip_prefix('.').and_then(|name| name.strip_suffix(".part"));
-    middle.is_some_and(|middle| middle.len() == 6 && middle.chars().all(|c| c.is_ascii_alphanumeric()))
 }
 
 fn own_uid() -> u32 {

@@ -66,8 +66,7 @@ fn assert_brought_back(home: &Home, context: &str, ran: &Ran) {
     }
     assert!(!home.journal().exists(), "{context}\n{}", ran.everything());
     let state = fs::read_dir(home.sandbox.path("containers/backrest/state/actions")).unwrap();
-    let parts =
-        state.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().ends_with(".part"));
+    let parts = state.filter(|entry| entry.as_ref().unwrap().file_name().to_string_lossy().ends_with("part"));
     assert_eq!(parts.count(), 0, "{context}: half a file stays\n{}", ran.everything());
 }
 

@@ -1,0 +1,153 @@
+//! The name of every file that the tools keep in Backrest's folder of the container root.
+//!
+//! One tool writes a file, another reads or removes it: the name stands here alone. Nothing here touches the disk.
+
+use std::ffi::OsStr;
+use std::path::{Path, PathBuf};
+
+use crate::settings::Settings;
+
+/// The files below one `CONTAINER_DIR`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Layout {
+    container_dir: PathBuf,
+}
+
+impl Layout {
+    /// The files below `container_dir`.
+    pub fn new(container_dir: impl Into<PathBuf>) -> Layout {
+        Layout { container_dir: container_dir.into() }
+    }
+
+    /// Backrest's folder in the container root.
+    pub fn container_dir(&self) -> &Path {
+        &self.container_dir
+    }
+
+    /// What the tools remember between runs. Only the user may enter it.
+    pub fn state(&self) -> PathBuf {
+        self.container_dir.join("state")
+    }
+
+    /// Where `create-backrest-pipe remove` puts the state before it takes it away.
+    pub fn retired_state(&self) -> PathBuf {
+        self.container_dir.join(".state.removed")
+    }
+
+    /// Held by the listener as long as it runs.
+    pub fn listener_lock(&self) -> PathBuf {
+        self.state().join("listener.lock")
+    }
+
+    /// Which process keeps the FIFO open for the listener.
+    pub fn fifo_keeper(&self) -> PathBuf {
+        self.state().join("holder")
+    }
+
+    /// Whether Tailscale was up before an action brought it up.
+    pub fn tailscale(&self) -> PathBuf {
+        self.state().join("tailscale.json")
+    }
+
+    /// The folder of accepted messages.
+    pub fn queue(&self) -> PathBuf {
+        self.state().join("queue")
+    }
+
+    /// Accepted messages.
+    pub fn queue_journal(&self) -> PathBuf {
+        self.queue().join("journal")
+    }
+
+    /// What `create-backrest-pipe` put in place, and what it replaced.
+    pub fn setup_record(&self) -> PathBuf {
+        self.state().join("setup.json")
+    }
+
+    /// The folder that `pre-backup-actions` remembers things in.
+    pub fn actions_state(&self) -> PathBuf {
+        self.state().join("actions")
+    }
+
+    /// Services whose after step has to run.
+    pub fn actions_journal(&self) -> PathBuf {
+        self.actions_state().join("journal")
+    }
+
+    /// Held by a run of `pre-backup-actions`.
+    pub fn actions_lock(&self) -> PathBuf {
+        self.actions_state().join("lock")
+    }
+
+    /// What earlier runs of each service were like.
+    pub fn actions_history(&self) -> PathBuf {
+        self.actions_state().join("history")
+    }
+
+    /// What was wrong with the last preparation.
+    pub fn actions_trouble(&self) -> PathBuf {
+        self.actions_state().join("trouble")
+    }
+
+    /// What the tools wrote down for people.
+    pub fn logs(&self) -> PathBuf {
+        self.container_dir.join("logs")
+    }
+
+    /// What the listener did.
+    pub fn listener_log(&self) -> PathBuf {
+        self.logs().join("listener.log")
+    }
+
+    /// What a listener printed while it was started.
+    pub fn listener_start_log(&self) -> PathBuf {
+        self.logs().join("listener.start.log")
+    }
+
+    /// The folder of what the scripts printed.
+    pub fn script_logs(&self) -> PathBuf {
+        self.logs().join("actions")
+    }
+
+    /// The folder that host and container share.
+    pub fn bridge(&self) -> PathBuf {
+        self.container_dir.join("bridge")
+    }
+
+    /// The door without an answer.
+    pub fn fifo(&self) -> PathBuf {
+        self.bridge().join("backrest-pipe")
+    }
+
+    /// The FIFO's place in the days of the Bash scripts.
+    pub fn old_fifo(&self) -> PathBuf {
+        self.container_dir.join("backrest-pipe")
+    }
+
+    /// The door with an answer.
+    pub fn socket(&self) -> PathBuf {
+        self.bridge().join("backrest.sock")
+    }
+
+    /// The container's client.
+    pub fn client(&self) -> PathBuf {
+        self.bridge().join("backrest-send")
+    }
+
+    /// The folder of the user's own actions.
+    pub fn own_actions(&self) -> PathBuf {
+        self.container_dir.join("actions")
+    }
+
+    /// The user's own action `name`.
+    pub fn own_action(&self, name: impl AsRef<OsStr>) -> PathBuf {
+        self.own_actions().join(name.as_ref())
+    }
+}
+
+impl Settings {
+    /// Where the tools' own files lie.
+    pub fn layout(&self) -> Layout {
+        Layout::new(&self.container_dir)
+    }
+}

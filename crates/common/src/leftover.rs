@@ -1,0 +1,319 @@
+//! The one rule for temporary names, and the one cleaner of what a killed run left behind.
+//!
+//! A temporary file or folder for `NAME` is called `.NAME.backrest-part` (`.NAME.2.backrest-part` if another run has
+//! that) and its maker holds flock(2) on it. The kernel lets go of the lock when the maker ends, however it ends: a
+//! name of this form whose lock is free belongs to a killed run. No age and no process id is guessed at.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::fcntl::{Flock, FlockArg, OFlag};
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+
+/// How each temporary name ends.
+const SUFFIX: &str = ".backrest-part";
+/// This many runs may work on one name at a time.
+const MOST: u64 = 100;
+
+/// The temporary name for `name`: `.NAME.backrest-part`.
+pub fn part_name(name: &OsStr) -> OsString {
+    numbered(name, 1)
+}
+
+/// Whether `name` has that form.
+pub fn is_part(name: &OsStr) -> bool {
+    let name = name.as_encoded_bytes();
+    name.starts_with(b".") && name.ends_with(SUFFIX.as_bytes()) && name.len() > 1 + SUFFIX.len()
+}
+
+/// The user's temporary files and folders in `folder` whose makers were killed, each locked by us from now on.
+/// Empty if there is no such folder.
+pub fn find(folder: &Path) -> Vec<Leftover> {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let parts = entries.filter(|entry| is_part(&entry.file_name()));
+    parts.filter_map(|entry| claim(&entry.path())).collect()
+}
+
+/// Removes what [`find`] finds in `folder`. What can't be removed stays for the next run.
+pub fn clear(folder: &Path) {
+    for leftover in find(folder) {
+        let _ = leftover.remove();
+    }
+}
+
+/// Removes what a killed run left of the file `target` alone.
+pub(crate) fn clear_of(target: &Path) {
+    let name = target.file_name().unwrap_or_default();
+    if let Some(leftover) = claim(&folder_of(target).join(part_name(name))) {
+        let _ = leftover.remove();
+    }
+}
+
+/// What a killed run left.
+#[derive(Debug)]
+pub struct Leftover {
+    /// Where it lies.
+    pub path: PathBuf,
+    is_folder: bool,
+    _lock: Option<Flock<File>>,
+}
+
+impl Leftover {
+    /// Removes it, with all that is in it. A link in it is removed, never followed.
+    pub fn remove(self) -> io::Result<()> {
+        if self.is_folder { fs::remove_dir_all(&self.path) } else { fs::remove_file(&self.path) }
+    }
+}
+
+/// Locks the entry at `path` if it is the user's own and no one else holds it.
+fn claim(path: &Path) -> Option<Leftover> {
+    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
+    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path).ok()?;
+    let metadata = file.metadata().ok()?;
+    let is_ours =
+        metadata.uid() == nix::unistd::geteuid().as_raw() && (metadata.is_file() || metadata.is_dir());
+    let lock = if is_ours { lock(file) } else { None };
+    // Between our look and our lock its maker may have moved it to its place.
+    let lock = lock.filter(|lock| lock.as_ref().is_none_or(|file| is_at(file, path)))?;
+    Some(Leftover { path: path.to_path_buf(), is_folder: metadata.is_dir(), _lock: lock })
+}
+
+/// `None` if another process holds it; `Some(None)` on a file system that has no locks.
+fn lock(file: File) -> Option<Option<Flock<File>>> {
+    match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Some(Some(lock)),
+        Err((_, Errno::EWOULDBLOCK)) => None,
+        Err(_) => Some(None),
+    }
+}
+
+/// The folder that `path` is in; the working directory for a bare name.
+pub(crate) fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        Some(folder) if !folder.as_os_str().is_empty() => folder,
+        _ => Path::new("."),
+    }
+}
+
+fn is_at(file: &File, path: &Path) -> bool {
+    let there = fs::symlink_metadata(path).map(|there| (there.dev(), there.ino()));
+    let ours = file.metadata().map(|ours| (ours.dev(), ours.ino()));
+    matches!((there, ours), (Ok(there), Ok(ours)) if there == ours)
+}
+
+fn numbered(name: &OsStr, number: u64) -> OsString {
+    // NAME_MAX is 255 bytes; a long name is cut, because the number makes it unique.
+    let name = name.as_encoded_bytes();
+    let kept = &name[..name.len().min(255 - 2 - SUFFIX.len() - 8)];
+    let mut part = OsString::from(".");
+    part.push(<OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(kept));
+    if number > 1 {
+        part.push(format!(".{number}"));
+    }
+    part.push(SUFFIX);
+    part
+}
+
+/// Makes a temporary entry for `name` in `folder` by `make`, clearing what a killed run left under that name.
+fn make(
+    folder: &Path,
+    name: &OsStr,
+    make: impl Fn(&Path) -> io::Result<File>,
+) -> io::Result<(PathBuf, Option<Flock<File>>)> {
+    for number in 1..=MOST {
+        let path = folder.join(numbered(name, number));
+        if fs::symlink_metadata(&path).is_ok() {
+            match claim(&path) {
+                Some(leftover) => leftover.remove()?,
+                None => continue,
+            }
+        }
+        let file = match make(&path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+            made => made?,
+        };
+        // A cleaner may have taken it for a leftover in the moment before we had the lock.
+        match lock(file) {
+            Some(lock) if lock.as_ref().is_none_or(|file| is_at(file, &path)) => return Ok((path, lock)),
+            _ => {}
+        }
+    }
+    Err(io::Error::new(ErrorKind::AlreadyExists, "too many temporary files of this name"))
+}
+
+/// A file under construction, removed when dropped.
+#[derive(Debug)]
+pub(crate) struct Part {
+    path: PathBuf,
+    file: File,
+    _lock: Option<Flock<File>>,
+    is_moved: bool,
+}
+
+impl Part {
+    /// A file of mode `mode`, less the umask, that is to become `target`.
+    pub(crate) fn beside(target: &Path, mode: u32) -> io::Result<Part> {
+        let folder = folder_of(target);
+        let name = target.file_name().unwrap_or_default();
+        let (path, lock) = make(folder, name, |path| {
+            OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(path)
+        })?;
+        let file = match &lock {
+            Some(lock) => lock.try_clone()?,
+            None => OpenOptions::new().write(true).custom_flags(OFlag::O_NOFOLLOW.bits()).open(&path)?,
+        };
+        Ok(Part { path, file, _lock: lock, is_moved: false })
+    }
+
+    pub(crate) fn file(&mut self) -> &mut File {
+        &mut self.file
+    }
+
+    /// Makes it `target`, replacing what is there.
+    pub(crate) fn replace(mut self, target: &Path) -> io::Result<()> {
+        fs::rename(&self.path, target)?;
+        self.is_moved = true;
+        Ok(())
+    }
+
+    /// Makes it `target`, unless something is there.
+    pub(crate) fn become_new(mut self, target: &Path) -> io::Result<()> {
+        match move_without_replacing(&self.path, target) {
+            // The file system has no such rename (NFS, some FUSE ones), but link(2) never replaces either.
+            Err(error) if is_unsupported(&error) => fs::hard_link(&self.path, target),
+            moved => {
+                self.is_moved = moved.is_ok();
+                moved
+            }
+        }
+    }
+}
+
+impl Drop for Part {
+    fn drop(&mut self) {
+        if !self.is_moved {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+/// A temporary folder, locked as long as it is in use, and removed with all that is in it when dropped.
+#[derive(Debug)]
+pub struct Scratch {
+    path: PathBuf,
+    _lock: Option<Flock<File>>,
+    is_moved: bool,
+}
+
+impl Scratch {
+    /// A folder of mode 0700 for `name` in `folder`, whatever the umask.
+    pub fn new(folder: &Path, name: &OsStr) -> io::Result<Scratch> {
+        let (path, lock) = make(folder, name, |path| {
+            DirBuilder::new().mode(0o700).create(path)?;
+            // A umask may take the user's own bits away.
+            fs::set_permissions(path, fs::Permissions::from_mode(0o700))?;
+            let flags = OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY;
+            OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)
+        })?;
+        Ok(Scratch { path, _lock: lock, is_moved: false })
+    }
+
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Makes it `target`. Fails with [`ErrorKind::AlreadyExists`], and removes the folder, if something is there.
+    pub fn move_to(mut self, target: &Path) -> io::Result<()> {
+        match move_without_replacing(&self.path, target) {
+            // What is at the target was looked at a moment ago by the caller, and a folder never replaces a full one.
+            Err(error) if is_unsupported(&error) => fs::rename(&self.path, target)?,
+            moved => moved?,
+        }
+        self.is_moved = true;
+        Ok(())
+    }
+}
+
+impl Drop for Scratch {
+    fn drop(&mut self) {
+        if !self.is_moved {
+            let _ = fs::remove_dir_all(&self.path);
+        }
+    }
+}
+
+fn move_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
+    Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
+}
+
+fn is_unsupported(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(code) if code == Errno::EINVAL as i32 || code == Errno::ENOSYS as i32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(folder: &Path) -> Vec<String> {
+        let entries = fs::read_dir(folder).unwrap().flatten();
+        let mut names: Vec<_> = entries.map(|entry| entry.file_name().into_string().unwrap()).collect();
+        names.sort();
+        names
+    }
+
+    #[test]
+    fn what_is_in_use_stays_and_what_a_killed_run_left_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join(".old.backrest-part")).unwrap();
+        fs::write(folder.path().join(".old.backrest-part/f"), "").unwrap();
+        fs::write(folder.path().join(".file.backrest-part"), "").unwrap();
+        fs::write(folder.path().join("theirs.part"), "").unwrap();
+        std::os::unix::fs::symlink("theirs.part", folder.path().join(".link.backrest-part")).unwrap();
+        let scratch = Scratch::new(folder.path(), OsStr::new("new")).unwrap();
+        let second = Scratch::new(folder.path(), OsStr::new("new")).unwrap();
+        clear(folder.path());
+        assert_eq!(
+            names(folder.path()),
+            [".link.backrest-part", ".new.2.backrest-part", ".new.backrest-part", "theirs.part"]
+        );
+        drop((scratch, second));
+        assert_eq!(names(folder.path()), [".link.backrest-part", "theirs.part"]);
+    }
+
+    #[test]
+    fn a_file_is_taken_over_from_a_killed_run_and_never_through_a_link() {
+        let folder = tempfile::tempdir().unwrap();
+        let target = folder.path().join("f");
+        fs::write(folder.path().join("theirs"), "theirs").unwrap();
+        std::os::unix::fs::symlink("theirs", folder.path().join(".f.backrest-part")).unwrap();
+        fs::write(folder.path().join(".f.2.backrest-part"), "left by a killed run").unwrap();
+        let part = Part::beside(&target, 0o600).unwrap();
+        assert_eq!(part.path.file_name().unwrap(), ".f.2.backrest-part");
+        part.replace(&target).unwrap();
+        assert_eq!(fs::read(&target).unwrap(), b"");
+        assert_eq!(fs::read(folder.path().join("theirs")).unwrap(), b"theirs");
+    }
+
+    #[test]
+    fn a_folder_is_private_and_never_replaces_another() {
+        let folder = tempfile::tempdir().unwrap();
+        let (target, scratch) =
+            (folder.path().join("t"), Scratch::new(folder.path(), OsStr::new("t")).unwrap());
+        assert_eq!(fs::metadata(scratch.path()).unwrap().permissions().mode() & 0o777, 0o700);
+        fs::create_dir(&target).unwrap();
+        assert_eq!(scratch.move_to(&target).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        assert_eq!(names(folder.path()), ["t"]);
+    }
+
+    #[test]
+    fn long_names_have_a_part_name_as_well() {
+        let name = OsString::from("x".repeat(255));
+        assert!(part_name(&name).len() <= 255 && is_part(&part_name(&name)));
+        assert!(!is_part(OsStr::new(".backrest-part")) && !is_part(OsStr::new("a.backrest-part")));
+    }
+}
