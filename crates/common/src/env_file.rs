@@ -3,10 +3,12 @@
 //!
 //! What a reader gets wrong: the process's environment wins over an earlier line of the file when a name is
 //! expanded, but not for the value that a line sets. A line that can't be read is a problem, and the others count.
+//! A problem names the variable and the column and never repeats anything of the value, which may be a password.
 
 mod expand;
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 
 use crate::problem::Problem;
@@ -28,13 +30,18 @@ pub(crate) fn parse(
     let mut reader = Reader { rest: text.strip_prefix('\u{feff}').unwrap_or(text), line: 1 };
     let mut values: BTreeMap<String, Value> = BTreeMap::new();
     let mut problems = Vec::new();
+    // Past a quote that is not closed a line may be the rest of its value, so not even its name is repeated.
+    let mut names_are_safe = true;
     while let Some((line, statement)) = reader.next_statement() {
-        let result = statement.and_then(|Statement { key, value }| {
+        let result = statement.and_then(|Statement { key, value, column }| {
             let lookup =
                 |name: &str| environment(name).or_else(|| values.get(name).map(|value| value.text.clone()));
             let text = match value {
                 Written::Literal(text) => Some(text),
-                Written::Expanded(text) => Some(expand::expand(&text, &lookup)?),
+                Written::Expanded(text) => match expand::expand(&text, &lookup) {
+                    Ok(text) => Some(text),
+                    Err(why) => return Err(Fault { key: Some(key), column, why }),
+                },
                 // A name alone takes its value from the environment.
                 Written::Nothing => environment(&key),
             };
@@ -43,8 +50,14 @@ pub(crate) fn parse(
             }
             Ok(())
         });
-        if let Err(what) = result {
-            problems.push(Problem::at_line(path, line, format!("{what}; the line is not used")));
+        if let Err(Fault { key, column, why }) = result {
+            let name = key.filter(|_| names_are_safe).map(|key| format!("{key}, ")).unwrap_or_default();
+            problems.push(Problem::at_line(
+                path,
+                line,
+                format!("{name}column {column}: {why}; the line is not used"),
+            ));
+            names_are_safe &= why != Why::OpenQuote;
         }
     }
     (values, problems)
@@ -53,6 +66,40 @@ pub(crate) fn parse(
 struct Statement {
     key: String,
     value: Written,
+    /// Where the value starts, in characters from 1.
+    column: usize,
+}
+
+/// Why a statement can't be used, without a word of its value.
+struct Fault {
+    key: Option<String>,
+    column: usize,
+    why: Why,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Why {
+    NoName,
+    NoEquals,
+    OpenQuote,
+    AfterQuote,
+    OpenBrace,
+    NotAReference,
+    Required,
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Why::NoName => "there is no name before the value",
+            Why::NoEquals => "there is no = after the name",
+            Why::OpenQuote => "the quote is not closed",
+            Why::AfterQuote => "there is something after the closing quote",
+            Why::OpenBrace => "the brace of a ${…} is not closed",
+            Why::NotAReference => "a ${…} is not understood",
+            Why::Required => "a variable that a ${…} requires is not set",
+        })
+    }
 }
 
 enum Written {
@@ -68,7 +115,7 @@ struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     /// The next statement with its line, or why it can't be read.
-    fn next_statement(&mut self) -> Option<(usize, Result<Statement, String>)> {
+    fn next_statement(&mut self) -> Option<(usize, Result<Statement, Fault>)> {
         loop {
             self.skip(self.rest.len() - self.rest.trim_start().len());
             if self.rest.is_empty() {
@@ -82,7 +129,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn statement(&mut self) -> Result<Statement, String> {
+    fn statement(&mut self) -> Result<Statement, Fault> {
         let first = self.rest.split('\n').next().unwrap_or("");
         let body = match first.strip_prefix("export") {
             Some(after) if after.starts_with([' ', '\t']) => after.trim_start_matches([' ', '\t']),
@@ -93,29 +140,38 @@ impl<'a> Reader<'a> {
         let after = after.trim_start_matches([' ', '\t']);
         if key.is_empty() {
             self.take_line();
-            return Err("no name before the value".into());
+            return Err(Fault { key: None, column: column_of(first, body), why: Why::NoName });
         }
         let key = key.to_string();
         let Some(value) = after.strip_prefix(['=', ':']) else {
             self.take_line();
-            return match after.trim_end() {
-                "" => Ok(Statement { key, value: Written::Nothing }),
-                comment if comment.starts_with('#') => Ok(Statement { key, value: Written::Nothing }),
-                _ => Err(format!("no = after {key}")),
+            let column = column_of(first, after);
+            let is_empty = after.trim_end().is_empty() || after.starts_with('#');
+            // What looks like a name may be a value that lost its name.
+            let fault = Fault { key: None, column, why: Why::NoEquals };
+            return if is_empty {
+                Ok(Statement { key, value: Written::Nothing, column })
+            } else {
+                Err(fault)
             };
         };
         let value = value.trim_start_matches([' ', '\t']);
+        let column = column_of(first, value);
         self.skip(first.len() - value.len());
         match self.rest.chars().next() {
-            Some(quote @ ('\'' | '"')) => self.quoted(quote).map(|value| Statement { key, value }),
+            Some(quote @ ('\'' | '"')) => match self.quoted(quote) {
+                Ok(value) => Ok(Statement { key, value, column }),
+                Err((offset, why)) => Err(Fault { key: Some(key), column: column + offset, why }),
+            },
             _ => {
                 let value = without_comment(self.take_line()).trim().to_string();
-                Ok(Statement { key, value: Written::Expanded(value) })
+                Ok(Statement { key, value: Written::Expanded(value), column })
             }
         }
     }
 
-    fn quoted(&mut self, quote: char) -> Result<Written, String> {
+    /// The value in quotes, or how many characters after its start what is wrong.
+    fn quoted(&mut self, quote: char) -> Result<Written, (usize, Why)> {
         let inside = &self.rest[1..];
         let mut escaped = false;
         let end = inside.char_indices().find(|&(_, c)| {
@@ -125,13 +181,14 @@ impl<'a> Reader<'a> {
         });
         let Some((end, _)) = end else {
             self.take_line();
-            return Err(format!("the quote {quote} is not closed"));
+            return Err((0, Why::OpenQuote));
         };
         let value = &inside[..end];
         self.skip(end + 2);
         let after = self.take_line().trim();
         if !after.is_empty() && !after.starts_with('#') {
-            return Err(format!("something stands after the closing quote: {after}"));
+            let on_one_line = !value.contains('\n');
+            return Err((if on_one_line { value.chars().count() + 2 } else { 0 }, Why::AfterQuote));
         }
         Ok(match quote {
             '\'' => Written::Literal(value.replace("\\'", "'")),
@@ -151,6 +208,11 @@ impl<'a> Reader<'a> {
         self.line += gone.matches('\n').count();
         self.rest = rest;
     }
+}
+
+/// Where `rest`, a tail of `line`, starts in it: in characters from 1.
+fn column_of(line: &str, rest: &str) -> usize {
+    line[..line.len() - rest.len()].chars().count() + 1
 }
 
 fn is_key_character(c: char) -> bool {
@@ -239,19 +301,47 @@ mod tests {
 
     #[test]
     fn a_bad_line_is_named_and_the_others_count() {
-        let text = "A=1\n=nothing\nB='open\nC=${MISSING:?say so}\nD=\"x\" y\nE=5\n";
+        let text = "A=1\n=nothing\nB=\"x\" y\nC=${MISSING:?say so}\nD='open\nE=5\n";
         let (values, problems) = parse(text, Path::new("/c/.env"), &|_| None);
         let problems: Vec<_> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(
             problems,
             [
-                "/c/.env:2: no name before the value; the line is not used",
-                "/c/.env:3: the quote ' is not closed; the line is not used",
-                "/c/.env:4: MISSING is not set: say so; the line is not used",
-                "/c/.env:5: something stands after the closing quote: y; the line is not used",
+                "/c/.env:2: column 1: there is no name before the value; the line is not used",
+                "/c/.env:3: B, column 6: there is something after the closing quote; the line is not used",
+                "/c/.env:4: C, column 3: a variable that a ${…} requires is not set; the line is not used",
+                "/c/.env:5: D, column 3: the quote is not closed; the line is not used",
             ]
         );
         assert_eq!(values.keys().collect::<Vec<_>>(), ["A", "E"]);
         assert_eq!(values["E"].line, 6);
+    }
+
+    #[test]
+    fn no_problem_repeats_anything_of_a_value() {
+        let lines = [
+            "U='https://k/s3cr'3ttoken'",
+            "U=\"s3cr\" 3ttoken",
+            "U='s3cr3ttoken",
+            "U=\"s3cr\n3ttoken",
+            "U='open\ns3cr3ttoken\n s3cr3t token\ns3cr3t=${3ttoken\n",
+            "U=${s3cr3t:?3ttoken}",
+            "U=${X:?s3cr3ttoken}",
+            "U=${X:-${s3cr3t:?3ttoken}}",
+            "U=${s3cr!3ttoken}",
+            "U=${!s3cr3ttoken}",
+            "U=s3cr${3ttoken",
+            "U=${X:+}${s3cr3ttoken",
+            "=s3cr3ttoken",
+            "s3cr3t token",
+            "export s3cr3t token",
+            "s3cr3t+token=1",
+        ];
+        for line in lines {
+            let (_, problems) = parse(line, Path::new(".env"), &|_| None);
+            assert!(!problems.is_empty(), "{line:?}");
+            let shown: String = problems.iter().map(ToString::to_string).collect();
+            assert!(!shown.contains("s3cr") && !shown.contains("3ttoken"), "{line:?}: {shown}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! One thread and poll(2) on the pipes, a pidfd and the cancel flag: nothing is polled in intervals.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::process::Child;
@@ -18,6 +18,7 @@ use rustix::process::{PidfdFlags, pidfd_open};
 
 use super::{End, LeftBehind, Limits};
 use crate::cancel::Cancel;
+use crate::proc_stat;
 
 pub(super) struct Watch<'a> {
     pub(super) child: Child,
@@ -224,17 +225,12 @@ struct Ready {
     cancelled: bool,
 }
 
-/// Whether nobody is left in a group but its leader, which has ended and is not reaped yet. Where /proc does not tell,
-/// somebody may be.
+/// Whether a group holds only its leader, which has ended and is not reaped yet. If /proc can't be read, it may hold
+/// others.
 fn is_alone(group: Pid) -> bool {
-    let Ok(processes) = fs::read_dir("/proc") else { return false };
-    let ids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    // Field 5 of /proc/PID/stat; the name before it is in parentheses and may hold anything.
-    let group_of = |id: i32| {
-        let stat = fs::read_to_string(format!("/proc/{id}/stat")).ok()?;
-        stat.rsplit_once(") ")?.1.split(' ').nth(2)?.parse::<i32>().ok()
-    };
-    ids.filter(|&id| id != group.as_raw()).all(|id| group_of(id) != Some(group.as_raw()))
+    let processes = proc_stat::all();
+    !processes.is_empty()
+        && processes.iter().all(|&(id, process)| id == group.as_raw() || process.group != group.as_raw())
 }
 
 fn set_nonblocking(pipe: &OwnedFd) -> Result<()> {
