@@ -257,6 +257,7 @@ fn unescape(value: &str) -> String {
 mod tests {
     use super::*;
 
+    #[track_caller]
     fn value_of(text: &str) -> Option<String> {
         let environment = |name: &str| (name == "HOST_HOME").then(|| "/home/me".to_string());
         let (values, problems) = parse(text, Path::new(".env"), &environment);

@@ -1,7 +1,9 @@
 //! The sandbox in which tests run the real binaries: a home of its own, an environment of its own, nothing of the
 //! machine's user.
 //!
-//! Only tests see this (feature `testing`). A failed expectation prints the command, both streams and the tree.
+//! Only tests see this (feature `testing`). A failed expectation prints the command, both streams and the tree, and
+//! names the line of the test: every helper that asserts has `#[track_caller]`, and panics outside closures, because a
+//! closure does not hand the caller on.
 
 use std::ffi::OsStr;
 use std::fmt::Write as _;
@@ -9,7 +11,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -17,6 +20,9 @@ use tempfile::TempDir;
 
 use crate::process::{self, End, Limits};
 use crate::text::escape;
+
+/// Longer than anything takes on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A scratch home with empty `containers/backrest` and `data/backrest`, gone when dropped with all that runs in it.
 #[derive(Debug)]
@@ -53,15 +59,19 @@ impl Sandbox {
     }
 
     /// Writes a file below the home, with the folders above it.
+    #[track_caller]
     pub fn write(&self, path: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.path(path);
         fs::create_dir_all(path.parent().expect("a path below the home"))
             .expect("make the folders of a file");
-        fs::write(&path, content).unwrap_or_else(|error| panic!("write {}: {error}", path.display()));
-        path
+        match fs::write(&path, content) {
+            Ok(()) => path,
+            Err(error) => panic!("write {}: {error}", path.display()),
+        }
     }
 
     /// Writes an executable file.
+    #[track_caller]
     pub fn script(&self, path: impl AsRef<Path>, content: impl AsRef<[u8]>) -> PathBuf {
         let path = self.write(path, content);
         fs::set_permissions(&path, Permissions::from_mode(0o755)).expect("make a script executable");
@@ -69,10 +79,13 @@ impl Sandbox {
     }
 
     /// The text of a file below the home.
+    #[track_caller]
     pub fn read(&self, path: impl AsRef<Path>) -> String {
         let path = self.path(path);
-        fs::read_to_string(&path)
-            .unwrap_or_else(|error| panic!("read {}: {error}\n{}", path.display(), self.tree()))
+        match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) => panic!("read {}: {error}\n{}", path.display(), self.tree()),
+        }
     }
 
     /// A command in the home, whose environment holds `HOME`, `TMPDIR`, `PATH`, `USER` and a UTF-8 locale only.
@@ -85,17 +98,23 @@ impl Sandbox {
         command
     }
 
-    /// Runs `command` to its end (a minute at most) and keeps all it said.
+    /// Runs `command`, for at most a minute, and keeps its output.
+    #[must_use = "check how the command went: expect_success, expect_code"]
+    #[track_caller]
     pub fn run(&self, command: &mut Command) -> Ran {
         self.run_with_input(command, b"")
     }
 
     /// [`Sandbox::run`] with something on standard input.
+    #[must_use = "check how the command went: expect_success, expect_code"]
+    #[track_caller]
     pub fn run_with_input(&self, command: &mut Command, input: &[u8]) -> Ran {
         let name = process::command_name(command);
         let limits = Limits::within(Duration::from_secs(60));
-        let captured = process::capture(command, input, limits, None)
-            .unwrap_or_else(|error| panic!("{name}: {error:#}"));
+        let captured = match process::capture(command, input, limits, None) {
+            Ok(captured) => captured,
+            Err(error) => panic!("{name}: {error:#}"),
+        };
         Ran {
             name,
             end: captured.end,
@@ -162,9 +181,8 @@ fn list(folder: &Path, home: &Path, lines: &mut Vec<String>) {
     }
 }
 
-/// A command that has ended, with all it said.
+/// A command that has finished, with its output.
 #[derive(Debug)]
-#[must_use = "what a command said has to be looked at"]
 pub struct Ran {
     name: String,
     /// How it ended.
@@ -178,12 +196,14 @@ pub struct Ran {
 
 impl Ran {
     /// Panics, with everything there is to see, unless it exited with `code`.
+    #[track_caller]
     pub fn expect_code(self, code: i32) -> Ran {
         assert!(self.end == End::Exited(code), "expected exit code {code}\n{}", self.everything());
         self
     }
 
     /// Panics unless it exited with 0.
+    #[track_caller]
     pub fn expect_success(self) -> Ran {
         self.expect_code(0)
     }
@@ -197,13 +217,25 @@ impl Ran {
 
 /// Copies a program that is to be started, with cp. A file that this process had open for writing would be open as well
 /// in whatever another test starts at that moment, and can't be started until that is over (ETXTBSY).
+#[track_caller]
 pub fn copy_program(from: impl AsRef<Path>, to: impl AsRef<Path>) {
     let (from, to) = (from.as_ref(), to.as_ref());
     let status = Command::new("cp").arg("--").args([from, to]).status().expect("start cp");
     assert!(status.success(), "copy {} to {}", from.display(), to.display());
 }
 
+/// Waits until `is_so`; panics with `what` after longer than anything takes on a busy machine.
+#[track_caller]
+pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + PATIENCE;
+    while !is_so() {
+        assert!(Instant::now() < end, "not within {} s: {what}", PATIENCE.as_secs());
+        thread::sleep(Duration::from_millis(10));
+    }
+}
+
 /// Another binary of this workspace, built now if it isn't there yet.
+#[track_caller]
 pub fn built(package: &str, binary: &str) -> PathBuf {
     let test = std::env::current_exe().expect("the test's own path");
     // target/<profile>/deps/<test>

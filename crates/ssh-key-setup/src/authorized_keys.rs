@@ -185,6 +185,7 @@ mod tests {
         }
     }
 
+    #[track_caller]
     fn written(old: &str) -> String {
         match with(old.as_bytes(), &wanted()) {
             Edit::Write(new) => String::from_utf8(new).unwrap(),

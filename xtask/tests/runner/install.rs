@@ -38,13 +38,13 @@ fn the_old_names_work_bare_and_uninstall_leaves_the_home_as_it_was() {
     }
     let mut files = Vec::new();
     for name in ["build-ignore-file.sh", "build-ignorefile.sh"] {
-        let _ = sandbox.run(&mut named(name)).expect_success();
+        sandbox.run(&mut named(name)).expect_success();
         files.push(sandbox.read("containers/backrest/ignorefile.txt"));
     }
     assert!(files[0].contains("/userdata/data/immich/thumbs"), "{}", files[0]);
     assert!(files[0].contains("/userdata/data/paperless/"), "a service of the data root alone counts");
     assert_eq!(files[0], files[1]);
-    let _ = sandbox.run(&mut named("pre-backup-actions.sh")).expect_success();
+    sandbox.run(&mut named("pre-backup-actions.sh")).expect_success();
     assert_eq!(sandbox.read("data/immich/dump"), "dumped\n");
     let mut bash = sandbox.command("bash");
     bash.env("PATH", &path).args(["-c", "shopt -s expand_aliases; . dn.sh\ndn --version"]);

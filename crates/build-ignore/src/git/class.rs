@@ -140,6 +140,7 @@ fn named(name: &[u8]) -> Option<fn(u8) -> bool> {
 mod tests {
     use super::*;
 
+    #[track_caller]
     fn ascii_of(text: &str) -> String {
         let (set, length) = parse(text.as_bytes()).unwrap();
         assert_eq!(length, text.len(), "{text}");

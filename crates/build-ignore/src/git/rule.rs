@@ -208,12 +208,14 @@ pub fn matches(path: &[Segment], names: &[&[u8]]) -> bool {
 mod tests {
     use super::*;
 
+    #[track_caller]
     fn only(text: &str) -> Rule {
         let rules = parse(text.as_bytes());
         assert_eq!(rules.len(), 1, "{text:?}");
         rules.into_iter().next().unwrap()
     }
 
+    #[track_caller]
     fn does_match(rule: &str, path: &str) -> bool {
         let names: Vec<&[u8]> = path.split('/').map(str::as_bytes).collect();
         only(rule).path.is_ok_and(|segments| matches(&segments, &names))

@@ -222,6 +222,7 @@ pub fn is_excluded(patterns: &[Pattern], names: &[&[u8]]) -> bool {
 mod tests {
     use super::*;
 
+    #[track_caller]
     fn does_match(line: &str, path: &str) -> bool {
         let Line::Pattern(pattern) = parse_line(line.as_bytes()) else { panic!("{line} is no pattern") };
         let names: Vec<&[u8]> = path.split('/').filter(|name| !name.is_empty()).map(str::as_bytes).collect();

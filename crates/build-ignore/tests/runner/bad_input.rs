@@ -10,6 +10,7 @@ use crate::command_line::PROGRAM;
 
 const IGNORE_FILE: &str = "containers/backrest/ignorefile.txt";
 
+#[must_use]
 fn build(sandbox: &Sandbox) -> Ran {
     sandbox.run(&mut sandbox.command(PROGRAM))
 }
@@ -19,6 +20,7 @@ fn text_of(sandbox: &Sandbox) -> String {
     String::from_utf8_lossy(&fs::read(sandbox.path(IGNORE_FILE)).expect("read the ignore file")).into_owned()
 }
 
+#[track_caller]
 fn warns(ran: &Ran, expected: &str) {
     assert!(
         ran.stderr.lines().any(|line| line.contains(expected)),
@@ -65,7 +67,7 @@ fn an_ignore_file_that_is_none_is_named() {
     assert!(!ran.stderr.contains('\x1b'), "{}", ran.everything());
     assert!(text_of(&sandbox).contains("/userdata/data/good/x\n"));
     assert!(!text_of(&sandbox).contains("link"), "{}", text_of(&sandbox));
-    let _ = sandbox.run(sandbox.command(PROGRAM).arg("--strict")).expect_code(1);
+    sandbox.run(sandbox.command(PROGRAM).arg("--strict")).expect_code(1);
 }
 
 #[test]
@@ -157,7 +159,7 @@ fn a_loop_of_symlinks_is_not_followed() {
     sandbox.write("data/s/d/.resticignore", "x\n");
     symlink("..", sandbox.path("data/s/d/up")).unwrap();
     symlink("self", sandbox.path("data/s/self")).unwrap();
-    let _ = build(&sandbox).expect_success();
+    build(&sandbox).expect_success();
 }
 
 #[test]
@@ -176,7 +178,7 @@ fn a_very_deep_tree_is_walked() {
     rustix::io::write(&rules, b"x\n").unwrap();
     let ran = build(&sandbox).expect_success();
     assert!(ran.stdout.contains("1 rule,"), "{}", ran.everything());
-    let _ = sandbox.run(sandbox.command("rm").arg("-rf").arg(&folder)).expect_success();
+    sandbox.run(sandbox.command("rm").arg("-rf").arg(&folder)).expect_success();
 }
 
 #[test]
@@ -233,5 +235,5 @@ fn over_the_limit_of_single_paths_the_rest_is_kept_and_told() {
     );
     let text = sandbox.read(IGNORE_FILE);
     assert_eq!(text.lines().filter(|line| line.ends_with(".jpg")).count(), 4_999);
-    let _ = sandbox.run(sandbox.command(PROGRAM).arg("--strict")).expect_code(1);
+    sandbox.run(sandbox.command(PROGRAM).arg("--strict")).expect_code(1);
 }

@@ -41,6 +41,7 @@ impl Case {
         true
     }
 
+    #[track_caller]
     pub(crate) fn write(&self, folder: &Path) {
         fs::create_dir_all(folder).unwrap();
         for (names, node) in &self.nodes {
@@ -86,6 +87,7 @@ pub(crate) fn path_of(folder: &Path, names: &[Vec<u8>]) -> PathBuf {
 
 impl Case {
     /// Reads what its [`fmt::Display`] writes.
+    #[track_caller]
     pub(crate) fn parse(text: &str) -> Case {
         let mut case = Case::default();
         let mut rules_of = None;

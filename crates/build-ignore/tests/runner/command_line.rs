@@ -14,10 +14,10 @@ fn help_teaches() {
 #[test]
 fn a_wrong_command_line_exits_with_two() {
     let sandbox = Sandbox::new();
-    let _ = sandbox.run(sandbox.command(PROGRAM).arg("--nonsense")).expect_code(2);
-    let _ = sandbox.run(sandbox.command(PROGRAM).arg("--explain")).expect_code(2);
-    let _ = sandbox.run(sandbox.command(PROGRAM).arg("stray")).expect_code(2);
-    let _ = sandbox.run(sandbox.command(PROGRAM).args(["--check", "--report"])).expect_code(2);
+    sandbox.run(sandbox.command(PROGRAM).arg("--nonsense")).expect_code(2);
+    sandbox.run(sandbox.command(PROGRAM).arg("--explain")).expect_code(2);
+    sandbox.run(sandbox.command(PROGRAM).arg("stray")).expect_code(2);
+    sandbox.run(sandbox.command(PROGRAM).args(["--check", "--report"])).expect_code(2);
 }
 
 #[test]
@@ -37,8 +37,8 @@ fn check_tells_what_is_out_of_date_and_writes_nothing() {
     sandbox.write("data/s/.resticignore", "*.log\n");
     let ran = sandbox.run(sandbox.command(PROGRAM).arg("--check")).expect_code(1);
     assert!(ran.stdout.contains("not there yet"), "{}", ran.everything());
-    let _ = sandbox.run(&mut sandbox.command(PROGRAM)).expect_success();
-    let _ = sandbox.run(sandbox.command(PROGRAM).arg("--check")).expect_success();
+    sandbox.run(&mut sandbox.command(PROGRAM)).expect_success();
+    sandbox.run(sandbox.command(PROGRAM).arg("--check")).expect_success();
 
     sandbox.write("data/s/.resticignore", "*.tmp\n");
     let before = sandbox.tree();
@@ -52,9 +52,9 @@ fn check_tells_what_is_out_of_date_and_writes_nothing() {
 fn strict_fails_after_writing() {
     let sandbox = Sandbox::new();
     sandbox.write("data/s/.resticignore", "[abc\n*.log\n");
-    let _ = sandbox.run(&mut sandbox.command(PROGRAM)).expect_success();
+    sandbox.run(&mut sandbox.command(PROGRAM)).expect_success();
     sandbox.write("data/s/.resticignore", "[abc\n*.tmp\n");
-    let _ = sandbox.run(sandbox.command(PROGRAM).arg("--strict")).expect_code(1);
+    sandbox.run(sandbox.command(PROGRAM).arg("--strict")).expect_code(1);
     assert!(sandbox.read("containers/backrest/ignorefile.txt").contains("*.tmp"));
 }
 

@@ -20,6 +20,7 @@ use crate::property::setting;
 const FOLDERS: usize = 250;
 const PATHS_IN_A_FOLDER: usize = 400;
 
+#[track_caller]
 fn random(what: &str) -> StdRng {
     let seed = setting("IGNORE_SEED").unwrap_or_else(|| rand::rng().random());
     println!("{what}: IGNORE_SEED={seed}");

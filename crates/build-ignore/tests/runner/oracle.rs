@@ -16,6 +16,7 @@ use tempfile::TempDir;
 /// Paths below a root, as bytes with slashes.
 pub(crate) type Paths = BTreeSet<Vec<u8>>;
 
+#[track_caller]
 pub(crate) fn output_of(command: &mut Command) -> Vec<u8> {
     let captured = process::capture(command, b"", Limits::within(Duration::from_secs(300)), None);
     captured.and_then(process::Captured::success).unwrap_or_else(|error| panic!("{error:#}"))
@@ -28,6 +29,7 @@ pub(crate) fn scratch() -> TempDir {
 }
 
 /// git in `root`, with a repository beside it.
+#[track_caller]
 fn git(root: &Path, scratch: &Path) -> Command {
     let git_dir = scratch.join("git");
     if !git_dir.exists() {
@@ -40,6 +42,7 @@ fn git(root: &Path, scratch: &Path) -> Command {
 }
 
 /// Every file below `root` that git keeps.
+#[track_caller]
 pub(crate) fn kept_by_git(root: &Path, scratch: &Path) -> Paths {
     let mut git = git(root, scratch);
     git.args(["ls-files", "--others", "--exclude-per-directory=.resticignore", "-z"]);
@@ -52,6 +55,7 @@ pub(crate) type Said = (Vec<u8>, u64, Vec<u8>);
 
 /// What `git check-ignore -v` says of each path below `root`, by the files called `.gitignore`; nothing where no rule
 /// matches.
+#[track_caller]
 pub(crate) fn check_ignore(root: &Path, scratch: &Path, paths: &[Vec<u8>]) -> Vec<Option<Said>> {
     let mut git = git(root, scratch);
     git.args(["check-ignore", "--verbose", "--non-matching", "-z", "--stdin", "--no-index"]);
@@ -94,10 +98,12 @@ pub(crate) struct Restic {
 
 impl Restic {
     /// Debian's, and the newest that Debian has.
+    #[track_caller]
     pub(crate) fn both() -> [Restic; 2] {
         [Restic::new(PathBuf::from("restic")), Restic::new(newest())]
     }
 
+    #[track_caller]
     fn new(program: PathBuf) -> Restic {
         let folder = scratch();
         let restic = Restic { program, folder, runs: AtomicU32::new(0) };
@@ -105,6 +111,7 @@ impl Restic {
         restic
     }
 
+    #[track_caller]
     pub(crate) fn version(&self) -> String {
         String::from_utf8_lossy(&output_of(self.command().arg("version"))).trim().to_string()
     }
@@ -128,6 +135,7 @@ impl Restic {
     }
 
     /// Every file below `root` that is in a backup of it with this exclude file.
+    #[track_caller]
     pub(crate) fn backed_up(&self, root: &Path, exclude_file: &Path) -> Paths {
         let target =
             self.folder.path().join(format!("restored-{}", self.runs.fetch_add(1, Ordering::Relaxed)));
@@ -146,6 +154,7 @@ impl Restic {
 }
 
 /// restic as `cargo xtask test` puts it in place beside Debian's.
+#[track_caller]
 fn newest() -> PathBuf {
     let in_workspace =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/restic-trixie/usr/bin/restic");

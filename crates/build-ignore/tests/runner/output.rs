@@ -10,8 +10,9 @@ use crate::oracle::Restic;
 
 const IGNORE_FILE: &str = "containers/backrest/ignorefile.txt";
 
+#[track_caller]
 fn build(sandbox: &Sandbox) -> String {
-    let _ = sandbox.run(&mut sandbox.command(PROGRAM)).expect_success();
+    sandbox.run(&mut sandbox.command(PROGRAM)).expect_success();
     sandbox.read(IGNORE_FILE)
 }
 
@@ -64,7 +65,7 @@ fn one_malformed_line_does_not_stop_restic() {
     sandbox.write("data/s/a.txt", "");
     let root = sandbox.path("data");
     let mut command = sandbox.command(PROGRAM);
-    let _ = sandbox.run(command.arg("--mount").arg(sandbox.home())).expect_success();
+    sandbox.run(command.arg("--mount").arg(sandbox.home())).expect_success();
     for restic in Restic::both() {
         let backed_up = restic.backed_up(&root, &sandbox.path(IGNORE_FILE));
         let backed_up: Vec<_> = backed_up.iter().map(|path| String::from_utf8_lossy(path)).collect();
@@ -97,8 +98,8 @@ fn relative_lines_that_match_elsewhere_too_lose_nothing() {
         expected.sort_unstable();
         assert_eq!(found, expected, "{}", restic.version());
     }
-    let _ = sandbox.run(sandbox.command(PROGRAM).args(["--relative", "--strict"])).expect_code(1);
-    let _ = sandbox.run(sandbox.command(PROGRAM).args(["--relative", "--check"])).expect_success();
+    sandbox.run(sandbox.command(PROGRAM).args(["--relative", "--strict"])).expect_code(1);
+    sandbox.run(sandbox.command(PROGRAM).args(["--relative", "--check"])).expect_success();
     let ran =
         sandbox.run(sandbox.command(PROGRAM).args(["--relative", "--report", "--json"])).expect_success();
     assert!(ran.stdout.contains("lines for data/ match here too"), "{}", ran.everything());

@@ -19,6 +19,7 @@ use crate::oracle::{Restic, Verdict, kept_by_git, scratch};
 
 const SERVICES_IN_A_BATCH: usize = 100;
 
+#[track_caller]
 pub(crate) fn setting(name: &str) -> Option<u64> {
     std::env::var(name)
         .ok()
@@ -26,6 +27,7 @@ pub(crate) fn setting(name: &str) -> Option<u64> {
 }
 
 /// The exclude file for `root`, as the tool would write it for somebody who sees it there.
+#[track_caller]
 fn write_exclude_file(root: &Path, file: &Path, lean: bool) {
     let built = build(root, &seen_at(root), Wanted::Rules, lean).unwrap();
     let taken_back: Vec<_> =
@@ -48,12 +50,14 @@ pub(crate) fn seen_at(root: &Path) -> SeenAt {
     SeenAt { names, anchored: true }
 }
 
+#[track_caller]
 pub(crate) fn verdict(root: &Path, scratch: &Path, restic: &Restic, lean: bool) -> Verdict {
     let exclude_file = scratch.join("exclude");
     write_exclude_file(root, &exclude_file, lean);
     Verdict::of(&kept_by_git(root, scratch), &restic.backed_up(root, &exclude_file))
 }
 
+#[track_caller]
 fn write_batch(root: &Path, cases: &[Case], rules_of_root: Option<&Vec<Vec<u8>>>) {
     for (number, case) in cases.iter().enumerate() {
         case.write(&root.join(format!("service-{number}")));
@@ -64,6 +68,7 @@ fn write_batch(root: &Path, cases: &[Case], rules_of_root: Option<&Vec<Vec<u8>>>
 }
 
 /// The same failure with less in it.
+#[track_caller]
 fn shrink(case: Case, rules_of_root: Option<&Vec<Vec<u8>>>, restic: &Restic, lean: bool) -> Case {
     let fails = |case: &Case| {
         let scratch = scratch();
@@ -139,6 +144,7 @@ fn nothing_is_lost_and_nothing_is_extra() {
 }
 
 /// Makes, removes and turns over files and folders, as a day of work does.
+#[track_caller]
 fn change(root: &Path, random: &mut StdRng, cases: &mut [Case]) {
     for (number, case) in cases.iter_mut().enumerate() {
         let folder = root.join(format!("service-{number}"));

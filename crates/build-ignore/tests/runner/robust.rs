@@ -16,6 +16,7 @@ fn base() -> Base {
     Base::new(&[b"mount".to_vec(), b"data".to_vec()], true)
 }
 
+#[track_caller]
 fn patterns(rule: &Rule) -> Vec<Pattern> {
     let Ok(path) = &rule.path else { return Vec::new() };
     // Whatever the depth that the lines are spelled out for, they mean the same.

@@ -33,6 +33,7 @@ pub(crate) struct Server {
 }
 
 impl Server {
+    #[track_caller]
     pub(crate) fn start() -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());

@@ -8,9 +8,8 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
 
-use common::testing::{Ran, Sandbox, built, cargo, copy_program};
+use common::testing::{Ran, Sandbox, built, cargo, copy_program, wait_until};
 
 const IN_OWN_CRONTABS: &str = r#"mount --bind "$1" /var/spool/cron/crontabs && shift && exec "$@""#;
 
@@ -21,6 +20,7 @@ pub(crate) struct Home {
 
 impl Home {
     /// A home in which the tools are installed in `.local/bin`, with a client that is linked statically.
+    #[track_caller]
     pub(crate) fn new() -> Home {
         let home = Home { sandbox: Sandbox::new() };
         fs::create_dir_all(home.sandbox.path(".crontabs")).unwrap();
@@ -32,6 +32,7 @@ impl Home {
     }
 
     /// Copies `program` to `.local/bin`.
+    #[track_caller]
     pub(crate) fn install(&self, name: &str, program: &Path) {
         let target = self.sandbox.path(".local/bin").join(name);
         let program = &fs::canonicalize(program).unwrap();
@@ -62,16 +63,19 @@ impl Home {
     }
 
     /// Runs `create-backrest-pipe` with `arguments`.
+    #[must_use]
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         self.sandbox.run(&mut self.tool(arguments))
     }
 
     /// Puts everything in place, which has to succeed.
+    #[track_caller]
     pub(crate) fn set_up(&self) -> Ran {
         self.run(&[]).expect_success()
     }
 
     /// The user's crontab; `None` where there is none.
+    #[track_caller]
     pub(crate) fn crontab(&self) -> Option<String> {
         let listed = self.sandbox.run(self.with_crontabs("crontab").arg("-l"));
         match listed.stderr.contains("no crontab for") {
@@ -81,14 +85,13 @@ impl Home {
     }
 
     /// Makes `text` the user's crontab.
+    #[track_caller]
     pub(crate) fn set_crontab(&self, text: &str) {
-        let _ = self
-            .sandbox
-            .run_with_input(self.with_crontabs("crontab").arg("-"), text.as_bytes())
-            .expect_success();
+        self.sandbox.run_with_input(self.with_crontabs("crontab").arg("-"), text.as_bytes()).expect_success();
     }
 
     /// The process of the listener that holds its lock.
+    #[track_caller]
     pub(crate) fn listener(&self) -> Option<i32> {
         let text = fs::read_to_string(self.backrest("state/listener.lock")).ok()?;
         let process = text.split(' ').nth(1)?.parse().ok()?;
@@ -96,6 +99,7 @@ impl Home {
     }
 
     /// Every process that was started from this home and still runs.
+    #[track_caller]
     pub(crate) fn processes(&self, name: &str) -> Vec<i32> {
         let entries = fs::read_dir("/proc").unwrap().flatten();
         let ids = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
@@ -103,13 +107,15 @@ impl Home {
     }
 
     /// Waits until just so many listeners run: a child of one looks like it until it has become another program.
+    #[track_caller]
     pub(crate) fn expect_listeners(&self, count: usize) {
-        wait_for(&format!("{count} listeners"), || {
+        wait_until(&format!("{count} listeners"), || {
             self.processes("pipe-listener --container-root").len() == count
         });
     }
 
     /// What tells one set-up from another: every file with its mode, size, inode and, where it is a link, its target.
+    #[track_caller]
     pub(crate) fn everything(&self) -> String {
         let inode = |path: &str| fs::symlink_metadata(self.backrest(path)).map(|there| there.ino()).ok();
         let pipes = [inode("bridge/backrest-pipe"), inode("backrest-pipe")];
@@ -117,6 +123,7 @@ impl Home {
         format!("{}{pipes:?} {link:?}\n{:?}", self.sandbox.tree(), self.crontab())
     }
 
+    #[track_caller]
     fn is_ours(&self, process: i32) -> bool {
         command_line(process).contains(self.sandbox.home().to_str().unwrap())
     }
@@ -134,6 +141,7 @@ fn listener() -> &'static Path {
 }
 
 /// The real client, linked statically as `cargo xtask build` links it, built once for all tests.
+#[track_caller]
 pub(crate) fn client() -> &'static Path {
     static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
     BUILT.get_or_init(|| {
@@ -151,15 +159,6 @@ pub(crate) fn client() -> &'static Path {
         assert!(cargo.status().expect("start cargo").success());
         target.join(triple).join("debug/backrest-send")
     })
-}
-
-/// Waits until `condition` holds; fails after half a minute.
-pub(crate) fn wait_for(what: &str, mut condition: impl FnMut() -> bool) {
-    let end = Instant::now() + Duration::from_secs(30);
-    while !condition() {
-        assert!(Instant::now() < end, "waited in vain: {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
 }
 
 /// Starts `command` with nothing to read and nobody to hear it.

@@ -15,11 +15,14 @@ fn tool(sandbox: &Sandbox, arguments: &[&str]) -> Command {
 }
 
 /// Runs `hooks --apply` for the plan `nightly`, and sees that no password is shown.
+#[track_caller]
+#[must_use]
 fn apply(sandbox: &Sandbox, server: &Server, arguments: &[&str]) -> Ran {
     let mut command = tool(sandbox, &["--apply", &server.address, "--plan", "nightly"]);
     without_secrets(sandbox.run(command.args(arguments)))
 }
 
+#[track_caller]
 fn without_secrets(ran: Ran) -> Ran {
     for secret in [REPOSITORY_PASSWORD, LOGIN.1] {
         assert!(!ran.stdout.contains(secret) && !ran.stderr.contains(secret), "a password is shown");
@@ -92,7 +95,7 @@ fn a_running_backrest_gets_hooks_and_flag_and_keeps_every_other_field() {
 #[test]
 fn the_second_time_nothing_is_written() {
     let (sandbox, server) = (Sandbox::new(), Server::start());
-    let _ = apply(&sandbox, &server, &["--yes"]).expect_success();
+    apply(&sandbox, &server, &["--yes"]).expect_success();
     let before = server.config();
     let ran = apply(&sandbox, &server, &[]).expect_success();
     assert_eq!(ran.stdout, "Backrest has it so already: nothing was changed.\n");
@@ -103,8 +106,8 @@ fn the_second_time_nothing_is_written() {
 fn taken_out_again_only_the_number_is_different() {
     let (sandbox, server) = (Sandbox::new(), Server::start());
     let mut before = server.config();
-    let _ = apply(&sandbox, &server, &["--yes", "--tailscale", "yes", "--notify", "yes"]).expect_success();
-    let _ = apply(&sandbox, &server, &["--yes", "--remove"]).expect_success();
+    apply(&sandbox, &server, &["--yes", "--tailscale", "yes", "--notify", "yes"]).expect_success();
+    apply(&sandbox, &server, &["--yes", "--remove"]).expect_success();
     before["modno"] = json!(14);
     assert_eq!(server.config(), before);
 }
@@ -151,10 +154,10 @@ fn a_closed_backrest_wants_a_login() {
 
     let file = sandbox.write("password", format!("{}\n", LOGIN.1));
     let file = file.to_str().unwrap();
-    let _ = apply(&sandbox, &server, &["--yes", "--user", LOGIN.0, "--password-file", file]).expect_success();
+    apply(&sandbox, &server, &["--yes", "--user", LOGIN.0, "--password-file", file]).expect_success();
 
     let mut command = tool(&sandbox, &["--apply", &server.address, "--plan", "nightly", "--user", LOGIN.0]);
-    let _ = without_secrets(sandbox.run(command.env("BACKREST_PASSWORD", LOGIN.1))).expect_success();
+    without_secrets(sandbox.run(command.env("BACKREST_PASSWORD", LOGIN.1))).expect_success();
     let ran = sandbox.run(command.env("BACKREST_PASSWORD", "wrong")).expect_code(1);
     assert!(ran.stderr.contains("invalid password\nhint: see that user"), "{}", ran.everything());
     let ran =
@@ -165,7 +168,7 @@ fn a_closed_backrest_wants_a_login() {
 #[test]
 fn an_open_backrest_wants_no_login_from_who_names_a_user() {
     let (sandbox, server) = (Sandbox::new(), Server::start());
-    let _ = apply(&sandbox, &server, &["--yes", "--user", LOGIN.0]).expect_success();
+    apply(&sandbox, &server, &["--yes", "--user", LOGIN.0]).expect_success();
     assert!(!server.state.lock().unwrap().calls.contains(&"Login".to_string()));
 }
 
@@ -211,6 +214,7 @@ fn an_interrupted_question_leaves_the_terminal_as_it_was() {
 }
 
 /// Runs the shell's `line` at a terminal, types each answer once its prompt is there, and gives all that is shown.
+#[track_caller]
 fn talk(sandbox: &Sandbox, line: &str, prompts: &[String], answers: &[&str]) -> String {
     // script(1) gives a terminal; what hangs is ended.
     let mut command = sandbox.command("timeout");

@@ -23,6 +23,7 @@ fn traced(home: &Home, options: &[&str], arguments: &[&str]) -> End {
 }
 
 /// The changes that the tool makes, each as strace(1) names it: the name and which of that name it is.
+#[track_caller]
 fn changes(home: &Home, arguments: &[&str]) -> Vec<(String, usize)> {
     let log = home.sandbox.path("../tmp/strace.log");
     assert!(traced(home, &["-o", log.to_str().unwrap()], arguments).is_success());
@@ -38,6 +39,7 @@ fn changes(home: &Home, arguments: &[&str]) -> Vec<(String, usize)> {
 }
 
 /// Runs the tool and kills it on entering that change.
+#[track_caller]
 fn run_until(home: &Home, arguments: &[&str], (name, which): &(String, usize)) {
     let inject = format!("inject={name}:signal=KILL:when={which}");
     let end = traced(home, &["-o", "/dev/null", "-e", &inject], arguments);
@@ -47,13 +49,14 @@ fn run_until(home: &Home, arguments: &[&str], (name, which): &(String, usize)) {
 
 /// Runs the tool after one that was killed, and once more where it asks for that: a `crontab` that the killed one had
 /// started goes on to its own end, and what it changes meanwhile is not overwritten.
+#[track_caller]
 fn complete(home: &Home, arguments: &[&str]) {
     let end = Instant::now() + Duration::from_secs(30);
     loop {
         let ran = home.run(arguments);
         let is_overtaken = ran.stderr.contains("it was changed by somebody else just now\nhint: run");
         if !is_overtaken || Instant::now() > end {
-            let _ = ran.expect_success();
+            ran.expect_success();
             return;
         }
     }
@@ -87,7 +90,7 @@ fn a_set_up_that_was_killed_anywhere_is_completed_by_the_next() {
 fn a_removal_that_was_killed_anywhere_is_completed_by_the_next() {
     let home = Home::new();
     let before = home.everything();
-    let _ = home.set_up();
+    home.set_up();
     removal_gives_back(&home, &before);
 }
 
@@ -98,11 +101,12 @@ fn a_removal_of_what_was_taken_over_gives_it_back_wherever_it_was_killed() {
     mkfifo(&old, Mode::from_bits_truncate(0o644)).unwrap();
     home.set_crontab("@reboot /home/me/scripts/backrest-trigger.sh\n# mine\n");
     let before = home.everything();
-    let _ = home.set_up();
+    home.set_up();
     removal_gives_back(&home, &before);
 }
 
 /// Kills a removal at each of its changes; the next one completes it.
+#[track_caller]
 fn removal_gives_back(home: &Home, before: &str) {
     for change in changes(home, &["remove"]) {
         complete(home, &[]);

@@ -13,7 +13,7 @@ fn everything_that_was_added_goes_and_nothing_else() {
     let home = Home::new();
     home.sandbox.write("containers/backrest/.env", "TZ=UTC\n");
     let before = home.everything();
-    let _ = home.set_up();
+    home.set_up();
     assert_ne!(home.everything(), before);
     let ran = home.run(&["remove"]).expect_success();
     assert_eq!(home.everything(), before, "{}", ran.everything());
@@ -29,8 +29,8 @@ fn folders_and_a_crontab_that_were_there_before_stay() {
     fs::create_dir(home.backrest("state")).unwrap();
     home.set_crontab("# nothing but this comment\n");
     let before = home.everything();
-    let _ = home.set_up();
-    let _ = home.run(&["remove"]).expect_success();
+    home.set_up();
+    home.run(&["remove"]).expect_success();
     assert_eq!(home.everything(), before);
 }
 
@@ -41,9 +41,9 @@ fn an_old_fifo_goes_back_to_its_place_with_its_inode() {
     mkfifo(&home.backrest("backrest-pipe"), Mode::from_bits_truncate(0o644)).unwrap();
     let inode = fs::metadata(home.backrest("backrest-pipe")).unwrap().ino();
     let before = home.everything();
-    let _ = home.set_up();
-    let _ = home.set_up();
-    let _ = home.run(&["remove"]).expect_success();
+    home.set_up();
+    home.set_up();
+    home.run(&["remove"]).expect_success();
     assert_eq!(home.everything(), before);
     assert_eq!(fs::metadata(home.backrest("backrest-pipe")).unwrap().ino(), inode);
 }
@@ -51,7 +51,7 @@ fn an_old_fifo_goes_back_to_its_place_with_its_inode() {
 #[test]
 fn what_others_have_put_into_the_bridge_stays_and_is_named() {
     let home = Home::new();
-    let _ = home.set_up();
+    home.set_up();
     home.sandbox.write("containers/backrest/bridge/notes", "theirs");
     let ran = home.run(&["remove"]).expect_success();
     assert!(ran.stdout.contains("notes"), "{}", ran.everything());
@@ -64,13 +64,13 @@ fn the_bash_listeners_line_comes_back() {
     let text = "# mine\n@reboot /home/me/scripts/backrest-trigger.sh &\n0 3 * * * /bin/true \\%d\n";
     home.set_crontab(text);
     let before = home.everything();
-    let _ = home.set_up();
+    home.set_up();
     // To another supervisor and back again.
     for supervisor in ["none", "cron"] {
-        let _ = home.run(&["--supervisor", supervisor]).expect_success();
+        home.run(&["--supervisor", supervisor]).expect_success();
         assert!(!home.crontab().unwrap().contains("backrest-trigger.sh"), "{supervisor}");
     }
-    let _ = home.run(&["remove"]).expect_success();
+    home.run(&["remove"]).expect_success();
     // What went to another supervisor meanwhile has lost its place among the lines, which order is no matter.
     let sorted = |text: &str| {
         let mut lines: Vec<_> = text.lines().map(String::from).collect();
@@ -80,11 +80,11 @@ fn the_bash_listeners_line_comes_back() {
     assert_eq!(sorted(&home.crontab().unwrap()), sorted(text));
     home.set_crontab(text);
     assert_eq!(home.everything(), before);
-    let _ = home.set_up();
-    let _ = home.run(&["remove"]).expect_success();
+    home.set_up();
+    home.run(&["remove"]).expect_success();
     assert_eq!(home.everything(), before);
-    let _ = home.run(&["--supervisor", "none"]).expect_success();
+    home.run(&["--supervisor", "none"]).expect_success();
     assert!(!home.crontab().unwrap().contains("backrest-trigger.sh"));
-    let _ = home.run(&["remove"]).expect_success();
+    home.run(&["remove"]).expect_success();
     assert_eq!(sorted(&home.crontab().unwrap()), sorted(text));
 }

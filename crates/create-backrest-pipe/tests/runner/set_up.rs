@@ -6,18 +6,19 @@ use std::path::Path;
 use std::process::Command;
 
 use common::lock::{Attempt, attempt};
-use common::testing::Sandbox;
+use common::testing::{Sandbox, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
 
-use crate::home::{Home, client, in_background, wait_for};
+use crate::home::{Home, client, in_background};
 
 fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().mode() & 0o7777
 }
 
 /// The lines of a crontab that start the listener.
+#[track_caller]
 pub(crate) fn listener_lines(home: &Home) -> Vec<String> {
     let crontab = home.crontab().unwrap_or_default();
     crontab.lines().filter(|line| line.contains("pipe-listener")).map(String::from).collect()
@@ -48,7 +49,7 @@ fn everything_is_put_in_place() {
 #[test]
 fn the_listener_survives_the_terminal_it_was_started_in() {
     let home = Home::new();
-    let _ = home.set_up();
+    home.set_up();
     let listener = home.listener().unwrap();
     let session = nix::unistd::getsid(Some(Pid::from_raw(listener))).unwrap();
     assert_eq!(session.as_raw(), listener, "it leads a session of its own");
@@ -63,7 +64,7 @@ fn the_listener_survives_the_terminal_it_was_started_in() {
 fn the_second_run_changes_nothing_and_says_so() {
     let home = Home::new();
     home.set_crontab("# mine\n0 3 * * * /bin/true 100\\%\n");
-    let _ = home.set_up();
+    home.set_up();
     // The listener goes on writing its own files.
     let without_its_files = || -> Vec<String> {
         let everything = home.everything();
@@ -112,12 +113,12 @@ fn a_listener_of_another_version_gives_way_to_the_installed_one() {
 fn a_listener_that_is_just_ending_is_waited_for_and_followed_by_another() {
     let home = Home::new();
     home.sandbox.script("containers/backrest/actions/slow", "#!/bin/sh\n: > \"$HOME/begun\"\nsleep 1\n");
-    let _ = home.set_up();
+    home.set_up();
     let first = home.listener().unwrap();
     fs::write(home.backrest("bridge/backrest-pipe"), "slow\n").unwrap();
-    wait_for("the action runs", || home.sandbox.path("begun").exists());
+    wait_until("the action runs", || home.sandbox.path("begun").exists());
     kill(Pid::from_raw(first), Signal::SIGTERM).unwrap();
-    wait_for("it takes no more messages", || !home.backrest("bridge/backrest.sock").exists());
+    wait_until("it takes no more messages", || !home.backrest("bridge/backrest.sock").exists());
     let ran = home.set_up();
     assert!(ran.stdout.contains("started   the listener"), "{}", ran.everything());
     assert_ne!(home.listener().unwrap(), first);
@@ -139,9 +140,9 @@ fn it_works_in_a_home_that_has_only_the_two_roots() {
     let home = Home::new();
     fs::remove_dir(home.backrest("")).unwrap();
     let before = home.everything();
-    let _ = home.set_up();
+    home.set_up();
     assert!(home.listener().is_some());
-    let _ = home.run(&["remove"]).expect_success();
+    home.run(&["remove"]).expect_success();
     assert_eq!(home.everything(), before);
 }
 
@@ -187,7 +188,7 @@ fn a_symlink_that_the_container_made_is_neither_followed_nor_kept() {
     fs::set_permissions(&secret, std::os::unix::fs::PermissionsExt::from_mode(0o640)).unwrap();
     fs::create_dir(home.backrest("bridge")).unwrap();
     symlink(&secret, home.backrest("bridge/backrest-send")).unwrap();
-    let _ = home.set_up();
+    home.set_up();
     assert_eq!((home.sandbox.read("secret"), mode(&secret)), ("theirs".into(), 0o640));
     assert!(fs::symlink_metadata(home.backrest("bridge/backrest-send")).unwrap().is_file());
 
@@ -233,7 +234,7 @@ fn odd_names_survive_the_crontab_and_the_shell() {
     let home = Home::new();
     let odd = home.sandbox.path("it's 100% \"odd\" $HOME");
     fs::create_dir_all(odd.join("backrest")).unwrap();
-    let _ = home.run(&["--container-root", odd.to_str().unwrap()]).expect_success();
+    home.run(&["--container-root", odd.to_str().unwrap()]).expect_success();
     let line = listener_lines(&home).remove(0);
     // As cron reads it: an escaped % is a %, the rest is for sh.
     let script = line.strip_prefix("@reboot ").unwrap().replace("\\%", "%").replace(" >/dev/null 2>&1", "");
@@ -244,28 +245,28 @@ fn odd_names_survive_the_crontab_and_the_shell() {
     assert!(
         home.run(&["--container-root", odd.to_str().unwrap()]).stdout.starts_with("Everything is in place")
     );
-    let _ = home.run(&["remove", "--container-root", odd.to_str().unwrap()]).expect_success();
+    home.run(&["remove", "--container-root", odd.to_str().unwrap()]).expect_success();
     assert_eq!(home.crontab(), None);
 }
 
 #[test]
 fn the_crontab_line_starts_the_listener_as_cron_runs_it() {
     let home = Home::new();
-    let _ = home.set_up();
+    home.set_up();
     let first = home.listener().unwrap();
     kill(Pid::from_raw(first), Signal::SIGKILL).unwrap();
     // The kernel closes a killed process's files after its command line is gone.
     let lock = home.backrest("state/listener.lock");
-    wait_for("the killed listener's lock", || matches!(attempt(&lock), Ok(Attempt::Held(_))));
+    wait_until("the killed listener's lock", || matches!(attempt(&lock), Ok(Attempt::Held(_))));
     let line = listener_lines(&home).remove(0);
     // cron(8) gives a job HOME, a short PATH and sh, in the home.
     let mut sh = Command::new("sh");
     sh.args(["-c", &line.strip_prefix("@reboot ").unwrap().replace("\\%", "%")]).env_clear();
     sh.env("HOME", home.sandbox.home()).env("PATH", "/usr/bin:/bin").current_dir(home.sandbox.home());
     let mut job = in_background(&mut sh);
-    wait_for("cron's listener", || home.listener().is_some_and(|now| now != first));
+    wait_until("cron's listener", || home.listener().is_some_and(|now| now != first));
     assert!(home.set_up().stdout.starts_with("Everything is in place"));
-    let _ = home.run(&["remove"]).expect_success();
+    home.run(&["remove"]).expect_success();
     job.wait().unwrap();
 }
 
@@ -278,7 +279,7 @@ fn the_machines_own_crontab_is_not_touched() {
     };
     let home = Home::new();
     let before = outside(&home.sandbox);
-    let _ = home.set_up();
+    home.set_up();
     assert_eq!(listener_lines(&home).len(), 1, "the line is in the crontab of this home");
     assert_eq!(outside(&home.sandbox), before, "and in no other");
 }
@@ -288,7 +289,7 @@ fn a_fifo_of_another_mode_is_closed_to_others() {
     let home = Home::new();
     fs::create_dir(home.backrest("bridge")).unwrap();
     mkfifo(&home.backrest("bridge/backrest-pipe"), Mode::from_bits_truncate(0o666)).unwrap();
-    let _ = home.set_up();
+    home.set_up();
     assert_eq!(
         (mode(&home.backrest("bridge")), mode(&home.backrest("bridge/backrest-pipe"))),
         (0o700, 0o600)

@@ -3,15 +3,16 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use common::testing::Ran;
+use common::testing::{Ran, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
 use crate::backrest::{LOGIN, REPOSITORY_PASSWORD, Server};
-use crate::home::{Home, wait_for};
+use crate::home::Home;
 
 /// The states of all checks of that name.
+#[track_caller]
 fn states(home: &Home, name: &str) -> Vec<String> {
     let ran = home.run(&["status", "--json"]);
     let report: Value =
@@ -21,6 +22,7 @@ fn states(home: &Home, name: &str) -> Vec<String> {
     named.map(|check| check["state"].as_str().unwrap().to_string()).collect()
 }
 
+#[must_use]
 fn status(home: &Home) -> Ran {
     home.run(&["status"])
 }
@@ -50,7 +52,7 @@ fn what_is_proposed_works_on_the_same_folders() {
 #[test]
 fn what_was_set_up_is_good() {
     let home = Home::new();
-    let _ = home.set_up();
+    home.set_up();
     for name in ["bridge", "listener", "socket", "client", "settings", "disk"] {
         let states = states(&home, name);
         assert!(
@@ -88,25 +90,25 @@ fn a_clock_that_nobody_keeps_right_is_found() {
 #[test]
 fn a_lost_fifo_is_found_and_mended() {
     let home = Home::new();
-    let _ = home.set_up();
+    home.set_up();
     // A listener that runs would make it again at once.
     let listener = home.listener().unwrap();
     kill(Pid::from_raw(listener), Signal::SIGKILL).unwrap();
-    wait_for("the listener is gone", || home.listener().is_none());
+    wait_until("the listener is gone", || home.listener().is_none());
     fs::remove_file(home.backrest("bridge/backrest-pipe")).unwrap();
     assert_eq!(states(&home, "bridge"), ["bad"]);
-    let _ = home.set_up();
+    home.set_up();
     assert_eq!(states(&home, "bridge"), ["good"]);
     // Both mend it, and whichever comes second is content.
     fs::remove_file(home.backrest("bridge/backrest-pipe")).unwrap();
-    let _ = home.set_up();
+    home.set_up();
     assert_eq!(states(&home, "bridge"), ["good"]);
 }
 
 #[test]
 fn a_client_that_somebody_has_changed_is_found() {
     let home = Home::new();
-    let _ = home.set_up();
+    home.set_up();
     home.sandbox
         .script("containers/backrest/bridge/backrest-send", "#!/bin/sh\necho hostile > \"$HOME/ran\"\n");
     assert_eq!(states(&home, "client"), ["bad"]);
@@ -116,7 +118,7 @@ fn a_client_that_somebody_has_changed_is_found() {
 #[test]
 fn a_lost_crontab_line_is_found() {
     let home = Home::new();
-    let _ = home.set_up();
+    home.set_up();
     home.set_crontab("# nothing\n");
     let ran = status(&home).expect_code(1);
     assert!(ran.stdout.contains("the listener's line is not in your crontab"), "{}", ran.everything());
@@ -161,7 +163,7 @@ fn the_running_backrest_is_asked_where_its_file_belongs_to_root() {
     };
     assert!(ask(&[]).contains("✗ hooks      plan \"nightly\" lacks hooks"), "{}", ask(&[]));
     let apply = ["hooks", "--apply", &server.address, "--plan", "nightly", "--yes", "--tailscale", "yes"];
-    let _ = home.run(&apply).expect_success();
+    home.run(&apply).expect_success();
     assert!(ask(&[]).contains("✓ hooks      plan \"nightly\" has the hooks"));
     server.state.lock().unwrap().is_closed = true;
     assert!(ask(&[]).contains("→ log in: --user NAME"));
@@ -173,7 +175,7 @@ fn the_running_backrest_is_asked_where_its_file_belongs_to_root() {
 #[test]
 fn the_container_is_asked_with_docker() {
     let home = Home::new();
-    let _ = home.set_up();
+    home.set_up();
     // No Docker engine runs here: this answers as `docker` does for a container that has, or has not, the mount.
     let answer = |running: bool, mounts: &str, ping: &str| {
         home.sandbox.script(

@@ -8,11 +8,11 @@ use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::Command;
 
-use common::testing::Ran;
+use common::testing::{Ran, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::home::{Home, wait_for};
+use crate::home::Home;
 use crate::set_up::listener_lines;
 
 const SYSTEMCTL: &str = r#"#!/bin/sh
@@ -38,6 +38,7 @@ fn unit(home: &Home) -> std::path::PathBuf {
 }
 
 /// Runs the tool where the stand-in is the first `systemctl`.
+#[must_use]
 fn try_run(home: &Home, arguments: &[&str]) -> Ran {
     let programs = home.sandbox.path("programs");
     let mut command = home.tool(arguments);
@@ -45,10 +46,12 @@ fn try_run(home: &Home, arguments: &[&str]) -> Ran {
     home.sandbox.run(command.env("PATH", path))
 }
 
+#[track_caller]
 fn run(home: &Home, arguments: &[&str]) -> Ran {
     try_run(home, arguments).expect_success()
 }
 
+#[track_caller]
 fn home() -> Home {
     let home = Home::new();
     home.sandbox.script("programs/systemctl", SYSTEMCTL);
@@ -58,7 +61,7 @@ fn home() -> Home {
 #[test]
 fn systemd_reads_the_unit_and_finds_it_hardened() {
     let home = home();
-    let _ = run(&home, &["--supervisor", "systemd"]);
+    run(&home, &["--supervisor", "systemd"]);
     let analyze = |arguments: &[&str]| {
         let mut command = home.sandbox.command("systemd-analyze");
         command.env("XDG_RUNTIME_DIR", home.sandbox.path("programs"));
@@ -67,14 +70,14 @@ fn systemd_reads_the_unit_and_finds_it_hardened() {
     let verified = analyze(&["--user", "verify"]);
     assert!(!verified.stderr.contains("pipe-listener"), "{}", verified.everything());
     // 9.6 is a unit that forbids nothing. What a user's service manager can't do counts against it as well.
-    let _ = analyze(&["security", "--offline=yes", "--no-pager", "--threshold=70"]);
+    analyze(&["security", "--offline=yes", "--no-pager", "--threshold=70"]);
 }
 
 #[test]
 fn systemd_takes_the_listener_over_from_cron_and_gives_it_back() {
     let home = home();
     let before = home.everything();
-    let _ = run(&home, &[]);
+    run(&home, &[]);
     let first = home.listener().unwrap();
 
     let ran = run(&home, &["--supervisor", "systemd"]);
@@ -87,14 +90,15 @@ fn systemd_takes_the_listener_over_from_cron_and_gives_it_back() {
     let ran = run(&home, &["--supervisor", "cron"]);
     assert!(!unit(&home).exists());
     assert_eq!(listener_lines(&home).len(), 1, "{}", ran.everything());
-    wait_for("the first listener of cron again", || home.listener().is_some_and(|now| now != second));
+    wait_until("the first listener of cron again", || home.listener().is_some_and(|now| now != second));
 
-    let _ = run(&home, &["remove"]);
+    run(&home, &["remove"]);
     assert_eq!(home.everything(), before);
 }
 
 /// What systemd does when the unit's main process has ended by itself: unless the unit says that it alone counts, it
 /// ends whatever else was started from it.
+#[track_caller]
 fn clean_up_after_a_crash(home: &Home) {
     let text = fs::read_to_string(unit(home)).unwrap();
     if text.lines().any(|line| line == "KillMode=process") {
@@ -116,7 +120,7 @@ fn a_crash_under_systemd_loses_no_message_and_ends_no_action() {
     home.sandbox.script("containers/backrest/actions/note", "#!/bin/sh\necho \"$1\" >> \"$HOME/notes\"\n");
     let slow = "#!/bin/sh\n: > \"$HOME/begun\"\nuntil [ -e \"$HOME/go\" ]; do sleep 0.02; done\n: > \"$HOME/done\"\n";
     home.sandbox.script("containers/backrest/actions/slow", slow);
-    let _ = run(&home, &["--supervisor", "systemd"]);
+    run(&home, &["--supervisor", "systemd"]);
     let fifo = home.backrest("bridge/backrest-pipe");
     let write = |text: &str| {
         // As a hook's echo, but it fails where nobody has the FIFO open.
@@ -125,26 +129,26 @@ fn a_crash_under_systemd_loses_no_message_and_ends_no_action() {
         fifo.write_all(text.as_bytes())
     };
     write("slow\n").unwrap();
-    wait_for("the action runs", || home.sandbox.path("begun").exists());
+    wait_until("the action runs", || home.sandbox.path("begun").exists());
 
     let crashed = home.listener().unwrap();
     kill(Pid::from_raw(crashed), Signal::SIGKILL).unwrap();
-    wait_for("the listener is gone", || home.listener().is_none());
+    wait_until("the listener is gone", || home.listener().is_none());
     clean_up_after_a_crash(&home);
     write("note meanwhile\n").expect("the FIFO is held open");
     let mut systemctl = home.sandbox.command(home.sandbox.path("programs/systemctl"));
-    let _ = home.sandbox.run(systemctl.args(["--user", "restart", "pipe-listener.service"])).expect_success();
-    wait_for("the message runs", || home.sandbox.path("notes").exists());
+    home.sandbox.run(systemctl.args(["--user", "restart", "pipe-listener.service"])).expect_success();
+    wait_until("the message runs", || home.sandbox.path("notes").exists());
     assert_eq!(home.sandbox.read("notes"), "meanwhile\n");
     home.sandbox.write("go", "");
-    wait_for("the action goes on to its end", || home.sandbox.path("done").exists());
+    wait_until("the action goes on to its end", || home.sandbox.path("done").exists());
 }
 
 #[test]
 fn removing_takes_the_unit_away_too() {
     let home = home();
     let before = home.everything();
-    let _ = run(&home, &["--supervisor", "systemd"]);
+    run(&home, &["--supervisor", "systemd"]);
     let ran = run(&home, &["remove"]);
     assert_eq!(home.everything(), before, "{}", ran.everything());
 }
@@ -161,8 +165,8 @@ fn a_unit_that_somebody_else_made_is_left_alone() {
         ran.everything()
     );
     assert_eq!(home.everything(), before);
-    let _ = run(&home, &[]);
-    let _ = run(&home, &["remove"]);
+    run(&home, &[]);
+    run(&home, &["remove"]);
     assert_eq!(home.everything(), before);
 }
 
@@ -173,14 +177,14 @@ fn without_a_service_manager_nothing_is_half_done_and_the_hint_says_what_to_choo
     let ran = home.run(&["--supervisor", "systemd"]).expect_code(1);
     assert!(ran.stderr.contains("or choose --supervisor cron"), "{}", ran.everything());
     assert_eq!(home.everything(), before);
-    let _ = home.run(&["--supervisor", "cron"]).expect_success();
+    home.run(&["--supervisor", "cron"]).expect_success();
     assert!(home.listener().is_some());
 }
 
 #[test]
 fn who_starts_it_alone_gets_neither_line_nor_unit_nor_listener() {
     let home = Home::new();
-    let _ = home.run(&["--supervisor", "none"]).expect_success();
+    home.run(&["--supervisor", "none"]).expect_success();
     assert_eq!((home.crontab(), home.listener()), (None, None));
     let again = home.run(&[]).expect_success();
     assert!(again.stdout.starts_with("Everything is in place"), "{}", again.everything());
@@ -190,7 +194,7 @@ fn who_starts_it_alone_gets_neither_line_nor_unit_nor_listener() {
     assert!(ran.stdout.contains(&start), "{}", ran.everything());
     let mut own = Command::new(home.sandbox.path(".local/bin/pipe-listener"));
     let mut own = own.env("HOME", home.sandbox.home()).spawn().unwrap();
-    wait_for("the listener that was started by hand", || home.backrest("state/listener.lock").exists());
+    wait_until("the listener that was started by hand", || home.backrest("state/listener.lock").exists());
     assert!(fs::metadata(home.backrest("bridge/backrest-pipe")).is_ok());
     own.kill().unwrap();
     own.wait().unwrap();

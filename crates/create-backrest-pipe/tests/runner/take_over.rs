@@ -7,7 +7,9 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
-use crate::home::{Home, in_background, wait_for};
+use common::testing::wait_until;
+
+use crate::home::{Home, in_background};
 use crate::set_up::listener_lines;
 
 const BASH_LISTENER: &str = r#"#!/bin/bash
@@ -42,12 +44,12 @@ fn an_old_fifo_keeps_its_inode_so_a_running_container_keeps_its_pipe() {
 #[test]
 fn an_old_fifo_beside_a_newer_one_wins_and_the_listener_follows() {
     let home = Home::new();
-    let _ = home.set_up();
+    home.set_up();
     let first = home.listener().unwrap();
     fs::remove_file(home.backrest("backrest-pipe")).unwrap();
     mkfifo(&home.backrest("backrest-pipe"), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
     let inode = fs::metadata(home.backrest("backrest-pipe")).unwrap().ino();
-    let _ = home.set_up();
+    home.set_up();
     assert_eq!(fs::metadata(home.backrest("bridge/backrest-pipe")).unwrap().ino(), inode);
     assert_ne!(home.listener().unwrap(), first);
     home.expect_listeners(1);
@@ -67,7 +69,7 @@ fn the_bash_listener_and_its_crontab_line_give_way_and_all_other_lines_stay() {
     let ran = home.sandbox.run(&mut command).expect_success();
     assert!(ran.stdout.contains("the Bash listener that runs"), "{}", ran.everything());
     assert!(ran.stdout.contains(&format!("- @reboot {} &", script.display())), "{}", ran.everything());
-    wait_for("the Bash listener ends", || home.processes("backrest-trigger.sh").is_empty());
+    wait_until("the Bash listener ends", || home.processes("backrest-trigger.sh").is_empty());
     let lines = listener_lines(&home);
     assert_eq!(lines.len(), 1);
     assert_eq!(home.crontab().unwrap(), format!("{before}{}\n{after}", lines[0]));
@@ -80,8 +82,8 @@ fn a_bash_listener_of_another_home_goes_on() {
     let script = other.sandbox.script("scripts/backrest-trigger.sh", BASH_LISTENER);
     mkfifo(&other.backrest("backrest-pipe"), Mode::S_IRUSR | Mode::S_IWUSR).unwrap();
     let mut bash = in_background(other.sandbox.command("bash").arg(&script));
-    wait_for("the Bash listener runs", || other.processes("backrest-trigger.sh").len() == 1);
-    let _ = home.set_up();
+    wait_until("the Bash listener runs", || other.processes("backrest-trigger.sh").len() == 1);
+    home.set_up();
     assert!(bash.try_wait().unwrap().is_none());
     bash.kill().unwrap();
     bash.wait().unwrap();

@@ -5,6 +5,7 @@ use common::testing::Sandbox;
 use crate::make::tool;
 
 /// Debian's package docker-compose: 1.29 in bookworm, 2.x in trixie, both without a Docker engine.
+#[track_caller]
 fn config(sandbox: &Sandbox, name: &str) -> String {
     let file = sandbox.path(format!("containers/{name}/compose.yaml"));
     let mut command = sandbox.command("docker-compose");
@@ -17,7 +18,7 @@ fn config(sandbox: &Sandbox, name: &str) -> String {
 #[test]
 fn compose_accepts_a_plain_service() {
     let sandbox = Sandbox::new();
-    let _ = sandbox.run(&mut tool(&sandbox, &["app"])).expect_success();
+    sandbox.run(&mut tool(&sandbox, &["app"])).expect_success();
     let config = config(&sandbox, "app");
     assert!(config.contains(&format!("{}/data", sandbox.path("data/app").display())), "{config}");
 }
@@ -38,7 +39,7 @@ fn compose_accepts_every_database_with_ports_and_network() {
             "proxy",
         ];
         let arguments = [&arguments[..], &["--database", kind]].concat();
-        let _ = sandbox.run(&mut tool(&sandbox, &arguments)).expect_success();
+        sandbox.run(&mut tool(&sandbox, &arguments)).expect_success();
         let config = config(&sandbox, "app");
         assert!(
             config.contains("proxy") && config.contains("8080") && config.contains("nginx:1"),
@@ -58,7 +59,7 @@ fn names_and_paths_that_yaml_would_misread_are_accepted() {
     std::fs::create_dir(&root).unwrap();
     for name in ["123", "no", "0x10", "null", "1e3"] {
         let arguments = [name, "--data-root", root.to_str().unwrap()];
-        let _ = sandbox.run(&mut tool(&sandbox, &arguments)).expect_success();
+        sandbox.run(&mut tool(&sandbox, &arguments)).expect_success();
         let config = config(&sandbox, name);
         let folder = root.join(name).join("data");
         // Compose writes a dollar sign twice, so that it could read the text again.

@@ -25,9 +25,10 @@ struct Service {
 
 impl Service {
     /// What `new-container app --database KIND` makes.
+    #[track_caller]
     fn new(kind: &str) -> Service {
         let sandbox = Sandbox::new();
-        let _ = sandbox.run(&mut tool(&sandbox, &["app", "--database", kind])).expect_success();
+        sandbox.run(&mut tool(&sandbox, &["app", "--database", kind])).expect_success();
         let docker = "#!/bin/sh\n# docker compose exec -T database COMMAND…\n[ \"$1 $2 $3 $4\" = 'compose exec -T database' ] || exit 64\n\
              shift 4\n. \"$HOME/container-environment\"\nexec \"$@\"\n";
         sandbox.script("bin/docker", docker);
@@ -35,6 +36,7 @@ impl Service {
     }
 
     /// The variables of the container.
+    #[track_caller]
     fn container(&self, variables: &[(&str, &str)]) {
         let lines: Vec<_> =
             variables.iter().map(|(name, value)| format!("export {name}='{value}'\n")).collect();
@@ -42,6 +44,7 @@ impl Service {
     }
 
     /// A value of its `.env`.
+    #[track_caller]
     fn env(&self, name: &str) -> String {
         let text = self.sandbox.read("containers/app/.env");
         let value = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
@@ -49,6 +52,8 @@ impl Service {
     }
 
     /// Runs the prepare step.
+    #[track_caller]
+    #[must_use]
     fn prepare(&self, arguments: &[&str]) -> Ran {
         let mut command = self.sandbox.command(actions());
         command.args(arguments).env("PATH", format!("{}:/usr/bin:/bin", self.sandbox.path("bin").display()));
@@ -56,6 +61,7 @@ impl Service {
     }
 
     /// Restores as `docs/before-and-after.md` says: its code block that holds `program`, in the service's data folder.
+    #[track_caller]
     fn restore(&self, program: &str) {
         let docs = include_str!("../../../../docs/before-and-after.md");
         let blocks = docs.split("```sh\n").skip(1).filter_map(|rest| rest.split("\n```").next());
@@ -63,7 +69,7 @@ impl Service {
         let mut command = self.sandbox.command("bash");
         command.args(["-euo", "pipefail", "-c", block.expect("the docs say how to restore")]);
         command.env("PATH", format!("{}:/usr/bin:/bin", self.sandbox.path("bin").display()));
-        let _ = self.sandbox.run(command.current_dir(self.path(""))).expect_success();
+        self.sandbox.run(command.current_dir(self.path(""))).expect_success();
     }
 
     fn path(&self, name: &str) -> PathBuf {
@@ -71,6 +77,7 @@ impl Service {
     }
 
     /// The prepare step has to fail with this in its last line, and the dump stays as it was.
+    #[track_caller]
     fn is_refused(&self, dump: &str, arguments: &[&str], why: &str) {
         let before = std::fs::read(self.path(dump)).expect("a good dump is there");
         let ran = self.prepare(arguments).expect_code(1);
@@ -84,6 +91,7 @@ impl Service {
     }
 
     /// The same with a program of the pipeline that ends or fails half way.
+    #[track_caller]
     fn with_program(&self, name: &str, script: &str) {
         self.sandbox.script(format!("bin/{name}"), script);
     }
@@ -93,6 +101,7 @@ impl Service {
     }
 
     /// On a disk that holds what is there and little more.
+    #[track_caller]
     fn with_full_disk(&self, act: impl FnOnce()) {
         let data = self.path("");
         let kept = self.sandbox.path("kept");

@@ -69,9 +69,9 @@ fn nothing_that_exists_is_touched() {
 #[test]
 fn a_second_time_is_refused_and_changes_nothing() {
     let sandbox = Sandbox::new();
-    let _ = sandbox.run(&mut tool(&sandbox, &["app", "--database", "postgres"])).expect_success();
+    sandbox.run(&mut tool(&sandbox, &["app", "--database", "postgres"])).expect_success();
     let env = sandbox.read("containers/app/.env");
-    let _ = sandbox.run(&mut tool(&sandbox, &["app", "--database", "postgres"])).expect_code(1);
+    sandbox.run(&mut tool(&sandbox, &["app", "--database", "postgres"])).expect_code(1);
     assert_eq!(sandbox.read("containers/app/.env"), env);
 }
 
@@ -80,11 +80,11 @@ fn names_that_are_none_are_a_wrong_command_line() {
     let sandbox = Sandbox::new();
     let before = sandbox.tree();
     for name in ["", " ", "My App", "../x", "a/b", ".x", "_x", "a\nb", "*"] {
-        let _ = sandbox.run(&mut tool(&sandbox, &[name])).expect_code(2);
+        sandbox.run(&mut tool(&sandbox, &[name])).expect_code(2);
     }
     let ran = sandbox.run(&mut tool(&sandbox, &["--", "-rf"])).expect_code(2);
     assert!(ran.stderr.contains("try rf"), "{}", ran.everything());
-    let _ = sandbox.run(&mut tool(&sandbox, &[])).expect_code(2);
+    sandbox.run(&mut tool(&sandbox, &[])).expect_code(2);
     assert_eq!(sandbox.tree(), before);
 }
 
@@ -154,6 +154,7 @@ fn a_full_disk_leaves_nothing() {
     assert_eq!(before, after);
 }
 
+#[track_caller]
 fn mount(arguments: &[&str]) {
     let status = Command::new("mount").args(arguments).status().expect("run mount");
     assert!(status.success(), "this test needs root, to mount a small file system");
@@ -169,6 +170,7 @@ fn killed_anywhere_the_next_run_makes_it_whole() {
 }
 
 /// Kills it at the first `call`, the second, … until it makes no more of them; gives how many that were.
+#[track_caller]
 fn kill_at_each(call: &str) -> usize {
     for when in 1..100 {
         let sandbox = Sandbox::new();

@@ -4,10 +4,11 @@ use common::testing::{Sandbox, copy_program};
 
 use crate::make::tool;
 
+#[track_caller]
 fn shellcheck(sandbox: &Sandbox, arguments: &[&str]) {
     let mut command = sandbox.command("shellcheck");
     command.arg("--norc").args(arguments);
-    let _ = sandbox.run(&mut command).expect_success();
+    sandbox.run(&mut command).expect_success();
 }
 
 #[test]
@@ -57,11 +58,11 @@ fn every_script_is_clean_to_shellcheck() {
     let mut scripts = Vec::new();
     for kind in ["postgres", "mariadb", "mysql", "mongo", "sqlite", "redis"] {
         let name = format!("with-{kind}");
-        let _ = sandbox.run(&mut tool(&sandbox, &[&name, "--database", kind])).expect_success();
+        sandbox.run(&mut tool(&sandbox, &[&name, "--database", kind])).expect_success();
         scripts.push(sandbox.path(format!("data/{name}/prepare-backup.sh")));
     }
-    let _ = sandbox.run(&mut tool(&sandbox, &["plain"])).expect_success();
-    let _ = sandbox.run(&mut tool(&sandbox, &["stopped", "--stop"])).expect_success();
+    sandbox.run(&mut tool(&sandbox, &["plain"])).expect_success();
+    sandbox.run(&mut tool(&sandbox, &["stopped", "--stop"])).expect_success();
     scripts.push(sandbox.path("data/plain/prepare-backup.sh"));
     scripts.push(sandbox.path("data/stopped/prepare-backup.sh"));
     scripts.push(sandbox.path("data/stopped/after-backup.sh"));

@@ -30,9 +30,10 @@ struct Service {
 
 impl Service {
     /// What `new-container app --stop` makes; these of its two services run.
+    #[track_caller]
     fn running(services: &[&str]) -> Service {
         let sandbox = Sandbox::new();
-        let _ = sandbox.run(&mut tool(&sandbox, &["app", "--stop"])).expect_success();
+        sandbox.run(&mut tool(&sandbox, &["app", "--stop"])).expect_success();
         sandbox.script("bin/docker", DOCKER);
         std::fs::create_dir(sandbox.path("runs")).unwrap();
         for service in services {
@@ -42,6 +43,8 @@ impl Service {
         Service { sandbox, actions: built("pre-backup-actions", "pre-backup-actions") }
     }
 
+    #[track_caller]
+    #[must_use]
     fn run(&self, arguments: &[&str]) -> Ran {
         let mut command = self.sandbox.command(&self.actions);
         let path = format!("{}:/usr/bin:/bin", self.sandbox.path("bin").display());
@@ -66,9 +69,9 @@ impl Service {
 #[test]
 fn it_is_stopped_before_and_started_after() {
     let service = Service::running(&["app", "database"]);
-    let _ = service.run(&[]).expect_success();
+    service.run(&[]).expect_success();
     assert!(service.runs().is_empty());
-    let _ = service.run(&["--after"]).expect_success();
+    service.run(&["--after"]).expect_success();
     assert_eq!(service.runs(), ["app", "database"]);
     let folder = service.sandbox.path("containers/app").display().to_string();
     let expected: String = ["ps --services --status running", "stop", "start app database"]
@@ -77,23 +80,23 @@ fn it_is_stopped_before_and_started_after() {
         .collect();
     assert_eq!(service.sandbox.read("called"), expected);
     // A second time there is nothing left to do.
-    let _ = service.run(&["--after", "--all"]).expect_success();
+    service.run(&["--after", "--all"]).expect_success();
     assert_eq!(service.sandbox.read("called"), expected);
 }
 
 #[test]
 fn a_service_that_was_down_stays_down() {
     let service = Service::running(&[]);
-    let _ = service.run(&[]).expect_success();
-    let _ = service.run(&["--after"]).expect_success();
+    service.run(&[]).expect_success();
+    service.run(&["--after"]).expect_success();
     assert!(service.runs().is_empty() && !service.sandbox.read("called").contains("compose start"));
 }
 
 #[test]
 fn of_a_service_that_ran_in_part_only_that_part_is_started() {
     let service = Service::running(&["database"]);
-    let _ = service.run(&[]).expect_success();
-    let _ = service.run(&["--after"]).expect_success();
+    service.run(&[]).expect_success();
+    service.run(&["--after"]).expect_success();
     assert_eq!(service.runs(), ["database"]);
 }
 
@@ -101,15 +104,15 @@ fn of_a_service_that_ran_in_part_only_that_part_is_started() {
 fn what_was_stopped_is_started_although_the_stop_or_an_earlier_start_failed() {
     let service = Service::running(&["app"]);
     service.fails("stop", true);
-    let _ = service.run(&[]).expect_code(1);
+    service.run(&[]).expect_code(1);
     service.fails("stop", false);
     // It went down all the same, later than Docker waited for it.
     std::fs::remove_file(service.sandbox.path("runs/app")).unwrap();
     service.fails("start", true);
-    let _ = service.run(&["--after"]).expect_code(1);
+    service.run(&["--after"]).expect_code(1);
     assert!(service.runs().is_empty());
     service.fails("start", false);
-    let _ = service.run(&["--after"]).expect_success();
+    service.run(&["--after"]).expect_success();
     assert_eq!(service.runs(), ["app"]);
 }
 
@@ -118,7 +121,7 @@ fn what_was_stopped_is_started_although_the_stop_or_an_earlier_start_failed() {
 fn nothing_is_stopped_where_docker_does_not_say_what_runs() {
     let service = Service::running(&["app"]);
     service.fails("ps", true);
-    let _ = service.run(&[]).expect_code(1);
+    service.run(&[]).expect_code(1);
     assert_eq!(service.runs(), ["app"]);
 }
 
@@ -126,10 +129,10 @@ fn nothing_is_stopped_where_docker_does_not_say_what_runs() {
 #[test]
 fn what_an_earlier_run_stopped_is_not_forgotten_by_the_next() {
     let service = Service::running(&["app", "database"]);
-    let _ = service.run(&[]).expect_success();
+    service.run(&[]).expect_success();
     std::fs::remove_file(service.sandbox.path("containers/backrest/state/actions/journal")).unwrap();
     service.sandbox.write("runs/database", "");
-    let _ = service.run(&[]).expect_success();
-    let _ = service.run(&["--after"]).expect_success();
+    service.run(&[]).expect_success();
+    service.run(&["--after"]).expect_success();
     assert_eq!(service.runs(), ["app", "database"]);
 }

@@ -12,10 +12,10 @@ fn default_then_database_then_the_one_asked_for() {
     sandbox.write("containers/.templates/postgres/compose.yaml", "# postgres\n");
     sandbox.write("containers/.templates/web/compose.yaml", "# web {{image}}\n{{.Node}}\n");
     sandbox.script("containers/.templates/web/bin/run", "#!/bin/sh\n");
-    let _ = sandbox.run(&mut tool(&sandbox, &["a"])).expect_success();
-    let _ = sandbox.run(&mut tool(&sandbox, &["b", "--database", "postgres"])).expect_success();
+    sandbox.run(&mut tool(&sandbox, &["a"])).expect_success();
+    sandbox.run(&mut tool(&sandbox, &["b", "--database", "postgres"])).expect_success();
     let arguments = ["c", "--database", "postgres", "--template", "web", "--image", "nginx:1"];
-    let _ = sandbox.run(&mut tool(&sandbox, &arguments)).expect_success();
+    sandbox.run(&mut tool(&sandbox, &arguments)).expect_success();
     assert_eq!(sandbox.read("containers/a/compose.yaml"), "# default\n");
     assert_eq!(sandbox.read("containers/b/compose.yaml"), "# postgres\n");
     assert_eq!(sandbox.read("containers/c/compose.yaml"), "# web nginx:1\n{{.Node}}\n");
@@ -34,6 +34,6 @@ fn a_template_that_is_not_there_or_leads_out_is_told() {
         "{}",
         ran.everything()
     );
-    let _ = sandbox.run(&mut tool(&sandbox, &["a", "--template", "../x"])).expect_code(2);
+    sandbox.run(&mut tool(&sandbox, &["a", "--template", "../x"])).expect_code(2);
     assert_eq!(sandbox.tree(), before);
 }

@@ -7,6 +7,8 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use common::testing::wait_until;
+
 use crate::host::Host;
 
 #[test]
@@ -87,7 +89,7 @@ fn an_action_that_takes_too_long_is_ended_with_all_its_processes() {
         "{}",
         ran.everything()
     );
-    let _ = host.send(&["ping"]).expect_success();
+    host.send(&["ping"]).expect_success();
 }
 
 #[test]
@@ -97,7 +99,7 @@ fn a_listener_that_is_asked_to_end_lets_the_running_action_finish_and_keeps_the_
     host.action("short", "sleep 0.5; echo short >> \"$HOME/notes\"");
     host.write("short\nnote kept\n");
     host.wait_for_log("started");
-    crate::host::wait_until("it runs", || host.send(&["status"]).stdout.contains("short"));
+    wait_until("it runs", || host.send(&["status"]).stdout.contains("short"));
     assert!(host.terminate() < Duration::from_secs(15));
     assert_eq!(host.notes(), ["short"]);
     host.start();
@@ -114,11 +116,11 @@ fn a_listener_that_ends_lets_nobody_in_and_tells_who_is_inside() {
     host.environment.push(("TAILSCALE_LINGER".into(), "3s".into()));
     host.start();
     host.note_and_gate();
-    let _ = host.send(&["stop-tailscale"]).expect_success();
+    host.send(&["stop-tailscale"]).expect_success();
     let running = host.send_aside(&["gate"]);
-    crate::host::wait_until("it runs", || host.send(&["status"]).stdout.contains("gate"));
+    wait_until("it runs", || host.send(&["status"]).stdout.contains("gate"));
     let waiting = host.send_aside(&["note", "waits"]);
-    crate::host::wait_until("it waits", || host.send(&["status"]).stdout.contains("waiting: 1"));
+    wait_until("it waits", || host.send(&["status"]).stdout.contains("waiting: 1"));
     let mut inside = UnixStream::connect(host.bridge().join("backrest.sock")).unwrap();
     kill(Pid::from_raw(host.process().try_into().unwrap()), Signal::SIGTERM).unwrap();
     host.wait_for_log("the listener was asked to end; gate may go on for 20.0 s");
@@ -130,7 +132,7 @@ fn a_listener_that_ends_lets_nobody_in_and_tells_who_is_inside() {
     assert_eq!(answer, "! the listener ends\n. 75\n");
     std::thread::sleep(Duration::from_secs(4));
     assert!(host.busy() < 0.1, "it spins");
-    let _ = host.send(&["ping"]).expect_code(69);
+    host.send(&["ping"]).expect_code(69);
     assert!(!host.bridge().join("backrest.sock").exists(), "{}", host.log());
     host.open_gate();
     assert!(running.wait_with_output().unwrap().status.success());
@@ -147,7 +149,7 @@ fn an_action_that_outlasts_the_grace_is_ended_and_reported() {
     host.start();
     host.note_and_gate();
     let client = host.send_aside(&["gate"]);
-    crate::host::wait_until("it runs", || host.send(&["status"]).stdout.contains("gate"));
+    wait_until("it runs", || host.send(&["status"]).stdout.contains("gate"));
     assert!(host.terminate() < Duration::from_secs(15));
     let said = client.wait_with_output().unwrap();
     assert_eq!(said.status.code(), Some(1), "{said:?}");

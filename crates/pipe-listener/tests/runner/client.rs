@@ -5,7 +5,9 @@ use std::os::unix::net::UnixListener;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use crate::host::{Host, wait_until};
+use common::testing::wait_until;
+
+use crate::host::Host;
 
 /// What has to happen within a second, on a machine that is busy with something else.
 const SOON: Duration = Duration::from_secs(5);
@@ -30,12 +32,12 @@ fn the_output_comes_line_by_line_while_the_action_runs() {
 fn the_exit_code_says_what_happened() {
     let host = Host::listening();
     host.action("bad", "exit 42");
-    let _ = host.send(&["ping"]).expect_code(0);
-    let _ = host.send(&["bad"]).expect_code(1);
-    let _ = host.send(&["no-such-action"]).expect_code(64);
-    let _ = host.send(&["../actions/bad"]).expect_code(64);
-    let _ = host.send(&["--timeout", "nonsense", "ping"]).expect_code(64);
-    let _ = host.send(&["--bridge", "/nonexistent", "ping"]).expect_code(69);
+    host.send(&["ping"]).expect_code(0);
+    host.send(&["bad"]).expect_code(1);
+    host.send(&["no-such-action"]).expect_code(64);
+    host.send(&["../actions/bad"]).expect_code(64);
+    host.send(&["--timeout", "nonsense", "ping"]).expect_code(64);
+    host.send(&["--bridge", "/nonexistent", "ping"]).expect_code(69);
 }
 
 #[test]
@@ -48,7 +50,7 @@ fn nobody_listening_is_told_at_once() {
     host.start();
     host.kill();
     assert!(host.bridge().join("backrest.sock").exists(), "a stale socket");
-    let _ = host.send(&["pre-backups"]).expect_code(69);
+    host.send(&["pre-backups"]).expect_code(69);
     assert!(started.elapsed() < SOON);
 }
 
@@ -92,9 +94,9 @@ fn a_listener_that_hangs_is_given_up_in_time() {
 fn who_does_not_wait_is_told_only_that_the_message_was_taken() {
     let host = Host::listening();
     host.note_and_gate();
-    let _ = host.send(&["--no-wait", "gate"]).expect_success();
-    let _ = host.send(&["--no-wait", "note", "later"]).expect_success();
-    let _ = host.send(&["--no-wait", "nonsense"]).expect_code(64);
+    host.send(&["--no-wait", "gate"]).expect_success();
+    host.send(&["--no-wait", "note", "later"]).expect_success();
+    host.send(&["--no-wait", "nonsense"]).expect_code(64);
     host.open_gate();
     assert_eq!(host.wait_for_notes(1), ["later"]);
 }
@@ -134,13 +136,13 @@ fn as_the_program_of_a_hook_each_line_is_a_message_up_to_the_first_that_fails() 
     host.action("bad", "exit 1");
     // Backrest gives what follows the first line to its program.
     let hook = "\n# comment\nnote one\r\n  note two\nbad\nnote three\n";
-    let _ = host.sandbox.run_with_input(&mut host.client(&[]), hook.as_bytes()).expect_code(1);
+    host.sandbox.run_with_input(&mut host.client(&[]), hook.as_bytes()).expect_code(1);
     assert_eq!(host.notes(), ["one", "two"]);
     // The kernel gives the file's path to its program.
     let text = format!("#!{}\nnote from a file\n", env!("CARGO_BIN_EXE_backrest-send"));
     let file = host.sandbox.script("hook", text);
     let mut command = host.sandbox.command(file);
-    let _ = host.sandbox.run(command.env("BACKREST_BRIDGE", host.bridge())).expect_success();
+    host.sandbox.run(command.env("BACKREST_BRIDGE", host.bridge())).expect_success();
     assert_eq!(host.notes()[2], "from a file");
 }
 
@@ -149,7 +151,7 @@ fn the_rest_of_a_long_line_of_a_hook_is_no_message() {
     let host = Host::listening();
     host.note_and_gate();
     let comment = format!("#{}note within a comment\nnote one\n", " ".repeat(4097));
-    let _ = host.sandbox.run_with_input(&mut host.client(&[]), comment.as_bytes()).expect_success();
+    host.sandbox.run_with_input(&mut host.client(&[]), comment.as_bytes()).expect_success();
     let long = format!("note two{}note within a message\nnote three\n", " ".repeat(4090));
     let ran = host.sandbox.run_with_input(&mut host.client(&[]), long.as_bytes()).expect_code(64);
     assert!(ran.stderr.contains("a line is longer than a message may be"), "{}", ran.stderr);

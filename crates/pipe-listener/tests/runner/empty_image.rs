@@ -10,6 +10,7 @@ use common::testing::{Ran, copy_program};
 use crate::host::Host;
 
 /// Builds the client as it is installed, once, and gives its path.
+#[track_caller]
 fn static_client() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
@@ -29,6 +30,8 @@ fn static_client() -> &'static Path {
 
 impl Host {
     /// Runs the client in a folder with nothing but the bridge in it, as a container's image `scratch` is.
+    #[track_caller]
+    #[must_use]
     fn in_empty_image(&self, arguments: &[&str], input: &str) -> Ran {
         copy_program(static_client(), self.bridge().join("backrest-send"));
         let image = self.sandbox.path("image");
@@ -59,7 +62,7 @@ fn in_an_image_with_nothing_else_it_finds_its_bridge_and_waits_for_the_end() {
     let ran = host.in_empty_image(&["ping"], "").expect_success();
     assert_eq!(ran.stdout, format!("pong {}\n", env!("CARGO_PKG_VERSION")));
     assert_eq!(host.in_empty_image(&["work"], "").expect_code(1).stdout, "one\ntwo\n");
-    let _ = host.in_empty_image(&["unheard-of"], "").expect_code(64);
+    host.in_empty_image(&["unheard-of"], "").expect_code(64);
 }
 
 #[test]
@@ -101,5 +104,5 @@ fn a_hook_without_a_shell_prepares_a_real_backup_or_stops_it() {
         ran.everything()
     );
     // The hook after the backup, which did not take place.
-    let _ = host.in_empty_image(&[], "post-backups\n").expect_success();
+    host.in_empty_image(&[], "post-backups\n").expect_success();
 }

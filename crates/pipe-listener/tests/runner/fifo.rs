@@ -3,7 +3,9 @@
 use std::io::Write;
 use std::time::{Duration, Instant};
 
-use crate::host::{Host, wait_until};
+use common::testing::wait_until;
+
+use crate::host::Host;
 
 #[test]
 fn messages_that_wait_when_the_listener_is_killed_run_afterwards() {
@@ -87,7 +89,7 @@ fn a_second_listener_is_refused_and_steals_nothing() {
         host.write(format!("note {number}\n"));
     }
     assert_eq!(host.wait_for_notes(20).len(), 20);
-    let _ = host.send(&["ping"]).expect_success();
+    host.send(&["ping"]).expect_success();
 }
 
 #[test]
@@ -133,11 +135,13 @@ fn a_fifo_that_is_replaced_or_removed_is_taken_up_again() {
 
 impl Host {
     /// Waits until something runs.
+    #[track_caller]
     fn wait_for_log_start(&self) {
         wait_until("something runs", || !self.send(&["status"]).stdout.contains("running: none"));
     }
 
     /// Writes where the FIFO may be full for a moment.
+    #[track_caller]
     fn write_patiently(&self, bytes: impl AsRef<[u8]>) {
         wait_until("the FIFO takes it", || self.open_fifo().write_all(bytes.as_ref()).is_ok());
     }

@@ -8,12 +8,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::testing::{Ran, Sandbox, copy_program};
+use common::testing::{Ran, Sandbox, copy_program, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
-
-/// Longer than anything takes on a busy machine; who waits this long waits in vain.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) struct Host {
     pub(crate) sandbox: Sandbox,
@@ -36,6 +33,7 @@ impl Host {
     }
 
     /// A home with a listener that answers.
+    #[track_caller]
     pub(crate) fn listening() -> Host {
         let mut host = Host::new();
         host.start();
@@ -57,6 +55,7 @@ impl Host {
     }
 
     /// Lets the listener run without root's rights, also where root runs the tests. Everything it needs must be there.
+    #[track_caller]
     pub(crate) fn as_ordinary_user(&mut self) {
         if !nix::unistd::geteuid().is_root() {
             return;
@@ -69,6 +68,7 @@ impl Host {
     }
 
     /// Starts the listener and waits until it answers.
+    #[track_caller]
     pub(crate) fn start(&mut self) {
         let child =
             self.command().stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("start the listener");
@@ -84,6 +84,7 @@ impl Host {
     }
 
     /// Ends it as a crash would.
+    #[track_caller]
     pub(crate) fn kill(&mut self) {
         let mut child = self.listener.take().expect("a listener runs");
         child.kill().expect("kill the listener");
@@ -91,6 +92,7 @@ impl Host {
     }
 
     /// Asks it to end and waits until it has.
+    #[track_caller]
     pub(crate) fn terminate(&mut self) -> Duration {
         let mut child = self.listener.take().expect("a listener runs");
         let started = Instant::now();
@@ -134,6 +136,7 @@ impl Host {
     }
 
     /// Sends a message over the socket and waits for its end.
+    #[must_use]
     pub(crate) fn send(&self, arguments: &[&str]) -> Ran {
         self.sandbox.run(&mut self.client(arguments))
     }
@@ -146,11 +149,13 @@ impl Host {
     }
 
     /// Writes bytes into the FIFO, as `printf … > backrest-pipe` does, and fails where that would wait.
+    #[track_caller]
     pub(crate) fn write(&self, bytes: impl AsRef<[u8]>) {
         self.open_fifo().write_all(bytes.as_ref()).expect("write to the FIFO");
     }
 
     /// Opens the FIFO for writing; fails where nobody has it open for reading.
+    #[track_caller]
     pub(crate) fn open_fifo(&self) -> File {
         let nonblocking = nix::fcntl::OFlag::O_NONBLOCK.bits();
         let opened = OpenOptions::new().write(true).custom_flags(nonblocking).open(self.fifo());
@@ -158,16 +163,19 @@ impl Host {
     }
 
     /// Adds an action of the user's.
+    #[track_caller]
     pub(crate) fn action(&self, name: &str, script: &str) {
         self.sandbox.script(format!("containers/backrest/actions/{name}"), format!("#!/bin/sh\n{script}\n"));
     }
 
     /// Adds the action `note`, which writes its text down, and `gate`, which waits until [`Host::open_gate`].
+    #[track_caller]
     pub(crate) fn note_and_gate(&self) {
         self.action("note", "echo \"$1\" >> \"$HOME/notes\"");
         self.action("gate", "echo waiting; until [ -e \"$HOME/gate\" ]; do sleep 0.02; done; echo open");
     }
 
+    #[track_caller]
     pub(crate) fn open_gate(&self) {
         self.sandbox.write("gate", "");
     }
@@ -178,6 +186,7 @@ impl Host {
         text.lines().map(str::to_string).collect()
     }
 
+    #[track_caller]
     pub(crate) fn wait_for_notes(&self, count: usize) -> Vec<String> {
         wait_until(&format!("{count} notes ({:?})\n{}", self.notes(), self.log()), || {
             self.notes().len() >= count
@@ -191,11 +200,13 @@ impl Host {
         String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
     }
 
+    #[track_caller]
     pub(crate) fn wait_for_log(&self, text: &str) {
         wait_until(&format!("{text:?} in the log"), || self.log().contains(text));
     }
 
     /// Copies the listener beside stand-ins for the tools that it runs.
+    #[track_caller]
     pub(crate) fn with_tools(&mut self, tools: &[(&str, &str)]) {
         let program = self.sandbox.path("tools/pipe-listener");
         std::fs::create_dir_all(program.parent().unwrap()).unwrap();
@@ -227,14 +238,5 @@ fn give_away(path: &Path, user: u32) {
         for entry in std::fs::read_dir(path).unwrap() {
             give_away(&entry.unwrap().path(), user);
         }
-    }
-}
-
-/// Waits for something that happens by itself.
-pub(crate) fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
-    while !is_so() {
-        assert!(Instant::now() < end, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(10));
     }
 }

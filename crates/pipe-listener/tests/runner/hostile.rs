@@ -5,7 +5,9 @@ use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use crate::host::{Host, wait_until};
+use common::testing::wait_until;
+
+use crate::host::Host;
 
 /// An honest client is served within this time, whatever else goes on.
 const SERVED: Duration = Duration::from_secs(10);
@@ -25,9 +27,10 @@ impl Host {
         answer
     }
 
+    #[track_caller]
     pub(crate) fn honest_clients_are_served(&self) {
         let started = Instant::now();
-        let _ = self.send(&["ping"]).expect_success();
+        self.send(&["ping"]).expect_success();
         assert!(started.elapsed() < SERVED, "{:?}", started.elapsed());
     }
 
@@ -71,7 +74,7 @@ fn lines_that_are_no_messages_are_refused_with_a_reason() {
 #[test]
 fn what_could_reorder_a_line_is_escaped_in_the_log() {
     let host = Host::listening();
-    let _ = host.answer_to("nothing \u{202e}gnihton\n".as_bytes());
+    host.answer_to("nothing \u{202e}gnihton\n".as_bytes());
     assert!(host.log().contains("\\u{202e}gnihton"), "{}", host.log());
 }
 
@@ -112,7 +115,7 @@ fn thousands_of_silent_connections_keep_nobody_out() {
 fn a_flood_is_bounded_in_memory_and_in_the_log() {
     let host = Host::listening();
     host.note_and_gate();
-    let _ = host.send(&["--no-wait", "gate"]).expect_success();
+    host.send(&["--no-wait", "gate"]).expect_success();
     let before = host.resident_kib();
     let line = format!("note {}\n", "x".repeat(4000));
     let mut fifo = fs::OpenOptions::new().write(true).open(host.fifo()).unwrap();

@@ -6,7 +6,9 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
-use crate::host::{Host, PATIENCE};
+use common::testing::wait_until;
+
+use crate::host::Host;
 
 const TOKEN: &str = "T0kenThatNobodyMaySee";
 const OK: &str =
@@ -38,7 +40,7 @@ impl Server {
     }
 
     fn next(&self) -> String {
-        self.asked.recv_timeout(PATIENCE).expect("a request")
+        self.asked.recv_timeout(Duration::from_secs(60)).expect("a request")
     }
 }
 
@@ -50,6 +52,7 @@ fn request_line(stream: &TcpStream) -> String {
 }
 
 impl Host {
+    #[track_caller]
     fn with_push_address(address: &str) -> Host {
         let host = Host::new();
         let env = format!("UPTIME_KUMA_PUSH_URL='{address}/api/push/{TOKEN}?status=up&msg=OK&ping='\n");
@@ -57,6 +60,7 @@ impl Host {
         host
     }
 
+    #[track_caller]
     fn nobody_was_told_the_address(&self) {
         for folder in
             ["containers/backrest/logs", "containers/backrest/state", "containers/backrest/state/queue"]
@@ -78,12 +82,12 @@ fn up_and_down_are_pushed_with_the_hooks_text() {
     let server = Server::answering(vec![OK, OK, OK]);
     let mut host = Host::with_push_address(&format!("http://127.0.0.1:{}", server.port));
     host.start();
-    let _ = host.send(&["notify-up", "5 GiB & more=Käse"]).expect_success();
+    host.send(&["notify-up", "5 GiB & more=Käse"]).expect_success();
     assert_eq!(
         server.next(),
         format!("GET /api/push/{TOKEN}?status=up&msg=5%20GiB%20%26%20more%3DK%C3%A4se&ping= HTTP/1.1")
     );
-    let _ = host.send(&["notify-down", "restic: exit 1\nrepository is locked"]).expect_success();
+    host.send(&["notify-down", "restic: exit 1\nrepository is locked"]).expect_success();
     assert!(server.next().contains("?status=down&msg=restic%3A%20exit%201%20repository%20is%20locked&ping="));
     host.write("notify-up\n");
     assert!(server.next().contains("?status=up&msg=OK&ping="));
@@ -181,7 +185,7 @@ fn a_certificate_is_checked_against_what_the_host_trusts() {
     let mut host = Host::with_push_address("https://localhost:1");
     let openssl = |arguments: &[&str]| {
         let mut command = host.sandbox.command("openssl");
-        let _ = host.sandbox.run(command.args(arguments)).expect_success();
+        host.sandbox.run(command.args(arguments)).expect_success();
     };
     let new_key = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes"];
     openssl(
@@ -203,7 +207,7 @@ fn a_certificate_is_checked_against_what_the_host_trusts() {
     let mut server = server.stderr(Stdio::null()).spawn().expect("run openssl (Debian package openssl)");
     let env = format!("UPTIME_KUMA_PUSH_URL=https://localhost:{port}/api/push/{TOKEN}\n");
     host.sandbox.write("containers/backrest/.env", env);
-    crate::host::wait_until("it listens", || {
+    wait_until("it listens", || {
         std::fs::read_to_string("/proc/net/tcp").unwrap().contains(&format!(":{port:04X} 00000000:0000 0A"))
     });
 

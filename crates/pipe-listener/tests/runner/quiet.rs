@@ -14,7 +14,7 @@ fn an_idle_listener_makes_no_system_call() {
     host.sandbox.write("containers/backrest/state/tailscale.json", "{\"ours\":true}");
     host.start();
     host.note_and_gate();
-    let _ = host.send(&["stop-tailscale"]).expect_success();
+    host.send(&["stop-tailscale"]).expect_success();
     let status = host.send(&["status"]).stdout;
     assert!(
         status.contains("after-steps-due: in ") && status.contains("tailscale-down-due: in "),
@@ -37,6 +37,7 @@ fn an_idle_listener_makes_no_system_call() {
 }
 
 /// What strace sees of the listener and all its threads.
+#[track_caller]
 fn ten_seconds(host: &Host) -> String {
     let trace = host.sandbox.path("trace");
     let mut strace = Command::new("strace");

@@ -5,12 +5,13 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use common::testing::{built, copy_program};
+use common::testing::{built, copy_program, wait_until};
 
-use crate::host::{Host, wait_until};
+use crate::host::Host;
 
 impl Host {
     /// Lets `note old` wait in the queue of a listener that is killed, and changes what stands in the journal.
+    #[track_caller]
     fn with_old_journal(change: impl Fn(&str) -> String) -> Host {
         let mut host = Host::listening();
         host.note_and_gate();
@@ -55,7 +56,7 @@ fn an_old_message_is_reported_and_not_run() {
     let mut host = Host::with_old_journal(|text| shifted(text, "\"up\":", -700_000));
     host.start();
     host.wait_for_log("note old (pipe): dropped: it is older than 10 min");
-    let _ = host.send(&["note", "new"]).expect_success();
+    host.send(&["note", "new"]).expect_success();
     assert_eq!(host.notes(), ["new"]);
     assert!(host.send(&["status"]).stdout.contains("last-lost: "), "status tells it");
 }
@@ -125,7 +126,7 @@ fn on_a_full_disk_a_message_is_refused_and_what_came_through_the_fifo_waits_for_
     command.env_clear().envs(host.command().get_envs().filter_map(|(name, value)| Some((name, value?))));
     host.listener = Some(command.spawn().expect("run unshare (Debian package util-linux)"));
     wait_until("the listener answers", || host.send(&["ping"]).end.is_success());
-    let _ = host.send(&["note", "before"]).expect_success();
+    host.send(&["note", "before"]).expect_success();
 
     let seen = format!("/proc/{}/root{}", host.process(), state.display());
     let filler = format!("{seen}/filler");
@@ -147,7 +148,7 @@ fn on_a_full_disk_a_message_is_refused_and_what_came_through_the_fifo_waits_for_
     host.write(format!("note {}\nnote patient\n", "z".repeat(4000)));
     std::thread::sleep(Duration::from_millis(500));
     assert_eq!(host.notes().len(), notes);
-    let _ = host.send(&["ping"]).expect_success();
+    host.send(&["ping"]).expect_success();
 
     fs::remove_file(&filler).unwrap();
     wait_until("it runs", || host.notes().last().is_some_and(|note| note == "patient"));
@@ -155,6 +156,7 @@ fn on_a_full_disk_a_message_is_refused_and_what_came_through_the_fifo_waits_for_
 }
 
 /// The real prepare steps of a service, which wait at a gate while it is stopped.
+#[track_caller]
 fn stopped_service(host: &mut Host) {
     host.with_tools(&[("build-ignore", "")]);
     let tool = host.program.with_file_name("pre-backup-actions");
@@ -174,7 +176,7 @@ fn what_a_prepare_step_stopped_comes_back_after_the_listener_was_killed_under_it
     host.kill();
     // The hook fails, Backrest cancels the backup and says so, and nobody hears it.
     assert_eq!(hook.wait_with_output().unwrap().status.code(), Some(1));
-    let _ = host.send(&["post-backups"]).expect_code(69);
+    host.send(&["post-backups"]).expect_code(69);
     host.start();
     host.wait_for_log("pre-backups (socket): failed: the listener ended while it ran");
     host.open_gate();
@@ -192,13 +194,13 @@ fn what_a_prepare_step_stopped_comes_back_after_the_listener_ended_in_its_middle
     assert_eq!(host.wait_for_notes(1), ["stopped"]);
     host.terminate();
     assert_eq!(hook.wait_with_output().unwrap().status.code(), Some(1));
-    let _ = host.send(&["post-backups"]).expect_code(69);
+    host.send(&["post-backups"]).expect_code(69);
     host.start();
     assert_eq!(host.wait_for_notes(2), ["stopped", "started"]);
     // Once: nothing is left for the start after that.
     host.terminate();
     host.start();
-    let _ = host.send(&["post-backups"]).expect_success();
+    host.send(&["post-backups"]).expect_success();
     assert_eq!(host.notes(), ["stopped", "started"]);
 }
 
@@ -224,7 +226,7 @@ fn prepare_steps_that_still_waited_when_their_hook_failed_are_not_run() {
         assert_eq!(String::from_utf8_lossy(&told.stderr).contains("this is not run"), !is_crash, "{told:?}");
         host.start();
         host.wait_for_log("pre-backups (socket): dropped: its backup was cancelled when the listener ended");
-        let _ = host.send(&["post-backups"]).expect_success();
+        host.send(&["post-backups"]).expect_success();
         assert!(host.notes().is_empty(), "{:?}", host.notes());
     }
 }
@@ -240,7 +242,7 @@ fn a_backup_that_does_not_wait_for_its_prepare_steps_is_not_taken_for_cancelled(
     host.start();
     host.wait_for_log("pre-backups (pipe): failed: the listener ended while it ran");
     host.open_gate();
-    let _ = host.send(&["post-backups"]).expect_success();
+    host.send(&["post-backups"]).expect_success();
     assert_eq!(host.notes(), ["stopped", "started"]);
     assert!(!host.log().contains("(timer)"), "{}", host.log());
 }
@@ -259,7 +261,7 @@ fn that_a_backup_is_over_does_not_grow_old() {
     host.open_gate();
     host.action("busy", "until [ -e \"$HOME/open\" ]; do sleep 0.02; done");
     host.start();
-    let _ = host.send(&["pre-backups"]).expect_success();
+    host.send(&["pre-backups"]).expect_success();
     host.write("busy\npost-backups\n");
     wait_until("it waits", || host.send(&["status"]).stdout.contains("waiting: 1\n"));
     host.kill();
@@ -278,7 +280,7 @@ fn after_steps_that_the_listener_was_killed_under_run_again() {
                  echo started >> ../../notes\n";
     host.sandbox.script("data/shop/after-backup.sh", after);
     host.start();
-    let _ = host.send(&["pre-backups"]).expect_success();
+    host.send(&["pre-backups"]).expect_success();
     let hook = host.send_aside(&["post-backups"]);
     assert_eq!(host.wait_for_notes(2), ["stopped", "begun"]);
     host.kill();

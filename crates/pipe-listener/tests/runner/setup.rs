@@ -100,12 +100,12 @@ fn a_socket_that_a_dead_listener_left_is_replaced() {
     let mut host = Host::listening();
     host.kill();
     assert!(host.bridge().join("backrest.sock").exists());
-    let _ = host.send(&["ping"]).expect_code(69);
+    host.send(&["ping"]).expect_code(69);
     host.start();
-    let _ = host.send(&["ping"]).expect_success();
+    host.send(&["ping"]).expect_success();
     host.terminate();
     assert!(!host.bridge().join("backrest.sock").exists());
-    let _ = host.send(&["ping"]).expect_code(69);
+    host.send(&["ping"]).expect_code(69);
 }
 
 #[test]

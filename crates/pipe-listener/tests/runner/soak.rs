@@ -166,6 +166,7 @@ impl Clients {
 /// Sends a token; gives whether it was accepted.
 type Send = fn(&Path, &str) -> bool;
 
+#[track_caller]
 fn through_fifo(fifo: &Path, token: &str) -> bool {
     let nonblocking = nix::fcntl::OFlag::O_NONBLOCK.bits();
     let opened = OpenOptions::new().write(true).custom_flags(nonblocking).open(fifo);
@@ -194,6 +195,7 @@ impl Random {
     }
 }
 
+#[track_caller]
 fn setting<T: std::str::FromStr>(name: &str) -> Option<T> {
     std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is not a number")))
 }

@@ -3,7 +3,9 @@
 use std::fs;
 use std::time::Duration;
 
-use crate::host::{Host, wait_until};
+use common::testing::wait_until;
+
+use crate::host::Host;
 
 /// Behaves as `tailscale` 1.x: exit codes, JSON, the messages where rights are missing, and a delay before it is up.
 const TAILSCALE: &str = r#"
@@ -37,6 +39,7 @@ AS_ROOT=1 exec "$@"
 "#;
 
 impl Host {
+    #[track_caller]
     fn with_tailscale(state: &str, linger: &str) -> Host {
         let mut host = Host::new();
         host.sandbox.script("bin/tailscale", format!("#!/bin/sh\n{TAILSCALE}"));
@@ -46,14 +49,17 @@ impl Host {
         host
     }
 
+    #[track_caller]
     fn network(&self) -> String {
         self.sandbox.read("ts/state").trim().to_string()
     }
 
+    #[track_caller]
     fn flag(&self, name: &str) {
         self.sandbox.write(format!("ts/{name}"), "");
     }
 
+    #[track_caller]
     fn calls(&self, what: &str) -> usize {
         self.sandbox.read("ts/calls").lines().filter(|line| *line == what).count()
     }
@@ -73,7 +79,7 @@ fn starting_waits_until_the_network_is_up() {
 fn what_was_up_before_stays_up() {
     let mut host = Host::with_tailscale("Running", "0s");
     host.start();
-    let _ = host.send(&["start-tailscale"]).expect_success();
+    host.send(&["start-tailscale"]).expect_success();
     let ran = host.send(&["stop-tailscale"]).expect_success();
     assert!(ran.stderr.contains("it was up before"), "{}", ran.stderr);
     assert_eq!((host.network().as_str(), host.calls("up"), host.calls("down")), ("Running", 0, 0));
@@ -83,14 +89,14 @@ fn what_was_up_before_stays_up() {
 fn what_we_brought_up_goes_down_after_the_linger() {
     let mut host = Host::with_tailscale("Stopped", "4s");
     host.start();
-    let _ = host.send(&["start-tailscale"]).expect_success();
+    host.send(&["start-tailscale"]).expect_success();
     let ran = host.send(&["stop-tailscale"]).expect_success();
     assert!(ran.stderr.contains("goes down in 4.0 s unless it is needed again"), "{}", ran.stderr);
     assert_eq!(host.network(), "Running");
     wait_until("it is down", || host.network() == "Stopped");
     host.wait_for_log("tailscale-down (timer): done");
     // It was not ours before, and is not any more.
-    let _ = host.send(&["stop-tailscale"]).expect_success();
+    host.send(&["stop-tailscale"]).expect_success();
     assert_eq!(host.calls("down"), 1);
 }
 
@@ -98,13 +104,13 @@ fn what_we_brought_up_goes_down_after_the_linger() {
 fn another_start_during_the_linger_keeps_it_up() {
     let mut host = Host::with_tailscale("Stopped", "4s");
     host.start();
-    let _ = host.send(&["start-tailscale"]).expect_success();
-    let _ = host.send(&["stop-tailscale"]).expect_success();
-    let _ = host.send(&["start-tailscale"]).expect_success();
+    host.send(&["start-tailscale"]).expect_success();
+    host.send(&["stop-tailscale"]).expect_success();
+    host.send(&["start-tailscale"]).expect_success();
     std::thread::sleep(Duration::from_secs(5));
-    let _ = host.send(&["ping"]).expect_success();
+    host.send(&["ping"]).expect_success();
     assert_eq!((host.network().as_str(), host.calls("down")), ("Running", 0));
-    let _ = host.send(&["stop-tailscale"]).expect_success();
+    host.send(&["stop-tailscale"]).expect_success();
     wait_until("it is down", || host.network() == "Stopped");
 }
 
@@ -112,8 +118,8 @@ fn another_start_during_the_linger_keeps_it_up() {
 fn a_listener_that_was_killed_during_the_linger_takes_it_down_all_the_same() {
     let mut host = Host::with_tailscale("Stopped", "2s");
     host.start();
-    let _ = host.send(&["start-tailscale"]).expect_success();
-    let _ = host.send(&["stop-tailscale"]).expect_success();
+    host.send(&["start-tailscale"]).expect_success();
+    host.send(&["stop-tailscale"]).expect_success();
     host.kill();
     host.start();
     wait_until("it is down", || host.network() == "Stopped");
@@ -124,8 +130,8 @@ fn after_a_restart_of_the_machine_only_what_we_brought_up_goes_down() {
     for (before, downs) in [("Stopped", 1), ("Running", 0)] {
         let mut host = Host::with_tailscale(before, "10m");
         host.start();
-        let _ = host.send(&["start-tailscale"]).expect_success();
-        let _ = host.send(&["stop-tailscale"]).expect_success();
+        host.send(&["start-tailscale"]).expect_success();
+        host.send(&["stop-tailscale"]).expect_success();
         host.kill();
         // As after a boot whose clock is behind: nobody knows how long ago it was, and it was not needed then.
         let file = host.sandbox.path("containers/backrest/state/tailscale.json");
@@ -136,7 +142,7 @@ fn after_a_restart_of_the_machine_only_what_we_brought_up_goes_down() {
         if downs > 0 {
             host.wait_for_log("tailscale-down (timer): done");
         }
-        let _ = host.send(&["note"]).expect_code(64);
+        host.send(&["note"]).expect_code(64);
         assert_eq!(host.calls("down"), downs, "{before}: {}", host.log());
         let kept = if downs > 0 { "Stopped" } else { "Running" };
         assert_eq!(host.network(), kept, "{}", host.log());
@@ -150,8 +156,8 @@ fn without_the_operators_right_it_goes_through_sudo() {
     host.flag("sudoers");
     host.as_ordinary_user();
     host.start();
-    let _ = host.send(&["start-tailscale"]).expect_success();
-    let _ = host.send(&["stop-tailscale"]).expect_success();
+    host.send(&["start-tailscale"]).expect_success();
+    host.send(&["stop-tailscale"]).expect_success();
     assert_eq!((host.calls("sudo up"), host.calls("sudo down")), (1, 1));
     assert_eq!(host.network(), "Stopped");
     assert!(host.send(&["status"]).stdout.contains("tailscale-rights: sudo\n"));
@@ -170,7 +176,7 @@ fn missing_rights_are_told_with_what_to_do() {
     let status = host.send(&["status"]).stdout;
     assert!(status.contains("tailscale-rights: none; allow it once with: sudo tailscale set"), "{status}");
     // What never came up is not ours to take down.
-    let _ = host.send(&["stop-tailscale"]).expect_success();
+    host.send(&["stop-tailscale"]).expect_success();
     assert_eq!(host.calls("down"), 0);
 }
 

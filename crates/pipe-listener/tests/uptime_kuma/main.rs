@@ -7,11 +7,9 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::process::{self, Limits};
-use common::testing::{Ran, Sandbox};
+use common::testing::{Ran, Sandbox, wait_until};
 use tempfile::TempDir;
 
-/// Longer than anything takes on a busy machine.
-const PATIENCE: Duration = Duration::from_secs(60);
 const TOKEN: &str = "T0kenThatNobodyMaySee";
 
 /// A server with one push monitor.
@@ -23,6 +21,7 @@ struct Kuma {
 }
 
 impl Kuma {
+    #[track_caller]
     fn new(package: PathBuf) -> Kuma {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("db-config.json"), r#"{"type":"sqlite"}"#).unwrap();
@@ -37,6 +36,7 @@ impl Kuma {
         kuma
     }
 
+    #[track_caller]
     fn start(&mut self) {
         let mut node = Command::new("node");
         node.arg("server/server.js").current_dir(&self.package);
@@ -45,11 +45,10 @@ impl Kuma {
         node.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         self.server = Some(node.spawn().expect("run node (Debian package nodejs)"));
         // The first start makes the database, step by step.
-        self.wait(Duration::from_secs(180), "it listens", |kuma| {
-            std::net::TcpStream::connect(("127.0.0.1", kuma.port)).is_ok()
-        });
+        self.wait("it listens", |kuma| std::net::TcpStream::connect(("127.0.0.1", kuma.port)).is_ok());
     }
 
+    #[track_caller]
     fn stop(&mut self) {
         if let Some(mut server) = self.server.take() {
             server.kill().unwrap();
@@ -66,19 +65,16 @@ impl Kuma {
     }
 
     /// Waits until the last thing that it took down is this.
+    #[track_caller]
     fn wait_for(&self, heartbeat: &str) {
-        self.wait(PATIENCE, heartbeat, |kuma| {
+        self.wait(heartbeat, |kuma| {
             kuma.query("SELECT status || ' ' || msg FROM heartbeat ORDER BY id DESC LIMIT 1;") == heartbeat
         });
     }
 
-    fn wait(&self, patience: Duration, what: &str, is_so: impl Fn(&Kuma) -> bool) {
-        let end = Instant::now() + patience;
-        while !is_so(self) {
-            let taken = if self.folder.path().join("kuma.db").exists() { "a database" } else { "none" };
-            assert!(Instant::now() < end, "Uptime Kuma: waited in vain until {what}; {taken}");
-            std::thread::sleep(Duration::from_millis(100));
-        }
+    #[track_caller]
+    fn wait(&self, what: &str, is_so: impl Fn(&Kuma) -> bool) {
+        wait_until(&format!("Uptime Kuma: {what}"), || is_so(self));
     }
 }
 
@@ -95,6 +91,7 @@ struct Listener {
 }
 
 impl Listener {
+    #[track_caller]
     fn pushing_to(address: &str) -> Listener {
         let sandbox = Sandbox::new();
         let env = format!("UPTIME_KUMA_PUSH_URL='{address}/api/push/{TOKEN}?status=up&msg=OK&ping='\n");
@@ -102,14 +99,11 @@ impl Listener {
         let mut command = sandbox.command(env!("CARGO_BIN_EXE_pipe-listener"));
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("start the listener");
         let listener = Listener { sandbox, child };
-        let end = Instant::now() + PATIENCE;
-        while !listener.send(&["ping"]).end.is_success() {
-            assert!(Instant::now() < end, "the listener does not answer");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait_until("the listener answers", || listener.send(&["ping"]).end.is_success());
         listener
     }
 
+    #[must_use]
     fn send(&self, message: &[&str]) -> Ran {
         let mut client = self.sandbox.command(env!("CARGO_BIN_EXE_backrest-send"));
         client.env("BACKREST_BRIDGE", self.sandbox.path("containers/backrest/bridge")).args(message);
@@ -130,9 +124,9 @@ fn the_real_uptime_kuma_takes_what_is_pushed() {
     let mut kuma = Kuma::new(Path::new(&package).to_path_buf());
     let listener = Listener::pushing_to(&format!("http://127.0.0.1:{}", kuma.port));
 
-    let _ = listener.send(&["notify-up", "5 ok, 17 GiB & more=Käse"]).expect_success();
+    listener.send(&["notify-up", "5 ok, 17 GiB & more=Käse"]).expect_success();
     kuma.wait_for("1 5 ok, 17 GiB & more=Käse");
-    let _ = listener.send(&["notify-down", "1 failed: immich (dump is empty)"]).expect_success();
+    listener.send(&["notify-down", "1 failed: immich (dump is empty)"]).expect_success();
     kuma.wait_for("0 1 failed: immich (dump is empty)");
 
     kuma.stop();

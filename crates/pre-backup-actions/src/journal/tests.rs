@@ -25,6 +25,7 @@ fn services(journal: &Journal) -> Vec<String> {
 }
 
 /// Opens the journal and expects nothing odd about it.
+#[track_caller]
 fn open(folder: &Path) -> Journal {
     let (journal, problems) = Journal::open(folder).unwrap();
     assert_eq!(problems, []);

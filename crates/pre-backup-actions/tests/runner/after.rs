@@ -5,6 +5,7 @@ use std::fs;
 use crate::scripts::{Home, last_line, wait_for};
 
 /// A service that is stopped and started; `up` is there while it runs.
+#[track_caller]
 fn stoppable(home: &Home, service: &str) {
     home.sandbox.write(format!("data/{service}/up"), "");
     home.prepare(service, "rm up");
@@ -18,7 +19,7 @@ fn what_was_prepared_is_brought_back_in_reverse_once() {
         stoppable(&home, service);
     }
     home.prepare("without", "true");
-    let _ = home.run(&["--jobs", "1"]).expect_success();
+    home.run(&["--jobs", "1"]).expect_success();
     assert!(!home.exists("data/a/up"));
     let ran = home.run(&["--after"]).expect_success();
     assert_eq!(last_line(&ran.stdout), "after the backup: 3 ok");
@@ -34,8 +35,8 @@ fn a_service_whose_prepare_step_failed_is_brought_back_too() {
     let home = Home::new();
     stoppable(&home, "a");
     home.prepare("a", "rm up; exit 1");
-    let _ = home.run(&[]).expect_code(1);
-    let _ = home.run(&["--after"]).expect_success();
+    home.run(&[]).expect_code(1);
+    home.run(&["--after"]).expect_success();
     assert!(home.exists("data/a/up"));
 }
 
@@ -45,7 +46,7 @@ fn a_failing_after_step_stays_in_the_journal_and_is_tried_again() {
     stoppable(&home, "a");
     stoppable(&home, "b");
     home.after("b", "[ -e ../fixed ] && touch up");
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
     let ran = home.run(&["--after"]).expect_code(1);
     assert_eq!(last_line(&ran.stdout), "after the backup: 1 ok, 1 failed: b (exit code 1)");
     assert!(home.exists("data/a/up"));
@@ -55,7 +56,7 @@ fn a_failing_after_step_stays_in_the_journal_and_is_tried_again() {
     let ran = home.run(&["--after", "--if-due"]).expect_success();
     assert_eq!(ran.stdout, "");
     home.sandbox.write("data/fixed", "");
-    let _ = home.run(&["--after"]).expect_success();
+    home.run(&["--after"]).expect_success();
     assert!(home.exists("data/b/up") && !home.journal().exists());
 }
 
@@ -65,7 +66,7 @@ fn a_new_run_first_brings_back_what_an_old_one_left() {
     home.prepare("a", "[ -e up ] || echo not up >>../order; rm -f up; echo prepared >>../order");
     home.after("a", "touch up; echo back >>../order");
     home.sandbox.write("data/a/up", "");
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
     let ran = home.run(&[]).expect_success();
     assert_eq!(home.lines("data/order"), ["prepared", "back", "prepared"], "{}", ran.everything());
     assert!(ran.stdout.contains("an earlier run was not followed by its after steps; they run first\n"));
@@ -76,7 +77,7 @@ fn an_old_after_step_that_fails_fails_the_new_run() {
     let home = Home::new();
     home.prepare("a", "true");
     home.after("a", "exit 7");
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
     let ran = home.run(&[]).expect_code(1);
     assert_eq!(last_line(&ran.stdout), "1 ok; after steps of an earlier run failed: a");
 }
@@ -85,7 +86,7 @@ fn an_old_after_step_that_fails_fails_the_new_run() {
 fn the_deadline_and_a_new_boot_make_it_due() {
     let home = Home::new();
     stoppable(&home, "a");
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
     assert_eq!(home.run(&["--after", "--if-due"]).expect_success().stdout, "");
     assert!(!home.exists("data/a/up"));
     let text = fs::read_to_string(home.journal()).unwrap();
@@ -96,8 +97,8 @@ fn the_deadline_and_a_new_boot_make_it_due() {
     let ran = home.run(&["--after", "--if-due"]).expect_success();
     assert!(home.exists("data/a/up"), "{}", ran.everything());
 
-    let _ = home.run(&["--after-deadline", "1ms"]).expect_success();
-    let _ = home.run(&["--after", "--if-due"]).expect_success();
+    home.run(&["--after-deadline", "1ms"]).expect_success();
+    home.run(&["--after", "--if-due"]).expect_success();
     assert!(home.exists("data/a/up") && !home.journal().exists());
 }
 
@@ -106,7 +107,7 @@ fn the_deadline_is_a_setting() {
     let home = Home::new();
     stoppable(&home, "a");
     home.sandbox.write("containers/backrest/.env", "AFTER_DEADLINE=90m\n");
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
     let json = home.run(&["--journal", "--json"]).expect_success();
     let value: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     let entry = &value["entries"][0];
@@ -121,11 +122,11 @@ fn all_runs_every_after_script_whatever_the_journal_says() {
     let home = Home::new();
     home.after("a", "touch ran");
     home.after("b", "touch ran");
-    let _ = home.run(&["--after"]).expect_success();
+    home.run(&["--after"]).expect_success();
     assert!(!home.exists("data/a/ran"));
-    let _ = home.run(&["--after", "--all", "--only", "a"]).expect_success();
+    home.run(&["--after", "--all", "--only", "a"]).expect_success();
     assert!(home.exists("data/a/ran") && !home.exists("data/b/ran") && !home.journal().exists());
-    let _ = home.run(&["--after", "--all"]).expect_success();
+    home.run(&["--after", "--all"]).expect_success();
     assert!(home.exists("data/b/ran"));
 }
 
@@ -134,7 +135,7 @@ fn after_a_damaged_journal_every_after_script_runs() {
     let home = Home::new();
     stoppable(&home, "a");
     stoppable(&home, "b");
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
     fs::write(home.journal(), b"{\"journal\":1}\n\0\0\0\0\n").unwrap();
     let ran = home.run(&["--after"]).expect_success();
     assert!(home.exists("data/a/up") && home.exists("data/b/up"), "{}", ran.everything());
@@ -147,14 +148,14 @@ fn after_a_damaged_journal_every_after_script_runs() {
 fn a_damaged_journal_is_one_until_every_after_script_is_in_it() {
     let home = Home::new();
     stoppable(&home, "a");
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
     fs::write(home.journal(), b"").unwrap();
     let json = home.run(&["--journal", "--json"]).expect_success();
     assert_eq!(serde_json::from_str::<serde_json::Value>(&json.stdout).unwrap()["next_due"], 0);
     let told = home.run(&["--journal"]).expect_success();
     assert!(last_line(&told.stdout).starts_with("the journal is damaged; "), "{}", told.everything());
     fs::rename(home.sandbox.path("data"), home.sandbox.path("unmounted")).unwrap();
-    let _ = home.run(&["--after", "--if-due"]).expect_code(1);
+    home.run(&["--after", "--if-due"]).expect_code(1);
     fs::rename(home.sandbox.path("unmounted"), home.sandbox.path("data")).unwrap();
     let ran = home.run(&["--after", "--if-due"]).expect_success();
     assert!(home.exists("data/a/up") && !home.journal().exists(), "{}", ran.everything());
@@ -177,7 +178,7 @@ fn a_full_disk_leaves_nothing_stopped() {
     };
     mount(&["mount", "-t", "tmpfs", "-o", "size=256k", "none"]);
     let filled = std::panic::catch_unwind(|| {
-        let _ = home.run(&["--jobs", "1"]).expect_code(1);
+        home.run(&["--jobs", "1"]).expect_code(1);
         let mut journal = fs::OpenOptions::new().append(true).open(home.journal()).unwrap();
         std::io::Write::write_all(&mut journal, b"{\"clear\":").unwrap();
         fs::write(state.join("full"), vec![0; 1 << 20]).expect_err("the disk is small");
@@ -198,7 +199,7 @@ fn a_service_that_is_gone_is_told_and_forgotten_but_an_unmounted_root_is_not() {
     let home = Home::new();
     stoppable(&home, "a");
     stoppable(&home, "b");
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
     fs::remove_dir_all(home.sandbox.path("data/a")).unwrap();
     let (data, unmounted) = (home.sandbox.path("data"), home.sandbox.path("unmounted"));
     fs::rename(&data, &unmounted).unwrap();
@@ -231,7 +232,7 @@ fn a_service_that_is_gone_is_told_and_forgotten_but_an_unmounted_root_is_not() {
 fn an_after_script_that_was_taken_away_is_told_and_forgotten() {
     let home = Home::new();
     stoppable(&home, "a");
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
     fs::remove_file(home.sandbox.path("data/a/after-backup.sh")).unwrap();
     let ran = home.run(&["--after"]).expect_success();
     let expected =

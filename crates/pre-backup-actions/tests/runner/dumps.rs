@@ -7,6 +7,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use crate::scripts::{Home, last_line};
 
 /// What is told of the one service `app` whose script is `text`; the run has to fail.
+#[track_caller]
 fn refusal(home: &Home, text: &str) -> String {
     home.prepare("app", text);
     let ran = home.run(&[]).expect_code(1);
@@ -102,7 +103,7 @@ fn what_is_missing_small_or_undeclared_is_told() {
 fn a_dump_may_be_written_in_place_but_has_to_be_new() {
     let home = Home::new();
     home.prepare("app", "# dump: backup/db.sql\nmkdir -p backup; echo x >backup/db.sql");
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
     let told = refusal(&home, "# dump: backup/db.sql\ntouch -d yesterday backup/db.sql");
     assert!(
         told.starts_with("backup/db.sql: expected one made since the script started, but it was written 20"),
@@ -122,7 +123,7 @@ fn a_pattern_means_the_new_files() {
     let ran = home.run(&[]).expect_success();
     assert!(ran.stdout.contains(", dumps/*.sql 5 B)"), "{}", ran.everything());
     home.prepare("app", "# dump: dumps/*.sql\necho 333 >\"$DUMP_DIR/c.sql\"");
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
     assert_eq!(home.lines("data/app/dumps/c.sql"), ["333"]);
     for file in ["a.sql", "b.sql", "c.sql"] {
         fs::remove_file(home.sandbox.path(format!("data/app/dumps/{file}"))).unwrap();
@@ -141,7 +142,7 @@ fn a_dump_that_shrinks_too_much_is_refused_until_it_is_accepted() {
         "# dump: db.sql max-shrink=20% kind=any\nhead -c $(cat size) /dev/zero >\"$DUMP_DIR/db.sql\"";
     home.sandbox.write("data/app/size", "1000");
     home.prepare("app", script);
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
     home.sandbox.write("data/app/size", "810");
     let ran = home.run(&[]).expect_success();
     assert!(ran.stdout.contains("db.sql 810 B (-19 %)"), "{}", ran.everything());
@@ -153,10 +154,10 @@ fn a_dump_that_shrinks_too_much_is_refused_until_it_is_accepted() {
     );
     assert_eq!(fs::metadata(home.sandbox.path("data/app/db.sql")).unwrap().len(), 810);
     // A bad one is never what the next is compared with.
-    let _ = refusal(&home, script);
-    let _ = home.run(&["--accept-shrunk"]).expect_success();
+    refusal(&home, script);
+    home.run(&["--accept-shrunk"]).expect_success();
     assert_eq!(fs::metadata(home.sandbox.path("data/app/db.sql")).unwrap().len(), 500);
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
 }
 
 #[test]
@@ -164,7 +165,7 @@ fn a_dump_that_half_vanished_is_a_warning_where_nothing_is_declared() {
     let home = Home::new();
     home.prepare("app", "# dump: db.sql kind=any\nhead -c $(cat size) /dev/zero >\"$DUMP_DIR/db.sql\"");
     home.sandbox.write("data/app/size", "1000");
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
     home.sandbox.write("data/app/size", "100");
     let ran = home.run(&[]).expect_success();
     assert_eq!(last_line(&ran.stdout), "0 ok, 1 with a warning: app (dump could not be proved in full)");
@@ -232,11 +233,11 @@ fn what_a_killed_run_left_in_dump_dir_is_gone() {
     let home = Home::new();
     home.sandbox.write("data/app/.prepare-backup.dump/stale", "x");
     home.prepare("app", "# dump: db.sql\n[ -z \"$(ls -A \"$DUMP_DIR\")\" ]\necho x >\"$DUMP_DIR/db.sql\"");
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
     // A symlink of that name is taken away, not followed.
     home.sandbox.write("precious/file", "x");
     symlink(home.sandbox.path("precious"), home.sandbox.path("data/app/.prepare-backup.dump")).unwrap();
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
     assert!(home.exists("precious/file"));
 }
 
@@ -259,7 +260,7 @@ fn a_dump_that_the_ignore_rules_leave_out_is_told_with_the_rule() {
     );
     assert!(ran.stdout.contains(&expected), "{}", ran.everything());
     home.prepare("app", "# on-failure: continue\n# dump: db.sql.gz\necho x | gzip >\"$DUMP_DIR/db.sql.gz\"");
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
 }
 
 #[test]

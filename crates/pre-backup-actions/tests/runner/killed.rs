@@ -5,9 +5,8 @@
 //! service once more, if nobody ended them.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
-use common::testing::Ran;
+use common::testing::{Ran, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -31,6 +30,7 @@ const CALLS: [&str; 13] = [
 ];
 
 /// Two services that are stopped and started, and the run of `arguments` killed at the given system call.
+#[must_use]
 fn killed(home: &Home, arguments: &[&str], call: &str, when: usize) -> Ran {
     let mut command = home.sandbox.command("strace");
     command.args(["-f", "-b", "execve", "-o", "/dev/null"]);
@@ -39,6 +39,7 @@ fn killed(home: &Home, arguments: &[&str], call: &str, when: usize) -> Ran {
     home.sandbox.run(&mut command)
 }
 
+#[track_caller]
 fn home_with_services() -> Home {
     let home = Home::new();
     for service in ["a", "b"] {
@@ -53,6 +54,7 @@ fn home_with_services() -> Home {
     home
 }
 
+#[track_caller]
 fn assert_brought_back(home: &Home, context: &str, ran: &Ran) {
     for service in ["a", "b"] {
         let log = home.lines(&format!("data/{service}/log"));
@@ -71,6 +73,7 @@ fn assert_brought_back(home: &Home, context: &str, ran: &Ran) {
 }
 
 /// Kills the preparation everywhere; gives at how many places that was.
+#[track_caller]
 fn kill_the_preparation(call: &str) -> usize {
     for when in 1.. {
         let home = home_with_services();
@@ -84,10 +87,11 @@ fn kill_the_preparation(call: &str) -> usize {
 }
 
 /// Kills the after steps everywhere.
+#[track_caller]
 fn kill_the_after_steps(call: &str) -> usize {
     for when in 1.. {
         let home = home_with_services();
-        let _ = home.run(&["--jobs", "1"]).expect_success();
+        home.run(&["--jobs", "1"]).expect_success();
         if killed(&home, &["--after"], call, when).end.is_success() {
             return when - 1;
         }
@@ -99,15 +103,10 @@ fn kill_the_after_steps(call: &str) -> usize {
     unreachable!("the loop returns")
 }
 
+#[track_caller]
 fn wait_for_after(home: &Home) {
-    let end = Instant::now() + Duration::from_secs(10);
-    while ["a", "b"]
-        .iter()
-        .any(|service| !home.lines(&format!("data/{service}/log")).contains(&"after".to_string()))
-    {
-        assert!(Instant::now() < end, "no after step ran");
-        std::thread::sleep(Duration::from_millis(2));
-    }
+    let has_run = |service| home.lines(&format!("data/{service}/log")).contains(&"after".to_string());
+    wait_until("the after steps ran", || has_run("a") && has_run("b"));
 }
 
 #[test]

@@ -76,7 +76,7 @@ fn backrests_own_folders_are_those_of_its_env_file() {
     home.sandbox.write("containers/backrest/.env", "CONTAINER_DIR=/srv/backrest-containers\n");
     home.sandbox.write("srv/.env", format!("CONTAINER_DIR={}\n", home.sandbox.path("srv").display()));
     home.prepare("backrest", "echo \"$CONTAINER_DIR\" >ran");
-    let _ = home.run(&["--container-dir", &home.sandbox.path("srv").to_string_lossy()]).expect_success();
+    home.run(&["--container-dir", &home.sandbox.path("srv").to_string_lossy()]).expect_success();
     assert_eq!(home.lines("data/backrest/ran"), [home.sandbox.path("srv").to_string_lossy()]);
 }
 
@@ -127,7 +127,7 @@ fn a_symlinked_service_folder_is_prepared_too() {
     let home = Home::new();
     home.sandbox.script("elsewhere/app/prepare-backup.sh", "#!/bin/sh\ntouch ran\n");
     symlink(home.sandbox.path("elsewhere/app"), home.sandbox.path("data/linked")).unwrap();
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
     assert!(home.exists("elsewhere/app/ran"));
 }
 
@@ -146,7 +146,7 @@ fn only_names_services_and_globs() {
         "{}",
         ran.everything()
     );
-    let _ = home.run(&["--only", "[a"]).expect_code(2);
+    home.run(&["--only", "[a"]).expect_code(2);
 }
 
 #[test]
@@ -162,7 +162,7 @@ fn heavy_and_ordered_services_are_respected() {
     );
     home.prepare("m", &step(""));
     home.prepare("z", &step(""));
-    let _ = home.run(&["--jobs", "4"]).expect_success();
+    home.run(&["--jobs", "4"]).expect_success();
     let order = home.lines("data/order");
     let at = |name: &str| order.iter().position(|line| line == name).unwrap();
     assert!(at("z") < at("a") && !order.contains(&"overlap".to_string()), "{order:?}");

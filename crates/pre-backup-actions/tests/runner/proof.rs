@@ -11,6 +11,7 @@ use nix::unistd::Pid;
 use crate::scripts::{Home, last_line, wait_for};
 
 /// The one service `app` with this script fails like that.
+#[track_caller]
 fn is_refused(home: &Home, script: &str, short: &str, detail: &str) {
     home.prepare("app", script);
     let ran = home.run(&[]).expect_code(1);
@@ -34,7 +35,7 @@ fn a_pipe_hides_that_the_dump_program_failed_but_not_that_it_wrote_nothing() {
     }
     let home = Home::new();
     home.prepare("app", "# dump: db.gz min=0\nfalse | gzip >\"$DUMP_DIR/db.gz\"");
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
 }
 
 #[test]
@@ -52,7 +53,7 @@ fn an_error_message_is_no_dump_whatever_its_name_promises() {
     }
     let home = Home::new();
     home.prepare("app", "# dump: db.zst kind=any\necho x >\"$DUMP_DIR/db.zst\"");
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
 }
 
 #[test]
@@ -66,7 +67,7 @@ fn an_old_dump_from_a_time_when_the_clock_was_wrong_is_old() {
     let detail = "*.sql: expected a new dump, but the newest is of 20";
     is_refused(&home, "# dump: *.sql\n:", "dump is old", detail);
     home.prepare("app", "# dump: db.sql\necho new >db.sql");
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
 }
 
 #[test]
@@ -85,7 +86,7 @@ fn a_dump_that_is_still_written_is_told() {
     assert!(ran.stdout.contains(detail), "{}", ran.everything());
     assert_eq!(last_line(&ran.stdout), "0 ok, 1 failed: app (dump is still being written)");
     assert!(!home.exists("data/app/db.sqlite"));
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
 }
 
 #[test]
@@ -116,7 +117,7 @@ fn a_dump_may_belong_on_another_disk_than_dump_dir() {
         fs::read_dir(&disk).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     let text = home.lines("data/app/disk/b.sql");
     assert!(Command::new("umount").arg("--lazy").arg(&disk).status().unwrap().success());
-    let _ = ran.expect_success();
+    ran.expect_success();
     assert_eq!((files, text), (vec!["b.sql".to_string()], vec!["b".to_string()]));
 }
 
@@ -135,7 +136,7 @@ fn where_one_dump_can_not_be_put_in_its_place_none_is() {
 fn one_file_that_two_declarations_mean_moves_once() {
     let home = Home::new();
     home.prepare("app", "# dump: *.sql\n# dump: a.sql\necho x >\"$DUMP_DIR/a.sql\"");
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
     assert_eq!(home.lines("data/app/a.sql"), ["x"]);
 }
 
@@ -165,7 +166,7 @@ fn a_little_more_than_allowed_is_too_much() {
     home.prepare("app", script);
     for (size, is_taken) in [(1000, true), (499, false), (500, true)] {
         home.sandbox.write("data/app/size", size.to_string());
-        let _ = home.run(&[]).expect_code(if is_taken { 0 } else { 1 });
+        home.run(&[]).expect_code(if is_taken { 0 } else { 1 });
     }
 }
 

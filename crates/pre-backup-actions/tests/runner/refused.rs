@@ -65,7 +65,7 @@ fn a_strangers_script_that_others_can_write_is_refused() {
     let expected = "a (prepare-backup.sh belongs to user 4711 and can be written by its group (mode 775))";
     assert!(last_line(&ran.stdout).ends_with(expected), "{}", ran.everything());
     fs::set_permissions(&script, Permissions::from_mode(0o755)).unwrap();
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
 }
 
 #[test]

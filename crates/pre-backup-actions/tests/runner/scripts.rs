@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use common::testing::{Ran, Sandbox};
+use common::testing::{Ran, Sandbox, wait_until};
 
 /// A sandbox with short ways to services and the tool.
 pub(crate) struct Home {
@@ -18,11 +18,13 @@ impl Home {
     }
 
     /// Gives `service` a prepare script with this text after `#!/bin/sh`.
+    #[track_caller]
     pub(crate) fn prepare(&self, service: &str, text: &str) -> PathBuf {
         self.sandbox.script(format!("data/{service}/prepare-backup.sh"), format!("#!/bin/sh\n{text}\n"))
     }
 
     /// Likewise the after script.
+    #[track_caller]
     pub(crate) fn after(&self, service: &str, text: &str) -> PathBuf {
         self.sandbox.script(format!("data/{service}/after-backup.sh"), format!("#!/bin/sh\n{text}\n"))
     }
@@ -33,6 +35,7 @@ impl Home {
         command
     }
 
+    #[must_use]
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         self.sandbox.run(&mut self.command(arguments))
     }
@@ -59,12 +62,9 @@ impl Home {
 }
 
 /// Waits until `path` is there, twenty seconds at most.
+#[track_caller]
 pub(crate) fn wait_for(path: &Path) {
-    let end = Instant::now() + Duration::from_secs(20);
-    while !path.exists() {
-        assert!(Instant::now() < end, "{} does not appear", path.display());
-        std::thread::sleep(Duration::from_millis(5));
-    }
+    wait_until(&format!("{} appears", path.display()), || path.exists());
 }
 
 /// The last line of a text.

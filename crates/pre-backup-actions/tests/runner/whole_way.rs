@@ -46,16 +46,14 @@ struct Way {
 
 impl Way {
     /// A home with a database that is written to, a listener, and an empty repository.
+    #[track_caller]
     fn new(deadline: &'static str) -> Way {
         let home = Home::new();
         home.sandbox.write("data/app/up", "");
         std::fs::create_dir(home.sandbox.path("data/app/data")).unwrap();
         let rows = "CREATE TABLE t(a); WITH RECURSIVE c(n) AS (SELECT 1 UNION ALL SELECT n+1 FROM c LIMIT 500) INSERT INTO t SELECT n FROM c;";
         let mut sqlite = home.sandbox.command("sqlite3");
-        let _ = home
-            .sandbox
-            .run(sqlite.arg(home.sandbox.path("data/app/data/app.db")).arg(rows))
-            .expect_success();
+        home.sandbox.run(sqlite.arg(home.sandbox.path("data/app/data/app.db")).arg(rows)).expect_success();
         home.sandbox.write("data/app/.resticignore", "/data/app.db*\n");
         home.prepare("app", "# dump: dump.sqlite kind=sqlite\nset -eu\n[ ! -e ../gate ] || { touch here; until [ -e go ]; do sleep 0.02; done; }\nrm -f up\nsqlite3 data/app.db \".backup '$DUMP_DIR/dump.sqlite'\"");
         home.after(
@@ -64,11 +62,12 @@ impl Way {
         );
         let (pushes, push_url) = uptime_kuma();
         let mut way = Way { home, listener: None, pushes, push_url, deadline };
-        let _ = way.restic(&["init"]).expect_success();
+        way.restic(&["init"]).expect_success();
         way.start();
         way
     }
 
+    #[track_caller]
     fn start(&mut self) {
         let mut command = self.home.sandbox.command(&programs().listener);
         command.env("UPTIME_KUMA_PUSH_URL", &self.push_url).env("AFTER_DEADLINE", self.deadline);
@@ -95,10 +94,12 @@ impl Way {
         command
     }
 
+    #[must_use]
     fn send(&self, message: &[&str]) -> Ran {
         self.home.sandbox.run(&mut self.client(message))
     }
 
+    #[must_use]
     fn restic(&self, arguments: &[&str]) -> Ran {
         let mut command = self.home.sandbox.command("restic");
         command.args(["--no-cache", "--quiet"]).args(arguments).env("RESTIC_PASSWORD", "test");
@@ -106,6 +107,7 @@ impl Way {
         self.home.sandbox.run(&mut command)
     }
 
+    #[must_use]
     fn restic_backup(&self) -> Ran {
         let exclude = format!(
             "--exclude-file={}",
@@ -116,6 +118,7 @@ impl Way {
     }
 
     /// A backup as Backrest makes it; `true` where it succeeded.
+    #[track_caller]
     fn back_up(&self) -> bool {
         if self.send(&["pre-backups"]).end != End::Exited(0) {
             // Backrest's own words; it does not say what the hook's output was.
@@ -127,14 +130,15 @@ impl Way {
             self.fails("restic failed");
             return false;
         }
-        let _ = self.send(&["post-backups"]).expect_success();
-        let _ = self.send(&["notify-up"]).expect_success();
+        self.send(&["post-backups"]).expect_success();
+        self.send(&["notify-up"]).expect_success();
         true
     }
 
+    #[track_caller]
     fn fails(&self, why: &str) {
-        let _ = self.send(&["post-backups"]).expect_success();
-        let _ = self.send(&["notify-down", why]).expect_success();
+        self.send(&["post-backups"]).expect_success();
+        self.send(&["notify-down", why]).expect_success();
     }
 
     fn pushed(&self) -> String {
@@ -145,12 +149,14 @@ impl Way {
         self.home.exists("data/app/up")
     }
 
+    #[track_caller]
     fn snapshots(&self) -> usize {
         let listed = self.restic(&["snapshots", "--json"]).expect_success().stdout;
         serde_json::from_str::<Vec<serde_json::Value>>(&listed).unwrap().len()
     }
 
     /// Nobody sends anything more: the listener alone has to bring it back.
+    #[track_caller]
     fn comes_up_by_itself(&self) {
         let end = Instant::now() + PATIENCE;
         while !self.is_up() || self.home.journal().exists() {
@@ -195,6 +201,7 @@ fn uptime_kuma() -> (Receiver<String>, String) {
     (receiver, format!("http://{address}/api/push/token"))
 }
 
+#[track_caller]
 fn rows(way: &Way, database: &Path) -> String {
     let mut sqlite = way.home.sandbox.command("sqlite3");
     way.home.sandbox.run(sqlite.arg(database).arg("SELECT * FROM t ORDER BY a")).expect_success().stdout
@@ -207,7 +214,7 @@ fn with_everything_well_the_restored_dump_loads() {
     assert!(way.is_up() && way.snapshots() == 1);
     assert!(way.pushed().contains("status=up"));
     let target = way.home.sandbox.path("restored");
-    let _ = way.restic(&["restore", "latest", "--target", target.to_str().unwrap()]).expect_success();
+    way.restic(&["restore", "latest", "--target", target.to_str().unwrap()]).expect_success();
     let restored = target.join(way.home.sandbox.path("data/app").strip_prefix("/").unwrap());
     let live = rows(&way, &way.home.sandbox.path("data/app/data/app.db"));
     assert!(live.lines().count() == 500 && rows(&way, &restored.join("dump.sqlite")) == live);
@@ -252,7 +259,7 @@ fn with_restic_failing_the_service_is_up_again() {
 fn a_backup_that_never_comes_back_is_cleaned_up_after_by_the_listener_that_runs() {
     let mut way = Way::new("3s");
     let listener = way.listener.as_ref().unwrap().id();
-    let _ = way.send(&["pre-backups"]).expect_success();
+    way.send(&["pre-backups"]).expect_success();
     assert!(!way.is_up(), "the deadline has not passed yet");
     // Backrest is gone: no END, no ERROR.
     way.comes_up_by_itself();
@@ -292,9 +299,9 @@ fn with_the_listener_killed_anywhere_nothing_stays_stopped() {
 
     // Between the START hook and restic, and between restic and the END hook.
     for restic_ran in [false, true] {
-        let _ = way.send(&["pre-backups"]).expect_success();
+        way.send(&["pre-backups"]).expect_success();
         if restic_ran {
-            let _ = way.restic_backup().expect_success();
+            way.restic_backup().expect_success();
         }
         way.kill();
         way.start();
@@ -302,7 +309,7 @@ fn with_the_listener_killed_anywhere_nothing_stays_stopped() {
     }
 
     // While the after step runs.
-    let _ = way.send(&["pre-backups"]).expect_success();
+    way.send(&["pre-backups"]).expect_success();
     std::fs::remove_file(way.home.sandbox.path("data/app/go")).unwrap();
     way.home.sandbox.write("data/after-gate", "");
     let mut client =

@@ -28,6 +28,7 @@ impl Drop for Dropbear {
 
 impl World {
     /// Starts a Dropbear.
+    #[track_caller]
     pub(crate) fn dropbear(&self, port: u16) -> Dropbear {
         let script = format!(
             "dropbearkey -t ed25519 -f /srv/dropbear >/srv/dropbear.pub 2>&1 && \

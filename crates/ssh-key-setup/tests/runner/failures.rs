@@ -8,6 +8,7 @@ use common::testing::Ran;
 
 use crate::world::{World, address};
 
+#[track_caller]
 fn says(ran: Ran, words: &str) -> Ran {
     let ran = ran.expect_code(1);
     assert!(ran.stderr.contains(words) && ran.stderr.contains("\nhint: "), "{words}\n{}", ran.everything());
@@ -43,7 +44,7 @@ fn ways_not_to_reach_a_server_are_told_apart() {
         ("127.0.0.1", "nothing listens on that port"),
     ] {
         nas_at(&world, host_name, 22);
-        let _ = says(world.tool(&["nas"]), words);
+        says(world.tool(&["nas"]), words);
     }
     assert!(!world.folder("config").exists(), "nothing is written about a host that can't be reached");
 }
@@ -51,18 +52,18 @@ fn ways_not_to_reach_a_server_are_told_apart() {
 #[test]
 fn a_mistyped_name_leaves_no_key_behind() {
     let world = World::new();
-    let _ = says(world.tool(&["no-such-host.invalid"]), "the name has no address");
-    let _ = says(world.tool(&["no-such-host.invalid", "--json"]), "the name has no address");
+    says(world.tool(&["no-such-host.invalid"]), "the name has no address");
+    says(world.tool(&["no-such-host.invalid", "--json"]), "the name has no address");
     assert_eq!(fs::read_dir(world.folder("")).unwrap().count(), 0);
 }
 
 #[test]
 fn a_path_that_does_not_work_does_not_take_the_place_of_one_that_does() {
     let (world, _server) = World::with_nas(2200, "bash");
-    let _ = world.tool(&["nas"]).expect_success();
+    world.tool(&["nas"]).expect_success();
     let texts = || [world.text(&world.folder("config")), world.text(&world.authorized_keys("bash"))];
     let before = texts();
-    let _ = says(world.tool(&["nas", "--path", "/proc/restic"]), "the path is not writable");
+    says(world.tool(&["nas", "--path", "/proc/restic"]), "the path is not writable");
     assert_eq!(texts(), before);
     let ran = world.tool(&["nas"]).expect_success();
     assert!(ran.stdout.contains("sftp:nas:/srv/home/bash/restic"), "{}", ran.everything());
@@ -76,7 +77,7 @@ fn a_server_that_hangs_after_accepting_is_given_up() {
     let (world, server) = World::with_nas(2200, "bash");
     world.signal(&server, "-STOP");
     let started = Instant::now();
-    let _ = says(world.tool(&["nas"]), "it does not answer in time");
+    says(world.tool(&["nas"]), "it does not answer in time");
     assert!(started.elapsed() < Duration::from_secs(55));
 }
 
@@ -97,11 +98,11 @@ fn a_connection_that_is_cut_half_way_leaves_the_old_keys_and_is_told() {
     let server = world.server(2200, "ed25519", "Subsystem sftp /srv/cut");
     world.trust("nas", 2200, "bash", "ed25519");
     let before = world.text(&world.authorized_keys("bash"));
-    let _ = says(world.tool(&["nas"]), "the connection ended half way");
+    says(world.tool(&["nas"]), "the connection ended half way");
     assert_eq!(world.text(&world.authorized_keys("bash")), before);
     world.stop(server);
     let _server = world.server(2200, "ed25519", "");
-    let _ = world.tool(&["nas"]).expect_success();
+    world.tool(&["nas"]).expect_success();
     assert_eq!(world.text(&world.authorized_keys("bash")).matches("backrest-backup-key").count(), 1);
 }
 
@@ -110,7 +111,7 @@ fn a_server_without_sftp_is_told() {
     let world = World::new();
     let _server = world.server(2200, "ed25519", "# no Subsystem here");
     world.trust("nas", 2200, "bash", "ed25519");
-    let _ = says(world.tool(&["nas"]), "it has no SFTP subsystem");
+    says(world.tool(&["nas"]), "it has no SFTP subsystem");
 }
 
 #[test]
@@ -119,7 +120,7 @@ fn a_start_file_that_prints_is_told() {
     fs::write(world.srv("home/bash/.bashrc"), "echo Welcome to this server\n").unwrap();
     let _server = world.server(2200, "ed25519", "Subsystem sftp /usr/lib/openssh/sftp-server");
     world.trust("nas", 2200, "bash", "ed25519");
-    let _ = says(world.tool(&["nas"]), "something prints text where SFTP should talk");
+    says(world.tool(&["nas"]), "something prints text where SFTP should talk");
 }
 
 #[test]
@@ -179,12 +180,12 @@ fn a_full_disk_is_told_and_nothing_is_left_behind() {
     let (world, _server) = World::with_nas(2200, "bash");
     let full = "/srv/home/bash/full";
     fs::create_dir(world.srv("home/bash/full")).unwrap();
-    let _ = world
+    world
         .run(world.command("mount").args(["-t", "tmpfs", "-o", "size=8k,uid=3001,mode=755", "tmpfs", full]))
         .expect_success();
     let _ =
         world.run(world.command("dd").args(["if=/dev/zero", "of=/srv/home/bash/full/zeros", "status=none"]));
-    let _ = says(world.tool(&["nas", "--path", full]), "the disk is full");
+    says(world.tool(&["nas", "--path", full]), "the disk is full");
     let left = world.run(world.command("ls").args(["-A", full])).expect_success();
     assert_eq!(left.stdout, "zeros\n");
 }
@@ -194,7 +195,7 @@ fn a_full_disk_leaves_the_old_authorized_keys() {
     let world = World::new();
     let home = "/srv/home/bash";
     let keys = world.text(&world.authorized_keys("bash"));
-    let _ = world
+    world
         .run(world.command("mount").args(["-t", "tmpfs", "-o", "size=12k,uid=3001,mode=755", "tmpfs", home]))
         .expect_success();
     let script = "mkdir -m 700 .ssh && printf %s \"$0\" > .ssh/authorized_keys && chown -R 3001 .ssh && \
@@ -202,7 +203,7 @@ fn a_full_disk_leaves_the_old_authorized_keys() {
     let _ = world.run(world.command("env").args(["-C", home, "sh", "-c", script, &keys]));
     let _server = world.server(2200, "ed25519", "");
     world.trust("nas", 2200, "bash", "ed25519");
-    let _ = says(world.tool(&["nas"]), "the disk is full");
+    says(world.tool(&["nas"]), "the disk is full");
     let after = world
         .run(
             world
@@ -267,7 +268,7 @@ fn a_folder_of_somebody_elses_is_refused() {
     let world = World::new();
     fs::create_dir(world.folder("")).unwrap();
     std::os::unix::fs::chown(world.folder(""), Some(3000), Some(3000)).unwrap();
-    let _ = says(world.tool(&["nas"]), "it belongs to user 3000, not to you (user 0)");
+    says(world.tool(&["nas"]), "it belongs to user 3000, not to you (user 0)");
 }
 
 #[test]
@@ -275,7 +276,7 @@ fn a_proxy_command_with_a_program_that_the_container_lacks_is_refused() {
     let world = World::new();
     world
         .own_ssh("Host nas\n  HostName 127.0.0.1\n  ProxyCommand cloudflared access ssh --hostname %h\n", "");
-    let _ = says(world.tool(&["nas"]), "a program that Backrest's container does not have: cloudflared");
+    says(world.tool(&["nas"]), "a program that Backrest's container does not have: cloudflared");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use crate::world::{World, address};
 
 const NAS: &str = "Host nas\n  HostName 127.0.0.1\n  Port 2200\n  User bash\n";
 
+#[track_caller]
 fn known_in_folder(world: &World) -> String {
     world.text(&world.folder("known_hosts"))
 }
@@ -16,8 +17,7 @@ fn hashed_names_and_all_trusted_types_are_carried_over_in_plain_text() {
     let _server = world.server(2200, "ed25519", "");
     let ed25519 = world.host_key(2200, "ed25519");
     world.own_ssh(NAS, &format!("{} {ed25519}\n", address(2200)));
-    let _ =
-        world.run(world.command("ssh-keygen").args(["-H", "-f", "/root/.ssh/known_hosts"])).expect_success();
+    world.run(world.command("ssh-keygen").args(["-H", "-f", "/root/.ssh/known_hosts"])).expect_success();
     let hashed = world.text(&world.root(".ssh/known_hosts"));
     assert!(hashed.starts_with("|1|"), "{hashed}");
     fs::write(
@@ -25,7 +25,7 @@ fn hashed_names_and_all_trusted_types_are_carried_over_in_plain_text() {
         format!("{hashed}{} ssh-rsa AAAAB3NzaC1yc2E=\n", address(2200)),
     )
     .unwrap();
-    let _ = world.tool(&["nas"]).expect_success();
+    world.tool(&["nas"]).expect_success();
     let known = known_in_folder(&world);
     assert!(known.contains(&format!("{} {ed25519}\n", address(2200))), "{known}");
     assert!(known.contains("ssh-rsa AAAAB3NzaC1yc2E="), "{known}");
@@ -118,7 +118,7 @@ fn a_new_host_is_known_by_all_its_keys_once_one_is_confirmed() {
     // The server may lose the key that was confirmed.
     world.stop(server);
     let _server = world.server(2200, "rsa", "");
-    let _ = world.tool(&["nas"]).expect_success();
+    world.tool(&["nas"]).expect_success();
 }
 
 #[test]
@@ -128,7 +128,7 @@ fn nothing_is_added_to_what_the_users_own_known_hosts_trusts() {
     world.stop(server);
     let _server = world.server(2200, "ed25519", "HostKey /srv/sshd-2200-key-rsa");
     world.trust("nas", 2200, "bash", "ed25519");
-    let _ = world.tool(&["nas"]).expect_success();
+    world.tool(&["nas"]).expect_success();
     assert!(!known_in_folder(&world).contains("ssh-rsa"), "{}", known_in_folder(&world));
 }
 
@@ -137,7 +137,7 @@ fn an_unknown_host_can_be_accepted_by_a_flag() {
     let world = World::new();
     let _server = world.server(2200, "ed25519", "");
     world.own_ssh(NAS, "");
-    let _ = world.tool(&["nas", "--accept-new-host-key"]).expect_success();
+    world.tool(&["nas", "--accept-new-host-key"]).expect_success();
 }
 
 #[test]
@@ -157,13 +157,13 @@ fn a_certificate_authority_is_carried_over() {
     world.stop(server);
     let key = "/srv/sshd-2200-key-ed25519";
     let mut sign = world.command("ssh-keygen");
-    let _ = world
+    world
         .run(sign.args(["-q", "-s", "/srv/ca", "-h", "-I", "nas", "-n", "127.0.0.1", &format!("{key}.pub")]))
         .expect_success();
     let _server = world.server(2200, "ed25519", &format!("HostCertificate {key}-cert.pub"));
     let authority = world.text(&world.srv("ca.pub"));
     world.own_ssh(NAS, &format!("@cert-authority [127.0.0.*]:2200 {authority}"));
-    let _ = world.tool(&["nas"]).expect_success();
+    world.tool(&["nas"]).expect_success();
     let known = known_in_folder(&world);
     assert!(known.contains(&format!("@cert-authority {} ssh-ed25519 ", address(2200))), "{known}");
 }
@@ -176,7 +176,7 @@ fn a_host_key_alias_is_kept() {
         &format!("{NAS}  HostKeyAlias the-nas\n"),
         &format!("the-nas {}\n", world.host_key(2200, "ed25519")),
     );
-    let _ = world.tool(&["nas"]).expect_success();
+    world.tool(&["nas"]).expect_success();
     assert!(world.text(&world.folder("config")).contains("HostKeyAlias the-nas"));
     assert!(known_in_folder(&world).contains("\nthe-nas ssh-ed25519 "));
 }

@@ -4,6 +4,7 @@ use std::fs;
 
 use crate::world::{World, address};
 
+#[track_caller]
 fn our_line(keys: &str) -> &str {
     keys.lines()
         .find(|line| line.contains("backrest-backup-key"))
@@ -18,7 +19,7 @@ fn other_lines_order_mode_and_a_missing_last_newline_are_kept() {
     fs::write(&file, &before).unwrap();
     use std::os::unix::fs::{MetadataExt, PermissionsExt};
     fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
-    let _ = world.tool(&["nas"]).expect_success();
+    world.tool(&["nas"]).expect_success();
     let after = world.text(&file);
     assert!(after.starts_with(&format!("{before}\n")) && !after.ends_with('\n'), "{after}");
     assert_eq!(after.matches("backrest-backup-key").count(), 1);
@@ -27,7 +28,7 @@ fn other_lines_order_mode_and_a_missing_last_newline_are_kept() {
     let left: Vec<_> =
         fs::read_dir(file.parent().unwrap()).unwrap().flatten().map(|entry| entry.file_name()).collect();
     assert_eq!(left, ["authorized_keys"], "nothing else is left behind");
-    let _ = world.tool(&["nas", "--remove"]).expect_success();
+    world.tool(&["nas", "--remove"]).expect_success();
     assert_eq!(world.text(&file), before);
     assert_eq!(world.mode(&file), 0o640);
 }
@@ -91,15 +92,15 @@ fn a_forced_command_that_is_no_sftp_is_told() {
 #[test]
 fn an_unrestricted_line_of_the_old_script_becomes_restricted_where_it_stands() {
     let (world, _server) = World::with_nas(2200, "bash");
-    let _ = world.tool(&[]).expect_success();
+    world.tool(&[]).expect_success();
     let public = world.text(&world.folder("id_ed25519.pub"));
     let file = world.authorized_keys("bash");
     fs::write(&file, format!("{public}{}", world.text(&file))).unwrap();
-    let _ = world.tool(&["nas", "--path", "/srv/home/bash/b"]).expect_success();
+    world.tool(&["nas", "--path", "/srv/home/bash/b"]).expect_success();
     let keys = world.text(&file);
     let expected = format!("restrict,command=\"internal-sftp -d /srv/home/bash/b\" {}", public.trim());
     assert_eq!((keys.lines().next().unwrap(), keys.lines().count()), (expected.as_str(), 2));
-    let _ = world.tool(&["nas", "--no-restrict"]).expect_success();
+    world.tool(&["nas", "--no-restrict"]).expect_success();
     assert_eq!(our_line(&world.text(&file)), public.trim());
 }
 
@@ -111,7 +112,7 @@ fn a_missing_ssh_folder_on_the_server_is_made_closed() {
     fs::remove_dir(world.srv("home/bash/.ssh")).unwrap();
     let _server = world.server(2200, "ed25519", "AuthorizedKeysFile .ssh/authorized_keys /srv/keys");
     world.trust("nas", 2200, "bash", "ed25519");
-    let _ = world.tool(&["nas", "--authorized-keys", ".ssh/authorized_keys"]).expect_success();
+    world.tool(&["nas", "--authorized-keys", ".ssh/authorized_keys"]).expect_success();
     assert_eq!(world.mode(&world.srv("home/bash/.ssh")), 0o700);
     assert_eq!(world.mode(&world.authorized_keys("bash")), 0o600);
 }
@@ -134,8 +135,8 @@ fn keys_are_put_where_the_server_looks_for_them() {
 fn a_read_only_home_is_told_with_the_line_to_have_put_in() {
     let world = World::new();
     let home = "/srv/home/bash";
-    let _ = world.run(world.command("mount").args(["--bind", home, home])).expect_success();
-    let _ = world.run(world.command("mount").args(["-o", "remount,bind,ro", home])).expect_success();
+    world.run(world.command("mount").args(["--bind", home, home])).expect_success();
+    world.run(world.command("mount").args(["-o", "remount,bind,ro", home])).expect_success();
     let _server = world.server(2200, "ed25519", "");
     world.trust("nas", 2200, "bash", "ed25519");
     let ran = world.tool(&["nas"]).expect_code(1);
@@ -165,12 +166,12 @@ fn a_symlinked_authorized_keys_stays_one_and_its_target_is_changed() {
     let (world, _server) = World::with_nas(2200, "bash");
     let (link, target) = with_dot_files(&world);
     let before = world.text(&target);
-    let _ = world.tool(&["nas"]).expect_success();
+    world.tool(&["nas"]).expect_success();
     assert_eq!(fs::read_link(&link).unwrap(), std::path::Path::new("../dot files/keys"));
     assert!(our_line(&world.text(&target)).starts_with("restrict,"), "{}", world.text(&target));
     assert_eq!((world.mode(&target), fs::read_dir(target.parent().unwrap()).unwrap().count()), (0o600, 1));
-    let _ = world.tool(&["nas", "--rotate"]).expect_success();
-    let _ = world.tool(&["nas", "--remove"]).expect_success();
+    world.tool(&["nas", "--rotate"]).expect_success();
+    world.tool(&["nas", "--remove"]).expect_success();
     assert_eq!((world.text(&target), fs::symlink_metadata(&link).unwrap().is_symlink()), (before, true));
 }
 
@@ -180,9 +181,9 @@ fn a_symlinked_ssh_folder_stays_one() {
     let (folder, real) = (world.srv("home/bash/.ssh"), world.srv("home/bash/dot-ssh"));
     fs::rename(&folder, &real).unwrap();
     std::os::unix::fs::symlink("dot-ssh", &folder).unwrap();
-    let _ = world.tool(&["nas"]).expect_success();
+    world.tool(&["nas"]).expect_success();
     assert!(fs::symlink_metadata(&folder).unwrap().is_symlink());
-    let _ = our_line(&world.text(&real.join("authorized_keys")));
+    our_line(&world.text(&real.join("authorized_keys")));
 }
 
 #[test]
@@ -229,7 +230,7 @@ fn a_password_is_asked_on_the_terminal_once() {
 fn a_passphrase_of_the_users_own_key_is_asked_on_the_terminal_once() {
     let (world, _server) = World::with_nas(2200, "bash");
     let mut command = world.command("ssh-keygen");
-    let _ = world
+    world
         .run(command.args(["-q", "-p", "-N", "open sesame", "-f", "/root/.ssh/id_ed25519"]))
         .expect_success();
     let (answered, seen) = world.on_a_terminal("ssh-key-setup nas", "/root/.ssh/id_ed25519':", "open sesame");
@@ -249,6 +250,6 @@ fn ctrl_c_at_any_question_ends_the_run_and_says_so() {
     let (code, seen) = world.interrupted_at("exec ssh-key-setup nas", "password:");
     assert!(code == Some(1) && seen.contains("connect: nas: interrupted\r\nhint: "), "{code:?} {seen}");
     fs::rename(world.srv("keys"), &file).unwrap();
-    let _ = world.tool(&["nas"]).expect_success();
+    world.tool(&["nas"]).expect_success();
     assert_eq!(world.run(world.command("ls").arg("/run/tmp")).expect_success().stdout, "");
 }

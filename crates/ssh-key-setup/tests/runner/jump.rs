@@ -5,6 +5,7 @@ use std::fs;
 use crate::world::{World, address};
 
 /// `gate`, then `inner` (only known through gate's config), then `nas`.
+#[track_caller]
 fn chain() -> (World, Vec<crate::world::Server>) {
     let world = World::new();
     let servers = vec![
@@ -53,11 +54,11 @@ fn a_chain_of_two_is_set_up_with_keys_that_may_only_pass_on() {
     );
 
     let mut init = world.in_container("restic");
-    let _ = world.run(init.args(["-r", "sftp:nas:/srv/home/bash/restic/r", "init"])).expect_success();
+    world.run(init.args(["-r", "sftp:nas:/srv/home/bash/restic/r", "init"])).expect_success();
     let again = world.tool(&["nas"]).expect_success();
     assert!(again.stdout.contains("unchanged"), "{}", again.everything());
 
-    let _ = world.tool(&["nas", "--remove"]).expect_success();
+    world.tool(&["nas", "--remove"]).expect_success();
     for account in ["jumper", "fish", "bash"] {
         assert!(!world.text(&world.authorized_keys(account)).contains("backrest-backup-key"), "{account}");
     }
@@ -66,9 +67,9 @@ fn a_chain_of_two_is_set_up_with_keys_that_may_only_pass_on() {
 #[test]
 fn a_chain_is_rotated_on_every_host() {
     let (world, _servers) = chain();
-    let _ = world.tool(&["nas", "--install-on-jump-hosts"]).expect_success();
+    world.tool(&["nas", "--install-on-jump-hosts"]).expect_success();
     let old = world.text(&world.folder("id_ed25519.pub"));
-    let _ = world.tool(&["nas", "--rotate", "--install-on-jump-hosts"]).expect_success();
+    world.tool(&["nas", "--rotate", "--install-on-jump-hosts"]).expect_success();
     let new = world.text(&world.folder("id_ed25519.pub"));
     assert_ne!(old, new);
     for account in ["jumper", "fish", "bash"] {
@@ -111,7 +112,7 @@ fn a_new_jump_host_is_known_by_all_its_keys_too() {
         "",
     );
     let arguments = ["nas", "--install-on-jump-hosts", "--accept-new-host-key"];
-    let _ = world.tool(&arguments).expect_success();
+    world.tool(&arguments).expect_success();
     let known = world.text(&world.folder("known_hosts"));
     for key in [world.host_key(2201, "ed25519"), world.host_key(2201, "rsa")] {
         assert!(known.contains(&format!("{} {key}\n", address(2201))), "{known}");
@@ -148,14 +149,14 @@ fn a_jump_host_that_is_no_openssh_gets_the_restriction_in_words_it_knows() {
          Host nas\n  HostName ::1\n  Port 2203\n  User bash\n  ProxyJump gate\n",
         &format!("{} {}\n[::1]:2203 {}\n", address(2201), gate.host_key(), world.host_key(2203, "ed25519")),
     );
-    let _ = world.tool(&["nas", "--install-on-jump-hosts"]).expect_success();
+    world.tool(&["nas", "--install-on-jump-hosts"]).expect_success();
     let keys = world.text(&world.authorized_keys("jumper"));
     assert!(
         keys.contains("no-agent-forwarding,no-X11-forwarding,no-pty,permitopen=\"[::1]:2203\",command="),
         "{keys}"
     );
-    let _ = world.tool(&["nas", "--rotate", "--install-on-jump-hosts"]).expect_success();
-    let _ = world.tool(&["nas", "--remove"]).expect_success();
+    world.tool(&["nas", "--rotate", "--install-on-jump-hosts"]).expect_success();
+    world.tool(&["nas", "--remove"]).expect_success();
     assert!(!world.text(&world.authorized_keys("jumper")).contains("backrest-backup-key"));
 }
 
@@ -173,5 +174,5 @@ fn a_jump_host_without_sftp_is_told_with_the_line_to_put_in() {
     let (_, line) = ran.stderr.split_once("by hand, and run this again: ").expect("the line to put in");
     let file = world.authorized_keys("jumper");
     fs::write(&file, world.text(&file) + line).unwrap();
-    let _ = world.tool(&["nas"]).expect_success();
+    world.tool(&["nas"]).expect_success();
 }

@@ -32,6 +32,7 @@ struct Killing {
 }
 
 impl Killing {
+    #[track_caller]
     fn new() -> Killing {
         let (world, server) = World::with_nas(2200, "bash");
         let sftp = world.srv("bin/sftp");
@@ -54,9 +55,10 @@ impl Killing {
     }
 
     /// All steps of an undisturbed run.
+    #[track_caller]
     fn steps(&self, arguments: &[&str]) -> Vec<Step> {
         fs::write(self.world.srv("calls"), "").unwrap();
-        let _ = self.world.run(&mut self.traced(&["-o", "/srv/trace"], arguments)).expect_success();
+        self.world.run(&mut self.traced(&["-o", "/srv/trace"], arguments)).expect_success();
         let calls = self.world.text(&self.world.srv("calls")).lines().count();
         let mut steps: Vec<Step> = (1..=calls).map(Step::Sftp).collect();
         let trace = self.world.text(&self.world.srv("trace"));
@@ -70,6 +72,7 @@ impl Killing {
         steps
     }
 
+    #[track_caller]
     fn kill_at(&self, step: &Step, arguments: &[&str]) {
         let world = &self.world;
         fs::write(world.srv("calls"), "").unwrap();
@@ -88,6 +91,7 @@ impl Killing {
     }
 
     /// The public keys of ours that the server has.
+    #[track_caller]
     fn on_the_server(&self) -> Vec<String> {
         let keys = self.world.text(&self.world.authorized_keys("bash"));
         assert!(keys.starts_with(&self.before), "other keys are never lost: {keys}");
@@ -99,6 +103,7 @@ impl Killing {
     }
 
     /// The key files of the folder with their public keys, without those that were put aside.
+    #[track_caller]
     fn in_the_folder(&self) -> Vec<(String, String)> {
         let entries = fs::read_dir(self.world.folder("")).into_iter().flatten().flatten();
         let names = entries.map(|entry| entry.file_name().into_string().unwrap());
@@ -115,6 +120,7 @@ impl Killing {
     }
 
     /// Whatever the server has is a key that lies in the folder, too.
+    #[track_caller]
     fn nothing_is_forgotten(&self, step: &Step) {
         let folder = self.in_the_folder();
         let server = self.on_the_server();
@@ -124,6 +130,7 @@ impl Killing {
         }
     }
 
+    #[track_caller]
     fn container_gets_in(&self, step: &Step) {
         let mut sftp = self.world.in_container("sftp");
         let ran = self.world.run(sftp.args(["-b", "/dev/null", "nas"]));
@@ -131,6 +138,7 @@ impl Killing {
     }
 
     /// One key on the server, which is the folder's, and nothing half done.
+    #[track_caller]
     fn all_is_well(&self, step: &Step) {
         let folder = self.in_the_folder();
         let current = folder.iter().find(|(name, _)| name == "id_ed25519").expect("the key");
@@ -146,8 +154,9 @@ impl Killing {
         self.container_gets_in(step);
     }
 
+    #[track_caller]
     fn set_up(&self) {
-        let _ = self.world.tool(&["nas"]).expect_success();
+        self.world.tool(&["nas"]).expect_success();
     }
 
     /// As if nothing had ever been set up.

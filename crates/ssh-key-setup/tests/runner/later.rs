@@ -12,7 +12,7 @@ fn check_proves_and_changes_nothing() {
     let (world, server) = World::with_nas(2200, "bash");
     let none = world.tool(&["nas", "--check"]).expect_code(1);
     assert!(none.stderr.contains("hint: set a host up first"), "{}", none.everything());
-    let _ = world.tool(&["nas"]).expect_success();
+    world.tool(&["nas"]).expect_success();
     let before = fs::metadata(world.folder("config")).unwrap().modified().unwrap();
     for arguments in [&["nas", "--check"][..], &["--check"]] {
         let ran = world.tool(arguments).expect_success();
@@ -22,7 +22,7 @@ fn check_proves_and_changes_nothing() {
     fs::set_permissions(world.folder("id_ed25519"), fs::Permissions::from_mode(0o644)).unwrap();
     let ran = world.tool(&["--check"]).expect_code(1);
     assert!(ran.stderr.contains("id_ed25519: others than its owner may read"), "{}", ran.everything());
-    let _ = world.tool(&[]).expect_success();
+    world.tool(&[]).expect_success();
     world.stop(server);
     let ran = world.tool(&["--check"]).expect_code(1);
     assert!(ran.stderr.contains("nothing listens on that port"), "{}", ran.everything());
@@ -35,27 +35,27 @@ fn remove_takes_the_key_off_the_server_and_the_entry_away() {
     fs::create_dir(world.folder("")).unwrap();
     let theirs = "Host mine\n  Port 1\n";
     fs::write(world.folder("config"), theirs).unwrap();
-    let _ = world.tool(&["nas"]).expect_success();
+    world.tool(&["nas"]).expect_success();
     let config = world.text(&world.folder("config"));
     assert!(config.contains("Host nas\n") && config.ends_with(theirs), "{config}");
-    let _ = world.tool(&["nas", "--remove"]).expect_success();
+    world.tool(&["nas", "--remove"]).expect_success();
     assert_eq!(world.text(&world.authorized_keys("bash")), before);
     assert_eq!(world.text(&world.folder("config")), theirs);
     assert_eq!(world.text(&world.folder("known_hosts")), "");
     let again = world.tool(&["nas", "--remove"]).expect_code(1);
     assert!(again.stderr.contains("nas is not set up here"), "{}", again.everything());
-    let _ = world.tool(&["nas"]).expect_success();
+    world.tool(&["nas"]).expect_success();
     world.stop(server);
     let gone = world.tool(&["nas", "--remove"]).expect_code(1);
     assert!(gone.stderr.contains("--offline"), "{}", gone.everything());
-    let _ = world.tool(&["nas", "--remove", "--offline"]).expect_success();
+    world.tool(&["nas", "--remove", "--offline"]).expect_success();
     assert_eq!(world.text(&world.folder("config")), theirs);
 }
 
 #[test]
 fn a_file_of_the_folder_that_was_broken_by_hand_is_named_and_kept() {
     let (world, _server) = World::with_nas(2200, "bash");
-    let _ = world.tool(&["nas"]).expect_success();
+    world.tool(&["nas"]).expect_success();
     for (name, from, to, words) in [
         ("config", "# <<< ssh-key-setup <<<\n", "", "are not both there, in this order"),
         ("config", "\"alias\":", "\"alas\":", "a line between the marks was changed by hand"),
@@ -70,7 +70,7 @@ fn a_file_of_the_folder_that_was_broken_by_hand_is_named_and_kept() {
         assert_eq!(world.text(&world.folder(name)), broken);
         fs::write(world.folder(name), whole).unwrap();
     }
-    let _ = world.tool(&["--check"]).expect_success();
+    world.tool(&["--check"]).expect_success();
 }
 
 #[test]
@@ -83,8 +83,8 @@ fn several_hosts_live_in_one_folder_with_a_key_each() {
     let known: String =
         [2201, 2202].map(|port| format!("{} {}\n", address(port), world.host_key(port, "ed25519"))).concat();
     world.own_ssh(&(host("one", 2201, "bash") + &host("two", 2202, "dash")), &known);
-    let _ = world.tool(&["one"]).expect_success();
-    let _ = world.tool(&["two", "--path", "b"]).expect_success();
+    world.tool(&["one"]).expect_success();
+    world.tool(&["two", "--path", "b"]).expect_success();
     assert!(world.folder("id_ed25519").exists() && world.folder("id_ed25519_two").exists());
     let both = world.tool(&["--json"]).expect_success();
     let json: serde_json::Value = serde_json::from_str(&both.stdout).unwrap();
@@ -93,7 +93,7 @@ fn several_hosts_live_in_one_folder_with_a_key_each() {
     assert_eq!(json["hosts"][1]["repository"], "sftp:two:/srv/home/dash/b");
     assert_eq!(json["hosts"][1]["changed"], false);
     assert_eq!(json["hosts"][0]["checks"][0]["name"], "connect");
-    let _ = world.tool(&["one", "--remove"]).expect_success();
+    world.tool(&["one", "--remove"]).expect_success();
     let left = world.tool(&["--check"]).expect_success();
     assert!(left.stdout.contains("sftp:two:") && !left.stdout.contains("sftp:one:"), "{}", left.everything());
 }
@@ -107,8 +107,8 @@ fn one_host_that_fails_does_not_keep_the_others_from_being_proved() {
     let known: String =
         [2201, 2202].map(|port| format!("{} {}\n", address(port), world.host_key(port, "ed25519"))).concat();
     world.own_ssh(&(host("one", 2201) + &host("two", 2202)), &known);
-    let _ = world.tool(&["one"]).expect_success();
-    let _ = world.tool(&["two"]).expect_success();
+    world.tool(&["one"]).expect_success();
+    world.tool(&["two"]).expect_success();
     world.stop(one);
     let ran = world.tool(&["--json"]).expect_code(1);
     let json: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
@@ -158,7 +158,7 @@ fn flags_override_what_ssh_says_and_are_remembered() {
     fs::rename(world.root(".ssh/id_ed25519"), world.root("my key")).unwrap();
     let arguments =
         ["127.0.0.1", "--port", "2200", "--user", "dash", "--identity", "/root/my key", "--alias", "box"];
-    let _ = world.tool(&arguments).expect_success();
+    world.tool(&arguments).expect_success();
     let ran = world.tool(&["box"]).expect_success();
     assert!(
         ran.stdout.contains("dash@127.0.0.1, port 2200") && ran.stdout.contains("unchanged"),
@@ -170,13 +170,13 @@ fn flags_override_what_ssh_says_and_are_remembered() {
 #[test]
 fn another_account_does_not_silently_take_a_hosts_place() {
     let (world, _server) = World::with_nas(2200, "bash");
-    let _ = world.tool(&["nas"]).expect_success();
+    world.tool(&["nas"]).expect_success();
     let before = world.text(&world.folder("config"));
     let ran = world.tool(&["nas", "--user", "dash"]).expect_code(1);
     assert!(ran.stderr.contains("nas is set up for the account bash\nhint: "), "{}", ran.everything());
     assert_eq!(world.text(&world.folder("config")), before);
-    let _ = world.tool(&["nas", "--user", "dash", "--alias", "second"]).expect_success();
-    let _ = world.tool(&["--check"]).expect_success();
+    world.tool(&["nas", "--user", "dash", "--alias", "second"]).expect_success();
+    world.tool(&["--check"]).expect_success();
 }
 
 #[test]
@@ -234,22 +234,20 @@ fn an_agent_of_the_users_own_is_used_once_and_not_in_the_proof() {
     let (world, _server) = World::with_nas(2200, "bash");
     let script = "eval \"$(ssh-agent -a /run/agent)\" >/run/agent.pid && ssh-add -q /root/.ssh/id_ed25519 && \
                   rm /root/.ssh/id_ed25519";
-    let _ = world.run(world.command("sh").args(["-c", script])).expect_success();
+    world.run(world.command("sh").args(["-c", script])).expect_success();
     let mut command = world.command("ssh-key-setup");
-    let _ = world.run(command.arg("nas").env("SSH_AUTH_SOCK", "/run/agent")).expect_success();
+    world.run(command.arg("nas").env("SSH_AUTH_SOCK", "/run/agent")).expect_success();
     // From here on nobody has an agent, nor a key but the folder's.
     fs::remove_file(world.root(".ssh/id_ed25519.pub")).unwrap();
-    let _ = world.tool(&["--check"]).expect_success();
+    world.tool(&["--check"]).expect_success();
     let mut init = world.in_container("restic");
-    let _ = world.run(init.args(["-r", "sftp:nas:/srv/home/bash/restic/r", "init"])).expect_success();
+    world.run(init.args(["-r", "sftp:nas:/srv/home/bash/restic/r", "init"])).expect_success();
 }
 
 #[test]
 fn a_server_in_tailscale_is_told_with_the_hook_and_the_line_for_compose() {
     let world = World::new();
-    let _ = world
-        .run(world.command("ip").args(["address", "add", "100.64.0.9/32", "dev", "lo"]))
-        .expect_success();
+    world.run(world.command("ip").args(["address", "add", "100.64.0.9/32", "dev", "lo"])).expect_success();
     let _server = world.server(2200, "ed25519", "ListenAddress 100.64.0.9");
     fs::write(world.srv("../etc/hosts"), "127.0.0.1 localhost\n100.64.0.9 nas.tail1234.ts.net\n").unwrap();
     world.own_ssh(

@@ -22,6 +22,7 @@ fn with_somebody_else(world: &World, file: &str) {
 
 /// Runs the tool once for each of its calls of sftp, with a key added before that call; gives how many calls it was.
 /// Before each run `file` is as `before`, or missing.
+#[track_caller]
 fn at_every_call(world: &World, file: &Path, before: Option<&str>, arguments: &[&str], ours: usize) -> usize {
     for call in 1.. {
         match before {
@@ -47,7 +48,7 @@ fn at_every_call(world: &World, file: &Path, before: Option<&str>, arguments: &[
         assert_eq!(left, 1, "{}", everything());
         if arguments.contains(&"--remove") {
             fs::write(world.srv("add-before"), "0\n").unwrap();
-            let _ = world.tool(&["nas"]).expect_success();
+            world.tool(&["nas"]).expect_success();
         } else {
             fs::remove_file(world.folder("config")).unwrap();
         }
@@ -64,7 +65,7 @@ fn a_key_that_somebody_else_adds_meanwhile_is_kept() {
     let calls = at_every_call(&world, &file, Some(&before), &["nas"], 1);
     assert!(calls >= 8, "{calls}");
     fs::write(world.srv("add-before"), "0\n").unwrap();
-    let _ = world.tool(&["nas"]).expect_success();
+    world.tool(&["nas"]).expect_success();
     let with_ours = world.text(&file);
     let calls = at_every_call(&world, &file, Some(&with_ours), &["nas", "--remove"], 0);
     assert!(calls >= 5, "{calls}");

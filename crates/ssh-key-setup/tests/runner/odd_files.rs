@@ -6,6 +6,7 @@ use std::path::Path;
 
 use crate::world::World;
 
+#[track_caller]
 fn mode_and_owner(path: &Path) -> (u32, u32, u32) {
     let found = fs::metadata(path).unwrap();
     (found.mode() & 0o7777, found.uid(), found.gid())
@@ -22,9 +23,9 @@ fn a_file_that_its_owner_closed_is_changed_and_stays_closed() {
     let file = world.authorized_keys("bash");
     fs::set_permissions(&file, fs::Permissions::from_mode(0o400)).unwrap();
     let before = world.text(&file);
-    let _ = world.tool(&["nas"]).expect_success();
+    world.tool(&["nas"]).expect_success();
     assert_eq!((mode_and_owner(&file), beside(&file)), ((0o400, 3001, 3001), 1));
-    let _ = world.tool(&["nas", "--remove"]).expect_success();
+    world.tool(&["nas", "--remove"]).expect_success();
     assert_eq!((world.text(&file), mode_and_owner(&file)), (before, (0o400, 3001, 3001)));
 }
 

@@ -7,6 +7,7 @@ use crate::world::{PASSWORD, World};
 
 const FOLDER: &str = "/srv/home/me/data/backrest/ssh";
 
+#[track_caller]
 fn world() -> (World, crate::world::Server) {
     let (world, server) = World::with_nas(2200, "bash");
     world.ordinary_user();
@@ -14,16 +15,18 @@ fn world() -> (World, crate::world::Server) {
 }
 
 /// Owner and mode of the folder's config.
+#[track_caller]
 fn config(world: &World) -> (u32, u32) {
     let found = fs::metadata(world.srv("home/me/data/backrest/ssh/config")).unwrap();
     (found.uid(), found.mode() & 0o7777)
 }
 
 /// Root, as in the container, reaches the server with the folder of somebody else's.
+#[track_caller]
 fn works_in_the_container(world: &World, repository: &str) {
     let mut init = world.in_container_with(FOLDER, "restic");
     let repository = format!("sftp:nas:/srv/home/bash/restic/{repository}");
-    let _ = world.run(init.args(["-r", &repository, "init"])).expect_success();
+    world.run(init.args(["-r", &repository, "init"])).expect_success();
 }
 
 #[test]
@@ -35,13 +38,13 @@ fn sudo_without_a_password_gives_config_to_root() {
     works_in_the_container(&world, "one");
     let again = world.as_me(&["nas"]).expect_success();
     assert!(again.stdout.contains("unchanged"), "{}", again.everything());
-    let _ = world.as_me(&["--check"]).expect_success();
+    world.as_me(&["--check"]).expect_success();
     // Written anew, it is given again.
-    let _ = world.as_me(&["nas", "--no-restrict"]).expect_success();
+    world.as_me(&["nas", "--no-restrict"]).expect_success();
     assert_eq!(config(&world), (0, 0o640));
-    let _ = world.as_me(&["nas", "--rotate"]).expect_success();
+    world.as_me(&["nas", "--rotate"]).expect_success();
     works_in_the_container(&world, "two");
-    let _ = world.as_me(&["nas", "--remove"]).expect_success();
+    world.as_me(&["nas", "--remove"]).expect_success();
 }
 
 #[test]
@@ -58,7 +61,7 @@ fn sudo_asks_for_the_password_on_the_terminal() {
 #[test]
 fn without_sudo_the_commands_to_type_are_told_and_help() {
     let (world, _server) = world();
-    let _ = world.as_me(&["nas", "--rootless"]).expect_success();
+    world.as_me(&["nas", "--rootless"]).expect_success();
     assert_eq!(config(&world), (3000, 0o600));
     world.sudoers("# nobody may do anything\n");
     let ran = world.as_me(&["nas"]).expect_code(1);
@@ -79,7 +82,7 @@ fn without_sudo_the_commands_to_type_are_told_and_help() {
     let path = world.srv("home/me/data/backrest/ssh/config");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
     std::os::unix::fs::chown(&path, Some(0), None).unwrap();
-    let _ = world.as_me(&["nas"]).expect_success();
-    let _ = world.as_me(&["--check"]).expect_success();
+    world.as_me(&["nas"]).expect_success();
+    world.as_me(&["--check"]).expect_success();
     works_in_the_container(&world, "one");
 }

@@ -33,7 +33,7 @@ fn a_configuration_full_of_conveniences_is_no_hindrance() {
         assert!(!world.text(&world.folder("config")).contains(words), "{words}");
     }
     let mut init = world.in_container("restic");
-    let _ = world.run(init.args(["-r", "sftp:nas:/srv/home/bash/restic/r", "init"])).expect_success();
+    world.run(init.args(["-r", "sftp:nas:/srv/home/bash/restic/r", "init"])).expect_success();
     // Quiet as it is, a failure is still told apart.
     world.own_ssh(&world.text(&world.root(".ssh/config")), "");
     let ran = world.tool(&["nas", "--port", "2201", "--alias", "other"]).expect_code(1);
@@ -47,11 +47,11 @@ fn a_connection_that_is_kept_open_proves_nothing() {
     let theirs =
         "Host *\n  ControlMaster auto\n  ControlPath /run/kept-%C\n  ControlPersist yes\n  LogLevel QUIET\n";
     fs::write(world.folder("config"), theirs).unwrap();
-    let _ = world.tool(&["nas"]).expect_success();
+    world.tool(&["nas"]).expect_success();
     // Whoever comes through this gets in, with any key.
     let mut open = world.in_container("ssh");
-    let _ = world.run(open.args(["-fN", "-o", "ControlPersist=yes", "nas"])).expect_success();
-    let _ = world.tool(&["nas", "--rotate"]).expect_success();
+    world.run(open.args(["-fN", "-o", "ControlPersist=yes", "nas"])).expect_success();
+    world.tool(&["nas", "--rotate"]).expect_success();
     let file = world.authorized_keys("bash");
     let keys = world.text(&file);
     fs::write(&file, keys.lines().next().unwrap()).unwrap();
@@ -70,7 +70,7 @@ fn an_agent_with_many_keys_is_no_hindrance_where_the_key_is_named() {
     fs::rename(world.root(".ssh/id_ed25519"), world.root("my key")).unwrap();
     let script = "eval \"$(ssh-agent -a /run/agent)\" >/run/agent.pid && for n in 1 2 3 4 5; do \
                   ssh-keygen -q -t ed25519 -N '' -f /run/key$n && ssh-add -q /run/key$n; done";
-    let _ = world.run(world.command("sh").args(["-c", script])).expect_success();
+    world.run(world.command("sh").args(["-c", script])).expect_success();
     let tool = |arguments: &[&str]| {
         world.run(world.command("ssh-key-setup").args(arguments).env("SSH_AUTH_SOCK", "/run/agent"))
     };
@@ -80,28 +80,27 @@ fn an_agent_with_many_keys_is_no_hindrance_where_the_key_is_named() {
         "{}",
         ran.everything()
     );
-    let _ = tool(&["nas", "--identity", "/root/my key"]).expect_success();
+    tool(&["nas", "--identity", "/root/my key"]).expect_success();
 }
 
 #[test]
 fn a_type_of_key_that_the_user_is_limited_to_is_no_limit_to_the_container() {
     let (world, _server) = World::with_nas(2200, "bash");
-    let _ = world
+    world
         .run(world.command("ssh-keygen").args(["-q", "-t", "rsa", "-N", "", "-f", "/root/.ssh/id_rsa"]))
         .expect_success();
     world.authorize("bash", &world.root(".ssh/id_rsa.pub"));
     let config = world.text(&world.root(".ssh/config")) + "  PubkeyAcceptedAlgorithms rsa-sha2-512\n";
     fs::write(world.root(".ssh/config"), config).unwrap();
-    let _ = world.tool(&["nas"]).expect_success();
+    world.tool(&["nas"]).expect_success();
 }
 
 #[test]
 fn a_folder_for_temporary_files_with_an_odd_name_is_no_hindrance() {
     let (world, _server) = World::with_nas(2200, "bash");
     let odd = format!("/run/tmp/a b%c {}", "long".repeat(30));
-    let _ = world.run(world.command("mkdir").arg(&odd)).expect_success();
+    world.run(world.command("mkdir").arg(&odd)).expect_success();
     for arguments in [&["nas"][..], &["nas", "--rotate"], &["nas", "--remove"]] {
-        let _ =
-            world.run(world.command("ssh-key-setup").args(arguments).env("TMPDIR", &odd)).expect_success();
+        world.run(world.command("ssh-key-setup").args(arguments).env("TMPDIR", &odd)).expect_success();
     }
 }

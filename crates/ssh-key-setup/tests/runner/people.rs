@@ -15,6 +15,7 @@ const AS_ME: [&str; 6] = ["--reuid", "3000", "--regid", "3000", "--clear-groups"
 impl World {
     /// Runs a shell's line on a terminal and answers every question that ends in `question`; gives how many there
     /// were, and all that the screen showed. The line has to succeed, and the answer must not be seen.
+    #[track_caller]
     pub(crate) fn on_a_terminal(&self, line: &str, question: &str, answer: &str) -> (usize, String) {
         let (code, answered, seen) = self.typing(line, question, &format!("{answer}\n"));
         assert_eq!(code, Some(0), "{seen}");
@@ -23,12 +24,14 @@ impl World {
     }
 
     /// Runs a shell's line on a terminal and presses Ctrl-C at the question; gives the exit code and the screen.
+    #[track_caller]
     pub(crate) fn interrupted_at(&self, line: &str, question: &str) -> (Option<i32>, String) {
         let (code, _, seen) = self.typing(line, question, "\u{3}");
         (code, seen)
     }
 
     /// Types `keys` at every question; gives the exit code, how many questions there were, and the screen.
+    #[track_caller]
     fn typing(&self, line: &str, question: &str, keys: &str) -> (Option<i32>, usize, String) {
         let mut command = self.command("script");
         command.args(["--quiet", "--return", "--command", line, "/dev/null"]);
@@ -48,6 +51,7 @@ impl World {
     }
 
     /// What an ordinary user, `me`, has who gets into the same servers as root: a home with keys and settings.
+    #[track_caller]
     pub(crate) fn ordinary_user(&self) {
         let home = self.srv("home/me");
         for folder in ["containers/backrest", "data/backrest"] {
@@ -57,10 +61,11 @@ impl World {
             fs::copy(self.root(".ssh").join(name), home.join(".ssh").join(name))
                 .expect("copy the user's ssh");
         }
-        let _ = self.run(self.command("chown").args(["-R", "3000:3000", "/srv/home/me"])).expect_success();
+        self.run(self.command("chown").args(["-R", "3000:3000", "/srv/home/me"])).expect_success();
     }
 
     /// Runs the tool as the ordinary user.
+    #[must_use]
     pub(crate) fn as_me(&self, arguments: &[&str]) -> Ran {
         let mut command = self.command("setpriv");
         command.args(AS_ME).args(arguments);
@@ -68,6 +73,7 @@ impl World {
     }
 
     /// Lets sudo, a real one, do what `lines` allow, and nothing that the machine's own configuration does.
+    #[track_caller]
     pub(crate) fn sudoers(&self, lines: &str) {
         fs::write(self.srv("sudoers"), lines).expect("write sudo's configuration");
         fs::set_permissions(self.srv("sudoers"), Permissions::from_mode(0o440)).expect("close it");
@@ -75,7 +81,7 @@ impl World {
             &["--bind", "/srv/sudoers", "/etc/sudoers"][..],
             &["-t", "tmpfs", "-o", "mode=755", "tmpfs", "/etc/sudoers.d"],
         ] {
-            let _ = self.run(self.command("mount").args(mount)).expect_success();
+            self.run(self.command("mount").args(mount)).expect_success();
         }
     }
 }

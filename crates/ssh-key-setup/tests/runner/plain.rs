@@ -25,15 +25,16 @@ fn from_nothing_to_a_backup_with_nothing_but_the_folder() {
             world.run(command.args(["-r", &repository]).args(arguments)).expect_success()
         };
         let target = format!("/root/restored{number}");
-        let _ = restic(&["init"]);
-        let _ = restic(&["backup", "/etc/hosts"]);
-        let _ = restic(&["restore", "latest", "--target", &target]);
+        restic(&["init"]);
+        restic(&["backup", "/etc/hosts"]);
+        restic(&["restore", "latest", "--target", &target]);
         let restored = world.root(&format!("restored{number}/etc/hosts"));
         assert_eq!(world.text(&restored), world.text(&world.srv("../etc/hosts")), "{program}");
     }
 }
 
 /// The machine's restic, and the newest as `cargo xtask test` puts it in place beside it.
+#[track_caller]
 fn restics(world: &World) -> [&'static str; 2] {
     let newest = std::env::var_os("RESTIC_NEWEST").map(PathBuf::from).unwrap_or_else(|| {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/restic-trixie/usr/bin/restic")
@@ -46,7 +47,7 @@ fn restics(world: &World) -> [&'static str; 2] {
 #[test]
 fn a_repository_that_is_there_already_is_seen() {
     let (world, _server) = World::with_nas(2200, "bash");
-    let _ = world.tool(&["nas"]).expect_success();
+    world.tool(&["nas"]).expect_success();
     for program in restics(&world) {
         fs::remove_dir_all(world.srv("home/bash/restic")).unwrap();
         let link = world.srv("bin/restic");
@@ -56,7 +57,7 @@ fn a_repository_that_is_there_already_is_seen() {
         let before = world.tool(&["nas"]).expect_success();
         assert!(before.stdout.contains("no repository is there yet"), "{program}: {}", before.everything());
         let mut init = world.in_container(found);
-        let _ = world.run(init.args(["-r", "sftp:nas:/srv/home/bash/restic", "init"])).expect_success();
+        world.run(init.args(["-r", "sftp:nas:/srv/home/bash/restic", "init"])).expect_success();
         let after = world.tool(&["--check"]).expect_success();
         assert!(after.stdout.contains("a repository is there already"), "{program}: {}", after.everything());
     }
@@ -65,7 +66,7 @@ fn a_repository_that_is_there_already_is_seen() {
 #[test]
 fn what_a_killed_proof_left_is_cleared_away_by_the_next() {
     let (world, _server) = World::with_nas(2200, "bash");
-    let _ = world.tool(&["nas"]).expect_success();
+    world.tool(&["nas"]).expect_success();
     let folder = world.srv("home/bash/restic");
     let sftp = world.srv("bin/sftp");
     for step in ["put", "rename"] {
@@ -80,7 +81,7 @@ fn what_a_killed_proof_left_is_cleared_away_by_the_next() {
         assert!(!killed.end.is_success(), "{}", killed.everything());
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 1, "{step}: {}", killed.everything());
         fs::remove_file(&sftp).unwrap();
-        let _ = world.tool(&["nas"]).expect_success();
+        world.tool(&["nas"]).expect_success();
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "{step}");
     }
 }
@@ -111,7 +112,7 @@ fn a_path_may_be_written_in_every_way() {
 #[test]
 fn a_second_run_changes_nothing_and_proves_again() {
     let (world, _server) = World::with_nas(22, "bash");
-    let _ = world.tool(&["nas"]).expect_success();
+    world.tool(&["nas"]).expect_success();
     let all = || {
         let files = ["config", "known_hosts", "id_ed25519", "id_ed25519.pub"];
         let mut texts: Vec<String> =
@@ -150,7 +151,7 @@ fn nothing_of_the_machines_own_ssh_is_read_or_written() {
     let own = format!("{}/.ssh", std::env::var("HOME").unwrap_or_default());
     let before = [listing(&own), listing("/etc/ssh")];
     let (world, _server) = World::with_nas(2200, "bash");
-    let _ = world.tool(&["nas"]).expect_success();
+    world.tool(&["nas"]).expect_success();
     assert_eq!([listing(&own), listing("/etc/ssh")], before);
     // What OpenSSH takes for root's home and for its own folder is the scratch one.
     for (inside, outside) in [("/root", world.root("")), ("/etc/ssh", world.srv("../etc/ssh"))] {

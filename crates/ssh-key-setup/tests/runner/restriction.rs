@@ -8,6 +8,7 @@ use common::testing::Ran;
 use crate::world::{Server, World};
 
 /// A server on which nothing but the key's own restriction is in the way.
+#[track_caller]
 fn generous() -> (World, Server) {
     let world = World::new();
     let ways = "AllowTcpForwarding yes\nAllowStreamLocalForwarding yes\nAllowAgentForwarding yes\nX11Forwarding yes\n\
@@ -18,17 +19,20 @@ fn generous() -> (World, Server) {
 }
 
 /// ssh with nothing but the folder, and an agent that could be forwarded.
+#[must_use]
 fn ssh(world: &World, arguments: &[&str]) -> Ran {
     let mut command = world.in_container("ssh-agent");
     command.args(["env", "DISPLAY=127.0.0.1:9", "timeout", "20", "ssh", "-o", "IdentityAgent=SSH_AUTH_SOCK"]);
     world.run(command.args(arguments))
 }
 
+#[track_caller]
 fn log(world: &World) -> String {
     world.text(&world.srv("sshd-2200.log"))
 }
 
 /// Everything that a key may be kept from, and whether it was to be had.
+#[track_caller]
 fn reached(world: &World) -> Vec<(&'static str, bool)> {
     let shell = ssh(world, &["nas", "id"]);
     let shell_on_terminal = ssh(world, &["-tt", "nas", "tty"]);
@@ -60,12 +64,12 @@ fn reached(world: &World) -> Vec<(&'static str, bool)> {
 #[test]
 fn the_key_gets_nothing_but_sftp_on_a_server_that_allows_everything() {
     let (world, _server) = generous();
-    let _ = world.tool(&["nas"]).expect_success();
+    world.tool(&["nas"]).expect_success();
     for (what, is_reached) in reached(&world) {
         assert!(!is_reached, "{what}");
     }
     // The same attempts without the restriction: each of them would have been seen.
-    let _ = world.tool(&["nas", "--no-restrict"]).expect_success();
+    world.tool(&["nas", "--no-restrict"]).expect_success();
     for (what, is_reached) in reached(&world) {
         assert!(is_reached, "{what}");
     }
@@ -74,10 +78,8 @@ fn the_key_gets_nothing_but_sftp_on_a_server_that_allows_everything() {
 #[test]
 fn a_tunnel_is_refused() {
     let (world, _server) = generous();
-    let _ = world.tool(&["nas"]).expect_success();
-    let _ = world
-        .run(world.command("sh").args(["-c", "mkdir -p /run/net; [ -e /dev/net/tun ]"]))
-        .expect_success();
+    world.tool(&["nas"]).expect_success();
+    world.run(world.command("sh").args(["-c", "mkdir -p /run/net; [ -e /dev/net/tun ]"])).expect_success();
     let ran = ssh(&world, &["-N", "-o", "ExitOnForwardFailure=yes", "-w", "any:any", "nas"]);
     assert!(!ran.end.is_success() && ran.stderr.contains("unnel"), "{}", ran.everything());
 }
@@ -85,7 +87,7 @@ fn a_tunnel_is_refused() {
 #[test]
 fn a_line_that_lets_more_through_is_noticed() {
     let (world, _server) = generous();
-    let _ = world.tool(&["nas"]).expect_success();
+    world.tool(&["nas"]).expect_success();
     let file = world.authorized_keys("bash");
     let whole = world.text(&file);
     let public = world.text(&world.folder("id_ed25519.pub"));
@@ -112,7 +114,7 @@ fn another_file_with_an_open_line_is_noticed() {
     let world = World::new();
     let server = world.server(2200, "ed25519", "");
     world.trust("nas", 2200, "bash", "ed25519");
-    let _ = world.tool(&["nas"]).expect_success();
+    world.tool(&["nas"]).expect_success();
     world.stop(server);
     fs::copy(world.folder("id_ed25519.pub"), world.srv("open")).unwrap();
     let _server = world.server(2200, "ed25519", "AuthorizedKeysFile /srv/open .ssh/authorized_keys");

@@ -4,6 +4,7 @@ use std::fs;
 
 use crate::world::World;
 
+#[track_caller]
 fn ours(world: &World, account: &str) -> Vec<String> {
     let keys = world.text(&world.authorized_keys(account));
     keys.lines().filter(|line| line.contains("backrest-backup-key")).map(str::to_owned).collect()
@@ -12,7 +13,7 @@ fn ours(world: &World, account: &str) -> Vec<String> {
 #[test]
 fn rotation_leaves_one_new_key_and_keeps_the_old_pair_aside() {
     let (world, _server) = World::with_nas(2200, "bash");
-    let _ = world.tool(&["nas"]).expect_success();
+    world.tool(&["nas"]).expect_success();
     let old = world.text(&world.folder("id_ed25519"));
     // Nobody has to log in: the old key brings the new one in.
     fs::remove_file(world.root(".ssh/id_ed25519")).unwrap();
@@ -30,10 +31,11 @@ fn rotation_leaves_one_new_key_and_keeps_the_old_pair_aside() {
     assert_eq!(aside.len(), 1, "{names:?}");
     assert_eq!(world.text(&world.folder(aside[0])), old);
     assert!(!names.iter().any(|name| name.contains(".new") || name.contains(".retiring")), "{names:?}");
-    let _ = world.tool(&["--check"]).expect_success();
+    world.tool(&["--check"]).expect_success();
 }
 
 /// Three hosts of an old folder with one key: two accounts, and a second name for the first.
+#[track_caller]
 fn of_the_old_script() -> (World, crate::world::Server, String) {
     let (world, server) = World::with_nas(2200, "bash");
     fs::create_dir(world.folder("")).unwrap();
@@ -60,7 +62,7 @@ fn of_the_old_script() -> (World, crate::world::Server, String) {
 #[test]
 fn hosts_that_share_a_key_are_rotated_one_by_one_without_shutting_another_out() {
     let (world, _server, public) = of_the_old_script();
-    let _ = world.tool(&["127.0.0.1", "--alias", "two", "--user", "dash", "--port", "2200"]).expect_success();
+    world.tool(&["127.0.0.1", "--alias", "two", "--user", "dash", "--port", "2200"]).expect_success();
     let refused = world.tool(&["two", "--rotate"]).expect_code(1);
     assert!(
         refused.stderr.contains("your own lines in config use the same key: Host "),
@@ -68,13 +70,13 @@ fn hosts_that_share_a_key_are_rotated_one_by_one_without_shutting_another_out() 
         refused.everything()
     );
     // A bare run takes all of them over.
-    let _ = world.tool(&[]).expect_success();
-    let _ = world.tool(&["two", "--rotate"]).expect_success();
+    world.tool(&[]).expect_success();
+    world.tool(&["two", "--rotate"]).expect_success();
     let blob = public.split(' ').nth(1).unwrap();
     assert!(!world.text(&world.authorized_keys("dash")).contains(blob), "the old key is off this server");
     assert!(world.text(&world.authorized_keys("bash")).contains(blob), "and still on the others");
     assert!(world.folder("id_rsa").exists() && world.folder("id_ed25519_two").exists());
-    let _ = world.tool(&["--check"]).expect_success();
+    world.tool(&["--check"]).expect_success();
     // Two names of one account: neither can be rotated without the other.
     let refused = world.tool(&["one", "--rotate"]).expect_code(1);
     assert!(
@@ -85,19 +87,19 @@ fn hosts_that_share_a_key_are_rotated_one_by_one_without_shutting_another_out() 
     );
     let removed = world.tool(&["also", "--remove"]).expect_success();
     assert!(removed.stdout.contains("keeps the key (one gets in with it"), "{}", removed.everything());
-    let _ = world.tool(&["one", "--check"]).expect_success();
+    world.tool(&["one", "--check"]).expect_success();
     // Lines of one's own are one's own to change.
     let config = world.text(&world.folder("config"));
     fs::write(world.folder("config"), &config[..config.rfind("Host also").unwrap()]).unwrap();
-    let _ = world.tool(&["one", "--rotate"]).expect_success();
+    world.tool(&["one", "--rotate"]).expect_success();
     assert!(!world.text(&world.authorized_keys("bash")).contains(blob));
-    let _ = world.tool(&["--check"]).expect_success();
+    world.tool(&["--check"]).expect_success();
 }
 
 #[test]
 fn a_rotation_that_fails_says_how_it_is_finished() {
     let (world, _server) = World::with_nas(2200, "bash");
-    let _ = world.tool(&["nas"]).expect_success();
+    world.tool(&["nas"]).expect_success();
     let folder = world.srv("home/bash/restic");
     std::os::unix::fs::chown(&folder, Some(0), Some(0)).unwrap();
     let ran = world.tool(&["nas", "--rotate"]).expect_code(1);
@@ -115,7 +117,7 @@ fn a_rotation_that_fails_says_how_it_is_finished() {
         "{}",
         check.everything()
     );
-    let _ = world.tool(&["nas"]).expect_success();
+    world.tool(&["nas"]).expect_success();
     assert_eq!(ours(&world, "bash").len(), 1);
     let removed = world.tool(&["nas", "--remove", "--json"]).expect_success();
     let json: serde_json::Value = serde_json::from_str(&removed.stdout).unwrap();

@@ -57,6 +57,7 @@ pub(crate) struct Server {
 }
 
 impl World {
+    #[track_caller]
     pub(crate) fn new() -> World {
         for program in [
             "unshare",
@@ -135,12 +136,14 @@ impl World {
     }
 
     /// The text of a file, by its path from outside.
+    #[track_caller]
     pub(crate) fn text(&self, path: &Path) -> String {
         fs::read_to_string(path)
             .unwrap_or_else(|error| panic!("read {}: {error}\n{}", path.display(), self.sandbox.tree()))
     }
 
     /// The mode of a file, by its path from outside.
+    #[track_caller]
     pub(crate) fn mode(&self, path: &Path) -> u32 {
         fs::metadata(path).unwrap_or_else(|error| panic!("{}: {error}", path.display())).permissions().mode()
             & 0o7777
@@ -169,16 +172,20 @@ impl World {
     }
 
     /// Runs a command to its end.
+    #[must_use]
     pub(crate) fn run(&self, command: &mut Command) -> Ran {
         self.sandbox.run(command)
     }
 
     /// Runs the tool as root.
+    #[must_use]
     pub(crate) fn tool(&self, arguments: &[&str]) -> Ran {
         self.run(self.command("ssh-key-setup").args(arguments))
     }
 
     /// Runs the tool with something to read.
+    #[track_caller]
+    #[must_use]
     pub(crate) fn tool_with_input(&self, arguments: &[&str], input: &str) -> Ran {
         self.sandbox.run_with_input(self.command("ssh-key-setup").args(arguments), input.as_bytes())
     }
@@ -206,14 +213,14 @@ impl World {
     }
 
     /// Makes a key pair inside.
+    #[track_caller]
     pub(crate) fn keygen(&self, path: &str) {
         let mut command = self.command("ssh-keygen");
-        let _ = self
-            .run(command.args(["-q", "-t", "ed25519", "-N", "", "-C", "own", "-f", path]))
-            .expect_success();
+        self.run(command.args(["-q", "-t", "ed25519", "-N", "", "-C", "own", "-f", path])).expect_success();
     }
 
     /// Lets a public key in at an account.
+    #[track_caller]
     pub(crate) fn authorize(&self, account: &str, public: &Path) {
         let uid = ACCOUNTS.iter().find(|(name, ..)| *name == account).expect("an account").1;
         let folder = self.srv(&format!("home/{account}/.ssh"));
@@ -233,13 +240,13 @@ impl World {
     }
 
     /// Starts an sshd with one host key and these lines of configuration.
+    #[track_caller]
     pub(crate) fn server(&self, port: u16, key_type: &str, lines: &str) -> Server {
         let name = format!("sshd-{port}");
         let key = format!("/srv/{name}-key-{key_type}");
         if !self.srv(&format!("{name}-key-{key_type}")).exists() {
             let mut keygen = self.command("ssh-keygen");
-            let _ = self
-                .run(keygen.args(["-q", "-t", key_type, "-N", "", "-C", "host", "-f", &key]))
+            self.run(keygen.args(["-q", "-t", key_type, "-N", "", "-C", "host", "-f", &key]))
                 .expect_success();
         }
         let config = format!(
@@ -282,18 +289,21 @@ impl World {
     }
 
     /// Ends a server; connections that it has made go on.
+    #[track_caller]
     pub(crate) fn stop(&self, mut server: Server) {
         self.signal(&server, "-TERM");
         let _ = server.child.wait();
     }
 
     /// Sends a signal to a server's listening process.
+    #[track_caller]
     pub(crate) fn signal(&self, server: &Server, signal: &str) {
         let pid = self.text(&self.srv(&format!("sshd-{}.pid", server.port)));
-        let _ = self.run(self.command("kill").args([signal, pid.trim()])).expect_success();
+        self.run(self.command("kill").args([signal, pid.trim()])).expect_success();
     }
 
     /// The public host key of a server: `ssh-ed25519 AAAA…`.
+    #[track_caller]
     pub(crate) fn host_key(&self, port: u16, key_type: &str) -> String {
         let text = self.text(&self.srv(&format!("sshd-{port}-key-{key_type}.pub")));
         text.split(' ').take(2).collect::<Vec<_>>().join(" ")
@@ -306,6 +316,7 @@ impl World {
     }
 
     /// A server with an alias `nas` that root knows and gets into: the plain case.
+    #[track_caller]
     pub(crate) fn with_nas(port: u16, account: &str) -> (World, Server) {
         let world = World::new();
         let server = world.server(port, "ed25519", "");
@@ -314,6 +325,7 @@ impl World {
     }
 
     /// Makes root know a server under an alias.
+    #[track_caller]
     pub(crate) fn trust(&self, alias: &str, port: u16, account: &str, key_type: &str) {
         self.own_ssh(
             &format!("Host {alias}\n  HostName 127.0.0.1\n  Port {port}\n  User {account}\n"),

@@ -5,6 +5,7 @@ use std::process::Command;
 use super::Service;
 use super::server::{Server, folder, output, works};
 
+#[track_caller]
 fn start() -> Server {
     let folder = folder(None);
     let place = folder.path().to_str().expect("UTF-8").to_string();

@@ -8,6 +8,7 @@ use super::Service;
 use super::server::{Server, command_as, folder, output, works};
 
 /// Debian keeps the server's programs of each version in a folder of its own.
+#[track_caller]
 fn program(name: &str) -> PathBuf {
     let versions = fs::read_dir("/usr/lib/postgresql").expect("package postgresql is installed");
     let mut found: Vec<_> = versions
@@ -19,6 +20,7 @@ fn program(name: &str) -> PathBuf {
     found.pop().unwrap_or_else(|| panic!("package postgresql is installed: no {name}"))
 }
 
+#[track_caller]
 fn start(user: &str, password: &str) -> Server {
     let folder = folder(Some("postgres"));
     let place = folder.path().to_str().expect("UTF-8").to_string();
@@ -55,6 +57,7 @@ struct Filled {
 }
 
 impl Filled {
+    #[track_caller]
     fn new(service: &Service) -> Filled {
         let (user, name) = (service.env("DB_USER"), service.env("DB_NAME"));
         let password = service.env("DB_PASSWORD");
@@ -75,6 +78,7 @@ impl Filled {
         [("PGHOST", self.socket()), ("PGUSER", &self.user), ("PGPASSWORD", &self.password)]
     }
 
+    #[track_caller]
     fn sql(&self, database: &str, text: &str) -> String {
         let mut psql = Command::new("psql");
         psql.args(["-X", "-q", "-v", "ON_ERROR_STOP=1", "-d", database, "-c", text]);

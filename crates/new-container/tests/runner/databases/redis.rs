@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::Service;
 use super::server::{Server, folder, output, works};
 
+#[track_caller]
 fn start(password: &str, snapshot: Option<&std::path::Path>) -> Server {
     let folder = folder(None);
     let place = folder.path().to_str().expect("UTF-8").to_string();

@@ -17,6 +17,7 @@ pub(super) struct Server {
 }
 
 /// A folder that the server's user may use. Short: the path of a Unix socket has at most 107 bytes.
+#[track_caller]
 pub(super) fn folder(user: Option<&str>) -> TempDir {
     let folder = tempfile::Builder::new().prefix("db-").tempdir_in("/tmp").expect("make a folder");
     if let Some(user) = user.filter(|_| geteuid().is_root()) {
@@ -41,6 +42,7 @@ pub(super) fn command_as(user: &str, program: impl AsRef<Path>) -> Command {
 
 impl Server {
     /// Starts `command` and waits until `is_ready` says so.
+    #[track_caller]
     pub(super) fn start(command: &mut Command, folder: TempDir, is_ready: impl Fn() -> bool) -> Server {
         let log = fs::File::create(folder.path().join("server.log")).expect("make a log");
         command.stdout(log.try_clone().expect("share a log")).stderr(log).process_group(0);
@@ -66,6 +68,7 @@ impl Drop for Server {
 }
 
 /// What `command` prints; it has to do well.
+#[track_caller]
 pub(super) fn output(command: &mut Command) -> String {
     let output =
         command.stdin(Stdio::null()).output().unwrap_or_else(|error| panic!("start {command:?}: {error}"));

@@ -191,6 +191,7 @@ fn own_folder(own_name: &OsStr) -> PathBuf {
 mod tests {
     use super::*;
 
+    #[track_caller]
     fn asked(words: &[&str]) -> Result<Asked, String> {
         read(words.iter().map(OsString::from), OsStr::new("/bridge/backrest-send"))
     }

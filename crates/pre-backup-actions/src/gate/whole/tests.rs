@@ -34,6 +34,7 @@ fn verdict(path: &Path, kind: Option<Kind>) -> Proof {
 }
 
 /// `whole` passes as `kind`; cut at several places, and with a byte changed near its end, it does not.
+#[track_caller]
 fn whole_and_broken(name: &str, whole: &[u8], kind: Kind) {
     let folder = Folder::new();
     let path = folder.file(name, whole);
