@@ -64,7 +64,7 @@ fn compile(root: &Path, contents: &[Vec<u8>]) -> Duration {
             Arc::new(RulesFile::new(path, vec![service.into_bytes()], Arc::new(Rules::read(content))))
         })
         .collect();
-    let seen_at = SeenAt { names: vec![b"userdata".to_vec(), b"data".to_vec()], anchored: true };
+    let seen_at = SeenAt { names: vec![b"userdata".to_vec(), b"data".to_vec()] };
     let sections = section::compile(&files, &seen_at.base(), false);
     let took = started.elapsed();
     let lines = sections.values().flat_map(Section::lines).count();

@@ -11,12 +11,12 @@ use common::text::{count, escape};
 
 use crate::decide;
 use crate::index::Id;
-use crate::model::Model;
+use crate::reconcile::{self, Difference, DifferenceKind};
+use crate::restic::matcher::Matcher;
 use crate::rules_file::RulesFile;
 use crate::section::{self, Sections};
-use crate::settle::{self, Difference, DifferenceKind};
 use crate::translate::line::Base;
-use crate::translate::order::Place;
+use crate::translate::order::Position;
 use crate::tree::{self, Tree, Wanted};
 
 /// Where a root lies for the one who runs restic.
@@ -24,14 +24,12 @@ use crate::tree::{self, Tree, Wanted};
 pub struct SeenAt {
     /// The names of the mount and the root below it: `userdata`, `data`.
     pub names: Vec<Vec<u8>>,
-    /// Lines begin with a `/`. Without it they match at any depth.
-    pub anchored: bool,
 }
 
 impl SeenAt {
     /// What lines for it begin with.
     pub fn base(&self) -> Base {
-        Base::new(&self.names, self.anchored)
+        Base::new(&self.names)
     }
 }
 
@@ -43,7 +41,7 @@ pub struct Built {
     /// What is written.
     pub sections: Sections,
     /// restic's side of the lines, for explanations; it may know lines that match nothing and are not written.
-    pub model: Model,
+    pub matcher: Matcher,
     /// Everything that is not as it should be, by file and line.
     pub warnings: Vec<Problem>,
 }
@@ -56,29 +54,29 @@ pub fn build(root: &Path, seen_at: &SeenAt, wanted: Wanted, lean: bool) -> Resul
     let mut sections = section::compile(&tree.files, &base, lean);
     warn_about_rules(&sections, &mut warnings);
 
-    let mut model = Model::new(&sections, &base, &seen_at.names);
+    let mut matcher = Matcher::new(&sections, &base, &seen_at.names);
     if lean {
-        model.remember_names(&tree.top);
+        matcher.remember_names(&tree.top);
     }
-    let differences = settle::compare(&tree, &model);
+    let differences = reconcile::compare(&tree, &matcher);
     let owners = if differences.is_empty() { Vec::new() } else { owners(&sections) };
     // They match nothing, so they decide nothing: there is no need to compare again for their sake.
-    let is_narrowed = drop_idle_lines(&mut sections, &model, lean);
+    let is_narrowed = drop_idle_lines(&mut sections, &matcher, lean);
     if !differences.is_empty() || is_narrowed {
-        let why = |difference: &Difference| why(difference, &tree, &model, &owners);
-        settle::name_paths(&mut sections, &differences, &base, why);
-        model = Model::new(&sections, &base, &seen_at.names);
+        let why = |difference: &Difference| why(difference, &tree, &matcher, &owners);
+        reconcile::name_paths(&mut sections, &differences, &base, why);
+        matcher = Matcher::new(&sections, &base, &seen_at.names);
         warn_about_limits(root, &sections, &mut warnings);
-        let left = settle::compare(&tree, &model);
+        let left = reconcile::compare(&tree, &matcher);
         warn_about_the_rest(root, &left, &sections, &mut warnings);
     }
-    warnings.extend(model.refused.iter().map(|line| {
+    warnings.extend(matcher.refused.iter().map(|line| {
         Problem::new(
             root,
             format!("a line that restic would refuse was made: {}; please report it", escape(line)),
         )
     }));
-    Ok(Built { tree, sections, model, warnings })
+    Ok(Built { tree, sections, matcher, warnings })
 }
 
 /// Drops lines of positive rules that match nothing today: with `lean` all of them, which become comments, else those of
@@ -86,7 +84,7 @@ pub fn build(root: &Path, seen_at: &SeenAt, wanted: Wanted, lean: bool) -> Resul
 /// each backup. A line that takes something back could save what is made later; those stay. Without `lean` so do those of
 /// rules whose folder was not fully seen. Gives whether any of the other lines was narrowed down, which it may be with
 /// `lean`.
-fn drop_idle_lines(sections: &mut Sections, model: &Model, lean: bool) -> bool {
+fn drop_idle_lines(sections: &mut Sections, matcher: &Matcher, lean: bool) -> bool {
     let mut first_id = 0;
     let mut any_narrowed = false;
     for written in sections.values_mut().flat_map(|section| &mut section.rules) {
@@ -96,15 +94,15 @@ fn drop_idle_lines(sections: &mut Sections, model: &Model, lean: bool) -> bool {
         if is_one_line || written.placed.rule().negated {
             continue;
         }
-        let is_idle = !ids.clone().any(|id| model.has_matched(id));
+        let is_idle = !ids.clone().any(|id| matcher.has_matched(id));
         let keeps_first = is_idle && !lean;
         let keeps_all = !lean && !written.placed.file.is_fully_seen();
-        let keeps = |id| keeps_all || model.has_matched(id) || (keeps_first && id == ids.start);
+        let keeps = |id| keeps_all || matcher.has_matched(id) || (keeps_first && id == ids.start);
         let (kept, dropped): (Vec<_>, Vec<_>) =
             ids.clone().zip(std::mem::take(&mut written.lines)).partition(|(id, _)| keeps(*id));
         written.is_first_only = keeps_first && !dropped.is_empty();
         for (id, line) in kept {
-            match model.narrowed(id, &line).filter(|_| written.placed.file.is_fully_seen()) {
+            match matcher.narrowed(id, &line).filter(|_| written.placed.file.is_fully_seen()) {
                 Some(narrowed) => {
                     written.lines.extend(narrowed);
                     written.is_narrowed = true;
@@ -127,7 +125,7 @@ fn warn_about_rules(sections: &Sections, warnings: &mut Vec<Problem>) {
     for written in sections.values().flat_map(|section| &section.rules) {
         let (file, rule) = (&written.placed.file, written.placed.rule());
         let text = rule.shown();
-        if let Place::Never(why) = written.placed.place {
+        if let Position::Never(why) = written.placed.position {
             let what = format!("matches nothing, as in git: {why}: {text}");
             warnings.push(Problem::at_line(&file.path, rule.line, what));
         } else if written.is_unsayable {
@@ -144,7 +142,7 @@ fn warn_about_limits(root: &Path, sections: &Sections, warnings: &mut Vec<Proble
             let what = format!(
                 "{} that rules leave out stay in the backup: more than {} would need lines of their own",
                 count(section.unnamed, "path"),
-                settle::MOST_PATHS
+                reconcile::MOST_PATHS
             );
             warnings.push(Problem::new(folder_of(root, name.as_deref()), what));
         }
@@ -187,7 +185,7 @@ fn owners(sections: &Sections) -> Vec<Option<(Arc<RulesFile>, usize)>> {
 fn why(
     difference: &Difference,
     tree: &Tree,
-    model: &Model,
+    matcher: &Matcher,
     owners: &[Option<(Arc<RulesFile>, usize)>],
 ) -> String {
     let is_folder = difference.kind == DifferenceKind::ExtraFolder;
@@ -195,7 +193,7 @@ fn why(
         Some(decision) => format!("line {}: {}", decision.rule().line, decision.rule().shown()),
         None => "no rule".to_string(),
     };
-    let undone_by = difference.decided_by.filter(|id| model.is_negated(*id)).map_or_else(
+    let undone_by = difference.decided_by.filter(|id| matcher.is_negated(*id)).map_or_else(
         || is_folder.then(|| "a later rule's !".to_string()),
         |id| {
             let (file, number) = owners.get(id as usize)?.as_ref()?;

@@ -5,6 +5,9 @@ use std::path::PathBuf;
 use clap::{Parser, ValueHint};
 use common::settings::Flags;
 
+/// The name of this program.
+pub(crate) const TOOL: &str = "build-ignore";
+
 /// Write one restic exclude file from every service's .resticignore
 ///
 /// A .resticignore means to the backup what a .gitignore means to git: same rules, per folder, nested files included.
@@ -18,8 +21,8 @@ pub struct Cli {
     /// Where restic sees both roots, as data and containers [env: BACKUP_MOUNT] [default: /userdata]
     #[arg(long, value_name = "DIR")]
     pub mount: Option<PathBuf>,
-    /// Leave the mount off, for a restic that runs in the folder above the roots; the lines then match at any depth
-    #[arg(long)]
+    /// No longer there; kept for its hint
+    #[arg(long, hide = true)]
     pub relative: bool,
     /// Write nothing; show what is out of date in the file and exit with 1 if anything is
     #[arg(long, group = "mode")]

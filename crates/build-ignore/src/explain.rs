@@ -4,46 +4,39 @@
 //! file on disk plays no part.
 
 use std::env;
-use std::ffi::OsStr;
 use std::fs;
 use std::io::Write;
-use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
+use crate::build::{Built, build};
+use crate::cli::TOOL;
+use crate::decide::{Decision, decide, host_path};
+use crate::reconcile;
+use crate::root::{places, seen_at};
+use crate::task::{Format, Task};
+use crate::tree::Wanted;
 use anyhow::{Context, Result};
+use common::contract::explain as contract;
 use common::exit::Exit;
-use common::paths;
 use common::problem;
 use common::settings::Settings;
 use common::text::{BAD, GOOD, escape_path};
-use serde_json::{Value, json};
 
-use crate::build::{Built, build};
-use crate::cli::Cli;
-use crate::command::{TOOL, is_lean, seen_at};
-use crate::decide::{Decision, decide, host_path};
-use crate::settle;
-use crate::tree::Wanted;
-
-/// Explains every path of the command line.
-pub(crate) fn run(cli: &Cli, settings: &Settings) -> Result<Exit> {
+/// Explains each of `paths`.
+pub(crate) fn run(task: &Task, paths: &[PathBuf]) -> Result<Exit> {
+    let settings = &task.settings;
     let here = env::current_dir().context("find the working directory")?;
     let mut built: [Option<Built>; 2] = [None, None];
     let mut any_left_out = false;
     let mut stdout = anstream::stdout();
-    for path in &cli.paths {
-        let path = paths::absolute(path, &here)?;
+    for path in paths {
+        let path = common::paths::absolute(path, &here)?;
         let answer = match locate(&path, settings) {
             Err(why) => Answer { path: path.clone(), outcome: Outcome::Unknown(why) },
             Ok((root, names)) => {
-                let (name, folder) = roots(settings)[root];
+                let (name, folder) = places(settings)[root];
                 if built[root].is_none() {
-                    let new = build(
-                        folder,
-                        &seen_at(settings, name, cli.relative),
-                        Wanted::Rules,
-                        is_lean(cli, settings),
-                    )?;
+                    let new = build(folder, &seen_at(settings, name), Wanted::Rules, task.lean)?;
                     problem::warn(TOOL, &new.warnings);
                     built[root] = Some(new);
                 }
@@ -52,10 +45,9 @@ pub(crate) fn run(cli: &Cli, settings: &Settings) -> Result<Exit> {
             }
         };
         any_left_out |= matches!(answer.outcome, Outcome::LeftOut { .. });
-        if cli.json {
-            writeln!(stdout, "{}", answer.json())?;
-        } else {
-            answer.print(&mut stdout)?;
+        match task.format {
+            Format::Json => writeln!(stdout, "{}", serde_json::to_string(&answer.contract())?)?,
+            Format::Text => answer.print(&mut stdout)?,
         }
     }
     Ok(if any_left_out { Exit::Done } else { Exit::Failed })
@@ -84,13 +76,9 @@ enum Outcome {
     Unknown(String),
 }
 
-fn roots(settings: &Settings) -> [(&'static str, &Path); 2] {
-    [("data", &settings.data_root), ("containers", &settings.container_root)]
-}
-
 /// Which root a path lies below, and the names that lead to it from there.
 fn locate(path: &Path, settings: &Settings) -> Result<(usize, Vec<Vec<u8>>), String> {
-    let roots = roots(settings);
+    let roots = places(settings);
     let on_host = roots
         .iter()
         .enumerate()
@@ -139,8 +127,8 @@ fn outcome(root: &Path, names: &[Vec<u8>], built: &Built) -> Outcome {
     let is_folder = fs::symlink_metadata(host_path(root, names)).is_ok_and(|metadata| metadata.is_dir());
     let decision = decide(&built.tree.files, names, is_folder);
     match decision {
-        Some(decision) if !decision.rule().negated && !built.model.leaves_out(names, is_folder) => {
-            let most = settle::MOST_PATHS;
+        Some(decision) if !decision.rule().negated && !built.matcher.leaves_out(names, is_folder) => {
+            let most = reconcile::MOST_PATHS;
             let although = format!("more than {most} paths of its service would need lines of their own");
             Outcome::Kept { decision: Some(decision), although: Some(although) }
         }
@@ -152,7 +140,7 @@ fn outcome(root: &Path, names: &[Vec<u8>], built: &Built) -> Outcome {
                 named.filter(|path| names.starts_with(&path.names)).map(|path| path.why.clone()).next();
             Outcome::LeftOut { decision, folder_above, by_path }
         }
-        decision if built.model.excludes(names) => Outcome::LeftOutByMistake { decision },
+        decision if built.matcher.excludes(names) => Outcome::LeftOutByMistake { decision },
         decision => Outcome::Kept { decision, although: None },
     }
 }
@@ -186,37 +174,32 @@ impl Answer {
         }
     }
 
-    fn json(&self) -> Value {
-        let path = self.path.to_string_lossy();
-        let rule = |decision: &Decision| {
-            json!({
-                "file": decision.file.path.to_string_lossy(),
-                "line": decision.rule().line,
-                "rule": OsStr::from_bytes(&decision.rule().text).to_string_lossy(),
-            })
+    fn contract(&self) -> contract::Explained {
+        let rule = |decision: &Decision| contract::Rule {
+            file: lossy(&decision.file.path),
+            line: decision.rule().line,
+            rule: String::from_utf8_lossy(&decision.rule().text).into_owned(),
         };
-        match &self.outcome {
-            Outcome::LeftOut { decision, folder_above, by_path } => json!({
-                "path": path,
-                "outcome": "left out",
-                "decided_by": rule(decision),
-                "folder_above": folder_above.as_ref().map(|folder| folder.to_string_lossy()),
-                "by_path": by_path,
-            }),
-            Outcome::Kept { decision, although } => json!({
-                "path": path,
-                "outcome": "kept",
-                "decided_by": decision.as_ref().map(rule),
-                "why": although,
-            }),
-            Outcome::LeftOutByMistake { decision } => json!({
-                "path": path,
-                "outcome": "left out by mistake",
-                "decided_by": decision.as_ref().map(rule),
-            }),
-            Outcome::Unknown(why) => json!({ "path": path, "outcome": "unknown", "why": why }),
-        }
+        let outcome = match &self.outcome {
+            Outcome::LeftOut { decision, folder_above, by_path } => contract::Outcome::LeftOut {
+                decided_by: rule(decision),
+                folder_above: folder_above.as_deref().map(lossy),
+                by_path: by_path.clone(),
+            },
+            Outcome::Kept { decision, although } => {
+                contract::Outcome::Kept { decided_by: decision.as_ref().map(rule), why: although.clone() }
+            }
+            Outcome::LeftOutByMistake { decision } => {
+                contract::Outcome::LeftOutByMistake { decided_by: decision.as_ref().map(rule) }
+            }
+            Outcome::Unknown(why) => contract::Outcome::Unknown { why: why.clone() },
+        };
+        contract::Explained { path: lossy(&self.path), outcome }
     }
+}
+
+fn lossy(path: &Path) -> String {
+    path.to_string_lossy().into_owned()
 }
 
 fn rule_of(decision: &Decision) -> String {

@@ -1,7 +1,7 @@
 //! Every service's `.resticignore` as one restic exclude file.
 //!
-//! discover ([`tree`]) → parse ([`git`]) → compile ([`translate`], [`section`]) → check ([`model`], [`settle`]) → write
-//! ([`render`], [`command`]). [`git`] and [`restic`] are models of what these two programs do with a rule and with a
+//! discover ([`tree`]) → parse ([`git`]) → compile ([`translate`], [`section`]) → check ([`restic::matcher`],
+//! [`reconcile`]) → write ([`render`], [`command`]). [`git`] and [`restic`] are models of what these two programs do with a rule and with a
 //! pattern; everything else rests on them.
 
 pub mod build;
@@ -11,15 +11,15 @@ pub mod decide;
 mod explain;
 pub mod git;
 pub mod index;
-pub mod model;
-pub mod narrow;
-mod relative;
+pub mod lean;
+pub mod reconcile;
 mod render;
 mod report;
 pub mod restic;
+mod root;
 pub mod rules_file;
 pub mod section;
-pub mod settle;
 mod stale;
+mod task;
 pub mod translate;
 pub mod tree;

@@ -10,44 +10,26 @@ use std::sync::Arc;
 use common::text::{escape, escape_path};
 use rayon::prelude::*;
 
-use crate::build::SeenAt;
 use crate::decide::host_path;
 use crate::index::Step;
+use crate::root::Root;
 use crate::rules_file::RulesFile;
-use crate::section::{Section, Sections, Written};
-use crate::translate::order::Place;
-
-/// One root with what is written of it.
-pub(crate) struct Root<'a> {
-    /// Its name below the mount: `data` or `containers`.
-    pub(crate) name: &'a str,
-    /// Where it lies on the host.
-    pub(crate) path: &'a Path,
-    /// How restic sees it.
-    pub(crate) seen_at: &'a SeenAt,
-    /// Its sections.
-    pub(crate) sections: &'a Sections,
-}
+use crate::section::{Section, Written};
+use crate::translate::order::Position;
 
 /// restic reads no line of 64 KiB or more, not even a comment.
 const LONGEST_COMMENT: usize = 200;
 
-/// The whole file; `taken_back` are the lines at its end.
-pub(crate) fn render(roots: &[Root], taken_back: &[Vec<u8>]) -> Vec<u8> {
+/// The whole file.
+pub(crate) fn render(roots: &[Root]) -> Vec<u8> {
     let mut out = Vec::new();
     comment(&mut out, &["Made by build-ignore ", env!("CARGO_PKG_VERSION"), " from every .resticignore."]);
     comment(
         &mut out,
         &["Do not edit: the next run replaces this file. Change the .resticignore files instead."],
     );
-    if roots.iter().any(|root| !root.seen_at.anchored) {
-        comment(
-            &mut out,
-            &["Relative: run restic in the folder above data and containers. A line matches at any depth."],
-        );
-    }
     for root in roots {
-        let sections: Vec<_> = root.sections.iter().collect();
+        let sections: Vec<_> = root.built.sections.iter().collect();
         let texts: Vec<Vec<u8>> = sections
             .into_par_iter()
             .filter(|(_, section)| !section.rules.is_empty() || !section.paths.is_empty())
@@ -55,17 +37,12 @@ pub(crate) fn render(roots: &[Root], taken_back: &[Vec<u8>]) -> Vec<u8> {
                 let lines: usize = section.lines().map(<[u8]>::len).sum();
                 let mut out = Vec::with_capacity(2 * lines);
                 heading(&mut out, root, &name.iter().cloned().collect::<Vec<_>>());
-                push_section(&mut out, root.path, section);
+                push_section(&mut out, &root.path, section);
                 out
             })
             .collect();
         out.reserve(texts.iter().map(Vec::len).sum());
         texts.iter().for_each(|text| out.extend_from_slice(text));
-    }
-    if !taken_back.is_empty() {
-        out.push(b'\n');
-        comment(&mut out, &["== what lines above match beside what they are for"]);
-        taken_back.iter().for_each(|line| push_line(&mut out, line));
     }
     out
 }
@@ -74,7 +51,7 @@ fn heading(out: &mut Vec<u8>, root: &Root, service: &[Vec<u8>]) {
     let names = service.iter().map(|name| escape(name));
     let title: Vec<String> = std::iter::once(root.name.to_string()).chain(names).collect();
     out.push(b'\n');
-    comment(out, &["== ", &title.join("/"), " (", &escape_path(host_path(root.path, service)), ")"]);
+    comment(out, &["== ", &title.join("/"), " (", &escape_path(host_path(&root.path, service)), ")"]);
 }
 
 fn push_section(out: &mut Vec<u8>, root: &Path, section: &Section) {
@@ -109,24 +86,24 @@ fn push_section(out: &mut Vec<u8>, root: &Path, section: &Section) {
 
 /// What stands behind the rule in its comment; none where it needs no comment.
 fn remark(written: &Written) -> Option<Cow<'static, str>> {
-    Some(match written.placed.place {
-        Place::Never(why) => format!("  (matches nothing, as in git: {why})").into(),
-        Place::BringsNothingBack => "  (nothing to bring back)".into(),
-        Place::MatchesNothing => "  (matches nothing today)".into(),
-        Place::InOrder | Place::Last if written.is_unsayable => {
+    Some(match written.placed.position {
+        Position::Never(why) => format!("  (matches nothing, as in git: {why})").into(),
+        Position::BringsNothingBack => "  (nothing to bring back)".into(),
+        Position::MatchesNothing => "  (matches nothing today)".into(),
+        Position::InOrder | Position::Last if written.is_unsayable => {
             "  (no pattern can say this; see the single paths below)".into()
         }
-        Place::InOrder | Place::Last if written.lines.is_empty() && written.inactive.is_empty() => {
+        Position::InOrder | Position::Last if written.lines.is_empty() && written.inactive.is_empty() => {
             "  (said by another line)".into()
         }
-        Place::InOrder | Place::Last if written.is_first_only => {
+        Position::InOrder | Position::Last if written.is_first_only => {
             "  (matches nothing today, so only its first level is written)".into()
         }
-        Place::InOrder | Place::Last if written.is_narrowed => {
+        Position::InOrder | Position::Last if written.is_narrowed => {
             "  (only for the names that it matches today)".into()
         }
-        Place::InOrder | Place::Last if is_plain(written) => return None,
-        Place::InOrder | Place::Last => "".into(),
+        Position::InOrder | Position::Last if is_plain(written) => return None,
+        Position::InOrder | Position::Last => "".into(),
     })
 }
 

@@ -16,8 +16,9 @@ use common::units;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use crate::command::Root;
+use crate::root::Root;
 use crate::section::Section;
+use crate::task::Format;
 use crate::tree::{Entry, Folder, Kind};
 
 /// How many of the largest things are shown.
@@ -52,7 +53,7 @@ pub(crate) fn problem_json(problem: &Problem) -> Value {
 }
 
 /// Prints the report on `roots`, which were walked for sizes.
-pub(crate) fn print(roots: &[Root], as_json: bool) -> Result<()> {
+pub(crate) fn print(roots: &[Root], format: Format) -> Result<()> {
     let mut services: BTreeMap<String, Numbers> = BTreeMap::new();
     for root in roots {
         count_root(root, &mut services);
@@ -62,7 +63,7 @@ pub(crate) fn print(roots: &[Root], as_json: bool) -> Result<()> {
     let left_out = largest(roots, true);
     let kept = largest(roots, false);
     let mut stdout = anstream::stdout();
-    if as_json {
+    if format == Format::Json {
         let warnings: Vec<Value> =
             roots.iter().flat_map(|root| &root.built.warnings).map(problem_json).collect();
         let report = json!({

@@ -3,4 +3,5 @@
 //! Read in restic's `internal/filter` (0.14 to 0.19 agree) and Go's `path/filepath.Match`. Nothing here knows git.
 
 pub mod glob;
+pub mod matcher;
 pub mod pattern;

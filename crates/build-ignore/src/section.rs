@@ -9,7 +9,7 @@ use rustc_hash::FxHashSet;
 
 use crate::rules_file::RulesFile;
 use crate::translate::line::Base;
-use crate::translate::order::{self, Place, Placed, SectionName};
+use crate::translate::order::{self, Placed, Position, SectionName};
 use crate::translate::rule;
 
 /// What is written for one service, or for what lies in the root itself.
@@ -90,7 +90,7 @@ fn section(rules: &[Placed], base: &Base) -> Section {
         let base = base.below(&of_file[0].file.folder);
         written.extend(of_file.iter().map(|placed| write(placed.clone(), &base)));
     }
-    written.sort_by_key(|rule| rule.placed.place == Place::Last);
+    written.sort_by_key(|rule| rule.placed.position == Position::Last);
     drop_repeated(&mut written);
     Section { rules: written, ..Section::default() }
 }
@@ -115,15 +115,15 @@ fn write(placed: Placed, base: &Base) -> Written {
     let lines = match &placed.rule().path {
         Ok(path) => {
             let rule = placed.rule();
-            rule::translate(path, rule.negated, rule.folders_only, base, placed.file.height())
+            rule::translate(rule, path, base, placed.file.height())
         }
         Err(_) => Vec::new(),
     };
-    match placed.place {
-        Place::InOrder | Place::Last => {
+    match placed.position {
+        Position::InOrder | Position::Last => {
             Written { is_unsayable: lines.is_empty(), lines, ..Written::nothing(placed) }
         }
-        Place::MatchesNothing => Written { inactive: lines, ..Written::nothing(placed) },
-        Place::Never(_) | Place::BringsNothingBack => Written::nothing(placed),
+        Position::MatchesNothing => Written { inactive: lines, ..Written::nothing(placed) },
+        Position::Never(_) | Position::BringsNothingBack => Written::nothing(placed),
     }
 }

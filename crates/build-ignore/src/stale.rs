@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
+use crate::task::Format;
 use anyhow::{Context, Result};
 use common::text::{BAD, GOOD, escape, escape_path};
 use serde_json::json;
@@ -13,7 +14,7 @@ use similar::{Algorithm, ChangeTag, capture_diff_slices};
 const MOST_LINES: usize = 20;
 
 /// Prints what differs between the file and `text`; gives whether anything does.
-pub(crate) fn show(path: &Path, text: &[u8], json: bool) -> Result<bool> {
+pub(crate) fn show(path: &Path, text: &[u8], format: Format) -> Result<bool> {
     let old = match fs::read(path) {
         Ok(old) => Some(old),
         Err(error) if error.kind() == io::ErrorKind::NotFound => None,
@@ -23,7 +24,7 @@ pub(crate) fn show(path: &Path, text: &[u8], json: bool) -> Result<bool> {
     let mut stdout = anstream::stdout();
     let name = escape_path(path);
     let changes = changes(old.as_deref().unwrap_or_default(), text);
-    if json {
+    if format == Format::Json {
         let lines: Vec<_> = changes.iter().map(|(sign, line)| format!("{sign}{line}")).collect();
         writeln!(stdout, "{}", json!({ "output": name, "stale": is_stale, "changes": lines }))?;
         return Ok(is_stale);

@@ -8,6 +8,6 @@
 pub mod class;
 pub mod component;
 pub mod line;
-pub mod meet;
 pub mod order;
+pub mod overlap;
 pub mod rule;

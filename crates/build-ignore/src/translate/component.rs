@@ -1,7 +1,7 @@
 //! One component of a rule as components of patterns: git's bytes said in Go's characters.
 //!
 //! `?` and a bracket match one byte, so a run of k of them matches characters that take k bytes together: each way to
-//! split k becomes an alternative. Beside a `*` the first or last character of the run may reach into what the star
+//! split k becomes an alternative. Beside a `*` the first or last character of the run may spill into what the star
 //! takes. Where that can't be said exactly, [`Side`] tells which way to err.
 
 use crate::git::class::ByteSet;
@@ -31,7 +31,7 @@ pub fn translate(glob: &Glob, side: Side) -> Vec<Vec<u8>> {
     }
     let mut pieces = pieces(&glob.tokens());
     if side == Side::Superset && !is_plain_enough(&pieces) {
-        // A character could reach from one run into the next, or into a literal: a star takes all of that.
+        // A character could spill from one run into the next, or into a literal: a star takes all of that.
         for piece in &mut pieces {
             if piece.is_run_with_high_bytes() {
                 *piece = Piece::Star;
@@ -45,11 +45,11 @@ pub fn translate(glob: &Glob, side: Side) -> Vec<Vec<u8>> {
             Piece::Star => vec![b"*".to_vec()],
             Piece::Literal(bytes) => vec![literal(bytes)],
             Piece::Run(sets) => {
-                let reach = Reach {
+                let spill = Spill {
                     before: position > 0 && pieces[position - 1] == Piece::Star,
                     after: pieces.get(position + 1) == Some(&Piece::Star),
                 };
-                run(sets, reach, side)
+                run(sets, spill, side)
             }
         };
         append_each(&mut alternatives, &texts);
@@ -136,21 +136,21 @@ fn is_plain_enough(pieces: &[Piece]) -> bool {
     runs <= 1 && !splits_a_character
 }
 
-/// On which sides a star lets a character reach out of the run.
+/// On which sides a star lets a character spill out of the run.
 #[derive(Clone, Copy)]
-struct Reach {
+struct Spill {
     before: bool,
     after: bool,
 }
 
-fn run(sets: &[ByteSet], reach: Reach, side: Side) -> Vec<Vec<u8>> {
-    if let ([set], true) = (sets, reach.before || reach.after) {
+fn run(sets: &[ByteSet], spill: Spill, side: Side) -> Vec<Vec<u8>> {
+    if let ([set], true) = (sets, spill.before || spill.after) {
         if set.has_all_high() {
             return vec![class::all_but_missing(*set).into_bytes()];
         }
     }
     let mut alternatives = Vec::new();
-    split(sets, 0, reach, side, &mut String::new(), &mut alternatives);
+    split(sets, 0, spill, side, &mut String::new(), &mut alternatives);
     if alternatives.len() <= MOST_ALTERNATIVES {
         return alternatives;
     }
@@ -166,7 +166,7 @@ fn run(sets: &[ByteSet], reach: Reach, side: Side) -> Vec<Vec<u8>> {
 fn split(
     sets: &[ByteSet],
     position: usize,
-    reach: Reach,
+    spill: Spill,
     side: Side,
     text: &mut String,
     alternatives: &mut Vec<Vec<u8>>,
@@ -183,7 +183,7 @@ fn split(
     let mut go_on = |bracket: &str, taken: usize, text: &mut String| {
         let length = text.len();
         text.push_str(bracket);
-        split(sets, position + taken, reach, side, text, alternatives);
+        split(sets, position + taken, spill, side, text, alternatives);
         text.truncate(length);
     };
     let set = sets[position];
@@ -193,7 +193,7 @@ fn split(
     let takes_parts = |set: &ByteSet| if superset { set.has_some_high() } else { set.has_all_high() };
     let coverable = sets[position..].iter().take_while(|set| takes_parts(set)).count();
     for taken in 1..=coverable.min(*class::LENGTHS.end()) {
-        let reaches_out = (reach.after && position + taken == sets.len()) || (reach.before && position == 0);
+        let reaches_out = (spill.after && position + taken == sets.len()) || (spill.before && position == 0);
         let is_possible = |length: &usize| *length == taken || (reaches_out && *length > taken);
         let mut lengths = class::LENGTHS.filter(is_possible).peekable();
         if lengths.peek().is_some() {

@@ -22,23 +22,21 @@ pub const LONGEST: usize = 60 << 10;
 #[derive(Clone, Debug)]
 pub struct Base {
     text: Vec<u8>,
-    anchored: bool,
 }
 
 impl Base {
-    /// The base to which `names` lead. Lines begin with a `/` if they are `anchored`.
-    pub fn new(names: &[Vec<u8>], anchored: bool) -> Base {
-        Base { text: Vec::new(), anchored }.below(names)
+    /// The base to which `names` lead.
+    pub fn new(names: &[Vec<u8>]) -> Base {
+        Base { text: Vec::new() }.below(names)
     }
 
     /// The base for the folder to which `names` lead from here.
     pub fn below(&self, names: &[Vec<u8>]) -> Base {
         let mut text = self.text.clone();
         for name in names {
-            let is_first = text.is_empty();
-            self.push(&mut text, is_first, &component::literal(name));
+            push(&mut text, &component::literal(name));
         }
-        Base { text, anchored: self.anchored }
+        Base { text }
     }
 
     /// What every line below it begins with, but for a `!`; a `/` follows.
@@ -54,21 +52,21 @@ impl Base {
         }
         text.extend_from_slice(&self.text);
         for part in parts {
-            let is_first = text.len() == usize::from(negated);
-            match part {
-                Out::AnyFolders => self.push(&mut text, is_first, b"**"),
-                Out::Name(name) => self.push(&mut text, is_first, name),
-            }
+            push(
+                &mut text,
+                match part {
+                    Out::AnyFolders => b"**",
+                    Out::Name(name) => name,
+                },
+            );
         }
         finished(text)
     }
+}
 
-    fn push(&self, text: &mut Vec<u8>, is_first: bool, component: &[u8]) {
-        if self.anchored || !is_first {
-            text.push(b'/');
-        }
-        push_component(text, component);
-    }
+fn push(text: &mut Vec<u8>, component: &[u8]) {
+    text.push(b'/');
+    push_component(text, component);
 }
 
 /// `line` with `component`, in Go's syntax, in place of its last one; `None` where it would be too long.

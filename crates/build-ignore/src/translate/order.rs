@@ -15,11 +15,11 @@ use crate::git::glob::Glob;
 use crate::git::rule::Rule;
 use crate::index::Step;
 use crate::rules_file::RulesFile;
-use crate::translate::meet::{Reach, may_meet};
+use crate::translate::overlap::{Scope, may_overlap};
 
 /// What becomes of a rule.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Place {
+pub enum Position {
     /// Written where it stands among the rules.
     InOrder,
     /// Written behind all negations.
@@ -40,7 +40,7 @@ pub struct Placed {
     /// The rule's number in it.
     pub number: usize,
     /// Where it is written.
-    pub place: Place,
+    pub position: Position,
 }
 
 impl Placed {
@@ -49,8 +49,8 @@ impl Placed {
         &self.file.rules.list[self.number]
     }
 
-    fn reach(&self) -> Option<Reach<'_>> {
-        Some(Reach { folder: &self.file.folder, path: self.rule().path.as_ref().ok()? })
+    fn scope(&self) -> Option<Scope<'_>> {
+        Some(Scope { folder: &self.file.folder, path: self.rule().path.as_ref().ok()? })
     }
 
     fn last_literal(&self) -> Option<&[u8]> {
@@ -74,67 +74,68 @@ pub fn place(files: &[Arc<RulesFile>], lean: bool) -> BTreeMap<SectionName, Vec<
     for file in files {
         let section = sections.entry(file.folder.first().cloned()).or_default();
         section.extend(file.rules.list.iter().enumerate().map(|(number, rule)| {
-            let place = match rule.path {
-                Err(why) => Place::Never(why),
-                Ok(_) if lean && !rule.negated && !file.has_matched(number) => Place::MatchesNothing,
-                Ok(_) => Place::InOrder,
+            let position = match rule.path {
+                Err(why) => Position::Never(why),
+                Ok(_) if lean && !rule.negated && !file.has_matched(number) => Position::MatchesNothing,
+                Ok(_) => Position::InOrder,
             };
-            Placed { file: Arc::clone(file), number, place }
+            Placed { file: Arc::clone(file), number, position }
         }));
     }
     let mut of_root = sections.remove(&None).unwrap_or_default();
-    let settle_one = |(_, section): (_, &mut Vec<Placed>)| {
+    let position_one = |(_, section): (_, &mut Vec<Placed>)| {
         // A service's negation can meet a rule of the root, and that gives it something to bring back.
         let across = compare(&of_root, section, false);
-        let unmet = vec![false; section.len()];
-        settle(section, &unmet, &across.needed);
-        across.met
+        let none = vec![false; section.len()];
+        position_rules(section, &none, &across.needed);
+        across.overlapped
     };
     let both = |mut one: Vec<bool>, other: Vec<bool>| {
-        one.iter_mut().zip(other).for_each(|(met, other)| *met |= other);
+        one.iter_mut().zip(other).for_each(|(overlapped, other)| *overlapped |= other);
         one
     };
-    let root_met = sections.par_iter_mut().map(settle_one).reduce(|| vec![false; of_root.len()], both);
+    let root_overlapped =
+        sections.par_iter_mut().map(position_one).reduce(|| vec![false; of_root.len()], both);
     let none = vec![false; of_root.len()];
-    settle(&mut of_root, &root_met, &none);
+    position_rules(&mut of_root, &root_overlapped, &none);
     if !of_root.is_empty() {
         sections.insert(None, of_root);
     }
     sections
 }
 
-/// Places the rules of one section. `met` and `needed` say what is known from outside the section.
-fn settle(rules: &mut [Placed], met: &[bool], needed: &[bool]) {
+/// Places the rules of one section. `overlapped` and `needed` say what is known from outside the section.
+fn position_rules(rules: &mut [Placed], overlapped: &[bool], needed: &[bool]) {
     let within = compare(rules, rules, true);
     for (number, placed) in rules.iter_mut().enumerate() {
-        if placed.place != Place::InOrder {
+        if placed.position != Position::InOrder {
             continue;
         }
         let is_needed = needed[number] || within.needed[number];
-        let is_met = met[number] || within.met[number];
-        placed.place = match placed.rule().negated {
-            true if !is_needed => Place::BringsNothingBack,
-            false if !is_met => Place::Last,
-            _ => Place::InOrder,
+        let is_overlapped = overlapped[number] || within.overlapped[number];
+        placed.position = match placed.rule().negated {
+            true if !is_needed => Position::BringsNothingBack,
+            false if !is_overlapped => Position::Last,
+            _ => Position::InOrder,
         };
     }
 }
 
 /// Which rules meet which.
-struct Meetings {
+struct Overlaps {
     /// Of each first rule, whether it is positive and a second one, a negation, may match the same path.
-    met: Vec<bool>,
+    overlapped: Vec<bool>,
     /// Of each second rule, whether it is such a negation.
     needed: Vec<bool>,
 }
 
 /// Compares positive rules of `first` with negations of `second`; with `only_later`, both are the same list, and only
 /// negations that stand later count.
-fn compare(first: &[Placed], second: &[Placed], only_later: bool) -> Meetings {
-    let mut meetings = Meetings { met: vec![false; first.len()], needed: vec![false; second.len()] };
+fn compare(first: &[Placed], second: &[Placed], only_later: bool) -> Overlaps {
+    let mut overlaps = Overlaps { overlapped: vec![false; first.len()], needed: vec![false; second.len()] };
     let negations: Vec<usize> = written(second).filter(|&number| second[number].rule().negated).collect();
     if first.is_empty() || negations.is_empty() {
-        return meetings;
+        return overlaps;
     }
     let mut by_last_name: FxHashMap<&[u8], Vec<usize>> = FxHashMap::default();
     let mut others = Vec::new();
@@ -152,22 +153,26 @@ fn compare(first: &[Placed], second: &[Placed], only_later: bool) -> Meetings {
         };
         for &negation in same_name.iter().chain(rest).filter(|&&negation| !only_later || negation > number) {
             pairs += 1;
-            let may_meet = pairs > MOST_PAIRS
-                || match (first[number].reach(), second[negation].reach()) {
-                    (Some(rule), Some(negation)) => may_meet(&rule, &negation),
+            let may_overlap = pairs > MOST_PAIRS
+                || match (first[number].scope(), second[negation].scope()) {
+                    (Some(rule), Some(negation)) => may_overlap(&rule, &negation),
                     _ => false,
                 };
-            if may_meet {
-                meetings.met[number] = true;
-                meetings.needed[negation] = true;
+            if may_overlap {
+                overlaps.overlapped[number] = true;
+                overlaps.needed[negation] = true;
             }
         }
     }
-    meetings
+    overlaps
 }
 
 fn written(rules: &[Placed]) -> impl Iterator<Item = usize> {
-    rules.iter().enumerate().filter(|(_, placed)| placed.place == Place::InOrder).map(|(number, _)| number)
+    rules
+        .iter()
+        .enumerate()
+        .filter(|(_, placed)| placed.position == Position::InOrder)
+        .map(|(number, _)| number)
 }
 
 #[cfg(test)]
@@ -175,7 +180,7 @@ mod tests {
     use super::*;
     use crate::rules_file::Rules;
 
-    fn places(files: &[(&[&str], &str)], lean: bool) -> Vec<(String, Place)> {
+    fn places(files: &[(&[&str], &str)], lean: bool) -> Vec<(String, Position)> {
         let file = |(folder, content): &(&[&str], &str)| {
             let folder = folder.iter().map(|name| name.as_bytes().to_vec()).collect();
             Arc::new(RulesFile::new("f".into(), folder, Rules::read(content.as_bytes()).into()))
@@ -184,32 +189,35 @@ mod tests {
         let sections = place(&files, lean);
         let rules = sections.into_values().flatten();
         rules
-            .map(|placed| (String::from_utf8_lossy(&placed.rule().text).into_owned(), placed.place))
+            .map(|placed| (String::from_utf8_lossy(&placed.rule().text).into_owned(), placed.position))
             .collect()
     }
 
-    fn only(text: &str) -> Vec<Place> {
+    fn only(text: &str) -> Vec<Position> {
         places(&[(&["s"], text)], false).into_iter().map(|(_, place)| place).collect()
     }
 
     #[test]
     fn a_rule_that_nothing_undoes_goes_to_the_end() {
-        assert_eq!(only("*.log\n!keep.log\n*.tmp\n"), [Place::InOrder, Place::InOrder, Place::Last]);
-        assert_eq!(only("*.log\n/cache\n!/keep/\n"), [Place::Last, Place::Last, Place::BringsNothingBack]);
-        assert_eq!(only("!a\na\n"), [Place::BringsNothingBack, Place::Last]);
+        assert_eq!(only("*.log\n!keep.log\n*.tmp\n"), [Position::InOrder, Position::InOrder, Position::Last]);
+        assert_eq!(
+            only("*.log\n/cache\n!/keep/\n"),
+            [Position::Last, Position::Last, Position::BringsNothingBack]
+        );
+        assert_eq!(only("!a\na\n"), [Position::BringsNothingBack, Position::Last]);
     }
 
     #[test]
     fn a_rule_of_the_root_is_met_by_a_negation_of_a_service() {
         let files: [(&[&str], &str); 2] = [(&[], "*.log\n*.tmp\n"), (&["s"], "!keep.log\n")];
         let places: Vec<_> = places(&files, false).into_iter().map(|(_, place)| place).collect();
-        assert_eq!(places, [Place::InOrder, Place::Last, Place::InOrder]);
+        assert_eq!(places, [Position::InOrder, Position::Last, Position::InOrder]);
     }
 
     #[test]
     fn lean_drops_negations_only_with_the_rules_that_they_belong_to() {
         let places = places(&[(&["s"], "*.log\n!keep.log\n")], true);
-        assert_eq!(places[0].1, Place::MatchesNothing);
-        assert_eq!(places[1].1, Place::BringsNothingBack);
+        assert_eq!(places[0].1, Position::MatchesNothing);
+        assert_eq!(places[1].1, Position::BringsNothingBack);
     }
 }

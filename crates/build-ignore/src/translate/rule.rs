@@ -8,7 +8,7 @@
 use std::borrow::Cow;
 
 use crate::git::glob::Glob;
-use crate::git::rule::Segment;
+use crate::git::rule::{Rule, Segment};
 use crate::index::Step;
 use crate::translate::component::{self, Side};
 use crate::translate::line::{Base, Out};
@@ -20,17 +20,12 @@ const MOST_LEVELS: usize = 12;
 /// With more `**` than this a rule is cut short: each one doubles the number of lines.
 const MOST_DOUBLE_STARS: usize = 3;
 
-/// The lines for a rule of a file whose folder is `base`. None where nothing can be said (only for a positive rule).
+/// The lines for `rule`, whose path is `path`, of a file whose folder is `base`. None where nothing can be said (only for a positive rule).
 ///
 /// Paths below `base` are at most `height` names long today. A positive rule for any depth gets a line for each depth up
 /// to that, the least one first; what is made deeper before the next run stays in the backup.
-pub fn translate(
-    path: &[Segment],
-    negated: bool,
-    folders_only: bool,
-    base: &Base,
-    height: usize,
-) -> Vec<Vec<u8>> {
+pub fn translate(rule: &Rule, path: &[Segment], base: &Base, height: usize) -> Vec<Vec<u8>> {
+    let (negated, folders_only) = (rule.negated, rule.folders_only);
     let side = if negated { Side::Superset } else { Side::Subset };
     let path = simplified(path, side);
     let mut variants = vec![Vec::with_capacity(path.len() + 1)];

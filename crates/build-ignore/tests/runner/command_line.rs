@@ -105,11 +105,15 @@ fn lean_writes_the_names_that_an_ending_matches_or_what_they_have_in_common() {
 }
 
 #[test]
-fn relative_leaves_the_mount_off() {
+fn relative_names_the_flag_that_serves_instead() {
     let sandbox = Sandbox::new();
-    sandbox.write("data/s/.resticignore", "/cache\n");
-    let ran = sandbox.run(sandbox.command(PROGRAM).args(["--relative", "--output", "-"])).expect_success();
-    assert!(ran.stdout.lines().any(|line| line == "data/s/cache"), "{}", ran.everything());
+    let ran = sandbox.run(sandbox.command(PROGRAM).args(["--relative", "--output", "-"])).expect_code(2);
+    assert!(
+        ran.stderr.contains("\nhint: ") && ran.stderr.contains("--mount /home/me"),
+        "{}",
+        ran.everything()
+    );
+    assert_eq!(ran.stdout, "");
 }
 
 #[test]

@@ -73,38 +73,6 @@ fn one_malformed_line_does_not_stop_restic() {
     }
 }
 
-/// Found with random services: a rule of one root, and a folder of that root's name deep in the other.
-#[test]
-fn relative_lines_that_match_elsewhere_too_lose_nothing() {
-    let sandbox = Sandbox::new();
-    sandbox.write("data/.resticignore", "config.yml/\n");
-    sandbox.write("data/s/.resticignore", "*.log\n/cache\n");
-    sandbox.write("data/s/a.log", "");
-    sandbox.write("data/config.yml/x", "");
-    let kept = ["containers/app/data/config.yml/x", "containers/data/s/a.log", "data/t/data/s/cache/y"];
-    kept.iter().for_each(|path| drop(sandbox.write(path, "")));
-    let ran = sandbox.run(sandbox.command(PROGRAM).arg("--relative")).expect_success();
-    assert!(
-        ran.stderr.contains("containers/app/data: lines for data/ match here too"),
-        "{}",
-        ran.everything()
-    );
-    let expected: Vec<&str> = [&kept[..], &["data/.resticignore", "data/s/.resticignore"]].concat();
-    for restic in Restic::both() {
-        let backed_up = restic.backed_up(&sandbox.home(), &sandbox.path(IGNORE_FILE));
-        let found = backed_up.iter().map(|path| String::from_utf8_lossy(path));
-        let found: Vec<_> = found.filter(|path| !path.starts_with("containers/backrest/")).collect();
-        let mut expected = expected.clone();
-        expected.sort_unstable();
-        assert_eq!(found, expected, "{}", restic.version());
-    }
-    sandbox.run(sandbox.command(PROGRAM).args(["--relative", "--strict"])).expect_code(1);
-    sandbox.run(sandbox.command(PROGRAM).args(["--relative", "--check"])).expect_success();
-    let ran =
-        sandbox.run(sandbox.command(PROGRAM).args(["--relative", "--report", "--json"])).expect_success();
-    assert!(ran.stdout.contains("lines for data/ match here too"), "{}", ran.everything());
-}
-
 #[test]
 fn names_of_any_kind_are_services() {
     let sandbox = Sandbox::new();

@@ -47,7 +47,7 @@ fn named_paths(sections: &Sections) -> impl Iterator<Item = &NamedPath> {
 
 pub(crate) fn seen_at(root: &Path) -> SeenAt {
     let names = root.iter().skip(1).map(|name| name.as_encoded_bytes().to_vec()).collect();
-    SeenAt { names, anchored: true }
+    SeenAt { names }
 }
 
 #[track_caller]

@@ -13,7 +13,7 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 
 fn base() -> Base {
-    Base::new(&[b"mount".to_vec(), b"data".to_vec()], true)
+    Base::new(&[b"mount".to_vec(), b"data".to_vec()])
 }
 
 #[track_caller]
@@ -21,7 +21,7 @@ fn patterns(rule: &Rule) -> Vec<Pattern> {
     let Ok(path) = &rule.path else { return Vec::new() };
     // Whatever the depth that the lines are spelled out for, they mean the same.
     let depth = rule.text.len() % 5;
-    let lines = translate(path, rule.negated, rule.folders_only, &base(), depth);
+    let lines = translate(rule, path, &base(), depth);
     lines
         .iter()
         .map(|line| match parse_line(line) {

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use rayon::prelude::*;
 
 use crate::index::Id;
-use crate::model::{Model, Place};
+use crate::restic::matcher::{Cursor, Matcher};
 use crate::section::{NamedPath, Sections};
 use crate::translate::component;
 use crate::translate::line::{Base, Out};
@@ -38,13 +38,13 @@ pub enum DifferenceKind {
 }
 
 /// Every difference in the tree, sorted by path.
-pub fn compare(tree: &Tree, model: &Model) -> Vec<Difference> {
-    compare_below(&tree.top, model)
+pub fn compare(tree: &Tree, matcher: &Matcher) -> Vec<Difference> {
+    compare_below(&tree.top, matcher)
 }
 
 /// The same where the lines are matched with paths from this folder on, as if it were the root.
-pub fn compare_below(top: &Folder, model: &Model) -> Vec<Difference> {
-    let mut differences = folder(top, model, &model.top(), None, &Way { above: None, name: b"" });
+pub fn compare_below(top: &Folder, matcher: &Matcher) -> Vec<Difference> {
+    let mut differences = folder(top, matcher, &matcher.top(), None, &Way { above: None, name: b"" });
     differences.sort();
     differences
 }
@@ -65,8 +65,8 @@ impl<'a> Way<'a> {
 
 fn folder(
     folder: &Folder,
-    model: &Model,
-    place: &Place,
+    matcher: &Matcher,
+    cursor: &Cursor,
     inherited: Option<Id>,
     way: &Way,
 ) -> Vec<Difference> {
@@ -74,15 +74,15 @@ fn folder(
     let mut below = Vec::new();
     for entry in folder.entries() {
         let here = Way { above: Some(way), name: entry.name };
-        let decided_by = place.deciding(inherited, entry.name, || here.names());
-        let is_excluded = decided_by.is_some_and(|id| !model.is_negated(id));
+        let decided_by = cursor.deciding(inherited, entry.name, || here.names());
+        let is_excluded = decided_by.is_some_and(|id| !matcher.is_negated(id));
         let is_folder = entry.kind == Kind::Folder;
         let kind = match (entry.is_ignored, is_excluded) {
             (true, true) => continue,
             (false, true) => DifferenceKind::Lost,
             (true, false) if !is_folder => DifferenceKind::ExtraFile,
             (true, false) => {
-                if place.enter(entry.name).leaves_out_all(decided_by) {
+                if cursor.enter(entry.name).leaves_out_all(decided_by) {
                     continue;
                 }
                 DifferenceKind::ExtraFolder
@@ -98,7 +98,7 @@ fn folder(
         differences.push(Difference { names, kind, decided_by });
     }
     let enter = |&(inner, name, decided_by): &(&Folder, &[u8], Option<Id>)| {
-        self::folder(inner, model, &place.enter(name), decided_by, &Way { above: Some(way), name })
+        self::folder(inner, matcher, &cursor.enter(name), decided_by, &Way { above: Some(way), name })
     };
     let deeper: Vec<Vec<Difference>> = match below.as_slice() {
         [] | [_] => below.iter().map(enter).collect(),

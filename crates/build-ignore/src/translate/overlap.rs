@@ -6,14 +6,14 @@ use crate::index::Step;
 
 /// A rule's path from the root: the names of its file's folder, then its own.
 #[derive(Clone, Copy, Debug)]
-pub struct Reach<'a> {
+pub struct Scope<'a> {
     /// The folder of its file.
     pub folder: &'a [Vec<u8>],
     /// What it matches below.
     pub path: &'a [Segment],
 }
 
-impl Reach<'_> {
+impl Scope<'_> {
     fn len(&self) -> usize {
         self.folder.len() + self.path.len()
     }
@@ -22,7 +22,7 @@ impl Reach<'_> {
         position >= self.folder.len() && self.path[position - self.folder.len()] == Step::AnyFolders
     }
 
-    fn name_may_be(&self, position: usize, other: &Reach, other_position: usize) -> bool {
+    fn name_may_be(&self, position: usize, other: &Scope, other_position: usize) -> bool {
         match (self.name(position), other.name(other_position)) {
             (Name::Is(a), Name::Is(b)) => a == b,
             (Name::Is(name), Name::Like(glob)) | (Name::Like(glob), Name::Is(name)) => glob.matches(name),
@@ -52,7 +52,7 @@ enum Name<'a> {
 const MOST_STEPS: usize = 1_000_000;
 
 /// Whether some path may be matched by both.
-pub fn may_meet(a: &Reach, b: &Reach) -> bool {
+pub fn may_overlap(a: &Scope, b: &Scope) -> bool {
     // Both end with a name: where these can't be the same, nothing else matters.
     if !a.name_may_be(a.len() - 1, b, b.len() - 1) {
         return false;
@@ -89,9 +89,12 @@ mod tests {
     use super::*;
     use crate::git::rule;
 
-    fn meet(a: &str, b: &str) -> bool {
+    fn overlap(a: &str, b: &str) -> bool {
         let path = |text: &str| rule::parse(text.as_bytes())[0].path.clone().unwrap();
-        may_meet(&Reach { folder: &[], path: &path(a) }, &Reach { folder: &[b"s".to_vec()], path: &path(b) })
+        may_overlap(
+            &Scope { folder: &[], path: &path(a) },
+            &Scope { folder: &[b"s".to_vec()], path: &path(b) },
+        )
     }
 
     #[test]
@@ -108,7 +111,7 @@ mod tests {
             ("*", "/a/b/c", true),
             ("/s/*", "/a/b", false),
         ] {
-            assert_eq!(meet(a, b), expected, "{a} {b}");
+            assert_eq!(overlap(a, b), expected, "{a} {b}");
         }
     }
 }

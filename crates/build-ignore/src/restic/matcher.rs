@@ -14,7 +14,7 @@ use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 use crate::index::{Form, Id, Index, NamePattern, State};
-use crate::narrow::{Beginnings, Names};
+use crate::lean::{Beginnings, Names};
 use crate::restic::glob::Glob;
 use crate::restic::pattern::{self, Line, Pattern};
 use crate::section::{Section, Sections};
@@ -24,7 +24,7 @@ use crate::tree::Folder;
 
 /// The lines of a root as restic reads them. Their [`Id`]s count them over all sections, in the order of the file.
 #[derive(Debug)]
-pub struct Model {
+pub struct Matcher {
     /// Those of the root itself.
     of_root: Option<Lines>,
     of_services: FxHashMap<Vec<u8>, Lines>,
@@ -47,7 +47,7 @@ type ByHand = (Id, Pattern);
 /// The lines of one section.
 #[derive(Debug)]
 struct Lines {
-    said: Arc<Said>,
+    patterns: Arc<ServicePatterns>,
     /// The [`Id`] of the first one.
     first: Id,
     /// Those that are not looked up, and match in the folder of the section only.
@@ -56,7 +56,7 @@ struct Lines {
 
 /// What lines say behind the folder that they begin with. Counted from 0.
 #[derive(Debug)]
-struct Said {
+struct ServicePatterns {
     index: Index<Glob>,
     negated: Vec<bool>,
     /// Those that can only be understood as a whole.
@@ -64,28 +64,28 @@ struct Said {
 }
 
 /// By the text behind the folder, each line of it behind a `!` or a `/`.
-type Known = Mutex<FxHashMap<Vec<u8>, Arc<Said>>>;
+type Known = Mutex<FxHashMap<Vec<u8>, Arc<ServicePatterns>>>;
 
 /// A folder of the root, and what is known there.
 #[derive(Debug)]
-pub struct Place<'m> {
-    model: &'m Model,
+pub struct Cursor<'m> {
+    matcher: &'m Matcher,
     states: Vec<(&'m Lines, State)>,
     /// Those of the service that it lies in.
     of_service: Option<&'m Lines>,
     is_root: bool,
 }
 
-impl Model {
+impl Matcher {
     /// Reads the lines of `sections`. All begin with `base`, to which the names `above` lead.
-    pub fn new(sections: &Sections, base: &Base, above: &[Vec<u8>]) -> Model {
+    pub fn new(sections: &Sections, base: &Base, above: &[Vec<u8>]) -> Matcher {
         let known = Known::default();
         let sections: Vec<_> = sections.iter().collect();
         let read = |(name, section): &(&SectionName, &Section)| {
-            Said::by(section, &base.below(name.as_slice()), &known)
+            ServicePatterns::by(section, &base.below(name.as_slice()), &known)
         };
-        let said: Vec<Arc<Said>> = sections.par_iter().map(read).collect();
-        let mut model = Model {
+        let patterns: Vec<Arc<ServicePatterns>> = sections.par_iter().map(read).collect();
+        let mut matcher = Matcher {
             of_root: None,
             of_services: FxHashMap::default(),
             negated: Vec::new(),
@@ -96,22 +96,22 @@ impl Model {
             above: above.to_vec(),
             refused: Vec::new(),
         };
-        for ((name, section), said) in sections.into_iter().zip(said) {
-            model.add(name.as_deref(), section, said);
+        for ((name, section), patterns) in sections.into_iter().zip(patterns) {
+            matcher.add(name.as_deref(), section, patterns);
         }
-        model.matched.resize_with(model.negated.len(), AtomicBool::default);
-        model
+        matcher.matched.resize_with(matcher.negated.len(), AtomicBool::default);
+        matcher
     }
 
-    fn add(&mut self, service: Option<&[u8]>, section: &Section, said: Arc<Said>) {
+    fn add(&mut self, service: Option<&[u8]>, section: &Section, patterns: Arc<ServicePatterns>) {
         let first = self.negated.len() as Id;
-        self.negated.extend_from_slice(&said.negated);
-        let whole: Vec<&[u8]> = match said.set_aside.as_slice() {
+        self.negated.extend_from_slice(&patterns.negated);
+        let whole: Vec<&[u8]> = match patterns.set_aside.as_slice() {
             [] => Vec::new(),
             _ => section.lines().collect(),
         };
         let mut by_hand = Vec::new();
-        for id in &said.set_aside {
+        for id in &patterns.set_aside {
             let line = whole[*id as usize];
             let Line::Pattern(pattern) = pattern::parse_line(line) else {
                 self.refused.push(line.to_vec());
@@ -119,11 +119,10 @@ impl Model {
             };
             let id = first + id;
             self.negated[id as usize] = pattern.negated;
-            // One without a `/` at its start matches at any depth, also in another service.
-            let list = if service.is_some() && pattern.anchored { &mut by_hand } else { &mut self.by_hand };
+            let list = if service.is_some() { &mut by_hand } else { &mut self.by_hand };
             list.push((id, pattern));
         }
-        let lines = Lines { said, first, by_hand };
+        let lines = Lines { patterns, first, by_hand };
         match service {
             Some(service) => drop(self.of_services.insert(service.to_vec(), lines)),
             None => self.of_root = Some(lines),
@@ -144,9 +143,9 @@ impl Model {
     }
 
     /// The root's own folder.
-    pub fn top(&self) -> Place<'_> {
-        let states = self.of_root.iter().map(|lines| (lines, lines.said.index.start())).collect();
-        Place { model: self, states, of_service: None, is_root: true }
+    pub fn top(&self) -> Cursor<'_> {
+        let states = self.of_root.iter().map(|lines| (lines, lines.patterns.index.start())).collect();
+        Cursor { matcher: self, states, of_service: None, is_root: true }
     }
 
     /// The last line that matches the path `names` below the root or a folder above it, as restic decides.
@@ -189,22 +188,24 @@ impl Model {
     }
 }
 
-impl<'m> Place<'m> {
+impl<'m> Cursor<'m> {
     /// The sub-folder `name`.
-    pub fn enter(&self, name: &[u8]) -> Place<'m> {
-        let inner = self.states.iter().map(|(lines, state)| (*lines, lines.said.index.enter(state, name)));
-        let mut states: Vec<_> = inner.filter(|(lines, state)| !lines.said.index.is_over(state)).collect();
+    pub fn enter(&self, name: &[u8]) -> Cursor<'m> {
+        let inner =
+            self.states.iter().map(|(lines, state)| (*lines, lines.patterns.index.enter(state, name)));
+        let mut states: Vec<_> =
+            inner.filter(|(lines, state)| !lines.patterns.index.is_over(state)).collect();
         let mut of_service = self.of_service;
         if self.is_root {
-            of_service = self.model.of_services.get(name);
-            states.extend(of_service.map(|lines| (lines, lines.said.index.start())));
+            of_service = self.matcher.of_services.get(name);
+            states.extend(of_service.map(|lines| (lines, lines.patterns.index.start())));
         }
-        Place { model: self.model, states, of_service, is_root: false }
+        Cursor { matcher: self.matcher, states, of_service, is_root: false }
     }
 
     /// The lines that are not looked up and may match here or below.
     fn by_hand(&self) -> impl Iterator<Item = &'m ByHand> {
-        self.model.by_hand.iter().chain(self.of_service.iter().flat_map(|lines| &lines.by_hand))
+        self.matcher.by_hand.iter().chain(self.of_service.iter().flat_map(|lines| &lines.by_hand))
     }
 
     /// The last line that matches `name`, a child of this folder, or what is above it; `inherited` is the one for the
@@ -215,20 +216,20 @@ impl<'m> Place<'m> {
         name: &[u8],
         path: impl Fn() -> Vec<&'n [u8]>,
     ) -> Option<Id> {
-        let model = self.model;
+        let matcher = self.matcher;
         let mut best = inherited;
         for (lines, state) in &self.states {
-            lines.said.index.matches(state, name, |id| {
-                lines.mark(model, id, name);
+            lines.patterns.index.matches(state, name, |id| {
+                lines.mark(matcher, id, name);
                 best = best.max(Some(lines.first + id));
             });
         }
         if self.by_hand().next().is_some() {
             let below = path();
-            let names: Vec<&[u8]> = model.above.iter().map(Vec::as_slice).chain(below).collect();
+            let names: Vec<&[u8]> = matcher.above.iter().map(Vec::as_slice).chain(below).collect();
             for (id, pattern) in self.by_hand() {
-                if (Some(*id) > best || !model.has_matched(*id)) && pattern.matches(&names) {
-                    model.mark(*id);
+                if (Some(*id) > best || !matcher.has_matched(*id)) && pattern.matches(&names) {
+                    matcher.mark(*id);
                     best = best.max(Some(*id));
                 }
             }
@@ -238,17 +239,17 @@ impl<'m> Place<'m> {
 
     /// Whether restic leaves out every child of this folder, which it enters, whatever the child's name.
     pub fn leaves_out_all(&self, decided_by: Option<Id>) -> bool {
-        let model = self.model;
+        let matcher = self.matcher;
         let mut best = None;
         let mut taken_back = self.by_hand().filter(|(_, line)| line.negated).map(|(id, _)| *id).max();
         for (lines, state) in &self.states {
-            let negated = |id: Id| model.negated[(lines.first + id) as usize];
-            lines.said.index.matches_all_children(state, |id| {
+            let negated = |id: Id| matcher.negated[(lines.first + id) as usize];
+            lines.patterns.index.matches_all_children(state, |id| {
                 if !negated(id) {
                     best = best.max(Some(lines.first + id));
                 }
             });
-            let negation = lines.said.index.last_marked_for_children(state, negated);
+            let negation = lines.patterns.index.last_marked_for_children(state, negated);
             taken_back = taken_back.max(negation.map(|id| lines.first + id));
         }
         if best.is_none() || best < decided_by {
@@ -256,7 +257,7 @@ impl<'m> Place<'m> {
         }
         let is_certain = taken_back < best;
         if let (true, Some(id)) = (is_certain, best) {
-            model.mark(id);
+            matcher.mark(id);
         }
         is_certain
     }
@@ -264,21 +265,21 @@ impl<'m> Place<'m> {
 
 impl Lines {
     /// Notes that its line `id` has matched `name`.
-    fn mark(&self, model: &Model, id: Id, name: &[u8]) {
+    fn mark(&self, matcher: &Matcher, id: Id, name: &[u8]) {
         let of_root = self.first + id;
-        model.mark(of_root);
-        let Some(names) = model.names.get(of_root as usize).filter(|_| !model.is_negated(of_root)) else {
+        matcher.mark(of_root);
+        let Some(names) = matcher.names.get(of_root as usize).filter(|_| !matcher.is_negated(of_root)) else {
             return;
         };
-        if let Some(Form::Suffix(ending)) = self.said.index.last_name_of(id).map(NamePattern::form) {
+        if let Some(Form::Suffix(ending)) = self.patterns.index.last_name_of(id).map(NamePattern::form) {
             names.get_or_init(|| Names::new(ending.len())).add(name);
         }
     }
 }
 
-impl Said {
+impl ServicePatterns {
     /// What the lines of a section say, which all begin with `base`.
-    fn by(section: &Section, base: &Base, known: &Known) -> Arc<Said> {
+    fn by(section: &Section, base: &Base, known: &Known) -> Arc<ServicePatterns> {
         let mut text = Vec::new();
         for line in section.lines() {
             if let Some((negated, below)) = pattern::below(base.text(), line) {
@@ -287,15 +288,15 @@ impl Said {
             }
             text.push(b'\n');
         }
-        if let Some(said) = locked(known).get(&text) {
-            return Arc::clone(said);
+        if let Some(patterns) = locked(known).get(&text) {
+            return Arc::clone(patterns);
         }
-        let said = Arc::new(Said::read(&text));
-        locked(known).insert(text, Arc::clone(&said));
-        said
+        let patterns = Arc::new(ServicePatterns::read(&text));
+        locked(known).insert(text, Arc::clone(&patterns));
+        patterns
     }
 
-    fn read(text: &[u8]) -> Said {
+    fn read(text: &[u8]) -> ServicePatterns {
         let mut negated = Vec::new();
         let mut set_aside = Vec::new();
         let mut patterns = Vec::new();
@@ -313,7 +314,7 @@ impl Said {
             patterns.push(steps.into());
         }
         let index = Index::new(patterns, |id| negated[id as usize]);
-        Said { index, negated, set_aside }
+        ServicePatterns { index, negated, set_aside }
     }
 }
 
@@ -327,45 +328,47 @@ mod tests {
     use crate::rules_file::{Rules, RulesFile};
     use crate::section;
 
-    fn model(files: &[(&str, &str)]) -> Model {
-        let base = Base::new(&[b"data".to_vec()], true);
+    fn matcher(files: &[(&str, &str)]) -> Matcher {
+        let base = Base::new(&[b"data".to_vec()]);
         let file = |(service, rules): &(&str, &str)| {
             let folder = vec![service.as_bytes().to_vec()];
             Arc::new(RulesFile::new("f".into(), folder, Rules::read(rules.as_bytes()).into()))
         };
         let files: Vec<_> = files.iter().map(file).collect();
-        Model::new(&section::compile(&files, &base, false), &base, &[b"data".to_vec()])
+        Matcher::new(&section::compile(&files, &base, false), &base, &[b"data".to_vec()])
     }
 
-    fn excludes(model: &Model, path: &str) -> bool {
+    fn excludes(matcher: &Matcher, path: &str) -> bool {
         let names: Vec<Vec<u8>> = path.split('/').map(|name| name.as_bytes().to_vec()).collect();
-        model.excludes(&names)
+        matcher.excludes(&names)
     }
 
     #[test]
     fn services_of_the_same_rules_share_an_index_and_nothing_else() {
-        let model = model(&[("a", "*.log\n/x/\n"), ("b", "*.log\n/x/\n"), ("c", "*.tmp\n")]);
-        let said = |service: &[u8]| &model.of_services[service].said;
-        assert!(Arc::ptr_eq(said(b"a"), said(b"b")));
-        assert!(excludes(&model, "b/1.log") && !excludes(&model, "c/1.log") && !excludes(&model, "d/1.log"));
+        let matcher = matcher(&[("a", "*.log\n/x/\n"), ("b", "*.log\n/x/\n"), ("c", "*.tmp\n")]);
+        let patterns = |service: &[u8]| &matcher.of_services[service].patterns;
+        assert!(Arc::ptr_eq(patterns(b"a"), patterns(b"b")));
+        assert!(
+            excludes(&matcher, "b/1.log") && !excludes(&matcher, "c/1.log") && !excludes(&matcher, "d/1.log")
+        );
         assert_eq!(
-            (0..5).map(|id| model.has_matched(id)).collect::<Vec<_>>(),
+            (0..5).map(|id| matcher.has_matched(id)).collect::<Vec<_>>(),
             [false, false, true, false, false]
         );
     }
 
     #[test]
     fn a_name_that_begins_with_an_exclamation_mark_is_no_negation() {
-        let model = model(&[("a", "*\n!/keep\n"), ("b", "\\!keep\n/!keep/x\n")]);
-        assert!(excludes(&model, "a/other") && !excludes(&model, "a/keep"));
-        assert!(excludes(&model, "b/!keep") && !excludes(&model, "b/keep"));
+        let matcher = matcher(&[("a", "*\n!/keep\n"), ("b", "\\!keep\n/!keep/x\n")]);
+        assert!(excludes(&matcher, "a/other") && !excludes(&matcher, "a/keep"));
+        assert!(excludes(&matcher, "b/!keep") && !excludes(&matcher, "b/keep"));
     }
 
     #[test]
     fn lines_that_can_only_be_read_as_a_whole_keep_their_place() {
-        let model = model(&[("a", "/b/**/c/**/d*\n!/b/**/c/**/dx\n*.log\n"), ("b", "x\n")]);
-        assert_eq!(model.of_services[b"a".as_slice()].by_hand.len(), 2);
-        assert!(excludes(&model, "a/b/1/c/2/d1") && excludes(&model, "a/1.log"));
-        assert!(!excludes(&model, "a/b/1/c/2/dx") && !excludes(&model, "b/b/1/c/2/d1"));
+        let matcher = matcher(&[("a", "/b/**/c/**/d*\n!/b/**/c/**/dx\n*.log\n"), ("b", "x\n")]);
+        assert_eq!(matcher.of_services[b"a".as_slice()].by_hand.len(), 2);
+        assert!(excludes(&matcher, "a/b/1/c/2/d1") && excludes(&matcher, "a/1.log"));
+        assert!(!excludes(&matcher, "a/b/1/c/2/dx") && !excludes(&matcher, "b/b/1/c/2/d1"));
     }
 }
