@@ -9,6 +9,7 @@ use std::io::{self, Write};
 use anyhow::{Context, Result, anyhow, bail};
 use common::atomic::{self, Change};
 use common::exit::{self, Exit, HintExt};
+use common::out;
 use common::problem::{self, Problem};
 use common::settings::Settings;
 use common::text::{count, escape_path};
@@ -56,7 +57,11 @@ fn run_task(task: &Task) -> Result<Exit> {
         Mode::Report => report::print(&roots, task.format)?,
         Mode::Check => is_good &= !stale::show(&settings.ignore_file, &render::render(&roots), task.format)?,
         Mode::Print => {
-            io::stdout().write_all(&render::render(&roots)).context("write to standard output")?;
+            // Not through `common::output`, which takes escape sequences out: a name in a pattern may hold one.
+            match io::stdout().write_all(&render::render(&roots)).and_then(|()| io::stdout().flush()) {
+                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
+                written => written.context("write to standard output")?,
+            }
         }
         Mode::Write => {
             let change = write(settings, &render::render(&roots))?;
@@ -89,7 +94,6 @@ fn summarise(task: &Task, roots: &[Root], change: Change, warnings: &[&Problem])
     let paths: usize = sections().map(|section| section.paths.len()).sum();
     let patterns =
         sections().flat_map(|section| &section.rules).map(|rule| rule.lines.len()).sum::<usize>() + paths;
-    let mut stdout = anstream::stdout();
     if task.format == Format::Json {
         let summary = json!({
             "output": settings.ignore_file.to_string_lossy(),
@@ -100,7 +104,7 @@ fn summarise(task: &Task, roots: &[Root], change: Change, warnings: &[&Problem])
             "by_path": paths,
             "warnings": warnings.iter().map(|problem| report::problem_json(problem)).collect::<Vec<_>>(),
         });
-        writeln!(stdout, "{summary}")?;
+        out!("{summary}");
         return Ok(());
     }
     let what = match change {
@@ -110,13 +114,12 @@ fn summarise(task: &Task, roots: &[Root], change: Change, warnings: &[&Problem])
     let by_path = if paths == 0 { String::new() } else { format!(" ({paths} by path)") };
     let warned =
         if warnings.is_empty() { String::new() } else { format!(", {}", count(warnings.len(), "warning")) };
-    writeln!(
-        stdout,
+    out!(
         "{}: {what}: {} with {}, {}{by_path}{warned}",
         escape_path(&settings.ignore_file),
         count(services, "service"),
         count(rules, "rule"),
         count(patterns, "pattern"),
-    )?;
+    );
     Ok(())
 }

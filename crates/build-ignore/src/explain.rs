@@ -5,7 +5,6 @@
 
 use std::env;
 use std::fs;
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use crate::build::{Built, build};
@@ -18,6 +17,7 @@ use crate::tree::Wanted;
 use anyhow::{Context, Result};
 use common::contract::explain as contract;
 use common::exit::Exit;
+use common::out;
 use common::problem;
 use common::settings::Settings;
 use common::text::{BAD, GOOD, escape_path};
@@ -28,7 +28,6 @@ pub(crate) fn run(task: &Task, paths: &[PathBuf]) -> Result<Exit> {
     let here = env::current_dir().context("find the working directory")?;
     let mut built: [Option<Built>; 2] = [None, None];
     let mut any_left_out = false;
-    let mut stdout = anstream::stdout();
     for path in paths {
         let path = common::paths::absolute(path, &here)?;
         let answer = match locate(&path, settings) {
@@ -46,8 +45,8 @@ pub(crate) fn run(task: &Task, paths: &[PathBuf]) -> Result<Exit> {
         };
         any_left_out |= matches!(answer.outcome, Outcome::LeftOut { .. });
         match task.format {
-            Format::Json => writeln!(stdout, "{}", serde_json::to_string(&answer.contract())?)?,
-            Format::Text => answer.print(&mut stdout)?,
+            Format::Json => out!("{}", serde_json::to_string(&answer.contract())?),
+            Format::Text => answer.print(),
         }
     }
     Ok(if any_left_out { Exit::Done } else { Exit::Failed })
@@ -146,31 +145,29 @@ fn outcome(root: &Path, names: &[Vec<u8>], built: &Built) -> Outcome {
 }
 
 impl Answer {
-    fn print(&self, out: &mut impl Write) -> std::io::Result<()> {
+    fn print(&self) {
         let path = escape_path(&self.path);
         match &self.outcome {
             Outcome::LeftOut { decision, folder_above, by_path } => {
-                write!(out, "{path}: {BAD}left out{BAD:#}")?;
-                if let Some(folder) = folder_above {
-                    write!(out, " with the folder {}", escape_path(folder))?;
-                }
-                write!(out, ": {}", rule_of(decision))?;
-                if let Some(why) = by_path {
-                    write!(out, " (by a line for the path itself: {why})")?;
-                }
-                writeln!(out)
+                let above = folder_above
+                    .as_ref()
+                    .map_or(String::new(), |folder| format!(" with the folder {}", escape_path(folder)));
+                let by_path = by_path
+                    .as_ref()
+                    .map_or(String::new(), |why| format!(" (by a line for the path itself: {why})"));
+                out!("{path}: {BAD}left out{BAD:#}{above}: {}{by_path}", rule_of(decision));
             }
             Outcome::Kept { decision, although } => {
                 let rule = decision.as_ref().map_or("no rule matches it".to_string(), rule_of);
                 let although =
                     although.as_ref().map_or(String::new(), |why| format!(" does not hold: {why}"));
-                writeln!(out, "{path}: {GOOD}kept{GOOD:#}: {rule}{although}")
+                out!("{path}: {GOOD}kept{GOOD:#}: {rule}{although}")
             }
             Outcome::LeftOutByMistake { decision } => {
                 let rule = decision.as_ref().map_or("no rule matches it".to_string(), rule_of);
-                writeln!(out, "{path}: {BAD}left out by mistake{BAD:#}, please report it: {rule}")
+                out!("{path}: {BAD}left out by mistake{BAD:#}, please report it: {rule}")
             }
-            Outcome::Unknown(why) => writeln!(out, "{path}: {why}"),
+            Outcome::Unknown(why) => out!("{path}: {why}"),
         }
     }
 

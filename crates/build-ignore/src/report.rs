@@ -6,10 +6,10 @@
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BinaryHeap};
-use std::io::Write;
 
 use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets};
+use common::out;
 use common::problem::Problem;
 use common::text::{DIM, escape, escape_path};
 use common::units;
@@ -62,7 +62,6 @@ pub(crate) fn print(roots: &[Root], format: Format) -> Result<()> {
     services.values().for_each(|numbers| total.add(numbers));
     let left_out = largest(roots, true);
     let kept = largest(roots, false);
-    let mut stdout = anstream::stdout();
     if format == Format::Json {
         let warnings: Vec<Value> =
             roots.iter().flat_map(|root| &root.built.warnings).map(problem_json).collect();
@@ -73,26 +72,26 @@ pub(crate) fn print(roots: &[Root], format: Format) -> Result<()> {
             "largest_kept": kept,
             "warnings": warnings,
         });
-        writeln!(stdout, "{report}")?;
+        out!("{report}");
         return Ok(());
     }
-    writeln!(stdout, "{}", table(&services, &total))?;
+    out!("{}", table(&services, &total));
     for (title, things) in [("Largest left out", &left_out), ("Largest kept", &kept)] {
         if !things.is_empty() {
-            writeln!(stdout, "\n{title}:")?;
+            out!("\n{title}:");
         }
         for thing in things {
             let part = if thing.whole { "" } else { " (a part of it)" };
-            writeln!(stdout, "{:>10}  {}{DIM}{part}{DIM:#}", units::bytes(thing.bytes), thing.path)?;
+            out!("{:>10}  {}{DIM}{part}{DIM:#}", units::bytes(thing.bytes), thing.path);
         }
     }
     let unmatched: Vec<&String> =
         services.values().flat_map(|numbers| &numbers.rules_without_match).collect();
     if !unmatched.is_empty() {
-        writeln!(stdout, "\nRules that match nothing today:")?;
+        out!("\nRules that match nothing today:");
     }
     for rule in unmatched {
-        writeln!(stdout, "{DIM}  {rule}{DIM:#}")?;
+        out!("{DIM}  {rule}{DIM:#}");
     }
     Ok(())
 }

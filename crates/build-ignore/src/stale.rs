@@ -1,11 +1,12 @@
 //! `--check`: whether the file on disk is what a run would write now, and what differs.
 
 use std::fs;
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 use crate::task::Format;
 use anyhow::{Context, Result};
+use common::out;
 use common::text::{BAD, GOOD, escape, escape_path};
 use serde_json::json;
 use similar::{Algorithm, ChangeTag, capture_diff_slices};
@@ -21,25 +22,24 @@ pub(crate) fn show(path: &Path, text: &[u8], format: Format) -> Result<bool> {
         Err(error) => return Err(error).with_context(|| format!("read: {}", escape_path(path))),
     };
     let is_stale = old.as_deref() != Some(text);
-    let mut stdout = anstream::stdout();
     let name = escape_path(path);
     let changes = changes(old.as_deref().unwrap_or_default(), text);
     if format == Format::Json {
         let lines: Vec<_> = changes.iter().map(|(sign, line)| format!("{sign}{line}")).collect();
-        writeln!(stdout, "{}", json!({ "output": name, "stale": is_stale, "changes": lines }))?;
+        out!("{}", json!({ "output": name, "stale": is_stale, "changes": lines }));
         return Ok(is_stale);
     }
     match (&old, is_stale) {
-        (_, false) => writeln!(stdout, "{name}: up to date")?,
-        (None, true) => writeln!(stdout, "{name}: not there yet; build-ignore writes it")?,
+        (_, false) => out!("{name}: up to date"),
+        (None, true) => out!("{name}: not there yet; build-ignore writes it"),
         (Some(_), true) => {
-            writeln!(stdout, "{name}: out of date; build-ignore brings it up to date")?;
+            out!("{name}: out of date; build-ignore brings it up to date");
             for (sign, line) in changes.iter().take(MOST_LINES) {
                 let style = if *sign == '+' { GOOD } else { BAD };
-                writeln!(stdout, "{style}{sign}{line}{style:#}")?;
+                out!("{style}{sign}{line}{style:#}");
             }
             if changes.len() > MOST_LINES {
-                writeln!(stdout, "… and {} more", changes.len() - MOST_LINES)?;
+                out!("… and {} more", changes.len() - MOST_LINES);
             }
         }
     }

@@ -31,6 +31,33 @@ fn a_reader_that_closes_the_pipe_is_no_error() {
     assert_eq!((ran.stdout.lines().count(), ran.stderr.as_str()), (1, ""), "{}", ran.everything());
 }
 
+/// Standard output on a full disk: the work is finished first, then there is one line and exit code 1.
+#[test]
+fn output_that_can_not_be_written_is_one_error_after_the_work() {
+    let sandbox = Sandbox::new();
+    sandbox.write("data/s/.resticignore", "*.log\n");
+    for arguments in ["", "--json", "--check", "--report", "--explain data/s", "--output -"] {
+        let script = format!("cd ~; {PROGRAM} {arguments} > /dev/full");
+        let ran = sandbox.run(sandbox.command("bash").args(["-c", &script])).expect_code(1);
+        assert!(ran.stderr.contains("write to standard output: No space left"), "{}", ran.everything());
+        assert_eq!(ran.stderr.lines().count(), 1, "{arguments}: {}", ran.everything());
+    }
+    assert!(sandbox.read("containers/backrest/ignorefile.txt").contains("*.log"));
+}
+
+#[test]
+fn a_closed_pipe_leaves_the_exit_code_of_the_work() {
+    let sandbox = Sandbox::new();
+    sandbox.write("data/s/.resticignore", "*.log\n");
+    for (arguments, code) in [("--check", 1), ("", 0), ("--check", 0), ("--explain data/s/a.log", 1)] {
+        // The reader has closed its end before the program starts.
+        let script =
+            format!("cd ~; {{ sleep 0.3; {PROGRAM} {arguments}; echo $? > code; }} | true; cat code");
+        let ran = sandbox.run(sandbox.command("bash").args(["-c", &script])).expect_success();
+        assert_eq!((ran.stdout.trim(), ran.stderr.as_str()), (code.to_string().as_str(), ""), "{arguments}");
+    }
+}
+
 #[test]
 fn check_tells_what_is_out_of_date_and_writes_nothing() {
     let sandbox = Sandbox::new();
