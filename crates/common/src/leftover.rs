@@ -227,8 +227,8 @@ impl Scratch {
         &self.path
     }
 
-    /// Makes it `target`. Fails with [`ErrorKind::AlreadyExists`], and removes the folder, if something is there.
-    pub fn move_to(mut self, target: &Path) -> io::Result<()> {
+    /// Makes it `target`. Fails with [`ErrorKind::AlreadyExists`] if something is there.
+    pub fn move_to(&mut self, target: &Path) -> io::Result<()> {
         match move_without_replacing(&self.path, target) {
             // What is at the target was looked at a moment ago by the caller, and a folder never replaces a full one.
             Err(error) if is_unsupported(&error) => fs::rename(&self.path, target)?,
@@ -302,11 +302,12 @@ mod tests {
     #[test]
     fn a_folder_is_private_and_never_replaces_another() {
         let folder = tempfile::tempdir().unwrap();
-        let (target, scratch) =
+        let (target, mut scratch) =
             (folder.path().join("t"), Scratch::new(folder.path(), OsStr::new("t")).unwrap());
         assert_eq!(fs::metadata(scratch.path()).unwrap().permissions().mode() & 0o777, 0o700);
         fs::create_dir(&target).unwrap();
         assert_eq!(scratch.move_to(&target).unwrap_err().kind(), ErrorKind::AlreadyExists);
+        drop(scratch);
         assert_eq!(names(folder.path()), ["t"]);
     }
 

@@ -1,4 +1,4 @@
-//! Puts the stages together and tells what was made.
+//! Puts the stages together and reports what was made.
 
 use std::env;
 use std::ffi::OsString;
@@ -14,53 +14,59 @@ use common::problem;
 use common::process::{self, Limits};
 use common::settings::Settings;
 use common::text::{escape, escape_path};
+use common::{note, out, output};
 use rand::Rng;
 use rand::distr::Alphanumeric;
 
-use crate::ask::{self, Wanted};
 use crate::cli::{Cli, Database};
-use crate::plan::{self, Places, Planned};
-use crate::templates::{self, Root};
-use crate::write::{self, Made, Targets};
-use crate::{database, shell_init};
+use crate::plan::{self, NewFile, Places};
+use crate::request::Request;
+use crate::write::{self, Outcome};
+use crate::{ask, database, shell_init, templates};
 
 const TOOL: &str = "new-container";
 
 /// Does what `cli` asks for.
 pub(crate) fn run(cli: &Cli) -> Result<Exit> {
     if let Some(shell) = cli.shell_init {
-        print(&shell_init::text(shell, &own_path())?)?;
+        output::stdout().write_all(shell_init::text(shell, &own_path())?.as_bytes())?;
         return Ok(Exit::Done);
     }
     let name = cli.name.as_deref().context("a service needs a name")?;
     let settings = Settings::load(&cli.flags, None, None)?;
     problem::warn(TOOL, &settings.problems);
-    let wanted = ask::complete(cli, name)?;
+    let request = ask::complete(cli, name)?;
 
-    let (container, data) = (settings.container_root.join(name), settings.data_root.join(name));
-    let kind = wanted.database.map(|database| database::pieces(database).template);
+    let places =
+        Places { container: settings.container_root.join(name), data: settings.data_root.join(name) };
+    let kind = request.database.map(|database| database::pieces(database).template);
     let names: Vec<&str> = std::iter::once("default").chain(kind).collect();
-    let layers = templates::layers(&settings.container_root, &names, wanted.template.as_deref())?;
-    let places = Places { container: &container, data: &data };
-    let files = plan::files(&wanted, &places, &layers, &mut password)?;
+    let layers = templates::layers(&settings.container_root, &names, request.template.as_deref())?;
+    let files = plan::files(&request, &places, &layers, &mut password)?;
 
-    // From here on an interruption is seen between two steps and nothing is left half done.
+    // From here on an interruption is noticed between two steps, and nothing is left half done.
     let cancel = Cancel::on_signals().context("watch for interruptions")?;
-    let targets = Targets { name, container: &container, data: &data };
-    if write::all_or_nothing(&files, targets, &cancel)? == Made::Earlier {
-        print(&format!(
-            "an earlier run for {name} was killed at its last step; its files are in place now, in {} and {}\n",
-            escape_path(&container),
-            escape_path(&data)
-        ))?;
-        return Ok(Exit::Done);
+    match write::all_or_nothing(&files, &places, &cancel)? {
+        Outcome::Made => {}
+        Outcome::Interrupted => {
+            note!("{TOOL}: interrupted; nothing was made");
+            return Ok(Exit::Interrupted);
+        }
+        Outcome::Completed => {
+            out!(
+                "completed what an earlier run for {name} was killed at; its files are in {} and {}",
+                escape_path(&places.container),
+                escape_path(&places.data)
+            );
+            return Ok(Exit::Done);
+        }
     }
-    tell(&wanted, &files, &places, cli)?;
+    report(&request, &files, &places, cli);
     if cli.edit {
-        edit(&[container.join("compose.yaml"), container.join(".env")])?;
+        edit(&[places.container.join("compose.yaml"), places.container.join(".env")])?;
     }
     if cli.up {
-        up(&container, &cancel)?;
+        up(&places.container, &cancel)?;
     }
     Ok(Exit::Done)
 }
@@ -79,34 +85,19 @@ fn own_path() -> PathBuf {
     if is_us { TOOL.into() } else { own }
 }
 
-fn print(text: &str) -> Result<()> {
-    let mut stdout = anstream::stdout().lock();
-    stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()).context("print")
-}
-
-fn tell(wanted: &Wanted, files: &[Planned], places: &Places, cli: &Cli) -> Result<()> {
-    let mut text = String::new();
+fn report(request: &Request, files: &[NewFile], places: &Places, cli: &Cli) {
     for file in files {
-        let folder = match file.root {
-            Root::Container => places.container,
-            Root::Data => places.data,
-        };
-        text.push_str(&format!("made {}\n", escape_path(folder.join(&file.path))));
+        out!("made {}", escape_path(places.of(file.root).join(&file.path)));
     }
-    let mut next = Vec::new();
-    if wanted.image_is_a_guess && wanted.template.is_none() {
-        next.push(format!("put the right image into compose.yaml (now {})", escape(wanted.image.as_bytes())));
+    if request.image_is_a_guess && request.template.is_none() {
+        out!("next: put the right image into compose.yaml (now {})", escape(request.image.as_bytes()));
     }
-    if wanted.database == Some(Database::Sqlite) && !wanted.stop {
-        next.push("put the database's path into prepare-backup.sh".into());
+    if request.database == Some(Database::Sqlite) && !request.stop {
+        out!("next: put the database's path into prepare-backup.sh");
     }
     if !cli.up {
-        next.push(format!("cd '{}' && docker compose up -d", escape_path(places.container)));
+        out!("next: cd '{}' && docker compose up -d", escape_path(&places.container));
     }
-    for step in next {
-        text.push_str(&format!("next: {step}\n"));
-    }
-    print(&text)
 }
 
 /// Opens `files` in the editor that the user has chosen.
@@ -133,13 +124,12 @@ fn up(container: &Path, cancel: &Cancel) -> Result<()> {
     let mut command = Command::new("docker");
     command.args(["compose", "up", "--detach"]).current_dir(container);
     let finished = process::run(&mut command, Limits::within(UP_LIMIT), Some(cancel), &mut |line| {
-        // Who reads may have gone away; the service starts all the same.
-        let _ = print(&format!("{}\n", escape(line)));
+        out!("{}", escape(line));
     })
     .hint("the files are there; install Docker with its compose plugin")?;
     if !finished.end.is_success() {
         return Err(anyhow::anyhow!("docker compose up: {}: {finished}", escape_path(container)))
-            .hint("the files are there; mend compose.yaml and start it by hand");
+            .hint("the files are there; fix compose.yaml and start it with docker compose up -d");
     }
     Ok(())
 }

@@ -1,57 +1,35 @@
-//! What the command line left open, asked where somebody can answer.
+//! Asks on a terminal for what the command line left open.
 //!
-//! In comes the command line, out goes [`Wanted`], complete. Off a terminal nothing is asked: defaults hold.
+//! In comes the command line, out goes a complete [`Request`]. Without a terminal nothing is asked: defaults hold.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use anyhow::{Context, Result};
 
-use crate::cli::{Cli, Database, parse_image, parse_port};
-
-/// The service that is wanted.
-#[derive(Clone, Debug)]
-pub(crate) struct Wanted {
-    pub(crate) name: String,
-    pub(crate) image: String,
-    /// Nobody named the image; it is made from the name.
-    pub(crate) image_is_a_guess: bool,
-    pub(crate) ports: Vec<String>,
-    pub(crate) network: Option<String>,
-    pub(crate) database: Option<Database>,
-    pub(crate) stop: bool,
-    pub(crate) template: Option<String>,
-}
+use crate::cli::{Cli, parse_image, parse_port};
+use crate::request::Request;
 
 /// Completes `cli`, whose name is `name`, by asking on the terminal if there is one.
-pub(crate) fn complete(cli: &Cli, name: &str) -> Result<Wanted> {
-    let mut wanted = Wanted {
-        name: name.to_string(),
-        image: cli.image.clone().unwrap_or_else(|| format!("{name}:latest")),
-        image_is_a_guess: cli.image.is_none(),
-        ports: cli.port.clone(),
-        network: cli.network.clone(),
-        database: cli.database,
-        stop: cli.stop,
-        template: cli.template.clone(),
-    };
+pub(crate) fn complete(cli: &Cli, name: &str) -> Result<Request> {
+    let mut request = Request::new(cli, name);
     let (stdin, stderr) = (io::stdin(), io::stderr());
-    let somebody_answers = stdin.is_terminal() && stderr.is_terminal();
-    // Who has a template has the image in it.
-    if cli.image.is_none() && cli.template.is_none() && somebody_answers {
-        ask(&mut wanted, &mut stdin.lock(), &mut stderr.lock())?;
+    let can_ask = stdin.is_terminal() && stderr.is_terminal();
+    // A template brings its own image.
+    if cli.image.is_none() && cli.template.is_none() && can_ask {
+        ask(&mut request, &mut stdin.lock(), &mut stderr.lock())?;
     }
-    Ok(wanted)
+    Ok(request)
 }
 
-fn ask(wanted: &mut Wanted, answers: &mut dyn BufRead, questions: &mut dyn Write) -> Result<()> {
-    let question = format!("Image [{}]: ", wanted.image);
+fn ask(request: &mut Request, answers: &mut dyn BufRead, questions: &mut dyn Write) -> Result<()> {
+    let question = format!("Image [{}]: ", request.image);
     if let Some(image) = one(&question, &parse_image, answers, questions)? {
-        wanted.image = image;
-        wanted.image_is_a_guess = false;
+        request.image = image;
+        request.image_is_a_guess = false;
     }
-    if wanted.ports.is_empty() {
+    if request.ports.is_empty() {
         let port = one("Port, as HOST:CONTAINER [none]: ", &parse_port, answers, questions)?;
-        wanted.ports.extend(port);
+        request.ports.extend(port);
     }
     Ok(())
 }
@@ -81,8 +59,8 @@ fn one(
 mod tests {
     use super::*;
 
-    fn wanted() -> Wanted {
-        Wanted {
+    fn request() -> Request {
+        Request {
             name: "app".into(),
             image: "app:latest".into(),
             image_is_a_guess: true,
@@ -96,10 +74,10 @@ mod tests {
 
     #[test]
     fn a_wrong_answer_is_asked_again() {
-        let mut wanted = wanted();
+        let mut request = request();
         let mut said = Vec::new();
-        ask(&mut wanted, &mut &b"no good\nnginx:1\n80\n8080:80\n"[..], &mut said).unwrap();
-        assert_eq!((wanted.image.as_str(), wanted.ports), ("nginx:1", vec!["8080:80".to_string()]));
+        ask(&mut request, &mut &b"no good\nnginx:1\n80\n8080:80\n"[..], &mut said).unwrap();
+        assert_eq!((request.image.as_str(), request.ports), ("nginx:1", vec!["8080:80".to_string()]));
         let said = String::from_utf8(said).unwrap();
         assert_eq!(said.matches("Image [app:latest]: ").count(), 2, "{said}");
         assert!(said.contains("such as 8080:80\n"), "{said}");
@@ -108,9 +86,9 @@ mod tests {
     #[test]
     fn no_answer_is_the_default() {
         for answers in ["\n\n", ""] {
-            let mut wanted = wanted();
-            ask(&mut wanted, &mut answers.as_bytes(), &mut Vec::new()).unwrap();
-            assert!(wanted.image_is_a_guess && wanted.ports.is_empty());
+            let mut request = request();
+            ask(&mut request, &mut answers.as_bytes(), &mut Vec::new()).unwrap();
+            assert!(request.image_is_a_guess && request.ports.is_empty());
         }
     }
 }

@@ -9,7 +9,7 @@ use common::settings::Flags;
 
 /// Make a new service's compose.yaml, .env, .resticignore and prepare-backup.sh
 ///
-/// They go to <container root>/NAME and <data root>/NAME; nothing that exists is touched, and if anything fails
+/// The files go to <container root>/NAME and <data root>/NAME. Nothing that exists is changed, and if anything fails
 /// nothing is left behind.
 #[derive(Debug, Parser)]
 #[command(name = "new-container", version, after_help = EXAMPLES)]
@@ -84,10 +84,10 @@ Examples:
   new-container notes --stop                       stopped during each backup
   eval \"$(new-container --shell-init bash)\"        from now on dn is short for it
 
-Your own templates: <container root>/.templates/default changes every new service, .templates/KIND those with that
-database, and .templates/FOLDER those made with --template FOLDER. A file there named compose.yaml, .env,
-.resticignore, prepare-backup.sh or after-backup.sh takes the place of the built-in one; others are added. {{name}},
-{{image}}, {{ports}}, {{password}}, {{data_dir}} and {{container_dir}} in them are filled in.";
+Your own templates: <container root>/.templates/default changes every new service, .templates/KIND those with that \
+database, and .templates/FOLDER those made with --template FOLDER. A file there named compose.yaml, .env, \
+.resticignore, prepare-backup.sh or after-backup.sh replaces the built-in one; others are added. {{name}}, {{image}}, \
+{{ports}}, {{password}}, {{data_dir}} and {{container_dir}} in them are filled in.";
 
 /// Docker Compose's rule for a project's name, which is also a good one for a folder: it starts with a letter or
 /// digit and goes on with those, `-` and `_`, all small.

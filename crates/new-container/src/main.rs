@@ -8,6 +8,7 @@ mod cli;
 mod database;
 mod plan;
 mod render;
+mod request;
 mod shell_init;
 mod templates;
 mod write;

@@ -1,46 +1,62 @@
-//! From what is wanted to the files that are to be written, with their text. No I/O.
+//! From the request to the files to write, with their text. No I/O.
 //!
-//! Built-in templates first; each layer of the user's own takes the place of what has the same name.
+//! Built-in templates first; each layer of the user's own replaces what has the same name.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use common::text::escape_path;
 
-use crate::ask::Wanted;
 use crate::cli::Database;
 use crate::database;
 use crate::render::{self, Values};
+use crate::request::Request;
 use crate::templates::{Layer, Root, Template};
 
-/// A file that is to be written below one of the service's two folders.
+/// A file to write below one of the service's two folders.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Planned {
+pub(crate) struct NewFile {
     pub(crate) root: Root,
     pub(crate) path: PathBuf,
     pub(crate) text: Vec<u8>,
     pub(crate) mode: u32,
 }
 
-/// Everything that a template may name.
-pub(crate) struct Places<'a> {
-    pub(crate) container: &'a Path,
-    pub(crate) data: &'a Path,
+/// A service's folders. They are one and the same if the roots are.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    pub(crate) container: PathBuf,
+    pub(crate) data: PathBuf,
 }
 
-/// The files of `wanted`, sorted by their place. `password` gives a new password each time.
+impl Places {
+    /// The service's folder in `root`.
+    pub(crate) fn of(&self, root: Root) -> &Path {
+        match root {
+            Root::Container => &self.container,
+            Root::Data => &self.data,
+        }
+    }
+
+    /// Whether one folder is both.
+    pub(crate) fn are_one(&self) -> bool {
+        self.container == self.data
+    }
+}
+
+/// The files of `request`, sorted by their place. `password` gives a new password each time.
 ///
 /// Fails where a folder's path can't be written in a `.env`.
 pub(crate) fn files(
-    wanted: &Wanted,
+    request: &Request,
     places: &Places,
     layers: &[Layer],
     password: &mut dyn FnMut() -> String,
-) -> Result<Vec<Planned>> {
-    let values = values(wanted, places, password)?;
-    let mut files: Vec<Planned> = built_in(wanted)
+) -> Result<Vec<NewFile>> {
+    let values = values(request, places, password)?;
+    let mut files: Vec<NewFile> = built_in(request)
         .into_iter()
-        .map(|(root, path, template, mode)| Planned {
+        .map(|(root, path, template, mode)| NewFile {
             root,
             path: path.into(),
             text: render::fill(template, &values).into_bytes(),
@@ -56,7 +72,7 @@ pub(crate) fn files(
     Ok(files)
 }
 
-fn from_user(template: &Template, values: &Values) -> Planned {
+fn from_user(template: &Template, values: &Values) -> NewFile {
     let text = match std::str::from_utf8(&template.text) {
         Ok(text) => render::fill(text, values).into_bytes(),
         // A picture, a key: not ours to look into.
@@ -68,16 +84,16 @@ fn from_user(template: &Template, values: &Values) -> Planned {
         _ if template.is_executable => 0o755,
         _ => 0o644,
     };
-    Planned { root: template.root, path: template.path.clone(), text, mode }
+    NewFile { root: template.root, path: template.path.clone(), text, mode }
 }
 
 /// What belongs to a pair of scripts that stop and start.
 const STOP_RULES: &str =
     "# What prepare-backup.sh has stopped and after-backup.sh starts again.\n/.stopped-for-backup\n";
 
-fn built_in(wanted: &Wanted) -> Vec<(Root, &'static str, &'static str, u32)> {
-    let prepare = match wanted.database {
-        _ if wanted.stop => include_str!("../templates/stop-prepare.sh"),
+fn built_in(request: &Request) -> Vec<(Root, &'static str, &'static str, u32)> {
+    let prepare = match request.database {
+        _ if request.stop => include_str!("../templates/stop-prepare.sh"),
         Some(database) => database::pieces(database).script,
         None => include_str!("../templates/prepare-backup.sh"),
     };
@@ -87,18 +103,18 @@ fn built_in(wanted: &Wanted) -> Vec<(Root, &'static str, &'static str, u32)> {
         (Root::Data, ".resticignore", include_str!("../templates/resticignore"), 0o644),
         (Root::Data, "prepare-backup.sh", prepare, 0o755),
     ];
-    if wanted.stop {
+    if request.stop {
         files.push((Root::Data, "after-backup.sh", include_str!("../templates/stop-after.sh"), 0o755));
     }
     files
 }
 
-fn values(wanted: &Wanted, places: &Places, password: &mut dyn FnMut() -> String) -> Result<Values> {
-    let pieces = wanted.database.map(database::pieces);
+fn values(request: &Request, places: &Places, password: &mut dyn FnMut() -> String) -> Result<Values> {
+    let pieces = request.database.map(database::pieces);
     let service = pieces.as_ref().map_or("", |pieces| pieces.service);
     let rules = match &pieces {
         // Stopped as a whole, the files of a database are as good as a dump.
-        _ if wanted.stop => STOP_RULES,
+        _ if request.stop => STOP_RULES,
         Some(pieces) => pieces.rules,
         None => "",
     };
@@ -107,8 +123,8 @@ fn values(wanted: &Wanted, places: &Places, password: &mut dyn FnMut() -> String
     if let Some(pieces) = &pieces {
         if pieces.has_user {
             // A name of digits only, or with a dash, would need quotes in SQL.
-            let user = format!("app_{}", wanted.name.replace('-', "_"));
-            if wanted.database != Some(Database::Mongo) {
+            let user = format!("app_{}", request.name.replace('-', "_"));
+            if request.database != Some(Database::Mongo) {
                 variables.push_str(&format!("DB_NAME={user}\n"));
             }
             variables.push_str(&format!("DB_USER={}\n", user.chars().take(32).collect::<String>()));
@@ -125,20 +141,20 @@ fn values(wanted: &Wanted, places: &Places, password: &mut dyn FnMut() -> String
             items.iter().map(|item| format!("  - {item}\n")).collect::<Vec<_>>().concat()
         ),
     };
-    let ports: Vec<String> = wanted.ports.iter().map(|port| format!("\"{port}\"")).collect();
-    let networks: Vec<String> = match &wanted.network {
+    let ports: Vec<String> = request.ports.iter().map(|port| format!("\"{port}\"")).collect();
+    let networks: Vec<String> = match &request.network {
         Some(network) => vec!["default".into(), yaml_word(network)],
         None => vec![],
     };
-    let network_definitions = match &wanted.network {
+    let network_definitions = match &request.network {
         Some(network) => format!("\nnetworks:\n  {}:\n    external: true\n", yaml_word(network)),
         None => String::new(),
     };
     let depends_on = if service.is_empty() { vec![] } else { vec!["database".to_string()] };
     Ok(vec![
-        ("name", wanted.name.clone()),
-        ("service", yaml_word(&wanted.name)),
-        ("image", yaml_word(&wanted.image)),
+        ("name", request.name.clone()),
+        ("service", yaml_word(&request.name)),
+        ("image", yaml_word(&request.image)),
         ("ports", list("ports", &ports)),
         ("depends_on", list("depends_on", &depends_on)),
         ("networks", list("networks", &networks)),
@@ -147,8 +163,8 @@ fn values(wanted: &Wanted, places: &Places, password: &mut dyn FnMut() -> String
         ("database_variables", variables),
         ("database_rules", rules.to_string()),
         ("password", first_password),
-        ("data_dir", env_word(places.data)?),
-        ("container_dir", env_word(places.container)?),
+        ("data_dir", env_word(&places.data)?),
+        ("container_dir", env_word(&places.container)?),
     ])
 }
 

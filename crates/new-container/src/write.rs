@@ -1,113 +1,99 @@
-//! Puts a service's two folders in place: both or none.
+//! Puts a service's two folders in place: both or neither.
 //!
-//! Each is built under a name of its own beside its place and then moved there. What a reader would get wrong: two
-//! moves are never one step, so the data folder carries a mark until the container folder is there too; a run that
-//! finds the mark of one that was killed in between makes the second move, and deletes nothing.
+//! Each is built under a temporary name beside its place ([`common::leftover`]) and then moved there. Two moves are
+//! never one step, so a run can be killed in between. The data folder is built first and moved first: a temporary
+//! container folder without a temporary data folder is complete, and the next run moves it to its place. Every other
+//! leftover is removed.
 
-use std::fs::{self, DirBuilder, File};
-use std::io::{self, ErrorKind};
+use std::ffi::OsStr;
+use std::fs::{self, DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow};
 use common::atomic;
 use common::cancel::Cancel;
 use common::exit::HintExt;
+use common::leftover::{self, Leftover, Scratch};
 use common::text::escape_path;
-use nix::fcntl::{Flock, FlockArg};
-use rustix::fs::{CWD, RenameFlags, renameat_with};
-use tempfile::TempDir;
 
-use crate::plan::Planned;
+use crate::plan::{NewFile, Places};
 use crate::templates::Root;
 
-/// The folders that are to be made.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Targets<'a> {
-    pub(crate) name: &'a str,
-    pub(crate) container: &'a Path,
-    pub(crate) data: &'a Path,
-}
-
-/// Who made what is there now.
+/// How the folders came into being.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Made {
-    /// This run.
-    Now,
-    /// An earlier one that was killed at its last step, which was done now.
-    Earlier,
+pub(crate) enum Outcome {
+    /// This run made them.
+    Made,
+    /// An earlier run was killed before its last step, which this run did.
+    Completed,
+    /// The user stopped the run; nothing was made.
+    Interrupted,
 }
 
-/// Writes `files` below `targets`. If it fails, or `cancel` goes up, nothing is left.
-pub(crate) fn all_or_nothing(files: &[Planned], targets: Targets, cancel: &Cancel) -> Result<Made> {
-    for target in [targets.data, targets.container] {
-        let root = root_of(target);
+/// Writes `files` below `places`. If it fails, or `cancel` goes up, nothing is left.
+pub(crate) fn all_or_nothing(files: &[NewFile], places: &Places, cancel: &Cancel) -> Result<Outcome> {
+    for place in [&places.data, &places.container] {
+        let root = parent(place);
         if !root.is_dir() {
-            let error =
-                anyhow!("find the folder of all services: {}: there is no such folder", escape_path(root));
-            return Err(error)
+            return Err(anyhow!("find the folder of all services: {}: no such folder", escape_path(root)))
                 .hint(format!("mkdir -p '{}', or name the right one with a flag", escape_path(root)));
         }
     }
-    if settle_leftovers(targets)? {
-        return Ok(Made::Earlier);
+    if complete_killed_run(places)? {
+        return Ok(Outcome::Completed);
     }
-    for target in [targets.container, targets.data] {
-        if fs::symlink_metadata(target).is_ok() {
-            return Err(anyhow!("make a service: {}: it exists already", escape_path(target)))
-                .hint("choose another name; nothing was touched");
+    for place in [&places.container, &places.data] {
+        if fs::symlink_metadata(place).is_ok() {
+            return Err(anyhow!("make a service: {}: already exists", escape_path(place)))
+                .hint("choose another name, or add what the service lacks: new-container NAME --adopt");
         }
     }
-    let container = Staging::new(targets.container, targets.name)?;
-    let data = Staging::new(targets.data, targets.name)?;
+    // The order counts, also that of dropping them, which is the reverse: see the head of this file.
+    let mut data = if places.are_one() { None } else { Some(Staging::new(&places.data)?) };
+    let mut container = Staging::new(&places.container)?;
     for file in files {
-        let staging = match file.root {
-            Root::Container => &container,
-            Root::Data => &data,
-        };
-        staging.write(file)?;
+        match (&data, file.root) {
+            (Some(data), Root::Data) => data.write(file)?,
+            _ => container.write(file)?,
+        }
     }
-    let mark = mark_of(container.folder.path());
-    atomic::create_new(&data.folder.path().join(&mark), b"", 0o600)?;
     if cancel.is_cancelled() {
-        bail!("interrupted; nothing was made");
+        return Ok(Outcome::Interrupted);
     }
-    data.move_to(targets.data)?;
-    if let Err(error) = container.move_to(targets.container) {
-        remove_unfinished(files, targets.data, &mark);
+    if let Some(data) = &mut data {
+        data.move_to_place()?;
+    }
+    if let Err(error) = container.move_to_place() {
+        if let Some(data) = data {
+            data.move_back();
+        }
         return Err(error);
     }
-    let mark = targets.data.join(mark);
-    fs::remove_file(&mark).with_context(|| format!("take the mark away: {}", escape_path(&mark)))?;
-    Ok(Made::Now)
+    Ok(Outcome::Made)
 }
 
-fn root_of(target: &Path) -> &Path {
-    target.parent().unwrap_or(Path::new("/"))
+fn parent(path: &Path) -> &Path {
+    path.parent().unwrap_or(Path::new("/"))
 }
 
-/// A folder under construction, locked as long as its maker lives, and gone when dropped.
-struct Staging {
-    folder: TempDir,
-    _lock: Flock<File>,
+/// A folder under construction, removed when dropped unless it was moved to its place.
+struct Staging<'a> {
+    folder: Scratch,
+    part: PathBuf,
+    place: &'a Path,
 }
 
-impl Staging {
-    fn new(target: &Path, name: &str) -> Result<Staging> {
-        let root = root_of(target);
-        let naming = || format!("make a folder: {}", escape_path(root));
-        let folder = tempfile::Builder::new()
-            .prefix(&staging_prefix(name))
-            .permissions(PermissionsExt::from_mode(0o755))
-            .tempdir_in(root)
-            .with_context(naming)?;
-        let lock = lock(folder.path()).with_context(naming)?;
-        Ok(Staging { folder, _lock: lock })
+impl<'a> Staging<'a> {
+    fn new(place: &'a Path) -> Result<Staging<'a>> {
+        let folder = Scratch::new(parent(place), place.file_name().unwrap_or(OsStr::new("service")))
+            .with_context(|| format!("make a folder: {}", escape_path(parent(place))))?;
+        Ok(Staging { part: folder.path().to_path_buf(), folder, place })
     }
 
-    fn write(&self, file: &Planned) -> Result<()> {
-        let path = self.folder.path().join(&file.path);
-        let folder = root_of(&path);
+    fn write(&self, file: &NewFile) -> Result<()> {
+        let path = self.part.join(&file.path);
+        let folder = parent(&path);
         DirBuilder::new()
             .recursive(true)
             .mode(0o755)
@@ -116,97 +102,52 @@ impl Staging {
         atomic::create_new(&path, &file.text, file.mode)
     }
 
-    /// Gives the folder its place, where nothing may be.
-    fn move_to(&self, target: &Path) -> Result<()> {
-        move_without_replacing(self.folder.path(), target)
-            .and_then(|()| atomic::sync_folder(root_of(target)))
-            .with_context(|| format!("make a service: {}", escape_path(target)))
+    fn move_to_place(&mut self) -> Result<()> {
+        fs::set_permissions(&self.part, Permissions::from_mode(0o755))
+            .and_then(|()| self.folder.move_to(self.place))
+            .and_then(|()| atomic::sync_folder(parent(self.place)))
+            .with_context(|| format!("make a service: {}", escape_path(self.place)))
+    }
+
+    /// Takes it back from its place. Under its temporary name the next run removes it if this one is killed now.
+    fn move_back(self) {
+        if fs::rename(self.place, &self.part).is_ok() {
+            let _ = fs::remove_dir_all(&self.part);
+        }
     }
 }
 
-fn move_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
-    match renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE) {
-        // The file system knows no such flag (NFS, some FUSE ones); what is there was looked at a moment ago.
-        Err(rustix::io::Errno::INVAL | rustix::io::Errno::NOSYS) => fs::rename(from, to),
-        result => Ok(result?),
-    }
-}
-
-fn lock(folder: &Path) -> io::Result<Flock<File>> {
-    Flock::lock(File::open(folder)?, FlockArg::LockExclusiveNonblock).map_err(|(_, error)| error.into())
-}
-
-fn staging_prefix(name: &str) -> String {
-    format!(".{name}.new-")
-}
-
-/// The file in the data folder that says to which staging folder it belongs.
-fn mark_of(container_staging: &Path) -> PathBuf {
-    let name = container_staging.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    PathBuf::from(format!("{name}.unfinished"))
-}
-
-/// Sees to what a run for this very name left when it was killed; a run that still lives holds a lock. `true` where
-/// it was killed between the two moves: then everything was written, and the second move is made now.
-fn settle_leftovers(targets: Targets) -> Result<bool> {
-    let prefix = staging_prefix(targets.name);
-    let mut finished = false;
-    for staging in entries_with(root_of(targets.container), &prefix)? {
-        let Ok(_lock) = lock(&staging) else { continue };
-        if targets.data.join(mark_of(&staging)).exists() && fs::symlink_metadata(targets.container).is_err() {
-            move_without_replacing(&staging, targets.container)
-                .with_context(|| format!("make a service: {}", escape_path(targets.container)))?;
-            finished = true;
+/// Clears what a killed run left for this very service. `true` if that run had written everything and moved the data
+/// folder: then this makes its second move.
+fn complete_killed_run(places: &Places) -> Result<bool> {
+    let (containers, datas) = (leftovers_of(&places.container), leftovers_of(&places.data));
+    let is_free = |place: &Path| fs::symlink_metadata(place).is_err();
+    let is_complete =
+        !places.are_one() && datas.is_empty() && is_free(&places.container) && !is_free(&places.data);
+    for leftover in containers {
+        if is_complete && is_free(&places.container) {
+            fs::set_permissions(&leftover.path, Permissions::from_mode(0o755))
+                .and_then(|()| fs::rename(&leftover.path, &places.container))
+                .with_context(|| format!("make a service: {}", escape_path(&places.container)))?;
         } else {
-            remove_staging(&staging)?;
+            remove(leftover)?;
         }
     }
-    for staging in entries_with(root_of(targets.data), &prefix)? {
-        let Ok(_lock) = lock(&staging) else { continue };
-        remove_staging(&staging)?;
-    }
-    if targets.container.is_dir() {
-        for mark in entries_with(targets.data, &prefix)? {
-            fs::remove_file(&mark).with_context(|| format!("take the mark away: {}", escape_path(&mark)))?;
-        }
-    }
-    Ok(finished)
+    datas.into_iter().try_for_each(remove)?;
+    Ok(is_complete && !is_free(&places.container))
 }
 
-fn remove_staging(staging: &Path) -> Result<()> {
-    fs::remove_dir_all(staging)
-        .with_context(|| format!("take away what an earlier run left: {}", escape_path(staging)))
+fn remove(leftover: Leftover) -> Result<()> {
+    let path = leftover.path.clone();
+    leftover.remove().with_context(|| format!("remove what a killed run left: {}", escape_path(&path)))
 }
 
-/// What lies in `folder` and begins with `prefix`; nothing where there is no such folder.
-fn entries_with(folder: &Path, prefix: &str) -> Result<Vec<PathBuf>> {
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            return Ok(vec![]);
-        }
-        Err(error) => {
-            return Err(error).with_context(|| format!("look for leftovers: {}", escape_path(folder)));
-        }
-    };
-    let mut found = Vec::new();
-    for entry in entries {
-        let entry = entry.with_context(|| format!("look for leftovers: {}", escape_path(folder)))?;
-        if entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()) {
-            found.push(entry.path());
-        }
-    }
-    Ok(found)
-}
-
-/// Takes the data folder away again: our files, and the folders they lie in. What somebody else put there stays.
-fn remove_unfinished(files: &[Planned], data: &Path, mark: &Path) {
-    let _ = fs::remove_file(data.join(mark));
-    for file in files.iter().filter(|file| file.root == Root::Data) {
-        let path = data.join(&file.path);
-        let _ = fs::remove_file(&path);
-        for folder in path.ancestors().skip(1).take_while(|folder| folder.starts_with(data)) {
-            let _ = fs::remove_dir(folder);
-        }
-    }
+/// The leftovers for the folder `place`; a service's name has no dot, so none of another service begins like that.
+fn leftovers_of(place: &Path) -> Vec<Leftover> {
+    let prefix = [b".", place.file_name().unwrap_or_default().as_encoded_bytes(), b"."].concat();
+    let mut found = leftover::find(parent(place));
+    found.retain(|leftover| {
+        leftover.path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(&prefix))
+    });
+    found
 }

@@ -2,8 +2,8 @@
 
 use super::*;
 
-fn wanted(name: &str) -> Wanted {
-    Wanted {
+fn request(name: &str) -> Request {
+    Request {
         name: name.into(),
         image: format!("{name}:latest"),
         image_is_a_guess: true,
@@ -15,19 +15,18 @@ fn wanted(name: &str) -> Wanted {
     }
 }
 
-fn planned(wanted: &Wanted, layers: &[Layer]) -> Vec<Planned> {
-    let places =
-        Places { container: Path::new("/home/me/containers/app"), data: Path::new("/home/me/data/app") };
+fn planned(request: &Request, layers: &[Layer]) -> Vec<NewFile> {
+    let places = Places { container: "/home/me/containers/app".into(), data: "/home/me/data/app".into() };
     let mut count = 0;
     let mut password = || {
         count += 1;
         format!("password{count}")
     };
-    files(wanted, &places, layers, &mut password).unwrap()
+    files(request, &places, layers, &mut password).unwrap()
 }
 
-fn shown(files: &[Planned]) -> String {
-    let one = |file: &Planned| {
+fn shown(files: &[NewFile]) -> String {
+    let one = |file: &NewFile| {
         let text = String::from_utf8_lossy(&file.text);
         format!("==> {:?} {} {:o}\n{text}", file.root, file.path.display(), file.mode)
     };
@@ -36,24 +35,24 @@ fn shown(files: &[Planned]) -> String {
 
 #[test]
 fn a_plain_service() {
-    insta::assert_snapshot!(shown(&planned(&wanted("app"), &[])));
+    insta::assert_snapshot!(shown(&planned(&request("app"), &[])));
 }
 
 #[test]
 fn a_service_with_everything() {
-    let wanted = Wanted {
+    let request = Request {
         image: "registry.example/app/app:1".into(),
         ports: vec!["8080:80".into(), "127.0.0.1:53:53/udp".into()],
         network: Some("proxy".into()),
         database: Some(Database::Mariadb),
-        ..wanted("my-app")
+        ..request("my-app")
     };
-    insta::assert_snapshot!(shown(&planned(&wanted, &[])));
+    insta::assert_snapshot!(shown(&planned(&request, &[])));
 }
 
 #[test]
 fn a_service_that_is_stopped() {
-    insta::assert_snapshot!(shown(&planned(&Wanted { stop: true, ..wanted("app") }, &[])));
+    insta::assert_snapshot!(shown(&planned(&Request { stop: true, ..request("app") }, &[])));
 }
 
 #[test]
@@ -75,7 +74,7 @@ fn the_users_own_files_take_the_place_of_the_built_in_ones() {
             templates: vec![template(Root::Container, "compose.yaml", b"services: {{name}} {{password}}")],
         },
     ];
-    let files = planned(&wanted("app"), &layers);
+    let files = planned(&request("app"), &layers);
     let names: Vec<_> = files.iter().map(|file| file.path.to_str().unwrap()).collect();
     assert_eq!(names, [".env", "compose.yaml", "x", ".resticignore", "prepare-backup.sh"]);
     assert_eq!(files[1].text, b"services: app password1");

@@ -3,6 +3,7 @@
 mod compose;
 mod databases;
 mod make;
+mod output;
 mod shells;
 mod stopped;
 mod templates;

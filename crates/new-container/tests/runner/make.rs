@@ -58,7 +58,7 @@ fn nothing_that_exists_is_touched() {
         let before = sandbox.tree();
         let ran = sandbox.run(&mut tool(&sandbox, &["app"])).expect_code(1);
         let expected = format!(
-            "new-container: make a service: {}: it exists already\nhint: ",
+            "new-container: make a service: {}: already exists\nhint: ",
             sandbox.path(existing).display()
         );
         assert!(ran.stderr.starts_with(&expected), "{}", ran.everything());
@@ -120,7 +120,7 @@ fn a_missing_root_is_named_with_what_to_do() {
     let ran = sandbox.run(&mut tool(&sandbox, &["app"])).expect_code(1);
     let data = sandbox.path("data");
     let expected = format!(
-        "new-container: find the folder of all services: {0}: there is no such folder\nhint: mkdir -p '{0}', ",
+        "new-container: find the folder of all services: {0}: no such folder\nhint: mkdir -p '{0}', ",
         data.display()
     );
     assert!(ran.stderr.starts_with(&expected), "{}", ran.everything());
@@ -169,7 +169,7 @@ fn killed_anywhere_the_next_run_makes_it_whole() {
     assert!(kills > 25, "only {kills} places were killed at");
 }
 
-/// Kills it at the first `call`, the second, … until it makes no more of them; gives how many that were.
+/// Kills it at the first `call`, the second, … until it makes no more of them; returns how many those were.
 #[track_caller]
 fn kill_at_each(call: &str) -> usize {
     for when in 1..100 {
