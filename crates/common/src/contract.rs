@@ -5,3 +5,6 @@
 
 pub mod coverage;
 pub mod explain;
+pub mod journal;
+pub mod services;
+pub mod trouble;

@@ -27,4 +27,5 @@ pub mod settings;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod text;
+pub mod trust;
 pub mod units;

@@ -2,7 +2,7 @@
 //!
 //! A name is any bytes but `/` and NUL: blanks, newlines, a leading dash and bytes that are no UTF-8 all occur.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use crate::exit::HintExt;
+use crate::leftover;
 use crate::problem::Problem;
 use crate::text::escape_path;
 
@@ -27,7 +28,8 @@ pub struct Service {
 
 /// The services below `root`, sorted by the bytes of their names, and what could not be looked at.
 ///
-/// Fails where `root` itself is missing, is no folder or can't be read. Files beside the services are passed over.
+/// Fails if `root` itself is missing, is not a folder or can't be read. Files beside the services are passed over, and
+/// so are folders that are not services: a file system's `lost+found`, and what a killed run left behind.
 pub fn below(root: &Path) -> Result<(Vec<Service>, Vec<Problem>)> {
     let entries =
         fs::read_dir(root).with_context(|| format!("look for services: {}", escape_path(root))).hint(
@@ -44,6 +46,9 @@ pub fn below(root: &Path) -> Result<(Vec<Service>, Vec<Problem>)> {
             }
         };
         let (name, folder) = (entry.file_name(), entry.path());
+        if is_not_a_service(&name) {
+            continue;
+        }
         match entry.file_type() {
             Ok(kind) if kind.is_dir() => services.push(Service { name, folder, is_symlink: false }),
             Ok(kind) if kind.is_symlink() => match fs::metadata(&folder) {
@@ -60,9 +65,33 @@ pub fn below(root: &Path) -> Result<(Vec<Service>, Vec<Problem>)> {
     Ok((services, problems))
 }
 
+/// `lost+found`, a temporary folder of ours, or `.NAME.new-XXXX`, as older versions of `new-container` named theirs.
+fn is_not_a_service(name: &OsStr) -> bool {
+    let is_old_part = || {
+        let (made, random) = name.to_str()?.strip_prefix('.')?.rsplit_once(".new-")?;
+        Some(!made.is_empty() && random.len() >= 4 && random.chars().all(|c| c.is_ascii_alphanumeric()))
+    };
+    name == "lost+found" || leftover::is_part(name) || is_old_part() == Some(true)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn leftovers_are_not_services() {
+        let root = tempfile::tempdir().unwrap();
+        for name in
+            [".wiki.new-aB3x", ".wiki.new-aB3xYz", "lost+found", ".wiki.backrest-part", ".x.2.backrest-part"]
+        {
+            fs::create_dir(root.path().join(name)).unwrap();
+        }
+        for name in [".hidden", "wiki.new-aB3x", ".wiki.new-a-b", ".wiki"] {
+            fs::create_dir(root.path().join(name)).unwrap();
+        }
+        let names: Vec<_> = below(root.path()).unwrap().0.into_iter().map(|service| service.name).collect();
+        assert_eq!(names, [".hidden", ".wiki", ".wiki.new-a-b", "wiki.new-aB3x"]);
+    }
 
     #[test]
     fn names_of_any_kind_come_sorted_and_files_are_passed_over() {
