@@ -13,6 +13,11 @@ use std::path::Path;
 
 use crate::problem::Problem;
 
+/// `text` with its variables replaced by what `lookup` returns; `None` if that can't be done.
+pub(crate) fn expand(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Option<String> {
+    expand::expand(text, lookup).ok()
+}
+
 /// A value and the line that set it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Value {

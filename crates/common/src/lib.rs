@@ -6,7 +6,9 @@
 
 pub mod atomic;
 pub mod cancel;
+pub mod compose;
 pub mod contract;
+pub mod databases;
 mod env_file;
 pub mod exit;
 pub mod layout;
