@@ -55,21 +55,12 @@ pub(crate) fn binaries(workspace: &Workspace, options: &BuildOptions) -> Result<
 pub(crate) fn both_ends_of_the_bridge(workspace: &Workspace, options: &BuildOptions) -> Result<PathBuf> {
     let triple = host_triple(&workspace.root)?;
     let mut fixed = workspace::cargo(&workspace.root);
-    fixed.args([
-        "build",
-        "--target",
-        &triple,
-        "--package",
-        LISTENER,
-        "--no-default-features",
-        "--bin",
-        CLIENT,
-    ]);
+    fixed.args(["build", "--target", &triple, "--package", CLIENT]);
     let flags = env::var("RUSTFLAGS").unwrap_or_default();
     fixed.env("RUSTFLAGS", format!("{flags} -Ctarget-feature=+crt-static").trim());
     if !options.debug {
-        // Without what pushes to Uptime Kuma: that is a program of its own, and finds hosts as the machine does.
-        fixed.args(["--profile", "small", "--features", "listener", "--bin", LISTENER]);
+        // Not what pushes to Uptime Kuma: that finds hosts as the machine does.
+        fixed.args(["--profile", "small", "--package", LISTENER]);
     }
     cargo(&mut fixed)?;
     Ok(workspace.target.join(&triple).join(if options.debug { "debug" } else { "small" }))

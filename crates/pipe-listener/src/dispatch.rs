@@ -8,42 +8,22 @@ mod safe;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use pipe_listener::message::Message;
+use bridge::action::BuiltIn;
+use bridge::message::Message;
 
 use crate::door::Door;
 
 /// What is to be done for a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// Say that we are here.
-    Ping,
-    /// Say how we are.
-    Status,
-    /// Bring the network up.
-    StartTailscale,
-    /// Let the network go, after a while.
-    StopTailscale,
-    /// Take the network down now, if nobody has asked for it since.
+    /// One of the table's.
+    BuiltIn(BuiltIn),
+    /// Takes Tailscale down now, if no one has asked for it since.
     TailscaleDown,
-    /// Prepare steps, then the ignore file.
-    PreBackups,
-    /// What undoes the prepare steps.
-    PostBackups,
-    /// The same, because a backup has not come back.
+    /// Runs the after steps because a backup has not come back.
     OverdueBackup,
-    /// The ignore file alone.
-    BuildIgnore,
-    /// Tell Uptime Kuma.
-    Notify(State),
     /// A file of the user's.
     Own(PathBuf),
-}
-
-/// What Uptime Kuma is told.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    Up,
-    Down,
 }
 
 /// Why a message can't be acted on.
@@ -58,20 +38,18 @@ pub(crate) enum Refusal {
 /// The messages that the listener sends to itself.
 pub(crate) const TAILSCALE_DOWN: &str = "tailscale-down";
 pub(crate) const OVERDUE_BACKUP: &str = "overdue-backup";
-/// The messages around a backup; the listener sends the second to itself where nobody else can.
-pub(crate) const PRE_BACKUPS: &str = "pre-backups";
-pub(crate) const POST_BACKUPS: &str = "post-backups";
-
 /// Finds the action for `message`; `actions` is the folder with the user's own.
 pub(crate) fn look_up(message: &Message, door: Door, actions: &Path) -> Result<Action, Refusal> {
     let name = message.name.as_str();
     match name {
         TAILSCALE_DOWN if door == Door::Timer => return Ok(Action::TailscaleDown),
         OVERDUE_BACKUP if door == Door::Timer => return Ok(Action::OverdueBackup),
-        // What tells whether the bridge works can't be replaced.
-        "ping" => return Ok(Action::Ping),
-        "status" => return Ok(Action::Status),
         _ => {}
+    }
+    let built_in = BuiltIn::named(name);
+    // An action that is answered at once shows whether the bridge works, and can't be replaced.
+    if let Some(action) = built_in.filter(|action| action.lane().is_none()) {
+        return Ok(Action::BuiltIn(action));
     }
     let own = actions.join(name);
     if fs::symlink_metadata(&own).is_ok() {
@@ -80,16 +58,7 @@ pub(crate) fn look_up(message: &Message, door: Door, actions: &Path) -> Result<A
             Err(why) => Err(Refusal::Unsafe(why)),
         };
     }
-    match name {
-        "start-tailscale" => Ok(Action::StartTailscale),
-        "stop-tailscale" => Ok(Action::StopTailscale),
-        PRE_BACKUPS => Ok(Action::PreBackups),
-        POST_BACKUPS => Ok(Action::PostBackups),
-        "build-ignore" => Ok(Action::BuildIgnore),
-        "notify-up" => Ok(Action::Notify(State::Up)),
-        "notify-down" => Ok(Action::Notify(State::Down)),
-        _ => Err(Refusal::Unknown),
-    }
+    built_in.map(Action::BuiltIn).ok_or(Refusal::Unknown)
 }
 
 #[cfg(test)]
@@ -115,8 +84,8 @@ mod tests {
         let own = file(folder.path(), "pre-backups", 0o755);
         file(folder.path(), "ping", 0o755);
         assert_eq!(found("pre-backups", folder.path()), Ok(Action::Own(own)));
-        assert_eq!(found("ping", folder.path()), Ok(Action::Ping));
-        assert_eq!(found("post-backups", folder.path()), Ok(Action::PostBackups));
+        assert_eq!(found("ping", folder.path()), Ok(Action::BuiltIn(BuiltIn::Ping)));
+        assert_eq!(found("post-backups", folder.path()), Ok(Action::BuiltIn(BuiltIn::PostBackups)));
         assert_eq!(found("reboot", folder.path()), Err(Refusal::Unknown));
         assert_eq!(found(TAILSCALE_DOWN, folder.path()), Err(Refusal::Unknown), "only the listener may");
     }

@@ -2,7 +2,6 @@
 
 pub(crate) mod connection;
 pub(crate) mod fifo;
-pub(crate) mod folder;
 mod lines;
 pub(crate) mod spool;
 

@@ -24,10 +24,11 @@ use crate::cli::Cli;
 use crate::holder;
 use crate::log::Log;
 use crate::queue::journal::Mark;
-use crate::queue::{Job, Lane, New, Queue};
+use crate::queue::{Job, New, Queue};
 use crate::reply::Clients;
 use crate::run::Runner;
 use crate::status::Facts;
+use bridge::action::Lane;
 use doors::Doors;
 use events::{Event, Events, Wake};
 
@@ -84,7 +85,7 @@ struct Listener {
 
 impl Listener {
     fn open(settings: Settings, cli: &Cli) -> Result<Listener> {
-        let (folder, said) = crate::door::folder::Folder::open(&settings)?;
+        let (folder, said) = pipe_listener::folder::Folder::open(&settings)?;
         let state = settings.state_dir();
         make_private(&state)?;
         // A program that a killed listener was just starting holds the lock until its exec(2): a moment.

@@ -16,8 +16,9 @@ use std::path::Path;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
+use bridge::action::{BuiltIn, Lane};
+use bridge::message::Message;
 use common::text::escape_path;
-use pipe_listener::message::Message;
 
 use crate::clock::Moment;
 use crate::dispatch::Action;
@@ -26,15 +27,6 @@ use journal::{Damage, Entry, Journal, Mark, Record};
 
 /// So many messages may wait in a lane.
 pub(crate) const ROOM: usize = 1024;
-
-/// Which messages run one after another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Lane {
-    /// Whatever the host does.
-    Actions,
-    /// What is pushed to Uptime Kuma.
-    Notifications,
-}
 
 const LANES: [Lane; 2] = [Lane::Actions, Lane::Notifications];
 
@@ -73,12 +65,9 @@ impl Job {
     }
 }
 
-/// The lane of a message.
+/// The lane of a message. A file of the user's runs in the lane of the built-in action that it replaces.
 pub(crate) fn lane_of(message: &Message) -> Lane {
-    match message.name.as_str() {
-        "notify-up" | "notify-down" => Lane::Notifications,
-        _ => Lane::Actions,
-    }
+    BuiltIn::named(&message.name).and_then(BuiltIn::lane).unwrap_or(Lane::Actions)
 }
 
 /// How many messages of its lane run or wait before a new one.

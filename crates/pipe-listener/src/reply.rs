@@ -8,8 +8,8 @@ use std::io;
 use std::os::unix::net::UnixListener;
 use std::time::Instant;
 
+use bridge::frame::Frame;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
-use pipe_listener::frame::Frame;
 
 use crate::door::Asker;
 use crate::door::connection::{Connection, Heard};

@@ -12,15 +12,17 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use bridge::action::BuiltIn;
+use bridge::message::Message;
 use common::cancel::Cancel;
 use common::exit::{hint_of, one_line};
 use common::paths;
 use common::process::{self, End, Finished, LeftBehind, Limits};
 use common::settings::Settings;
 use common::text::escape;
-use pipe_listener::message::Message;
 
 use crate::dispatch::Action;
+use notify::State;
 
 /// What an action tells while it runs.
 #[derive(Debug)]
@@ -79,19 +81,32 @@ impl Runner {
     pub(crate) fn run(&self, action: &Action, message: &Message, say: Say<'_>) -> Outcome {
         let until = Instant::now() + self.timeout;
         let result = match action {
-            // These are answered where they arrive.
-            Action::Ping | Action::Status => Ok(Outcome::Done(None)),
-            Action::StartTailscale => tailscale::start(self, say),
-            Action::StopTailscale => tailscale::stop(self, say),
+            Action::BuiltIn(action) => self.built_in(*action, message, until, say),
             Action::TailscaleDown => tailscale::down(self, say),
-            Action::PreBackups => Ok(prepare::pre_backups(self, until, say)),
-            Action::PostBackups => Ok(prepare::post_backups(self, until, say)),
             Action::OverdueBackup => Ok(prepare::overdue(self, until, say)),
-            Action::BuildIgnore => Ok(prepare::build_ignore(self, until, say)),
-            Action::Notify(state) => Ok(notify::notify(self, *state, &message.text, say)),
             Action::Own(file) => Ok(own::run(self, file, message, until, say)),
         };
         result.unwrap_or_else(|error| Outcome::of_error(&error))
+    }
+
+    fn built_in(
+        &self,
+        action: BuiltIn,
+        message: &Message,
+        until: Instant,
+        say: Say<'_>,
+    ) -> anyhow::Result<Outcome> {
+        match action {
+            // These are answered where they arrive.
+            BuiltIn::Ping | BuiltIn::Status => Ok(Outcome::Done(None)),
+            BuiltIn::StartTailscale => tailscale::start(self, say),
+            BuiltIn::StopTailscale => tailscale::stop(self, say),
+            BuiltIn::PreBackups => Ok(prepare::pre_backups(self, until, say)),
+            BuiltIn::PostBackups => Ok(prepare::post_backups(self, until, say)),
+            BuiltIn::BuildIgnore => Ok(prepare::build_ignore(self, until, say)),
+            BuiltIn::NotifyUp => Ok(notify::notify(self, State::Up, &message.text, say)),
+            BuiltIn::NotifyDown => Ok(notify::notify(self, State::Down, &message.text, say)),
+        }
     }
 
     /// Runs `command` until it ends or it is `until`, and tells its output.

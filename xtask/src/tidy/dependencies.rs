@@ -25,7 +25,7 @@ pub(super) fn findings(workspace: &Workspace, sources: &[Source]) -> Result<Vec<
     let reasons = fs::read_to_string(workspace.root.join(REASONS)).unwrap_or_default();
     let text = read(&workspace.root.join("Cargo.toml"))?;
     for (name, line) in in_section(&text, "[workspace.dependencies]") {
-        if name == "common" {
+        if workspace.members.iter().any(|member| member.name == name) {
             continue;
         }
         if !workspace.members.iter().any(|member| member.dependencies.iter().any(|used| used == name)) {

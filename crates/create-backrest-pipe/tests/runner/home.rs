@@ -152,9 +152,9 @@ pub(crate) fn client() -> &'static Path {
         let test = std::env::current_exe().unwrap();
         let target = test.ancestors().nth(3).unwrap();
         let mut cargo = cargo();
-        cargo.args(["build", "--quiet", "--package", "pipe-listener", "--bin", "backrest-send"]);
+        cargo.args(["build", "--quiet", "--package", "backrest-send", "--bin", "backrest-send"]);
         // With an explicit target the flags leave procedural macros alone, which can't be static.
-        cargo.args(["--no-default-features", "--target", triple, "--target-dir"]).arg(target);
+        cargo.args(["--target", triple, "--target-dir"]).arg(target);
         cargo.env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
         assert!(cargo.status().expect("start cargo").success());
         target.join(triple).join("debug/backrest-send")

@@ -8,8 +8,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
-use pipe_listener::frame::Frame;
-use pipe_listener::message::LONGEST;
+use bridge::frame::Frame;
+use bridge::message::LONGEST;
 
 use super::fifo::SILENCE;
 

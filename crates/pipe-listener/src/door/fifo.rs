@@ -9,12 +9,12 @@ use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use anyhow::Result;
-use pipe_listener::message::{Malformed, Message};
+use bridge::message::{Malformed, Message};
 
-use super::folder::Inode;
 use super::lines::{Line, Lines};
 use super::spool::{Next, Spool};
 use crate::queue::journal::{Damage, Mark};
+use pipe_listener::folder::Inode;
 
 /// So long a message may wait for its newline.
 pub(crate) const SILENCE: Duration = Duration::from_millis(200);

@@ -2,7 +2,7 @@
 //!
 //! A line that is too long is told once, when it has become so, and skipped up to its newline.
 
-use pipe_listener::message::LONGEST;
+use bridge::message::LONGEST;
 
 /// A line, and the position after it, counted like the bytes that were pushed.
 #[derive(Debug, PartialEq, Eq)]

@@ -12,14 +12,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use bridge::{FIFO, SOCKET};
 use common::exit::one_line;
-use pipe_listener::{FIFO, SOCKET};
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 
 use crate::door::fifo::Fifo;
-use crate::door::folder::{Folder, Inode};
 use crate::holder::Holder;
 use crate::queue::journal::{Damage, Mark};
+use pipe_listener::folder::{Folder, Inode};
 
 /// Changes in the folder are looked at together, this long after the first.
 const SETTLE: Duration = Duration::from_millis(50);

@@ -2,12 +2,12 @@
 
 use std::time::Instant;
 
-use pipe_listener::frame::LATER;
+use bridge::exit_code::ExitCode;
 
 use super::Listener;
 use super::recover::fails_with_us;
 use crate::door::fifo::MOST_READS;
-use crate::queue::Lane;
+use bridge::action::Lane;
 
 impl Listener {
     /// A signal asks us to end: nothing more is taken or started.
@@ -30,7 +30,7 @@ impl Listener {
             self.queue.waiting_jobs().map(|job| (job.asker, fails_with_us(&job.message, job.door))).collect();
         for (asker, is_over) in waiting {
             let what = if is_over { "is not run" } else { "runs when it is back within 10 min" };
-            self.refuse(asker, LATER, format!("the listener ends; this {what}"));
+            self.refuse(asker, ExitCode::Later, format!("the listener ends; this {what}"));
         }
     }
 

@@ -11,9 +11,10 @@ use std::time::Duration;
 use rustix::event::{EventfdFlags, eventfd};
 
 use crate::dispatch::{Action, Refusal, look_up};
-use crate::queue::{Job, Lane};
+use crate::queue::Job;
 use crate::run::{Outcome, Runner, Said, prepare};
 use crate::status::Facts;
+use bridge::action::{BuiltIn, Lane};
 
 /// What a thread tells.
 #[derive(Debug)]
@@ -94,7 +95,9 @@ pub(super) fn spawn(lane: Lane, runner: Runner, jobs: Receiver<Job>, events: Eve
             };
             let prepares = matches!(
                 action,
-                Ok(Action::PreBackups | Action::PostBackups | Action::OverdueBackup | Action::Own(_))
+                Ok(Action::BuiltIn(BuiltIn::PreBackups | BuiltIn::PostBackups)
+                    | Action::OverdueBackup
+                    | Action::Own(_))
             );
             if prepares {
                 events.send(Event::BackupDue(prepare::due(&runner)));

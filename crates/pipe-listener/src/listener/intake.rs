@@ -2,23 +2,26 @@
 //!
 //! Nothing is told to be accepted before it is on disk.
 
-use pipe_listener::frame::{DONE, FAILED, Frame, LATER, UNKNOWN};
-use pipe_listener::message::{Malformed, Message};
+use bridge::action::BuiltIn;
+use bridge::exit_code::ExitCode;
+use bridge::frame::Frame;
+use bridge::message::{Malformed, Message};
 
 use super::{DISK_PAUSE, Listener, STALE};
 use crate::clock::Moment;
-use crate::dispatch::{Action, POST_BACKUPS, Refusal, look_up};
+use crate::dispatch::{Action, Refusal, look_up};
 use crate::door::fifo::Taken;
 use crate::door::{Asker, Door};
 use crate::log::short;
-use crate::queue::{Ahead, Lane, New, lane_of};
+use crate::queue::{Ahead, New, lane_of};
 use crate::status;
+use bridge::action::Lane;
 
 impl Listener {
     /// A client has said its line.
     pub(super) fn hear(&mut self, asker: Asker, line: &[u8]) {
         if self.stopping.is_some() {
-            self.refuse(Some(asker), LATER, "the listener ends".into());
+            self.refuse(Some(asker), ExitCode::Later, "the listener ends".into());
             return;
         }
         match Message::parse(line) {
@@ -28,7 +31,7 @@ impl Listener {
             }
             Err(why) => {
                 self.tell_malformed(Door::Socket, why, line);
-                self.refuse(Some(asker), UNKNOWN, format!("not a message: {why}"));
+                self.refuse(Some(asker), ExitCode::Unknown, format!("not a message: {why}"));
             }
         }
     }
@@ -48,14 +51,14 @@ impl Listener {
                 Taken::Now => None,
                 Taken::Before(time) => Some(Moment::at(time)),
                 // A backup that is over stays over, and what is done then bears a second run.
-                Taken::Unknown if message.name == POST_BACKUPS => None,
+                Taken::Unknown if message.name == BuiltIn::PostBackups.name() => None,
                 Taken::Unknown => {
                     self.tell_dropped(&message, "the queue is damaged, it may have run already");
                     continue;
                 }
             };
             let is_old = at.as_ref().is_some_and(|at| at.age(&Moment::now()).is_none_or(|age| age > STALE));
-            if is_old && message.name != POST_BACKUPS {
+            if is_old && message.name != BuiltIn::PostBackups.name() {
                 self.tell_dropped(&message, "it is older than 10 min");
                 continue;
             }
@@ -69,16 +72,16 @@ impl Listener {
     fn consider(&mut self, message: Message, door: Door, asker: Option<Asker>) -> Option<New> {
         let shown = short(message.to_string().as_bytes());
         match look_up(&message, door, &self.runner.actions()) {
-            Ok(Action::Ping) => {
+            Ok(Action::BuiltIn(BuiltIn::Ping)) => {
                 if door == Door::Fifo {
                     self.log.say_sparingly("ping (pipe)");
                 }
                 let pong = format!("pong {}", env!("CARGO_PKG_VERSION")).into_bytes();
                 self.clients.say(asker, &Frame::Output(pong));
-                self.clients.say(asker, &Frame::End(DONE));
+                self.clients.say(asker, &Frame::End(ExitCode::Done));
                 None
             }
-            Ok(Action::Status) => {
+            Ok(Action::BuiltIn(BuiltIn::Status)) => {
                 if let Some(asker) = asker {
                     self.ask_status(asker, message.text == "json");
                 }
@@ -91,7 +94,7 @@ impl Listener {
                     return Some(New { message, action: Some(action), door, asker, spool: None, at: None });
                 }
                 self.log.say_sparingly(&format!("refused, too many messages wait: {shown} ({door})"));
-                self.refuse(asker, LATER, "too many messages wait already".into());
+                self.refuse(asker, ExitCode::Later, "too many messages wait already".into());
                 None
             }
             Err(Refusal::Unknown) => {
@@ -100,13 +103,13 @@ impl Listener {
                 if asker.is_some() {
                     let known = self.known_names().join(", ");
                     let why = format!("no action has the name {}; known are: {known}", message.name);
-                    self.refuse(asker, UNKNOWN, why);
+                    self.refuse(asker, ExitCode::Unknown, why);
                 }
                 None
             }
             Err(Refusal::Unsafe(why)) => {
                 self.log.say_sparingly(&format!("refused: {shown} ({door}): {why}"));
-                self.refuse(asker, FAILED, format!("not run: {why}"));
+                self.refuse(asker, ExitCode::Failed, format!("not run: {why}"));
                 None
             }
         }
@@ -129,7 +132,7 @@ impl Listener {
                 for asker in others.into_iter().filter_map(|new| new.asker) {
                     self.refuse(
                         Some(asker),
-                        LATER,
+                        ExitCode::Later,
                         format!("not accepted, it can't be written down: {error}"),
                     );
                 }
@@ -157,7 +160,7 @@ impl Listener {
     fn tell_waiting(&mut self, asker: Option<Asker>, lane: Lane, ahead: usize) {
         if lane == Lane::Notifications {
             self.clients.say(asker, &Frame::Note("pushed after the one before it".into()));
-            self.clients.say(asker, &Frame::End(DONE));
+            self.clients.say(asker, &Frame::End(ExitCode::Done));
             return;
         }
         let running = self.queue.running(lane).map_or("another message", |job| job.message.name.as_str());
@@ -168,7 +171,7 @@ impl Listener {
         self.clients.say(asker, &Frame::Note(note));
     }
 
-    pub(super) fn refuse(&mut self, asker: Option<Asker>, code: u8, why: String) {
+    pub(super) fn refuse(&mut self, asker: Option<Asker>, code: ExitCode, why: String) {
         self.clients.say(asker, &Frame::Note(why));
         self.clients.say(asker, &Frame::End(code));
     }
@@ -187,26 +190,15 @@ impl Listener {
     }
 
     fn known_names(&self) -> Vec<String> {
-        let built_in = [
-            "start-tailscale",
-            "stop-tailscale",
-            "pre-backups",
-            "post-backups",
-            "build-ignore",
-            "notify-up",
-            "notify-down",
-            "ping",
-            "status",
-        ];
         let mut names: Vec<_> = std::fs::read_dir(self.runner.actions())
             .into_iter()
             .flatten()
             .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter(|name| pipe_listener::message::is_name(name) && !built_in.contains(&name.as_str()))
+            .filter(|name| bridge::message::is_name(name) && BuiltIn::named(name).is_none())
             .take(50)
             .collect();
         names.sort();
-        built_in.into_iter().map(String::from).chain(names).collect()
+        BuiltIn::ALL.into_iter().map(|action| action.name().to_string()).chain(names).collect()
     }
 
     fn ask_status(&mut self, asker: Asker, json: bool) {

@@ -4,14 +4,14 @@
 //! it then sends finds nobody. So the `post-backups` that undoes it has to come from the next listener, and one that
 //! still waited must not run at all: nobody would undo it. A `post-backups` itself is sent once, and never too old.
 
-use pipe_listener::message::Message;
+use bridge::message::Message;
 
 use super::{Listener, STALE};
 use crate::clock::Moment;
-use crate::dispatch::{POST_BACKUPS, PRE_BACKUPS};
 use crate::door::Door;
 use crate::log::short;
 use crate::queue::Recovered;
+use bridge::action::BuiltIn;
 
 impl Listener {
     /// Puts messages that are young enough back into the queue. An action that was running when the listener died is
@@ -33,7 +33,7 @@ impl Listener {
                     "failed: the listener ended while it ran"
                 }
                 // What we tell ourselves is as true as it was, and so is it that a backup is over.
-                (Ok(message), _) if door == Door::Timer || message.name == POST_BACKUPS => {
+                (Ok(message), _) if door == Door::Timer || message.name == BuiltIn::PostBackups.name() => {
                     self.queue.resume(id, message, door);
                     continue;
                 }
@@ -58,8 +58,8 @@ impl Listener {
     /// After a `message` that failed because of the listener's end: sends ourselves what undoes the preparation of a
     /// backup that is cancelled by that, or was over already.
     pub(super) fn undo_what_is_over(&mut self, message: &Message, door: Door) {
-        if fails_with_us(message, door) || message.name == POST_BACKUPS {
-            self.send_ourselves(POST_BACKUPS);
+        if fails_with_us(message, door) || message.name == BuiltIn::PostBackups.name() {
+            self.send_ourselves(BuiltIn::PostBackups.name());
         }
     }
 }
@@ -67,5 +67,5 @@ impl Listener {
 /// Whether a backup is cancelled when we end before this message has. Who wrote to the FIFO does not wait for the
 /// answer, so that backup may well be running.
 pub(super) fn fails_with_us(message: &Message, door: Door) -> bool {
-    message.name == PRE_BACKUPS && door == Door::Socket
+    message.name == BuiltIn::PreBackups.name() && door == Door::Socket
 }

@@ -6,10 +6,11 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use bridge::exit_code::ExitCode;
+use bridge::frame::Frame;
+use bridge::message::Message;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use pipe_listener::frame::{DONE, FAILED, Frame, UNKNOWN};
-use pipe_listener::message::Message;
 
 use super::{Event, Listener};
 use crate::dispatch::{OVERDUE_BACKUP, TAILSCALE_DOWN};
@@ -231,7 +232,7 @@ impl Listener {
                     Said::Note(note) => self.clients.say(asker, &Frame::Note(note)),
                     Said::Answer(note) => {
                         self.clients.say(asker, &Frame::Note(note.clone()));
-                        self.clients.say(asker, &Frame::End(DONE));
+                        self.clients.say(asker, &Frame::End(ExitCode::Done));
                         self.log.say(&format!("#{id}: {note}"));
                     }
                 }
@@ -260,7 +261,7 @@ impl Listener {
                     for line in status::render(&facts, json) {
                         self.clients.say(Some(asker), &Frame::Output(line.into_bytes()));
                     }
-                    self.clients.say(Some(asker), &Frame::End(DONE));
+                    self.clients.say(Some(asker), &Frame::End(ExitCode::Done));
                 }
             }
         }
@@ -272,10 +273,10 @@ impl Listener {
         let took = job.started.map(|at| common::units::duration(at.elapsed())).unwrap_or_default();
         let shown = short(job.message.to_string().as_bytes());
         let (code, how) = match outcome {
-            Outcome::Done(None) => (DONE, format!("done after {took}")),
-            Outcome::Done(Some(what)) => (DONE, format!("done after {took}: {what}")),
-            Outcome::Failed(why) => (FAILED, format!("failed after {took}: {why}")),
-            Outcome::Unknown => (UNKNOWN, "not known any more".into()),
+            Outcome::Done(None) => (ExitCode::Done, format!("done after {took}")),
+            Outcome::Done(Some(what)) => (ExitCode::Done, format!("done after {took}: {what}")),
+            Outcome::Failed(why) => (ExitCode::Failed, format!("failed after {took}: {why}")),
+            Outcome::Unknown => (ExitCode::Unknown, "not known any more".into()),
         };
         self.log.say(&format!("#{id} {shown} ({}): {how}", job.door));
         match outcome {
@@ -290,7 +291,7 @@ impl Listener {
         }
         if job.message.name.starts_with("notify-") {
             self.remember("last-push", &told);
-        } else if code == DONE {
+        } else if code == ExitCode::Done {
             self.remember("last", &told);
         } else {
             self.remember("last", &told);
@@ -309,7 +310,7 @@ impl Listener {
 
     /// What `status` tells without asking anybody.
     pub(super) fn facts_now(&self) -> Facts {
-        use crate::queue::Lane;
+        use bridge::action::Lane;
         use common::text::escape_path;
 
         let running = self.queue.running(Lane::Actions).map(|job| {

@@ -5,7 +5,7 @@ use std::fs;
 use super::journal::{Damage, Journal, Mark, Record};
 use super::{Ahead, Lane, New, Queue};
 use crate::door::Door;
-use pipe_listener::message::Message;
+use bridge::message::Message;
 
 fn new(line: &str) -> New {
     let message = Message::parse(line.as_bytes()).unwrap();

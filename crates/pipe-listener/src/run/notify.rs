@@ -14,7 +14,6 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::AsFd;
 
 use super::{Outcome, Runner, Said, Say};
-use crate::dispatch::State;
 
 /// No more tries after this.
 const GIVE_UP: Duration = Duration::from_secs(600);
@@ -24,6 +23,13 @@ const FIRST: Duration = Duration::from_secs(5);
 const LATER: Duration = Duration::from_secs(30);
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
+
+/// The state that is pushed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Up,
+    Down,
+}
 
 pub(super) fn notify(runner: &Runner, state: State, text: &str, say: Say<'_>) -> Outcome {
     if !has_address(&runner.settings) {

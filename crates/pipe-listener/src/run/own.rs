@@ -8,8 +8,8 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
+use bridge::message::Message;
 use nix::sched::{CloneFlags, unshare};
-use pipe_listener::message::Message;
 
 use super::{Outcome, Runner, Say};
 

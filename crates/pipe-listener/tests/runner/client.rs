@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use common::testing::wait_until;
 
-use crate::host::Host;
+use crate::host::{Host, client};
 
 /// What has to happen within a second, on a machine that is busy with something else.
 const SOON: Duration = Duration::from_secs(5);
@@ -121,7 +121,7 @@ fn within_a_shells_standard_input_it_eats_nothing() {
     host.note_and_gate();
     for shell in ["sh", "bash"] {
         let mut command = host.sandbox.command(shell);
-        command.env("BACKREST_BRIDGE", host.bridge()).env("SEND", env!("CARGO_BIN_EXE_backrest-send"));
+        command.env("BACKREST_BRIDGE", host.bridge()).env("SEND", client());
         let script = format!("\"$SEND\" ping\n\"$SEND\" note {shell}\necho the rest\n");
         let ran = host.sandbox.run_with_input(&mut command, script.as_bytes()).expect_success();
         assert!(ran.stdout.ends_with("the rest\n"), "{}", ran.stdout);
@@ -139,7 +139,7 @@ fn as_the_program_of_a_hook_each_line_is_a_message_up_to_the_first_that_fails() 
     host.sandbox.run_with_input(&mut host.client(&[]), hook.as_bytes()).expect_code(1);
     assert_eq!(host.notes(), ["one", "two"]);
     // The kernel gives the file's path to its program.
-    let text = format!("#!{}\nnote from a file\n", env!("CARGO_BIN_EXE_backrest-send"));
+    let text = format!("#!{}\nnote from a file\n", client().display());
     let file = host.sandbox.script("hook", text);
     let mut command = host.sandbox.command(file);
     host.sandbox.run(command.env("BACKREST_BRIDGE", host.bridge())).expect_success();
@@ -167,7 +167,7 @@ fn much_output_comes_whole_and_nobody_who_reads_it_is_needed() {
     assert!(ran.stderr.contains("exit code 3: 20000"), "{}", ran.stderr);
     for elsewhere in ["| head -n 1 >&2", "> /dev/full", ">&-"] {
         let mut command = host.sandbox.command("bash");
-        command.env("BACKREST_BRIDGE", host.bridge()).env("SEND", env!("CARGO_BIN_EXE_backrest-send"));
+        command.env("BACKREST_BRIDGE", host.bridge()).env("SEND", client());
         let ran = host
             .sandbox
             .run(command.args(["-c", &format!("\"$SEND\" much {elsewhere}; echo ${{PIPESTATUS[0]}}")]));
@@ -179,7 +179,7 @@ fn much_output_comes_whole_and_nobody_who_reads_it_is_needed() {
 fn it_uses_the_socket_in_the_folder_it_lies_in() {
     let host = Host::listening();
     let beside = host.bridge().join("backrest-send");
-    common::testing::copy_program(env!("CARGO_BIN_EXE_backrest-send"), &beside);
+    common::testing::copy_program(client(), &beside);
     let ran = host.sandbox.run(host.sandbox.command(&beside).arg("ping")).expect_success();
     assert_eq!(ran.stdout, format!("pong {}\n", env!("CARGO_PKG_VERSION")));
 }

@@ -20,7 +20,7 @@ fn static_client() -> &'static Path {
         let test = std::env::current_exe().unwrap();
         let target = test.ancestors().nth(3).unwrap();
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
-        cargo.args(["build", "--quiet", "--release", "--no-default-features", "--package", "pipe-listener"]);
+        cargo.args(["build", "--quiet", "--release", "--package", "backrest-send"]);
         cargo.args(["--bin", "backrest-send", "--target", triple, "--target-dir"]).arg(target);
         let status = cargo.env("RUSTFLAGS", "-Ctarget-feature=+crt-static").status().expect("run cargo");
         assert!(status.success(), "the static client was not built");

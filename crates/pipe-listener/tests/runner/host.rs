@@ -6,11 +6,19 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
-use common::testing::{Ran, Sandbox, copy_program, wait_until};
+use common::testing::{Ran, Sandbox, built, copy_program, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+
+/// The client, built once.
+#[track_caller]
+pub(crate) fn client() -> &'static Path {
+    static BUILT: OnceLock<PathBuf> = OnceLock::new();
+    BUILT.get_or_init(|| built("backrest-send", "backrest-send"))
+}
 
 pub(crate) struct Host {
     pub(crate) sandbox: Sandbox,
@@ -130,7 +138,7 @@ impl Host {
 
     /// The client's command.
     pub(crate) fn client(&self, arguments: &[&str]) -> Command {
-        let mut command = self.sandbox.command(env!("CARGO_BIN_EXE_backrest-send"));
+        let mut command = self.sandbox.command(client());
         command.env("BACKREST_BRIDGE", self.bridge()).args(arguments);
         command
     }

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::time::Duration;
 
-use common::testing::wait_until;
+use common::testing::{built, wait_until};
 
 use crate::host::Host;
 
@@ -54,6 +54,7 @@ fn request_line(stream: &TcpStream) -> String {
 impl Host {
     #[track_caller]
     fn with_push_address(address: &str) -> Host {
+        built("backrest-push", "backrest-push");
         let host = Host::new();
         let env = format!("UPTIME_KUMA_PUSH_URL='{address}/api/push/{TOKEN}?status=up&msg=OK&ping='\n");
         host.sandbox.write("containers/backrest/.env", env);

@@ -8,7 +8,7 @@ use common::testing::Sandbox;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
-use crate::host::Host;
+use crate::host::{Host, client};
 
 #[test]
 fn it_makes_what_is_missing_for_the_user_alone() {
@@ -114,7 +114,6 @@ fn the_help_teaches() {
     let ran =
         sandbox.run(sandbox.command(env!("CARGO_BIN_EXE_pipe-listener")).arg("--help")).expect_success();
     insta::assert_snapshot!(ran.stdout);
-    let ran =
-        sandbox.run(sandbox.command(env!("CARGO_BIN_EXE_backrest-send")).arg("--help")).expect_success();
+    let ran = sandbox.run(sandbox.command(client()).arg("--help")).expect_success();
     insta::assert_snapshot!(ran.stdout);
 }

@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use common::process::{self, Limits};
-use common::testing::{Ran, Sandbox, wait_until};
+use common::testing::{Ran, Sandbox, built, wait_until};
 use tempfile::TempDir;
 
 const TOKEN: &str = "T0kenThatNobodyMaySee";
@@ -93,6 +93,7 @@ struct Listener {
 impl Listener {
     #[track_caller]
     fn pushing_to(address: &str) -> Listener {
+        built("backrest-push", "backrest-push");
         let sandbox = Sandbox::new();
         let env = format!("UPTIME_KUMA_PUSH_URL='{address}/api/push/{TOKEN}?status=up&msg=OK&ping='\n");
         sandbox.write("containers/backrest/.env", env);
@@ -105,7 +106,7 @@ impl Listener {
 
     #[must_use]
     fn send(&self, message: &[&str]) -> Ran {
-        let mut client = self.sandbox.command(env!("CARGO_BIN_EXE_backrest-send"));
+        let mut client = self.sandbox.command(built("backrest-send", "backrest-send"));
         client.env("BACKREST_BRIDGE", self.sandbox.path("containers/backrest/bridge")).args(message);
         self.sandbox.run(&mut client)
     }

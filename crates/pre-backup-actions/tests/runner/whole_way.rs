@@ -28,10 +28,10 @@ fn programs() -> &'static Programs {
     static PROGRAMS: OnceLock<Programs> = OnceLock::new();
     PROGRAMS.get_or_init(|| {
         built("build-ignore", "build-ignore");
-        built("pipe-listener", "backrest-push");
+        built("backrest-push", "backrest-push");
         Programs {
             listener: built("pipe-listener", "pipe-listener"),
-            client: built("pipe-listener", "backrest-send"),
+            client: built("backrest-send", "backrest-send"),
         }
     })
 }

@@ -9,8 +9,9 @@ use std::path::Path;
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
-use pipe_listener::SOCKET;
-use pipe_listener::frame::{DONE, FAILED, Frame, LATER, NOBODY};
+use bridge::SOCKET;
+use bridge::exit_code::ExitCode;
+use bridge::frame::Frame;
 
 use crate::arguments::How;
 
@@ -20,7 +21,7 @@ const TAKEN: Duration = Duration::from_secs(30);
 const LONGEST_FRAME: usize = 64 << 10;
 
 /// Sends `line` and gives the exit code.
-pub(crate) fn send(line: &str, how: &How) -> u8 {
+pub(crate) fn send(line: &str, how: &How) -> ExitCode {
     let end = Instant::now() + how.timeout;
     let mut stream = match connect(&how.bridge, end) {
         Ok(stream) => stream,
@@ -30,13 +31,13 @@ pub(crate) fn send(line: &str, how: &How) -> u8 {
         .set_write_timeout(Some(left(end)))
         .and_then(|()| stream.write_all(format!("{line}\n").as_bytes()));
     match sent {
-        Err(error) if is_timeout(&error) => complain(LATER, "the host does not take the message"),
+        Err(error) if is_timeout(&error) => complain(ExitCode::Later, "the host does not take the message"),
         // It went away; what it said before that is still to be read.
         _ => receive(&mut stream, how, end),
     }
 }
 
-fn receive(stream: &mut UnixStream, how: &How, end: Instant) -> u8 {
+fn receive(stream: &mut UnixStream, how: &How, end: Instant) -> ExitCode {
     let (mut buffer, mut chunk) = (Vec::new(), vec![0; 16 << 10]);
     let mut accepted = None;
     let taken_by = Instant::now() + TAKEN;
@@ -53,7 +54,7 @@ fn receive(stream: &mut UnixStream, how: &How, end: Instant) -> u8 {
                 Some(Frame::Accepted(id)) => {
                     accepted = Some(id);
                     if !how.wait {
-                        return DONE;
+                        return ExitCode::Done;
                     }
                 }
                 Some(Frame::Output(line)) => {
@@ -64,7 +65,7 @@ fn receive(stream: &mut UnixStream, how: &How, end: Instant) -> u8 {
                 Some(Frame::End(code)) => return code,
                 None => {
                     return complain(
-                        FAILED,
+                        ExitCode::Failed,
                         "the listener's answer can't be read; is it of another version?",
                     );
                 }
@@ -73,13 +74,18 @@ fn receive(stream: &mut UnixStream, how: &How, end: Instant) -> u8 {
         show(&mut output);
         buffer.drain(..at);
         if buffer.len() > LONGEST_FRAME {
-            return complain(FAILED, "the listener's answer can't be read; is it of another version?");
+            return complain(
+                ExitCode::Failed,
+                "the listener's answer can't be read; is it of another version?",
+            );
         }
         let until = if accepted.is_none() { end.min(taken_by) } else { end };
         if Instant::now() >= until {
             return match accepted {
-                Some(id) => complain(LATER, &format!("no end in time; the host goes on with #{id}")),
-                None => complain(LATER, "the listener does not answer"),
+                Some(id) => {
+                    complain(ExitCode::Later, &format!("no end in time; the host goes on with #{id}"))
+                }
+                None => complain(ExitCode::Later, "the listener does not answer"),
             };
         }
         let read = stream.set_read_timeout(Some(left(until))).and_then(|()| stream.read(&mut chunk));
@@ -92,19 +98,19 @@ fn receive(stream: &mut UnixStream, how: &How, end: Instant) -> u8 {
     }
 }
 
-fn went_away(accepted: Option<u64>) -> u8 {
+fn went_away(accepted: Option<u64>) -> ExitCode {
     match accepted {
-        Some(id) => complain(FAILED, &format!("the listener went away while #{id} waited or ran")),
-        None => complain(NOBODY, "the listener went away before it had taken the message"),
+        Some(id) => complain(ExitCode::Failed, &format!("the listener went away while #{id} waited or ran")),
+        None => complain(ExitCode::NoListener, "the listener went away before it had taken the message"),
     }
 }
 
 /// Connects to the socket in `bridge`. connect(2) itself waits without end where a listener hangs and its queue is
 /// full, so it runs on a thread that is left behind then.
-fn connect(bridge: &Path, end: Instant) -> Result<UnixStream, (u8, String)> {
+fn connect(bridge: &Path, end: Instant) -> Result<UnixStream, (ExitCode, String)> {
     // From within the folder, so that the path is short enough for a socket's address whatever the folder's is.
     if let Err(error) = std::env::set_current_dir(bridge) {
-        return Err((NOBODY, format!("no bridge at {}: {error}", bridge.display())));
+        return Err((ExitCode::NoListener, format!("no bridge at {}: {error}", bridge.display())));
     }
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || sender.send(UnixStream::connect(SOCKET)));
@@ -112,9 +118,9 @@ fn connect(bridge: &Path, end: Instant) -> Result<UnixStream, (u8, String)> {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(error)) => {
             let place = bridge.join(SOCKET);
-            Err((NOBODY, format!("nobody is listening at {}: {error}", place.display())))
+            Err((ExitCode::NoListener, format!("nobody is listening at {}: {error}", place.display())))
         }
-        Err(_) => Err((LATER, "the listener does not answer".into())),
+        Err(_) => Err((ExitCode::Later, "the listener does not answer".into())),
     }
 }
 
@@ -138,7 +144,7 @@ fn say(note: &str) {
     let _ = writeln!(io::stderr().lock(), "backrest-send: {note}");
 }
 
-fn complain(code: u8, why: &str) -> u8 {
+fn complain(code: ExitCode, why: &str) -> ExitCode {
     say(why);
     code
 }

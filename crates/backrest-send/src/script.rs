@@ -7,14 +7,14 @@ use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
 use std::path::Path;
 
-use pipe_listener::frame::{DONE, UNKNOWN};
-use pipe_listener::message::LONGEST;
+use bridge::exit_code::ExitCode;
+use bridge::message::LONGEST;
 
 use crate::arguments::How;
 use crate::send;
 
 /// Sends the lines of a file.
-pub(crate) fn run_file(path: &Path, how: &How) -> u8 {
+pub(crate) fn run_file(path: &Path, how: &How) -> ExitCode {
     match File::open(path) {
         Ok(file) => run(BufReader::new(file), how),
         Err(error) => complain(&format!("read {}: {error}", path.display())),
@@ -22,14 +22,14 @@ pub(crate) fn run_file(path: &Path, how: &How) -> u8 {
 }
 
 /// Sends the lines of `input`. None is sent in part: what follows would be taken for a message of its own.
-pub(crate) fn run(mut input: impl BufRead, how: &How) -> u8 {
+pub(crate) fn run(mut input: impl BufRead, how: &How) -> ExitCode {
     let mut line = Vec::new();
     loop {
         line.clear();
         // A line without end must not fill the memory.
         let most = LONGEST as u64 + 2;
         match std::io::Read::take(&mut input, most).read_until(b'\n', &mut line) {
-            Ok(0) => return DONE,
+            Ok(0) => return ExitCode::Done,
             Ok(_) => {}
             Err(error) => return complain(&format!("read the messages: {error}")),
         }
@@ -50,13 +50,13 @@ pub(crate) fn run(mut input: impl BufRead, how: &How) -> u8 {
         }
         let Ok(text) = std::str::from_utf8(text) else { return complain("a message is not UTF-8") };
         match send::send(text, how) {
-            DONE => {}
+            ExitCode::Done => {}
             code => return code,
         }
     }
 }
 
-fn complain(why: &str) -> u8 {
+fn complain(why: &str) -> ExitCode {
     let _ = writeln!(std::io::stderr().lock(), "backrest-send: {why}");
-    UNKNOWN
+    ExitCode::Unknown
 }

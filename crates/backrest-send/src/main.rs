@@ -1,25 +1,25 @@
 //! `backrest-send`, the container's end of the bridge: sends a message to the host and waits for what comes of it.
 //!
 //! One static file without anything beside the standard library. It never waits without an end, never reads standard
-//! input unless that is all it was given, and its exit code says what happened (see [`pipe_listener::frame`]).
+//! input unless that is all it was given, and its exit code says what happened (see [`bridge::exit_code`]).
 
 mod arguments;
+mod help;
 mod script;
 mod send;
 
 use std::io::{self, IsTerminal, Write};
-use std::process::ExitCode;
 
 use arguments::{Asked, What};
-use pipe_listener::frame::{DONE, UNKNOWN};
+use bridge::exit_code::ExitCode;
 
-fn main() -> ExitCode {
+fn main() -> std::process::ExitCode {
     let mut arguments = std::env::args_os();
     let own_name = arguments.next().unwrap_or_default();
     let asked = arguments::read(arguments, &own_name);
     let code = match asked {
         Err(why) => complain(&why),
-        Ok(Asked { what: What::Help, .. }) => print(arguments::HELP),
+        Ok(Asked { what: What::Help, .. }) => print(&help::text()),
         Ok(Asked { what: What::Version, .. }) => {
             print(concat!("backrest-send ", env!("CARGO_PKG_VERSION"), "\n"))
         }
@@ -30,16 +30,16 @@ fn main() -> ExitCode {
         }
         Ok(Asked { what: What::StandardInput, how }) => script::run(io::stdin().lock(), &how),
     };
-    ExitCode::from(code)
+    std::process::ExitCode::from(code.number())
 }
 
-fn print(text: &str) -> u8 {
+fn print(text: &str) -> ExitCode {
     // Nobody reads it: then nobody misses it.
     let _ = io::stdout().lock().write_all(text.as_bytes());
-    DONE
+    ExitCode::Done
 }
 
-fn complain(why: &str) -> u8 {
+fn complain(why: &str) -> ExitCode {
     let _ = writeln!(io::stderr().lock(), "backrest-send: {why}");
-    UNKNOWN
+    ExitCode::Unknown
 }

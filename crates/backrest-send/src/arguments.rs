@@ -1,4 +1,4 @@
-//! The client's command line, read by hand: a parser's library would be larger than all the rest.
+//! The client's command line, read by hand, so that the client needs the standard library alone.
 //!
 //! Out goes what is to be sent, where and with how much patience; a word that can't be read is a message with a hint.
 
@@ -6,42 +6,8 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use pipe_listener::SOCKET;
-use pipe_listener::message::{is_name, line_of};
-
-pub(crate) const HELP: &str = "\
-Ask the host to do something, and wait until it is done
-
-Usage: backrest-send [OPTIONS] NAME [TEXT]...
-       backrest-send [OPTIONS] < messages, one a line; stops at the first that fails
-
-Arguments:
-  NAME      the action: ping, status, pre-backups, post-backups, build-ignore, start-tailscale,
-            stop-tailscale, notify-up, notify-down, or one of your own
-  TEXT      what to tell it; several are joined with blanks
-
-Options:
-  --timeout TIME  give up after this time, such as 90s, 30m or 2h [default: 2h]
-  --no-wait       don't wait for the end; exit 0 as soon as the host has taken the message
-  --bridge DIR    the bridge folder [env: BACKREST_BRIDGE] [default: where this program lies; from
-                  elsewhere on the host ~/containers/backrest/bridge]
-  -h, --help      print this
-  -V, --version   print the version
-
-Exit codes:
-  0   done
-  1   the action failed
-  64  the message is not known or not well formed
-  69  nobody is listening
-  75  no answer in time, or the host can't take the message now
-
-Example, in a hook of Backrest:
-  /bridge/backrest-send pre-backups
-Or, where the image has no shell:
-  #!/bridge/backrest-send
-  start-tailscale
-  pre-backups
-";
+use bridge::SOCKET;
+use bridge::message::{is_name, line_of};
 
 /// What to do, and how.
 #[derive(Debug, PartialEq, Eq)]

@@ -4,7 +4,9 @@
 //! word from the listener, `.` the end with an exit code. The end comes once and last; a connection that closes
 //! without it means that the listener went away.
 
-/// What the listener says to a client.
+use crate::exit_code::ExitCode;
+
+/// What the listener sends to a client.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Frame {
     /// The message is on disk and will run; its number in the log.
@@ -13,20 +15,9 @@ pub enum Frame {
     Output(Vec<u8>),
     /// A word from the listener itself.
     Note(String),
-    /// How it ended: [`DONE`], [`FAILED`], [`UNKNOWN`] or [`LATER`].
-    End(u8),
+    /// How it ended.
+    End(ExitCode),
 }
-
-/// Exit code: the action is done.
-pub const DONE: u8 = 0;
-/// Exit code: the action failed.
-pub const FAILED: u8 = 1;
-/// Exit code: the message is not known or not well formed (EX_USAGE of sysexits.h).
-pub const UNKNOWN: u8 = 64;
-/// Exit code: nobody listens (EX_UNAVAILABLE).
-pub const NOBODY: u8 = 69;
-/// Exit code: no answer in time, or the message could not be taken now (EX_TEMPFAIL).
-pub const LATER: u8 = 75;
 
 impl Frame {
     /// The line with its newline.
@@ -35,7 +26,7 @@ impl Frame {
             Frame::Accepted(id) => format!("= {id}").into_bytes(),
             Frame::Output(output) => [b"| ", output.as_slice()].concat(),
             Frame::Note(note) => format!("! {note}").into_bytes(),
-            Frame::End(code) => format!(". {code}").into_bytes(),
+            Frame::End(code) => format!(". {}", code.number()).into_bytes(),
         };
         line.push(b'\n');
         line
@@ -49,7 +40,7 @@ impl Frame {
             b"= " => Some(Frame::Accepted(text()?.parse().ok()?)),
             b"| " => Some(Frame::Output(rest.to_vec())),
             b"! " => Some(Frame::Note(String::from_utf8_lossy(rest).into_owned())),
-            b". " => Some(Frame::End(text()?.parse().ok()?)),
+            b". " => Some(Frame::End(ExitCode::from_number(text()?.parse().ok()?)?)),
             _ => None,
         }
     }
@@ -66,7 +57,7 @@ mod tests {
             Frame::Output(b". 0\xff".to_vec()),
             Frame::Output(Vec::new()),
             Frame::Note("waits".into()),
-            Frame::End(75),
+            Frame::End(ExitCode::Later),
         ];
         for frame in frames {
             let line = frame.to_line();

@@ -13,17 +13,17 @@ use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
+use bridge::{FIFO, SOCKET};
 use common::exit::HintExt;
 use common::settings::Settings;
 use common::text::escape_path;
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
-use pipe_listener::{FIFO, SOCKET};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
 /// What tells one file from another.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Inode {
+pub struct Inode {
     device: u64,
     number: u64,
 }
@@ -36,16 +36,24 @@ impl Inode {
 
 /// The bridge folder, held open.
 #[derive(Debug)]
-pub(crate) struct Folder {
+pub struct Folder {
     path: PathBuf,
     folder: OwnedFd,
+}
+
+/// Makes the bridge folder, the FIFO and the symlink at the FIFO's old place where they are missing, as the listener
+/// does when it starts. Returns a line for each thing that was moved or is in the way.
+pub fn make(settings: &Settings) -> Result<Vec<String>> {
+    let (folder, notes) = Folder::open(settings)?;
+    folder.open_fifo()?;
+    Ok(notes)
 }
 
 impl Folder {
     /// Makes the folder where it is missing, with mode 0700, and opens it. The place where the FIFO used to be
     /// becomes a symlink to the new one; a FIFO that is there moves and so keeps its inode, which a running
     /// container may have mounted. Says what it did.
-    pub(crate) fn open(settings: &Settings) -> Result<(Folder, Vec<String>)> {
+    pub fn open(settings: &Settings) -> Result<(Folder, Vec<String>)> {
         let path = settings.bridge_dir();
         if !settings.container_root.is_dir() && !settings.container_dir.is_dir() {
             return Err(anyhow!("no such folder: {}", escape_path(&settings.container_root)))
@@ -60,31 +68,31 @@ impl Folder {
     }
 
     /// Opens the folder that is at its path now.
-    pub(crate) fn reopen(&mut self) -> Result<()> {
+    pub fn reopen(&mut self) -> Result<()> {
         self.folder = hold(&self.path)?;
         Ok(())
     }
 
     /// Its path, for telling.
-    pub(crate) fn path(&self) -> &Path {
+    pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Whether the folder at its path is another one by now, or none.
-    pub(crate) fn is_gone(&self) -> bool {
+    pub fn is_gone(&self) -> bool {
         let held = rustix::fs::fstat(&self.folder).map(|stat| Inode::of(&stat));
         let there = fs::symlink_metadata(&self.path).map(|m| Inode { device: m.dev(), number: m.ino() });
         held.ok() != there.ok()
     }
 
     /// What lies in it under `name`.
-    pub(crate) fn inode(&self, name: &str) -> Option<Inode> {
+    pub fn inode(&self, name: &str) -> Option<Inode> {
         self.stat(name).map(|stat| Inode::of(&stat))
     }
 
     /// Opens the FIFO, which is made where it is missing, for reading and writing: the writer that we hold ourselves
     /// keeps poll(2) from spinning once the last client has left.
-    pub(crate) fn open_fifo(&self) -> Result<(OwnedFd, Inode)> {
+    pub fn open_fifo(&self) -> Result<(OwnedFd, Inode)> {
         let naming = || format!("open the FIFO: {}", escape_path(self.path.join(FIFO)));
         match self.stat(FIFO).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
             Some(FileType::Fifo) => {}
@@ -113,7 +121,7 @@ impl Folder {
     }
 
     /// Binds and opens the socket. What a dead listener left in its place goes.
-    pub(crate) fn open_socket(&self) -> Result<(UnixListener, Inode)> {
+    pub fn open_socket(&self) -> Result<(UnixListener, Inode)> {
         let naming = || format!("open the socket: {}", escape_path(self.path.join(SOCKET)));
         match self.stat(SOCKET).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
             None => {}
@@ -144,7 +152,7 @@ impl Folder {
     }
 
     /// Removes the socket, if it still is ours.
-    pub(crate) fn remove_socket(&self, ours: Inode) {
+    pub fn remove_socket(&self, ours: Inode) {
         if self.inode(SOCKET) == Some(ours) {
             let _ = rustix::fs::unlinkat(&self.folder, SOCKET, AtFlags::empty());
         }

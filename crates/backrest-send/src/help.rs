@@ -1,0 +1,54 @@
+//! `backrest-send --help`: the actions and the exit codes come from the tables that the listener uses too.
+
+use std::fmt::Write;
+
+use bridge::action::BuiltIn;
+use bridge::exit_code::ExitCode;
+
+/// The whole text.
+pub(crate) fn text() -> String {
+    let mut text = String::from(BEFORE_THE_ACTIONS);
+    for action in BuiltIn::ALL {
+        let _ = writeln!(text, "  {:<16} {}", action.name(), action.purpose());
+    }
+    text.push_str(BEFORE_THE_CODES);
+    for code in ExitCode::ALL {
+        let _ = writeln!(text, "  {:<3} {}", code.number(), code.meaning());
+    }
+    text.push_str(EXAMPLES);
+    text
+}
+
+const BEFORE_THE_ACTIONS: &str = "\
+Ask the host to do something, and wait until it is done
+
+Usage: backrest-send [OPTIONS] NAME [TEXT]...
+       backrest-send [OPTIONS] < messages, one a line; stops at the first that fails
+
+Arguments:
+  NAME  the action: one of those below, or the name of a file in the host's actions folder
+  TEXT  its text; several words are joined with blanks
+
+Actions:
+";
+
+const BEFORE_THE_CODES: &str = "
+Options:
+  --timeout TIME  give up after this time, such as 90s, 30m or 2h [default: 2h]
+  --no-wait       don't wait for the end; exit 0 as soon as the host has taken the message
+  --bridge DIR    the bridge folder [env: BACKREST_BRIDGE] [default: the folder of this program;
+                  from elsewhere on the host ~/containers/backrest/bridge]
+  -h, --help      print this help
+  -V, --version   print the version
+
+Exit codes:
+";
+
+const EXAMPLES: &str = "
+Example, in a hook of Backrest:
+  /bridge/backrest-send pre-backups
+Or, if the image has no shell:
+  #!/bridge/backrest-send
+  start-tailscale
+  pre-backups
+";

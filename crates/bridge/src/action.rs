@@ -1,0 +1,131 @@
+//! The one table of built-in actions: their names, what they are for, the lane they run in and the text they take.
+//!
+//! Dispatch, help texts, the hooks that `create-backrest-pipe` writes, and the pages are derived from it.
+
+/// An action that the listener has without any file of the user's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BuiltIn {
+    /// Answers that the bridge works.
+    Ping,
+    /// Reports the listener's state.
+    Status,
+    /// Runs the prepare steps, then builds the ignore file.
+    PreBackups,
+    /// Undoes the prepare steps.
+    PostBackups,
+    /// Builds the ignore file.
+    BuildIgnore,
+    /// Brings Tailscale up.
+    StartTailscale,
+    /// Takes Tailscale down after a while.
+    StopTailscale,
+    /// Reports success to Uptime Kuma.
+    NotifyUp,
+    /// Reports a failure to Uptime Kuma.
+    NotifyDown,
+}
+
+/// Which actions wait for each other: those of one lane run one after another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lane {
+    /// What works on the host.
+    Actions,
+    /// What only reports; it may wait for a network, and holds up no backup.
+    Notifications,
+}
+
+/// The text that an action takes after its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Text {
+    /// None.
+    None,
+    /// The word `json` or nothing.
+    Json,
+    /// Options and services (see [`crate::message`]).
+    Services,
+    /// A sentence for people.
+    Sentence,
+}
+
+impl BuiltIn {
+    /// All of them, in the order in which pages and help texts list them.
+    pub const ALL: [BuiltIn; 9] = [
+        BuiltIn::PreBackups,
+        BuiltIn::PostBackups,
+        BuiltIn::BuildIgnore,
+        BuiltIn::StartTailscale,
+        BuiltIn::StopTailscale,
+        BuiltIn::NotifyUp,
+        BuiltIn::NotifyDown,
+        BuiltIn::Ping,
+        BuiltIn::Status,
+    ];
+
+    /// The built-in action of that name.
+    pub fn named(name: &str) -> Option<BuiltIn> {
+        BuiltIn::ALL.into_iter().find(|action| action.name() == name)
+    }
+
+    /// The name in a message.
+    pub const fn name(self) -> &'static str {
+        match self {
+            BuiltIn::Ping => "ping",
+            BuiltIn::Status => "status",
+            BuiltIn::PreBackups => "pre-backups",
+            BuiltIn::PostBackups => "post-backups",
+            BuiltIn::BuildIgnore => "build-ignore",
+            BuiltIn::StartTailscale => "start-tailscale",
+            BuiltIn::StopTailscale => "stop-tailscale",
+            BuiltIn::NotifyUp => "notify-up",
+            BuiltIn::NotifyDown => "notify-down",
+        }
+    }
+
+    /// What it is for, as help texts and pages put it: imperative, no full stop.
+    pub const fn purpose(self) -> &'static str {
+        match self {
+            BuiltIn::Ping => "answer, to show that the bridge works",
+            BuiltIn::Status => "report the listener's state",
+            BuiltIn::PreBackups => "run the prepare steps, then build the ignore file",
+            BuiltIn::PostBackups => "run the after steps, which undo the prepare steps",
+            BuiltIn::BuildIgnore => "build the ignore file, without prepare steps",
+            BuiltIn::StartTailscale => "bring Tailscale up and wait until it is connected",
+            BuiltIn::StopTailscale => "take Tailscale down after a delay, unless it was up before",
+            BuiltIn::NotifyUp => "push \"up\" to Uptime Kuma",
+            BuiltIn::NotifyDown => "push \"down\" to Uptime Kuma",
+        }
+    }
+
+    /// The lane in which it runs; `None` for an action that is answered at once, whatever else runs.
+    pub const fn lane(self) -> Option<Lane> {
+        match self {
+            BuiltIn::Ping | BuiltIn::Status => None,
+            BuiltIn::NotifyUp | BuiltIn::NotifyDown => Some(Lane::Notifications),
+            _ => Some(Lane::Actions),
+        }
+    }
+
+    /// The text that it takes.
+    pub const fn text(self) -> Text {
+        match self {
+            BuiltIn::Status => Text::Json,
+            BuiltIn::PreBackups | BuiltIn::PostBackups => Text::Services,
+            BuiltIn::NotifyUp | BuiltIn::NotifyDown => Text::Sentence,
+            _ => Text::None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_name_is_a_name_and_leads_back_to_its_action() {
+        for action in BuiltIn::ALL {
+            assert!(crate::message::is_name(action.name()));
+            assert_eq!(BuiltIn::named(action.name()), Some(action));
+        }
+        assert_eq!(BuiltIn::named("reboot"), None);
+    }
+}

@@ -1,0 +1,16 @@
+//! What both ends of the bridge share: names, messages, answers, exit codes and the table of actions.
+//!
+//! It needs nothing but the standard library, because the client is one small static file that runs in an image
+//! with nothing else in it.
+
+pub mod action;
+pub mod exit_code;
+pub mod frame;
+pub mod message;
+
+/// The socket's name in the bridge folder.
+pub const SOCKET: &str = "backrest.sock";
+/// The FIFO's name in the bridge folder.
+pub const FIFO: &str = "backrest-pipe";
+/// The client's name in the bridge folder.
+pub const CLIENT: &str = "backrest-send";
