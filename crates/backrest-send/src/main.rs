@@ -4,7 +4,6 @@
 //! input unless that is all it was given, and its exit code says what happened (see [`bridge::exit_code`]).
 
 mod arguments;
-mod help;
 mod script;
 mod send;
 
@@ -19,7 +18,7 @@ fn main() -> std::process::ExitCode {
     let asked = arguments::read(arguments, &own_name);
     let code = match asked {
         Err(why) => complain(&why),
-        Ok(Asked { what: What::Help, .. }) => print(&help::text()),
+        Ok(Asked { what: What::Help, .. }) => print(&bridge::help::text()),
         Ok(Asked { what: What::Version, .. }) => {
             print(concat!("backrest-send ", env!("CARGO_PKG_VERSION"), "\n"))
         }

@@ -41,9 +41,9 @@ pub enum Text {
     None,
     /// The word `json` or nothing.
     Json,
-    /// Options and services (see [`crate::message`]).
+    /// Options and services (see [`crate::request::Preparation`]).
     Services,
-    /// A sentence for people.
+    /// Options and a sentence for people (see [`crate::request::Notification`]).
     Sentence,
 }
 

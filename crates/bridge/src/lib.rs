@@ -6,7 +6,9 @@
 pub mod action;
 pub mod exit_code;
 pub mod frame;
+pub mod help;
 pub mod message;
+pub mod request;
 
 /// The socket's name in the bridge folder.
 pub const SOCKET: &str = "backrest.sock";

@@ -2,11 +2,11 @@
 
 use std::fmt::Write;
 
-use bridge::action::BuiltIn;
-use bridge::exit_code::ExitCode;
+use crate::action::BuiltIn;
+use crate::exit_code::ExitCode;
 
 /// The whole text.
-pub(crate) fn text() -> String {
+pub fn text() -> String {
     let mut text = String::from(BEFORE_THE_ACTIONS);
     for action in BuiltIn::ALL {
         let _ = writeln!(text, "  {:<16} {}", action.name(), action.purpose());
