@@ -65,7 +65,7 @@ fn compile(root: &Path, contents: &[Vec<u8>]) -> Duration {
         })
         .collect();
     let seen_at = SeenAt { names: vec![b"userdata".to_vec(), b"data".to_vec()] };
-    let sections = section::compile(&files, &seen_at.base(), false);
+    let sections = section::compile(&files, &seen_at.base(), false, 8);
     let took = started.elapsed();
     let lines = sections.values().flat_map(Section::lines).count();
     assert!(lines >= SERVICES * RULES.len(), "{lines} lines");

@@ -8,6 +8,8 @@ use std::sync::Arc;
 use anyhow::Result;
 use common::problem::Problem;
 use common::text::{count, escape};
+use common::units;
+use rustc_hash::FxHashSet;
 
 use crate::decide;
 use crate::index::Id;
@@ -48,10 +50,23 @@ pub struct Built {
 
 /// Builds `root`. Fails only where the root itself can't be read.
 pub fn build(root: &Path, seen_at: &SeenAt, wanted: Wanted, lean: bool) -> Result<Built> {
-    let mut tree = tree::walk(root, wanted)?;
-    let mut warnings = std::mem::take(&mut tree.problems);
     let base = seen_at.base();
-    let mut sections = section::compile(&tree.files, &base, lean);
+    let mut blocked = FxHashSet::default();
+    // Few services have too many rules, and each repetition blocks one at least.
+    let (mut tree, mut sections) = loop {
+        let tree = tree::walk(root, wanted, &blocked)?;
+        let depth = base.depth() + tree.top.height();
+        let sections = section::compile(&tree.files, &base, lean, depth);
+        let over: Vec<_> =
+            sections.iter().filter(|(_, section)| section.is_over).map(|(name, _)| name.clone()).collect();
+        let known = blocked.len();
+        blocked.extend(tree.over.iter().cloned().chain(over));
+        if blocked.len() == known {
+            break (tree, sections);
+        }
+    };
+    let mut warnings = std::mem::take(&mut tree.problems);
+    warnings.extend(blocked.iter().map(|name| too_many_rules(root, name.as_deref())));
     warn_about_rules(&sections, &mut warnings);
 
     let mut matcher = Matcher::new(&sections, &base, &seen_at.names);
@@ -81,9 +96,8 @@ pub fn build(root: &Path, seen_at: &SeenAt, wanted: Wanted, lean: bool) -> Resul
 
 /// Drops lines of positive rules that match nothing today: with `lean` all of them, which become comments, else those of
 /// rules that need several, down to the first. restic tries every line on every path, and the tool runs before
-/// each backup. A line that takes something back could save what is made later; those stay. Without `lean` so do those of
-/// rules whose folder was not fully seen. Gives whether any of the other lines was narrowed down, which it may be with
-/// `lean`.
+/// each backup. A line that takes something back could save what is made later; those stay. Returns whether any of the
+/// other lines was narrowed down, which it may be with `lean`.
 fn drop_idle_lines(sections: &mut Sections, matcher: &Matcher, lean: bool) -> bool {
     let mut first_id = 0;
     let mut any_narrowed = false;
@@ -96,13 +110,12 @@ fn drop_idle_lines(sections: &mut Sections, matcher: &Matcher, lean: bool) -> bo
         }
         let is_idle = !ids.clone().any(|id| matcher.has_matched(id));
         let keeps_first = is_idle && !lean;
-        let keeps_all = !lean && !written.placed.file.is_fully_seen();
-        let keeps = |id| keeps_all || matcher.has_matched(id) || (keeps_first && id == ids.start);
+        let keeps = |id| matcher.has_matched(id) || (keeps_first && id == ids.start);
         let (kept, dropped): (Vec<_>, Vec<_>) =
             ids.clone().zip(std::mem::take(&mut written.lines)).partition(|(id, _)| keeps(*id));
         written.is_first_only = keeps_first && !dropped.is_empty();
         for (id, line) in kept {
-            match matcher.narrowed(id, &line).filter(|_| written.placed.file.is_fully_seen()) {
+            match matcher.narrowed(id, &line) {
                 Some(narrowed) => {
                     written.lines.extend(narrowed);
                     written.is_narrowed = true;
@@ -163,6 +176,16 @@ fn warn_about_the_rest(root: &Path, left: &[Difference], sections: &Sections, wa
         };
         warnings.push(Problem::new(decide::host_path(root, &difference.names), what));
     }
+}
+
+fn too_many_rules(root: &Path, service: Option<&[u8]>) -> Problem {
+    let what = format!(
+        "more than {} lines or {} of rules, or patterns of more than {}: none of its rules is used, and all of it is backed up",
+        tree::MOST_RULES,
+        units::bytes(tree::MOST_BYTES as u64),
+        units::bytes(section::MOST_BYTES as u64)
+    );
+    Problem::new(folder_of(root, service), what)
 }
 
 fn folder_of(root: &Path, section: Option<&[u8]>) -> std::path::PathBuf {

@@ -51,7 +51,7 @@ fn run_task(task: &Task) -> Result<Exit> {
     roots.iter().for_each(|root| problem::warn(TOOL, &root.built.warnings));
     let warnings: Vec<&Problem> =
         settings.problems.iter().chain(roots.iter().flat_map(|root| &root.built.warnings)).collect();
-    let mut is_good = errors.is_empty() && !(task.strict && !warnings.is_empty());
+    let mut is_good = errors.is_empty() && (warnings.is_empty() || !task.strict);
     match &task.mode {
         Mode::Explain(_) => {}
         Mode::Report => report::print(&roots, task.format)?,

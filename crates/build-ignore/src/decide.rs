@@ -29,14 +29,16 @@ impl Decision {
     }
 }
 
-/// The rule that decides about the path to which `names` lead from the root; none where it is kept because nothing
+/// The rule of `files`, which are sorted as in [`crate::tree::Tree`], that decides about the path to which `names` lead from the root; none where it is kept because nothing
 /// speaks of it. `is_folder` is about the path itself: all above it are folders.
 pub fn decide(files: &[Arc<RulesFile>], names: &[Vec<u8>], is_folder: bool) -> Option<Decision> {
     let mut chain = Chain::default();
     let mut last = None;
     for (depth, name) in names.iter().enumerate() {
-        if let Some(file) = files.iter().find(|file| file.folder == names[..depth]) {
-            chain.push(Arc::clone(file));
+        let by_folder =
+            |file: &Arc<RulesFile>| (file.folder.len(), &file.folder[..]).cmp(&(depth, &names[..depth]));
+        if let Ok(position) = files.binary_search_by(by_folder) {
+            chain.push(Arc::clone(&files[position]));
         }
         let deciding = chain.deciding(name, is_folder || depth + 1 < names.len());
         let decision = deciding.map(|found| Decision {

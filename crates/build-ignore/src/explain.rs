@@ -161,11 +161,11 @@ impl Answer {
                 let rule = decision.as_ref().map_or("no rule matches it".to_string(), rule_of);
                 let although =
                     although.as_ref().map_or(String::new(), |why| format!(" does not hold: {why}"));
-                out!("{path}: {GOOD}kept{GOOD:#}: {rule}{although}")
+                out!("{path}: {GOOD}kept{GOOD:#}: {rule}{although}");
             }
             Outcome::LeftOutByMistake { decision } => {
                 let rule = decision.as_ref().map_or("no rule matches it".to_string(), rule_of);
-                out!("{path}: {BAD}left out by mistake{BAD:#}, please report it: {rule}")
+                out!("{path}: {BAD}left out by mistake{BAD:#}, please report it: {rule}");
             }
             Outcome::Unknown(why) => out!("{path}: {why}"),
         }
@@ -201,5 +201,5 @@ fn lossy(path: &Path) -> String {
 
 fn rule_of(decision: &Decision) -> String {
     let rule = decision.rule();
-    format!("{}:{}: {}", escape_path(&decision.file.path), rule.line, rule.shown())
+    format!("{}{}: {}", escape_path(&decision.file.path), rule.after_path(), rule.shown())
 }

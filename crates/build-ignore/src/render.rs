@@ -63,8 +63,8 @@ fn push_section(out: &mut Vec<u8>, root: &Path, section: &Section) {
                 Some((last, path)) if Arc::ptr_eq(last, file) => path,
                 _ => escape_path(file.path.strip_prefix(root).unwrap_or(&file.path)),
             };
-            let (line, text) = (rule.line.to_string(), rule.shown());
-            comment(out, &[&path, ":", &line, ": ", &text, &remark]);
+            let (line, text) = (rule.after_path(), rule.shown());
+            comment(out, &[&path, &line, ": ", &text, &remark]);
             last_file = Some((file, path));
         }
         for line in &written.lines {

@@ -154,10 +154,11 @@ impl Numbers {
             section.rules.iter().map(|rule| rule.lines.len()).sum::<usize>() + section.paths.len();
         for written in &section.rules {
             let placed = &written.placed;
-            if placed.rule().path.is_ok() && !placed.file.has_matched(placed.number) {
+            if placed.rule().path.is_ok() && placed.rule().line > 0 && !placed.file.has_matched(placed.number)
+            {
                 let rule = placed.rule();
                 let file = escape_path(&placed.file.path);
-                self.rules_without_match.push(format!("{file}:{}: {}", rule.line, rule.shown()));
+                self.rules_without_match.push(format!("{file}{}: {}", rule.after_path(), rule.shown()));
             }
         }
     }

@@ -28,7 +28,11 @@ pub struct Rules {
 impl Rules {
     /// From the file's content.
     pub fn read(content: &[u8]) -> Rules {
-        let list = rule::parse(content);
+        Rules::of(rule::parse(content))
+    }
+
+    /// From rules in order.
+    pub fn of(list: Vec<Rule>) -> Rules {
         let usable =
             list.iter().enumerate().filter_map(|(number, rule)| Some((number, rule.path.as_ref().ok()?)));
         let (rule_of, patterns) = usable.map(|(number, path)| (number, path.clone())).unzip();
@@ -56,18 +60,13 @@ impl RulesFile {
         RulesFile { path, folder, rules, matched, height: AtomicUsize::new(0) }
     }
 
-    /// How many names deep its folder goes, apart from what is left out; 0 before the walk has come back,
-    /// [`UNKNOWN_HEIGHT`] or more where a folder could not be looked into.
+    /// How many names deep its folder goes, apart from what is left out and what could not be looked into; 0 before
+    /// the walk has come back.
     pub fn height(&self) -> usize {
         self.height.load(Ordering::Relaxed)
     }
 
-    /// Whether everything that its rules are about could be looked at.
-    pub fn is_fully_seen(&self) -> bool {
-        self.height() < UNKNOWN_HEIGHT
-    }
-
-    /// Remembers what [`RulesFile::height`] gives.
+    /// Sets what [`RulesFile::height`] returns.
     pub fn set_height(&self, height: usize) {
         self.height.store(height, Ordering::Relaxed);
     }
@@ -91,9 +90,6 @@ impl RulesFile {
         last
     }
 }
-
-/// The height of a folder that could not be looked into: more than any path has names.
-pub const UNKNOWN_HEIGHT: usize = 4_096;
 
 /// The files that apply in a folder, the deepest first.
 #[derive(Clone, Debug, Default)]

@@ -10,7 +10,7 @@ use rustc_hash::FxHashSet;
 use crate::rules_file::RulesFile;
 use crate::translate::line::Base;
 use crate::translate::order::{self, Placed, Position, SectionName};
-use crate::translate::rule;
+use crate::translate::rule::{self, Limits};
 
 /// What is written for one service, or for what lies in the root itself.
 #[derive(Debug, Default)]
@@ -21,7 +21,12 @@ pub struct Section {
     pub paths: Vec<NamedPath>,
     /// How many paths would have had to be named beyond the limit; they are backed up.
     pub unnamed: usize,
+    /// Its lines would take more than [`MOST_BYTES`].
+    pub is_over: bool,
 }
+
+/// The lines of a service may take this many bytes of memory.
+pub const MOST_BYTES: usize = 32 << 20;
 
 impl Section {
     /// Every line, in the order of the file.
@@ -76,19 +81,28 @@ pub struct NamedPath {
 /// All of a root.
 pub type Sections = BTreeMap<SectionName, Section>;
 
-/// Compiles the rules of `files`, whose root is seen at `base`.
-pub fn compile(files: &[Arc<RulesFile>], base: &Base, lean: bool) -> Sections {
+/// Compiles the rules of `files`, whose root is seen at `base`. restic sees no path in it of more than `depth` names.
+pub fn compile(files: &[Arc<RulesFile>], base: &Base, lean: bool, depth: usize) -> Sections {
     let sections: Vec<_> = order::place(files, lean).into_iter().collect();
     let compiled: Vec<_> =
-        sections.into_par_iter().map(|(name, rules)| (name, section(&rules, base))).collect();
+        sections.into_par_iter().map(|(name, rules)| (name, section(&rules, base, depth))).collect();
     compiled.into_iter().collect()
 }
 
-fn section(rules: &[Placed], base: &Base) -> Section {
+fn section(rules: &[Placed], base: &Base, depth: usize) -> Section {
     let mut written = Vec::with_capacity(rules.len());
+    let mut bytes = 0;
     for of_file in rules.chunk_by(|a, b| Arc::ptr_eq(&a.file, &b.file)) {
         let base = base.below(&of_file[0].file.folder);
-        written.extend(of_file.iter().map(|placed| write(placed.clone(), &base)));
+        let stars = rule::double_stars_for(depth.saturating_sub(base.depth()));
+        for placed in of_file {
+            let rule = write(placed.clone(), &base, stars);
+            bytes += rule.lines.iter().map(Vec::len).sum::<usize>();
+            if bytes > MOST_BYTES {
+                return Section { is_over: true, ..Section::default() };
+            }
+            written.push(rule);
+        }
     }
     written.sort_by_key(|rule| rule.placed.position == Position::Last);
     drop_repeated(&mut written);
@@ -111,11 +125,11 @@ pub(crate) fn drop_repeated(rules: &mut [Written]) {
 }
 
 /// `base` is the folder of the rule's file.
-fn write(placed: Placed, base: &Base) -> Written {
+fn write(placed: Placed, base: &Base, double_stars: usize) -> Written {
     let lines = match &placed.rule().path {
         Ok(path) => {
             let rule = placed.rule();
-            rule::translate(rule, path, base, placed.file.height())
+            rule::translate(rule, path, base, Limits { height: placed.file.height(), double_stars })
         }
         Err(_) => Vec::new(),
     };

@@ -20,14 +20,18 @@ use common::exit::HintExt;
 use common::problem::Problem;
 use common::text::escape_path;
 use rayon::prelude::*;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use rustix::fs::{FileType, Mode, OFlags};
 
-use crate::rules_file::{Chain, FILE_NAME, Rules, RulesFile, UNKNOWN_HEIGHT};
+use crate::git::rule::Rule;
+use crate::rules_file::{Chain, FILE_NAME, Rules, RulesFile};
+use crate::translate::order::SectionName;
 pub use read::Kind;
 
-/// git gives up on larger exclude files as well (`PATTERN_MAX_FILE_SIZE` in its `dir.c`).
-const LARGEST_RULES_FILE: u64 = 100 << 20;
+/// With more lines than this in its rules files a service is backed up in full.
+pub const MOST_RULES: usize = 200_000;
+/// With more bytes than this in its rules files a service is backed up in full.
+pub const MOST_BYTES: usize = 16 << 20;
 
 /// What was seen of a root.
 #[derive(Debug)]
@@ -38,6 +42,8 @@ pub struct Tree {
     pub files: Vec<Arc<RulesFile>>,
     /// What could not be read.
     pub problems: Vec<Problem>,
+    /// Services with more rules than [`MOST_RULES`] or [`MOST_BYTES`] allow.
+    pub over: FxHashSet<SectionName>,
 }
 
 /// What was seen of a folder.
@@ -88,6 +94,11 @@ impl Folder {
         })
     }
 
+    /// How many names deep it goes, apart from what is left out.
+    pub fn height(&self) -> usize {
+        self.height
+    }
+
     /// The sub-folder that the names lead to, if it was entered.
     pub fn at(&self, names: &[Vec<u8>]) -> Option<&Folder> {
         let Some((first, rest)) = names.split_first() else { return Some(self) };
@@ -106,9 +117,10 @@ pub enum Wanted {
     Sizes,
 }
 
-/// Walks `root`. Fails only where the root itself can't be read.
-pub fn walk(root: &Path, wanted: Wanted) -> Result<Tree> {
-    let walk = Walk { root, wanted, found: Mutex::default(), known: Mutex::default() };
+/// Walks `root`. Fails only if the root itself can't be read. The rules of the `blocked` services are not read, and
+/// nothing in them is left out.
+pub fn walk(root: &Path, wanted: Wanted, blocked: &FxHashSet<SectionName>) -> Result<Tree> {
+    let walk = Walk { root, wanted, blocked, found: Mutex::default(), known: Mutex::default() };
     let open = rustix::fs::open(root, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
     let folder = open
         .map_err(io::Error::from)
@@ -119,18 +131,34 @@ pub fn walk(root: &Path, wanted: Wanted) -> Result<Tree> {
     let mut found = walk.found.into_inner().unwrap_or_default();
     found.files.sort_by(|a, b| (a.folder.len(), &a.folder).cmp(&(b.folder.len(), &b.folder)));
     found.problems.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
-    Ok(Tree { top, files: found.files, problems: found.problems })
+    let over = found.read.into_iter().filter(|(_, read)| read.is_over()).map(|(name, _)| name).collect();
+    Ok(Tree { top, files: found.files, problems: found.problems, over })
 }
 
 #[derive(Default)]
 struct Found {
     files: Vec<Arc<RulesFile>>,
     problems: Vec<Problem>,
+    /// How much was read of each service.
+    read: FxHashMap<SectionName, Amount>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Amount {
+    lines: usize,
+    bytes: usize,
+}
+
+impl Amount {
+    fn is_over(self) -> bool {
+        self.lines > MOST_RULES || self.bytes > MOST_BYTES
+    }
 }
 
 struct Walk<'a> {
     root: &'a Path,
     wanted: Wanted,
+    blocked: &'a FxHashSet<SectionName>,
     found: Mutex<Found>,
     /// What was read so far, by the bytes of the file.
     known: Mutex<FxHashMap<Vec<u8>, Arc<Rules>>>,
@@ -149,6 +177,16 @@ impl Trail<'_> {
         names.push(self.name.to_vec());
         names
     }
+
+    /// The service that the folder lies in, or is.
+    fn service(&self) -> Option<&[u8]> {
+        let above = self.above?;
+        if above.above.is_none() { Some(self.name) } else { above.service() }
+    }
+
+    fn is_service(&self) -> bool {
+        self.above.is_some_and(|above| above.above.is_none())
+    }
 }
 
 impl Walk<'_> {
@@ -156,16 +194,19 @@ impl Walk<'_> {
         let listing = match read::list(folder) {
             Ok(listing) => listing,
             Err(error) => {
-                return self.unreadable(trail, &error);
+                return self.unreadable(trail, &error, &chain);
             }
         };
-        let mut own = None;
-        if let (Some(kind), false) = (listing.rules_file, is_ignored) {
-            if let Some(file) = self.rules_file(folder, kind, trail) {
-                chain.push(Arc::clone(&file));
-                own = Some(Arc::clone(&file));
-                self.note(|found| found.files.push(file));
-            }
+        let is_blocked =
+            !self.blocked.is_empty() && self.blocked.contains(&trail.service().map(<[u8]>::to_vec));
+        let own = match listing.rules_file {
+            _ if is_ignored => None,
+            _ if is_blocked => trail.is_service().then(|| self.keep_everything(trail, &chain)).flatten(),
+            Some(kind) => self.rules_file(folder, kind, trail, &chain),
+            None => None,
+        };
+        if let Some(file) = &own {
+            chain.push(Arc::clone(file));
         }
         let read::Listing { names, entries, .. } = listing;
         let keep_all = self.wanted != Wanted::Rules || !chain.is_empty();
@@ -192,7 +233,10 @@ impl Walk<'_> {
             let ignored = raw[position as usize].is_ignored;
             let inner = match read::open_below(folder, name) {
                 Ok(inner) => inner,
-                Err(error) => return Some((position, self.unreadable(&trail, &error)?)),
+                Err(error) => {
+                    let chain = if ignored { Chain::default() } else { chain.enter(name) };
+                    return Some((position, self.unreadable(&trail, &error, &chain)?));
+                }
             };
             let chain = if ignored { Chain::default() } else { chain.enter(name) };
             Some((position, self.folder(&inner, &trail, chain, ignored)?))
@@ -209,10 +253,17 @@ impl Walk<'_> {
         if keep_all {
             return Some(Folder { names, entries: raw, folders, height });
         }
-        (!folders.is_empty()).then(|| only_entered(&names, &raw, folders))
+        (!folders.is_empty()).then(|| Folder { height, ..only_entered(&names, &raw, folders) })
     }
 
-    fn rules_file(&self, folder: &OwnedFd, kind: FileType, trail: &Trail) -> Option<Arc<RulesFile>> {
+    /// The `.resticignore` of the folder, in which the rules of `chain` apply.
+    fn rules_file(
+        &self,
+        folder: &OwnedFd,
+        kind: FileType,
+        trail: &Trail,
+        chain: &Chain,
+    ) -> Option<Arc<RulesFile>> {
         let names = trail.names();
         let path = self.path_of(&names).join(FILE_NAME);
         match read_rules(folder, kind) {
@@ -220,15 +271,47 @@ impl Walk<'_> {
                 if content.contains(&0) {
                     self.note_nul_bytes(&path, &content);
                 }
-                Some(Arc::new(RulesFile::new(path, names, self.rules_in(content))))
+                if self.is_over_with(&content, trail) {
+                    return None;
+                }
+                let file = Arc::new(RulesFile::new(path, names, self.rules_in(content)));
+                self.note(|found| found.files.push(Arc::clone(&file)));
+                Some(file)
             }
-            Err(why) => {
-                self.note(|found| {
-                    found.problems.push(Problem::new(path, format!("{why}; its rules are not used")));
-                });
-                None
+            Err(unusable) => {
+                let (why, kept) = match unusable {
+                    Unusable::NoRules(why) => (why, None),
+                    Unusable::Unseen(why) => (why, self.keep_everything(trail, chain)),
+                };
+                let more = if kept.is_some() { ", and nothing in its folder is left out" } else { "" };
+                let what = format!("{why}; its rules are not used{more}");
+                self.note(|found| found.problems.push(Problem::new(path, what)));
+                kept
             }
         }
+    }
+
+    /// What stands in for the rules of the folder that can't be seen: a rule by which all of it is kept, if the rules of
+    /// `chain` could leave something out.
+    fn keep_everything(&self, trail: &Trail, chain: &Chain) -> Option<Arc<RulesFile>> {
+        if chain.is_empty() {
+            return None;
+        }
+        let names = trail.names();
+        let path = self.path_of(&names).join(FILE_NAME);
+        let rules = Rules::of(vec![Rule::keep_everything()]);
+        let file = Arc::new(RulesFile::new(path, names, Arc::new(rules)));
+        self.note(|found| found.files.push(Arc::clone(&file)));
+        Some(file)
+    }
+
+    /// Whether the service has too many rules with this file of it. Then the walk is repeated without them.
+    fn is_over_with(&self, content: &[u8], trail: &Trail) -> bool {
+        let mut found = locked(&self.found);
+        let read = found.read.entry(trail.service().map(<[u8]>::to_vec)).or_default();
+        read.bytes += content.len();
+        read.lines += content.iter().filter(|byte| **byte == b'\n').count();
+        read.is_over()
     }
 
     fn rules_in(&self, content: Vec<u8>) -> Arc<Rules> {
@@ -252,19 +335,20 @@ impl Walk<'_> {
         }
     }
 
-    /// Notes it, and gives what can be said of such a folder.
-    fn unreadable(&self, trail: &Trail, error: &io::Error) -> Option<Folder> {
+    /// Notes it, and returns what can be said of such a folder, in which the rules of `chain` apply. A `.resticignore`
+    /// in it may keep anything.
+    fn unreadable(&self, trail: &Trail, error: &io::Error, chain: &Chain) -> Option<Folder> {
         let path = self.path_of(&trail.names());
-        let has_vanished = error.kind() == io::ErrorKind::NotFound;
-        let what = if has_vanished {
-            "vanished while it was looked at".to_string()
-        } else {
-            format!(
-                "not looked into: {error}; a {FILE_NAME} in it is not seen, the rules above it still apply"
-            )
+        if error.kind() == io::ErrorKind::NotFound {
+            self.note(|found| found.problems.push(Problem::new(path, "vanished while it was looked at")));
+            return None;
+        }
+        let what = match self.keep_everything(trail, chain) {
+            Some(_) => format!("not looked into: {error}; nothing in it is left out"),
+            None => format!("not looked into: {error}; a {FILE_NAME} in it is not seen"),
         };
         self.note(|found| found.problems.push(Problem::new(path, what)));
-        (!has_vanished).then(|| Folder { height: UNKNOWN_HEIGHT, ..Folder::default() })
+        Some(Folder::default())
     }
 
     fn path_of(&self, names: &[Vec<u8>]) -> PathBuf {
@@ -295,28 +379,43 @@ fn only_entered(names: &[u8], raw: &[Raw], folders: Vec<(u32, Folder)>) -> Folde
     small
 }
 
-/// The content of the `.resticignore` in `folder`, or why it can't be used. git follows no symlink here.
-/// `kind` is what the listing called it.
-fn read_rules(folder: &OwnedFd, kind: FileType) -> Result<Vec<u8>, String> {
-    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+/// Why a `.resticignore` is not used.
+enum Unusable {
+    /// git reads no rules from it either.
+    NoRules(String),
+    /// It may hold rules.
+    Unseen(String),
+}
+
+/// The content of the `.resticignore` in `folder`. git follows no symlink here. `kind` is what the listing called it.
+fn read_rules(folder: &OwnedFd, kind: FileType) -> Result<Vec<u8>, Unusable> {
+    let unseen = |error: io::Error| Unusable::Unseen(error.to_string());
+    // A FIFO, a device or a socket may block, or act on being opened.
+    if !matches!(kind, FileType::RegularFile | FileType::Unknown) {
+        return Err(Unusable::NoRules(not_regular(kind).to_string()));
+    }
+    let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
     let file = rustix::fs::openat(folder, FILE_NAME, flags, Mode::empty()).map_err(|error| match error {
-        rustix::io::Errno::LOOP => "a symlink, which git does not follow either".to_string(),
-        error => io::Error::from(error).to_string(),
+        rustix::io::Errno::LOOP => Unusable::NoRules(not_regular(FileType::Symlink).to_string()),
+        error => unseen(error.into()),
     })?;
-    let file = File::from(file);
-    if kind != FileType::RegularFile {
-        let metadata = file.metadata().map_err(|error| error.to_string())?;
-        if !metadata.is_file() {
-            let what = if metadata.is_dir() { "a folder, not a file" } else { "not a regular file" };
-            return Err(what.to_string());
+    if kind == FileType::Unknown {
+        let stat = rustix::fs::fstat(&file).map_err(|error| unseen(error.into()))?;
+        let kind = FileType::from_raw_mode(stat.st_mode);
+        if kind != FileType::RegularFile {
+            return Err(Unusable::NoRules(not_regular(kind).to_string()));
         }
     }
-    // Nothing more is asked about the file: most of them are read at once.
     let mut content = Vec::with_capacity(4 << 10);
-    file.take(LARGEST_RULES_FILE + 1).read_to_end(&mut content).map_err(|error| error.to_string())?;
-    if content.len() as u64 > LARGEST_RULES_FILE {
-        return Err("larger than 100 MiB".to_string());
-    }
+    File::from(file).take(MOST_BYTES as u64 + 1).read_to_end(&mut content).map_err(unseen)?;
     content.shrink_to_fit();
     Ok(content)
+}
+
+fn not_regular(kind: FileType) -> &'static str {
+    match kind {
+        FileType::Symlink => "a symlink, which git does not follow either",
+        FileType::Directory => "a folder, not a file",
+        _ => "not a regular file",
+    }
 }

@@ -16,7 +16,7 @@ use crate::index::Step;
 /// One line that is neither empty nor a comment.
 #[derive(Clone, Debug)]
 pub struct Rule {
-    /// Its line, counted from 1.
+    /// Its line, counted from 1; 0 for a rule that is assumed because the file can't be read.
     pub line: usize,
     /// What stands there, without newline, carriage return and blanks at the end.
     pub text: Vec<u8>,
@@ -32,6 +32,18 @@ pub struct Rule {
 const MOST_SHOWN: usize = 200;
 
 impl Rule {
+    /// A rule by which everything in the folder is kept, for a file that can't be read: it may hold such a rule.
+    pub fn keep_everything() -> Rule {
+        let path = [Segment::AnyFolders, Segment::Name(Glob::Any)];
+        let text = b"everything in it is kept".to_vec();
+        Rule { line: 0, text, negated: true, folders_only: false, path: Ok(path.into()) }
+    }
+
+    /// The line as it follows the path of a file: `:3`.
+    pub fn after_path(&self) -> String {
+        if self.line == 0 { String::new() } else { format!(":{}", self.line) }
+    }
+
     /// Its text for a person: harmless, and no longer than one reads.
     pub fn shown(&self) -> String {
         let mut text = escape(&self.text);

@@ -335,7 +335,7 @@ mod tests {
             Arc::new(RulesFile::new("f".into(), folder, Rules::read(rules.as_bytes()).into()))
         };
         let files: Vec<_> = files.iter().map(file).collect();
-        Matcher::new(&section::compile(&files, &base, false), &base, &[b"data".to_vec()])
+        Matcher::new(&section::compile(&files, &base, false, 8), &base, &[b"data".to_vec()])
     }
 
     fn excludes(matcher: &Matcher, path: &str) -> bool {

@@ -190,16 +190,31 @@ impl Pattern {
 /// Whether `parts` match `names` or their beginning. restic lets the first `**` stand for at most as many names as are
 /// left when every other part, a later `**` too, takes one: a quirk by which `/a/**/b/**/c` misses `/a/b/c`. It counts
 /// the names before a pattern that is not anchored as well: those are `uncounted` here.
+///
+/// How far a `**` may reach depends only on what follows it, so the first place at which the names between two of them
+/// fit is the best one: the time is at most the product of both lengths.
 fn matches_here(parts: &[Part], names: &[&[u8]], uncounted: usize) -> bool {
-    let Some(first) = parts.iter().position(|part| *part == Part::AnyFolders) else {
-        return parts.len() <= names.len() && parts.iter().zip(names).all(|(part, name)| fits(part, name));
+    let most = names.len() + uncounted + 1;
+    let fits_at = |parts: &[Part], start: usize| {
+        parts.len() <= names.len() - start
+            && parts.iter().zip(&names[start..]).all(|(part, name)| fits(part, name))
     };
-    let (before, after) = (&parts[..first], &parts[first + 1..]);
-    if names.len() < before.len() || !before.iter().zip(names).all(|(part, name)| fits(part, name)) {
-        return false;
+    let (mut earliest, mut latest) = (0, 0);
+    let mut rest = parts;
+    loop {
+        let length = rest.iter().take_while(|part| **part != Part::AnyFolders).count();
+        let (between, after) = rest.split_at(length);
+        if after.is_empty() {
+            return (earliest..=latest).any(|start| fits_at(between, start));
+        }
+        let Some(last_start) = most.checked_sub(rest.len()) else { return false };
+        let Some(start) = (earliest..=latest.min(last_start)).find(|start| fits_at(between, *start)) else {
+            return false;
+        };
+        earliest = start + length;
+        latest = names.len().min(most - after.len());
+        rest = &after[1..];
     }
-    let Some(slack) = (names.len() + uncounted).checked_sub(parts.len() - 1) else { return false };
-    (0..=slack.min(names.len() - first)).any(|skip| matches_here(after, &names[first + skip..], uncounted))
 }
 
 fn fits(part: &Part, name: &[u8]) -> bool {
@@ -246,6 +261,53 @@ mod tests {
             ("/a\u{3000}", "/a", true),
         ] {
             assert_eq!(does_match(line, path), expected, "{line} {path}");
+        }
+    }
+
+    /// As restic does it, which takes years for a deep path.
+    fn by_trying(parts: &[Part], names: &[&[u8]], uncounted: usize) -> bool {
+        let Some(first) = parts.iter().position(|part| *part == Part::AnyFolders) else {
+            return parts.len() <= names.len()
+                && parts.iter().zip(names).all(|(part, name)| fits(part, name));
+        };
+        let (before, after) = (&parts[..first], &parts[first + 1..]);
+        if names.len() < before.len() || !before.iter().zip(names).all(|(part, name)| fits(part, name)) {
+            return false;
+        }
+        let Some(slack) = (names.len() + uncounted).checked_sub(parts.len() - 1) else { return false };
+        (0..=slack.min(names.len() - first)).any(|skip| by_trying(after, &names[first + skip..], uncounted))
+    }
+
+    #[test]
+    fn the_quick_way_agrees_with_trying_everything() {
+        // Every pattern of up to 5 parts and every path of up to 5 names, of two names each.
+        let parts_of = |mut number: usize| -> Vec<Part> {
+            let mut parts = Vec::new();
+            while number > 0 {
+                parts.push(match number % 4 {
+                    0 => Part::AnyFolders,
+                    1 => Part::Name(Glob::parse(b"a").unwrap()),
+                    2 => Part::Name(Glob::parse(b"b").unwrap()),
+                    _ => Part::Name(Glob::parse(b"*").unwrap()),
+                });
+                number /= 4;
+            }
+            parts
+        };
+        for parts in (0..4usize.pow(5)).map(parts_of) {
+            for path in 0..63usize {
+                let length = (path + 1).ilog2();
+                let names: Vec<&[u8]> = (0..length)
+                    .map(|bit| if (path + 1) >> bit & 1 == 0 { b"a".as_slice() } else { b"b" })
+                    .collect();
+                for uncounted in 0..2 {
+                    assert_eq!(
+                        matches_here(&parts, &names, uncounted),
+                        by_trying(&parts, &names, uncounted),
+                        "{parts:?} {names:?} {uncounted}"
+                    );
+                }
+            }
         }
     }
 

@@ -39,6 +39,11 @@ impl Base {
         Base { text }
     }
 
+    /// How many names lead to it.
+    pub fn depth(&self) -> usize {
+        self.text.iter().filter(|byte| **byte == b'/').count()
+    }
+
     /// What every line below it begins with, but for a `!`; a `/` follows.
     pub fn text(&self) -> &[u8] {
         &self.text

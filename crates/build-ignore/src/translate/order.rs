@@ -64,8 +64,8 @@ impl Placed {
 /// The name of a service; nothing for what lies in the root itself.
 pub type SectionName = Option<Vec<u8>>;
 
-/// More pairs of rules than this are not compared in one section; the rules then stay in order, which is always safe.
-const MOST_PAIRS: usize = 20_000_000;
+/// After this many steps no more rules of a section are compared; they then stay in order, which is always safe.
+const MOST_STEPS: usize = 100_000_000;
 
 /// The rules of `files` (those above before those below) by section. With `lean`, rules that have matched nothing are
 /// not written.
@@ -145,19 +145,20 @@ fn compare(first: &[Placed], second: &[Placed], only_later: bool) -> Overlaps {
             None => others.push(number),
         }
     }
-    let mut pairs = 0;
+    let mut steps = 0;
     for number in written(first).filter(|&number| !first[number].rule().negated) {
         let (same_name, rest): (&[usize], &[usize]) = match first[number].last_literal() {
             Some(name) => (by_last_name.get(name).map_or(&[], Vec::as_slice), &others),
             None => (&negations, &[]),
         };
         for &negation in same_name.iter().chain(rest).filter(|&&negation| !only_later || negation > number) {
-            pairs += 1;
-            let may_overlap = pairs > MOST_PAIRS
-                || match (first[number].scope(), second[negation].scope()) {
-                    (Some(rule), Some(negation)) => may_overlap(&rule, &negation),
-                    _ => false,
-                };
+            let may_overlap = match (first[number].scope(), second[negation].scope()) {
+                (Some(rule), Some(negation)) => {
+                    steps += rule.steps() * negation.steps();
+                    steps > MOST_STEPS || may_overlap(&rule, &negation)
+                }
+                _ => false,
+            };
             if may_overlap {
                 overlaps.overlapped[number] = true;
                 overlaps.needed[negation] = true;

@@ -14,7 +14,8 @@ pub struct Scope<'a> {
 }
 
 impl Scope<'_> {
-    fn len(&self) -> usize {
+    /// How many steps it has.
+    pub fn steps(&self) -> usize {
         self.folder.len() + self.path.len()
     }
 
@@ -54,22 +55,22 @@ const MOST_STEPS: usize = 1_000_000;
 /// Whether some path may be matched by both.
 pub fn may_overlap(a: &Scope, b: &Scope) -> bool {
     // Both end with a name: where these can't be the same, nothing else matters.
-    if !a.name_may_be(a.len() - 1, b, b.len() - 1) {
+    if !a.name_may_be(a.steps() - 1, b, b.steps() - 1) {
         return false;
     }
-    if a.len() * b.len() > MOST_STEPS {
+    if a.steps() * b.steps() > MOST_STEPS {
         return true;
     }
     // reached[j]: the first i steps of a and the first j of b may stand for the same path.
-    let mut reached = vec![false; b.len() + 1];
+    let mut reached = vec![false; b.steps() + 1];
     reached[0] = true;
-    for j in 0..b.len() {
+    for j in 0..b.steps() {
         reached[j + 1] = reached[j] && b.is_any_folders(j);
     }
-    for i in 0..a.len() {
+    for i in 0..a.steps() {
         let mut diagonal = reached[0];
         reached[0] = reached[0] && a.is_any_folders(i);
-        for j in 0..b.len() {
+        for j in 0..b.steps() {
             let above = reached[j + 1];
             reached[j + 1] = match (a.is_any_folders(i), b.is_any_folders(j)) {
                 (true, true) => above || reached[j] || diagonal,
@@ -81,7 +82,7 @@ pub fn may_overlap(a: &Scope, b: &Scope) -> bool {
             diagonal = above;
         }
     }
-    reached[b.len()]
+    reached[b.steps()]
 }
 
 #[cfg(test)]

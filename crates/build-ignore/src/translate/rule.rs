@@ -18,16 +18,35 @@ const MOST_LINES: usize = 24;
 /// More levels than this are not spelled out.
 const MOST_LEVELS: usize = 12;
 /// With more `**` than this a rule is cut short: each one doubles the number of lines.
-const MOST_DOUBLE_STARS: usize = 3;
+const MOST_DOUBLE_STARS: u64 = 3;
+/// restic tries each way in which the `**` of a pattern can be filled, and takes about a tenth of a microsecond for
+/// one. A rule is cut short if there may be more than these for a path.
+const MOST_WAYS: u64 = 10_000;
+
+/// What a rule may become.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Paths below the folder of the rule's file are at most this many names long today.
+    pub height: usize,
+    /// A pattern holds at most this many `**`.
+    pub double_stars: usize,
+}
+
+/// How many `**` a pattern may hold where paths are `depth` names long.
+pub fn double_stars_for(depth: usize) -> usize {
+    // The ways to put n names into k `**`: n + k over k.
+    let ways = |count: u64| (1..=count).fold(1_u64, |ways, k| ways.saturating_mul(depth as u64 + k) / k);
+    (1..=MOST_DOUBLE_STARS).take_while(|count| *count == 1 || ways(*count) <= MOST_WAYS).count()
+}
 
 /// The lines for `rule`, whose path is `path`, of a file whose folder is `base`. None where nothing can be said (only for a positive rule).
 ///
-/// Paths below `base` are at most `height` names long today. A positive rule for any depth gets a line for each depth up
-/// to that, the least one first; what is made deeper before the next run stays in the backup.
-pub fn translate(rule: &Rule, path: &[Segment], base: &Base, height: usize) -> Vec<Vec<u8>> {
+/// A positive rule for any depth gets a line for each depth up to the height of today, the least one first; what is made
+/// deeper before the next run stays in the backup.
+pub fn translate(rule: &Rule, path: &[Segment], base: &Base, limits: Limits) -> Vec<Vec<u8>> {
     let (negated, folders_only) = (rule.negated, rule.folders_only);
     let side = if negated { Side::Superset } else { Side::Subset };
-    let path = simplified(path, side);
+    let path = simplified(path, side, limits.double_stars);
     let mut variants = vec![Vec::with_capacity(path.len() + 1)];
     let mut seen_double_star = false;
     for step in path.iter() {
@@ -57,7 +76,7 @@ pub fn translate(rule: &Rule, path: &[Segment], base: &Base, height: usize) -> V
     }
     if side == Side::Subset && seen_double_star {
         // In a folder that is left out nothing was looked at.
-        let depth = height + usize::from(folders_only);
+        let depth = limits.height + usize::from(folders_only);
         let mut spelled = Vec::with_capacity(variants.len());
         variants.into_iter().for_each(|parts| spell_out(parts, depth, &mut spelled));
         variants = spelled;
@@ -90,17 +109,17 @@ fn append_each(variants: &mut Vec<Vec<Out>>, mut ends: Vec<Option<Out>>) {
 }
 
 /// Without what says nothing, and without what would take too many lines.
-fn simplified(path: &[Segment], side: Side) -> Cow<'_, [Segment]> {
+fn simplified(path: &[Segment], side: Side, most: usize) -> Cow<'_, [Segment]> {
     let ends_with_all = matches!(path, [.., Step::AnyFolders, Step::Name(Glob::Any)]);
     let double_stars = path.iter().filter(|step| **step == Step::AnyFolders).count();
-    if !ends_with_all && double_stars <= MOST_DOUBLE_STARS {
+    if !ends_with_all && double_stars <= most {
         return Cow::Borrowed(path);
     }
     let mut path = path.to_vec();
     if ends_with_all {
         path.remove(path.len() - 2);
     }
-    limit_double_stars(&mut path, side);
+    limit_double_stars(&mut path, side, most);
     Cow::Owned(path)
 }
 
@@ -125,9 +144,9 @@ fn spell_out(mut parts: Vec<Out>, depth: usize, spelled: &mut Vec<Vec<Out>>) {
     spelled.push(parts);
 }
 
-fn limit_double_stars(path: &mut Vec<Segment>, side: Side) {
+fn limit_double_stars(path: &mut Vec<Segment>, side: Side, most: usize) {
     let mut positions = path.iter().enumerate().filter(|(_, step)| **step == Step::AnyFolders);
-    let Some((too_many, _)) = positions.nth(MOST_DOUBLE_STARS) else { return };
+    let Some((too_many, _)) = positions.nth(most) else { return };
     match side {
         // Without the later `**` fewer paths match.
         Side::Subset => {

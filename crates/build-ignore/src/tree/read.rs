@@ -67,7 +67,8 @@ pub(super) fn kind(entry: &Listed, folder: &OwnedFd, name: &[u8]) -> Kind {
         kind => kind,
     };
     match kind {
-        FileType::Directory => Kind::Folder,
+        // What can't be asked about may be a folder with rules in it; that it can't be opened is found out then.
+        FileType::Directory | FileType::Unknown => Kind::Folder,
         FileType::RegularFile => Kind::File,
         _ => Kind::Other,
     }

@@ -8,7 +8,7 @@ use build_ignore::restic::glob::Glob;
 use build_ignore::restic::pattern::{Line, Pattern, below, parse_below, parse_line};
 use build_ignore::translate::component;
 use build_ignore::translate::line::Base;
-use build_ignore::translate::rule::translate;
+use build_ignore::translate::rule::{Limits, translate};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -21,7 +21,8 @@ fn patterns(rule: &Rule) -> Vec<Pattern> {
     let Ok(path) = &rule.path else { return Vec::new() };
     // Whatever the depth that the lines are spelled out for, they mean the same.
     let depth = rule.text.len() % 5;
-    let lines = translate(rule, path, &base(), depth);
+    let lines =
+        translate(rule, path, &base(), Limits { height: depth, double_stars: 1 + rule.text.len() % 3 });
     lines
         .iter()
         .map(|line| match parse_line(line) {

@@ -1,7 +1,7 @@
-//! Folders that nobody may read: the tool can't look into them, restic (root in its container) can.
+//! Folders and rules files that the tool may not read, and restic (root in its container) can.
 //!
-//! What git keeps is in the backup all the same. What git ignores may get into it, in such a folder only: there no
-//! single path can be named. A `.resticignore` in such a folder is not seen, so there is none in these.
+//! The rules in them may keep anything. So what git keeps, asked as root, is in the backup all the same. What git ignores
+//! may get into it, but only there.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
@@ -19,29 +19,27 @@ use crate::property::setting;
 
 const SERVICES: usize = 80;
 
-/// Folders of the service without rules in or below them, some of them, none inside another one.
+/// Some folders and rules files of the service, none inside another one.
 fn to_close(case: &Case, random: &mut StdRng) -> Vec<Names> {
-    let holds_rules = |folder: &Names| {
-        case.nodes.iter().any(|(path, node)| matches!(node, Node::Rules(_)) && path.starts_with(folder))
-    };
     let mut closed: Vec<Names> = Vec::new();
     for (names, node) in &case.nodes {
         let is_inside = closed.iter().any(|folder| names.starts_with(folder));
-        if *node == Node::Folder && !is_inside && !holds_rules(names) && random.random_bool(0.3) {
+        let share = if matches!(node, Node::Rules(_)) { 0.5 } else { 0.2 };
+        if matches!(node, Node::Folder | Node::Rules(_)) && !is_inside && random.random_bool(share) {
             closed.push(names.clone());
         }
     }
     closed
 }
 
-fn set_mode(folders: &[PathBuf], mode: u32) {
-    for folder in folders {
-        fs::set_permissions(folder, Permissions::from_mode(mode)).unwrap();
+fn set_mode(paths: &[PathBuf], mode: u32) {
+    for path in paths {
+        fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
     }
 }
 
 #[test]
-fn nothing_is_lost_below_folders_that_nobody_may_read() {
+fn nothing_is_lost_for_what_can_not_be_read() {
     let seed = setting("IGNORE_SEED").unwrap_or_else(|| rand::rng().random());
     println!("IGNORE_SEED={seed}");
     let mut random = StdRng::seed_from_u64(seed);
@@ -54,7 +52,11 @@ fn nothing_is_lost_below_folders_that_nobody_may_read() {
         case.write(&service);
         closed.extend(to_close(&case, &mut random).iter().map(|names| path_of(&service, names)));
     }
-    assert!(closed.len() > SERVICES / 4, "only {} folders were closed", closed.len());
+    let (files, folders): (Vec<&PathBuf>, Vec<&PathBuf>) = closed.iter().partition(|path| path.is_file());
+    assert!(folders.len() > SERVICES / 4, "only {} folders were closed", folders.len());
+    assert!(files.len() > SERVICES / 4, "only {} rules files were closed", files.len());
+    // Rules above all services apply in what is closed, too.
+    fs::write(root.join(".resticignore"), generate::rules(&mut random, &Case::default()).concat()).unwrap();
 
     set_mode(&closed, 0o000);
     let mut tool = as_ordinary_user(&sandbox);
@@ -66,7 +68,12 @@ fn nothing_is_lost_below_folders_that_nobody_may_read() {
     fs::write(&exclude_file, written).unwrap();
 
     let kept = kept_by_git(&root, work.path());
-    let is_closed = |path: &Path| closed.iter().any(|folder| path.starts_with(folder));
+    let unseen: Vec<&Path> = folders
+        .iter()
+        .map(|path| path.as_path())
+        .chain(files.iter().filter_map(|file| file.parent()))
+        .collect();
+    let is_closed = |path: &Path| unseen.iter().any(|folder| path.starts_with(folder));
     for restic in Restic::both() {
         let verdict = Verdict::of(&kept, &restic.backed_up(&root, &exclude_file));
         assert!(verdict.lost.is_empty(), "IGNORE_SEED={seed} {}: lost {:?}", restic.version(), verdict.lost);
@@ -75,9 +82,10 @@ fn nothing_is_lost_below_folders_that_nobody_may_read() {
             verdict.extra.iter().filter(|path| !is_closed(&path_of(&root, &names(path)))).collect();
         assert!(outside.is_empty(), "IGNORE_SEED={seed} {}: extra {outside:?}", restic.version());
         println!(
-            "{}: {} folders closed, {} files kept, 0 lost, {} extra in closed folders",
+            "{}: {} folders and {} rules files closed, {} files kept, 0 lost, {} extra there",
             restic.version(),
-            closed.len(),
+            folders.len(),
+            files.len(),
             kept.len(),
             verdict.extra.len()
         );
