@@ -39,7 +39,7 @@ pub(crate) fn rehearse(steps: &[Step]) {
         row(verb, &object);
     }
     if !steps.is_empty() {
-        anstream::println!("(nothing was done: --dry-run)");
+        common::out!("(nothing was done: --dry-run)");
     }
 }
 
@@ -71,7 +71,7 @@ fn say(step: &Step, note: &str) {
 /// Two columns; the second may have several lines.
 fn row(verb: &str, object: &str) {
     let object = object.replace('\n', "\n          ");
-    anstream::println!("{}{verb:<9}{} {object}", text::GOOD, text::GOOD.render_reset());
+    common::out!("{}{verb:<9}{} {object}", text::GOOD, text::GOOD.render_reset());
 }
 
 fn carry_out(step: &Step, places: &Places) -> Result<Done> {

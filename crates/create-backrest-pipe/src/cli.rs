@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 const EXAMPLES: &str = "\
 Example:
   create-backrest-pipe            put everything in place; what is there already is left alone
-  create-backrest-pipe status     say what is wrong, if anything
+  create-backrest-pipe status     show what is wrong, if anything
   create-backrest-pipe hooks      print the hooks for Backrest
   create-backrest-pipe remove     take away what was put there
 
-In place are then, in Backrest's container folder:
+This creates, in Backrest's container folder:
   bridge/                 the folder to mount in the container at /bridge
   bridge/backrest-pipe    the FIFO: each line written to it is a message for the host
   bridge/backrest-send    the client that hooks call; it waits for the host's answer
@@ -29,8 +29,8 @@ Example:
   create-backrest-pipe hooks --apply http://localhost:9898 --plan nightly --user me --remove";
 
 const STATUS_HELP: &str = "\
-A line starts with ✓ where all is well, with ✗ where something is wrong, and with ? where it could not be looked at.
-The exit code is 1 where something is wrong.";
+A line starts with ✓ if all is well, with ✗ if something is wrong, with · if it is only worth knowing, and with ?\
+ if it could not be checked. The exit code is 1 if something is wrong.";
 
 /// Put the bridge between Backrest's container and this host in place
 #[derive(Debug, Parser)]
@@ -38,10 +38,10 @@ The exit code is 1 where something is wrong.";
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
-    /// Choose what starts the listener after a reboot [default: as before, at first cron]
+    /// Choose what starts the listener after a reboot [default: the previous choice, initially cron]
     #[arg(long, value_enum, value_name = "WHICH")]
     pub(crate) supervisor: Option<Supervisor>,
-    /// Say what would be done and do nothing
+    /// Show what would be done and do nothing
     #[arg(long, global = true)]
     pub(crate) dry_run: bool,
     #[command(flatten)]
@@ -56,7 +56,7 @@ pub(crate) enum Supervisor {
     Cron,
     /// A user unit, which also starts it again when it ends
     Systemd,
-    /// Nothing of ours: you start pipe-listener in your own way
+    /// Nothing; you start pipe-listener yourself
     None,
 }
 
@@ -66,12 +66,12 @@ pub(crate) enum Command {
     /// Print the hooks and the backup flag for Backrest, or put them into a running one
     #[command(after_help = HOOKS_EXAMPLES)]
     Hooks(HooksArguments),
-    /// Check everything that a backup needs and say what to do where it is not so
+    /// Check everything that a backup needs and show how to fix what is wrong
     #[command(after_help = STATUS_HELP)]
     Status(StatusArguments),
     /// Show the last lines of the listener's log
     Log {
-        /// Show so many
+        /// Number of lines to show
         #[arg(long, value_name = "N", default_value_t = 20)]
         lines: usize,
     },

@@ -22,7 +22,7 @@ pub(crate) fn run(arguments: &HooksArguments, settings: &Settings, is_dry: bool)
     let wanted = Wanted::of(settings, arguments.tailscale, arguments.notify)?;
     let (Some(address), Some(plan)) = (&arguments.apply, &arguments.plan) else {
         let text = serde_json::to_string_pretty(&wanted.to_json()).context("write the hooks")?;
-        anstream::println!("{text}");
+        common::out!("{text}");
         return Ok(Exit::Done);
     };
     wire::wire(&wire::Request { address, plan, arguments, is_dry }, &wanted)

@@ -23,7 +23,7 @@ pub(crate) fn run(count: usize, settings: &Settings) -> Result<Exit> {
             .hint("start one: create-backrest-pipe");
     }
     for line in &lines[lines.len().saturating_sub(count)..] {
-        anstream::println!("{line}");
+        common::out!("{line}");
     }
     Ok(Exit::Done)
 }

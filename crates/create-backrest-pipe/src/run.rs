@@ -87,9 +87,9 @@ fn follow(plan: &Plan, places: &Places, is_dry: bool, nothing: &str, next: &str)
         return Ok(Exit::Failed);
     }
     if plan.steps.is_empty() {
-        anstream::println!("{nothing}");
+        common::out!("{nothing}");
     } else if !is_dry && !next.is_empty() {
-        anstream::println!("\n{next}");
+        common::out!("\n{next}");
     }
     Ok(Exit::Done)
 }
@@ -122,6 +122,6 @@ fn complain(complaints: &[Complaint]) {
             true => String::new(),
             false => format!("{}warning{}: ", text::WARN, text::WARN.render_reset()),
         };
-        anstream::eprintln!("{TOOL}: {warning}{what}\nhint: {hint}");
+        common::note!("{TOOL}: {warning}{what}\nhint: {hint}");
     }
 }

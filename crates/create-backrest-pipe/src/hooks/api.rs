@@ -97,7 +97,7 @@ impl Backrest {
         let Some(user) = &login.user else { return Err(error).hint("log in: --user NAME") };
         if backrest.is_overheard() {
             let (style, reset) = (text::WARN, text::WARN.render_reset());
-            anstream::eprintln!(
+            common::note!(
                 "{style}note{reset}: the password and the configuration go over the network in the clear"
             );
         }

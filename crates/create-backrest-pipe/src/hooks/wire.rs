@@ -30,19 +30,19 @@ pub(super) fn wire(request: &Request<'_>, wanted: &Wanted) -> Result<Exit> {
     let (backrest, config) = Backrest::open(request.address, &request.arguments.login)?;
     let edited = edit(&config, request.plan, wanted, direction)?;
     for note in &edited.notes {
-        anstream::eprintln!("{}note{}: {note}", text::WARN, text::WARN.render_reset());
+        common::note!("{}note{}: {note}", text::WARN, text::WARN.render_reset());
     }
     if edited.difference.is_empty() {
-        anstream::println!("Backrest has it so already: nothing was changed.");
+        common::out!("Backrest has it so already: nothing was changed.");
         return Ok(Exit::Done);
     }
     show(&edited.difference);
     if request.is_dry {
-        anstream::println!("(nothing was done: --dry-run)");
+        common::out!("(nothing was done: --dry-run)");
         return Ok(Exit::Done);
     }
     if !request.arguments.yes && !agreed()? {
-        anstream::println!("Nothing was changed.");
+        common::out!("Nothing was changed.");
         return Ok(Exit::Failed);
     }
     let running = backrest.running()?;
@@ -64,7 +64,7 @@ pub(super) fn wire(request: &Request<'_>, wanted: &Wanted) -> Result<Exit> {
         show(&again.difference);
         bail!("change Backrest's configuration: Backrest has taken it, but without the lines above");
     }
-    anstream::println!(
+    common::out!(
         "Done: plan \"{}\" of {}",
         escape(request.plan.as_bytes()),
         escape(request.address.as_bytes())
@@ -79,7 +79,7 @@ fn show(difference: &[String]) {
             Some('-') => text::BAD,
             _ => anstyle::Style::new(),
         };
-        anstream::println!("{style}{line}{style:#}");
+        common::out!("{style}{line}{style:#}");
     }
 }
 

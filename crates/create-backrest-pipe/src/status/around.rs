@@ -19,16 +19,19 @@ use crate::hooks::wanted::is_on_path;
 
 /// What can't be used in `.env`, and what only this shell knows.
 pub(super) fn settings(settings: &Settings) -> Vec<Check> {
-    let mend = format!("mend the line: {}", escape_path(&settings.env_file));
-    let mut checks: Vec<_> =
-        settings.problems.iter().map(|problem| Check::bad("settings", problem.to_string(), &mend)).collect();
+    let fix = format!("correct the line in {}", escape_path(&settings.env_file));
+    let mut checks: Vec<_> = settings
+        .problems
+        .iter()
+        .map(|problem| Check::bad("settings", problem.to_string(), fix.as_str()))
+        .collect();
     // Flags go to the listener's command line; these it takes from its own environment, which cron does not set.
     for variable in ["IGNORE_FILE", "BACKUP_MOUNT", "UPTIME_KUMA_PUSH_URL"] {
         if std::env::var_os(variable).is_some_and(|value| !value.is_empty()) {
             let what =
                 format!("{variable} is set in this shell; after a reboot the listener does not have it");
-            let mend = format!("set it in {} instead", escape_path(&settings.env_file));
-            checks.push(Check::bad("settings", what, mend));
+            let fix = format!("set it in {} instead", escape_path(&settings.env_file));
+            checks.push(Check::bad("settings", what, fix));
         }
     }
     if checks.is_empty() {
@@ -78,22 +81,18 @@ fn tailscale(supervisor: Option<Supervisor>) -> Check {
         ),
         Ok(_) => Check::good(name, "sudo lets you bring it up and down without a password"),
         Err(_) => {
-            let mend = "sudo tailscale set --operator=$USER";
+            let fix = "sudo tailscale set --operator=$USER";
             match is_up() {
-                true => Check::unknown(
-                    name,
-                    "it is up, and nobody could bring it up for a backup if it were not",
-                    mend,
-                ),
+                true => Check::unknown(name, "it is up, but you may not bring it up for a backup", fix),
                 false => {
-                    Check::bad(name, "you may not bring it up and down, so a backup to elsewhere fails", mend)
+                    Check::bad(name, "you may not bring it up and down, so a backup to elsewhere fails", fix)
                 }
             }
         }
     }
 }
 
-/// Whoever leaves it up all the time needs no rights.
+/// A network that is always up needs no rights.
 fn is_up() -> bool {
     let status = ask("tailscale", &["status", "--json"]).ok();
     let status: Option<Value> = status.and_then(|status| serde_json::from_slice(&status).ok());
@@ -103,16 +102,16 @@ fn is_up() -> bool {
 /// Whether the monitor's server answers at all. Its push address is not asked: that would be a push.
 fn kuma(url: &str) -> Check {
     let name = "kuma";
-    let mend =
-        "see that Uptime Kuma runs, and that UPTIME_KUMA_PUSH_URL in Backrest's .env is its push address";
+    let fix =
+        "check that Uptime Kuma runs, and that UPTIME_KUMA_PUSH_URL in Backrest's .env is its push address";
     let Ok(uri) = url.parse::<ureq::http::Uri>() else {
-        return Check::bad(name, "UPTIME_KUMA_PUSH_URL is no web address", mend);
+        return Check::bad(name, "UPTIME_KUMA_PUSH_URL is not a web address", fix);
     };
     let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.authority()) else {
-        return Check::bad(name, "UPTIME_KUMA_PUSH_URL is no web address", mend);
+        return Check::bad(name, "UPTIME_KUMA_PUSH_URL is not a web address", fix);
     };
     if !uri.path().contains("/api/push/") {
-        return Check::bad(name, "UPTIME_KUMA_PUSH_URL does not hold /api/push/", mend);
+        return Check::bad(name, "UPTIME_KUMA_PUSH_URL does not contain /api/push/", fix);
     }
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(Duration::from_secs(10)))
@@ -125,20 +124,20 @@ fn kuma(url: &str) -> Check {
     match agent.get(format!("{scheme}://{host}/")).call() {
         Ok(_) => Check::good(name, "Uptime Kuma answers"),
         // The error names no more than the address that was asked, which has no token.
-        Err(error) => Check::bad(name, format!("Uptime Kuma does not answer: {error}"), mend),
+        Err(error) => Check::bad(name, format!("Uptime Kuma does not answer: {error}"), fix),
     }
 }
 
 fn clock() -> Check {
     let name = "clock";
     match ask("timedatectl", &["show", "--property=NTPSynchronized", "--value"]).as_deref() {
-        Ok(b"yes\n") => Check::good(name, "it is kept right over the network"),
+        Ok(b"yes\n") => Check::good(name, "it is synchronised over the network"),
         Ok(b"no\n") => Check::bad(
             name,
-            "it is not kept right: snapshots get wrong times, and forget removes the wrong ones",
+            "it is not synchronised: snapshots get wrong times, and forget removes the wrong ones",
             "sudo timedatectl set-ntp true",
         ),
-        _ => Check::unknown(name, "whether it is kept right can't be told here", "compare it: date"),
+        _ => Check::unknown(name, "clock synchronisation could not be checked", "compare with: date"),
     }
 }
 

@@ -17,7 +17,7 @@ use common::text::escape_path;
 use common::units;
 use serde_json::Value;
 
-use super::report::Check;
+use super::report::{Check, Fix};
 use crate::cli::StatusArguments;
 use crate::hooks::api::Backrest;
 use crate::hooks::edit::{Direction, edit};
@@ -36,7 +36,11 @@ pub(super) fn ignore_file(settings: &Settings) -> Check {
                 io::ErrorKind::NotFound => "is not there yet".into(),
                 _ => error.to_string(),
             };
-            return Check::bad(name, format!("{path}: {why}; a backup fails without it"), "build-ignore");
+            return Check::bad(
+                name,
+                format!("{path}: {why}; a backup fails without it"),
+                Fix::ours("build-ignore"),
+            );
         }
     };
     let age = metadata.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
@@ -47,11 +51,15 @@ pub(super) fn ignore_file(settings: &Settings) -> Check {
     let limits = Limits::within(Duration::from_secs(600));
     match process::capture(&mut command, b"", limits, None).map(|checked| checked.end) {
         Ok(End::Exited(0)) => Check::good(name, format!("{path} is up to date{age}")),
-        Ok(End::Exited(1)) => Check::bad(name, format!("{path} is out of date{age}"), "build-ignore"),
+        Ok(End::Exited(1)) => Check::note(
+            name,
+            format!("{path} is older than the tree{age}: each backup builds it again"),
+            Some(Fix::ours("build-ignore")),
+        ),
         _ => Check::unknown(
             name,
-            format!("{path} is there{age}; whether it is up to date could not be told"),
-            "see what it says: build-ignore --check",
+            format!("{path} is there{age}; whether it is up to date could not be checked"),
+            Fix::ours("see why: build-ignore --check"),
         ),
     }
 }
@@ -73,15 +81,15 @@ pub(super) fn hooks(settings: &Settings, arguments: &StatusArguments) -> Vec<Che
         Some(address) => match Backrest::open(address, &arguments.login) {
             Ok((_, config)) => config,
             Err(error) => {
-                let mend = hint_of(&error).unwrap_or("see that Backrest runs, and that this is its address");
-                return vec![Check::bad(NAME, one_line(&error), mend)];
+                let fix = hint_of(&error).unwrap_or("check that Backrest runs, and that this is its address");
+                return vec![Check::bad(NAME, one_line(&error), fix)];
             }
         },
         None => match on_disk(settings) {
             Ok(config) => config,
             Err(why) => {
-                let mend = "let Backrest itself be asked: create-backrest-pipe status --backrest URL";
-                return vec![Check::unknown(NAME, why, mend)];
+                let fix = Fix::ours("ask Backrest itself: create-backrest-pipe status --backrest URL");
+                return vec![Check::unknown(NAME, why, fix)];
             }
         },
     };
@@ -118,7 +126,7 @@ fn is_looked_after(plan: &Value, mount: &Path) -> bool {
 fn of_plan(config: &Value, id: &str, wanted: &[Wanted], arguments: &StatusArguments) -> Check {
     let address = arguments.backrest.as_deref().unwrap_or("http://localhost:9898");
     let quoted = shlex::try_quote(id).map_or(id.into(), |id| id.into_owned());
-    let mend = format!("create-backrest-pipe hooks --apply {address} --plan {quoted}");
+    let fix = Fix::ours(format!("create-backrest-pipe hooks --apply {address} --plan {quoted}"));
     let differences =
         wanted.iter().filter_map(|wanted| Some(edit(config, id, wanted, Direction::PutIn).ok()?.difference));
     // The nearest to what is there: with Tailscale and Uptime Kuma or without.
@@ -126,7 +134,7 @@ fn of_plan(config: &Value, id: &str, wanted: &[Wanted], arguments: &StatusArgume
         return Check::bad(
             NAME,
             format!("plan \"{id}\" names a repository that Backrest does not have"),
-            mend,
+            fix,
         );
     };
     let lacks_flag = lines.iter().any(|line| line.contains("backup flag"));
@@ -140,5 +148,5 @@ fn of_plan(config: &Value, id: &str, wanted: &[Wanted], arguments: &StatusArgume
         (false, true) => "lacks hooks, or has older ones".into(),
         (true, true) => format!("lacks hooks, or has older ones, and the backup flag {flag}"),
     };
-    Check::bad(NAME, format!("plan \"{id}\" {what}"), mend)
+    Check::bad(NAME, format!("plan \"{id}\" {what}"), fix)
 }

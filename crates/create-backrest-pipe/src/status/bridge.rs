@@ -1,6 +1,6 @@
 //! The host's side of the bridge: the folder, the FIFO, the listener, what starts it again.
 //!
-//! In come the facts that were inspected, out goes one check each, with the command that mends what is wrong.
+//! In come the facts that were inspected, out goes one check each, with the command that fixes what is wrong.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +10,7 @@ use std::time::Duration;
 use common::process::{self, Limits};
 use common::text::escape_path;
 
-use super::report::Check;
+use super::report::{Check, Fix};
 use crate::cli::Supervisor;
 use crate::inspect::Facts;
 use crate::inspect::client::Client;
@@ -19,7 +19,10 @@ use crate::inspect::listener::Listener;
 use crate::places::Places;
 use crate::plan::{crontab, setup};
 
-const MEND: &str = "create-backrest-pipe";
+/// Run again, the set-up puts right what is missing.
+fn set_up() -> Fix {
+    Fix::ours("create-backrest-pipe")
+}
 
 pub(super) fn checks(facts: &Facts, places: &Places) -> Vec<Check> {
     let mut checks = vec![folder(facts, places), listener(facts, places)];
@@ -29,7 +32,7 @@ pub(super) fn checks(facts: &Facts, places: &Places) -> Vec<Check> {
     checks.push(client(facts, places));
     checks.push(after_reboot(facts, places));
     checks.extend(facts.bash_listeners.iter().map(|old| {
-        Check::bad("listener", format!("a Bash listener takes messages away: {}", old.command), MEND)
+        Check::bad("listener", format!("a Bash listener takes messages away: {}", old.command), set_up())
     }));
     checks
 }
@@ -50,7 +53,7 @@ fn folder(facts: &Facts, places: &Places) -> Check {
     {
         Some(step) => {
             let todo = step.in_words().map(|(verb, object)| format!("{verb} {object}")).unwrap_or_default();
-            Check::bad("bridge", format!("it is not as it should be; to do: {todo}"), MEND)
+            Check::bad("bridge", format!("not complete: {todo}"), set_up())
         }
         None => {
             Check::good("bridge", format!("folder and FIFO are in place: {}", escape_path(&places.bridge)))
@@ -60,26 +63,26 @@ fn folder(facts: &Facts, places: &Places) -> Check {
 
 fn listener(facts: &Facts, places: &Places) -> Check {
     let Listener::Running { process, text } = &facts.listener else {
-        let mend = match facts.record.supervisor {
+        let fix = match facts.record.supervisor {
             Some(Supervisor::None) => {
-                format!("start it in your own way: {}", escape_path(&places.listener[0]))
+                format!("start it in your own way: {}", escape_path(&places.listener[0])).into()
             }
-            _ => MEND.into(),
+            _ => set_up(),
         };
-        let what = "nobody listens: hooks fail, or wait for ever where they write to the FIFO";
-        return Check::bad("listener", what, mend);
+        let what = "no listener runs: hooks fail, or hang if they write to the FIFO";
+        return Check::bad("listener", what, fix);
     };
     let Some(other) = &facts.other_program else {
         return Check::good("listener", format!("it listens: {text}"));
     };
-    let mend = match (facts.record.supervisor, process) {
+    let fix = match (facts.record.supervisor, process) {
         (Some(Supervisor::None), Some(process)) => {
-            format!("end it and start the installed one: kill {process}")
+            format!("stop it and start the installed one: kill {process}").into()
         }
-        _ => MEND.into(),
+        _ => set_up(),
     };
     let what = format!("another program than the installed one listens: {text}: {}", escape_path(other));
-    Check::bad("listener", what, mend)
+    Check::bad("listener", what, fix)
 }
 
 /// Whether the socket answers, asked with the client that is installed on the host.
@@ -92,27 +95,33 @@ fn answer(places: &Places) -> Check {
         }
         Ok(asked) => match asked.success() {
             Ok(_) => Check::good("socket", "the listener answers over the socket"),
-            Err(error) => Check::bad("socket", common::exit::one_line(&error), "create-backrest-pipe log"),
+            Err(error) => {
+                Check::bad("socket", common::exit::one_line(&error), Fix::ours("create-backrest-pipe log"))
+            }
         },
     }
 }
 
 fn client(facts: &Facts, places: &Places) -> Check {
-    let (what, mend) = match &facts.client {
+    let (what, fix): (_, Fix) = match &facts.client {
         Client::Current => {
             return Check::good(
                 "client",
                 "backrest-send is in the bridge, linked statically, of this version",
             );
         }
-        Client::Outdated => ("backrest-send is missing in the bridge, or not the installed one".into(), MEND),
-        Client::Blocked => ("a folder stands where backrest-send belongs".into(), "look at it and remove it"),
-        Client::NoSource => ("backrest-send is not installed".into(), "cargo xtask install"),
+        Client::Outdated => {
+            ("backrest-send is missing in the bridge, or not the installed one".into(), set_up())
+        }
+        Client::Blocked => {
+            ("a folder is in the place of backrest-send".into(), "look at it and remove it".into())
+        }
+        Client::NoSource => ("backrest-send is not installed".into(), "cargo xtask install".into()),
         Client::Unusable(why) => {
-            (format!("{}: {why}", escape_path(&places.client_source)), "cargo xtask install")
+            (format!("{}: {why}", escape_path(&places.client_source)), "cargo xtask install".into())
         }
     };
-    Check::bad("client", what, mend)
+    Check::bad("client", what, fix)
 }
 
 /// What starts the listener again.
@@ -123,7 +132,7 @@ fn after_reboot(facts: &Facts, places: &Places) -> Check {
             (false, _) => Check::bad(
                 name,
                 "the systemd unit is not enabled",
-                "create-backrest-pipe --supervisor systemd",
+                Fix::ours("create-backrest-pipe --supervisor systemd"),
             ),
             (true, Some(false)) => Check::bad(
                 name,
@@ -134,11 +143,11 @@ fn after_reboot(facts: &Facts, places: &Places) -> Check {
         },
         Supervisor::Cron => {
             let Crontab::Text(text) = &facts.crontab else {
-                return Check::bad(name, "nothing starts the listener after a reboot", MEND);
+                return Check::bad(name, "nothing starts the listener after a reboot", set_up());
             };
             match crontab::with_listener(text, &places.listener, &places.container_dir) {
                 Ok(edited) if !edited.changes.is_empty() => {
-                    Check::bad(name, "the listener's line is not in your crontab", MEND)
+                    Check::bad(name, "the listener's line is not in your crontab", set_up())
                 }
                 _ if !is_cron_running() => Check::bad(
                     name,
@@ -151,7 +160,7 @@ fn after_reboot(facts: &Facts, places: &Places) -> Check {
         Supervisor::None => Check::unknown(
             name,
             "you start the listener in your own way",
-            "let it be started with the machine: create-backrest-pipe --supervisor cron",
+            Fix::ours("let it be started with the machine: create-backrest-pipe --supervisor cron"),
         ),
     }
 }

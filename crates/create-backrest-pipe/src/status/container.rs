@@ -68,11 +68,11 @@ fn not_looked_at(why: &str) -> Check {
     if why.contains("Cannot connect to the Docker daemon") {
         return Check::bad(NAME, format!("Docker does not run: {why}"), "sudo systemctl start docker");
     }
-    let mend = match why.contains("permission denied") {
+    let fix = match why.contains("permission denied") {
         true => "sudo usermod --append --groups docker $USER, then log in again",
         false => BY_HAND,
     };
-    Check::unknown(NAME, format!("not looked at: {why}"), mend)
+    Check::unknown(NAME, format!("not checked: {why}"), fix)
 }
 
 fn containers(places: &Places) -> Result<Vec<Container>> {
@@ -160,10 +160,10 @@ fn sees(container: &Container, settings: &Settings) -> Check {
         ),
         Some((here, there)) => {
             let (here, there) = (escape_path(here), escape_path(there));
-            let mend = format!(
+            let fix = format!(
                 "add `- {here}:{there}:ro` to Backrest's compose.yaml, then docker compose up --detach"
             );
-            Check::bad(NAME, format!("{name} does not see {here} at {there}"), mend)
+            Check::bad(NAME, format!("{name} does not see {here} at {there}"), fix)
         }
     }
 }

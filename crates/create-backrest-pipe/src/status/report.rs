@@ -1,18 +1,56 @@
-//! What a check found, and how it is printed: `✓ what`, or `✗ what` and below it the command that mends it.
+//! What a check found, and how it is printed: `✓ what`, or `✗ what` and below it how to fix it.
+//!
+//! What a reader gets wrong: only a command of these tools gets the flags that were given to `status`, and a check
+//! knows by its type, not by its words, whether its fix is one.
 
 use anyhow::Result;
 use common::settings::Flags;
 use common::text::{self, escape};
 use serde::Serialize;
 
-/// How it stands.
+/// The verdict of a check.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum State {
     Good,
+    /// Worth knowing, not wrong.
+    Note,
     Bad,
-    /// It can't be told from here.
+    /// It could not be checked.
     Unknown,
+}
+
+/// What to do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Fix {
+    /// Ends in a command of one of these tools.
+    Ours(String),
+    /// Anything else.
+    Other(String),
+}
+
+impl Fix {
+    pub(super) fn ours(command: impl Into<String>) -> Fix {
+        Fix::Ours(command.into())
+    }
+
+    fn text(&self) -> &str {
+        match self {
+            Fix::Ours(text) | Fix::Other(text) => text,
+        }
+    }
+}
+
+impl<T: Into<String>> From<T> for Fix {
+    fn from(text: T) -> Fix {
+        Fix::Other(text.into())
+    }
+}
+
+impl Serialize for Fix {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.text())
+    }
 }
 
 /// One line of the report.
@@ -23,34 +61,34 @@ pub(super) struct Check {
     pub(super) state: State,
     /// What was found, for people.
     pub(super) what: String,
-    /// What to do about it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(super) mend: Option<String>,
+    pub(super) fix: Option<Fix>,
 }
 
 impl Check {
     pub(super) fn good(name: &'static str, what: impl Into<String>) -> Check {
-        Check { name, state: State::Good, what: what.into(), mend: None }
+        Check { name, state: State::Good, what: what.into(), fix: None }
     }
 
-    pub(super) fn bad(name: &'static str, what: impl Into<String>, mend: impl Into<String>) -> Check {
-        Check { name, state: State::Bad, what: what.into(), mend: Some(mend.into()) }
+    pub(super) fn bad(name: &'static str, what: impl Into<String>, fix: impl Into<Fix>) -> Check {
+        Check { name, state: State::Bad, what: what.into(), fix: Some(fix.into()) }
     }
 
-    pub(super) fn unknown(name: &'static str, what: impl Into<String>, mend: impl Into<String>) -> Check {
-        Check { state: State::Unknown, ..Check::bad(name, what, mend) }
+    pub(super) fn unknown(name: &'static str, what: impl Into<String>, fix: impl Into<Fix>) -> Check {
+        Check { state: State::Unknown, ..Check::bad(name, what, fix) }
     }
 
-    /// The check with `flags` added to the command that it proposes, where that is one of ours.
+    pub(super) fn note(name: &'static str, what: impl Into<String>, fix: Option<Fix>) -> Check {
+        Check { name, state: State::Note, what: what.into(), fix }
+    }
+
+    /// The check with `flags` added to the command that fixes it, if that is one of these tools.
     pub(super) fn with_flags(mut self, flags: &Flags) -> Check {
-        let is_ours = |mend: &String| {
-            mend.split(' ').any(|word| ["create-backrest-pipe", "build-ignore"].contains(&word))
-        };
-        if let Some(mend) = self.mend.as_mut().filter(|mend| is_ours(mend)) {
+        if let Some(Fix::Ours(command)) = &mut self.fix {
             for word in flags.to_arguments() {
                 let word = word.to_string_lossy().into_owned();
-                mend.push(' ');
-                mend.push_str(&shlex::try_quote(&word).map_or(word.clone(), |quoted| quoted.into_owned()));
+                command.push(' ');
+                command.push_str(&shlex::try_quote(&word).map_or(word.clone(), |quoted| quoted.into_owned()));
             }
         }
         self
@@ -61,32 +99,68 @@ pub(super) fn print(checks: &[Check]) {
     for check in checks {
         let (sign, style) = match check.state {
             State::Good => ("✓", text::GOOD),
+            State::Note => ("·", anstyle::Style::new()),
             State::Bad => ("✗", text::BAD),
             State::Unknown => ("?", text::WARN),
         };
-        anstream::println!("{style}{sign}{style:#} {:<10} {}", check.name, escape(check.what.as_bytes()));
-        if let Some(mend) = &check.mend {
-            anstream::println!("{:13}→ {}", "", escape(mend.as_bytes()));
+        common::out!("{style}{sign}{style:#} {:<10} {}", check.name, folded(&check.what, ""));
+        if let Some(fix) = &check.fix {
+            common::out!("{MARGIN}→ {}", folded(fix.text(), "  "));
         }
     }
-    let bad = checks.iter().filter(|check| check.state == State::Bad).count();
-    let unknown = checks.iter().filter(|check| check.state == State::Unknown).count();
-    let unknown = match unknown {
+    let count = |state: State| checks.iter().filter(|check| check.state == state).count();
+    let unknown = match count(State::Unknown) {
         0 => String::new(),
-        _ => format!(", {unknown} could not be looked at"),
+        unknown => format!(", {unknown} could not be checked"),
     };
-    match bad {
-        0 => anstream::println!("\nNothing is wrong{unknown}."),
-        _ => anstream::println!(
-            "\n{} wrong{unknown}.",
-            text::count(bad, "thing") + if bad == 1 { " is" } else { " are" }
-        ),
+    match count(State::Bad) {
+        0 => common::out!("\nNothing is wrong{unknown}."),
+        1 => common::out!("\n1 thing is wrong{unknown}."),
+        bad => common::out!("\n{bad} things are wrong{unknown}."),
     }
+}
+
+/// Where the text of a line starts.
+const MARGIN: &str = "             ";
+
+/// `line` for a terminal: continued below its start where it is wider than that, and never broken inside a word.
+fn folded(line: &str, indent: &str) -> String {
+    let line = escape(line.as_bytes());
+    let Some(width) = terminal_width() else { return line };
+    let room = width.saturating_sub(MARGIN.len() + indent.len()).max(20);
+    let (mut folded, mut used) = (String::new(), 0);
+    for word in line.split(' ') {
+        let length = word.chars().count();
+        if used > 0 && used + 1 + length > room {
+            folded.push('\n');
+            folded.push_str(MARGIN);
+            folded.push_str(indent);
+            used = 0;
+        } else if used > 0 {
+            folded.push(' ');
+            used += 1;
+        }
+        folded.push_str(word);
+        used += length;
+    }
+    folded
+}
+
+/// The columns of the terminal on standard output; none if it is not one.
+fn terminal_width() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
 }
 
 pub(super) fn print_json(checks: &[Check]) -> Result<()> {
     let is_good = checks.iter().all(|check| check.state != State::Bad);
-    let report = serde_json::json!({ "ok": is_good, "checks": checks });
-    anstream::println!("{}", serde_json::to_string_pretty(&report)?);
+    let mut report = serde_json::json!({ "ok": is_good, "checks": checks });
+    // The name that this field had in version 0.1.
+    for check in report["checks"].as_array_mut().into_iter().flatten() {
+        if let Some(fix) = check.get("fix").cloned() {
+            check["mend"] = fix;
+        }
+    }
+    common::out!("{}", serde_json::to_string_pretty(&report)?);
     Ok(())
 }

@@ -6,6 +6,7 @@ mod compose;
 mod home;
 mod hooks;
 mod interrupted;
+mod output;
 mod remove;
 mod service_manager;
 mod set_up;

@@ -32,7 +32,7 @@ fn an_empty_home_is_told_what_to_do() {
     let home = Home::new();
     let before = home.everything();
     let ran = status(&home).expect_code(1);
-    assert!(ran.stdout.contains("✗ listener   nobody listens"), "{}", ran.everything());
+    assert!(ran.stdout.contains("✗ listener   no listener runs"), "{}", ran.everything());
     assert!(ran.stdout.contains("→ create-backrest-pipe\n"), "{}", ran.everything());
     assert_eq!(home.everything(), before, "it only looks");
 }
