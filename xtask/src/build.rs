@@ -51,6 +51,19 @@ pub(crate) fn binaries(workspace: &Workspace, options: &BuildOptions) -> Result<
         .collect()
 }
 
+/// Builds what the demo runs, as quickly as it can: in the profile that this program is built in, and returns the
+/// programs' paths.
+pub(crate) fn for_demo(workspace: &Workspace) -> Result<Vec<PathBuf>> {
+    let names = ["build-ignore", "pre-backup-actions", LISTENER, CLIENT];
+    let mut command = workspace::cargo(&workspace.root);
+    command.arg("build");
+    for name in names {
+        command.args(["--package", name, "--bin", name]);
+    }
+    cargo(&mut command)?;
+    Ok(names.map(|name| workspace.target.join("debug").join(name)).to_vec())
+}
+
 /// Builds what is linked statically, the client and for use the listener, and gives the folder that holds it.
 pub(crate) fn both_ends_of_the_bridge(workspace: &Workspace, options: &BuildOptions) -> Result<PathBuf> {
     let triple = host_triple(&workspace.root)?;

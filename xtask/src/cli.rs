@@ -94,8 +94,6 @@ pub(crate) struct DemoOptions {
     /// Work in this folder, which must be empty, and leave everything there to look at
     #[arg(long, value_name = "DIR")]
     pub(crate) keep: Option<PathBuf>,
-    #[command(flatten)]
-    pub(crate) build: BuildOptions,
 }
 
 #[derive(Clone, Copy, Debug, ValueEnum)]

@@ -7,7 +7,6 @@
 
 mod compare;
 mod home;
-mod listener;
 mod services;
 mod table;
 
@@ -18,16 +17,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use common::cancel::Cancel;
 use common::exit::Exit;
+use common::process::{self, Limits};
 use common::text::{BAD, DIM, GOOD, count, escape, escape_path};
 use common::units;
 
+use crate::background::Background;
 use crate::cli::DemoOptions;
-use crate::install::{self, place};
-use crate::needs;
 use crate::orphans::Orphans;
 use crate::workspace::Workspace;
+use crate::{build, needs};
 use home::Place;
-use listener::Listener;
 use services::{DUMP, ROWS};
 
 /// Shows it.
@@ -36,8 +35,7 @@ pub(crate) fn run(options: &DemoOptions) -> Result<Exit> {
     needs::ensure(needs::DEMO, &cancel)?;
     let place = Place::make(options.keep.as_deref())?;
     let _orphans = Orphans::adopt()?;
-    let prefix = place.at(".local");
-    place::put(&prefix, &install::built_items(&prefix, &Workspace::find()?, &options.build)?)?;
+    place.install(&build::for_demo(&Workspace::find()?)?)?;
     let started = Instant::now();
 
     let services = services::all();
@@ -58,7 +56,12 @@ pub(crate) fn run(options: &DemoOptions) -> Result<Exit> {
     let bridge = place.at("containers/backrest/bridge");
     let client = bridge.join("backrest-send").to_string_lossy().into_owned();
     put_client(&place, &bridge)?;
-    let listener = Listener::start(&place, &client, &cancel)?;
+    let limits = Limits::within(Duration::from_secs(600));
+    let command = place.command(place.at(".local/bin/pipe-listener"));
+    let listener = Background::start(command, limits, &cancel, || {
+        let limits = Limits::within(Duration::from_secs(10));
+        Ok(process::capture(place.command(&client).arg("ping"), b"", limits, Some(&cancel))?.end.is_success())
+    })?;
     detail("it waits for what Backrest's hooks ask of this host");
 
     hook(&place, &client, "start", "pre-backups", &cancel)?;

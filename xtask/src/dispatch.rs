@@ -6,14 +6,14 @@ use anyhow::Result;
 use common::exit::Exit;
 
 use crate::cli::Task;
-use crate::{bench, build, demo, e2e, install, soak, test, tidy, uninstall};
+use crate::{bench, build, demo, e2e, install, soak, test, tidy};
 
 /// Does what `task` says.
 pub(crate) fn run(task: &Task) -> Result<Exit> {
     match task {
         Task::Build(options) => build::run(options),
         Task::Install(options) => install::run(options),
-        Task::Uninstall(options) => uninstall::run(options),
+        Task::Uninstall(options) => install::uninstall(options),
         Task::Demo(options) => demo::run(options),
         Task::Test => test::run(),
         Task::E2e(options) => e2e::run(options),

@@ -26,10 +26,9 @@ use common::units;
 use nix::unistd::Uid;
 
 use crate::cli::BuildOptions;
-use crate::install::{self, place};
-use crate::needs;
 use crate::orphans::Orphans;
 use crate::workspace::Workspace;
+use crate::{install, needs};
 use engine::Engine;
 use ran::Unexpected;
 use world::World;
@@ -49,7 +48,7 @@ pub(crate) fn run(options: &BuildOptions) -> Result<Exit> {
     let world = World::make(&workspace.root, &plugin, &cancel)?;
     let _orphans = Orphans::adopt()?;
     let prefix = world.at(".local");
-    place::put(&prefix, &install::built_items(&prefix, &workspace, options)?)?;
+    world.run(&mut install::script(&prefix, &workspace, options)?)?.success()?;
     let started = Instant::now();
     let engine = Engine::start(&world)?;
     images::make(&world, &restic)?;

@@ -4,6 +4,7 @@
 //! In comes one subcommand; each is a module of its own. What a person reads goes to standard output, errors to
 //! standard error, and the exit code is that of the table in `common::exit`.
 
+mod background;
 mod bench;
 mod build;
 mod cli;
@@ -13,10 +14,11 @@ mod e2e;
 mod install;
 mod needs;
 mod orphans;
+mod package;
 mod soak;
 mod test;
 mod tidy;
-mod uninstall;
+mod trees;
 mod workspace;
 
 use std::process::ExitCode;

@@ -38,8 +38,8 @@ const CLIENTS: usize = 1000;
 pub(super) fn run(cancel: &Cancel) -> Result<Exit> {
     let scratch = tempfile::tempdir().context("make a folder to work in")?;
     let mut effects = Effects::make(scratch.path())?;
-    let listener = Listener::start(scratch.path(), SERVICES)?;
-    let bash = Bash::start(scratch.path(), &listener.home)?;
+    let listener = Listener::start(scratch.path(), SERVICES, cancel)?;
+    let bash = Bash::start(scratch.path(), &listener.home, cancel)?;
     let idle = listener.resident()?;
     let alone = Door::None(doors::program(scratch.path()));
     let doors = [&bash.fifo, &listener.fifo, &listener.socket, &alone];

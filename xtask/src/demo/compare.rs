@@ -4,15 +4,13 @@
 //! should be. The listener's own folders go on changing while it runs, so they are not compared.
 
 use std::collections::BTreeMap;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use common::text::escape_path;
-use walkdir::WalkDir;
 
 use super::services::{DUMP, Fate, Service};
+use crate::trees::{files, same};
 
 /// Files and bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -61,9 +59,6 @@ impl Comparison {
     }
 }
 
-const MOVING: [&str; 3] =
-    ["containers/backrest/logs", "containers/backrest/state", "containers/backrest/bridge"];
-
 /// Compares the tree at `home` with the one at `restored`.
 pub(super) fn compare(home: &Path, restored: &Path, services: &[Service]) -> Result<Comparison> {
     let originals = files(home)?;
@@ -97,30 +92,10 @@ pub(super) fn compare(home: &Path, restored: &Path, services: &[Service]) -> Res
     Ok(comparison)
 }
 
-/// The files below both roots of `home` by their path below it, with their sizes.
-fn files(home: &Path) -> Result<BTreeMap<PathBuf, u64>> {
-    let mut files = BTreeMap::new();
-    for root in ["data", "containers"] {
-        for entry in WalkDir::new(home.join(root)) {
-            let entry = entry.with_context(|| format!("walk: {}", escape_path(home.join(root))))?;
-            let path = entry.path().strip_prefix(home).unwrap_or(entry.path());
-            if entry.file_type().is_file() && !MOVING.iter().any(|moving| path.starts_with(moving)) {
-                files.insert(path.to_path_buf(), entry.metadata().context("look at a file")?.len());
-            }
-        }
-    }
-    Ok(files)
-}
-
-/// Whether both files have the same bytes and the same mode.
-fn same(original: &Path, copy: &Path) -> Result<bool> {
-    let read = |path: &Path| fs::read(path).with_context(|| format!("read: {}", escape_path(path)));
-    let mode = |path: &Path| fs::metadata(path).map(|metadata| metadata.permissions().mode());
-    Ok(mode(original)? == mode(copy)? && read(original)? == read(copy)?)
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::super::services::{Content, Planted};
     use super::*;
 

@@ -73,6 +73,17 @@ impl Place {
         self.root.join(name)
     }
 
+    /// Puts the programs where an installation has them.
+    pub(super) fn install(&self, programs: &[PathBuf]) -> Result<()> {
+        let bin = self.at(".local/bin");
+        fs::create_dir_all(&bin).context("make the folder of the programs")?;
+        for program in programs {
+            let name = program.file_name().context("a program without a name")?;
+            fs::copy(program, bin.join(name)).with_context(|| format!("copy: {}", escape_path(program)))?;
+        }
+        Ok(())
+    }
+
     /// `text` with the home written as `~`.
     pub(super) fn short(&self, text: &str) -> String {
         text.replace(&*self.home().to_string_lossy(), "~")

@@ -9,14 +9,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 
 use super::world::World;
+use crate::trees::is_still;
 
-/// What the tools change while a backup runs.
-const MOVING: [&str; 4] = [
-    "containers/backrest/logs",
-    "containers/backrest/state",
-    "containers/backrest/bridge",
-    "containers/backrest/ignorefile.txt",
-];
+/// What `build-ignore` writes before a backup; a copy from the backup before it is in the snapshot.
+const IGNORE_FILE: &str = "containers/backrest/ignorefile.txt";
 
 /// The files below both roots that git keeps, as paths below the home.
 pub(super) fn kept(world: &World) -> Result<BTreeSet<PathBuf>> {
@@ -36,5 +32,5 @@ pub(super) fn kept(world: &World) -> Result<BTreeSet<PathBuf>> {
 
 /// Whether `path`, below the home, stays as it is during a backup.
 pub(super) fn is_judged(path: &Path) -> bool {
-    !MOVING.iter().any(|moving| path.starts_with(moving))
+    is_still(path) && path != Path::new(IGNORE_FILE)
 }

@@ -9,8 +9,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use common::cancel::Cancel;
@@ -20,9 +19,8 @@ use tempfile::TempDir;
 
 use super::kuma::Kuma;
 use super::ran::Ran;
+use crate::background;
 
-/// How long anything may take that is waited for.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// How long one command may take.
 const DEADLINE: Duration = Duration::from_secs(180);
 /// A folder of ours over the one that holds everybody's crontabs.
@@ -147,19 +145,9 @@ impl World {
         Ok(Ran::new(name, &captured))
     }
 
-    /// Waits until `condition` holds.
-    pub(super) fn wait_for(&self, what: &str, mut condition: impl FnMut() -> Result<bool>) -> Result<()> {
-        let end = Instant::now() + PATIENCE;
-        while !condition()? {
-            if self.cancel.is_cancelled() {
-                bail!("interrupted");
-            }
-            if Instant::now() > end {
-                bail!("expected within {} s, and not seen: {what}", PATIENCE.as_secs());
-            }
-            thread::sleep(Duration::from_millis(50));
-        }
-        Ok(())
+    /// Waits until `is_so`.
+    pub(super) fn wait_for(&self, what: &str, is_so: impl FnMut() -> Result<bool>) -> Result<()> {
+        background::wait_for(what, &self.cancel, is_so)
     }
 
     /// Writes a file below the home, with the folders above it.

@@ -15,6 +15,8 @@ use crate::workspace::{Member, Workspace};
 
 const TOP_LEVEL: [&str; 8] =
     ["Cargo.toml", "Cargo.lock", "LICENSE", "README.md", "compose.yaml", "crates", "docs", "xtask"];
+/// May be there as well.
+const PAGES: [&str; 3] = ["CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"];
 const INHERITED: [&str; 7] =
     ["version", "edition", "rust-version", "license", "description", "repository", "publish"];
 const REASONS: &str = "docs/architecture.md";
@@ -61,7 +63,7 @@ fn top_level(workspace: &Workspace) -> Result<Vec<Problem>> {
     // Where cargo builds is nobody's business, and dot-files belong to the tools that read them.
     let is_extra = |name: &&std::ffi::OsString| {
         let bytes = name.as_encoded_bytes();
-        let known = TOP_LEVEL.iter().any(|known| known.as_bytes() == bytes);
+        let known = TOP_LEVEL.iter().chain(&PAGES).any(|known| known.as_bytes() == bytes);
         !known && !bytes.starts_with(b".") && workspace.root.join(name) != workspace.target
     };
     let extra = there.iter().filter(is_extra);
@@ -101,7 +103,8 @@ fn unused(member: &Member, path: &Path, text: &str, sources: &[Source]) -> Vec<P
     let is_used = |name: &str| own.iter().any(|source| source.mentions(&name.replace('-', "_")));
     let sections = ["[dependencies]", "[dev-dependencies]"];
     let named = sections.iter().flat_map(|section| in_section(text, section));
-    let idle = named.filter(|(name, _)| !is_used(name));
+    let is_excused = |line: usize| text.lines().nth(line - 1).is_some_and(|line| line.contains("# tidy: "));
+    let idle = named.filter(|(name, line)| !is_used(name) && !is_excused(*line));
     idle.map(|(name, line)| Problem::at_line(path, line, format!("{name}: not used here"))).collect()
 }
 

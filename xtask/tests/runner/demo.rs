@@ -10,7 +10,7 @@ use super::world::{output_of, xtask};
 fn the_demo_backs_up_restores_and_leaves_nothing_behind() {
     let sandbox = Sandbox::empty();
     let before = sandbox.tree();
-    let output = output_of(xtask(&sandbox, &["demo", "--debug"]));
+    let output = output_of(xtask(&sandbox, &["demo"]));
     assert!(output.contains("came back byte for byte"), "{output}");
     assert!(output.contains("✓ 500 rows"), "{output}");
     let last = output.lines().last().unwrap_or_default();
@@ -25,12 +25,12 @@ fn the_demo_backs_up_restores_and_leaves_nothing_behind() {
 fn what_the_demo_keeps_can_be_looked_at_and_is_never_overwritten() {
     let sandbox = Sandbox::empty();
     let keep = sandbox.path("kept demo").display().to_string();
-    let output = output_of(xtask(&sandbox, &["demo", "--debug", "--keep", &keep]));
+    let output = output_of(xtask(&sandbox, &["demo", "--keep", &keep]));
     assert!(output.contains(&keep), "{output}");
     assert!(sandbox.read("kept demo/home/containers/backrest/ignorefile.txt").contains("thumbs"));
     assert!(sandbox.path("kept demo/repository/config").exists());
     let before = sandbox.tree();
-    let again = sandbox.run(&mut xtask(&sandbox, &["demo", "--debug", "--keep", &keep])).expect_code(1);
+    let again = sandbox.run(&mut xtask(&sandbox, &["demo", "--keep", &keep])).expect_code(1);
     assert!(again.stderr.contains("it is not empty"), "{}", again.everything());
     assert_eq!(sandbox.tree(), before);
 }

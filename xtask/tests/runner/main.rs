@@ -4,4 +4,5 @@
 
 mod demo;
 mod install;
+mod install_script;
 mod world;

@@ -5,9 +5,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
+use common::cancel::Cancel;
 use common::process::{self, Limits};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
@@ -15,6 +16,7 @@ use nix::unistd::Pid;
 
 use super::super::ignore;
 use super::doors::{Door, program};
+use crate::background::wait_for;
 use crate::build;
 use crate::cli::BuildOptions;
 use crate::workspace::Workspace;
@@ -57,7 +59,7 @@ pub(super) struct Bash {
 
 impl Bash {
     /// Starts it in `folder`; `home` holds the services whose ignore file it makes.
-    pub(super) fn start(folder: &Path, home: &Path) -> Result<Bash> {
+    pub(super) fn start(folder: &Path, home: &Path, cancel: &Cancel) -> Result<Bash> {
         let script = format!("#!/bin/bash{}", ignore::LOOP);
         common::atomic::write(&folder.join("build-ignorefile.sh"), script.as_bytes(), 0o755)?;
         common::atomic::write(&folder.join("pre-backup-actions.sh"), PREPARE.as_bytes(), 0o755)?;
@@ -67,7 +69,7 @@ impl Bash {
         command.args(["-c", LOOP, "loop"]).args([&fifo, folder, home]);
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("start bash")?;
         let bash = Bash { child, fifo: Door::Fifo(fifo) };
-        wait_until("the Bash loop reads", || bash.fifo.send("ping\n").is_ok())?;
+        wait_for("the Bash loop reads", cancel, || Ok(bash.fifo.send("ping\n").is_ok()))?;
         Ok(bash)
     }
 }
@@ -90,8 +92,8 @@ pub(super) struct Listener {
 }
 
 impl Listener {
-    /// Starts it in `folder`, in a home with so many services.
-    pub(super) fn start(folder: &Path, services: usize) -> Result<Listener> {
+    /// Starts it in `folder`, in a home with that many services.
+    pub(super) fn start(folder: &Path, services: usize, cancel: &Cancel) -> Result<Listener> {
         let built = build::both_ends_of_the_bridge(&Workspace::find()?, &BuildOptions::default())?;
         let (home, tools) = (folder.join("home"), folder.join("tools"));
         let actions = home.join("containers/backrest/actions");
@@ -120,7 +122,7 @@ impl Listener {
             client,
         };
         let answers = || listener.socket.send("ping\n").is_ok_and(|answer| answer.read_to_its_end().is_ok());
-        wait_until("the listener answers", answers)?;
+        wait_for("the listener answers", cancel, || Ok(answers()))?;
         fs::copy(built.join("backrest-send"), &listener.client).context("copy the client")?;
         Ok(listener)
     }
@@ -164,13 +166,4 @@ impl Drop for Listener {
         let _ = kill(Pid::from_raw(id), Signal::SIGTERM);
         let _ = self.child.wait();
     }
-}
-
-fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) -> Result<()> {
-    let end = Instant::now() + Duration::from_secs(30);
-    while !is_so() {
-        ensure!(Instant::now() < end, "waited in vain until {what}");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-    Ok(())
 }

@@ -1,18 +1,15 @@
 //! A backup in which everything is well: hooks, restic in the container, and what comes back.
 
-use std::collections::BTreeSet;
-use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use common::text::escape_path;
-use walkdir::WalkDir;
 
 use super::super::git;
 use super::super::hooks::{Hooks, restic, snapshots};
 use super::super::world::World;
 use super::{database, stopped};
+use crate::trees;
 
 /// Where the container's `/repos/restored` lies, below the home.
 const RESTORED: &str = "backups/restored/userdata";
@@ -81,7 +78,8 @@ pub(super) fn is_made(world: &World) -> Result<()> {
 pub(super) fn is_what_git_keeps(world: &World) -> Result<()> {
     restic(world, &["restore", "latest", "--target", "/repos/restored"])?.success()?;
     let kept = git::kept(world)?;
-    let restored = files_below(&world.at(RESTORED))?;
+    let restored =
+        trees::files(&world.at(RESTORED))?.into_keys().filter(|path| git::is_judged(path)).collect();
     let name = |paths: Vec<&PathBuf>| paths.iter().map(escape_path).collect::<Vec<_>>().join(", ");
     let lost = name(kept.difference(&restored).collect());
     ensure!(lost.is_empty(), "expected in the snapshot, because git keeps it: {lost}");
@@ -89,7 +87,7 @@ pub(super) fn is_what_git_keeps(world: &World) -> Result<()> {
     ensure!(extra.is_empty(), "not expected in the snapshot, because git ignores it: {extra}");
     for path in &kept {
         let (here, there) = (world.at(path), world.at(RESTORED).join(path));
-        ensure!(same(&here, &there)?, "not restored as it was: {}", escape_path(path));
+        ensure!(trees::same(&here, &there)?, "not restored as it was: {}", escape_path(path));
     }
     // Else the comparison says little.
     ensure!(kept.len() > 15 && kept.contains(Path::new(database::DUMP)), "seen {} files only", kept.len());
@@ -119,23 +117,4 @@ pub(super) fn expect_push(world: &World, state: &str, text: &str) -> Result<()> 
         Ok(pushes.iter().any(|push| push.contains(state) && push.contains(text)))
     });
     waited.with_context(|| format!("expected a push with {state} and {text}, seen {pushes:?}"))
-}
-
-fn files_below(folder: &Path) -> Result<BTreeSet<PathBuf>> {
-    let mut files = BTreeSet::new();
-    for entry in WalkDir::new(folder) {
-        let entry = entry.with_context(|| format!("walk: {}", escape_path(folder)))?;
-        let path = entry.path().strip_prefix(folder).unwrap_or(entry.path());
-        if entry.file_type().is_file() && git::is_judged(path) {
-            files.insert(path.to_path_buf());
-        }
-    }
-    Ok(files)
-}
-
-/// Whether both files have the same bytes and the same mode.
-fn same(one: &Path, other: &Path) -> Result<bool> {
-    let read = |path: &Path| fs::read(path).with_context(|| format!("read: {}", escape_path(path)));
-    let mode = |path: &Path| fs::metadata(path).map(|metadata| metadata.permissions().mode());
-    Ok(mode(one)? == mode(other)? && read(one)? == read(other)?)
 }
