@@ -53,7 +53,7 @@ pub(crate) enum Task {
                             machine has. As root on Debian the packages that it needs are installed first (no service \
                             is started). The last line is `N passed, N failed`. `cargo xtask test` does not run this."
     )]
-    E2e(BuildOptions),
+    E2e(E2eOptions),
     /// Compare the tools' speed with what they replace
     #[command(after_help = "Example:\n  cargo xtask bench ignore")]
     Bench {
@@ -72,6 +72,15 @@ pub(crate) struct BuildOptions {
     /// Build without optimisation, which is faster to build
     #[arg(long)]
     pub(crate) debug: bool,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct E2eOptions {
+    #[command(flatten)]
+    pub(crate) build: BuildOptions,
+    /// Run only the scenarios whose name contains TEXT; most need the ones before them
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    pub(crate) only: String,
 }
 
 #[derive(Args, Debug)]

@@ -25,7 +25,7 @@ use common::text::{BAD, GOOD};
 use common::units;
 use nix::unistd::Uid;
 
-use crate::cli::BuildOptions;
+use crate::cli::E2eOptions;
 use crate::orphans::Orphans;
 use crate::workspace::Workspace;
 use crate::{install, needs};
@@ -33,8 +33,8 @@ use engine::Engine;
 use ran::Unexpected;
 use world::World;
 
-/// Runs every scenario.
-pub(crate) fn run(options: &BuildOptions) -> Result<Exit> {
+/// Runs every scenario whose name contains the text that is asked for.
+pub(crate) fn run(options: &E2eOptions) -> Result<Exit> {
     let cancel = Cancel::on_signals().context("listen to signals")?;
     if !Uid::effective().is_root() {
         return Err(anyhow::anyhow!("start a Docker engine: only root can")).hint("sudo -E cargo xtask e2e");
@@ -55,7 +55,7 @@ pub(crate) fn run(options: &BuildOptions) -> Result<Exit> {
     println!("A Docker engine {} with its images, in {}", engine.version, units::duration(started.elapsed()));
 
     let (mut passed, mut failed) = (0, 0);
-    for scenario in scenarios::ALL {
+    for scenario in scenarios::ALL.iter().filter(|scenario| scenario.name.contains(&options.only)) {
         let started = Instant::now();
         let result = (scenario.run)(&world);
         if cancel.is_cancelled() {

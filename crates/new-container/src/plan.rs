@@ -87,9 +87,9 @@ fn from_user(template: &Template, values: &Values) -> NewFile {
     NewFile { root: template.root, path: template.path.clone(), text, mode }
 }
 
-/// What belongs to a pair of scripts that stop and start.
+/// The rules that belong to the pair of scripts that stop and start.
 const STOP_RULES: &str =
-    "# What prepare-backup.sh has stopped and after-backup.sh starts again.\n/.stopped-for-backup\n";
+    "# What prepare-backup.sh stopped and after-backup.sh starts again.\n/.stopped-for-backup*\n";
 
 fn built_in(request: &Request) -> Vec<(Root, &'static str, &'static str, u32)> {
     let prepare = match request.database {

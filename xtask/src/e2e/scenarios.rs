@@ -7,6 +7,7 @@ mod database;
 mod empty_image;
 mod faults;
 mod redis;
+mod stop_pair;
 mod stopped;
 
 use anyhow::Result;
@@ -35,6 +36,12 @@ pub(super) const ALL: &[Scenario] = &[
         stopped::is_stopped_and_started,
     ),
     scenario("one that was down stays down", stopped::stays_down),
+    scenario(
+        "the stop pair: running, paused, restarting, profiles, other projects, each back in its own state",
+        stop_pair::restores_each_state,
+    ),
+    scenario("the stop pair: a container that was removed in between is done", stop_pair::removed_is_done),
+    scenario("the stop pair: what it can't stop fails the step", stop_pair::fails_if_something_runs),
     scenario("folders that Docker made in place of the bridge are taken over", bridge::is_taken_over),
     scenario("status finds the bridge in the running container", bridge::is_found),
     scenario("the container has every mount, and can't change what is backed up", container::has_its_mounts),
