@@ -48,7 +48,7 @@ pub(crate) fn run(options: &E2eOptions) -> Result<Exit> {
     let world = World::make(&workspace.root, &plugin, &cancel)?;
     let _orphans = Orphans::adopt()?;
     let prefix = world.at(".local");
-    world.run(&mut install::script(&prefix, &workspace, options)?)?.success()?;
+    world.run(&mut install::script(&prefix, &workspace, &options.build)?)?.success()?;
     let started = Instant::now();
     let engine = Engine::start(&world)?;
     images::make(&world, &restic)?;

@@ -93,7 +93,11 @@ fn report(request: &Request, files: &[NewFile], places: &Places, cli: &Cli) {
         out!("next: put the right image into compose.yaml (now {})", escape(request.image.as_bytes()));
     }
     if request.database == Some(Database::Sqlite) && !request.stop {
-        out!("next: put the database's path into prepare-backup.sh");
+        out!(
+            "next: if the database is not data/{0}.db, put its path into prepare-backup.sh, and into .resticignore, \
+             where /data/{0}.db leaves the live file out of the backup",
+            request.name
+        );
     }
     if !cli.up {
         out!("next: cd '{}' && docker compose up -d", escape_path(&places.container));

@@ -23,16 +23,17 @@ const LIVE_FILES: &str = "\
 /database/
 ";
 
+// From 18 on the image keeps each version's files in a folder of its own below this one.
 const POSTGRES: &str = r#"
 database:
-  image: postgres:17
+  image: postgres:18
   restart: unless-stopped
   environment:
     POSTGRES_DB: ${DB_NAME}
     POSTGRES_USER: ${DB_USER}
     POSTGRES_PASSWORD: ${DB_PASSWORD}
   volumes:
-    - ${DATA_DIR}/database:/var/lib/postgresql/data
+    - ${DATA_DIR}/database:/var/lib/postgresql
 "#;
 
 const MARIADB: &str = r#"
@@ -122,10 +123,11 @@ pub(crate) fn pieces(database: Database) -> Pieces {
             passwords: &[],
             has_user: false,
             rules: "\
-# The live database; prepare-backup.sh copies it to database.sqlite.
-/data/*.db
-/data/*.db-wal
-/data/*.db-shm
+# The live database; prepare-backup.sh copies it to database.sqlite. If it has another name, change it here and there.
+/data/{{name}}.db
+/data/{{name}}.db-wal
+/data/{{name}}.db-shm
+/data/{{name}}.db-journal
 ",
             script: include_str!("../templates/sqlite.sh"),
             template: "sqlite",

@@ -114,9 +114,9 @@ fn values(request: &Request, places: &Places, password: &mut dyn FnMut() -> Stri
     let service = pieces.as_ref().map_or("", |pieces| pieces.service);
     let rules = match &pieces {
         // Stopped as a whole, the files of a database are as good as a dump.
-        _ if request.stop => STOP_RULES,
-        Some(pieces) => pieces.rules,
-        None => "",
+        _ if request.stop => STOP_RULES.to_string(),
+        Some(pieces) => pieces.rules.replace("{{name}}", &request.name),
+        None => String::new(),
     };
     let first_password = password();
     let mut variables = String::new();
@@ -161,7 +161,7 @@ fn values(request: &Request, places: &Places, password: &mut dyn FnMut() -> Stri
         ("network_definitions", network_definitions),
         ("database_service", service.to_string()),
         ("database_variables", variables),
-        ("database_rules", rules.to_string()),
+        ("database_rules", rules),
         ("password", first_password),
         ("data_dir", env_word(&places.data)?),
         ("container_dir", env_word(&places.container)?),

@@ -5,7 +5,7 @@
 # timeout: 30m
 set -eu
 
-# Where the service keeps it; put the right name here.
+# Where the service keeps it. Put the right name here, and into .resticignore, which leaves this live file out.
 database="$DATA_DIR/data/{{name}}.db"
 
 # sqlite3 would make an empty one.

@@ -28,10 +28,10 @@ pub(super) const EMPTY: &str = "e2e/empty:1";
 const WAIT: &str = r#"CMD ["sh", "-c", "trap 'exit 0' TERM; sleep 86400 & wait"]"#;
 
 const START_POSTGRES: &str = r#"set -eu
-data=/var/lib/postgresql/data
+data=/var/lib/postgresql/18/docker
 as_postgres() { run-as --reuid 70 --regid 70 --clear-groups "$@"; }
-mkdir -p /var/run/postgresql
-chown 70:70 "$data" /var/run/postgresql
+mkdir -p "$data" /var/run/postgresql
+chown 70:70 /var/lib/postgresql /var/lib/postgresql/18 "$data" /var/run/postgresql
 if [ ! -s "$data/PG_VERSION" ]; then
     (umask 077; printf %s "$POSTGRES_PASSWORD" > /tmp/password; chown 70:70 /tmp/password)
     as_postgres initdb -D "$data" -U "$POSTGRES_USER" -A scram-sha-256 -E UTF8 --no-locale --no-sync \

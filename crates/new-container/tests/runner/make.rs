@@ -114,6 +114,17 @@ fn passwords_are_random_and_in_env_alone() {
     assert_eq!(seen.len(), 4);
 }
 
+/// A rule for every *.db would leave out databases that the script does not copy.
+#[test]
+fn sqlite_leaves_out_its_one_live_file_and_reports_the_rule() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox.run(&mut tool(&sandbox, &["app", "--database", "sqlite"])).expect_success();
+    let rules = sandbox.read("data/app/.resticignore");
+    let rules: Vec<_> = rules.lines().filter(|line| line.starts_with('/')).collect();
+    assert_eq!(rules, ["", "-wal", "-shm", "-journal"].map(|end| format!("/data/app.db{end}")));
+    assert!(ran.stdout.contains("/data/app.db leaves the live file out"), "{}", ran.everything());
+}
+
 #[test]
 fn a_missing_root_is_named_with_what_to_do() {
     let sandbox = Sandbox::empty();

@@ -1,4 +1,4 @@
-//! SQLite: copied by the script while somebody writes.
+//! SQLite: copied by the script while another program writes.
 
 use std::io::Write;
 use std::process::{Command, Stdio};
