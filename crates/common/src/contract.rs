@@ -7,4 +7,5 @@ pub mod coverage;
 pub mod explain;
 pub mod journal;
 pub mod services;
+pub mod status;
 pub mod trouble;

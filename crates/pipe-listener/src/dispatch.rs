@@ -1,15 +1,15 @@
 //! What a message's name means on this host.
 //!
 //! A file in `<CONTAINER_DIR>/actions` comes before a built-in action of the same name, and has to be safe to run
-//! (see [`safe`]): one that isn't hides the built-in action and is refused.
-
-mod safe;
+//! (see [`common::trust`]): one that isn't hides the built-in action and is refused.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use bridge::action::BuiltIn;
 use bridge::message::Message;
+
+use common::trust::{Distrust, Trust};
 
 use crate::door::Door;
 
@@ -38,8 +38,14 @@ pub(crate) enum Refusal {
 /// The messages that the listener sends to itself.
 pub(crate) const TAILSCALE_DOWN: &str = "tailscale-down";
 pub(crate) const OVERDUE_BACKUP: &str = "overdue-backup";
-/// Finds the action for `message`; `actions` is the folder with the user's own.
-pub(crate) fn look_up(message: &Message, door: Door, actions: &Path) -> Result<Action, Refusal> {
+/// Finds the action for `message`; `actions` is the folder with the user's own, `trust` is asked
+/// only if one of them has that name.
+pub(crate) fn look_up(
+    message: &Message,
+    door: Door,
+    actions: &Path,
+    trust: impl FnOnce() -> Trust,
+) -> Result<Action, Refusal> {
     let name = message.name.as_str();
     match name {
         TAILSCALE_DOWN if door == Door::Timer => return Ok(Action::TailscaleDown),
@@ -53,12 +59,16 @@ pub(crate) fn look_up(message: &Message, door: Door, actions: &Path) -> Result<A
     }
     let own = actions.join(name);
     if fs::symlink_metadata(&own).is_ok() {
-        return match safe::check(&own) {
+        return match trust().check_program(&own) {
             Ok(()) => Ok(Action::Own(own)),
-            Err(why) => Err(Refusal::Unsafe(why)),
+            Err(why) => Err(Refusal::Unsafe(with_fix(&why))),
         };
     }
     built_in.map(Action::BuiltIn).ok_or(Refusal::Unknown)
+}
+
+fn with_fix(why: &Distrust) -> String {
+    why.fix().map_or_else(|| why.to_string(), |fix| format!("{why}; {fix}"))
 }
 
 #[cfg(test)]
@@ -68,7 +78,7 @@ mod tests {
     use super::*;
 
     fn found(name: &str, actions: &Path) -> Result<Action, Refusal> {
-        look_up(&Message::parse(name.as_bytes()).unwrap(), Door::Socket, actions)
+        look_up(&Message::parse(name.as_bytes()).unwrap(), Door::Socket, actions, Trust::nobody_else)
     }
 
     fn file(folder: &Path, name: &str, mode: u32) -> PathBuf {
@@ -93,7 +103,7 @@ mod tests {
     #[test]
     fn a_file_that_somebody_else_could_write_is_refused_and_hides_the_built_in_one() {
         let folder = tempfile::tempdir().unwrap();
-        for (mode, why) in [(0o775, "chmod go-w"), (0o757, "chmod go-w"), (0o644, "chmod u+x")] {
+        for (mode, why) in [(0o757, "chmod go-w"), (0o644, "chmod u+x")] {
             file(folder.path(), "pre-backups", mode);
             match found("pre-backups", folder.path()) {
                 Err(Refusal::Unsafe(said)) => assert!(said.contains(why), "{said}"),

@@ -2,6 +2,7 @@
 
 pub(crate) mod connection;
 pub(crate) mod fifo;
+pub(crate) mod fifo_keeper;
 mod lines;
 pub(crate) mod spool;
 

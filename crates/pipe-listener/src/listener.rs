@@ -1,4 +1,4 @@
-//! The loop: waits for doors, clients, actions and times, and lets nobody wait for anybody else.
+//! One poll loop over the FIFO, the socket, the actions and the timers; no client can block another.
 //!
 //! One thread does all of this and owns the queue; a thread per lane runs actions and reports through a bounded
 //! channel. When nothing happens, nothing wakes up: poll(2) sleeps until a descriptor is ready or something is due.
@@ -6,9 +6,11 @@
 mod doors;
 mod end;
 mod events;
+mod facts;
 mod intake;
+mod poll;
 mod recover;
-mod turn;
+mod timers;
 
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
@@ -17,30 +19,27 @@ use anyhow::{Context, Result, anyhow};
 use common::cancel::Cancel;
 use common::exit::{Exit, HintExt};
 use common::lock::{self, Attempt, Lock};
+use common::private;
 use common::settings::Settings;
 use common::units;
 
 use crate::cli::Cli;
-use crate::holder;
+use crate::door::fifo_keeper;
 use crate::log::Log;
 use crate::queue::journal::Mark;
 use crate::queue::{Job, New, Queue};
 use crate::reply::Clients;
 use crate::run::Runner;
-use crate::status::Facts;
 use bridge::action::Lane;
 use doors::Doors;
 use events::{Event, Events, Wake};
-
-/// A message that could not be run for so long is not run any more: its backup is over.
-pub(crate) const STALE: Duration = Duration::from_secs(600);
-/// What could not be written down is tried again after this time.
-const DISK_PAUSE: Duration = Duration::from_secs(5);
+use facts::Facts;
+use timers::Timers;
 
 /// What the command line asks for.
 pub(crate) fn start(cli: &Cli) -> Result<Exit> {
     if cli.hold {
-        return holder::hold();
+        return fifo_keeper::hold();
     }
     let settings = Settings::load(&cli.flags, None, None)?;
     common::problem::warn("pipe-listener", &settings.problems);
@@ -67,14 +66,7 @@ struct Listener {
     heard: Receiver<Event>,
     wake: Wake,
     signals: Cancel,
-    /// When writing is tried again after it failed.
-    retry: Option<Instant>,
-    /// When the network is to be taken down.
-    network_due: Option<Instant>,
-    /// When a backup that has not come back is to be cleaned up after.
-    backup_due: Option<Instant>,
-    /// When the running action is ended because we have to end.
-    stopping: Option<Instant>,
+    timers: Timers,
     /// Who waits for a status that is being put together.
     status_askers: Vec<(crate::door::Asker, bool)>,
     facts: Facts,
@@ -86,14 +78,15 @@ struct Listener {
 impl Listener {
     fn open(settings: Settings, cli: &Cli) -> Result<Listener> {
         let (folder, said) = pipe_listener::folder::Folder::open(&settings)?;
-        let state = settings.state_dir();
-        make_private(&state)?;
+        let layout = settings.layout();
+        private::folder(&layout.state())
+            .with_context(|| format!("make: {}", common::text::escape_path(layout.state())))?;
         // A program that a killed listener was just starting holds the lock until its exec(2): a moment.
         let patience = Instant::now() + Duration::from_secs(1);
-        let mut attempt = lock::attempt(&state.join("listener.lock"))?;
+        let mut attempt = lock::attempt(&layout.listener_lock())?;
         while matches!(attempt, Attempt::Busy(_)) && Instant::now() < patience {
             std::thread::sleep(Duration::from_millis(20));
-            attempt = lock::attempt(&state.join("listener.lock"))?;
+            attempt = lock::attempt(&layout.listener_lock())?;
         }
         let lock = match attempt {
             Attempt::Held(lock) => lock,
@@ -104,16 +97,16 @@ impl Listener {
         };
         // From here on nobody else touches the queue. Signals first: one that comes now must not cut a start short.
         let signals = Cancel::on_signals().context("watch for signals")?;
-        let mut log = Log::open(&settings.logs_dir())?;
-        let (queue, recovered) = Queue::open(&state.join("queue"))?;
-        let doors = Doors::open(folder, &state.join("queue"), queue.mark(), recovered.damage)?;
-        log.say(&format!(
+        let mut log = Log::open(&layout.listener_log())?;
+        let (queue, recovered) = Queue::open(&layout.queue())?;
+        let doors = Doors::open(folder, &layout, queue.mark(), recovered.damage)?;
+        log.event(&format!(
             "the listener started: version {}, process {}, bridge {}",
             env!("CARGO_PKG_VERSION"),
             std::process::id(),
             common::text::escape_path(doors.folder.path())
         ));
-        said.iter().for_each(|line| log.say(line));
+        said.iter().for_each(|line| log.event(line));
 
         let (cancel, ending) = (Cancel::new().context("start")?, Cancel::new().context("start")?);
         let runner = Runner { settings: settings.clone(), timeout: cli.action_timeout, cancel, ending };
@@ -124,7 +117,8 @@ impl Listener {
             events::spawn(lane, runner.clone(), jobs, events.clone());
             sender
         });
-        let network_due = crate::run::tailscale::due(&settings).map(|left| Instant::now() + left);
+        let mut timers = Timers::default();
+        timers.set_network(crate::run::tailscale::due(&settings));
         let mut listener = Listener {
             settings,
             runner,
@@ -141,18 +135,17 @@ impl Listener {
             heard,
             wake,
             signals,
-            retry: None,
-            network_due,
-            backup_due: None,
-            stopping: None,
+            timers,
             status_askers: Vec::new(),
-            facts: Facts::new(),
+            facts: Facts::default(),
             since: units::now(),
             _lock: lock,
         };
         listener.recover(recovered);
-        listener.take_arrivals();
-        listener.commit(&[]);
+        while listener.doors.fifo.read_backlog()? {
+            listener.take_arrivals();
+            listener.commit(&[]);
+        }
         Ok(listener)
     }
 
@@ -165,22 +158,9 @@ impl Listener {
         Ok(Exit::Done)
     }
 
-    /// When the loop has to go round next, whatever happens until then. What is due and not attended to would let it
-    /// spin; so who ends looks at fewer times.
+    /// When the loop has to go round next, whatever happens until then.
     fn due(&self) -> Option<Instant> {
-        let times = match self.stopping {
-            Some(until) => [self.retry, Some(until), None],
-            None => [self.retry, self.network_due, self.backup_due],
-        };
-        times.into_iter().flatten().chain(self.doors.due()).chain(self.clients.due()).min()
+        let times = [self.timers.next(), self.doors.due(), self.clients.due(), self.log.due()];
+        times.into_iter().flatten().min()
     }
-}
-
-fn make_private(folder: &std::path::Path) -> Result<()> {
-    use std::os::unix::fs::DirBuilderExt;
-    std::fs::DirBuilder::new()
-        .recursive(true)
-        .mode(0o700)
-        .create(folder)
-        .with_context(|| format!("make: {}", common::text::escape_path(folder)))
 }

@@ -1,120 +1,147 @@
 //! `logs/listener.log`: one line an event, for people, bounded in size.
 //!
-//! Whatever came over the bridge is escaped and cut before it gets here. What a flood would write again and again
-//! is told a few times a minute and then counted.
+//! Whatever came over the bridge is escaped and cut before it gets here. Each kind of line that the other end can cause
+//! at will has a budget of its own ([`Topic`]), so that a flood of one kind hides no other: what is beyond the budget is
+//! counted, and the count is logged. What the listener itself does is always logged.
 
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
-use std::io::{self, IsTerminal, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeMap;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use common::rotating_log::RotatingLog;
 use common::text::{escape, escape_path};
 use common::units;
 
-/// The log is put aside, and the one put aside before is gone, when it has reached this size.
-const LONG: u64 = 1 << 20;
-/// So many lines of a kind that the other end can cause at will are written in a [`SPAN`].
-const OFTEN: u32 = 30;
-const SPAN: Duration = Duration::from_secs(60);
+/// How many lines of a topic are logged at once.
+const BURST: u32 = 30;
+/// After this time one more line of a topic is logged.
+const REFILL: Duration = Duration::from_secs(180);
+/// How often the number of lines that were left out is logged.
+const SUMMARY: Duration = Duration::from_secs(600);
+
+/// What a line is about, for its budget.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) enum Topic {
+    /// Something the listener found: a door that was replaced, a disk that is full.
+    Found,
+    /// A line that is not a message.
+    NotAMessage,
+    /// A message that no action has the name of.
+    UnknownName,
+    /// A message that was refused, because too many wait or because its file is not safe.
+    Refused,
+    /// A message of this name that was accepted. Only names of actions get here.
+    Message(String),
+}
 
 #[derive(Debug)]
 pub(crate) struct Log {
-    path: PathBuf,
-    file: Option<(File, u64)>,
+    log: RotatingLog,
     /// A person, or systemd's journal, reads standard output.
-    aloud: bool,
-    span: Option<Instant>,
-    said: u32,
-    kept_back: u64,
+    is_echoed: bool,
+    budgets: BTreeMap<Topic, Budget>,
+}
+
+#[derive(Debug)]
+struct Budget {
+    left: u32,
+    refilled: Instant,
+    left_out: u64,
+    /// When the number of lines left out was logged.
+    summed_up: Instant,
 }
 
 impl Log {
-    /// The log in `folder`, which is made where it is missing.
-    pub(crate) fn open(folder: &Path) -> Result<Log> {
-        let naming = || format!("open the log: {}", escape_path(folder));
-        let path = folder.join("listener.log");
-        let aloud = io::stdout().is_terminal() || std::env::var_os("JOURNAL_STREAM").is_some();
-        let mut log = Log { path, file: None, aloud, span: None, said: 0, kept_back: 0 };
-        log.file = Some(log.reopen().with_context(naming)?);
-        Ok(log)
+    /// The log at `path`.
+    pub(crate) fn open(path: &Path) -> Result<Log> {
+        let log = RotatingLog::open(path).with_context(|| format!("open the log: {}", escape_path(path)))?;
+        let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stdout());
+        let is_echoed = is_terminal || std::env::var_os("JOURNAL_STREAM").is_some();
+        Ok(Log { log, is_echoed, budgets: BTreeMap::new() })
     }
 
-    /// Writes an event.
-    pub(crate) fn say(&mut self, event: &str) {
-        let line = format!("{} {event}\n", units::now());
-        if self.aloud {
-            // Nobody may be reading any more; the file still tells.
-            let _ = io::stdout().lock().write_all(line.as_bytes());
+    /// Logs an event.
+    pub(crate) fn event(&mut self, event: &str) {
+        let line = format!("{} {event}", units::now());
+        if self.is_echoed {
+            common::out!("{line}");
         }
-        if !self.is_in_place() || self.write(&line).is_err() {
-            // It was moved away or removed, or the disk is full: once more with a file of its own.
-            self.file = self.reopen().ok();
-            let _ = self.write(&line);
+        // A disk that is full now is tried again with the next line.
+        let _ = self.log.event(&line);
+    }
+
+    /// Logs an event if there is budget left for its topic.
+    pub(crate) fn sparingly(&mut self, topic: Topic, event: &str) {
+        self.sparingly_at(topic, event, Instant::now());
+    }
+
+    fn sparingly_at(&mut self, topic: Topic, event: &str, now: Instant) {
+        let budget = self.budgets.entry(topic).or_insert(Budget {
+            left: BURST,
+            refilled: now,
+            left_out: 0,
+            summed_up: now,
+        });
+        let refills = now.duration_since(budget.refilled).as_secs() / REFILL.as_secs();
+        let refills = u32::try_from(refills).unwrap_or(BURST).min(BURST);
+        if refills > 0 {
+            budget.left = (budget.left + refills).min(BURST);
+            budget.refilled = now;
+        }
+        if budget.left == 0 {
+            if budget.left_out == 0 {
+                budget.summed_up = now;
+            }
+            budget.left_out += 1;
+            return;
+        }
+        budget.left -= 1;
+        self.event(event);
+    }
+
+    /// When [`Log::sum_up`] has something to log.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        let flooded = self.budgets.values().filter(|budget| budget.left_out > 0);
+        flooded.map(|budget| budget.summed_up + SUMMARY).min()
+    }
+
+    /// Logs how many lines were left out, if it is time.
+    pub(crate) fn sum_up(&mut self, now: Instant) {
+        if self.due().is_some_and(|due| due <= now) {
+            self.sum_up_now();
         }
     }
 
-    /// Writes an event that the other end can cause as often as it likes.
-    pub(crate) fn say_sparingly(&mut self, event: &str) {
-        let now = Instant::now();
-        if self.span.is_none_or(|since| now.duration_since(since) > SPAN) {
-            self.tell_kept_back();
-            (self.span, self.said) = (Some(now), 0);
+    fn sum_up_now(&mut self) {
+        let mut lines = Vec::new();
+        for (topic, budget) in &mut self.budgets {
+            let count = std::mem::take(&mut budget.left_out);
+            if count > 0 {
+                lines.push(format!("{}: {count} more lines of this kind were left out", topic.name()));
+                budget.summed_up = Instant::now();
+            }
         }
-        self.said += 1;
-        if self.said > OFTEN {
-            self.kept_back += 1;
-        } else {
-            self.say(event);
-        }
-    }
-
-    fn tell_kept_back(&mut self) {
-        let count = std::mem::take(&mut self.kept_back);
-        if count > 0 {
-            self.say(&format!("{count} more lines of this kind were left out"));
-        }
-    }
-
-    /// Whether the file at its path is still the one that is open.
-    fn is_in_place(&self) -> bool {
-        let Some((file, _)) = &self.file else { return false };
-        let inode = |metadata: Metadata| (metadata.dev(), metadata.ino());
-        let there = fs::symlink_metadata(&self.path).map(inode);
-        there.is_ok_and(|there| file.metadata().map(inode).is_ok_and(|ours| ours == there))
-    }
-
-    fn write(&mut self, line: &str) -> io::Result<()> {
-        let Some((file, length)) = &mut self.file else { return Err(io::ErrorKind::NotFound.into()) };
-        file.write_all(line.as_bytes())?;
-        *length += line.len() as u64;
-        if *length > LONG {
-            fs::rename(&self.path, self.path.with_extension("log.1"))?;
-            self.file = Some(self.reopen()?);
-        }
-        Ok(())
-    }
-
-    fn reopen(&self) -> io::Result<(File, u64)> {
-        if let Some(folder) = self.path.parent() {
-            DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
-        }
-        let file = OpenOptions::new()
-            .append(true)
-            .create(true)
-            .mode(0o600)
-            .custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits())
-            .open(&self.path)?;
-        let length = file.metadata()?.len();
-        Ok((file, length))
+        lines.iter().for_each(|line| self.event(line));
     }
 }
 
-/// What the last lines of a flood were, so that the count is not lost with the listener.
+impl Topic {
+    fn name(&self) -> &str {
+        match self {
+            Topic::Found => "found by the listener",
+            Topic::NotAMessage => "not a message",
+            Topic::UnknownName => "unknown messages",
+            Topic::Refused => "refused messages",
+            Topic::Message(name) => name,
+        }
+    }
+}
+
+/// What is left out in the last minutes is logged too.
 impl Drop for Log {
     fn drop(&mut self) {
-        self.tell_kept_back();
+        self.sum_up_now();
     }
 }
 
@@ -132,43 +159,52 @@ pub(crate) fn short(foreign: &[u8]) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn it_is_bounded_and_keeps_the_newest() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut log = Log::open(folder.path()).unwrap();
-        for number in 0..30_000 {
-            log.say(&format!("event {number} {}", "x".repeat(100)));
-        }
-        let sizes: Vec<_> =
-            fs::read_dir(folder.path()).unwrap().map(|e| e.unwrap().metadata().unwrap().len()).collect();
-        assert_eq!(sizes.len(), 2);
-        assert!(sizes.iter().all(|&size| size <= LONG + 1000), "{sizes:?}");
-        assert!(fs::read_to_string(folder.path().join("listener.log")).unwrap().contains("event 29999 "));
+    fn read(folder: &tempfile::TempDir) -> String {
+        std::fs::read_to_string(folder.path().join("listener.log")).unwrap()
     }
 
-    #[test]
-    fn one_that_was_removed_is_made_again() {
+    fn open() -> (tempfile::TempDir, Log) {
         let folder = tempfile::tempdir().unwrap();
-        let logs = folder.path().join("logs");
-        let mut log = Log::open(&logs).unwrap();
-        log.say("one");
-        fs::rename(logs.join("listener.log"), logs.join("kept")).unwrap();
-        log.say("two");
-        fs::remove_dir_all(&logs).unwrap();
-        log.say("three");
-        let text = fs::read_to_string(logs.join("listener.log")).unwrap();
-        assert!(text.ends_with(" three\n") && text.lines().count() == 1, "{text}");
+        let log = Log::open(&folder.path().join("listener.log")).unwrap();
+        (folder, log)
     }
 
     #[test]
     fn a_flood_is_counted() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut log = Log::open(folder.path()).unwrap();
-        (0..1000).for_each(|_| log.say_sparingly("not well formed"));
+        let (folder, mut log) = open();
+        (0..1000).for_each(|_| log.sparingly(Topic::NotAMessage, "not well formed"));
         drop(log);
-        let text = fs::read_to_string(folder.path().join("listener.log")).unwrap();
-        assert_eq!(text.lines().count(), OFTEN as usize + 1);
+        let text = read(&folder);
+        assert_eq!(text.lines().count(), BURST as usize + 1);
         assert!(text.ends_with("970 more lines of this kind were left out\n"), "{text}");
+    }
+
+    #[test]
+    fn a_flood_of_one_kind_hides_no_other() {
+        let (folder, mut log) = open();
+        (0..1000).for_each(|_| log.sparingly(Topic::NotAMessage, "not well formed"));
+        log.sparingly(Topic::Found, "the FIFO was replaced");
+        log.sparingly(Topic::Message("ping".into()), "one ping");
+        assert!(read(&folder).ends_with("one ping\n") && read(&folder).contains("the FIFO was replaced"));
+    }
+
+    #[test]
+    fn a_flood_of_a_day_leaves_the_record_of_a_day() {
+        let (folder, mut log) = open();
+        log.event("the listener started");
+        let start = Instant::now();
+        for second in 0..24 * 3600 {
+            let now = start + Duration::from_secs(second);
+            for topic in [Topic::NotAMessage, Topic::UnknownName, Topic::Refused]
+                .into_iter()
+                .chain(bridge::action::BuiltIn::ALL.map(|action| Topic::Message(action.name().into())))
+            {
+                log.sparingly_at(topic, &"x".repeat(200), now);
+            }
+        }
+        drop(log);
+        let older = std::fs::read_to_string(folder.path().join("listener.log.1")).unwrap();
+        assert!(older.contains("the listener started"));
     }
 
     #[test]

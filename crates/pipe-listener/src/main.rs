@@ -2,10 +2,8 @@
 //! folder and runs the actions that they name, one after another.
 
 mod cli;
-mod clock;
 mod dispatch;
 mod door;
-mod holder;
 mod listener;
 mod log;
 mod queue;

@@ -9,23 +9,22 @@ pub(crate) mod journal;
 mod tests;
 
 use std::collections::VecDeque;
-use std::fs::DirBuilder;
 use std::io;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use bridge::action::{BuiltIn, Lane};
 use bridge::message::Message;
-use common::text::escape_path;
 
-use crate::clock::Moment;
 use crate::dispatch::Action;
 use crate::door::{Asker, Door};
+use common::moment::Moment;
 use journal::{Damage, Entry, Journal, Mark, Record};
 
-/// So many messages may wait in a lane.
+/// A message that could not be run for this long is not run any more: its backup is over.
+pub(crate) const STALE: Duration = Duration::from_secs(600);
+/// How many messages may wait in a lane.
 pub(crate) const ROOM: usize = 1024;
 
 const LANES: [Lane; 2] = [Lane::Actions, Lane::Notifications];
@@ -111,12 +110,7 @@ pub(crate) struct Queue {
 impl Queue {
     /// The queue on disk in `folder`, which is made where it is missing.
     pub(crate) fn open(folder: &Path) -> Result<(Queue, Recovered)> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
-            .with_context(|| format!("open the queue: {}", escape_path(folder)))?;
-        let (journal, damage) = Journal::open(&folder.join("journal"))?;
+        let (journal, damage) = Journal::open(&folder.join("journal")).context("open the queue")?;
         let entries = journal.open_entries().cloned().collect();
         let queue = Queue { journal, lines: Default::default(), unrecorded: Vec::new(), paused: false };
         Ok((queue, Recovered { entries, damage }))

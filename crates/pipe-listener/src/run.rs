@@ -18,8 +18,9 @@ use common::cancel::Cancel;
 use common::exit::{hint_of, one_line};
 use common::paths;
 use common::process::{self, End, Finished, LeftBehind, Limits};
-use common::settings::Settings;
+use common::settings::{Flags, Settings};
 use common::text::escape;
+use common::trust::Trust;
 
 use crate::dispatch::Action;
 use notify::State;
@@ -74,7 +75,13 @@ pub(crate) struct Runner {
 impl Runner {
     /// The folder with the user's own actions.
     pub(crate) fn actions(&self) -> PathBuf {
-        self.settings.container_dir.join("actions")
+        self.settings.layout().own_actions()
+    }
+
+    /// Whose files may be run by now: the user may change that while the listener runs.
+    pub(crate) fn trust(&self) -> Trust {
+        let settings = Settings::load(&Flags::of(&self.settings), None, None);
+        Trust::of(settings.as_ref().unwrap_or(&self.settings)).0
     }
 
     /// Runs the `action` of `message` to its end.

@@ -1,42 +1,70 @@
-//! What `status` answers: `key: value` lines, or one JSON object for `status json`.
+//! The answer to `status`: `key: value` lines, or one JSON object for `status json`.
 //!
-//! The loop gives what it knows; what has to be asked (tailscale) is asked on a thread of its own, because nobody
-//! else may wait for it. The keys are documented in docs/bridge.md; programs read them.
+//! The loop fills in what it knows; Tailscale is asked on a thread of its own, because no other client may wait for it.
+
+use common::contract::status::{Status, Tailscale};
 
 use crate::run::{Runner, tailscale};
 
-/// Keys and values in the order in which they are shown.
-pub(crate) type Facts = Vec<(&'static str, String)>;
-
 /// Adds what takes time to find out.
-pub(crate) fn complete(runner: &Runner, mut facts: Facts) -> Facts {
+pub(crate) fn complete(runner: &Runner, mut status: Status) -> Status {
     let tailscale = tailscale::describe(runner);
-    let installed = !tailscale.starts_with("start: ");
-    facts.push(("tailscale", if installed { tailscale } else { "not installed".into() }));
-    if installed {
-        facts.push(("tailscale-rights", tailscale::rights(runner)));
+    if tailscale != Tailscale::NotInstalled {
+        status.tailscale_rights = Some(tailscale::rights(runner));
     }
-    facts
+    status.tailscale = Some(tailscale);
+    status
 }
 
 /// The answer's lines.
-pub(crate) fn render(facts: &Facts, json: bool) -> Vec<String> {
+pub(crate) fn render(status: &Status, json: bool) -> Vec<String> {
+    let pairs = match serde_json::to_value(status) {
+        Ok(serde_json::Value::Object(pairs)) => pairs,
+        _ => serde_json::Map::new(),
+    };
     if json {
-        let object: serde_json::Map<_, _> =
-            facts.iter().map(|(key, value)| (key.to_string(), value.clone().into())).collect();
-        return vec![serde_json::Value::Object(object).to_string()];
+        return vec![serde_json::Value::Object(pairs).to_string()];
     }
-    facts.iter().map(|(key, value)| format!("{key}: {value}")).collect()
+    pairs.iter().map(|(key, value)| format!("{key}: {}", value.as_str().unwrap_or_default())).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use common::contract::status::{Door, PushAddress};
+
     use super::*;
 
     #[test]
-    fn both_forms_say_the_same() {
-        let facts: Facts = vec![("version", "1".into()), ("running", "none".into())];
-        assert_eq!(render(&facts, false), ["version: 1", "running: none"]);
-        assert_eq!(render(&facts, true), [r#"{"version":"1","running":"none"}"#]);
+    fn both_forms_hold_the_same_and_the_json_is_read_back() {
+        let status = Status {
+            version: "1".into(),
+            process: "2".into(),
+            since: "now".into(),
+            bridge: "/bridge".into(),
+            pipe: Door::Open,
+            socket: Door::Closed("it is a plain file".into()),
+            running: "none".into(),
+            waiting: "0".into(),
+            push_address: PushAddress::NotSet,
+            after_steps_due: "no".into(),
+            tailscale_down_due: "no".into(),
+            log: "/log".into(),
+            last: Some("then".into()),
+            last_failure: None,
+            last_lost: None,
+            last_push: None,
+            overdue_backup: None,
+            tailscale: Some(Tailscale::NotInstalled),
+            tailscale_rights: None,
+        };
+        let json = &render(&status, true)[0];
+        assert_eq!(serde_json::from_str::<Status>(json).unwrap(), status);
+        let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(json).unwrap();
+        let lines = render(&status, false);
+        let expected: Vec<_> =
+            object.iter().map(|(key, value)| format!("{key}: {}", value.as_str().unwrap())).collect();
+        assert_eq!(lines, expected);
+        assert!(lines.contains(&"pipe: ok".into()) && lines.contains(&"push-address: not set".into()));
+        assert!(lines.contains(&"tailscale: not installed".into()) && lines.len() == 14, "{lines:?}");
     }
 }

@@ -8,11 +8,11 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
-use anyhow::Result;
+use anyhow::{Context, Result};
 use bridge::message::{Malformed, Message};
 
 use super::lines::{Line, Lines};
-use super::spool::{Next, Spool};
+use super::spool::Spool;
 use crate::queue::journal::{Damage, Mark};
 use pipe_listener::folder::Inode;
 
@@ -48,29 +48,34 @@ pub(crate) struct Fifo {
     pipe: Option<(OwnedFd, Inode)>,
     spool: Spool,
     lines: Lines,
+    /// The journal knows everything that an earlier listener did.
+    is_known: bool,
     last_byte: Option<Instant>,
     arrivals: Vec<Arrival>,
 }
 
 impl Fifo {
-    /// Opens the spool in `folder` and reads what an earlier listener left there behind `mark`, of which a journal with
-    /// some `damage` knew nothing.
+    /// Opens the spool in `folder`. What an earlier listener left there behind `mark`, of which a journal with some
+    /// `damage` knew nothing, is read by [`Fifo::read_backlog`].
     pub(crate) fn open(folder: &Path, mark: Mark, damage: Damage) -> Result<Fifo> {
-        let (spool, leftovers) = Spool::open(folder, mark)?;
-        let end = spool.end();
-        let lines = Lines::at(end.offset, false);
-        let mut fifo = Fifo { pipe: None, spool, lines, last_byte: None, arrivals: Vec::new() };
-        for leftover in leftovers {
-            let mut found = Vec::new();
-            let mut lines = Lines::at(leftover.from.offset, leftover.from.skipping);
-            lines.push(&leftover.bytes, &mut found);
-            // Whoever began this line is gone with the listener that read it.
-            found.extend(lines.take_open());
-            let file = leftover.from.file;
-            let taken = if damage.is_none() { Taken::Before(leftover.taken) } else { Taken::Unknown };
-            fifo.arrivals.extend(found.into_iter().filter_map(|line| arrival(line, file, taken)));
+        let (spool, mark) = Spool::open(folder, mark)?;
+        let lines = Lines::at(mark.offset, mark.skipping);
+        let is_known = damage.is_none();
+        Ok(Fifo { pipe: None, spool, lines, is_known, last_byte: None, arrivals: Vec::new() })
+    }
+
+    /// Reads the next piece of what an earlier listener left. Returns whether there was any.
+    pub(crate) fn read_backlog(&mut self) -> Result<bool> {
+        let Some((bytes, at)) = self.spool.backlog().context("read the spool")? else { return Ok(false) };
+        let mut lines = Vec::new();
+        self.lines.push(&bytes, &mut lines);
+        if !self.spool.has_backlog() {
+            // The writer of this line is gone with the listener that read it.
+            lines.extend(self.lines.take_open());
+            self.lines = Lines::at(self.spool.length(), false);
         }
-        Ok(fifo)
+        self.keep(lines, if self.is_known { Taken::Before(at) } else { Taken::Unknown });
+        Ok(true)
     }
 
     /// Reads from this FIFO from now on. What the one before it still holds is taken first.
@@ -101,18 +106,29 @@ impl Fifo {
         std::mem::take(&mut self.arrivals)
     }
 
-    /// Takes what is there, at most 64 KiB of it. Gives whether anything was.
+    /// Takes what is there, at most 64 KiB of it. Returns whether anything was.
     pub(crate) fn receive(&mut self, now: Instant) -> io::Result<bool> {
         let Some((pipe, _)) = &self.pipe else { return Ok(false) };
-        let bytes = self.spool.fill(pipe)?;
-        if bytes.is_empty() {
+        if self.spool.is_full() && !self.lines.is_open() {
             return Ok(false);
         }
-        self.last_byte = Some(now);
         let mut lines = Vec::new();
-        self.lines.push(&bytes, &mut lines);
-        self.keep(lines);
-        Ok(true)
+        let mut any = false;
+        loop {
+            let bytes = self.spool.fill(pipe)?;
+            if bytes.is_empty() {
+                break;
+            }
+            any = true;
+            self.last_byte = Some(now);
+            self.lines.push(&bytes, &mut lines);
+            // A full spool can be emptied once this line is over.
+            if !(self.spool.is_full() && self.lines.is_open()) {
+                break;
+            }
+        }
+        self.keep(lines, Taken::Now);
+        Ok(any)
     }
 
     /// When the line that has no newline yet is to be taken.
@@ -123,41 +139,114 @@ impl Fifo {
     /// Takes the line that has no newline yet.
     pub(crate) fn take_open_line(&mut self) {
         let line = self.lines.take_open();
-        self.keep(line);
+        self.keep(line, Taken::Now);
     }
 
-    /// The file with which the spool is to go on, if it is time for one. Every message so far must be written down.
-    pub(crate) fn renewal(&self) -> Option<io::Result<Next>> {
-        let used_up = self.arrivals.is_empty() && !self.lines.is_open();
-        (used_up && self.spool.is_long()).then(|| self.spool.next())
+    /// Empties the spool if it is time. Everything so far must be recorded. Returns where reading goes on, which has to
+    /// be recorded then.
+    pub(crate) fn empty_spool(&mut self) -> Option<io::Result<Mark>> {
+        let is_used_up = self.arrivals.is_empty() && !self.lines.is_open();
+        (is_used_up && self.spool.is_long()).then(|| {
+            self.spool.empty()?;
+            let skipping = self.lines.is_skipping();
+            self.lines = Lines::at(0, skipping);
+            Ok(Mark { generation: self.spool.generation(), offset: 0, skipping })
+        })
     }
 
-    /// Where the spool goes on with `next`.
-    pub(crate) fn mark_of(&self, next: &Next) -> Mark {
-        Mark { skipping: self.lines.is_skipping(), ..next.mark() }
-    }
-
-    /// Goes on with `next`, of which the journal knows.
-    pub(crate) fn renew(&mut self, next: Next) {
-        let mark = self.mark_of(&next);
-        self.lines = Lines::at(mark.offset, mark.skipping);
-        self.spool.switch(next);
-    }
-
-    fn keep(&mut self, lines: impl IntoIterator<Item = Line>) {
-        let file = self.spool.end().file;
-        self.arrivals.extend(lines.into_iter().filter_map(|line| arrival(line, file, Taken::Now)));
+    fn keep(&mut self, lines: impl IntoIterator<Item = Line>, taken: Taken) {
+        let generation = self.spool.generation();
+        self.arrivals.extend(lines.into_iter().filter_map(|line| arrival(line, generation, taken)));
     }
 }
 
 /// Blank lines mean nothing and are passed over.
-fn arrival(line: Line, file: u64, taken: Taken) -> Option<Arrival> {
-    let mark = Mark { file, offset: line.end, skipping: line.skipping };
+fn arrival(line: Line, generation: u64, taken: Taken) -> Option<Arrival> {
+    let mark = Mark { generation, offset: line.end, skipping: line.skipping };
     let bytes = line.bytes.unwrap_or_default();
     let parsed = if line.skipping { Err(Malformed::TooLong) } else { Message::parse(&bytes) };
     match parsed {
         Err(Malformed::Empty) => None,
         Ok(message) => Some(Arrival { line: Ok(message), bytes: Vec::new(), mark, taken }),
         Err(why) => Some(Arrival { line: Err(why), bytes, mark, taken }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::os::fd::OwnedFd;
+
+    use super::*;
+
+    const SOUND: Damage = Damage { unreadable: 0, is_cut: false };
+
+    fn pipe() -> (OwnedFd, std::fs::File) {
+        let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_NONBLOCK).unwrap();
+        (read, std::fs::File::from(write))
+    }
+
+    fn spool_length(folder: &Path) -> u64 {
+        std::fs::metadata(folder.join("spool")).unwrap().len()
+    }
+
+    #[test]
+    fn a_line_that_always_stays_open_does_not_let_the_spool_grow() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut fifo = Fifo::open(folder.path(), Mark::default(), SOUND).unwrap();
+        let (read, mut write) = pipe();
+        fifo.pipe = Some((read, Inode::default()));
+        let (mut most, mut count, mut sent) = (0, 0, 0);
+        // 8 MiB; no piece of 64 KiB ends with a newline.
+        let block = ["x".repeat(1000), String::from("\n"), "y".repeat(1000)].concat();
+        for _ in 0..4096 {
+            sent += usize::from(write.write_all(block.as_bytes()).is_ok());
+            while fifo.receive(Instant::now()).unwrap() {}
+            count += fifo.take().len();
+            if let Some(mark) = fifo.empty_spool() {
+                assert_eq!(mark.unwrap().offset, 0);
+            }
+            most = most.max(spool_length(folder.path()));
+        }
+        assert!(most <= (2 << 20) + 5000, "{most} bytes");
+        assert_eq!((sent, count), (4096, 4096));
+    }
+
+    #[test]
+    fn what_an_earlier_listener_took_is_read_in_pieces_and_its_open_line_is_taken() {
+        let folder = tempfile::tempdir().unwrap();
+        // As versions before this one left it: numbered, and of any size.
+        let text = "ping\n".repeat(100_000) + "open";
+        std::fs::write(folder.path().join("spool-7"), &text).unwrap();
+        std::fs::write(folder.path().join("spool-6"), "old").unwrap();
+        let mark = Mark { generation: 7, offset: 5, skipping: false };
+        let mut fifo = Fifo::open(folder.path(), mark, SOUND).unwrap();
+        let (mut count, mut last) = (0, String::new());
+        while fifo.read_backlog().unwrap() {
+            let arrivals = fifo.take();
+            assert!(arrivals.len() <= (64 << 10) / 5 + 1);
+            count += arrivals.len();
+            for arrival in arrivals {
+                assert!(matches!(arrival.taken, Taken::Before(_)));
+                (last, _) = (arrival.line.unwrap().name, arrival.mark);
+            }
+        }
+        assert_eq!((count, last.as_str()), (100_000, "open"));
+        let mark = fifo.empty_spool().unwrap().unwrap();
+        assert_eq!(mark, Mark { generation: 8, offset: 0, skipping: false });
+        assert_eq!(spool_length(folder.path()), 0);
+        assert!(!folder.path().join("spool-6").exists());
+    }
+
+    #[test]
+    fn a_spool_that_was_emptied_without_a_record_is_read_from_its_beginning() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("spool"), "ping\n").unwrap();
+        let mark = Mark { generation: 3, offset: 70_000, skipping: true };
+        let mut fifo = Fifo::open(folder.path(), mark, SOUND).unwrap();
+        assert!(fifo.read_backlog().unwrap());
+        let arrivals = fifo.take();
+        assert_eq!(arrivals.len(), 1);
+        assert_eq!(arrivals[0].mark, Mark { generation: 4, offset: 5, skipping: false });
     }
 }

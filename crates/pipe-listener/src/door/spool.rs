@@ -1,96 +1,102 @@
 //! The file into which the FIFO's bytes are moved before anything looks at them.
 //!
 //! splice(2) moves them inside the kernel: at every moment they are either still in the FIFO or already in the
-//! file, so a listener that is killed loses none and sees none twice. A journal record says up to which byte of
-//! which file the messages are known; what stands behind that is read again after a restart. When a file has been
-//! used up and has grown, the next one takes its place.
+//! file, so a listener that is killed loses none and sees none twice. A journal record holds the byte up to which the
+//! messages are known; what is behind that is read again after a restart, a piece at a time. The file never grows past
+//! [`FULL`] and a line: it is emptied as soon as all of it has been turned into records. A reader would expect the
+//! journal to be written before that: it is written after, and a mark that lies behind the end of the file means that
+//! the file was emptied in between.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
+use common::private;
 use common::text::escape_path;
 use rustix::pipe::SpliceFlags;
 
 use crate::queue::journal::Mark;
 
-/// A used-up file longer than this is left behind.
+/// A file of this length is emptied as soon as it ends with a line.
 const LONG: u64 = 64 << 10;
+/// To a file of this length nothing is added but the rest of a line. It is more than a FIFO can hold.
+const FULL: u64 = 2 << 20;
+/// How much is moved or read at once.
+const PIECE: usize = 64 << 10;
 
 #[derive(Debug)]
 pub(crate) struct Spool {
-    folder: PathBuf,
-    number: u64,
     file: File,
+    generation: u64,
     length: u64,
-}
-
-/// Bytes that an earlier listener took from the FIFO and did not turn into messages.
-#[derive(Debug)]
-pub(crate) struct Leftover {
-    pub(crate) from: Mark,
-    pub(crate) bytes: Vec<u8>,
-    /// When the last of them was taken.
-    pub(crate) taken: SystemTime,
+    /// Up to where it was read.
+    read: u64,
+    /// When the last byte was written that an earlier listener took.
+    changed: SystemTime,
 }
 
 impl Spool {
-    /// Opens the spool in `folder`; `mark` is how far it was turned into messages.
-    pub(crate) fn open(folder: &Path, mark: Mark) -> Result<(Spool, Vec<Leftover>)> {
+    /// Opens the spool in `folder`; `mark` is how far it was turned into records. Returns where reading goes on.
+    pub(crate) fn open(folder: &Path, mark: Mark) -> Result<(Spool, Mark)> {
         let naming = || format!("open the spool: {}", escape_path(folder));
-        let mut numbers = Vec::new();
-        for entry in fs::read_dir(folder).with_context(naming)? {
-            let name = entry.with_context(naming)?.file_name();
-            let number = name.to_str().and_then(|name| name.strip_prefix("spool-")?.parse::<u64>().ok());
-            numbers.extend(number);
+        let (path, mut mark) = (folder.join("spool"), mark);
+        take_over_numbered(folder, &path, &mut mark).with_context(naming)?;
+        let file = private::read_write(&path).with_context(naming)?;
+        let metadata = file.metadata().with_context(naming)?;
+        if metadata.len() < mark.offset {
+            // It was emptied without a record of it, or the machine stopped before its bytes were on the disk.
+            mark = Mark { generation: mark.generation + 1, ..Mark::default() };
         }
-        numbers.sort_unstable();
-        let mut leftovers = Vec::new();
-        for &number in numbers.iter().filter(|&&number| number >= mark.file) {
-            let path = path(folder, number);
-            let from = if number == mark.file { mark } else { Mark { file: number, ..Mark::default() } };
-            let bytes = fs::read(&path).with_context(naming)?;
-            let taken = fs::metadata(&path).and_then(|m| m.modified()).with_context(naming)?;
-            let bytes = bytes.get(usize::try_from(from.offset).unwrap_or(usize::MAX)..).unwrap_or_default();
-            if !bytes.is_empty() {
-                leftovers.push(Leftover { from, bytes: bytes.to_vec(), taken });
-            }
-        }
-        let number = numbers.last().copied().unwrap_or(0).max(mark.file);
-        let (file, length) = open(folder, number).with_context(naming)?;
-        let mut spool = Spool { folder: folder.to_path_buf(), number, file, length };
-        if length < mark.offset && number == mark.file {
-            // The machine stopped before the file reached the disk: offsets below the mark can't be used again.
-            let next = spool.next().with_context(naming)?;
-            spool.switch(next);
-        }
-        for number in numbers.into_iter().filter(|&number| number < mark.file) {
-            let _ = fs::remove_file(path(folder, number));
-        }
-        Ok((spool, leftovers))
+        let changed = metadata.modified().with_context(naming)?;
+        let spool =
+            Spool { file, generation: mark.generation, length: metadata.len(), read: mark.offset, changed };
+        Ok((spool, mark))
     }
 
-    /// Moves what the FIFO holds, at most 64 KiB, into the file and gives it; nothing where the FIFO is empty.
+    /// The next piece of what an earlier listener took and did not turn into records, and when it was taken.
+    pub(crate) fn backlog(&mut self) -> io::Result<Option<(Vec<u8>, SystemTime)>> {
+        let left = usize::try_from(self.length - self.read).unwrap_or(usize::MAX).min(PIECE);
+        if left == 0 {
+            return Ok(None);
+        }
+        let mut bytes = vec![0; left];
+        self.file.read_exact_at(&mut bytes, self.read)?;
+        self.read += left as u64;
+        Ok(Some((bytes, self.changed)))
+    }
+
+    /// Whether there is more of it.
+    pub(crate) fn has_backlog(&self) -> bool {
+        self.read < self.length
+    }
+
+    /// How long the file is.
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
+    /// Moves what the FIFO holds into the file and returns it: at most 64 KiB, and a byte at a time once the file is
+    /// full. Returns nothing if the FIFO is empty.
     pub(crate) fn fill(&mut self, pipe: &OwnedFd) -> io::Result<Vec<u8>> {
-        const MOST: usize = 64 << 10;
+        let most = usize::try_from(FULL.saturating_sub(self.length)).unwrap_or(PIECE).clamp(1, PIECE);
         let mut offset = self.length;
         let flags = SpliceFlags::NONBLOCK;
         let moved =
-            match rustix::pipe::splice(pipe.as_fd(), None, self.file.as_fd(), Some(&mut offset), MOST, flags)
+            match rustix::pipe::splice(pipe.as_fd(), None, self.file.as_fd(), Some(&mut offset), most, flags)
             {
                 Ok(moved) => moved,
                 Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return Ok(Vec::new()),
                 // A file system that can't be spliced to.
-                Err(rustix::io::Errno::INVAL) => return self.copy(pipe, MOST),
+                Err(rustix::io::Errno::INVAL) => return self.copy(pipe, most),
                 Err(error) => return Err(error.into()),
             };
         let mut bytes = vec![0; moved];
         self.file.read_exact_at(&mut bytes, self.length)?;
-        self.length += moved as u64;
+        self.grow(moved);
         Ok(bytes)
     }
 
@@ -103,63 +109,54 @@ impl Spool {
         };
         bytes.truncate(length);
         self.file.write_all_at(&bytes, self.length)?;
-        self.length += length as u64;
+        self.grow(length);
         Ok(bytes)
     }
 
-    /// Where the next byte will stand.
-    pub(crate) fn end(&self) -> Mark {
-        Mark { file: self.number, offset: self.length, skipping: false }
+    fn grow(&mut self, by: usize) {
+        self.length += by as u64;
+        self.read = self.length;
     }
 
-    /// Whether it is time for a new file, once all of this one has been used up.
+    /// Which filling of the file this is.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// Whether it is to be emptied at the end of a line.
     pub(crate) fn is_long(&self) -> bool {
-        self.length > LONG
+        self.length >= LONG
     }
 
-    /// Makes the next file, with which [`Spool::switch`] goes on.
-    pub(crate) fn next(&self) -> io::Result<Next> {
-        let (file, length) = open(&self.folder, self.number + 1)?;
-        Ok(Next { number: self.number + 1, file, length })
+    /// Whether it is to be emptied before the next line.
+    pub(crate) fn is_full(&self) -> bool {
+        self.length >= FULL
     }
 
-    /// Goes on with the next file; the journal must know of it.
-    pub(crate) fn switch(&mut self, next: Next) {
-        let old = path(&self.folder, self.number);
-        Next { number: self.number, file: self.file, length: self.length } = next;
-        // What stays is removed at the next start.
-        let _ = fs::remove_file(old);
-    }
-}
-
-/// A spool file that is not in use yet.
-#[derive(Debug)]
-pub(crate) struct Next {
-    number: u64,
-    file: File,
-    length: u64,
-}
-
-impl Next {
-    /// Where its first byte will stand.
-    pub(crate) fn mark(&self) -> Mark {
-        Mark { file: self.number, offset: self.length, skipping: false }
+    /// Empties it. All of it must be recorded; where reading goes on has to be recorded afterwards.
+    pub(crate) fn empty(&mut self) -> io::Result<()> {
+        self.file.set_len(0)?;
+        self.generation += 1;
+        (self.length, self.read) = (0, 0);
+        Ok(())
     }
 }
 
-fn path(folder: &Path, number: u64) -> PathBuf {
-    folder.join(format!("spool-{number}"))
-}
-
-fn open(folder: &Path, number: u64) -> io::Result<(File, u64)> {
-    let file = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits())
-        .open(path(folder, number))?;
-    let length = file.metadata()?.len();
-    Ok((file, length))
+/// Earlier versions had files `spool-N`, of which the one with the highest number was in use.
+fn take_over_numbered(folder: &Path, path: &Path, mark: &mut Mark) -> io::Result<()> {
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        numbers.extend(name.to_str().and_then(|name| name.strip_prefix("spool-")?.parse::<u64>().ok()));
+    }
+    numbers.sort_unstable();
+    let last = numbers.pop();
+    for number in numbers {
+        fs::remove_file(folder.join(format!("spool-{number}")))?;
+    }
+    let Some(last) = last else { return Ok(()) };
+    if last > mark.generation {
+        *mark = Mark { generation: last, ..Mark::default() };
+    }
+    fs::rename(folder.join(format!("spool-{last}")), path)
 }

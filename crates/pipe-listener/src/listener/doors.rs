@@ -8,16 +8,16 @@
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use bridge::{FIFO, SOCKET};
 use common::exit::one_line;
+use common::layout::Layout;
 use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 
 use crate::door::fifo::Fifo;
-use crate::holder::Holder;
+use crate::door::fifo_keeper::FifoKeeper;
 use crate::queue::journal::{Damage, Mark};
 use pipe_listener::folder::{Folder, Inode};
 
@@ -30,8 +30,8 @@ pub(super) struct Doors {
     pub(super) folder: Folder,
     pub(super) fifo: Fifo,
     pub(super) socket: Option<(UnixListener, Inode)>,
-    state: std::path::PathBuf,
-    holder: Option<Holder>,
+    layout: Layout,
+    keeper: Option<FifoKeeper>,
     changes: OwnedFd,
     look_at: Option<Instant>,
     /// The listener ends: nothing is opened any more.
@@ -43,16 +43,16 @@ pub(super) struct Doors {
 }
 
 impl Doors {
-    /// Opens both; `state` is where the queue is. Fails where one can't be opened.
-    pub(super) fn open(folder: Folder, state: &Path, mark: Mark, damage: Damage) -> Result<Doors> {
+    /// Opens both. Fails where one can't be opened.
+    pub(super) fn open(folder: Folder, layout: &Layout, mark: Mark, damage: Damage) -> Result<Doors> {
         let changes =
             inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).context("watch the bridge folder")?;
         let mut doors = Doors {
-            fifo: Fifo::open(state, mark, damage)?,
+            fifo: Fifo::open(&layout.queue(), mark, damage)?,
             folder,
             socket: None,
-            state: state.to_path_buf(),
-            holder: None,
+            layout: layout.clone(),
+            keeper: None,
             changes,
             look_at: None,
             closing: false,
@@ -85,11 +85,11 @@ impl Doors {
 
     fn open_fifo(&mut self) -> Result<()> {
         let (pipe, inode) = self.folder.open_fifo()?;
-        let old = self.holder.take();
-        self.holder = Some(Holder::start(pipe.as_fd(), &self.state)?);
+        let old = self.keeper.take();
+        self.keeper = Some(FifoKeeper::start(pipe.as_fd(), &self.layout.fifo_keeper())?);
         self.fifo.use_pipe(Some((pipe, inode)));
         if let Some(old) = old {
-            old.gone();
+            old.reap();
         }
         Ok(())
     }
@@ -179,8 +179,8 @@ impl Doors {
 
     /// Leaves the FIFO to the next listener.
     pub(super) fn leave(mut self) {
-        if let Some(holder) = self.holder.take() {
-            holder.leave();
+        if let Some(keeper) = self.keeper.take() {
+            keeper.leave();
         }
     }
 }

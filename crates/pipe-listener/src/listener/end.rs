@@ -12,10 +12,10 @@ use bridge::action::Lane;
 impl Listener {
     /// A signal asks us to end: nothing more is taken or started.
     pub(super) fn begin_end(&mut self, now: Instant) {
-        if self.stopping.is_some() {
+        if self.timers.is_stopping() {
             return;
         }
-        self.stopping = Some(now + self.grace);
+        self.timers.stop_at(now + self.grace);
         self.queue.pause();
         self.runner.ending.cancel();
         self.doors.close_socket();
@@ -25,7 +25,7 @@ impl Listener {
             }
             None => String::new(),
         };
-        self.log.say(&format!("the listener was asked to end{running}"));
+        self.log.event(&format!("the listener was asked to end{running}"));
         let waiting: Vec<_> =
             self.queue.waiting_jobs().map(|job| (job.asker, fails_with_us(&job.message, job.door))).collect();
         for (asker, is_over) in waiting {
@@ -36,10 +36,10 @@ impl Listener {
 
     /// The grace is over: what still runs is ended.
     pub(super) fn press_end(&mut self, now: Instant) {
-        if self.stopping.is_some_and(|at| at <= now) {
+        if self.timers.must_stop(now) {
             self.runner.cancel.cancel();
             // The children have a grace of their own; their threads report.
-            self.stopping = Some(now + std::time::Duration::from_secs(60));
+            self.timers.stop_at(now + std::time::Duration::from_secs(60));
         }
     }
 
@@ -47,7 +47,7 @@ impl Listener {
     pub(super) fn is_over(&self) -> bool {
         let runs =
             [Lane::Actions, Lane::Notifications].into_iter().any(|lane| self.queue.running(lane).is_some());
-        self.stopping.is_some() && !runs
+        self.timers.is_stopping() && !runs
     }
 
     /// Takes what the FIFO still holds, and closes.
@@ -67,6 +67,6 @@ impl Listener {
         self.doors.leave();
         let left = self.queue.waiting();
         let waiting = if left == 0 { String::new() } else { format!("; {left} wait for the next") };
-        self.log.say(&format!("the listener ended{waiting}"));
+        self.log.event(&format!("the listener ended{waiting}"));
     }
 }

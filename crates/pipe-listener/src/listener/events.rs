@@ -13,8 +13,8 @@ use rustix::event::{EventfdFlags, eventfd};
 use crate::dispatch::{Action, Refusal, look_up};
 use crate::queue::Job;
 use crate::run::{Outcome, Runner, Said, prepare};
-use crate::status::Facts;
 use bridge::action::{BuiltIn, Lane};
+use common::contract::status::Status;
 
 /// What a thread tells.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub(super) enum Event {
     /// When what a prepare step did is to be undone at the latest, counted from now.
     BackupDue(Option<Duration>),
     /// What `status` waits for.
-    Status(Facts),
+    Status(Box<Status>),
 }
 
 /// Wakes the loop.
@@ -84,7 +84,7 @@ pub(super) fn spawn(lane: Lane, runner: Runner, jobs: Receiver<Job>, events: Eve
         for job in jobs {
             let action = match &job.action {
                 Some(action) => Ok(action.clone()),
-                None => look_up(&job.message, job.door, &runner.actions()),
+                None => look_up(&job.message, job.door, &runner.actions(), || runner.trust()),
             };
             let outcome = match &action {
                 Ok(action) => {

@@ -7,20 +7,21 @@ use bridge::exit_code::ExitCode;
 use bridge::frame::Frame;
 use bridge::message::{Malformed, Message};
 
-use super::{DISK_PAUSE, Listener, STALE};
-use crate::clock::Moment;
+use super::Listener;
 use crate::dispatch::{Action, Refusal, look_up};
 use crate::door::fifo::Taken;
 use crate::door::{Asker, Door};
-use crate::log::short;
+use crate::log::{Topic, short};
+use crate::queue::STALE;
 use crate::queue::{Ahead, New, lane_of};
 use crate::status;
 use bridge::action::Lane;
+use common::moment::Moment;
 
 impl Listener {
     /// A client has said its line.
     pub(super) fn hear(&mut self, asker: Asker, line: &[u8]) {
-        if self.stopping.is_some() {
+        if self.timers.is_stopping() {
             self.refuse(Some(asker), ExitCode::Later, "the listener ends".into());
             return;
         }
@@ -71,10 +72,10 @@ impl Listener {
     /// Gives what is to be queued, if the message is.
     fn consider(&mut self, message: Message, door: Door, asker: Option<Asker>) -> Option<New> {
         let shown = short(message.to_string().as_bytes());
-        match look_up(&message, door, &self.runner.actions()) {
+        match look_up(&message, door, &self.runner.actions(), || self.runner.trust()) {
             Ok(Action::BuiltIn(BuiltIn::Ping)) => {
                 if door == Door::Fifo {
-                    self.log.say_sparingly("ping (pipe)");
+                    self.log.sparingly(Topic::Message(message.name.clone()), "ping (pipe)");
                 }
                 let pong = format!("pong {}", env!("CARGO_PKG_VERSION")).into_bytes();
                 self.clients.say(asker, &Frame::Output(pong));
@@ -93,12 +94,13 @@ impl Listener {
                 if self.queue.room(lane_of(&message)) > coming {
                     return Some(New { message, action: Some(action), door, asker, spool: None, at: None });
                 }
-                self.log.say_sparingly(&format!("refused, too many messages wait: {shown} ({door})"));
+                self.log
+                    .sparingly(Topic::Refused, &format!("refused, too many messages wait: {shown} ({door})"));
                 self.refuse(asker, ExitCode::Later, "too many messages wait already".into());
                 None
             }
             Err(Refusal::Unknown) => {
-                self.log.say_sparingly(&format!("unknown message: {shown} ({door})"));
+                self.log.sparingly(Topic::UnknownName, &format!("unknown message: {shown} ({door})"));
                 // Nobody waits at the FIFO, and a flood must not have the folder read for each of its lines.
                 if asker.is_some() {
                     let known = self.known_names().join(", ");
@@ -108,7 +110,7 @@ impl Listener {
                 None
             }
             Err(Refusal::Unsafe(why)) => {
-                self.log.say_sparingly(&format!("refused: {shown} ({door}): {why}"));
+                self.log.sparingly(Topic::Refused, &format!("refused: {shown} ({door}): {why}"));
                 self.refuse(asker, ExitCode::Failed, format!("not run: {why}"));
                 None
             }
@@ -124,8 +126,8 @@ impl Listener {
         let advanced = match self.queue.advance(&mut new, ended) {
             Ok(advanced) => advanced,
             Err(error) => {
-                self.log.say_sparingly(&format!("the queue can't be written: {error}"));
-                self.retry = Some(std::time::Instant::now() + DISK_PAUSE);
+                self.log.sparingly(Topic::Found, &format!("the queue can't be written: {error}"));
+                self.timers.disk_failed(std::time::Instant::now());
                 // Nobody waits at the FIFO: what came from there is kept. Who asked is told.
                 let others = new.split_off(fifo);
                 self.from_fifo = new;
@@ -139,7 +141,7 @@ impl Listener {
                 return;
             }
         };
-        self.retry = None;
+        self.timers.disk_worked();
         for job in advanced.started {
             let lane = job.lane();
             // The lanes' threads live as long as we do.
@@ -147,7 +149,10 @@ impl Listener {
         }
         // While the first of them starts, the disk gets what those who asked are about to be promised.
         if let Err(error) = self.queue.flush() {
-            self.log.say_sparingly(&format!("the queue may not survive a stop of the machine: {error}"));
+            self.log.sparingly(
+                Topic::Found,
+                &format!("the queue may not survive a stop of the machine: {error}"),
+            );
         }
         for ((id, Ahead(ahead)), (asker, lane)) in advanced.accepted.into_iter().zip(askers) {
             self.clients.say(asker, &Frame::Accepted(id));
@@ -179,14 +184,14 @@ impl Listener {
     fn tell_malformed(&mut self, door: Door, why: Malformed, line: &[u8]) {
         let shown = short(line);
         let colon = if shown.is_empty() { "" } else { ": " };
-        self.log.say_sparingly(&format!("not a message ({door}): {why}{colon}{shown}"));
+        self.log.sparingly(Topic::NotAMessage, &format!("not a message ({door}): {why}{colon}{shown}"));
     }
 
     /// What an earlier listener took from the FIFO and nobody will run.
     fn tell_dropped(&mut self, message: &Message, why: &str) {
         let shown = short(message.to_string().as_bytes());
-        self.log.say(&format!("{shown} (pipe): dropped: {why}"));
-        self.remember("last-lost", &format!("{shown}: dropped: {why}"));
+        self.log.event(&format!("{shown} (pipe): dropped: {why}"));
+        self.facts.message_lost(&format!("{shown}: dropped: {why}"));
     }
 
     fn known_names(&self) -> Vec<String> {
@@ -209,9 +214,9 @@ impl Listener {
             self.status_askers.retain(|&(asker, _)| clients.is_there(asker));
             return;
         }
-        let (runner, events, facts) = (self.runner.clone(), self.events.clone(), self.facts_now());
+        let (runner, events, facts) = (self.runner.clone(), self.events.clone(), self.status_now());
         std::thread::spawn(move || {
-            events.send(super::Event::Status(status::complete(&runner, facts)));
+            events.send(super::Event::Status(Box::new(status::complete(&runner, facts))));
         });
     }
 }

@@ -6,12 +6,13 @@
 
 use bridge::message::Message;
 
-use super::{Listener, STALE};
-use crate::clock::Moment;
+use super::Listener;
 use crate::door::Door;
 use crate::log::short;
 use crate::queue::Recovered;
+use crate::queue::STALE;
 use bridge::action::BuiltIn;
+use common::moment::Moment;
 
 impl Listener {
     /// Puts messages that are young enough back into the queue. An action that was running when the listener died is
@@ -20,7 +21,7 @@ impl Listener {
     pub(super) fn recover(&mut self, recovered: Recovered) {
         if recovered.damage.unreadable > 0 {
             let lines = common::text::count(recovered.damage.unreadable, "line");
-            self.log.say(&format!("{lines} of the queue could not be read"));
+            self.log.event(&format!("{lines} of the queue could not be read"));
         }
         let now = Moment::now();
         let mut over = Vec::new();
@@ -48,8 +49,8 @@ impl Listener {
                     continue;
                 }
             };
-            self.log.say(&format!("#{id} {shown} ({door}): {why}"));
-            self.remember("last-lost", &format!("#{id} {}: {why}", short(entry.line.as_bytes())));
+            self.log.event(&format!("#{id} {shown} ({door}): {why}"));
+            self.facts.message_lost(&format!("#{id} {}: {why}", short(entry.line.as_bytes())));
             over.push(id);
         }
         self.commit(&over);

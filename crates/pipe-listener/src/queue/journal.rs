@@ -1,29 +1,25 @@
-//! The file that says which messages were accepted, started and ended: one JSON record a line, appended.
+//! The file that records which messages were accepted, started and ended.
 //!
-//! A record that is there happened; a line that a crash cut short did not, because nobody was told of it before the
+//! A record that is there happened; a line that a crash cut short did not, because no client was answered before the
 //! append had returned. When the file has grown it is replaced by one that holds the open messages only.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File, OpenOptions};
 use std::io;
-use std::os::unix::fs::{FileExt, OpenOptionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use anyhow::{Context, Result};
-use common::text::escape_path;
+use anyhow::Result;
+use common::moment::Moment;
+use common::record_log::{self, Opened, RecordLog};
 use serde::{Deserialize, Serialize};
 
-use crate::clock::Moment;
 use crate::door::Door;
-
-/// A journal longer than this, and twice as long as it has to be, is made anew.
-const LONG: u64 = 256 << 10;
 
 /// How far the FIFO's spool file has been turned into records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Mark {
-    /// Which spool file.
-    pub(crate) file: u64,
+    /// How often the spool file was emptied before that.
+    #[serde(rename = "file")]
+    pub(crate) generation: u64,
     /// Up to which byte of it.
     pub(crate) offset: u64,
     /// What follows belongs to a line that was too long.
@@ -34,7 +30,7 @@ pub(crate) struct Mark {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Record {
-    /// What a journal that was made anew starts with.
+    /// What a rewritten journal starts with.
     Next { id: u64, spool: Mark },
     /// A message was taken.
     Accepted(Entry),
@@ -66,27 +62,29 @@ pub(crate) struct Entry {
 /// What is wrong with a journal that was opened.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Damage {
-    /// So many lines say nothing.
+    /// How many lines can't be read.
     pub(crate) unreadable: usize,
-    /// It was missing, or its last line was not whole: something may have been done that it does not tell.
+    /// It was missing, or its last line was not whole: something may have been done that it does not record.
     pub(crate) is_cut: bool,
 }
 
 impl Damage {
-    /// Whether all is known that was done.
+    /// Whether everything that was done is known.
     pub(crate) fn is_none(self) -> bool {
         self.unreadable == 0 && !self.is_cut
     }
 }
 
-/// The journal of one listener; nobody else may have it open.
+impl From<record_log::Damage> for Damage {
+    fn from(damage: record_log::Damage) -> Damage {
+        Damage { unreadable: damage.unreadable.len(), is_cut: damage.is_missing || damage.is_torn }
+    }
+}
+
+/// The journal of one listener; no other process may have it open.
 #[derive(Debug)]
 pub(crate) struct Journal {
-    path: PathBuf,
-    file: File,
-    length: u64,
-    /// The length at which it is looked at again.
-    renew_at: u64,
+    log: RecordLog<Record>,
     /// Messages were written that the disk may not have yet.
     unflushed: bool,
     contents: Contents,
@@ -100,28 +98,12 @@ struct Contents {
 }
 
 impl Journal {
-    /// Opens or makes the journal at `path`, and tells what is wrong with what was there.
+    /// Opens or makes the journal at `path`, and returns what is wrong with what was there.
     pub(crate) fn open(path: &Path) -> Result<(Journal, Damage)> {
-        let naming = || format!("open the queue: {}", escape_path(path));
-        let is_new = fs::symlink_metadata(path).is_err();
-        let file = open(path).with_context(naming)?;
-        let text = fs::read(path).with_context(naming)?;
-        let whole = text.iter().rposition(|&b| b == b'\n').map_or(0, |end| end + 1);
+        let Opened { log, records, damage } = RecordLog::open(path)?;
         let mut contents = Contents { next_id: 1, ..Contents::default() };
-        let mut unreadable = 0;
-        for line in text[..whole].split_inclusive(|&b| b == b'\n') {
-            match serde_json::from_slice(line) {
-                Ok(record) => contents.apply(&record),
-                Err(_) => unreadable += 1,
-            }
-        }
-        let damage = Damage { unreadable, is_cut: is_new || whole < text.len() };
-        let length = whole as u64;
-        // What a crash left of a line must not run into the next record.
-        file.set_len(length).with_context(naming)?;
-        let journal =
-            Journal { path: path.to_path_buf(), file, length, renew_at: LONG, unflushed: false, contents };
-        Ok((journal, damage))
+        records.iter().for_each(|record| contents.apply(record));
+        Ok((Journal { log, unflushed: false, contents }, damage.into()))
     }
 
     /// The messages that have not ended, oldest first.
@@ -139,31 +121,25 @@ impl Journal {
         self.contents.mark
     }
 
-    /// Writes all of `records` or none. A crash of the listener forgets none of it from then on; a stop of the machine
-    /// may, until [`Journal::flush`]. The start of a message that is on the disk already is flushed here: it would run
-    /// again if the disk did not know of it.
+    /// Writes all of `records` or none. They survive the end of the listener; a stop of the machine only after
+    /// [`Journal::flush`]. The start of a message that is on the disk already is flushed here: it would run again if
+    /// the disk did not know of it.
     pub(crate) fn append(&mut self, records: &[Record]) -> io::Result<()> {
-        let mut text = Vec::new();
-        for record in records {
-            serde_json::to_writer(&mut text, record)?;
-            text.push(b'\n');
-        }
         let restarts = records.iter().any(|record| matches!(record, Record::Started { .. }));
-        let written = self
-            .file
-            .write_all_at(&text, self.length)
-            .and_then(|()| if restarts { self.file.sync_data() } else { Ok(()) });
-        if let Err(error) = written {
-            // What was refused must not turn up after a restart.
-            self.file.set_len(self.length)?;
-            return Err(error);
+        let length = self.log.length();
+        self.log.append(records)?;
+        if restarts {
+            if let Err(error) = self.log.sync() {
+                self.log.cut(length)?;
+                return Err(error);
+            }
         }
-        self.length += text.len() as u64;
         // Ends and marks may reach the disk later: at worst something is reported once more.
         self.unflushed |= !restarts && records.iter().any(|record| matches!(record, Record::Accepted(_)));
         records.iter().for_each(|record| self.contents.apply(record));
-        if self.length > self.renew_at {
-            self.renew()?;
+        if self.log.wants_rewrite() {
+            // If there is no room for the new file the old one goes on growing, and that is tried again later.
+            let _ = self.log.rewrite(&self.contents.records());
         }
         Ok(())
     }
@@ -171,35 +147,18 @@ impl Journal {
     /// Waits until the messages that were written are on the disk.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         if std::mem::take(&mut self.unflushed) {
-            self.file.sync_data()?;
-        }
-        Ok(())
-    }
-
-    fn renew(&mut self) -> io::Result<()> {
-        let mut text = Vec::new();
-        let first = Record::Next { id: self.contents.next_id, spool: self.contents.mark };
-        let entries = self.contents.open.values().cloned().map(Record::Accepted);
-        for record in std::iter::once(first).chain(entries) {
-            serde_json::to_writer(&mut text, &record)?;
-            text.push(b'\n');
-        }
-        self.renew_at = LONG.max(2 * text.len() as u64);
-        if self.length < self.renew_at {
-            return Ok(());
-        }
-        // Where there is no room for the new file the old one goes on growing, and that is tried again later.
-        self.renew_at = self.renew_at.max(self.length + LONG);
-        if common::atomic::write(&self.path, &text, 0o600).is_ok() {
-            self.file = open(&self.path)?;
-            self.length = text.len() as u64;
-            self.renew_at = LONG.max(2 * self.length);
+            self.log.sync()?;
         }
         Ok(())
     }
 }
 
 impl Contents {
+    fn records(&self) -> Vec<Record> {
+        let first = Record::Next { id: self.next_id, spool: self.mark };
+        std::iter::once(first).chain(self.open.values().cloned().map(Record::Accepted)).collect()
+    }
+
     fn apply(&mut self, record: &Record) {
         match record {
             Record::Next { id, spool } => {
@@ -223,15 +182,4 @@ impl Contents {
             }
         }
     }
-}
-
-fn open(path: &Path) -> io::Result<File> {
-    OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .custom_flags(nix::fcntl::OFlag::O_NOFOLLOW.bits())
-        .open(path)
 }

@@ -3,27 +3,20 @@
 //! It gets the message's text as its one argument (an empty one where there is none) and knows from its environment
 //! where things lie. Its working directory is Backrest's container folder.
 
-use std::env::set_current_dir;
 use std::path::Path;
 use std::process::Command;
 use std::time::Instant;
 
 use bridge::message::Message;
-use nix::sched::{CloneFlags, unshare};
 
 use super::{Outcome, Runner, Say};
 
 pub(super) fn run(runner: &Runner, file: &Path, message: &Message, until: Instant, say: Say<'_>) -> Outcome {
     let settings = &runner.settings;
     let mut command = Command::new(file);
-    // A program that has to change its folder after fork(2) costs a static listener a copy of its page tables: the C
-    // library's way without one (posix_spawn) can't do it there. So this thread, and it alone, goes there first.
-    let moved = unshare(CloneFlags::CLONE_FS).is_ok() && set_current_dir(&settings.container_dir).is_ok();
-    if !moved {
-        command.current_dir(&settings.container_dir);
-    }
     command
         .arg(&message.text)
+        .current_dir(&settings.container_dir)
         .env("ACTION", &message.name)
         .env("CONTAINER_ROOT", &settings.container_root)
         .env("DATA_ROOT", &settings.data_root)

@@ -7,6 +7,7 @@ use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use common::contract::journal::Journal;
 use common::paths;
 use common::process::{self, Limits};
 use common::settings::Flags;
@@ -44,17 +45,17 @@ const UNKNOWN: Duration = Duration::from_secs(600);
 /// How long until what was prepared is overdue; `None` where nothing is prepared.
 pub(crate) fn due(runner: &Runner) -> Option<Duration> {
     // The journal goes when nothing is left in it. To see that saves a program's start after most actions.
-    if fs::symlink_metadata(runner.settings.state_dir().join("actions/journal")).is_err() {
+    if fs::symlink_metadata(runner.settings.layout().actions_journal()).is_err() {
         return None;
     }
     let mut command = tool(runner, "pre-backup-actions", &["--journal", "--json"]);
     let limits = Limits::within(Duration::from_secs(30));
-    let told = process::capture(&mut command, b"", limits, Some(&runner.cancel))
+    let journal = process::capture(&mut command, b"", limits, Some(&runner.cancel))
         .and_then(process::Captured::success)
         .ok()
-        .and_then(|told| serde_json::from_slice::<serde_json::Value>(&told).ok());
-    let Some(told) = told else { return Some(UNKNOWN) };
-    let due = Duration::from_secs(told["next_due"].as_u64()?);
+        .and_then(|answer| serde_json::from_slice::<Journal>(&answer).ok());
+    let Some(journal) = journal else { return Some(UNKNOWN) };
+    let due = Duration::from_secs(u64::try_from(journal.next_due?).unwrap_or_default());
     Some(due.saturating_sub(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()))
 }
 

@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
+use common::contract::status::Tailscale;
 use common::exit::HintExt;
 use common::paths;
 use common::process::{self, Limits};
@@ -15,7 +16,7 @@ use common::settings::Settings;
 use serde::{Deserialize, Serialize};
 
 use super::{Outcome, Runner, Said, Say};
-use crate::clock::Moment;
+use common::moment::Moment;
 
 /// What we did to the network, kept in `state/tailscale.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -124,15 +125,22 @@ pub(crate) fn due(settings: &Settings) -> Option<Duration> {
 }
 
 /// One line on what tailscale is and may do, for `status`.
-pub(crate) fn describe(runner: &Runner) -> String {
-    match status(runner) {
+pub(crate) fn describe(runner: &Runner) -> Tailscale {
+    Tailscale::Installed(match status(runner) {
         Ok(status) if status.is_up() => match State::load(&runner.settings).ours {
             true => "up, brought up for a backup".into(),
             false => "up".into(),
         },
         Ok(status) => status.words(),
+        Err(error) if is_missing(&error) => return Tailscale::NotInstalled,
         Err(error) => common::exit::one_line(&error),
-    }
+    })
+}
+
+/// Whether a program could not be started because there is none of that name.
+fn is_missing(error: &anyhow::Error) -> bool {
+    let causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    causes.into_iter().any(|cause| cause.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// Whether `up` and `down` are allowed, and how.
@@ -212,13 +220,13 @@ impl Status {
 impl State {
     /// What is remembered; nothing where there is no file.
     pub(crate) fn load(settings: &Settings) -> State {
-        let text = std::fs::read(settings.state_dir().join("tailscale.json")).unwrap_or_default();
+        let text = std::fs::read(settings.layout().tailscale()).unwrap_or_default();
         serde_json::from_slice(&text).unwrap_or_default()
     }
 
     fn save(&self, settings: &Settings) -> Result<()> {
         let text = serde_json::to_vec(self)?;
-        common::atomic::write(&settings.state_dir().join("tailscale.json"), &text, 0o600)?;
+        common::atomic::write(&settings.layout().tailscale(), &text, 0o600)?;
         Ok(())
     }
 }

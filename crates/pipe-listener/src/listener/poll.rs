@@ -6,6 +6,7 @@ use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
+use bridge::action::Lane;
 use bridge::exit_code::ExitCode;
 use bridge::frame::Frame;
 use bridge::message::Message;
@@ -15,13 +16,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use super::{Event, Listener};
 use crate::dispatch::{OVERDUE_BACKUP, TAILSCALE_DOWN};
 use crate::door::{Asker, Door};
-use crate::log::short;
+use crate::log::{Topic, short};
 use crate::queue::{Job, New};
-use crate::run::{Outcome, Said, notify, tailscale};
-use crate::status::{self, Facts};
-
-/// A backup that could not be cleaned up after is tried again after this time.
-const AGAIN: Duration = Duration::from_secs(600);
+use crate::run::{Outcome, Said, tailscale};
+use crate::status;
 
 /// So many events are attended to before the doors and clients are looked at again.
 const EVENTS: usize = 256;
@@ -52,12 +50,13 @@ impl Listener {
         let input = PollFlags::POLLIN;
         let mut fds = vec![PollFd::new(self.wake.as_fd(), input), PollFd::new(self.doors.changes(), input)];
         let mut sources = vec![Source::Events, Source::Changes];
-        if self.stopping.is_none() {
+        if !self.timers.is_stopping() {
             fds.push(PollFd::new(self.signals.as_fd(), input));
             sources.push(Source::Signals);
         }
         // While something from the FIFO can't be written down, nothing more is taken: its writers wait.
-        if let Some(pipe) = self.doors.fifo.pipe().filter(|_| self.from_fifo.is_empty()) {
+        let may_read = self.from_fifo.is_empty() && self.timers.may_read_fifo();
+        if let Some(pipe) = self.doors.fifo.pipe().filter(|_| may_read) {
             fds.push(PollFd::new(pipe, input));
             sources.push(Source::Fifo);
         }
@@ -145,16 +144,16 @@ impl Listener {
             }
         }
         self.look_at_times(now);
-        self.retry = self.retry.filter(|&at| at > now);
-        let retry = self.retry.is_none();
-        let news = !self.from_fifo.is_empty() && retry || !self.from_others.is_empty();
-        if news || !ended.is_empty() || retry && self.queue.is_behind() {
+        let may_write = self.timers.may_write(now);
+        let is_new = !self.from_fifo.is_empty() && may_write || !self.from_others.is_empty();
+        if is_new || !ended.is_empty() || may_write && self.queue.is_behind() {
             self.commit(&ended);
         }
-        self.pass_over();
+        self.pass_over(now);
         for line in self.doors.look_after(now) {
-            self.log.say_sparingly(&line);
+            self.log.sparingly(Topic::Found, &line);
         }
+        self.log.sum_up(now);
         if ready.signal {
             self.begin_end(now);
         }
@@ -162,57 +161,52 @@ impl Listener {
     }
 
     fn read_fifo(&mut self, now: Instant, closed: bool) {
-        if !self.from_fifo.is_empty() {
+        self.timers.take_fifo(now);
+        if !self.from_fifo.is_empty() || !self.timers.may_read_fifo() {
             return;
         }
         let mut received = self.doors.fifo.receive(now);
         if closed && received.is_ok() {
-            // Whoever closed it wrote before that; where one read does not reach the end, the line may go on.
+            // Its writer wrote before it closed; where one read does not reach the end, the line may go on.
             received = self.doors.fifo.receive(now);
             if let Ok(false) = received {
                 self.doors.fifo.take_open_line();
             }
         }
-        match received {
-            Ok(_) => {}
-            Err(error) => {
-                self.log.say_sparingly(&format!("the FIFO can't be read: {error}"));
-                // Most likely the disk is full. What is in the FIFO stays there.
-                std::thread::sleep(Duration::from_millis(100));
-            }
+        if let Err(error) = received {
+            // Most likely the disk is full. What is in the FIFO stays there.
+            self.log.sparingly(Topic::Found, &format!("the FIFO can't be read: {error}"));
+            self.timers.fifo_failed(now);
         }
     }
 
-    /// Writes down how far the FIFO was read where the last lines need no record, so that they are not read again,
-    /// and goes on with a new spool file when it is time.
-    fn pass_over(&mut self) {
-        if !self.from_fifo.is_empty() {
+    /// Records how far the FIFO was read where the last lines need no record, so that they are not read again, and
+    /// empties the spool when it is time.
+    fn pass_over(&mut self, now: Instant) {
+        if !self.from_fifo.is_empty() || !self.timers.may_read_fifo() {
             return;
         }
-        let renewed = match self.doors.fifo.renewal() {
-            None if self.passed > self.queue.mark() => self.queue.set_mark(self.passed),
+        let recorded = match self.doors.fifo.empty_spool() {
             None => Ok(()),
-            Some(next) => next.and_then(|next| {
-                self.queue.set_mark(self.doors.fifo.mark_of(&next))?;
-                self.doors.fifo.renew(next);
-                Ok(())
-            }),
+            Some(emptied) => emptied.map(|mark| self.passed = mark),
         };
-        if let Err(error) = renewed {
-            self.log.say_sparingly(&format!("the queue can't be written: {error}"));
+        let recorded = recorded.and_then(|()| match self.passed > self.queue.mark() {
+            true => self.queue.set_mark(self.passed),
+            false => Ok(()),
+        });
+        if let Err(error) = recorded {
+            self.log.sparingly(Topic::Found, &format!("the queue can't be written: {error}"));
+            // Nothing more is read until this is recorded.
+            self.timers.fifo_failed(now);
         }
     }
 
     fn look_at_times(&mut self, now: Instant) {
-        if self.stopping.is_some() {
-            return;
-        }
-        if self.network_due.is_some_and(|due| due <= now) {
-            self.network_due = None;
+        self.timers.take_fifo(now);
+        if self.timers.take_network(now) {
             self.send_ourselves(TAILSCALE_DOWN);
         }
-        if self.backup_due.is_some_and(|due| due <= now) {
-            self.backup_due = None;
+        if self.timers.take_backup(now) {
             self.send_ourselves(OVERDUE_BACKUP);
         }
     }
@@ -233,32 +227,31 @@ impl Listener {
                     Said::Answer(note) => {
                         self.clients.say(asker, &Frame::Note(note.clone()));
                         self.clients.say(asker, &Frame::End(ExitCode::Done));
-                        self.log.say(&format!("#{id}: {note}"));
+                        let name = self.queue.running_job(id).map(|job| job.message.name.clone());
+                        self.log
+                            .sparingly(Topic::Message(name.unwrap_or_default()), &format!("#{id}: {note}"));
                     }
                 }
             }
             Event::Done(id, outcome) => {
-                self.tell_end(id, &outcome);
-                if let (Outcome::Failed(_), Some(_)) = (&outcome, self.stopping) {
+                self.report_end(id, &outcome);
+                if matches!(outcome, Outcome::Failed(_)) && self.timers.is_stopping() {
                     if let Some(Job { message, door, .. }) = self.queue.running_job(id).cloned() {
                         self.undo_what_is_over(&message, door);
                     }
                 }
-                self.network_due = tailscale::due(&self.settings).map(|left| Instant::now() + left);
+                self.timers.set_network(tailscale::due(&self.settings));
                 ended.push(id);
             }
             Event::BackupDue(left) => {
-                // What is due already and was just tried is not tried again at once.
-                let tried = self.facts.iter().any(|(key, _)| *key == "overdue-backup");
-                let least = if tried { AGAIN } else { Duration::ZERO };
-                self.backup_due = left.and_then(|left| Instant::now().checked_add(left.max(least)));
+                self.timers.set_backup(left, self.facts.overdue_was_tried());
                 if left.is_none() {
-                    self.facts.retain(|(key, _)| *key != "overdue-backup");
+                    self.facts.nothing_overdue();
                 }
             }
-            Event::Status(facts) => {
+            Event::Status(found) => {
                 for (asker, json) in std::mem::take(&mut self.status_askers) {
-                    for line in status::render(&facts, json) {
+                    for line in status::render(&found, json) {
                         self.clients.say(Some(asker), &Frame::Output(line.into_bytes()));
                     }
                     self.clients.say(Some(asker), &Frame::End(ExitCode::Done));
@@ -267,8 +260,8 @@ impl Listener {
         }
     }
 
-    /// Tells the log, and whoever waits, how a message ended.
-    fn tell_end(&mut self, id: u64, outcome: &Outcome) {
+    /// Reports to the log, and to the client that waits, how a message ended.
+    fn report_end(&mut self, id: u64, outcome: &Outcome) {
         let Some(job) = self.queue.running_job(id).cloned() else { return };
         let took = job.started.map(|at| common::units::duration(at.elapsed())).unwrap_or_default();
         let shown = short(job.message.to_string().as_bytes());
@@ -278,68 +271,21 @@ impl Listener {
             Outcome::Failed(why) => (ExitCode::Failed, format!("failed after {took}: {why}")),
             Outcome::Unknown => (ExitCode::Unknown, "not known any more".into()),
         };
-        self.log.say(&format!("#{id} {shown} ({}): {how}", job.door));
+        let topic = Topic::Message(job.message.name.clone());
+        self.log.sparingly(topic, &format!("#{id} {shown} ({}): {how}", job.door));
         match outcome {
             Outcome::Done(None) => {}
             Outcome::Done(Some(what)) => self.clients.say(job.asker, &Frame::Note(what.clone())),
             _ => self.clients.say(job.asker, &Frame::Note(how.clone())),
         }
         self.clients.say(job.asker, &Frame::End(code));
-        let told = format!("#{id} {shown}: {how}");
-        if job.message.name == OVERDUE_BACKUP {
-            self.remember("overdue-backup", &how);
+        let event = format!("#{id} {shown}: {how}");
+        if job.message.name == OVERDUE_BACKUP && job.door == Door::Timer {
+            self.facts.overdue_backup_ended(&how);
         }
-        if job.message.name.starts_with("notify-") {
-            self.remember("last-push", &told);
-        } else if code == ExitCode::Done {
-            self.remember("last", &told);
-        } else {
-            self.remember("last", &told);
-            self.remember("last-failure", &told);
+        match job.lane() {
+            Lane::Notifications => self.facts.push_ended(&event),
+            Lane::Actions => self.facts.message_ended(&event, code == ExitCode::Done),
         }
-    }
-
-    /// Keeps something for `status`.
-    pub(super) fn remember(&mut self, key: &'static str, value: &str) {
-        let value = format!("{} {value}", common::units::now());
-        match self.facts.iter_mut().find(|(known, _)| *known == key) {
-            Some((_, old)) => *old = value,
-            None => self.facts.push((key, value)),
-        }
-    }
-
-    /// What `status` tells without asking anybody.
-    pub(super) fn facts_now(&self) -> Facts {
-        use bridge::action::Lane;
-        use common::text::escape_path;
-
-        let running = self.queue.running(Lane::Actions).map(|job| {
-            let since = job.started.map(|at| common::units::duration(at.elapsed())).unwrap_or_default();
-            format!("#{} {} for {since}", job.id, short(job.message.to_string().as_bytes()))
-        });
-        let state = |door: &Option<String>| {
-            let trouble = self.doors.folder_trouble.as_ref().or(door.as_ref());
-            trouble.cloned().unwrap_or_else(|| "ok".into())
-        };
-        let in_time = |due: Option<Instant>| {
-            let left = due.map(|due| due.saturating_duration_since(Instant::now()));
-            left.map_or("no".into(), |left| format!("in {}", common::units::duration(left)))
-        };
-        let mut facts: Facts = vec![
-            ("version", env!("CARGO_PKG_VERSION").into()),
-            ("process", std::process::id().to_string()),
-            ("since", self.since.clone()),
-            ("bridge", escape_path(self.doors.folder.path())),
-            ("pipe", state(&self.doors.fifo_trouble)),
-            ("socket", state(&self.doors.socket_trouble)),
-            ("running", running.unwrap_or_else(|| "none".into())),
-            ("waiting", self.queue.waiting().to_string()),
-            ("push-address", if notify::has_address(&self.settings) { "set" } else { "not set" }.into()),
-            ("after-steps-due", in_time(self.backup_due)),
-            ("tailscale-down-due", in_time(self.network_due)),
-            ("log", escape_path(self.settings.logs_dir().join("listener.log"))),
-        ];
-        facts.extend(self.facts.iter().cloned());
-        facts
     }
 }
