@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use common::exit::{Exit, HintExt};
+use common::out;
 use common::process::{self, Limits};
 use common::text::escape_path;
 
@@ -24,7 +25,7 @@ const LISTENER: &str = "pipe-listener";
 /// Builds and says where the binaries are.
 pub(crate) fn run(options: &BuildOptions) -> Result<Exit> {
     for path in binaries(&Workspace::find()?, options)? {
-        println!("{}", escape_path(path));
+        out!("{}", escape_path(path));
     }
     Ok(Exit::Done)
 }

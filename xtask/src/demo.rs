@@ -17,6 +17,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use common::cancel::Cancel;
 use common::exit::Exit;
+use common::out;
 use common::process::{self, Limits};
 use common::text::{BAD, DIM, GOOD, count, escape, escape_path};
 use common::units;
@@ -78,7 +79,7 @@ pub(crate) fn run(options: &DemoOptions) -> Result<Exit> {
     let comparison = compare::compare(&place.home(), &root, &services)?;
     let rows = rows_of_dump(&place, &root.join(DUMP), &cancel)?;
     for wrong in &comparison.wrong {
-        anstream::println!("  {BAD}✗ {}{BAD:#}", escape(wrong.as_bytes()));
+        out!("  {BAD}✗ {}{BAD:#}", escape(wrong.as_bytes()));
     }
     if !comparison.wrong.is_empty() || rows != ROWS {
         bail!("compare: {} not as they should be", count(comparison.wrong.len(), "file"));
@@ -86,9 +87,9 @@ pub(crate) fn run(options: &DemoOptions) -> Result<Exit> {
     let all = comparison.total().backed_up;
     detail(&format!("{} with {} came back byte for byte", count(all.files, "file"), units::bytes(all.bytes)));
     detail(&format!("the restored dump loads: {ROWS} rows"));
-    anstream::println!("\n{}\n", table::render(&services, &comparison));
+    out!("\n{}\n", table::render(&services, &comparison));
     say_where(&place, options.keep.is_some());
-    anstream::println!(
+    out!(
         "{GOOD}✓{GOOD:#} nothing lost, nothing too much, in {}\nsnapshot {id}",
         units::duration(started.elapsed())
     );
@@ -96,11 +97,11 @@ pub(crate) fn run(options: &DemoOptions) -> Result<Exit> {
 }
 
 fn title(text: &str) {
-    anstream::println!("\n{text}");
+    out!("\n{text}");
 }
 
 fn detail(text: &str) {
-    anstream::println!("  {DIM}{text}{DIM:#}");
+    out!("  {DIM}{text}{DIM:#}");
 }
 
 /// What a program said, in short.
@@ -158,10 +159,10 @@ fn rows_of_dump(place: &Place, dump: &Path, cancel: &Cancel) -> Result<usize> {
 
 fn say_where(place: &Place, kept: bool) {
     if kept {
-        println!("Everything is still there: {}", escape_path(place.beside("")));
-        println!("  home/        the services; containers/backrest/ignorefile.txt is what restic was given");
-        println!("  repository/  restic -r repository ls latest  (the password is demo)");
-        println!("  restored/    the snapshot\n");
+        out!("Everything is still there: {}", escape_path(place.beside("")));
+        out!("  home/        the services; containers/backrest/ignorefile.txt is what restic was given");
+        out!("  repository/  restic -r repository ls latest  (the password is demo)");
+        out!("  restored/    the snapshot\n");
     }
 }
 

@@ -21,6 +21,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 use common::cancel::Cancel;
 use common::exit::{Exit, HintExt, hint_of, one_line};
+use common::out;
 use common::text::{BAD, GOOD};
 use common::units;
 use nix::unistd::Uid;
@@ -52,7 +53,7 @@ pub(crate) fn run(options: &E2eOptions) -> Result<Exit> {
     let started = Instant::now();
     let engine = Engine::start(&world)?;
     images::make(&world, &restic)?;
-    println!("A Docker engine {} with its images, in {}", engine.version, units::duration(started.elapsed()));
+    out!("A Docker engine {} with its images, in {}", engine.version, units::duration(started.elapsed()));
 
     let (mut passed, mut failed) = (0, 0);
     for scenario in scenarios::ALL.iter().filter(|scenario| scenario.name.contains(&options.only)) {
@@ -65,29 +66,29 @@ pub(crate) fn run(options: &E2eOptions) -> Result<Exit> {
         match result {
             Ok(()) => {
                 passed += 1;
-                anstream::println!("{GOOD}✓{GOOD:#} {} ({time})", scenario.name);
+                out!("{GOOD}✓{GOOD:#} {} ({time})", scenario.name);
             }
             Err(error) => {
                 failed += 1;
-                anstream::println!("{BAD}✗ {}{BAD:#} ({time})", scenario.name);
+                out!("{BAD}✗ {}{BAD:#} ({time})", scenario.name);
                 tell(&error);
             }
         }
     }
     drop(engine);
-    println!("{passed} passed, {failed} failed");
+    out!("{passed} passed, {failed} failed");
     Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
 }
 
 /// What was expected and seen; of a command that did not end as it should, everything it said.
 fn tell(error: &anyhow::Error) {
-    println!("    {}", one_line(error));
+    out!("    {}", one_line(error));
     if let Some(hint) = hint_of(error) {
-        println!("    hint: {hint}");
+        out!("    hint: {hint}");
     }
     if let Some(unexpected) = error.downcast_ref::<Unexpected>() {
         for line in unexpected.everything().lines() {
-            println!("    | {line}");
+            out!("    | {line}");
         }
     }
 }

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Result, bail};
 use common::cancel::Cancel;
 use common::exit::HintExt;
+use common::out;
 use common::text::escape;
 
 pub(crate) use compose_plugin::compose_plugin;
@@ -114,7 +115,7 @@ pub(crate) fn ensure(needs: &[Need], cancel: &Cancel) -> Result<()> {
     if !apt::may_install() {
         return Err(not_there(&missing)).hint(hint);
     }
-    println!("Installing what is missing: {}", packages.join(" "));
+    out!("Installing what is missing: {}", packages.join(" "));
     apt::install(&packages, cancel).hint(hint)?;
     match self::missing(needs) {
         none if none.is_empty() => Ok(()),

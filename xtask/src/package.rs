@@ -8,7 +8,6 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use clap::Command;
 use clap_complete::{Shell, generate_to};
 use common::text::escape_path;
 

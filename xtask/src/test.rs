@@ -14,6 +14,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use common::cancel::Cancel;
 use common::exit::Exit;
+use common::out;
 use common::process::{self, End, Limits};
 
 use crate::needs;
@@ -40,7 +41,7 @@ pub(crate) fn run() -> Result<Exit> {
         let end = step(title, cargo(&workspace.root).args(arguments), &cancel, &mut |_| {})?;
         failed_checks += usize::from(!end.is_success());
     }
-    println!("== rules");
+    out!("== rules");
     failed_checks += usize::from(!tidy::holds(&workspace)?);
 
     let mut command = cargo(&workspace.root);
@@ -49,7 +50,7 @@ pub(crate) fn run() -> Result<Exit> {
     let mut count = Count::default();
     let end = step("tests", &mut command, &cancel, &mut |line| count.read(line))?;
     if count.ignored > 0 {
-        println!("{} tests were skipped: a test never passes by being skipped", count.ignored);
+        out!("{} tests were skipped: a test never passes by being skipped", count.ignored);
         failed_checks += 1;
     }
     // A binary that does not build, or that crashes, has no line of its own.
@@ -57,7 +58,7 @@ pub(crate) fn run() -> Result<Exit> {
         failed_checks += 1;
     }
     let failed = count.failed + failed_checks;
-    println!("{} passed, {failed} failed", count.passed);
+    out!("{} passed, {failed} failed", count.passed);
     Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
 }
 
@@ -69,7 +70,7 @@ fn cargo(root: &Path) -> Command {
 
 /// Runs one command, shows its output as it comes, and gives each line to `each_line`.
 fn step(title: &str, command: &mut Command, cancel: &Cancel, each_line: &mut dyn FnMut(&str)) -> Result<End> {
-    println!("== {title}");
+    out!("== {title}");
     let finished = process::run(command, Limits::within(DEADLINE), Some(cancel), &mut |line| {
         // The reader of our output may be gone; the result still counts.
         let _ = std::io::stdout().write_all(line).and_then(|()| std::io::stdout().write_all(b"\n"));
@@ -77,7 +78,7 @@ fn step(title: &str, command: &mut Command, cancel: &Cancel, each_line: &mut dyn
     })?;
     match finished.end {
         End::Cancelled => bail!("{title}: interrupted"),
-        End::TimedOut => println!("{title}: {}", finished.end),
+        End::TimedOut => out!("{title}: {}", finished.end),
         _ => {}
     }
     Ok(finished.end)

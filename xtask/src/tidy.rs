@@ -4,6 +4,7 @@
 //! is a line `path:line: what`. A line that has to break a rule says why in a comment `// tidy: …` on it or above it.
 
 mod banned;
+mod circles;
 mod dependencies;
 mod docs;
 mod shape;
@@ -12,6 +13,7 @@ mod source;
 
 use anyhow::Result;
 use common::exit::Exit;
+use common::out;
 use common::problem::Problem;
 use common::text::count;
 
@@ -28,16 +30,17 @@ pub(crate) fn holds(workspace: &Workspace) -> Result<bool> {
     let mut findings = Vec::new();
     findings.extend(shape::findings(&sources));
     findings.extend(banned::findings(&sources));
+    findings.extend(circles::findings(&sources));
     findings.extend(shared::findings(&sources));
     findings.extend(dependencies::findings(workspace, &sources)?);
     findings.extend(docs::findings(workspace, &sources)?);
     findings.sort_by(|a: &Problem, b: &Problem| (&a.path, a.line).cmp(&(&b.path, b.line)));
     for finding in &findings {
-        println!("{finding}");
+        out!("{finding}");
     }
     match findings.len() {
-        0 => println!("{} keep to the rules", count(sources.len(), "file")),
-        many => println!("{} against the rules", count(many, "finding")),
+        0 => out!("{} keep to the rules", count(sources.len(), "file")),
+        many => out!("{} against the rules", count(many, "finding")),
     }
     Ok(findings.is_empty())
 }

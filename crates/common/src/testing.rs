@@ -5,6 +5,8 @@
 //! names the line of the test: every helper that asserts has `#[track_caller]`, and panics outside closures, because a
 //! closure does not hand the caller on.
 
+#![expect(clippy::panic, reason = "a failed expectation fails the test")]
+
 use std::ffi::OsStr;
 use std::fmt::Write as _;
 use std::fs::{self, Permissions};

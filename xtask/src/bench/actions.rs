@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use common::cancel::Cancel;
 use common::exit::Exit;
+use common::out;
 use common::units;
 use rand::Rng;
 
@@ -75,11 +76,11 @@ fn many_scripts(tool: &Path, cancel: &Cancel) -> Result<bool> {
         contender("pre-backup-actions --jobs 2", &["--jobs", "2"]),
     ];
     let medians = measure::medians(&contenders, ROUNDS, cancel)?;
-    println!("{SERVICES} scripts that do nothing, median of {ROUNDS} rounds");
-    println!("{}", measure::table(&contenders, &medians));
+    out!("{SERVICES} scripts that do nothing, median of {ROUNDS} rounds");
+    out!("{}", measure::table(&contenders, &medians));
     let alone = scripts_alone(home)?;
     let each = |time: Duration| time.as_secs_f64() * 1000.0 / SERVICES as f64;
-    println!(
+    out!(
         "a script alone takes {:.2} ms; beyond that the loop takes {:.2} ms a script, pre-backup-actions {:.2} ms",
         each(alone),
         each(medians[0]) - each(alone),
@@ -112,7 +113,7 @@ fn much_output(tool: &Path) -> Result<bool> {
     let started = Instant::now();
     let peak = measure::peak_memory(&mut in_home(tool, home.path(), &[]))?;
     let took = units::duration(started.elapsed());
-    println!("\na script that prints 1 GiB: {} of memory at most, in {took}", units::bytes(peak));
+    out!("\na script that prints 1 GiB: {} of memory at most, in {took}", units::bytes(peak));
     Ok(goal("at most 20 MiB", peak <= MOST_MEMORY))
 }
 
@@ -133,13 +134,13 @@ fn large_dump(tool: &Path, cancel: &Cancel) -> Result<bool> {
         Contender { name: "pre-backup-actions".into(), command: Box::new(|| in_home(tool, home, &[])) },
     ];
     let medians = measure::medians(&contenders, 3, cancel)?;
-    println!("\na gzip dump of 1 GiB that holds {}, median of 3 rounds", units::bytes(holds));
-    println!("{}", measure::table(&contenders, &medians));
+    out!("\na gzip dump of 1 GiB that holds {}, median of 3 rounds", units::bytes(holds));
+    out!("{}", measure::table(&contenders, &medians));
     let mut used = Vec::new();
     for contender in &contenders {
         used.push(measure::processor_time(&mut (contender.command)(), cancel)?);
     }
-    println!("processor time: {} and {}", measure::exact(used[0]), measure::exact(used[1]));
+    out!("processor time: {} and {}", measure::exact(used[0]), measure::exact(used[1]));
     Ok(goal("no slower than gzip -t", medians[1] <= medians[0] && used[1] <= used[0]))
 }
 
@@ -183,6 +184,6 @@ fn in_home(tool: &Path, home: &Path, arguments: &[&str]) -> Command {
 }
 
 fn goal(what: &str, is_met: bool) -> bool {
-    println!("goal: {what}: {}", if is_met { "met" } else { "missed" });
+    out!("goal: {what}: {}", if is_met { "met" } else { "missed" });
     is_met
 }

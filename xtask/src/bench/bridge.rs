@@ -13,6 +13,7 @@ use anyhow::{Context, Result, ensure};
 use comfy_table::{CellAlignment, Table, presets};
 use common::cancel::Cancel;
 use common::exit::Exit;
+use common::out;
 use common::units;
 
 use super::measure::{Spread, exact, ratio};
@@ -45,8 +46,8 @@ pub(super) fn run(cancel: &Cancel) -> Result<Exit> {
     let doors = [&bash.fifo, &listener.fifo, &listener.socket, &alone];
 
     let effect = first_effects(doors, &mut effects, cancel)?;
-    println!("{MESSAGES} messages, one at a time, until the program that each starts has its first effect");
-    println!(
+    out!("{MESSAGES} messages, one at a time, until the program that each starts has its first effect");
+    out!(
         "{}",
         spreads(
             ["Bash loop, FIFO", "pipe-listener, FIFO", "pipe-listener, socket", "the program alone"],
@@ -56,40 +57,40 @@ pub(super) fn run(cancel: &Cancel) -> Result<Exit> {
     let fast = is_fast(effect);
 
     let (prepared, files) = backups(&bash, &listener, &mut effects, cancel)?;
-    println!("\n{BACKUPS} messages `pre-backups`, until the prepare step among {SERVICES} services runs");
-    println!("{}", spreads(["Bash loop, FIFO", "pipe-listener, socket"], prepared));
+    out!("\n{BACKUPS} messages `pre-backups`, until the prepare step among {SERVICES} services runs");
+    out!("{}", spreads(["Bash loop, FIFO", "pipe-listener, socket"], prepared));
     let [theirs, ours] = prepared;
     let at_once = goal(
         "at most half of the loop's median and p99",
         2 * ours.median <= theirs.median && 2 * ours.p99 <= theirs.p99,
     );
-    println!("\n{BACKUPS} messages `build-ignore`, until the ignore file of {SERVICES} services is whole");
-    println!("{}", spreads(["Bash loop, FIFO", "pipe-listener, socket"], files));
+    out!("\n{BACKUPS} messages `build-ignore`, until the ignore file of {SERVICES} services is whole");
+    out!("{}", spreads(["Bash loop, FIFO", "pipe-listener, socket"], files));
 
     let bash_flood = flood(&bash.fifo, FLOOD, "ping", &mut effects)?;
     let own_flood = flood(&listener.fifo, FLOOD, "ping", &mut effects)?;
-    println!("\n{FLOOD} messages `ping` at once through the FIFO, which start nothing");
-    println!("{}", rates(FLOOD, bash_flood, own_flood));
+    out!("\n{FLOOD} messages `ping` at once through the FIFO, which start nothing");
+    out!("{}", rates(FLOOD, bash_flood, own_flood));
     let many = goal("at least ten times as many a second", 10 * own_flood <= bash_flood);
 
     let bash_programs = flood(&bash.fifo, PROGRAMS, "note", &mut effects)?;
     let own_programs = flood(&listener.fifo, PROGRAMS, "note", &mut effects)?;
-    println!("\n{PROGRAMS} messages at once through the FIFO, a program each, one after another");
-    println!("{}", rates(PROGRAMS, bash_programs, own_programs));
+    out!("\n{PROGRAMS} messages at once through the FIFO, a program each, one after another");
+    out!("{}", rates(PROGRAMS, bash_programs, own_programs));
 
     let (answers, calls) = round_trips(&listener, cancel)?;
-    println!("\n{MESSAGES} times `ping` and its answer");
-    println!(
+    out!("\n{MESSAGES} times `ping` and its answer");
+    out!(
         "{}",
         spreads(["over an open folder's socket", "backrest-send ping, started each time"], [answers, calls])
     );
 
     let (answered, took) = listener.socket.ask_all_at_once(CLIENTS)?;
-    println!("\n{CLIENTS} clients at once: {answered} answered in {}", exact(took));
+    out!("\n{CLIENTS} clients at once: {answered} answered in {}", exact(took));
     let all = goal("all are answered", answered == CLIENTS);
 
     let (after, most) = (listener.resident()?, listener.most_resident()?);
-    println!(
+    out!(
         "\nmemory: {} before it had anything to do, {} after all this, {} at most",
         units::bytes(idle),
         units::bytes(after),
@@ -109,7 +110,7 @@ fn is_fast([bash, fifo, socket, alone]: [Spread; 4]) -> bool {
         return is_half;
     }
     let beyond = |time: Duration| exact(time.saturating_sub(alone.median));
-    println!(
+    out!(
         "      out of reach: the program alone takes {} of the loop's time. Beyond it the loop adds {} and the \
          listener {} (FIFO) and {} (socket)",
         ratio(alone.median, bash.median),
@@ -200,7 +201,7 @@ fn round_trips(listener: &Listener, cancel: &Cancel) -> Result<(Spread, Spread)>
 }
 
 fn goal(what: &str, is_met: bool) -> bool {
-    println!("goal: {what}: {}", if is_met { "met" } else { "missed" });
+    out!("goal: {what}: {}", if is_met { "met" } else { "missed" });
     is_met
 }
 

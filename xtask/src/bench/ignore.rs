@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use common::cancel::Cancel;
 use common::exit::Exit;
+use common::out;
 use common::process::{self, Limits};
 
 use super::measure::{self, Contender};
@@ -97,14 +98,14 @@ pub(super) fn run(cancel: &Cancel) -> Result<Exit> {
     ];
     let medians = measure::medians(&contenders, ROUNDS, cancel)?;
     let compiling = compiling_alone(cancel)?;
-    println!("{SERVICES} services of {} lines, median of {ROUNDS} rounds", LINES.lines().count());
+    out!("{SERVICES} services of {} lines, median of {ROUNDS} rounds", LINES.lines().count());
     let mut rows: Vec<(&str, Duration)> =
         contenders.iter().map(|contender| contender.name.as_str()).zip(medians.iter().copied()).collect();
     rows.push(("compiling alone, every rule another one", compiling));
-    println!("{}", measure::table_of(&rows));
+    out!("{}", measure::table_of(&rows));
     let is_met = |time: Duration| time.as_secs_f64() <= medians[0].as_secs_f64() * GOAL;
     let word = |time| if is_met(time) { "met" } else { "missed" };
-    println!(
+    out!(
         "goals: at most 1/20 of the loop: the whole run: {}; compiling alone: {}",
         word(medians[1]),
         word(compiling)

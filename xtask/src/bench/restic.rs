@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use comfy_table::{CellAlignment, Table, presets};
 use common::cancel::Cancel;
 use common::exit::Exit;
+use common::out;
 use common::process::{self, Limits};
 
 use super::measure;
@@ -92,12 +93,12 @@ fn one_size(tool: &Path, home: &Path, services: usize, files: usize, cancel: &Ca
     let times = times.map(measure::median);
     let added: Vec<f64> =
         times.iter().map(|time| (time.as_secs_f64() - times[0].as_secs_f64()).max(0.0)).collect();
-    println!("{services} services of {} rules and {files} files, processor time of a dry run", RULES.len());
-    println!("{}", table(&times, &added));
+    out!("{services} services of {} rules and {files} files, processor time of a dry run", RULES.len());
+    out!("{}", table(&times, &added));
     let met = added[2] <= added[1] * GOAL;
     let lean_met = added[3] <= added[1] * LEAN_GOAL;
     let word = |met| if met { "met" } else { "missed" };
-    println!(
+    out!(
         "goals: ours adds at most 1/3 of the relative file: {}; with --lean 1/30: {}\n",
         word(met),
         word(lean_met)

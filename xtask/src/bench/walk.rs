@@ -13,6 +13,7 @@ use anyhow::{Context, Result};
 use comfy_table::{CellAlignment, Table, presets};
 use common::cancel::Cancel;
 use common::exit::Exit;
+use common::out;
 use common::units;
 
 use super::measure::{self, Contender};
@@ -65,12 +66,12 @@ fn beside_others(tool: &Path, cancel: &Cancel) -> Result<bool> {
         },
     ];
     let medians = measure::medians(&contenders, ROUNDS, cancel)?;
-    println!("{ENTRIES} entries, 200 services, warm, median of {ROUNDS} rounds");
-    println!("{}", measure::table(&contenders, &medians));
+    out!("{ENTRIES} entries, 200 services, warm, median of {ROUNDS} rounds");
+    out!("{}", measure::table(&contenders, &medians));
     let fastest = medians[..3].iter().min().copied().unwrap_or_default();
     let (walk, check) = (medians[3] <= fastest, medians[4] <= fastest * 2);
     let word = |met| if met { "met" } else { "missed" };
-    println!(
+    out!(
         "goals: the walk no slower than the fastest: {} ({}); with the check at most twice that: {} ({})\n",
         word(walk),
         measure::ratio(medians[3], fastest),
@@ -113,7 +114,7 @@ fn growth(tool: &Path, cancel: &Cancel) -> Result<()> {
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    println!("growth, median of 5 rounds\n{table}\n");
+    out!("growth, median of 5 rounds\n{table}\n");
     Ok(())
 }
 
@@ -123,8 +124,8 @@ fn memory(tool: &Path) -> Result<bool> {
     let started = Instant::now();
     let peak = measure::peak_memory(&mut build_in(tool, home.path()))?;
     let met = peak <= MOST_MEMORY;
-    println!("a million entries: {} at most, in {}", units::bytes(peak), units::duration(started.elapsed()));
-    println!("goal: under 200 MiB: {}", if met { "met" } else { "missed" });
+    out!("a million entries: {} at most, in {}", units::bytes(peak), units::duration(started.elapsed()));
+    out!("goal: under 200 MiB: {}", if met { "met" } else { "missed" });
     Ok(met)
 }
 

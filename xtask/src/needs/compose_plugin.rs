@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use common::cancel::Cancel;
 use common::exit::HintExt;
+use common::out;
 use common::process::{self, Limits};
 
 use super::trixie;
@@ -34,7 +35,7 @@ pub(crate) fn compose_plugin(target: &Path, cancel: &Cancel) -> Result<PathBuf> 
     let unpacked = target.join("tools/docker-compose-trixie");
     let plugin = unpacked.join("usr/libexec/docker/cli-plugins").join(NAME);
     if version(&plugin).is_err() {
-        println!("Fetching the Compose plugin of Debian");
+        out!("Fetching the Compose plugin of Debian");
         trixie::fetch(target, NAME, &unpacked, cancel).context("fetch the Compose plugin").hint(HINT)?;
         version(&plugin).hint(HINT)?;
     }

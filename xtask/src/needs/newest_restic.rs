@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use common::cancel::Cancel;
 use common::exit::HintExt;
+use common::out;
 use common::process::{self, Limits};
 
 use super::trixie;
@@ -27,7 +28,7 @@ pub(crate) fn newest_restic(target: &Path, cancel: &Cancel) -> Result<PathBuf> {
     let unpacked = target.join("tools/restic-trixie");
     let binary = unpacked.join("usr/bin/restic");
     if version(&binary).is_err() {
-        println!("Fetching the newest restic of Debian");
+        out!("Fetching the newest restic of Debian");
         trixie::fetch(target, "restic", &unpacked, cancel).context("fetch the newest restic").hint(HINT)?;
         version(&binary).hint(HINT)?;
     }

@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use common::cancel::Cancel;
+use common::out;
 use common::process::{self, Limits};
 use common::text::escape_path;
 
@@ -20,7 +21,7 @@ pub(crate) fn uptime_kuma(target: &Path, cancel: &Cancel) -> Result<PathBuf> {
     let prefix = target.join("tools/uptime-kuma");
     let package = prefix.join("node_modules/uptime-kuma");
     if !package.join("package.json").exists() {
-        println!("Fetching {PACKAGE} and what it needs, about 700 packages");
+        out!("Fetching {PACKAGE} and what it needs, about 700 packages");
         fs::create_dir_all(&prefix).with_context(|| format!("make a folder: {}", escape_path(&prefix)))?;
         let mut npm = Command::new("npm");
         npm.args(["install", "--no-audit", "--no-fund", "--prefix"]).arg(&prefix).arg(PACKAGE);

@@ -1,4 +1,4 @@
-//! Manifests: everything is inherited from the workspace, every dependency is used where it is named and has its
+//! Manifests: the invariants of `docs/architecture.md` that they show; everything is inherited from the workspace, every dependency is used where it is named and has its
 //! reason in `docs/architecture.md`, and the top level holds what it should.
 //!
 //! Manifests are read as lines, because that is what these rules are about.
@@ -21,11 +21,24 @@ const INHERITED: [&str; 7] =
     ["version", "edition", "rust-version", "license", "description", "repository", "publish"];
 const REASONS: &str = "docs/architecture.md";
 
+/// The crates that others use as a library; of pipe-listener it is what makes the bridge's folder. Programs call each
+/// other as programs.
+const LIBRARIES: [&str; 3] = ["common", "bridge", "pipe-listener"];
+/// Nothing waits but in poll(2).
+const RUNTIMES: [&str; 4] = ["async-std", "futures-executor", "smol", "tokio"];
+
 /// What is against these rules.
 pub(super) fn findings(workspace: &Workspace, sources: &[Source]) -> Result<Vec<Problem>> {
     let mut found = top_level(workspace)?;
+    let lock = read(&workspace.root.join("Cargo.lock"))?;
+    let is_there = |name: &&&str| lock.contains(&format!("\nname = \"{name}\"\n"));
+    let runtimes = RUNTIMES.iter().filter(is_there);
+    found.extend(runtimes.map(|name| Problem::new("Cargo.lock", format!("{name}: an asynchronous runtime"))));
     let reasons = fs::read_to_string(workspace.root.join(REASONS)).unwrap_or_default();
     let text = read(&workspace.root.join("Cargo.toml"))?;
+    if !text.contains("\nunsafe_code = \"forbid\"\n") {
+        found.push(Problem::new("Cargo.toml", "unsafe code is not forbidden"));
+    }
     for (name, line) in in_section(&text, "[workspace.dependencies]") {
         if workspace.members.iter().any(|member| member.name == name) {
             continue;
@@ -46,6 +59,13 @@ pub(super) fn findings(workspace: &Workspace, sources: &[Source]) -> Result<Vec<
         let text = read(&manifest)?;
         let path = manifest.strip_prefix(&workspace.root).unwrap_or(&manifest);
         found.extend(of_manifest(path, &text));
+        let is_program = |name: &str| {
+            workspace.members.iter().any(|other| other.name == name && !LIBRARIES.contains(&name))
+        };
+        let linked = member.dependencies.iter().filter(|name| is_program(name));
+        found.extend(
+            linked.map(|name| Problem::new(path, format!("{name}: run the program, do not link it"))),
+        );
         found.extend(unused(member, path, &text, sources));
     }
     Ok(found)

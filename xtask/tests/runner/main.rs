@@ -2,6 +2,8 @@
 //!
 //! What it builds is built without optimisation into the target folder that the tests themselves are built into.
 
+#![cfg(test)]
+
 mod demo;
 mod install;
 mod install_script;

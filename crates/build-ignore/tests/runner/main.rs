@@ -1,5 +1,7 @@
 //! `build-ignore` run for real: against git and restic as oracles, and as a person would run it.
 
+#![cfg(test)]
+
 mod bad_input;
 mod case;
 mod command_line;

@@ -1,6 +1,8 @@
 //! `create-backrest-pipe` as a user runs it: in a home of its own, with the real `crontab` program and the real
 //! listener.
 
+#![cfg(test)]
+
 mod backrest;
 mod compose;
 mod home;

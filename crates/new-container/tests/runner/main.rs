@@ -1,5 +1,7 @@
 //! Runs the real `new-container` in a home of its own, and what it writes through the programs that read it.
 
+#![cfg(test)]
+
 mod compose;
 mod databases;
 mod make;

@@ -1,5 +1,7 @@
 //! `pipe-listener` and `backrest-send` as they are run: real FIFOs, real sockets, real signals.
 
+#![cfg(test)]
+
 mod actions;
 mod client;
 mod empty_image;

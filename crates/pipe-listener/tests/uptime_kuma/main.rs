@@ -1,6 +1,8 @@
 //! Pushes that arrive at the real Uptime Kuma. `cargo xtask soak push` puts its package in place and runs this; no other
 //! run does, since that takes minutes and hundreds of packages.
 
+#![cfg(test)]
+
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};

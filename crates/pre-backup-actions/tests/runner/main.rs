@@ -1,5 +1,7 @@
 //! Runs the real `pre-backup-actions` with real scripts in a home of its own.
 
+#![cfg(test)]
+
 mod after;
 mod dumps;
 mod killed;

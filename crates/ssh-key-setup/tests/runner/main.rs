@@ -1,5 +1,7 @@
 //! The tool against real OpenSSH servers, in namespaces of their own.
 
+#![cfg(test)]
+
 mod bare;
 mod documented;
 mod dropbear;
