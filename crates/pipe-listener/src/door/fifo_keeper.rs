@@ -47,7 +47,7 @@ impl FifoKeeper {
             .spawn()
             .context("start the FIFO's keeper")?;
         let before = fs::read_to_string(note).unwrap_or_default();
-        let id = child.id().cast_signed();
+        let id = i32::try_from(child.id()).context("name the FIFO's keeper")?;
         let started = proc_stat::of(id).map(|stat| stat.started).unwrap_or_default();
         let line = format!("{id} {started}\n");
         common::atomic::write(note, line.as_bytes(), 0o600)?;
