@@ -7,19 +7,20 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use common::problem::Problem;
-use common::text::{count, escape};
+use common::text::{count, escape, escape_path};
 use common::units;
-use rustc_hash::FxHashSet;
 
 use crate::decide;
+use crate::held::Held;
 use crate::index::Id;
 use crate::reconcile::{self, Difference, DifferenceKind};
 use crate::restic::matcher::Matcher;
+use crate::rules_file::FILE_NAME;
 use crate::rules_file::RulesFile;
 use crate::section::{self, Sections};
 use crate::translate::line::Base;
 use crate::translate::order::Position;
-use crate::tree::{self, Tree, Wanted};
+use crate::tree::{self, Closed, Exceptions, Tree, Wanted};
 
 /// Where a root lies for the one who runs restic.
 #[derive(Clone, Debug)]
@@ -48,17 +49,29 @@ pub struct Built {
     pub warnings: Vec<Problem>,
 }
 
+/// How a root is built.
+#[derive(Clone, Debug, Default)]
+pub struct Options {
+    /// Only patterns that match something today are written.
+    pub lean: bool,
+    /// Rules that wait for the person's consent.
+    pub held: Held,
+}
+
 /// Builds `root`. Fails only where the root itself can't be read.
-pub fn build(root: &Path, seen_at: &SeenAt, wanted: Wanted, lean: bool) -> Result<Built> {
+pub fn build(root: &Path, seen_at: &SeenAt, wanted: Wanted, options: &Options) -> Result<Built> {
+    let Options { lean, held } = options;
+    let lean = *lean;
     let base = seen_at.base();
-    let mut blocked = FxHashSet::default();
+    let mut exceptions = Exceptions { held: held.clone(), ..Exceptions::default() };
     // Few services have too many rules, and each repetition blocks one at least.
     let (mut tree, mut sections) = loop {
-        let tree = tree::walk(root, wanted, &blocked)?;
+        let tree = tree::walk(root, wanted, &exceptions)?;
         let depth = base.depth() + tree.top.height();
         let sections = section::compile(&tree.files, &base, lean, depth);
         let over: Vec<_> =
             sections.iter().filter(|(_, section)| section.is_over).map(|(name, _)| name.clone()).collect();
+        let blocked = &mut exceptions.blocked;
         let known = blocked.len();
         blocked.extend(tree.over.iter().cloned().chain(over));
         if blocked.len() == known {
@@ -66,7 +79,8 @@ pub fn build(root: &Path, seen_at: &SeenAt, wanted: Wanted, lean: bool) -> Resul
         }
     };
     let mut warnings = std::mem::take(&mut tree.problems);
-    warnings.extend(blocked.iter().map(|name| too_many_rules(root, name.as_deref())));
+    warn_about_closed(&tree.closed, &mut warnings);
+    warnings.extend(exceptions.blocked.iter().map(|name| too_many_rules(root, name.as_deref())));
     warn_about_rules(&sections, &mut warnings);
 
     let mut matcher = Matcher::new(&sections, &base, &seen_at.names);
@@ -138,6 +152,9 @@ fn warn_about_rules(sections: &Sections, warnings: &mut Vec<Problem>) {
     for written in sections.values().flat_map(|section| &section.rules) {
         let (file, rule) = (&written.placed.file, written.placed.rule());
         let text = rule.shown();
+        if file.rules.hold_of(written.placed.number).is_some() {
+            continue;
+        }
         if let Position::Never(why) = written.placed.position {
             let what = format!("matches nothing, as in git: {why}: {text}");
             warnings.push(Problem::at_line(&file.path, rule.line, what));
@@ -175,6 +192,41 @@ fn warn_about_the_rest(root: &Path, left: &[Difference], sections: &Sections, wa
             _ => "stays in the backup although its rules leave it out",
         };
         warnings.push(Problem::new(decide::host_path(root, &difference.names), what));
+    }
+}
+
+/// More folders than this that can't be entered are one warning.
+const MOST_CLOSED: usize = 3;
+
+fn warn_about_closed(closed: &[Closed], warnings: &mut Vec<Problem>) {
+    // Every new ext4 file system has one that only root may enter.
+    let is_usual = |closed: &Closed| closed.rule.is_none() && closed.path.ends_with("lost+found");
+    let closed: Vec<&Closed> = closed.iter().filter(|closed| !is_usual(closed)).collect();
+    let user = nix::unistd::geteuid();
+    let rules = |closed: &Closed| match &closed.rule {
+        None => format!("a {FILE_NAME} in it is not seen"),
+        Some((rule, 0)) => format!("rules by name leave nothing out in it: {rule}"),
+        Some((rule, more)) => format!("rules by name leave nothing out in it: {rule} and {more} more"),
+    };
+    let help = |path: &Path| {
+        let path = escape_path(path);
+        let path = shlex::try_quote(&path).map_or(path.clone(), std::borrow::Cow::into_owned);
+        format!("to let this tool look: sudo setfacl -m u:{user}:rx {path}")
+    };
+    if closed.len() <= MOST_CLOSED {
+        warnings.extend(closed.iter().map(|closed| {
+            let what = format!("not entered: {}; {}; {}", closed.error, rules(closed), help(&closed.path));
+            Problem::new(&closed.path, what)
+        }));
+    } else if let Some(first) = closed.iter().find(|closed| closed.rule.is_some()).or(closed.first()) {
+        let what = format!(
+            "and {} are not entered: {}; {}; {}",
+            count(closed.len() - 1, "more folder"),
+            first.error,
+            rules(first),
+            help(&first.path)
+        );
+        warnings.push(Problem::new(&first.path, what));
     }
 }
 

@@ -36,6 +36,12 @@ pub struct Cli {
     /// Show per service what is kept and left out, and what is largest; write nothing
     #[arg(long, group = "mode")]
     pub report: bool,
+    /// Show which files FILE, any exclude file of restic, keeps and the rules leave out, and the reverse; write nothing
+    #[arg(long, group = "mode", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub compare: Option<PathBuf>,
+    /// Agree that the rules leave out what the exclude file before them kept, and write them in full
+    #[arg(long, group = "mode")]
+    pub adopt: bool,
     /// Print JSON for machines
     #[arg(long)]
     pub json: bool,

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use common::atomic::{self, Change};
@@ -15,11 +16,14 @@ use common::settings::Settings;
 use common::text::{count, escape_path};
 use serde_json::json;
 
+use crate::build::Options;
 use crate::cli::{Cli, TOOL};
+use crate::held::Held;
+use crate::migrate::Move;
 use crate::root::{Root, build_roots};
 use crate::task::{Format, Mode, Task};
 use crate::tree::Wanted;
-use crate::{explain, render, report, stale};
+use crate::{explain, migrate, render, report, stale};
 
 /// Runs the command line.
 pub fn run(cli: &Cli) -> Result<Exit> {
@@ -42,11 +46,20 @@ const WALK_STACK: usize = 64 << 20;
 
 fn run_task(task: &Task) -> Result<Exit> {
     let settings = &task.settings;
-    if let Mode::Explain(paths) = &task.mode {
-        return explain::run(task, paths);
+    let output = target(&settings.ignore_file);
+    let (mut held, mut moved) = migrate::plan(task, &output)?;
+    // What the rules say when nothing is held back.
+    if matches!(task.mode, Mode::Adopt | Mode::Compare(_)) {
+        held = Held::default();
+        moved.iter_mut().for_each(|moved| moved.held = Held::default());
     }
-    let wanted = if task.mode == Mode::Report { Wanted::Sizes } else { Wanted::Rules };
-    let (roots, errors) = build_roots(settings, wanted, task.lean)?;
+    let options = Options { lean: task.lean, held };
+    if let Mode::Explain(paths) = &task.mode {
+        return explain::run(task, paths, &options);
+    }
+    let needs_sizes = matches!(task.mode, Mode::Report | Mode::Compare(_));
+    let wanted = if needs_sizes { Wanted::Sizes } else { Wanted::Rules };
+    let (roots, errors) = build_roots(settings, wanted, &options)?;
     errors.iter().for_each(|error| exit::report(TOOL, error));
     roots.iter().for_each(|root| problem::warn(TOOL, &root.built.warnings));
     let warnings: Vec<&Problem> =
@@ -56,6 +69,7 @@ fn run_task(task: &Task) -> Result<Exit> {
         Mode::Explain(_) => {}
         Mode::Report => report::print(&roots, task.format)?,
         Mode::Check => is_good &= !stale::show(&settings.ignore_file, &render::render(&roots), task.format)?,
+        Mode::Compare(file) => is_good &= migrate::show(&roots, file, task.format)?,
         Mode::Print => {
             // Not through `common::output`, which takes escape sequences out: a name in a pattern may hold one.
             match io::stdout().write_all(&render::render(&roots)).and_then(|()| io::stdout().flush()) {
@@ -63,30 +77,51 @@ fn run_task(task: &Task) -> Result<Exit> {
                 written => written.context("write to standard output")?,
             }
         }
-        Mode::Write => {
-            let change = write(settings, &render::render(&roots))?;
-            summarise(task, &roots, change, &warnings)?;
+        Mode::Write | Mode::Adopt => {
+            let text = render::render(&roots);
+            let kept = moved.as_ref().map(|moved| moved.keep(&output)).transpose()?;
+            let change = write(settings, &output, &text)?;
+            let mut held = options.held.clone();
+            if task.mode == Mode::Adopt {
+                held.save(&output)?;
+            } else if moved.is_none() {
+                migrate::forget_changed(&mut held, &roots, &output)?;
+            }
+            summarise(task, &roots, change, &warnings, moved.as_ref())?;
+            match (&moved, kept, task.format) {
+                (Some(moved), Some(kept), Format::Text) => moved.print(&kept),
+                _ => migrate::remind(&held, &output),
+            }
         }
     }
     Ok(if is_good { Exit::Done } else { Exit::Failed })
 }
 
-fn write(settings: &Settings, text: &[u8]) -> Result<Change> {
-    // Somebody who put a symlink there wants the file behind it replaced.
-    let path = fs::canonicalize(&settings.ignore_file).unwrap_or_else(|_| settings.ignore_file.clone());
+/// Where the exclude file is really written: if a symlink is in its place, the file behind it is replaced.
+fn target(ignore_file: &Path) -> PathBuf {
+    fs::canonicalize(ignore_file).unwrap_or_else(|_| ignore_file.to_path_buf())
+}
+
+fn write(settings: &Settings, path: &Path, text: &[u8]) -> Result<Change> {
     if path.is_dir() {
-        bail!("write the exclude file: {}: a folder of that name is in the way", escape_path(&path));
+        bail!("write the exclude file: {}: a folder of that name is in the way", escape_path(path));
     }
     if path.parent() == Some(&settings.container_dir) {
         fs::create_dir_all(&settings.container_dir)
             .with_context(|| format!("make Backrest's folder: {}", escape_path(&settings.container_dir)))?;
     }
-    atomic::write(&path, text, 0o644)
+    atomic::write(path, text, 0o644)
         .context("the exclude file is as it was before")
         .hint("free some space, or name another file with --output")
 }
 
-fn summarise(task: &Task, roots: &[Root], change: Change, warnings: &[&Problem]) -> Result<()> {
+fn summarise(
+    task: &Task,
+    roots: &[Root],
+    change: Change,
+    warnings: &[&Problem],
+    moved: Option<&Move>,
+) -> Result<()> {
     let settings = &task.settings;
     let sections = || roots.iter().flat_map(|root| root.built.sections.values());
     let services = sections().filter(|section| !section.rules.is_empty()).count();
@@ -102,6 +137,7 @@ fn summarise(task: &Task, roots: &[Root], change: Change, warnings: &[&Problem])
             "rules": rules,
             "patterns": patterns,
             "by_path": paths,
+            "moved": moved.map(|moved| &moved.comparison),
             "warnings": warnings.iter().map(|problem| report::problem_json(problem)).collect::<Vec<_>>(),
         });
         out!("{summary}");

@@ -7,7 +7,7 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use crate::build::{Built, build};
+use crate::build::{Built, Options, build};
 use crate::cli::TOOL;
 use crate::decide::{Decision, decide, host_path};
 use crate::reconcile;
@@ -23,19 +23,20 @@ use common::settings::Settings;
 use common::text::{BAD, GOOD, escape_path};
 
 /// Explains each of `paths`.
-pub(crate) fn run(task: &Task, paths: &[PathBuf]) -> Result<Exit> {
+pub(crate) fn run(task: &Task, paths: &[PathBuf], options: &Options) -> Result<Exit> {
     let settings = &task.settings;
     let here = env::current_dir().context("find the working directory")?;
-    let mut built: [Option<Built>; 2] = [None, None];
+    let places = places(settings);
+    let mut built: Vec<Option<Built>> = places.iter().map(|_| None).collect();
     let mut any_left_out = false;
     for path in paths {
         let path = common::paths::absolute(path, &here)?;
-        let answer = match locate(&path, settings) {
+        let answer = match locate(&path, settings, &places) {
             Err(why) => Answer { path: path.clone(), outcome: Outcome::Unknown(why) },
             Ok((root, names)) => {
-                let (name, folder) = places(settings)[root];
+                let (name, folder) = &places[root];
                 if built[root].is_none() {
-                    let new = build(folder, &seen_at(settings, name), Wanted::Rules, task.lean)?;
+                    let new = build(folder, &seen_at(settings, name), Wanted::Rules, options)?;
                     problem::warn(TOOL, &new.warnings);
                     built[root] = Some(new);
                 }
@@ -76,8 +77,11 @@ enum Outcome {
 }
 
 /// Which root a path lies below, and the names that lead to it from there.
-fn locate(path: &Path, settings: &Settings) -> Result<(usize, Vec<Vec<u8>>), String> {
-    let roots = places(settings);
+fn locate(
+    path: &Path,
+    settings: &Settings,
+    roots: &[(&'static str, PathBuf)],
+) -> Result<(usize, Vec<Vec<u8>>), String> {
     let on_host = roots
         .iter()
         .enumerate()
@@ -97,15 +101,18 @@ fn locate(path: &Path, settings: &Settings) -> Result<(usize, Vec<Vec<u8>>), Str
         })
     };
     let Some((root, below)) = on_host.or_else(in_container).or_else(behind_symlinks) else {
-        let roots = roots.map(|(_, folder)| escape_path(folder));
-        return Err(format!("lies neither below {} nor below {}", roots[0], roots[1]));
+        let roots: Vec<String> = roots.iter().map(|(_, folder)| escape_path(folder)).collect();
+        return Err(match roots.as_slice() {
+            [one] => format!("does not lie below {one}"),
+            all => format!("lies neither below {}", all.join(" nor below ")),
+        });
     };
     let names: Vec<Vec<u8>> = below.iter().map(|name| name.as_encoded_bytes().to_vec()).collect();
     if names.is_empty() {
         return Err("is a root itself; no rule speaks of it".to_string());
     }
     for depth in 1..=names.len() {
-        let here = host_path(roots[root].1, &names[..depth]);
+        let here = host_path(&roots[root].1, &names[..depth]);
         let metadata = fs::symlink_metadata(&here).map_err(|error| error.to_string())?;
         if metadata.is_symlink() && depth < names.len() {
             let link = escape_path(here);

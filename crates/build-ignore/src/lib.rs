@@ -7,11 +7,14 @@
 pub mod build;
 pub mod cli;
 pub mod command;
+mod compare;
 pub mod decide;
 mod explain;
 pub mod git;
+pub mod held;
 pub mod index;
 pub mod lean;
+mod migrate;
 pub mod reconcile;
 mod render;
 mod report;

@@ -13,17 +13,21 @@ use rayon::prelude::*;
 use crate::decide::host_path;
 use crate::index::Step;
 use crate::root::Root;
-use crate::rules_file::RulesFile;
+use crate::rules_file::{Hold, RulesFile};
 use crate::section::{Section, Written};
 use crate::translate::order::Position;
 
 /// restic reads no line of 64 KiB or more, not even a comment.
 const LONGEST_COMMENT: usize = 200;
 
+/// How a file begins that this tool has made.
+pub(crate) const FIRST_LINE: &str = "# Made by build-ignore ";
+
 /// The whole file.
 pub(crate) fn render(roots: &[Root]) -> Vec<u8> {
     let mut out = Vec::new();
-    comment(&mut out, &["Made by build-ignore ", env!("CARGO_PKG_VERSION"), " from every .resticignore."]);
+    out.extend_from_slice(FIRST_LINE.as_bytes());
+    out.extend_from_slice(concat!(env!("CARGO_PKG_VERSION"), " from every .resticignore.\n").as_bytes());
     comment(
         &mut out,
         &["Do not edit: the next run replaces this file. Change the .resticignore files instead."],
@@ -86,6 +90,13 @@ fn push_section(out: &mut Vec<u8>, root: &Path, section: &Section) {
 
 /// What stands behind the rule in its comment; none where it needs no comment.
 fn remark(written: &Written) -> Option<Cow<'static, str>> {
+    match written.placed.file.rules.hold_of(written.placed.number) {
+        Some(Hold::Anchored) => {
+            return Some("  (held back until build-ignore --adopt: only at the top)".into());
+        }
+        Some(Hold::Off) => return Some("  (held back until build-ignore --adopt)".into()),
+        None => {}
+    }
     Some(match written.placed.position {
         Position::Never(why) => format!("  (matches nothing, as in git: {why})").into(),
         Position::BringsNothingBack => "  (nothing to bring back)".into(),

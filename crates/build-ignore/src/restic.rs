@@ -2,6 +2,8 @@
 //!
 //! Read in restic's `internal/filter` (0.14 to 0.19 agree) and Go's `path/filepath.Match`. Nothing here knows git.
 
+pub mod cost;
+pub mod exclude_file;
 pub mod glob;
 pub mod matcher;
 pub mod pattern;

@@ -6,8 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use common::settings::Settings;
+use rayon::prelude::*;
 
-use crate::build::{Built, SeenAt, build};
+use crate::build::{Built, Options, SeenAt, build};
 use crate::tree::Wanted;
 
 /// A root that was built.
@@ -17,13 +18,27 @@ pub(crate) struct Root {
     pub(crate) name: &'static str,
     /// Its folder on the host.
     pub(crate) path: PathBuf,
+    /// How restic sees it.
+    pub(crate) seen_at: SeenAt,
     /// What became of it.
     pub(crate) built: Built,
 }
 
-/// The name and the folder of each root.
-pub(crate) fn places(settings: &Settings) -> [(&'static str, &Path); 2] {
-    [("data", &settings.data_root), ("containers", &settings.container_root)]
+/// The name and the folder of each root. Roots that are the same folder, or of which one is inside the other, are one
+/// tree, and the outer one is it.
+pub(crate) fn places(settings: &Settings) -> Vec<(&'static str, PathBuf)> {
+    let (data, containers) = (&settings.data_root, &settings.container_root);
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    let (real_data, real_containers) = (real(data), real(containers));
+    let data = ("data", data.clone());
+    let containers = ("containers", containers.clone());
+    if real_containers.starts_with(&real_data) {
+        vec![data]
+    } else if real_data.starts_with(&real_containers) {
+        vec![containers]
+    } else {
+        vec![data, containers]
+    }
 }
 
 /// How restic sees the root `name`.
@@ -33,31 +48,29 @@ pub(crate) fn seen_at(settings: &Settings, name: &str) -> SeenAt {
     SeenAt { names: names.chain([name.as_bytes().to_vec()]).collect() }
 }
 
-/// Builds both roots side by side. Returns those that could be read, and the errors of the others; fails if neither
-/// could be.
+/// Builds the roots side by side. Returns those that could be read, and the errors of the others; fails if none could be.
 pub(crate) fn build_roots(
     settings: &Settings,
     wanted: Wanted,
-    lean: bool,
+    options: &Options,
 ) -> Result<(Vec<Root>, Vec<anyhow::Error>)> {
-    let one = |(name, path): (&'static str, &Path)| -> Result<Root> {
-        let built = build(path, &seen_at(settings, name), wanted, lean)?;
-        Ok(Root { name, path: path.to_path_buf(), built })
+    let one = |(name, path): (&'static str, PathBuf)| -> Result<Root> {
+        let seen_at = seen_at(settings, name);
+        let built = build(&path, &seen_at, wanted, options)?;
+        Ok(Root { name, path, seen_at, built })
     };
-    let [data, containers] = places(settings);
-    let (data, containers) = rayon::join(|| one(data), || one(containers));
+    let built: Vec<Result<Root>> = places(settings).into_par_iter().map(one).collect();
     let mut roots = Vec::new();
     let mut errors = Vec::new();
-    for result in [data, containers] {
+    for result in built {
         match result {
             Ok(root) => roots.push(root),
             Err(error) => errors.push(error),
         }
     }
     if roots.is_empty() {
-        let second = errors.pop();
-        let first = errors.pop().or(second).context("no root")?;
-        return Err(first.context("neither root can be read"));
+        let first = errors.into_iter().next().context("no root")?;
+        return Err(first.context("no root can be read"));
     }
     Ok((roots, errors))
 }

@@ -8,9 +8,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use common::text::escape_path;
+use serde::{Deserialize, Serialize};
+
 use crate::git::glob::Glob;
 use crate::git::rule::{self, Rule};
-use crate::index::{Index, State};
+use crate::index::{Index, State, Step};
 
 /// What the file is called.
 pub const FILE_NAME: &str = ".resticignore";
@@ -23,6 +26,18 @@ pub struct Rules {
     index: Index<Glob>,
     /// For each pattern of the index, its rule.
     rule_of: Vec<usize>,
+    /// Rules that are not read as they are written, by their number.
+    holds: Vec<(usize, Hold)>,
+}
+
+/// How a rule is read that waits for the person's consent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Hold {
+    /// As if a `/` stood before it.
+    Anchored,
+    /// Not at all.
+    Off,
 }
 
 impl Rules {
@@ -36,7 +51,19 @@ impl Rules {
         let usable =
             list.iter().enumerate().filter_map(|(number, rule)| Some((number, rule.path.as_ref().ok()?)));
         let (rule_of, patterns) = usable.map(|(number, path)| (number, path.clone())).unzip();
-        Rules { index: Index::new(patterns, |_| false), rule_of, list }
+        Rules { index: Index::new(patterns, |_| false), rule_of, list, holds: Vec::new() }
+    }
+
+    /// The same with these rules held, whose paths say so already.
+    #[must_use]
+    pub fn held(self, holds: Vec<(usize, Hold)>) -> Rules {
+        Rules { holds, ..self }
+    }
+
+    /// How the rule of this number is held, if it is.
+    pub fn hold_of(&self, number: usize) -> Option<Hold> {
+        let position = self.holds.binary_search_by_key(&number, |(held, _)| *held).ok()?;
+        Some(self.holds[position].1)
     }
 }
 
@@ -138,6 +165,37 @@ impl Chain {
             let number = file.last_match(state, name, is_folder)?;
             Some(Deciding { file, number })
         })
+    }
+
+    /// The rules that apply below the folder to which `names` lead from the root, seen from there: those by name alone
+    /// that leave something out, as `file:line: rule`, and those whose path leads there name by name, in order.
+    pub fn leading_into(&self, names: &[Vec<u8>]) -> (Vec<String>, Vec<Rule>) {
+        let (mut by_name, mut by_path) = (Vec::new(), Vec::new());
+        for (file, _) in self.0.iter().rev() {
+            let below = &names[file.folder.len().min(names.len())..];
+            for rule in &file.rules.list {
+                let Ok(path) = &rule.path else { continue };
+                let is_on_the_way = path.iter().zip(below).all(|(step, name)| match step {
+                    Step::Name(glob) => glob.matches(name),
+                    Step::AnyFolders => true,
+                });
+                let leads = path.iter().take(below.len()).all(|step| *step != Step::AnyFolders);
+                if !is_on_the_way || (leads && path.len() <= below.len()) {
+                    continue;
+                }
+                if leads && path[0] != Step::AnyFolders {
+                    by_path.push(Rule { path: Ok(path[below.len()..].into()), ..rule.clone() });
+                } else if !rule.negated {
+                    by_name.push(format!(
+                        "{}{}: {}",
+                        escape_path(&file.path),
+                        rule.after_path(),
+                        rule.shown()
+                    ));
+                }
+            }
+        }
+        (by_name, by_path)
     }
 
     /// Whether git ignores `name`, which lies in a folder that it does not ignore.

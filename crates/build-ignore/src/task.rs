@@ -27,6 +27,10 @@ pub(crate) struct Task {
 pub(crate) enum Mode {
     /// Write the exclude file to [`Settings::ignore_file`].
     Write,
+    /// Write it with the rules that were held back.
+    Adopt,
+    /// Show which files only the rules or only this exclude file leaves out.
+    Compare(PathBuf),
     /// Print the exclude file.
     Print,
     /// Compare the exclude file with what a run would write.
@@ -54,6 +58,8 @@ impl Task {
         let settings = Settings::load(&cli.places, cli.mount.as_deref(), output)?;
         let mode = match () {
             () if cli.explain => Mode::Explain(cli.paths.clone()),
+            () if cli.adopt => Mode::Adopt,
+            () if cli.compare.is_some() => Mode::Compare(cli.compare.clone().unwrap_or_default()),
             () if cli.report => Mode::Report,
             () if cli.check => Mode::Check,
             () if to_stdout => Mode::Print,

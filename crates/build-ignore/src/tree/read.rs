@@ -60,6 +60,12 @@ pub(super) fn list(folder: &OwnedFd) -> io::Result<Listing> {
     })
 }
 
+impl Listed {
+    pub(super) fn is_symlink(&self) -> bool {
+        self.kind == FileType::Symlink
+    }
+}
+
 pub(super) fn kind(entry: &Listed, folder: &OwnedFd, name: &[u8]) -> Kind {
     let kind = match entry.kind {
         FileType::Unknown => rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW)

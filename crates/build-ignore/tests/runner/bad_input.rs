@@ -141,7 +141,7 @@ fn an_unreadable_folder_is_told_and_the_walk_goes_on() {
     let ran = ran.expect_success();
     warns(
         &ran,
-        "data/db/pgdata: not looked into: Permission denied (os error 13); nothing in it is left out",
+        "data/db/pgdata: not entered: Permission denied (os error 13); rules by name leave nothing out in it: ",
     );
     assert!(ran.stdout.contains("/userdata/data/zoo/x"), "{}", ran.everything());
     let kept = "\n/userdata/data/db/*.tmp\n# db/pgdata/.resticignore: everything in it is kept\n!/userdata/data/db/pgdata/*\n";

@@ -9,6 +9,7 @@ mod explain;
 mod fixtures;
 mod generate;
 mod models;
+mod moving;
 mod oracle;
 mod output;
 mod property;

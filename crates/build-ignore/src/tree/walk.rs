@@ -1,0 +1,328 @@
+//! The walk itself: parallel, following no symlink, with the rules that apply handed down.
+//!
+//! What a reader gets wrong: where rules can't be seen, a rule by which everything is kept takes their place. Whatever
+//! they say, all they could do against the rules above them is to keep something.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use anyhow::{Context, Result};
+use common::exit::HintExt;
+use common::problem::Problem;
+use common::text::escape_path;
+use rayon::prelude::*;
+use rustc_hash::FxHashMap;
+use rustix::fs::{FileType, Mode, OFlags};
+
+use super::links::{self, Link};
+use super::read::{self, Kind};
+use super::rules::{Unusable, read_rules};
+use super::{Closed, Exceptions, Folder, MOST_BYTES, MOST_RULES, Raw, Tree, Wanted};
+use crate::git::rule::Rule;
+use crate::rules_file::{Chain, FILE_NAME, Rules, RulesFile};
+use crate::translate::order::SectionName;
+
+/// Deeper paths than this are counted as if they were this deep.
+const DEEPEST: usize = 64;
+
+/// Walks `root`. Fails only if the root itself can't be read.
+pub fn walk(root: &Path, wanted: Wanted, exceptions: &Exceptions) -> Result<Tree> {
+    let depths = std::array::from_fn(|_| AtomicU64::new(0));
+    let walk = Walk { root, wanted, exceptions, found: Mutex::default(), known: Mutex::default(), depths };
+    let open = rustix::fs::open(root, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let folder = open
+        .map_err(io::Error::from)
+        .with_context(|| format!("read the root: {}", escape_path(root)))
+        .hint("name the right folder with --data-root, --container-root or in Backrest's .env")?;
+    let trail = Trail { above: None, name: b"", depth: 0 };
+    let top = walk.folder(&folder, &trail, Chain::default(), false).unwrap_or_default();
+    let mut found = walk.found.into_inner().unwrap_or_default();
+    found.files.sort_by(|a, b| (a.folder.len(), &a.folder).cmp(&(b.folder.len(), &b.folder)));
+    found.problems.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
+    found.closed.sort_by(|a, b| a.path.cmp(&b.path));
+    found.links.sort();
+    let over = found.read.into_iter().filter(|(_, read)| read.is_over()).map(|(name, _)| name).collect();
+    let mut depths: Vec<u64> = walk.depths.into_iter().map(AtomicU64::into_inner).collect();
+    depths.truncate(depths.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1));
+    Ok(Tree {
+        top,
+        files: found.files,
+        problems: found.problems,
+        closed: found.closed,
+        over,
+        links: found.links,
+        depths,
+    })
+}
+
+#[derive(Default)]
+struct Found {
+    files: Vec<Arc<RulesFile>>,
+    problems: Vec<Problem>,
+    closed: Vec<Closed>,
+    links: Vec<Link>,
+    /// How much was read of each service.
+    read: FxHashMap<SectionName, Amount>,
+}
+
+#[derive(Clone, Copy, Default)]
+struct Amount {
+    lines: usize,
+    bytes: usize,
+}
+
+impl Amount {
+    fn is_over(self) -> bool {
+        self.lines > MOST_RULES || self.bytes > MOST_BYTES
+    }
+}
+
+struct Walk<'a> {
+    root: &'a Path,
+    wanted: Wanted,
+    exceptions: &'a Exceptions,
+    found: Mutex<Found>,
+    /// What was read so far, by the bytes of the file.
+    known: Mutex<FxHashMap<Vec<u8>, Arc<Rules>>>,
+    depths: [AtomicU64; DEEPEST],
+}
+
+/// How a folder was reached; its path is put together only when it is needed.
+struct Trail<'a> {
+    above: Option<&'a Trail<'a>>,
+    name: &'a [u8],
+    depth: usize,
+}
+
+impl Trail<'_> {
+    fn names(&self) -> Vec<Vec<u8>> {
+        let Some(above) = self.above else { return Vec::new() };
+        let mut names = above.names();
+        names.push(self.name.to_vec());
+        names
+    }
+
+    /// The service that the folder lies in, or is.
+    fn service(&self) -> Option<&[u8]> {
+        let above = self.above?;
+        if above.above.is_none() { Some(self.name) } else { above.service() }
+    }
+
+    fn is_service(&self) -> bool {
+        self.above.is_some_and(|above| above.above.is_none())
+    }
+}
+
+impl Walk<'_> {
+    fn folder(&self, folder: &OwnedFd, trail: &Trail, mut chain: Chain, is_ignored: bool) -> Option<Folder> {
+        let listing = match read::list(folder) {
+            Ok(listing) => listing,
+            Err(error) => {
+                return self.unreadable(trail, &error, &chain);
+            }
+        };
+        let blocked = &self.exceptions.blocked;
+        let is_blocked = !blocked.is_empty() && blocked.contains(&trail.service().map(<[u8]>::to_vec));
+        let own = match listing.rules_file {
+            _ if is_ignored => None,
+            _ if is_blocked => {
+                trail.is_service().then(|| self.keep_everything(trail, &chain, Vec::new())).flatten()
+            }
+            Some(kind) => self.rules_file(folder, kind, trail, &chain),
+            None => None,
+        };
+        if let Some(file) = &own {
+            chain.push(Arc::clone(file));
+        }
+        let read::Listing { names, entries, .. } = listing;
+        if !is_ignored {
+            self.depths[trail.depth.min(DEEPEST - 1)].fetch_add(entries.len() as u64, Ordering::Relaxed);
+        }
+        let keep_all = self.wanted != Wanted::Rules || !chain.is_empty();
+        let mut raw = Vec::with_capacity(entries.len());
+        let mut to_enter = Vec::new();
+        let mut start = 0;
+        for (position, entry) in (0..).zip(&entries) {
+            let name = &names[start..entry.name_end as usize];
+            start = entry.name_end as usize;
+            let kind = read::kind(entry, folder, name);
+            let is_folder = kind == Kind::Folder;
+            let is_ignored = is_ignored || (!chain.is_empty() && chain.ignores(name, is_folder));
+            let size = match self.wanted {
+                Wanted::Sizes if kind == Kind::File => read::size(folder, name),
+                _ => 0,
+            };
+            if kind == Kind::Other && !is_ignored && entry.is_symlink() {
+                let link =
+                    links::out_of(self.root, folder, || [trail.names(), vec![name.to_vec()]].concat(), name);
+                link.into_iter().for_each(|link| self.note(|found| found.links.push(link)));
+            }
+            if is_folder && (!is_ignored || self.wanted == Wanted::Sizes) {
+                to_enter.push((position, name));
+            }
+            raw.push(Raw { name_end: entry.name_end, kind, is_ignored, size });
+        }
+        let enter = |&(position, name): &(u32, &[u8])| -> Option<(u32, Folder)> {
+            let trail = Trail { above: Some(trail), name, depth: trail.depth + 1 };
+            let ignored = raw[position as usize].is_ignored;
+            let inner = match read::open_below(folder, name) {
+                Ok(inner) => inner,
+                Err(error) if ignored => {
+                    return Some((position, self.unreadable(&trail, &error, &Chain::default())?));
+                }
+                Err(error) => {
+                    return Some((position, self.unreadable(&trail, &error, &chain.enter(name))?));
+                }
+            };
+            let chain = if ignored { Chain::default() } else { chain.enter(name) };
+            Some((position, self.folder(&inner, &trail, chain, ignored)?))
+        };
+        let folders: Vec<(u32, Folder)> = match to_enter.as_slice() {
+            [] | [_] => to_enter.iter().filter_map(enter).collect(),
+            _ => to_enter.par_iter().filter_map(enter).collect(),
+        };
+        let below = folders.iter().map(|(_, folder)| folder.height).max().unwrap_or(0);
+        let height = if raw.is_empty() { 0 } else { below + 1 };
+        if let Some(own) = own {
+            own.set_height(height);
+        }
+        if keep_all {
+            return Some(Folder { names, entries: raw, folders, height });
+        }
+        (!folders.is_empty()).then(|| Folder { height, ..only_entered(&names, &raw, folders) })
+    }
+
+    /// The `.resticignore` of the folder, in which the rules of `chain` apply.
+    fn rules_file(
+        &self,
+        folder: &OwnedFd,
+        kind: FileType,
+        trail: &Trail,
+        chain: &Chain,
+    ) -> Option<Arc<RulesFile>> {
+        let names = trail.names();
+        let path = self.path_of(&names).join(FILE_NAME);
+        match read_rules(folder, kind) {
+            Ok(content) => {
+                if content.contains(&0) {
+                    self.note_nul_bytes(&path, &content);
+                }
+                if self.is_over_with(&content, trail) {
+                    return None;
+                }
+                let rules = match self.exceptions.held.rules(&path, &content) {
+                    Some(rules) => Arc::new(rules),
+                    None => self.rules_in(content),
+                };
+                let file = Arc::new(RulesFile::new(path, names, rules));
+                self.note(|found| found.files.push(Arc::clone(&file)));
+                Some(file)
+            }
+            Err(unusable) => {
+                let (why, kept) = match unusable {
+                    Unusable::NoRules(why) => (why, None),
+                    Unusable::Unseen(why) => (why, self.keep_everything(trail, chain, Vec::new())),
+                };
+                let more = if kept.is_some() { ", and nothing in its folder is left out" } else { "" };
+                let what = format!("{why}; its rules are not used{more}");
+                self.note(|found| found.problems.push(Problem::new(path, what)));
+                kept
+            }
+        }
+    }
+
+    /// A file in place of the rules of the folder that can't be seen: a rule by which all of it is kept, if the rules of
+    /// `chain` could leave something out, and then the rules of `more`.
+    fn keep_everything(&self, trail: &Trail, chain: &Chain, more: Vec<Rule>) -> Option<Arc<RulesFile>> {
+        if chain.is_empty() {
+            return None;
+        }
+        let names = trail.names();
+        let path = self.path_of(&names).join(FILE_NAME);
+        let rules = Rules::of(std::iter::once(Rule::keep_everything()).chain(more).collect());
+        let file = Arc::new(RulesFile::new(path, names, Arc::new(rules)));
+        self.note(|found| found.files.push(Arc::clone(&file)));
+        Some(file)
+    }
+
+    /// Whether the service has too many rules with this file of it. Then the walk is repeated without them.
+    fn is_over_with(&self, content: &[u8], trail: &Trail) -> bool {
+        let mut found = locked(&self.found);
+        let read = found.read.entry(trail.service().map(<[u8]>::to_vec)).or_default();
+        read.bytes += content.len();
+        read.lines += content.iter().filter(|byte| **byte == b'\n').count();
+        read.is_over()
+    }
+
+    fn rules_in(&self, content: Vec<u8>) -> Arc<Rules> {
+        if let Some(rules) = locked(&self.known).get(&content) {
+            return Arc::clone(rules);
+        }
+        let rules = Arc::new(Rules::read(&content));
+        locked(&self.known).insert(content, Arc::clone(&rules));
+        rules
+    }
+
+    fn note_nul_bytes(&self, path: &Path, content: &[u8]) {
+        let lines = content.split(|&byte| byte == b'\n').zip(1..);
+        for (_, line) in lines.filter(|(line, _)| line.contains(&0) && !line.starts_with(b"#")) {
+            let problem = Problem::at_line(
+                path,
+                line,
+                "a NUL byte: what follows it in the line is not read, as in git",
+            );
+            self.note(|found| found.problems.push(problem));
+        }
+    }
+
+    /// Notes it, and returns what can be said of such a folder, in which the rules of `chain` apply. A `.resticignore`
+    /// in it may keep what a rule by name leaves out. A rule whose path leads into it is meant for it, and holds.
+    fn unreadable(&self, trail: &Trail, error: &io::Error, chain: &Chain) -> Option<Folder> {
+        let names = trail.names();
+        let path = self.path_of(&names);
+        if error.kind() == io::ErrorKind::NotFound {
+            self.note(|found| found.problems.push(Problem::new(path, "vanished while it was looked at")));
+            return None;
+        }
+        let (by_name, by_path) = chain.leading_into(&names);
+        let rule = by_name.first().map(|first| (first.clone(), by_name.len() - 1));
+        if rule.is_some() {
+            let file = self.keep_everything(trail, chain, by_path);
+            // How deep it goes is not known.
+            file.iter().for_each(|file| file.set_height(usize::MAX / 2));
+        }
+        self.note(|found| found.closed.push(Closed { path, error: error.to_string(), rule }));
+        Some(Folder::default())
+    }
+
+    fn path_of(&self, names: &[Vec<u8>]) -> PathBuf {
+        let mut path = self.root.to_path_buf();
+        path.extend(names.iter().map(|name| std::ffi::OsStr::from_bytes(name)));
+        path
+    }
+
+    fn note(&self, change: impl FnOnce(&mut Found)) {
+        change(&mut locked(&self.found));
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A folder to which no rule applies, reduced to the way to those below it.
+fn only_entered(names: &[u8], raw: &[Raw], folders: Vec<(u32, Folder)>) -> Folder {
+    let mut small = Folder::default();
+    for (position, folder) in folders {
+        let start = position.checked_sub(1).map_or(0, |before| raw[before as usize].name_end as usize);
+        let entry = raw[position as usize];
+        small.names.extend_from_slice(&names[start..entry.name_end as usize]);
+        small.folders.push((small.entries.len() as u32, folder));
+        small.entries.push(Raw { name_end: small.names.len() as u32, ..entry });
+    }
+    small
+}

@@ -1,0 +1,166 @@
+//! The move from the Bash scripts: nothing that their exclude file kept is left out before the person agrees, and what
+//! differs is named. Real restic makes a backup with each of the files.
+
+use std::fs;
+
+use common::testing::{Ran, Sandbox};
+
+use crate::command_line::PROGRAM;
+use crate::oracle::{Paths, Restic, kept_by_git, scratch};
+
+const IGNORE_FILE: &str = "containers/backrest/ignorefile.txt";
+const OLD: &str = "containers/backrest/ignorefile.txt.before-build-ignore";
+
+/// As the script wrote it: first the lines of the data root, then those of the container root.
+fn old_file(sandbox: &Sandbox, services: &[(&str, &str)]) {
+    let mut text = String::new();
+    for (service, rules) in services {
+        for line in rules.lines().filter(|line| !line.is_empty()) {
+            match (line.strip_prefix('#'), line.strip_prefix('!')) {
+                (Some(_), _) => text += &format!("{line}\n"),
+                (_, Some(rule)) => text += &format!("!data/{service}/{rule}\n"),
+                _ => text += &format!("data/{service}/{line}\n"),
+            }
+        }
+    }
+    sandbox.write(IGNORE_FILE, text);
+}
+
+fn home() -> Sandbox {
+    let sandbox = Sandbox::new();
+    let services = [
+        ("opencloud", "# what can be made again\ndata\n"),
+        ("jellyfin", "cache\n*.log\ntranscodes/\n!keep.log\n"),
+        ("photos", "/thumbs\n"),
+    ];
+    for (service, rules) in services {
+        sandbox.write(format!("data/{service}/.resticignore"), rules);
+        fs::create_dir_all(sandbox.path(format!("containers/{service}"))).unwrap();
+    }
+    for path in [
+        "opencloud/data/blob",
+        "opencloud/users/me/data/thesis.odt",
+        "jellyfin/cache/img",
+        "jellyfin/media/cache/keep.mkv",
+        "jellyfin/a.log",
+        "jellyfin/config/a.log",
+        "jellyfin/config/keep.log",
+        "jellyfin/transcodes/1.ts",
+        "photos/thumbs/1.webp",
+        "photos/1.jpg",
+    ] {
+        sandbox.write(format!("data/{path}"), "12345");
+    }
+    // A file, not a folder: the script's line left it out, git's rule does not.
+    sandbox.write("data/photos/transcodes", "x");
+    old_file(&sandbox, &[services[0], services[1], ("photos", "/thumbs\ntranscodes/\n")]);
+    sandbox
+}
+
+/// What restic has of the data root with the exclude file of the home.
+fn backed_up(sandbox: &Sandbox, exclude_file: &str) -> Paths {
+    // The old lines are relative, the new ones begin with the mount.
+    Restic::both()[0].backed_up(&sandbox.path("data"), &sandbox.path(exclude_file))
+}
+
+#[must_use]
+fn run(sandbox: &Sandbox, arguments: &[&str]) -> Ran {
+    let home = sandbox.home().display().to_string();
+    sandbox.run(sandbox.command(PROGRAM).args(["--mount", &home]).args(arguments))
+}
+
+#[track_caller]
+fn prints(ran: &Ran, lines: &[&str]) {
+    for line in lines {
+        assert!(ran.stdout.contains(line), "no {line:?}\n{}", ran.everything());
+    }
+}
+
+#[test]
+fn nothing_is_lost_and_all_that_differs_is_named() {
+    let sandbox = home();
+    let old = sandbox.read(IGNORE_FILE);
+    let before = backed_up(&sandbox, IGNORE_FILE);
+    let ran = run(&sandbox, &[]).expect_success();
+    assert_eq!(sandbox.read(OLD), old, "the old file is kept");
+    prints(
+        &ran,
+        &[
+            "data/opencloud: 1 file (5 B) that were backed up, by the rule data (",
+            "opencloud/.resticignore:2)",
+            "    to leave out only what is at the top of the service, write: /data\n",
+            "users/me/data/thesis.odt",
+            "by the rule cache (",
+            "jellyfin/media/cache/keep.mkv",
+            "by the rule *.log (",
+            "config/a.log",
+            "build-ignore --adopt",
+            "data/photos: 1 file (1 B) that were left out are backed up now",
+        ],
+    );
+    let after = backed_up(&sandbox, IGNORE_FILE);
+    let lost: Vec<_> = before.difference(&after).collect();
+    assert!(lost.is_empty(), "lost {lost:?}\n{}", sandbox.read(IGNORE_FILE));
+    let held = sandbox.read(IGNORE_FILE).matches("held back").count();
+    assert_eq!(held, 3, "only the rules that decide: {}", sandbox.read(IGNORE_FILE));
+
+    // The next runs keep to it, and remind.
+    let text = sandbox.read(IGNORE_FILE);
+    let ran = run(&sandbox, &[]).expect_success();
+    assert_eq!(sandbox.read(IGNORE_FILE), text);
+    assert!(ran.stderr.contains("warning: 3 rules held back"), "{}", ran.everything());
+    let ran = run(&sandbox, &["--compare", &sandbox.path(OLD).display().to_string()]).expect_code(1);
+    prints(&ran, &["data/photos: 1 file (1 B) that were left out are backed up now", "by the rule *.log ("]);
+
+    // With consent the rules mean what git says.
+    let ran = run(&sandbox, &["--adopt"]).expect_success();
+    assert!(!ran.everything().contains("held back"), "{}", ran.everything());
+    let kept = kept_by_git(&sandbox.path("data"), scratch().path());
+    assert_eq!(backed_up(&sandbox, IGNORE_FILE), kept);
+    assert!(run(&sandbox, &[]).expect_success().stdout.contains("unchanged"));
+    let ran = run(&sandbox, &["--compare", &sandbox.path(OLD).display().to_string()]).expect_code(1);
+    prints(&ran, &["data/jellyfin: 1 file (5 B) that were backed up, by the rule *.log"]);
+}
+
+#[test]
+fn a_changed_rule_is_consent() {
+    let sandbox = home();
+    let _ = run(&sandbox, &[]).expect_success();
+    sandbox.write("data/jellyfin/.resticignore", "/cache\n*.log*\n");
+    let _ = run(&sandbox, &[]).expect_success();
+    let text = sandbox.read(IGNORE_FILE);
+    assert_eq!(text.matches("held back").count(), 1, "that of opencloud: {text}");
+    assert!(text.contains("/data/jellyfin/*/*.log*\n"), "{text}");
+}
+
+#[test]
+fn a_hand_written_file_is_kept_and_a_service_that_it_did_not_know_stays_in_the_backup() {
+    let sandbox = Sandbox::new();
+    sandbox.write(IGNORE_FILE, "*.tmp\n");
+    sandbox.write("data/only-data/.resticignore", "/cache\nlogs/\n");
+    sandbox.write("data/only-data/cache/x", "x");
+    sandbox.write("data/only-data/x/logs/y", "y");
+    let before = backed_up(&sandbox, IGNORE_FILE);
+    let _ = run(&sandbox, &[]).expect_success();
+    assert_eq!(sandbox.read(OLD), "*.tmp\n");
+    assert!(before.is_subset(&backed_up(&sandbox, IGNORE_FILE)));
+    // Another one in its place later is kept as well.
+    sandbox.write(IGNORE_FILE, "*.bak\n");
+    let _ = run(&sandbox, &[]).expect_success();
+    assert_eq!(
+        (sandbox.read(OLD).as_str(), sandbox.read(&*format!("{OLD}.2")).as_str()),
+        ("*.tmp\n", "*.bak\n")
+    );
+}
+
+#[test]
+fn a_damaged_state_is_made_again_from_the_old_file() {
+    let sandbox = home();
+    let before = backed_up(&sandbox, IGNORE_FILE);
+    let _ = run(&sandbox, &[]).expect_success();
+    let text = sandbox.read(IGNORE_FILE);
+    sandbox.write("containers/backrest/ignorefile.txt.held-back", "{\"half");
+    let _ = run(&sandbox, &[]).expect_success();
+    assert_eq!(sandbox.read(IGNORE_FILE), text);
+    assert!(before.is_subset(&backed_up(&sandbox, IGNORE_FILE)));
+}
