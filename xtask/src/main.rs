@@ -16,6 +16,7 @@ mod needs;
 mod orphans;
 mod package;
 mod soak;
+mod table;
 mod test;
 mod tidy;
 mod trees;

@@ -17,7 +17,7 @@ use common::out;
 use common::units;
 use rand::Rng;
 
-use super::measure::{self, Contender};
+use super::measure::{self, Contender, goal};
 use crate::build;
 
 const SERVICES: usize = 200;
@@ -77,7 +77,7 @@ fn many_scripts(tool: &Path, cancel: &Cancel) -> Result<bool> {
     ];
     let medians = measure::medians(&contenders, ROUNDS, cancel)?;
     out!("{SERVICES} scripts that do nothing, median of {ROUNDS} rounds");
-    out!("{}", measure::table(&contenders, &medians));
+    out!("{}", measure::compare(&contenders, &medians));
     let alone = scripts_alone(home)?;
     let each = |time: Duration| time.as_secs_f64() * 1000.0 / SERVICES as f64;
     out!(
@@ -135,7 +135,7 @@ fn large_dump(tool: &Path, cancel: &Cancel) -> Result<bool> {
     ];
     let medians = measure::medians(&contenders, 3, cancel)?;
     out!("\na gzip dump of 1 GiB that holds {}, median of 3 rounds", units::bytes(holds));
-    out!("{}", measure::table(&contenders, &medians));
+    out!("{}", measure::compare(&contenders, &medians));
     let mut used = Vec::new();
     for contender in &contenders {
         used.push(measure::processor_time(&mut (contender.command)(), cancel)?);
@@ -181,9 +181,4 @@ fn in_home(tool: &Path, home: &Path, arguments: &[&str]) -> Command {
     let mut command = Command::new(tool);
     command.args(arguments).env("HOME", home);
     command
-}
-
-fn goal(what: &str, is_met: bool) -> bool {
-    out!("goal: {what}: {}", if is_met { "met" } else { "missed" });
-    is_met
 }

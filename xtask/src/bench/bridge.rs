@@ -10,13 +10,13 @@ mod loops;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use comfy_table::{CellAlignment, Table, presets};
 use common::cancel::Cancel;
 use common::exit::Exit;
 use common::out;
 use common::units;
 
-use super::measure::{Spread, exact, ratio};
+use super::measure::{Spread, exact, goal, ratio};
+use crate::table::table;
 use doors::{Door, Effects};
 use loops::{Bash, Listener};
 
@@ -200,50 +200,26 @@ fn round_trips(listener: &Listener, cancel: &Cancel) -> Result<(Spread, Spread)>
     Ok((Spread::of(answers), Spread::of(calls)))
 }
 
-fn goal(what: &str, is_met: bool) -> bool {
-    out!("goal: {what}: {}", if is_met { "met" } else { "missed" });
-    is_met
-}
-
-fn spreads<const N: usize>(names: [&str; N], spreads: [Spread; N]) -> Table {
-    let mut table = table(["", "median", "of the first", "p99", "of the first", "longest"]);
+fn spreads<const N: usize>(names: [&str; N], spreads: [Spread; N]) -> String {
     let first = spreads[0];
-    for (name, spread) in names.into_iter().zip(spreads) {
-        table.add_row([
+    let rows = names.into_iter().zip(spreads).map(|(name, spread)| {
+        [
             name.to_string(),
             exact(spread.median),
             ratio(spread.median, first.median),
             exact(spread.p99),
             ratio(spread.p99, first.p99),
             exact(spread.longest),
-        ]);
-    }
-    right(table)
+        ]
+    });
+    table(["", "median", "of first", "p99", "of first", "longest"], rows)
 }
 
-fn rates(count: usize, bash: Duration, own: Duration) -> Table {
-    let mut table = table(["", "took", "messages a second", "of the first"]);
-    for (name, took) in [("Bash loop", bash), ("pipe-listener", own)] {
+fn rates(count: usize, bash: Duration, own: Duration) -> String {
+    let rows = [("Bash loop", bash), ("pipe-listener", own)].map(|(name, took)| {
         let rate = count as f64 / took.as_secs_f64();
-        table.add_row([
-            name.to_string(),
-            exact(took),
-            format!("{rate:.0}"),
-            format!("{:.1}", bash.as_secs_f64() / took.as_secs_f64()),
-        ]);
-    }
-    right(table)
-}
-
-fn table<const N: usize>(header: [&str; N]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(header);
-    table
-}
-
-fn right(mut table: Table) -> Table {
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
+        let of_first = bash.as_secs_f64() / took.as_secs_f64();
+        [name.to_string(), exact(took), format!("{rate:.0}"), format!("{of_first:.1}")]
+    });
+    table(["", "took", "messages a second", "of the first"], rows)
 }

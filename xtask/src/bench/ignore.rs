@@ -16,7 +16,7 @@ use common::exit::Exit;
 use common::out;
 use common::process::{self, Limits};
 
-use super::measure::{self, Contender};
+use super::measure::{self, Contender, goal};
 use crate::build;
 
 const SERVICES: usize = 1000;
@@ -102,15 +102,11 @@ pub(super) fn run(cancel: &Cancel) -> Result<Exit> {
     let mut rows: Vec<(&str, Duration)> =
         contenders.iter().map(|contender| contender.name.as_str()).zip(medians.iter().copied()).collect();
     rows.push(("compiling alone, every rule another one", compiling));
-    out!("{}", measure::table_of(&rows));
+    out!("{}", measure::compare_times(&rows));
     let is_met = |time: Duration| time.as_secs_f64() <= medians[0].as_secs_f64() * GOAL;
-    let word = |time| if is_met(time) { "met" } else { "missed" };
-    out!(
-        "goals: at most 1/20 of the loop: the whole run: {}; compiling alone: {}",
-        word(medians[1]),
-        word(compiling)
-    );
-    Ok(if is_met(medians[1]) && is_met(compiling) { Exit::Done } else { Exit::Failed })
+    let whole = goal("the whole run at most 1/20 of the loop", is_met(medians[1]));
+    let alone = goal("compiling alone at most 1/20 of the loop", is_met(compiling));
+    Ok(if whole && alone { Exit::Done } else { Exit::Failed })
 }
 
 /// The median of what `benches/compile.rs` says of itself, a new process each time.

@@ -7,11 +7,13 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use comfy_table::{CellAlignment, Table, TableComponent, presets};
 use common::cancel::Cancel;
+use common::out;
 use common::process::{self, Limits};
 use common::units;
 use nix::sys::resource::{UsageWho, getrusage};
+
+use crate::table::table;
 
 /// Something to time, under the name that the table shows.
 pub(super) struct Contender<'a> {
@@ -101,26 +103,22 @@ impl Spread {
 }
 
 /// The table: each contender's time, and as a part of the first one's.
-pub(super) fn table(contenders: &[Contender<'_>], medians: &[Duration]) -> String {
+pub(super) fn compare(contenders: &[Contender<'_>], medians: &[Duration]) -> String {
     let names = contenders.iter().map(|contender| contender.name.as_str());
-    table_of(&names.zip(medians.iter().copied()).collect::<Vec<_>>())
+    compare_times(&names.zip(medians.iter().copied()).collect::<Vec<_>>())
 }
 
 /// The same of times under their names.
-pub(super) fn table_of(times: &[(&str, Duration)]) -> String {
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).remove_style(TableComponent::HorizontalLines);
-    table.remove_style(TableComponent::MiddleIntersections).set_header(["", "median", "of the first"]);
+pub(super) fn compare_times(times: &[(&str, Duration)]) -> String {
     let first = times.first().map(|(_, time)| *time).unwrap_or_default();
-    for (name, time) in times {
-        table.add_row([(*name).to_string(), exact(*time), ratio(*time, first)]);
-    }
-    for column in [1, 2] {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
-    }
-    table.to_string()
+    let rows = times.iter().map(|(name, time)| [(*name).to_string(), exact(*time), ratio(*time, first)]);
+    table(["", "median", "of the first"], rows)
+}
+
+/// Prints whether a goal is met, and returns it.
+pub(super) fn goal(what: &str, is_met: bool) -> bool {
+    out!("goal: {what}: {}", if is_met { "met" } else { "missed" });
+    is_met
 }
 
 /// Milliseconds with the digits that matter.

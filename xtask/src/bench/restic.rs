@@ -10,14 +10,14 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use comfy_table::{CellAlignment, Table, presets};
 use common::cancel::Cancel;
 use common::exit::Exit;
 use common::out;
 use common::process::{self, Limits};
 
-use super::measure;
+use super::measure::{self, goal};
 use crate::build;
+use crate::table::table;
 
 /// Services and files in each.
 const SIZES: [(usize, usize); 2] = [(60, 500), (200, 1000)];
@@ -94,45 +94,25 @@ fn one_size(tool: &Path, home: &Path, services: usize, files: usize, cancel: &Ca
     let added: Vec<f64> =
         times.iter().map(|time| (time.as_secs_f64() - times[0].as_secs_f64()).max(0.0)).collect();
     out!("{services} services of {} rules and {files} files, processor time of a dry run", RULES.len());
-    out!("{}", table(&times, &added));
+    out!("{}", compare(&times, &added));
     let met = added[2] <= added[1] * GOAL;
     let lean_met = added[3] <= added[1] * LEAN_GOAL;
-    let word = |met| if met { "met" } else { "missed" };
-    out!(
-        "goals: ours adds at most 1/3 of the relative file: {}; with --lean 1/30: {}\n",
-        word(met),
-        word(lean_met)
-    );
+    goal("ours adds at most 1/3 of the relative file", met);
+    goal("with --lean at most 1/30", lean_met);
     Ok(met && lean_met)
 }
 
-fn table(times: &[Duration], added: &[f64]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header([
-        "exclude file",
-        "took",
-        "added",
-        "of relative",
-    ]);
-    for (row, name) in
-        ["none", "line by line, relative", "build-ignore", "build-ignore --lean"].iter().enumerate()
-    {
+fn compare(times: &[Duration], added: &[f64]) -> String {
+    let seconds = |value: f64| format!("{value:.2} s");
+    let names = ["none", "line by line, relative", "build-ignore", "build-ignore --lean"];
+    let rows = names.iter().enumerate().map(|(row, name)| {
         let of_relative = match row {
             0 => String::new(),
             _ => measure::ratio(Duration::from_secs_f64(added[row]), Duration::from_secs_f64(added[1])),
         };
-        let seconds = |value: f64| format!("{value:.2} s");
-        table.add_row([
-            (*name).to_string(),
-            seconds(times[row].as_secs_f64()),
-            seconds(added[row]),
-            of_relative,
-        ]);
-    }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
+        [(*name).to_string(), seconds(times[row].as_secs_f64()), seconds(added[row]), of_relative]
+    });
+    table(["exclude file", "took", "added", "of relative"], rows)
 }
 
 fn limits() -> Limits {

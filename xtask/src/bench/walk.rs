@@ -10,15 +10,15 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use comfy_table::{CellAlignment, Table, presets};
 use common::cancel::Cancel;
 use common::exit::Exit;
 use common::out;
 use common::units;
 
-use super::measure::{self, Contender};
+use super::measure::{self, Contender, goal};
 use super::restic::scratch;
 use crate::build;
+use crate::table::table;
 
 const ENTRIES: usize = 200_000;
 const ROUNDS: usize = 9;
@@ -67,17 +67,12 @@ fn beside_others(tool: &Path, cancel: &Cancel) -> Result<bool> {
     ];
     let medians = measure::medians(&contenders, ROUNDS, cancel)?;
     out!("{ENTRIES} entries, 200 services, warm, median of {ROUNDS} rounds");
-    out!("{}", measure::table(&contenders, &medians));
+    out!("{}", measure::compare(&contenders, &medians));
     let fastest = medians[..3].iter().min().copied().unwrap_or_default();
     let (walk, check) = (medians[3] <= fastest, medians[4] <= fastest * 2);
-    let word = |met| if met { "met" } else { "missed" };
-    out!(
-        "goals: the walk no slower than the fastest: {} ({}); with the check at most twice that: {} ({})\n",
-        word(walk),
-        measure::ratio(medians[3], fastest),
-        word(check),
-        measure::ratio(medians[4], fastest)
-    );
+    let ratio = |time| measure::ratio(time, fastest);
+    goal(&format!("the walk ({}) no slower than the fastest", ratio(medians[3])), walk);
+    goal(&format!("with the check ({}) at most twice that", ratio(medians[4])), check);
     Ok(walk && check)
 }
 
@@ -93,8 +88,7 @@ fn growth(tool: &Path, cancel: &Cancel) -> Result<()> {
             ("services", Shape { services: 500 * factor, entries: 2_000 * factor, rules: RULES.to_string() }),
         ]
     };
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(["doubled", "1", "2", "4", "8"]);
+    let mut rows = Vec::new();
     for row in 0..3 {
         let mut cells = Vec::new();
         for factor in [1, 2, 4, 8] {
@@ -109,12 +103,9 @@ fn growth(tool: &Path, cancel: &Cancel) -> Result<()> {
             }
             cells.push(format!("{:.0} ms", time.as_secs_f64() * 1000.0));
         }
-        table.add_row(cells);
+        rows.push(std::array::from_fn(|column| cells[column].clone()));
     }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    out!("growth, median of 5 rounds\n{table}\n");
+    out!("growth, median of 5 rounds\n{}\n", table(["doubled", "1", "2", "4", "8"], rows));
     Ok(())
 }
 
@@ -125,8 +116,7 @@ fn memory(tool: &Path) -> Result<bool> {
     let peak = measure::peak_memory(&mut build_in(tool, home.path()))?;
     let met = peak <= MOST_MEMORY;
     out!("a million entries: {} at most, in {}", units::bytes(peak), units::duration(started.elapsed()));
-    out!("goal: under 200 MiB: {}", if met { "met" } else { "missed" });
-    Ok(met)
+    Ok(goal("under 200 MiB", met))
 }
 
 fn build_in(tool: &Path, home: &Path) -> Command {

@@ -127,7 +127,7 @@ mod tests {
             planted("lost", Fate::BackedUp),
             planted("cache", Fate::LeftOut),
         ];
-        let services = [Service { name: "s", about: "", files }];
+        let services = [Service { name: "s", files }];
         let comparison = compare(home, restored, &services).unwrap();
         assert_eq!(
             comparison.wrong,

@@ -8,8 +8,6 @@
 pub(super) struct Service {
     /// The name of its folders.
     pub(super) name: &'static str,
-    /// What it is, in the words of the person who runs it.
-    pub(super) about: &'static str,
     /// Its files.
     pub(super) files: Vec<Planted>,
 }
@@ -76,7 +74,7 @@ fn immich() -> Service {
     files.extend(many(240, "data/immich/thumbs/", "-preview.webp", 24 * KIB, Fate::LeftOut));
     files.extend(many(3, "data/immich/encoded-video/", ".mp4", 4096 * KIB, Fate::LeftOut));
     files.extend(many(2, "data/immich/library/2025/upload-", ".tmp", 500 * KIB, Fate::LeftOut));
-    Service { name: "immich", about: "photos", files }
+    Service { name: "immich", files }
 }
 
 fn vaultwarden() -> Service {
@@ -94,7 +92,7 @@ fn vaultwarden() -> Service {
     });
     files.extend(many(6, "data/vaultwarden/attachments/", ".bin", 80 * KIB, Fate::BackedUp));
     files.extend(many(60, "data/vaultwarden/icon_cache/", ".png", 3 * KIB, Fate::LeftOut));
-    Service { name: DUMPED, about: "passwords, a database", files }
+    Service { name: DUMPED, files }
 }
 
 fn jellyfin() -> Service {
@@ -110,7 +108,7 @@ fn jellyfin() -> Service {
     files.extend(many(80, "data/jellyfin/cache/images/", ".webp", 100 * KIB, Fate::LeftOut));
     files.extend(many(2, "data/jellyfin/config/transcodes/", ".ts", 3072 * KIB, Fate::LeftOut));
     files.extend(many(5, "data/jellyfin/config/log/server_", ".log", 200 * KIB, Fate::LeftOut));
-    Service { name: "jellyfin", about: "films and series", files }
+    Service { name: "jellyfin", files }
 }
 
 fn home_assistant() -> Service {
@@ -125,7 +123,7 @@ fn home_assistant() -> Service {
     files.extend(many(15, caches, ".pyc", 9 * KIB, Fate::LeftOut));
     files.extend(many(4, "data/Home Assistant/home-assistant.log.", "", 700 * KIB, Fate::LeftOut));
     files.extend(many(20, "data/Home Assistant/tts/", ".mp3", 60 * KIB, Fate::LeftOut));
-    Service { name: "Home Assistant", about: "a blank in its name", files }
+    Service { name: "Home Assistant", files }
 }
 
 fn paperless() -> Service {
@@ -133,7 +131,7 @@ fn paperless() -> Service {
     files.extend(many(30, "data/paperless/media/originals/", ".pdf", 150 * KIB, Fate::BackedUp));
     files.extend(many(30, "data/paperless/media/thumbnails/", ".webp", 25 * KIB, Fate::LeftOut));
     files.extend(many(4, "data/paperless/index/segment-", ".idx", 300 * KIB, Fate::LeftOut));
-    Service { name: "paperless", about: "only in ~/data", files }
+    Service { name: "paperless", files }
 }
 
 fn compose(service: &str) -> Vec<Planted> {
