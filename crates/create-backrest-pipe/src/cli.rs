@@ -3,6 +3,7 @@
 //! Nothing named means: put everything in place.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use common::settings::Flags;
@@ -26,6 +27,7 @@ const HOOKS_EXAMPLES: &str = "\
 Example:
   create-backrest-pipe hooks                                      print them
   create-backrest-pipe hooks --apply http://localhost:9898 --plan nightly
+  create-backrest-pipe hooks --apply http://localhost:9898/#/plan/nightly --services immich,wiki
   create-backrest-pipe hooks --apply http://localhost:9898 --plan nightly --user me --remove";
 
 const STATUS_HELP: &str = "\
@@ -79,7 +81,7 @@ pub(crate) enum Command {
     Remove,
 }
 
-/// What `status` can be told.
+/// The options of `status`.
 #[derive(Args, Debug)]
 pub(crate) struct StatusArguments {
     /// Print one JSON object
@@ -103,27 +105,36 @@ pub(crate) struct Login {
     pub(crate) password_file: Option<PathBuf>,
 }
 
-/// What `hooks` can be told.
+/// The options of `hooks`.
 #[derive(Args, Debug)]
 pub(crate) struct HooksArguments {
     /// Put them into the Backrest whose web page is at this address, after showing the difference
-    #[arg(long, value_name = "URL", requires = "plan")]
+    #[arg(long, value_name = "URL")]
     pub(crate) apply: Option<String>,
-    /// Name the plan of that Backrest
+    /// Name the plan of that Backrest [default: the plan that the address shows, or the only one]
     #[arg(long, value_name = "ID", requires = "apply")]
     pub(crate) plan: Option<String>,
+    /// Prepare these services only (can be repeated; names and globs; '*' for all) [default: as before, at first all]
+    #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = service)]
+    pub(crate) services: Vec<String>,
+    /// Replace hooks of the old scripts, which write to backrest-pipe
+    #[arg(long, requires = "apply")]
+    pub(crate) replace_old: bool,
+    /// Wait this long for Backrest to start
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
+    pub(crate) wait: Duration,
     /// Take them out of it again
     #[arg(long, requires = "apply")]
     pub(crate) remove: bool,
-    /// Change it without asking
+    /// Apply the changes without asking
     #[arg(long, requires = "apply")]
     pub(crate) yes: bool,
     #[command(flatten)]
     pub(crate) login: Login,
-    /// Bring Tailscale up before, and down after [default: yes where the program tailscale is there]
+    /// Bring Tailscale up before, and down after [default: yes if the program tailscale is installed]
     #[arg(long, value_name = "yes|no", value_parser = yes_or_no)]
     pub(crate) tailscale: Option<bool>,
-    /// Push to Uptime Kuma how it ended [default: yes where UPTIME_KUMA_PUSH_URL is set]
+    /// Push the result to Uptime Kuma [default: yes if UPTIME_KUMA_PUSH_URL is set]
     #[arg(long, value_name = "yes|no", value_parser = yes_or_no)]
     pub(crate) notify: Option<bool>,
 }
@@ -132,8 +143,17 @@ fn yes_or_no(word: &str) -> Result<bool, &'static str> {
     match word {
         "yes" => Ok(true),
         "no" => Ok(false),
-        _ => Err("say yes or no"),
+        _ => Err("expected yes or no"),
     }
+}
+
+/// A service's name or a glob, as one word of a message.
+fn service(word: &str) -> Result<String, &'static str> {
+    let is_word = !word.is_empty() && !word.contains(|c: char| c.is_whitespace() || c.is_control());
+    if !is_word || word.starts_with('-') || word.contains("{{") {
+        return Err("expected the name of a service, or a glob");
+    }
+    Ok(word.into())
 }
 
 #[cfg(test)]

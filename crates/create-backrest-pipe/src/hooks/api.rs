@@ -5,8 +5,9 @@
 //! nor an answer that could hold it ever stands in an error.
 
 use std::fmt;
+use std::io::ErrorKind;
 use std::net::IpAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use common::exit::HintExt;
@@ -29,7 +30,7 @@ pub(crate) struct Backrest {
     token: Option<String>,
 }
 
-/// Backrest said no.
+/// Backrest refused.
 #[derive(Debug)]
 pub(crate) struct Refused {
     status: u16,
@@ -38,7 +39,7 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
-    /// Somebody has to log in.
+    /// A login is needed.
     fn is_unauthorized(&self) -> bool {
         self.status == 401
     }
@@ -52,7 +53,7 @@ impl Refused {
 impl fmt::Display for Refused {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match (self.status, self.message.is_empty()) {
-            (404, _) => f.write_str("this is no Backrest: HTTP status 404"),
+            (404, _) => f.write_str("this is not Backrest: HTTP status 404"),
             (status, true) => write!(f, "HTTP status {status}"),
             (status, false) => write!(f, "HTTP status {status}: {}", self.message),
         }
@@ -61,20 +62,50 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-impl Backrest {
-    /// The Backrest at `address`, such as `http://localhost:9898`. Nothing is sent yet.
-    fn at(address: &str) -> Result<Backrest> {
-        let naming = || format!("reach Backrest: {}", escape(address.as_bytes()));
+/// The address of Backrest's web page, as typed or copied from a browser.
+#[derive(Clone, Debug)]
+pub(crate) struct Address {
+    text: String,
+    plan: Option<String>,
+}
+
+impl Address {
+    /// Reads an address such as `http://localhost:9898` or `http://localhost:9898/#/plan/nightly`.
+    pub(crate) fn parse(typed: &str) -> Result<Address> {
+        let (page, view) = typed.split_once('#').unwrap_or((typed, ""));
+        let page = page.split_once('?').map_or(page, |(page, _)| page).trim().trim_end_matches('/');
+        let naming = || format!("reach Backrest: {}", escape(page.as_bytes()));
         let hint = "give the address of its web page, such as http://localhost:9898";
-        let uri: Uri = address.parse().with_context(naming).hint(hint)?;
+        let uri: Uri = page.parse().with_context(naming).hint(hint)?;
         let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
         let Some(authority) = uri.authority().filter(|_| is_web) else {
-            return Err(anyhow!("it is no web address")).with_context(naming).hint(hint);
+            return Err(anyhow!("it is not a web address")).with_context(naming).hint(hint);
         };
         if authority.as_str().contains('@') {
             return Err(anyhow!("reach Backrest: the address holds a user or a password"))
                 .hint("name the user with --user; the password is asked for");
         }
+        let plan = view.trim_start_matches('/').strip_prefix("plan/");
+        let plan = plan.and_then(|rest| rest.split(['/', '?']).next()).filter(|plan| !plan.is_empty());
+        // In a path `+` is itself.
+        let plan = plan.map(|plan| bridge::request::decode(&plan.replace('+', "%2B")));
+        Ok(Address { text: page.into(), plan })
+    }
+
+    /// The address that the API is below.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.text
+    }
+
+    /// The plan whose page it is.
+    pub(crate) fn plan(&self) -> Option<&str> {
+        self.plan.as_deref()
+    }
+}
+
+impl Backrest {
+    /// The Backrest at `address`. Nothing is sent yet.
+    fn at(address: &Address) -> Backrest {
         let config = Agent::config_builder()
             .timeout_global(Some(Duration::from_secs(60)))
             .http_status_as_error(false)
@@ -83,13 +114,14 @@ impl Backrest {
             // The certificates that the host trusts, so that a Backrest behind a proxy with a CA of its own works.
             .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build())
             .build();
-        Ok(Backrest { agent: config.into(), address: address.trim_end_matches('/').into(), token: None })
+        Backrest { agent: config.into(), address: address.text.clone(), token: None }
     }
 
-    /// The Backrest at `address` and its configuration, after logging in as `login`'s user where that is asked for.
-    pub(crate) fn open(address: &str, login: &Login) -> Result<(Backrest, Value)> {
-        let mut backrest = Backrest::at(address)?;
-        let error = match backrest.config() {
+    /// The Backrest at `address` and its configuration, after logging in as `login`'s user if that is needed. One that
+    /// is just starting is waited for, at most for `wait`.
+    pub(crate) fn open(address: &Address, login: &Login, wait: Duration) -> Result<(Backrest, Value)> {
+        let mut backrest = Backrest::at(address);
+        let error = match backrest.config_when_up(wait) {
             Ok(config) => return Ok((backrest, config)),
             Err(error) if is(&error, Refused::is_unauthorized) => error,
             Err(error) => return Err(error),
@@ -105,6 +137,23 @@ impl Backrest {
         backrest.log_in(user, &password)?;
         let config = backrest.config()?;
         Ok((backrest, config))
+    }
+
+    /// The configuration; while nothing listens yet, or a proxy in front of it reports that, it is asked for again.
+    fn config_when_up(&self, wait: Duration) -> Result<Value> {
+        let end = Instant::now() + wait;
+        let mut is_first = true;
+        loop {
+            let error = match self.config() {
+                Err(error) if is_starting(&error) && Instant::now() < end => error,
+                result => return result,
+            };
+            if is_first {
+                common::note!("waiting for Backrest: {}", common::exit::one_line(&error));
+                is_first = false;
+            }
+            std::thread::sleep(Duration::from_millis(500));
+        }
     }
 
     /// What is sent can be read on the way: neither encrypted nor within this host.
@@ -136,7 +185,7 @@ impl Backrest {
         let config =
             self.ask("v1.Backrest/GetConfig", &json!({})).context("read Backrest's configuration")?;
         if !config.is_object() {
-            bail!("read Backrest's configuration: the answer is none");
+            bail!("read Backrest's configuration: the response is not a JSON object");
         }
         Ok(config)
     }
@@ -171,7 +220,7 @@ impl Backrest {
             answer.body_mut().with_config().limit(LARGEST_ANSWER).read_to_vec().with_context(naming)?;
         let json: Option<Value> = serde_json::from_slice(&body).ok();
         if status.is_success() {
-            return json.context("the answer is no JSON: this is no Backrest").with_context(naming);
+            return json.context("the answer is not JSON: this is not Backrest").with_context(naming);
         }
         let word = |field: &str| {
             let text = json.as_ref().and_then(|json| json[field].as_str()).unwrap_or_default();
@@ -180,6 +229,17 @@ impl Backrest {
         let refused = Refused { status: status.as_u16(), code: word("code"), message: word("message") };
         Err(refused).with_context(naming)
     }
+}
+
+/// Whether Backrest may still be coming up: the connection is refused or ends at once, or a proxy answers for it.
+fn is_starting(error: &anyhow::Error) -> bool {
+    let gone = [ErrorKind::ConnectionRefused, ErrorKind::ConnectionReset, ErrorKind::UnexpectedEof];
+    let is_gone = |kind: ErrorKind| gone.contains(&kind);
+    error.chain().any(|cause| match cause.downcast_ref::<ureq::Error>() {
+        Some(ureq::Error::Io(io)) => is_gone(io.kind()),
+        Some(ureq::Error::ConnectionFailed) => true,
+        _ => cause.downcast_ref::<std::io::Error>().is_some_and(|io| is_gone(io.kind())),
+    }) || is(error, |refused| matches!(refused.status, 502..=504))
 }
 
 /// Whether Backrest's answer, somewhere in the causes of `error`, is such a one.
@@ -210,7 +270,7 @@ mod tests {
 
     #[test]
     fn only_this_host_and_https_are_not_overheard() {
-        let overheard = |address: &str| Backrest::at(address).unwrap().is_overheard();
+        let overheard = |address: &str| Backrest::at(&Address::parse(address).unwrap()).is_overheard();
         for address in
             ["http://localhost:9898", "http://127.0.0.1:9898", "http://[::1]:9898", "https://nas.home"]
         {
@@ -218,6 +278,21 @@ mod tests {
         }
         for address in ["http://nas.home:9898", "http://192.168.1.2", "http://localhost.evil.example"] {
             assert!(overheard(address), "{address}");
+        }
+    }
+
+    #[test]
+    fn an_address_copied_from_the_browser_names_the_plan() {
+        for (typed, page, plan) in [
+            ("http://localhost:9898", "http://localhost:9898", None),
+            ("http://localhost:9898/", "http://localhost:9898", None),
+            ("http://localhost:9898/#/plan/nightly", "http://localhost:9898", Some("nightly")),
+            ("https://nas/backrest/#/plan/my%20plan/x", "https://nas/backrest", Some("my plan")),
+            ("http://localhost:9898/?a=b#/repo/nas", "http://localhost:9898", None),
+            ("http://localhost:9898/#/plan/a+b", "http://localhost:9898", Some("a+b")),
+        ] {
+            let address = Address::parse(typed).unwrap();
+            assert_eq!((address.as_str(), address.plan()), (page, plan), "{typed}");
         }
     }
 }

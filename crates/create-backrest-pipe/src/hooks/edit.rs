@@ -1,24 +1,36 @@
-//! Puts the hooks and the flag into Backrest's configuration, or takes them out, and says what is different. A plain
-//! function from JSON to JSON: every field that it does not know stays as it is.
+//! Puts the hooks and the flag into Backrest's configuration, or takes them out, and reports what is different. A plain
+//! function from JSON to JSON: every field that it does not know stays as it is, in hooks as well.
 //!
 //! What a reader gets wrong: the flags of a plan are `backup_flags` in Backrest's JSON, in snake case among fields in
 //! camel case; `backupFlags` would be dropped without a word.
 
+mod merge;
+
+use std::path::Path;
+
 use anyhow::{Result, anyhow, bail};
+use bridge::action::BuiltIn;
+use bridge::request::Preparation;
 use common::exit::HintExt;
 use common::text::escape;
 use serde_json::{Value, json};
 
-use super::wanted::{Wanted, is_ours};
+use super::finding::{Finding, Name};
+use super::reading::{self, Line, Reading, Way, command_of};
+use super::wanted::{self, Hooks, Wanted};
 
 /// A changed configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Edited {
     pub(crate) config: Value,
-    /// What is different, for a person; empty where nothing is.
+    /// What is different, for a person; empty if nothing is.
     pub(crate) difference: Vec<String>,
+    /// Hooks are different.
+    pub(crate) changes_hooks: bool,
+    /// The backup flag is different.
+    pub(crate) changes_flag: bool,
     /// What the person should know about the plan as it is.
-    pub(crate) notes: Vec<String>,
+    pub(crate) findings: Vec<Finding>,
 }
 
 /// What is to be done with our hooks and our flag.
@@ -28,10 +40,16 @@ pub(crate) enum Direction {
     TakeOut,
 }
 
-/// Changes `plan` in `config`. Fails where there is no such plan.
+/// Changes `plan` in `config`. Fails if there is no such plan.
 pub(crate) fn edit(config: &Value, plan: &str, wanted: &Wanted, direction: Direction) -> Result<Edited> {
-    let mut edited = Edited { config: config.clone(), difference: Vec::new(), notes: Vec::new() };
-    let plans = list(&edited.config, "plans");
+    let mut edited = Edited {
+        config: config.clone(),
+        difference: Vec::new(),
+        changes_hooks: false,
+        changes_flag: false,
+        findings: Vec::new(),
+    };
+    let plans = list(config, "plans");
     let Some(place) = plans.iter().position(|there| there["id"] == plan) else {
         let names: Vec<_> = plans.iter().filter_map(|there| there["id"].as_str()).map(quoted).collect();
         let hint = match names.as_slice() {
@@ -40,54 +58,137 @@ pub(crate) fn edit(config: &Value, plan: &str, wanted: &Wanted, direction: Direc
         };
         return Err(anyhow!("Backrest has no plan {}", quoted(plan))).hint(hint);
     };
-    let repo = edited.config["plans"][place]["repo"].as_str().unwrap_or_default().to_string();
-    let is_alone = !plans.iter().any(|other| {
-        other["id"] != plan && other["repo"] == repo.as_str() && list(other, "hooks").iter().any(is_ours)
-    });
-    let (plan_hooks, repo_hooks) = match direction {
-        Direction::PutIn => (wanted.plan_hooks.as_slice(), Some(wanted.repo_hooks.as_slice())),
-        // Another plan of the same repository may still need its hooks.
-        Direction::TakeOut => ([].as_slice(), is_alone.then_some([].as_slice())),
-    };
-
-    let there = &mut edited.config["plans"][place];
-    notes(there, wanted, &mut edited.notes);
-    let mut lines = change_hooks(there, plan_hooks)?;
-    lines.extend(change_flag(there, wanted, direction)?);
-    if !lines.is_empty() {
-        edited.difference.push(format!("plan {}", quoted(plan)));
-        edited.difference.append(&mut lines);
+    let repo = plans[place]["repo"].as_str().unwrap_or_default().to_string();
+    let repo_place = list(config, "repos").iter().position(|there| there["id"] == repo.as_str());
+    let hooks = wanted_hooks(config, &plans[place], wanted);
+    if direction == Direction::PutIn && !hooks.repo.is_empty() && repo_place.is_none() {
+        bail!("plan {} names a repository that Backrest does not have: {}", quoted(plan), quoted(&repo));
     }
-    let repos = edited.config.get_mut("repos").and_then(Value::as_array_mut);
-    let repo_there = repos.and_then(|repos| repos.iter_mut().find(|there| there["id"] == repo.as_str()));
-    match (repo_there, repo_hooks) {
-        (Some(there), Some(hooks)) => {
-            let lines = change_hooks(there, hooks)?;
-            if !lines.is_empty() {
-                edited.difference.push(format!("repository {}", quoted(&repo)));
-                edited.difference.extend(lines);
-            }
+    let needed_elsewhere = plans.iter().any(|other| {
+        other["id"] != plan && other["repo"] == repo.as_str() && list(other, "hooks").iter().any(uses_bridge)
+    });
+
+    let mut parts = vec![(format!("plan {}", quoted(plan)), "plans", place, hooks.plan)];
+    // Another plan of the same repository may still need its hooks.
+    if direction == Direction::PutIn || !needed_elsewhere {
+        parts.extend(repo_place.map(|at| (format!("repository {}", quoted(&repo)), "repos", at, hooks.repo)));
+    }
+    for (title, field, at, wanted_hooks) in parts {
+        let there = &mut edited.config[field][at];
+        let old = list(there, "hooks").to_vec();
+        let changed = match direction {
+            Direction::PutIn => merge::put_in(&old, &wanted_hooks, wanted.replaces_old),
+            Direction::TakeOut => merge::take_out(&old, wanted.replaces_old),
+        };
+        edited.findings.extend(changed.findings);
+        let mut lines = differences(&old, &changed.hooks);
+        edited.changes_hooks |= changed.hooks != old;
+        set_list(there, "hooks", changed.hooks)?;
+        if field == "plans" {
+            let flag = change_flag(there, wanted, direction, &mut edited.findings)?;
+            edited.changes_flag = flag.is_some();
+            lines.extend(flag);
         }
-        (None, Some(hooks)) if !hooks.is_empty() => {
-            bail!("plan {} names a repository that Backrest does not have: {}", quoted(plan), quoted(&repo))
+        if !lines.is_empty() {
+            edited.difference.push(title);
+            edited.difference.append(&mut lines);
         }
-        _ => {}
     }
     if direction == Direction::PutIn {
-        let repos = list(&edited.config, "repos").iter().filter(|there| there["id"] == repo.as_str());
-        let first = repos.flat_map(|repo| list(repo, "hooks"));
-        // The repository's hooks run first, then the plan's in their order.
-        let before =
-            first.chain(list(&edited.config["plans"][place], "hooks").iter().take_while(|h| !is_ours(h)));
-        edited.notes.extend(before.filter(|hook| can_stop_the_end(hook)).map(|hook| {
-            let conditions = conditions_of(hook).join(", ");
-            format!(
-                "a hook of your own on {conditions} comes before post-backups and, when it fails, keeps it from \
-                 running: set its \"on error\" to ignore"
-            )
-        }));
+        about(&edited.config, place, repo_place, wanted, &mut edited.findings);
     }
     Ok(edited)
+}
+
+/// The hooks that `plan` should have: its preparations keep their key and their services.
+fn wanted_hooks(config: &Value, plan: &Value, wanted: &Wanted) -> Hooks {
+    let first = |action: BuiltIn| {
+        let scripts = list(plan, "hooks").iter().filter_map(|hook| match reading::read(hook) {
+            Reading::Script(script) => Some(script),
+            _ => None,
+        });
+        let mut messages =
+            scripts.flat_map(|script| script.messages().into_iter().cloned().collect::<Vec<_>>());
+        let message = messages.find(|message| message.built_in() == Some(action))?;
+        Preparation::parse(&message.text).ok()
+    };
+    let (prepare, undo) = (first(BuiltIn::PreBackups), first(BuiltIn::PostBackups));
+    let is_own = |key: &Preparation| {
+        key.key.as_ref().is_some_and(|text| text.contains("{{"))
+            || key.plan().as_deref() == plan["id"].as_str()
+    };
+    let kept = prepare.as_ref().filter(|there| {
+        undo.as_ref().is_some_and(|undo| undo.key == there.key && there.key.is_some() && is_own(there))
+    });
+    let key = kept.and_then(|there| there.key.clone());
+    let key = key.unwrap_or_else(|| wanted::key_of(config["instance"].as_str()));
+    let services = wanted.services.clone().or(prepare.map(|there| there.services)).unwrap_or_default();
+    wanted.hooks(&key, &services)
+}
+
+/// What is to be known about a plan that has its hooks.
+fn about(config: &Value, place: usize, repo: Option<usize>, wanted: &Wanted, findings: &mut Vec<Finding>) {
+    let plan = &config["plans"][place];
+    let paths: Vec<_> = list(plan, "paths").iter().filter_map(Value::as_str).collect();
+    if !paths.iter().any(|path| Path::new(path).starts_with(&wanted.mount)) {
+        let mount = escape(wanted.mount.as_os_str().as_encoded_bytes());
+        findings.push(Finding::BacksUpNothing { mount });
+    }
+    // The repository's hooks run first, then the plan's in their order.
+    let first = repo.map(|at| list(&config["repos"][at], "hooks")).unwrap_or_default();
+    let undoes = |hook: &&Value| !sends(hook, BuiltIn::PostBackups);
+    let before = first.iter().chain(list(plan, "hooks").iter().take_while(undoes));
+    let stopping = before.filter(|hook| can_stop_the_end(hook));
+    findings.extend(stopping.map(|hook| Finding::StopsTheEnd { conditions: conditions_of(hook) }));
+    for action in [BuiltIn::PreBackups, BuiltIn::PostBackups] {
+        let sending: Vec<_> = list(plan, "hooks").iter().filter(|hook| sends(hook, action)).collect();
+        let shares =
+            |one: &Value, other: &Value| conditions_of(one).iter().any(|c| conditions_of(other).contains(c));
+        let is_doubled =
+            sending.iter().enumerate().any(|(at, one)| sending[at + 1..].iter().any(|o| shares(one, o)));
+        findings.extend(is_doubled.then_some(Finding::Doubled { action }));
+    }
+    for hook in list(plan, "hooks").iter().chain(first) {
+        let Reading::Script(script) = reading::read(hook) else { continue };
+        let prepare = script.messages().into_iter().find(|sent| sent.built_in() == Some(BuiltIn::PreBackups));
+        let Some(prepare) = prepare else { continue };
+        let is_marked = Preparation::parse(&prepare.text).is_ok_and(|text| text.failure_cancels);
+        match (is_marked, cancels(hook)) {
+            (true, false) => findings.push(Finding::MarkWithoutCancel { hook: Name::of(hook) }),
+            (false, false) => findings.push(Finding::DoesNotCancel { hook: Name::of(hook) }),
+            _ => {}
+        }
+    }
+    let asks = |text: &str| {
+        let all = wanted.hooks("", &[]).plan;
+        let names = all.iter().flat_map(|wanted| wanted.messages.iter().filter_map(|sent| sent.built_in()));
+        names.filter(|name| text.contains(name.name())).collect::<Vec<_>>()
+    };
+    for finding in findings {
+        if let Finding::Unclear { hook, asks: messages } = finding {
+            let there = list(plan, "hooks").iter().find(|there| Name::of(there) == *hook);
+            *messages = there.and_then(command_of).map(asks).unwrap_or_default();
+            messages.dedup();
+        }
+    }
+}
+
+/// Whether a failure of `hook` stops the backup.
+pub(crate) fn cancels(hook: &Value) -> bool {
+    hook["onError"] == wanted::CANCEL || hook["onError"] == "ON_ERROR_FATAL"
+}
+
+/// Whether `hook` sends the message and waits for it.
+pub(crate) fn sends(hook: &Value, action: BuiltIn) -> bool {
+    match reading::read(hook) {
+        Reading::Script(script) => script.messages().iter().any(|message| message.built_in() == Some(action)),
+        _ => false,
+    }
+}
+
+/// Whether `hook` has anything to do with the bridge, so far as that can be read.
+fn uses_bridge(hook: &Value) -> bool {
+    reading::read(hook) != Reading::Unrelated
 }
 
 /// Whether `hook`, when it fails at the end of a backup, keeps the hooks after it from running.
@@ -96,21 +197,21 @@ fn can_stop_the_end(hook: &Value) -> bool {
         condition == "ANY_ERROR" || condition.starts_with("SNAPSHOT_") && condition != "SNAPSHOT_START"
     };
     let halts = hook.get("onError").is_some_and(|on_error| on_error != "ON_ERROR_IGNORE");
-    !is_ours(hook) && halts && conditions_of(hook).iter().any(at_an_end)
+    halts && conditions_of(hook).iter().any(at_an_end)
 }
 
 /// The hook's conditions without what all of them begin with.
-fn conditions_of(hook: &Value) -> Vec<String> {
+pub(crate) fn conditions_of(hook: &Value) -> Vec<String> {
     let names = list(hook, "conditions").iter().filter_map(Value::as_str);
     names.map(|name| escape(name.trim_start_matches("CONDITION_").as_bytes())).collect()
 }
 
-fn quoted(name: &str) -> String {
+pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", escape(name.as_bytes()))
 }
 
 /// The list in a field; protobuf's JSON leaves an empty one out.
-fn list<'a>(object: &'a Value, field: &str) -> &'a [Value] {
+pub(crate) fn list<'a>(object: &'a Value, field: &str) -> &'a [Value] {
     object.get(field).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
@@ -124,46 +225,42 @@ fn set_list(object: &mut Value, field: &str, list: Vec<Value>) -> Result<()> {
     Ok(())
 }
 
-/// Puts `wanted` where our hooks stood, or at the end, and keeps all others in their order.
-fn change_hooks(object: &mut Value, wanted: &[Value]) -> Result<Vec<String>> {
-    let old = list(object, "hooks").to_vec();
-    let place = old.iter().position(is_ours).unwrap_or(old.len());
-    let others =
-        |hooks: &[Value]| -> Vec<Value> { hooks.iter().filter(|hook| !is_ours(hook)).cloned().collect() };
-    let new = [others(&old[..place]), wanted.to_vec(), others(&old[place..])].concat();
-    if new == old {
-        return Ok(Vec::new());
+fn differences(old: &[Value], new: &[Value]) -> Vec<String> {
+    if old == new {
+        return Vec::new();
     }
-    let mut lines = Vec::new();
-    for gone in old.iter().filter(|hook| is_ours(hook) && !wanted.contains(hook)) {
-        lines.extend(in_words('-', gone));
-    }
-    for added in wanted.iter().filter(|hook| !old.contains(hook)) {
-        lines.extend(in_words('+', added));
-    }
-    if lines.is_empty() {
-        lines.push("  ~ the order of the hooks".into());
-    }
-    set_list(object, "hooks", new)?;
-    Ok(lines)
+    let gone = old.iter().filter(|hook| !new.contains(hook)).flat_map(|hook| in_words('-', hook));
+    let added = new.iter().filter(|hook| !old.contains(hook)).flat_map(|hook| in_words('+', hook));
+    let lines: Vec<_> = gone.chain(added).collect();
+    if lines.is_empty() { vec!["  ~ the order of the hooks".into()] } else { lines }
 }
 
 fn in_words(sign: char, hook: &Value) -> Vec<String> {
     let halts = if hook.get("onError").is_some() { ", which stops it when this fails" } else { "" };
     let mut lines = vec![format!("  {sign} hook on {}{halts}", conditions_of(hook).join(", "))];
-    let command = hook.pointer("/actionCommand/command").and_then(Value::as_str).unwrap_or_default();
+    let command = command_of(hook).unwrap_or_default();
     lines.extend(command.lines().map(|line| format!("  {sign}     {}", escape(line.as_bytes()))));
     lines
 }
 
-fn change_flag(plan: &mut Value, wanted: &Wanted, direction: Direction) -> Result<Vec<String>> {
+/// Puts the flag in or takes it out. It stays as long as a hook builds the ignore file, or may do so.
+fn change_flag(
+    plan: &mut Value,
+    wanted: &Wanted,
+    direction: Direction,
+    findings: &mut Vec<Finding>,
+) -> Result<Option<String>> {
     let old = list(plan, "backup_flags").to_vec();
     let is_flag = |flag: &Value| flag.as_str().is_some_and(|flag| names_ignore_file(flag, wanted));
     let (new, line) = match (direction, old.iter().any(is_flag)) {
-        (Direction::PutIn, true) | (Direction::TakeOut, false) => return Ok(Vec::new()),
+        (Direction::PutIn, true) | (Direction::TakeOut, false) => return Ok(None),
         (Direction::PutIn, false) => {
             let flag = wanted.flag();
             ([old, vec![json!(flag)]].concat(), format!("  + backup flag {}", escape(flag.as_bytes())))
+        }
+        (Direction::TakeOut, true) if list(plan, "hooks").iter().any(builds_ignore_file) => {
+            findings.push(Finding::FlagStays);
+            return Ok(None);
         }
         (Direction::TakeOut, true) => {
             let (gone, kept): (Vec<_>, Vec<_>) = old.into_iter().partition(is_flag);
@@ -172,7 +269,22 @@ fn change_flag(plan: &mut Value, wanted: &Wanted, direction: Direction) -> Resul
         }
     };
     set_list(plan, "backup_flags", new)?;
-    Ok(vec![line])
+    Ok(Some(line))
+}
+
+fn builds_ignore_file(hook: &Value) -> bool {
+    let builds = |name: Option<BuiltIn>| matches!(name, Some(BuiltIn::PreBackups | BuiltIn::BuildIgnore));
+    match reading::read(hook) {
+        Reading::Unrelated => false,
+        Reading::Unclear => true,
+        Reading::Script(script) => script.has(|line| match line {
+            Line::Sends(_, Way::OldScript) => true,
+            Line::Sends(messages, _) | Line::Else(messages) => {
+                messages.iter().any(|message| builds(message.built_in()))
+            }
+            Line::Nothing => false,
+        }),
+    }
 }
 
 /// Whether `flag`, split as Backrest splits it, is the one for our ignore file and nothing else.
@@ -181,27 +293,6 @@ fn names_ignore_file(flag: &str, wanted: &Wanted) -> bool {
         [one] => one.strip_prefix("--exclude-file=") == Some(&wanted.ignore_file),
         [name, file] => name == "--exclude-file" && *file == wanted.ignore_file,
         _ => false,
-    }
-}
-
-fn notes(plan: &Value, wanted: &Wanted, notes: &mut Vec<String>) {
-    let paths: Vec<_> = list(plan, "paths").iter().filter_map(Value::as_str).collect();
-    if !paths.iter().any(|path| std::path::Path::new(path).starts_with(&wanted.mount)) {
-        let mount = escape(wanted.mount.as_os_str().as_encoded_bytes());
-        notes.push(format!(
-            "the plan backs up nothing below {mount}, where the ignore file's patterns are rooted"
-        ));
-    }
-    let is_old = |hook: &Value| {
-        let command = hook.pointer("/actionCommand/command").and_then(Value::as_str).unwrap_or_default();
-        !is_ours(hook) && command.contains("backrest-pipe")
-    };
-    let old = list(plan, "hooks").iter().filter(|hook| is_old(hook)).count();
-    if old > 0 {
-        let hooks = common::text::count(old, "hook");
-        notes.push(format!(
-            "the plan has {hooks} of its own writing to backrest-pipe: take out what is double now"
-        ));
     }
 }
 

@@ -2,46 +2,76 @@
 //!
 //! What a reader gets wrong: when a START hook fails, SNAPSHOT_END does not fire, only SNAPSHOT_ERROR and ANY_ERROR
 //! do; when restic fails all three fire in one set, and a hook runs once in a set. So a hook that has to run after
-//! every end stands on END *and* ERROR. Forget runs after the END hooks, and needs the network again.
+//! every end has END *and* ERROR. Forget runs after the END hooks, and needs the network again.
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
+use bridge::action::BuiltIn;
+use bridge::request::{Notification, Preparation};
 use common::exit::HintExt;
 use common::settings::Settings;
 use common::text::escape_path;
 use serde_json::{Value, json};
 
+use super::reading::Message;
+
 /// The first line of each of our hooks. Backrest runs the program on a `#!` line and gives it the rest on standard
 /// input, so the hook needs no shell, which Backrest's smallest image does not have.
 pub(crate) const FIRST_LINE: &str = "#!/bridge/backrest-send";
 
-/// The messages that our hooks send; a hook that sends another one is the user's own.
-const MESSAGES: [&str; 6] =
-    ["start-tailscale", "stop-tailscale", "pre-backups", "post-backups", "notify-up", "notify-down"];
+/// A plan's id in a message: Backrest replaces it, so a copied plan sends its own.
+const PLAN: &str = "{{ urlquery .Plan.Id }}";
 
-/// What Backrest has to be told.
+/// What Backrest's configuration should hold.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Wanted {
-    /// The hooks of the plan, in order.
-    pub(crate) plan_hooks: Vec<Value>,
-    /// The hooks of its repository, in order.
-    pub(crate) repo_hooks: Vec<Value>,
+    /// Bring Tailscale up before and down after.
+    pub(crate) tailscale: bool,
+    /// Push to Uptime Kuma how it ended.
+    pub(crate) notify: bool,
+    /// The services to prepare; `None` keeps what a plan has, and all of them at first.
+    pub(crate) services: Option<Vec<String>>,
+    /// Replace what writes to the FIFO or calls one of the old scripts.
+    pub(crate) replaces_old: bool,
+    /// Messages that hooks which can't be read send already, as the person says.
+    pub(crate) elsewhere: Vec<BuiltIn>,
     /// The unified ignore file as the container sees it.
     pub(crate) ignore_file: String,
     /// Where the container sees both roots.
     pub(crate) mount: PathBuf,
 }
 
+/// One hook that is needed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WantedHook {
+    /// Without `CONDITION_`.
+    pub(crate) conditions: Vec<String>,
+    /// Its failure stops the task.
+    pub(crate) cancels: bool,
+    pub(crate) messages: Vec<Message>,
+}
+
+/// The hooks of a plan and of its repository, in order.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Hooks {
+    pub(crate) plan: Vec<WantedHook>,
+    pub(crate) repo: Vec<WantedHook>,
+}
+
 impl Wanted {
-    /// What these settings need. Tailscale is used where the program is there, and Uptime Kuma where its push
-    /// address is set, unless the person says otherwise. Fails where the container can't see the ignore file.
+    /// What these settings need. Tailscale is used if the program is installed, and Uptime Kuma if a push address is
+    /// set, unless the person decides. Fails if the container can't see the ignore file.
     pub(crate) fn of(settings: &Settings, tailscale: Option<bool>, notify: Option<bool>) -> Result<Wanted> {
-        let tailscale = tailscale.unwrap_or_else(|| is_on_path("tailscale"));
-        let notify = notify.unwrap_or(settings.push_url.is_some());
-        let (plan_hooks, repo_hooks) = hooks(tailscale, notify);
-        let ignore_file = inside(settings)?;
-        Ok(Wanted { plan_hooks, repo_hooks, ignore_file, mount: settings.mount.clone() })
+        Ok(Wanted {
+            tailscale: tailscale.unwrap_or_else(|| is_on_path("tailscale")),
+            notify: notify.unwrap_or(settings.push_url.is_some()),
+            services: None,
+            replaces_old: false,
+            elsewhere: Vec::new(),
+            ignore_file: inside(settings)?,
+            mount: settings.mount.clone(),
+        })
     }
 
     /// The backup flag, quoted for Backrest, which splits it as a shell does.
@@ -54,66 +84,136 @@ impl Wanted {
 
     /// The parts of Backrest's configuration that hold it.
     pub(crate) fn to_json(&self) -> Value {
+        let hooks = self.hooks(&key_of(None), self.services.as_deref().unwrap_or_default());
+        let json = |hooks: &[WantedHook]| hooks.iter().map(WantedHook::to_json).collect::<Vec<_>>();
         json!({
-            "plan": { "backup_flags": [self.flag()], "hooks": self.plan_hooks },
-            "repo": { "hooks": self.repo_hooks },
+            "plan": { "backup_flags": [self.flag()], "hooks": json(&hooks.plan) },
+            "repo": { "hooks": json(&hooks.repo) },
         })
     }
+
+    /// The hooks whose preparations are filed under `key` and prepare `services`.
+    pub(crate) fn hooks(&self, key: &str, services: &[String]) -> Hooks {
+        let key = Some(key.to_string());
+        let prepare = Preparation { failure_cancels: true, key: key.clone(), services: services.to_vec() };
+        let prepare = message(BuiltIn::PreBackups, prepare.to_text());
+        let undo = message(BuiltIn::PostBackups, Preparation { key, ..Preparation::default() }.to_text());
+        let up = message(BuiltIn::StartTailscale, String::new());
+        let down = message(BuiltIn::StopTailscale, String::new());
+
+        let start = self.tailscale.then(|| up.clone()).into_iter().chain([prepare]).collect();
+        let mut plan = vec![hook(&["SNAPSHOT_START"], true, start)];
+        // First of all what was stopped for the backup is started again.
+        plan.push(hook(&["SNAPSHOT_END", "SNAPSHOT_ERROR"], false, vec![undo]));
+        if self.notify {
+            plan.push(hook(&["SNAPSHOT_SUCCESS", "SNAPSHOT_SKIPPED"], false, vec![good_news()]));
+            let bad = notification(BuiltIn::NotifyDown, format!("plan {}: {ERROR}", quoted(".Plan.Id")));
+            plan.push(hook(&["SNAPSHOT_ERROR", "SNAPSHOT_WARNING", "ANY_ERROR"], false, vec![bad]));
+        }
+        let mut repo = Vec::new();
+        if self.tailscale {
+            plan.push(hook(&["SNAPSHOT_END", "SNAPSHOT_ERROR"], false, vec![down.clone()]));
+            // A plan's hooks do not fire for prune and check. Forget follows each backup, after the hooks above.
+            repo.push(hook(&tasks(&["START"]), true, vec![up]));
+            repo.push(hook(&tasks(&["SUCCESS", "ERROR"]), false, vec![down]));
+        }
+        if self.notify {
+            // A forget of the repository's own schedule belongs to no plan, so no plan's hook fires for it.
+            let text = format!("repository {}: {ERROR}", quoted(".Repo.Id"));
+            repo.push(hook(&tasks(&["ERROR"]), false, vec![message(BuiltIn::NotifyDown, text)]));
+        }
+        let elsewhere = |sent: &Message| sent.built_in().is_some_and(|name| self.elsewhere.contains(&name));
+        for wanted in &mut plan {
+            wanted.messages.retain(|message| !elsewhere(message));
+        }
+        plan.retain(|wanted| !wanted.messages.is_empty());
+        Hooks { plan, repo }
+    }
 }
 
-/// Whether `hook`, from Backrest's configuration, is one of ours.
-pub(crate) fn is_ours(hook: &Value) -> bool {
-    let Some(command) = hook.pointer("/actionCommand/command").and_then(Value::as_str) else { return false };
-    let mut lines = command.lines().filter(|line| !line.trim().is_empty());
-    let is_client = lines.next().is_some_and(|first| first.trim_end() == FIRST_LINE);
-    let mut messages = lines.map(|line| line.split(' ').next().unwrap_or(line)).peekable();
-    is_client && messages.peek().is_some() && messages.all(|message| MESSAGES.contains(&message))
+/// The key of a plan's preparations: `INSTANCE/PLAN`, percent-encoded.
+pub(crate) fn key_of(instance: Option<&str>) -> String {
+    match instance.filter(|instance| !instance.is_empty()) {
+        Some(instance) => format!("{}/{PLAN}", encoded(instance)),
+        None => PLAN.into(),
+    }
 }
 
-/// The hooks of the plan and of the repository.
-fn hooks(tailscale: bool, notify: bool) -> (Vec<Value>, Vec<Value>) {
-    // The text of an error is one line here whatever it holds (%q), and short enough for a message.
-    const PLAN_ERROR: &str = r#"notify-down {{ printf "plan %.60q: %.300q" .Plan.Id .Error }}"#;
-    const REPO_ERROR: &str = r#"notify-down {{ printf "repository %.60q: %.300q" .Repo.Id .Error }}"#;
-    let start = ["start-tailscale", "pre-backups"];
-    let start = if tailscale { &start[..] } else { &start[1..] };
-    let mut plan = vec![hook(&["SNAPSHOT_START"], Some("ON_ERROR_CANCEL"), start)];
-    // First of all what was stopped for the backup is started again.
-    plan.push(hook(&["SNAPSHOT_END", "SNAPSHOT_ERROR"], None, &["post-backups"]));
-    if notify {
-        let up = r#"notify-up {{ printf "plan %.60q" .Plan.Id }}"#;
-        plan.push(hook(&["SNAPSHOT_SUCCESS", "SNAPSHOT_SKIPPED"], None, &[up]));
-        plan.push(hook(&["SNAPSHOT_ERROR", "SNAPSHOT_WARNING", "ANY_ERROR"], None, &[PLAN_ERROR]));
-    }
-    let mut repo = Vec::new();
-    if tailscale {
-        plan.push(hook(&["SNAPSHOT_END", "SNAPSHOT_ERROR"], None, &["stop-tailscale"]));
-        // A plan's hooks do not fire for prune and check. Forget follows each backup, after the hooks above.
-        let on = |ends: &[&str]| -> Vec<String> {
-            let tasks = ["PRUNE", "CHECK", "FORGET"];
-            tasks.iter().flat_map(|task| ends.iter().map(move |end| format!("{task}_{end}"))).collect()
-        };
-        repo.push(hook(&on(&["START"]), Some("ON_ERROR_CANCEL"), &["start-tailscale"]));
-        repo.push(hook(&on(&["SUCCESS", "ERROR"]), None, &["stop-tailscale"]));
-    }
-    if notify {
-        // A forget of the repository's own schedule belongs to no plan, so no plan's hook fires for it.
-        repo.push(hook(&["PRUNE_ERROR", "CHECK_ERROR", "FORGET_ERROR"], None, &[REPO_ERROR]));
-    }
-    (plan, repo)
+/// Whether our hooks ever send that message.
+pub(crate) fn is_ours(message: &Message) -> bool {
+    use BuiltIn::{NotifyDown, NotifyUp, PostBackups, PreBackups, StartTailscale, StopTailscale};
+    let ours = [PreBackups, PostBackups, StartTailscale, StopTailscale, NotifyUp, NotifyDown];
+    message.built_in().is_some_and(|name| ours.contains(&name))
 }
 
-/// One hook as Backrest's JSON has it; an `onError` of its zero value is left out there.
-fn hook(conditions: &[impl AsRef<str>], on_error: Option<&str>, messages: &[&str]) -> Value {
-    let conditions: Vec<_> =
-        conditions.iter().map(|condition| format!("CONDITION_{}", condition.as_ref())).collect();
-    let command = format!("{FIRST_LINE}\n{}\n", messages.join("\n"));
-    let mut hook = json!({ "conditions": conditions });
-    if let Some(on_error) = on_error {
-        hook["onError"] = on_error.into();
+fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    text.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).into() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+/// An error's text: one line whatever it holds (%q), and short enough for a message even if each character takes four
+/// bytes. The cause comes last in Backrest's texts, so it is not cut earlier than that.
+const ERROR: &str = r#"{{ printf "%.900q" .Error }}"#;
+
+fn quoted(field: &str) -> String {
+    format!(r#"{{{{ printf "%.60q" {field} }}}}"#)
+}
+
+/// What a backup that went well brought. The statistics are missing in hooks of tasks that made no snapshot.
+fn good_news() -> Message {
+    let text = format!(
+        "--plan {PLAN} {{{{ with .SnapshotStats }}}}--duration {{{{ .TotalDuration }}}}s {{{{ end }}}}plan {}\
+         {{{{ if .SnapshotStats }}}}: {{{{ .SnapshotStats.TotalFilesProcessed }}}} files, \
+         {{{{ .FormatSizeBytes .SnapshotStats.DataAdded }}}} added{{{{ end }}}}\
+         {{{{ if .SnapshotId }}}}, snapshot {{{{ printf \"%.8s\" .SnapshotId }}}}{{{{ end }}}}",
+        quoted(".Plan.Id")
+    );
+    message(BuiltIn::NotifyUp, text)
+}
+
+fn notification(action: BuiltIn, text: String) -> Message {
+    message(action, Notification { plan: Some(PLAN.into()), text, ..Notification::default() }.to_text())
+}
+
+fn message(action: BuiltIn, text: String) -> Message {
+    Message { name: action.name().into(), text }
+}
+
+fn tasks(ends: &[&str]) -> Vec<String> {
+    let tasks = ["PRUNE", "CHECK", "FORGET"];
+    tasks.iter().flat_map(|task| ends.iter().map(move |end| format!("{task}_{end}"))).collect()
+}
+
+fn hook(conditions: &[impl AsRef<str>], cancels: bool, messages: Vec<Message>) -> WantedHook {
+    let conditions = conditions.iter().map(|condition| condition.as_ref().to_string()).collect();
+    WantedHook { conditions, cancels, messages }
+}
+
+impl WantedHook {
+    /// The hook as Backrest's JSON has it; an `onError` of its zero value is left out there.
+    pub(crate) fn to_json(&self) -> Value {
+        let mut hook = json!({ "conditions": self.json_conditions() });
+        if self.cancels {
+            hook["onError"] = CANCEL.into();
+        }
+        hook["actionCommand"] = json!({ "command": text_of(&self.messages) });
+        hook
     }
-    hook["actionCommand"] = json!({ "command": command });
-    hook
+
+    /// The conditions as the configuration has them.
+    pub(crate) fn json_conditions(&self) -> Vec<String> {
+        self.conditions.iter().map(|condition| format!("CONDITION_{condition}")).collect()
+    }
+}
+
+/// The `onError` whose failing hook stops the backup.
+pub(crate) const CANCEL: &str = "ON_ERROR_CANCEL";
+
+/// The text of a hook that sends `messages`.
+pub(crate) fn text_of(messages: &[Message]) -> String {
+    messages.iter().fold(format!("{FIRST_LINE}\n"), |text, message| text + &message.line() + "\n")
 }
 
 /// The ignore file's path in the container.
@@ -128,7 +228,7 @@ fn inside(settings: &Settings) -> Result<String> {
     });
     let seen = seen.hint("choose a file below one of the two roots: IGNORE_FILE in Backrest's .env")?;
     seen.to_str().map(String::from).ok_or_else(|| {
-        anyhow!("the ignore file's path is no UTF-8, which Backrest can't hold: {}", escape_path(file))
+        anyhow!("the ignore file's path is not UTF-8, which Backrest can't hold: {}", escape_path(file))
     })
 }
 
@@ -144,8 +244,26 @@ fn is_program(path: &Path) -> bool {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    pub(crate) fn wanted(tailscale: bool, notify: bool) -> Wanted {
+        Wanted {
+            tailscale,
+            notify,
+            services: None,
+            replaces_old: false,
+            elsewhere: Vec::new(),
+            ignore_file: "/userdata/containers/backrest/ignorefile.txt".into(),
+            mount: "/userdata".into(),
+        }
+    }
+
+    fn hooks(tailscale: bool, notify: bool) -> (Vec<Value>, Vec<Value>) {
+        let json = wanted(tailscale, notify).to_json();
+        let list = |value: &Value| value.as_array().unwrap().clone();
+        (list(&json["plan"]["hooks"]), list(&json["repo"]["hooks"]))
+    }
 
     /// The hooks that fire for the sets of conditions that Backrest fires, one after another.
     fn messages_after(hooks: &[Value], sets: &[&[&str]]) -> Vec<String> {
@@ -227,20 +345,16 @@ mod tests {
     }
 
     #[test]
-    fn our_hooks_are_told_from_the_users() {
-        let (plan, repo) = hooks(true, true);
-        assert!(plan.iter().chain(&repo).all(is_ours));
-        for command in [
-            "/bridge/backrest-send pre-backups",
-            "#!/bridge/backrest-send\nmy-own-action\n",
-            "#!/bridge/backrest-send\npre-backups\nmy-own-action\n",
-            "#!/bridge/backrest-send --no-wait\npre-backups\n",
-            "#!/bridge/backrest-send\n",
-            "echo pre-backups > /backrest-pipe",
-            "",
-        ] {
-            assert!(!is_ours(&json!({ "actionCommand": { "command": command } })), "{command}");
-        }
-        assert!(!is_ours(&json!({ "actionWebhook": { "webhookUrl": "x" } })));
+    fn both_sides_of_a_preparation_have_its_key_and_one_its_mark() {
+        let (plan, _) = hooks(true, true);
+        let lines = |hook: &Value| hook["actionCommand"]["command"].as_str().unwrap().to_string();
+        let start = lines(&plan[0]);
+        let text = start.lines().last().unwrap().strip_prefix("pre-backups ").unwrap().to_string();
+        let prepare = Preparation::parse(&text).unwrap();
+        assert!(prepare.failure_cancels && plan[0]["onError"] == CANCEL);
+        let text = lines(&plan[1]);
+        let undo = Preparation::parse(text.lines().last().unwrap().strip_prefix("post-backups ").unwrap());
+        assert_eq!(undo.unwrap().key, prepare.key);
+        assert_eq!(key_of(Some("my home")), "my%20home/{{ urlquery .Plan.Id }}");
     }
 }

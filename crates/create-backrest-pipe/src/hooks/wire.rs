@@ -1,36 +1,49 @@
 //! Puts the hooks into a running Backrest, or takes them out: read, show the difference, ask, write, look again.
 //!
 //! What a reader gets wrong: Backrest counts its configurations (`modno`) and refuses one that was made from an older
-//! one, so a change that somebody else makes meanwhile is never overwritten; and writing it resets the queue of
+//! one, so a change that another user makes meanwhile is never overwritten; and writing it resets the queue of
 //! tasks, so nothing is written while one runs.
 
 use std::io::{BufRead, IsTerminal, Write};
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use bridge::action::BuiltIn;
 use common::exit::{Exit, HintExt};
+use common::settings::Settings;
 use common::text::{self, escape};
+use serde_json::Value;
 
-use super::api::{Backrest, Refused, is};
-use super::edit::{Direction, edit};
+use super::api::{Address, Backrest, Refused, is};
+use super::edit::{Direction, Edited, edit, list};
+use super::finding::Finding;
+use super::monitors;
 use super::wanted::Wanted;
 use crate::cli::HooksArguments;
 
 /// What is to be changed where.
 pub(super) struct Request<'a> {
     pub(super) address: &'a str,
-    pub(super) plan: &'a str,
     pub(super) arguments: &'a HooksArguments,
+    pub(super) settings: &'a Settings,
     /// Show the difference only.
     pub(super) is_dry: bool,
 }
 
-/// Does it. Exit code 1 where the person said no.
-pub(super) fn wire(request: &Request<'_>, wanted: &Wanted) -> Result<Exit> {
+/// Does it. Exit code 1 if the person does not agree.
+pub(super) fn wire(request: &Request<'_>, mut wanted: Wanted) -> Result<Exit> {
     let direction = if request.arguments.remove { Direction::TakeOut } else { Direction::PutIn };
-    let (backrest, config) = Backrest::open(request.address, &request.arguments.login)?;
-    let edited = edit(&config, request.plan, wanted, direction)?;
-    for note in &edited.notes {
-        common::note!("{}note{}: {note}", text::WARN, text::WARN.render_reset());
+    let address = Address::parse(request.address)?;
+    let (backrest, config) = Backrest::open(&address, &request.arguments.login, request.arguments.wait)?;
+    let plan = &plan_of(request, &address, &config)?;
+    let mut edited = edit(&config, plan, &wanted, direction)?;
+    edited.findings.extend(monitors::shared(&edited.config, request.settings));
+    report(&edited.findings);
+    if direction == Direction::PutIn && !request.is_dry {
+        let sent = elsewhere(&edited.findings, request.arguments.yes)?;
+        if !sent.is_empty() {
+            wanted.elsewhere = sent;
+            edited = edit(&config, plan, &wanted, direction)?;
+        }
     }
     if edited.difference.is_empty() {
         common::out!("Backrest has it so already: nothing was changed.");
@@ -41,10 +54,67 @@ pub(super) fn wire(request: &Request<'_>, wanted: &Wanted) -> Result<Exit> {
         common::out!("(nothing was done: --dry-run)");
         return Ok(Exit::Done);
     }
-    if !request.arguments.yes && !agreed()? {
+    if !request.arguments.yes && !agreed("Apply these changes?")? {
         common::out!("Nothing was changed.");
         return Ok(Exit::Failed);
     }
+    write(&backrest, &edited, plan, &wanted, direction)?;
+    common::out!("Done: plan \"{}\" of {}", escape(plan.as_bytes()), escape(address.as_str().as_bytes()));
+    Ok(Exit::Done)
+}
+
+/// The plan that is meant: named, shown by the address, or the only one.
+fn plan_of(request: &Request<'_>, address: &Address, config: &Value) -> Result<String> {
+    let named = request.arguments.plan.clone().or_else(|| address.plan().map(String::from));
+    let ids: Vec<_> = list(config, "plans").iter().filter_map(|plan| plan["id"].as_str()).collect();
+    match (named, ids.as_slice()) {
+        (Some(plan), _) => Ok(plan),
+        (None, [only]) => Ok((*only).to_string()),
+        (None, []) => Err(anyhow!("Backrest has no plan")).hint("make a plan in Backrest first"),
+        (None, ids) => {
+            let names: Vec<_> = ids.iter().map(|id| format!("\"{}\"", escape(id.as_bytes()))).collect();
+            Err(anyhow!("Backrest has {} plans", ids.len()))
+                .hint(format!("choose one with --plan: {}", names.join(", ")))
+        }
+    }
+}
+
+fn report(findings: &[Finding]) {
+    for finding in findings {
+        let word = if finding.is_wrong() { "warning" } else { "note" };
+        common::note!("{}{word}{}: {finding}", text::WARN, text::WARN.render_reset());
+        common::note!("hint: {}", finding.fix());
+    }
+}
+
+/// The messages that hooks which can't be read send already, as the person answers. Fails if no one can be asked.
+fn elsewhere(findings: &[Finding], is_unattended: bool) -> Result<Vec<BuiltIn>> {
+    let mut sent = Vec::new();
+    for finding in findings {
+        let Finding::Unclear { hook, asks } = finding else { continue };
+        if asks.is_empty() {
+            continue;
+        }
+        let names: Vec<_> = asks.iter().map(|action| action.name()).collect();
+        let names = names.join(", ");
+        if is_unattended {
+            return Err(anyhow!("change the hooks: a hook {hook} may send {names} already"))
+                .hint(format!("{}; or run this without --yes and answer the question", finding.fix()));
+        }
+        if agreed(&format!("Does the hook {hook} send {names} already?"))? {
+            sent.extend(asks);
+        }
+    }
+    Ok(sent)
+}
+
+fn write(
+    backrest: &Backrest,
+    edited: &Edited,
+    plan: &str,
+    wanted: &Wanted,
+    direction: Direction,
+) -> Result<()> {
     let running = backrest.running()?;
     if !running.is_empty() {
         return Err(anyhow!("change Backrest's configuration: it is at work: {}", running.join(", ")))
@@ -53,23 +123,17 @@ pub(super) fn wire(request: &Request<'_>, wanted: &Wanted) -> Result<Exit> {
     let result = match backrest.set_config(&edited.config) {
         Ok(result) => result,
         Err(error) if is(&error, Refused::is_conflict) => {
-            return Err(error)
-                .hint("somebody else has changed it meanwhile; run this again to see it as it is now");
+            return Err(error).hint("it was changed meanwhile; run this again to see it as it is now");
         }
         Err(error) => return Err(error),
     };
     // An older or newer Backrest drops what it does not know without a word.
-    let again = edit(&result, request.plan, wanted, direction)?;
+    let again = edit(&result, plan, wanted, direction)?;
     if !again.difference.is_empty() {
         show(&again.difference);
-        bail!("change Backrest's configuration: Backrest has taken it, but without the lines above");
+        bail!("change Backrest's configuration: Backrest accepted it, but without the lines above");
     }
-    common::out!(
-        "Done: plan \"{}\" of {}",
-        escape(request.plan.as_bytes()),
-        escape(request.address.as_bytes())
-    );
-    Ok(Exit::Done)
+    Ok(())
 }
 
 fn show(difference: &[String]) {
@@ -83,14 +147,15 @@ fn show(difference: &[String]) {
     }
 }
 
-fn agreed() -> Result<bool> {
+/// Asks at the terminal; no is the default.
+pub(crate) fn agreed(question: &str) -> Result<bool> {
     let stdin = std::io::stdin();
     if !stdin.is_terminal() {
-        return Err(anyhow!("nobody is there to agree to the change"))
-            .hint("look at it, then run this with --yes");
+        return Err(anyhow!("the input is not a terminal, so no one can answer: {question}"))
+            .hint("review the changes, then run this again with --yes");
     }
-    anstream::eprint!("Change Backrest so? [y/N] ");
-    let _ = std::io::stderr().flush();
+    let mut stderr = std::io::stderr();
+    write!(stderr, "{question} [y/N] ").and_then(|()| stderr.flush()).context("ask")?;
     let mut answer = String::new();
     stdin.lock().read_line(&mut answer)?;
     Ok(matches!(answer.trim(), "y" | "Y" | "yes"))

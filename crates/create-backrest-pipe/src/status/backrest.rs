@@ -12,18 +12,23 @@ use std::time::{Duration, SystemTime};
 use anyhow::Result;
 use common::exit::{hint_of, one_line};
 use common::process::{self, End, Limits};
+use common::regular_file;
 use common::settings::Settings;
-use common::text::escape_path;
+use common::text::{escape, escape_path};
 use common::units;
 use serde_json::Value;
 
 use super::report::{Check, Fix};
 use crate::cli::StatusArguments;
-use crate::hooks::api::Backrest;
-use crate::hooks::edit::{Direction, edit};
+use crate::hooks::api::{Address, Backrest};
+use crate::hooks::edit::{Direction, Edited, edit, list};
+use crate::hooks::finding::Finding;
+use crate::hooks::monitors;
 use crate::hooks::wanted::Wanted;
 
 const NAME: &str = "hooks";
+/// More than this is not a configuration.
+const LARGEST_CONFIG: u64 = 64 << 20;
 
 /// The ignore file: there, and what `build-ignore` would write now.
 pub(super) fn ignore_file(settings: &Settings) -> Check {
@@ -64,7 +69,7 @@ pub(super) fn ignore_file(settings: &Settings) -> Check {
     }
 }
 
-/// Whether each plan that backs up what we look after has hooks and flag.
+/// Whether each plan that backs up the roots has hooks and flag.
 pub(super) fn hooks(settings: &Settings, arguments: &StatusArguments) -> Vec<Check> {
     // With Tailscale and Uptime Kuma or without, as it was applied.
     let yes_and_no = [Some(true), Some(false)];
@@ -78,8 +83,8 @@ pub(super) fn hooks(settings: &Settings, arguments: &StatusArguments) -> Vec<Che
         }
     };
     let config = match &arguments.backrest {
-        Some(address) => match Backrest::open(address, &arguments.login) {
-            Ok((_, config)) => config,
+        Some(address) => match asked(address, arguments) {
+            Ok(config) => config,
             Err(error) => {
                 let fix = hint_of(&error).unwrap_or("check that Backrest runs, and that this is its address");
                 return vec![Check::bad(NAME, one_line(&error), fix)];
@@ -93,24 +98,29 @@ pub(super) fn hooks(settings: &Settings, arguments: &StatusArguments) -> Vec<Che
             }
         },
     };
-    let plans = config["plans"].as_array().cloned().unwrap_or_default();
-    let looked_after = plans.iter().filter(|plan| is_looked_after(plan, &settings.mount));
+    let looked_after = list(&config, "plans").iter().filter(|plan| is_looked_after(plan, &settings.mount));
     let ids = looked_after.filter_map(|plan| plan["id"].as_str());
-    let checks: Vec<_> = ids.map(|id| of_plan(&config, id, &wanted, arguments)).collect();
+    let mut checks: Vec<_> = ids.flat_map(|id| of_plan(&config, id, &wanted, arguments)).collect();
     if checks.is_empty() {
         let mount = escape_path(&settings.mount);
         let what = format!("Backrest has no plan that backs up something below {mount}");
         return vec![Check::bad(NAME, what, "make a plan in Backrest with this folder as its path")];
     }
+    checks.extend(monitors::shared(&config, settings).iter().map(|finding| found(finding, None)));
     checks
+}
+
+fn asked(address: &str, arguments: &StatusArguments) -> Result<Value> {
+    let (_, config) = Backrest::open(&Address::parse(address)?, &arguments.login, Duration::ZERO)?;
+    Ok(config)
 }
 
 /// Backrest's configuration as it lies on the disk, or why it can't be read.
 fn on_disk(settings: &Settings) -> std::result::Result<Value, String> {
     let path = settings.data_dir.join("config/config.json");
     let naming = |why: &str| format!("{}: {why}", escape_path(&path));
-    match fs::read(&path) {
-        Ok(text) => serde_json::from_slice(&text).map_err(|_| naming("it is no JSON")),
+    match regular_file::read(&path, LARGEST_CONFIG) {
+        Ok(text) => serde_json::from_slice(&text).map_err(|_| naming("it is not JSON")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
             Err(naming("not there: Backrest has not been set up yet, or its configuration lies elsewhere"))
         }
@@ -119,34 +129,59 @@ fn on_disk(settings: &Settings) -> std::result::Result<Value, String> {
 }
 
 fn is_looked_after(plan: &Value, mount: &Path) -> bool {
-    let paths = plan["paths"].as_array().cloned().unwrap_or_default();
-    paths.iter().filter_map(Value::as_str).any(|path| Path::new(path).starts_with(mount))
+    let mut paths = list(plan, "paths").iter().filter_map(Value::as_str);
+    paths.any(|path| Path::new(path).starts_with(mount))
 }
 
-fn of_plan(config: &Value, id: &str, wanted: &[Wanted], arguments: &StatusArguments) -> Check {
+fn of_plan(config: &Value, id: &str, wanted: &[Wanted], arguments: &StatusArguments) -> Vec<Check> {
     let address = arguments.backrest.as_deref().unwrap_or("http://localhost:9898");
-    let quoted = shlex::try_quote(id).map_or(id.into(), |id| id.into_owned());
-    let fix = Fix::ours(format!("create-backrest-pipe hooks --apply {address} --plan {quoted}"));
-    let differences =
-        wanted.iter().filter_map(|wanted| Some(edit(config, id, wanted, Direction::PutIn).ok()?.difference));
+    let quoted = |word: &str| shlex::try_quote(word).map_or(word.into(), |word| word.into_owned());
+    let command = format!("create-backrest-pipe hooks --apply {} --plan {}", quoted(address), quoted(id));
+    let edits = wanted.iter().filter_map(|wanted| {
+        let edited = edit(config, id, wanted, Direction::PutIn).ok()?;
+        // What a hook that can't be read may send is not missing.
+        let asks = |finding: &Finding| match finding {
+            Finding::Unclear { asks, .. } => asks.clone(),
+            _ => Vec::new(),
+        };
+        let elsewhere: Vec<_> = edited.findings.iter().flat_map(asks).collect();
+        let again = Wanted { elsewhere, ..wanted.clone() };
+        let changed = edit(config, id, &again, Direction::PutIn).ok()?;
+        Some(Edited { findings: edited.findings, ..changed })
+    });
+    let id = escape(id.as_bytes());
     // The nearest to what is there: with Tailscale and Uptime Kuma or without.
-    let Some(lines) = differences.min_by_key(Vec::len) else {
-        return Check::bad(
-            NAME,
-            format!("plan \"{id}\" names a repository that Backrest does not have"),
-            fix,
-        );
+    let Some(edited) = edits.min_by_key(|edited| edited.difference.len()) else {
+        let what = format!("plan \"{id}\" names a repository that Backrest does not have");
+        return vec![Check::bad(NAME, what, "choose a repository for it in Backrest's web page")];
     };
-    let lacks_flag = lines.iter().any(|line| line.contains("backup flag"));
-    let lacks_hooks = lines.iter().any(|line| line.contains("hook"));
     let flag = wanted.first().map(Wanted::flag).unwrap_or_default();
-    let what = match (lacks_flag, lacks_hooks) {
-        (false, false) => {
-            return Check::good(NAME, format!("plan \"{id}\" has the hooks and the backup flag"));
-        }
-        (true, false) => format!("lacks the backup flag {flag}, so nothing is left out"),
-        (false, true) => "lacks hooks, or has older ones".into(),
-        (true, true) => format!("lacks hooks, or has older ones, and the backup flag {flag}"),
+    let what = match (edited.changes_flag, edited.changes_hooks) {
+        (false, false) => None,
+        (true, false) => Some(format!("lacks the backup flag {flag}, so nothing is left out")),
+        (false, true) => Some("lacks hooks, or has older ones".into()),
+        (true, true) => Some(format!("lacks hooks, or has older ones, and the backup flag {flag}")),
     };
-    Check::bad(NAME, format!("plan \"{id}\" {what}"), fix)
+    let mut checks: Vec<_> = edited.findings.iter().map(|finding| found(finding, Some(&command))).collect();
+    checks.insert(
+        0,
+        match what {
+            None => Check::good(NAME, format!("plan \"{id}\" has the hooks and the backup flag")),
+            Some(what) => Check::bad(NAME, format!("plan \"{id}\" {what}"), Fix::Ours(command.clone())),
+        },
+    );
+    checks
+}
+
+/// A finding as a check; `command` is the one that applies the hooks of its plan.
+fn found(finding: &Finding, command: Option<&str>) -> Check {
+    let fix = match (finding, command) {
+        (Finding::Old { .. }, Some(command)) => Fix::Ours(format!("{command} --replace-old")),
+        _ => finding.fix().into(),
+    };
+    match finding {
+        Finding::Unclear { .. } => Check::unknown(NAME, finding.to_string(), fix),
+        finding if finding.is_wrong() => Check::bad(NAME, finding.to_string(), fix),
+        finding => Check::note(NAME, finding.to_string(), Some(fix)),
+    }
 }

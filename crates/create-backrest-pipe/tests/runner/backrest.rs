@@ -35,7 +35,13 @@ pub(crate) struct Server {
 impl Server {
     #[track_caller]
     pub(crate) fn start() -> Server {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Server::start_at(0)
+    }
+
+    /// A server on that port; 0 for any that is free.
+    #[track_caller]
+    pub(crate) fn start_at(port: u16) -> Server {
+        let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let state = Arc::new(Mutex::new(State {
             config: config(),

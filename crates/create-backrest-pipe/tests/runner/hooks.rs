@@ -79,7 +79,8 @@ fn a_running_backrest_gets_hooks_and_flag_and_keeps_every_other_field() {
     assert_eq!(hooks[1]["conditions"], json!(["CONDITION_SNAPSHOT_START"]));
     assert_eq!(
         hooks[1]["actionCommand"]["command"],
-        "#!/bridge/backrest-send\nstart-tailscale\npre-backups\n"
+        "#!/bridge/backrest-send\nstart-tailscale\n\
+         pre-backups --failure-cancels --key home/{{ urlquery .Plan.Id }}\n"
     );
     let flags = ["--exclude-caches", "--exclude-file=/userdata/containers/backrest/ignorefile.txt"];
     assert_eq!(after["plans"][0]["backup_flags"], json!(flags));
@@ -127,7 +128,7 @@ fn a_change_that_somebody_else_makes_meanwhile_is_not_overwritten() {
     let (sandbox, server) = (Sandbox::new(), Server::start());
     server.state.lock().unwrap().is_busy_elsewhere = true;
     let ran = apply(&sandbox, &server, &["--yes"]).expect_code(1);
-    assert!(ran.stderr.contains("somebody else has changed it meanwhile"), "{}", ran.everything());
+    assert!(ran.stderr.contains("it was changed meanwhile"), "{}", ran.everything());
     assert_eq!(server.config()["plans"][0]["hooks"].as_array().unwrap().len(), 1);
 }
 
@@ -239,11 +240,12 @@ fn talk(sandbox: &Sandbox, line: &str, prompts: &[String], answers: &[&str]) -> 
 #[test]
 fn what_is_no_backrest_is_named() {
     let sandbox = Sandbox::new();
-    let at =
-        |address: &str| sandbox.run(&mut tool(&sandbox, &["--apply", address, "--plan", "x"])).expect_code(1);
+    let at = |address: &str| {
+        sandbox.run(&mut tool(&sandbox, &["--apply", address, "--plan", "x", "--wait", "0s"])).expect_code(1)
+    };
     for (address, said) in [
         ("http://127.0.0.1:1", "refused (os error 111)\nhint: see that Backrest runs"),
-        ("ftp://127.0.0.1", "it is no web address"),
+        ("ftp://127.0.0.1", "it is not a web address"),
         ("http://me:secret@127.0.0.1", "the address holds a user or a password"),
     ] {
         let ran = at(address);
@@ -251,7 +253,124 @@ fn what_is_no_backrest_is_named() {
     }
     let server = Server::start();
     let ran = at(&format!("{}/elsewhere", server.address));
-    assert!(ran.stderr.contains("this is no Backrest"), "{}", ran.everything());
+    assert!(ran.stderr.contains("this is not Backrest"), "{}", ran.everything());
     let ran = at(&server.address);
     assert!(ran.stderr.contains("hint: its plans are \"nightly\""), "{}", ran.everything());
+}
+
+/// Replaces the plan's hooks on the server.
+fn set_hooks(server: &Server, hooks: Value) {
+    server.state.lock().unwrap().config["plans"][0]["hooks"] = hooks;
+}
+
+fn at_start(text: &str) -> Value {
+    json!({ "conditions": ["CONDITION_SNAPSHOT_START"], "actionCommand": { "command": text } })
+}
+
+#[test]
+fn the_hook_that_the_page_teaches_is_completed_once() {
+    let (sandbox, server) = (Sandbox::new(), Server::start());
+    set_hooks(&server, json!([at_start("/bridge/backrest-send pre-backups")]));
+    let ran = apply(&sandbox, &server, &["--yes"]).expect_success();
+    let config = server.config();
+    let hooks = config["plans"][0]["hooks"].as_array().unwrap();
+    let starts = hooks.iter().filter(|hook| hook["conditions"] == json!(["CONDITION_SNAPSHOT_START"]));
+    assert_eq!(starts.count(), 1, "{}", ran.everything());
+    assert_eq!(hooks[0]["onError"], "ON_ERROR_CANCEL");
+    apply(&sandbox, &server, &["--yes", "--remove"]).expect_success();
+    assert_eq!(server.config()["plans"][0].get("hooks"), None);
+}
+
+#[test]
+fn an_address_from_the_browser_is_enough() {
+    let (sandbox, server) = (Sandbox::new(), Server::start());
+    let address = format!("{}/#/plan/nightly", server.address);
+    let ran = sandbox.run(&mut tool(&sandbox, &["--apply", &address, "--yes"])).expect_success();
+    assert!(ran.stdout.contains("Done: plan \"nightly\""), "{}", ran.everything());
+    // The only plan needs no name.
+    sandbox.run(&mut tool(&sandbox, &["--apply", &server.address])).expect_success();
+}
+
+#[test]
+fn hooks_of_the_old_scripts_are_replaced_only_if_asked() {
+    let (sandbox, server) = (Sandbox::new(), Server::start());
+    set_hooks(
+        &server,
+        json!([at_start("echo start-tailscale > /backrest-pipe; echo pre-backups > /backrest-pipe")]),
+    );
+    let ran = apply(&sandbox, &server, &["--dry-run"]).expect_success();
+    assert!(
+        ran.stderr.contains("1 hook of the old scripts") && ran.stderr.contains("--replace-old"),
+        "{}",
+        ran.everything()
+    );
+    let ran = apply(&sandbox, &server, &["--yes", "--replace-old"]).expect_success();
+    assert!(!server.config().to_string().contains("> /backrest-pipe"), "{}", ran.everything());
+}
+
+#[test]
+fn services_are_written_into_the_hook() {
+    let (sandbox, server) = (Sandbox::new(), Server::start());
+    apply(&sandbox, &server, &["--yes", "--services", "immich,wiki*"]).expect_success();
+    assert!(server.config().to_string().contains("{{ urlquery .Plan.Id }} immich wiki*\\n"));
+    let ran = apply(&sandbox, &server, &[]).expect_success();
+    assert!(ran.stdout.contains("nothing was changed"), "they stay: {}", ran.everything());
+    apply(&sandbox, &server, &["--yes", "--services", "*"]).expect_success();
+    assert!(!server.config().to_string().contains("immich"));
+    apply(&sandbox, &server, &["--yes", "--services", "a b"]).expect_code(2);
+}
+
+#[test]
+fn a_hook_that_can_not_be_read_is_asked_about() {
+    let (sandbox, server) = (Sandbox::new(), Server::start());
+    set_hooks(&server, json!([at_start("if true; then /bridge/backrest-send pre-backups; fi")]));
+    let before = server.config();
+    let ran = apply(&sandbox, &server, &["--yes"]).expect_code(1);
+    assert!(ran.stderr.contains("may send pre-backups already\nhint: "), "{}", ran.everything());
+    assert_eq!(server.config(), before);
+    let tool = env!("CARGO_BIN_EXE_create-backrest-pipe");
+    let line = format!("'{tool}' hooks --apply {} --plan nightly", server.address);
+    let prompts = ["send pre-backups already? [y/N] ", "Apply these changes? [y/N] "].map(String::from);
+    talk(&sandbox, &line, &prompts, &["y", "y"]);
+    let config = server.config();
+    let hooks = config["plans"][0]["hooks"].as_array().unwrap();
+    assert_eq!(hooks[0], before["plans"][0]["hooks"][0]);
+    let starts = hooks.iter().filter(|hook| hook["conditions"] == json!(["CONDITION_SNAPSHOT_START"]));
+    assert_eq!(starts.count(), 1, "{config}");
+}
+
+#[test]
+fn plans_that_share_a_monitor_are_named() {
+    let (sandbox, server) = (Sandbox::new(), Server::start());
+    apply(&sandbox, &server, &["--yes", "--notify", "yes"]).expect_success();
+    {
+        let mut state = server.state.lock().unwrap();
+        let mut second = state.config["plans"][0].clone();
+        second["id"] = json!("my weekly");
+        state.config["plans"].as_array_mut().unwrap().push(second);
+    }
+    let shared = "plans \"nightly\", \"my weekly\" push to one monitor";
+    let ran = apply(&sandbox, &server, &["--notify", "yes"]).expect_success();
+    assert!(ran.stderr.contains(shared), "{}", ran.everything());
+    sandbox
+        .write("containers/backrest/.env", "UPTIME_KUMA_PUSH_URL_MY_WEEKLY=https://kuma/api/push/secret\n");
+    let ran = apply(&sandbox, &server, &["--notify", "yes"]).expect_success();
+    assert!(!ran.stderr.contains(shared) && !ran.everything().contains("secret"), "{}", ran.everything());
+}
+
+#[test]
+fn a_backrest_that_is_still_starting_is_waited_for() {
+    let sandbox = Sandbox::new();
+    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let address = format!("http://127.0.0.1:{port}");
+    let late = std::thread::spawn(move || {
+        std::thread::sleep(std::time::Duration::from_millis(700));
+        Server::start_at(port)
+    });
+    let mut command = tool(&sandbox, &["--apply", &address, "--plan", "nightly", "--yes"]);
+    let ran = sandbox.run(&mut command).expect_success();
+    assert!(ran.stderr.contains("waiting for Backrest"), "{}", ran.everything());
+    drop(late.join().unwrap());
 }

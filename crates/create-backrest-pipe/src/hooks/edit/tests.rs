@@ -2,22 +2,18 @@
 
 use super::*;
 
+use crate::hooks::finding::Finding;
+use crate::hooks::wanted::tests::wanted as wanted_with;
+
 fn wanted() -> Wanted {
-    let ours = |condition: &str, message: &str| {
-        json!({
-            "conditions": [condition],
-            "actionCommand": { "command": format!("#!/bridge/backrest-send\n{message}\n") }
-        })
-    };
-    Wanted {
-        plan_hooks: vec![
-            ours("CONDITION_SNAPSHOT_START", "pre-backups"),
-            ours("CONDITION_SNAPSHOT_END", "post-backups"),
-        ],
-        repo_hooks: vec![ours("CONDITION_PRUNE_START", "start-tailscale")],
-        ignore_file: "/userdata/containers/backrest/ignorefile.txt".into(),
-        mount: "/userdata".into(),
-    }
+    wanted_with(true, false)
+}
+
+/// The hooks of the plan and of the repository, as JSON.
+fn ours() -> (Vec<Value>, Vec<Value>) {
+    let json = wanted().to_json();
+    let list = |value: &Value| value.as_array().unwrap().clone();
+    (list(&json["plan"]["hooks"]), list(&json["repo"]["hooks"]))
 }
 
 fn config() -> Value {
@@ -47,10 +43,10 @@ fn only_hooks_and_flag_are_different() {
     let edited = put_in(&config());
     let mut expected = config();
     let theirs = expected["plans"][0]["hooks"][0].clone();
-    expected["plans"][0]["hooks"] = json!([theirs, wanted().plan_hooks[0], wanted().plan_hooks[1]]);
+    expected["plans"][0]["hooks"] = json!([vec![theirs], ours().0].concat());
     expected["plans"][0]["backup_flags"] =
         json!(["--exclude-caches", "--exclude-file=/userdata/containers/backrest/ignorefile.txt"]);
-    expected["repos"][0]["hooks"] = json!(wanted().repo_hooks);
+    expected["repos"][0]["hooks"] = json!(ours().1);
     assert_eq!(edited.config, expected);
     insta::assert_snapshot!(edited.difference.join("\n"));
 }
@@ -58,7 +54,10 @@ fn only_hooks_and_flag_are_different() {
 #[test]
 fn the_second_time_nothing_is_different() {
     let edited = put_in(&config());
-    assert_eq!(put_in(&edited.config), Edited { difference: vec![], ..edited });
+    assert_eq!(
+        put_in(&edited.config),
+        Edited { difference: vec![], changes_hooks: false, changes_flag: false, ..edited }
+    );
 }
 
 #[test]
@@ -73,7 +72,7 @@ fn taken_out_again_it_is_as_it_was() {
 fn the_repositorys_hooks_stay_as_long_as_another_plan_needs_them() {
     let both = edit(&put_in(&config()).config, "other", &wanted(), Direction::PutIn).unwrap();
     let out = edit(&both.config, "all", &wanted(), Direction::TakeOut).unwrap();
-    assert_eq!(out.config["repos"][0]["hooks"], json!(wanted().repo_hooks));
+    assert_eq!(out.config["repos"][0]["hooks"], json!(ours().1));
     let out = edit(&out.config, "other", &wanted(), Direction::TakeOut).unwrap();
     assert_eq!(out.config, config());
 }
@@ -86,7 +85,7 @@ fn hooks_of_an_earlier_version_are_replaced_where_they_stand() {
         "actionCommand": { "command": "#!/bridge/backrest-send\nstop-tailscale\n" } });
     config["plans"][0]["hooks"] = json!([earlier, theirs, earlier]);
     let edited = put_in(&config);
-    let hooks = [wanted().plan_hooks, vec![theirs]].concat();
+    let hooks = [ours().0, vec![theirs]].concat();
     assert_eq!(edited.config["plans"][0]["hooks"], json!(hooks));
 }
 
@@ -116,8 +115,8 @@ fn what_does_not_fit_the_bridge_is_said() {
     config["plans"][0]["paths"] = json!(["/mnt"]);
     config["plans"][0]["hooks"] = json!([{ "conditions": ["CONDITION_SNAPSHOT_START"],
         "actionCommand": { "command": "echo pre-backups > /backrest-pipe" } }]);
-    let notes = put_in(&config).notes;
-    assert_eq!(notes.len(), 2, "{notes:?}");
+    let findings = put_in(&config).findings;
+    assert_eq!(findings.len(), 2, "{findings:?}");
 }
 
 #[test]
@@ -126,11 +125,11 @@ fn a_hook_that_halts_is_told_where_it_stands_before_ours_at_an_end() {
     let notes_with = |place: &str, hook: Value| {
         let mut config = config();
         *config.pointer_mut(place).unwrap() = json!([hook]);
-        put_in(&config).notes
+        put_in(&config).findings.iter().map(ToString::to_string).collect::<Vec<_>>()
     };
     let mut empty = config();
     empty["repos"][0]["hooks"] = json!([]);
-    assert!(put_in(&empty).notes.is_empty());
+    assert!(put_in(&empty).findings.is_empty());
     let halting = || hook("CONDITION_SNAPSHOT_END", "ON_ERROR_CANCEL");
     let notes = notes_with("/plans/0/hooks", halting());
     assert!(notes[0].starts_with("a hook of your own on SNAPSHOT_END"), "{notes:?}");
@@ -144,8 +143,226 @@ fn a_hook_that_halts_is_told_where_it_stands_before_ours_at_an_end() {
     // The repository's hooks come first, wherever ours stand in the plan; after ours there is nothing to stop.
     let mut put = put_in(&config()).config;
     put["repos"][0]["hooks"] = json!([halting()]);
-    assert_eq!(put_in(&put).notes.len(), 1);
+    assert_eq!(put_in(&put).findings.len(), 1);
     put["repos"][0]["hooks"] = json!([]);
     put["plans"][0]["hooks"].as_array_mut().unwrap().push(halting());
-    assert!(put_in(&put).notes.is_empty());
+    assert!(put_in(&put).findings.is_empty());
+}
+
+/// A plan with these hooks, each on its conditions with its `onError`.
+fn plan_with(hooks: &[(&str, &str, &str)]) -> Value {
+    let hook = |(conditions, on_error, text): &(&str, &str, &str)| {
+        let conditions: Vec<_> = conditions.split(' ').map(|name| format!("CONDITION_{name}")).collect();
+        let mut hook = json!({ "conditions": conditions, "actionCommand": { "command": text } });
+        if !on_error.is_empty() {
+            hook["onError"] = format!("ON_ERROR_{on_error}").into();
+        }
+        hook
+    };
+    let mut config = config();
+    config["repos"][0]["hooks"] = json!([]);
+    config["plans"][0]["hooks"] = hooks.iter().map(hook).collect();
+    config
+}
+
+/// How many hooks of the plan send the message at the start and at the end of a backup.
+#[track_caller]
+fn sending(config: &Value, action: BuiltIn) -> usize {
+    list(&config["plans"][0], "hooks").iter().filter(|hook| sends(hook, action)).count()
+}
+
+fn edit_with(config: &Value, wanted: &Wanted, direction: Direction) -> Edited {
+    edit(config, "all", wanted, direction).unwrap()
+}
+
+#[test]
+fn a_hook_that_a_person_wrote_is_completed_and_not_doubled() {
+    let wanted = wanted_with(false, false);
+    for hooks in [
+        &[("SNAPSHOT_START", "", "/bridge/backrest-send pre-backups")][..],
+        &[("SNAPSHOT_START", "CANCEL", "#!/bridge/backrest-send\npre-backups")],
+        &[("SNAPSHOT_START", "FATAL", "#!/bin/sh\n# before\nset -e\n/bridge/backrest-send pre-backups\n")],
+        &[("SNAPSHOT_START", "CANCEL", "#!/bridge/backrest-send\npre-backups\nmy-own-action\n")],
+        &[
+            ("SNAPSHOT_START", "CANCEL", "/bridge/backrest-send pre-backups || exit 1"),
+            ("SNAPSHOT_END", "", "/bridge/backrest-send post-backups"),
+        ],
+    ] {
+        let edited = edit_with(&plan_with(hooks), &wanted, Direction::PutIn);
+        let config = &edited.config;
+        assert_eq!(
+            (sending(config, BuiltIn::PreBackups), sending(config, BuiltIn::PostBackups)),
+            (1, 1),
+            "{hooks:?}: {:?}",
+            edited.difference
+        );
+        let start = &config["plans"][0]["hooks"][0];
+        assert!(cancels(start), "{start}");
+        let text = command_of(start).unwrap();
+        assert!(text.contains("pre-backups --failure-cancels --key"), "{text}");
+        assert_eq!(text.contains("my-own-action"), hooks[0].2.contains("my-own-action"));
+        assert_eq!(text.contains("# before"), hooks[0].2.contains("# before"));
+        let again = edit_with(config, &wanted, Direction::PutIn);
+        assert!(again.difference.is_empty() && again.findings.is_empty(), "{again:?}");
+        let out = edit_with(config, &wanted, Direction::TakeOut);
+        assert_eq!((sending(&out.config, BuiltIn::PreBackups), out.changes_flag), (0, true), "{hooks:?}");
+        assert!(!out.config.to_string().contains("post-backups"));
+    }
+}
+
+#[test]
+fn plans_that_were_doubled_by_an_earlier_version_are_put_right() {
+    let wanted = wanted_with(false, false);
+    let by_hand = [("SNAPSHOT_START", "", "/bridge/backrest-send pre-backups")];
+    let mut config = plan_with(&by_hand);
+    let canonical = wanted.to_json();
+    for hook in canonical["plan"]["hooks"].as_array().unwrap() {
+        config["plans"][0]["hooks"].as_array_mut().unwrap().push(hook.clone());
+    }
+    let edited = edit_with(&config, &wanted, Direction::PutIn);
+    assert_eq!(sending(&edited.config, BuiltIn::PreBackups), 1, "{:?}", edited.difference);
+}
+
+#[test]
+fn the_form_without_a_last_newline_is_the_same_hook() {
+    let wanted = wanted_with(true, true);
+    let mut config = edit_with(&config(), &wanted, Direction::PutIn).config;
+    for hook in config["plans"][0]["hooks"].as_array_mut().unwrap().iter_mut().skip(1) {
+        let text = command_of(hook).unwrap().trim_end().to_string();
+        hook["actionCommand"]["command"] = text.into();
+    }
+    let edited = edit_with(&config, &wanted, Direction::PutIn);
+    assert_eq!((edited.config, edited.difference), (config, vec![]));
+}
+
+#[test]
+fn a_field_that_a_newer_backrest_added_stays_in_a_hook() {
+    let wanted = wanted_with(true, false);
+    let mut config = edit_with(&config(), &wanted, Direction::PutIn).config;
+    config["plans"][0]["hooks"][1]["futureField"] = json!({ "a": 1 });
+    let edited = edit_with(&config, &wanted, Direction::PutIn);
+    assert_eq!((&edited.config, edited.difference), (&config, vec![]));
+    // A change of ours keeps it, too.
+    let edited = edit_with(&config, &wanted_with(false, false), Direction::PutIn);
+    let start = &edited.config["plans"][0]["hooks"][1];
+    assert_eq!(start["futureField"], json!({ "a": 1 }));
+    assert!(!command_of(start).unwrap().contains("start-tailscale"));
+}
+
+#[test]
+fn a_hook_that_does_other_work_is_left_as_it_is_and_is_not_doubled() {
+    let wanted = wanted_with(false, false);
+    let text = "curl http://x\n/bridge/backrest-send pre-backups\n";
+    let config = plan_with(&[("SNAPSHOT_START", "", text)]);
+    let edited = edit_with(&config, &wanted, Direction::PutIn);
+    assert_eq!(edited.config["plans"][0]["hooks"][0], config["plans"][0]["hooks"][0]);
+    assert_eq!(sending(&edited.config, BuiltIn::PreBackups), 1);
+    assert!(matches!(edited.findings[..], [Finding::DoesNotCancel { .. }]), "{:?}", edited.findings);
+    // An end that it does not cover gets a hook of ours.
+    let config = plan_with(&[("SNAPSHOT_END", "", "curl http://x\n/bridge/backrest-send post-backups\n")]);
+    let edited = edit_with(&config, &wanted, Direction::PutIn);
+    let hooks = list(&edited.config["plans"][0], "hooks");
+    let conditions: Vec<_> =
+        hooks.iter().filter(|hook| sends(hook, BuiltIn::PostBackups)).map(conditions_of).collect();
+    assert_eq!(conditions, [["SNAPSHOT_END"], ["SNAPSHOT_ERROR"]]);
+    // Its line is taken out, and the rest of it stays.
+    let out = edit_with(&edited.config, &wanted, Direction::TakeOut);
+    assert_eq!(command_of(&out.config["plans"][0]["hooks"][0]), Some("curl http://x\n"));
+}
+
+#[test]
+fn an_end_is_added_only_to_a_hook_that_does_nothing_else() {
+    let wanted = wanted_with(true, true);
+    let text = "/bridge/backrest-send notify-up all is well\n/bridge/backrest-send stop-tailscale\n";
+    let edited = edit_with(&plan_with(&[("SNAPSHOT_SUCCESS", "", text)]), &wanted, Direction::PutIn);
+    let up = |hook: &&Value| sends(hook, BuiltIn::NotifyUp);
+    let hooks = list(&edited.config["plans"][0], "hooks");
+    let conditions: Vec<_> = hooks.iter().filter(up).flat_map(conditions_of).collect();
+    assert_eq!(conditions, ["SNAPSHOT_SUCCESS", "SNAPSHOT_SKIPPED"], "never on an error");
+    assert!(edited.config.to_string().contains("notify-up --plan {{ urlquery .Plan.Id }} all is well"));
+}
+
+#[test]
+fn hooks_of_the_old_scripts_are_reported_and_replaced_if_asked() {
+    let mut wanted = wanted_with(true, false);
+    let config = plan_with(&[
+        ("SNAPSHOT_START", "", "echo start-tailscale > /backrest-pipe\necho pre-backups > /backrest-pipe"),
+        ("SNAPSHOT_SUCCESS", "", "curl http://kuma/api/push/x\necho stop-tailscale > /backrest-pipe\n"),
+        ("ANY_ERROR", "", "/scripts/build-ignorefile.sh"),
+    ]);
+    let edited = edit_with(&config, &wanted, Direction::PutIn);
+    assert_eq!(edited.findings, [Finding::Old { hooks: 3 }]);
+    wanted.replaces_old = true;
+    let edited = edit_with(&config, &wanted, Direction::PutIn);
+    assert_eq!(edited.findings, []);
+    let hooks = list(&edited.config["plans"][0], "hooks");
+    assert_eq!(command_of(&hooks[0]), Some("curl http://kuma/api/push/x\n"));
+    assert_eq!(
+        hooks[1..].to_vec(),
+        wanted_with(true, false).to_json()["plan"]["hooks"].as_array().unwrap().clone()
+    );
+}
+
+#[test]
+fn what_is_not_understood_is_shown_and_left_alone() {
+    let wanted = wanted_with(false, false);
+    let text = "if true; then\n  /bridge/backrest-send pre-backups\nfi\n";
+    let config = plan_with(&[("SNAPSHOT_START", "CANCEL", text)]);
+    let edited = edit_with(&config, &wanted, Direction::PutIn);
+    let [Finding::Unclear { asks, .. }] = &edited.findings[..] else { panic!("{:?}", edited.findings) };
+    assert_eq!(asks, &[BuiltIn::PreBackups]);
+    assert_eq!(edited.config["plans"][0]["hooks"][0], config["plans"][0]["hooks"][0]);
+    let told = Wanted { elsewhere: asks.clone(), ..wanted.clone() };
+    assert_eq!(sending(&edit_with(&config, &told, Direction::PutIn).config, BuiltIn::PreBackups), 0);
+    // It may need the flag, so that stays.
+    let out = edit_with(&edited.config, &wanted, Direction::TakeOut);
+    assert!(!out.changes_flag && out.findings.contains(&Finding::FlagStays), "{:?}", out.findings);
+    assert!(matches!(out.findings[0], Finding::LeftAlone { .. }));
+}
+
+#[test]
+fn the_mark_and_what_a_failure_does_agree() {
+    let wanted = wanted_with(false, false);
+    let marked = "curl http://x\n/bridge/backrest-send pre-backups --failure-cancels\n";
+    for (on_error, finds) in [("", true), ("IGNORE", true), ("CANCEL", false), ("FATAL", false)] {
+        let findings =
+            edit_with(&plan_with(&[("SNAPSHOT_START", on_error, marked)]), &wanted, Direction::PutIn)
+                .findings;
+        assert_eq!(
+            matches!(findings[..], [Finding::MarkWithoutCancel { .. }]),
+            finds,
+            "{on_error}: {findings:?}"
+        );
+    }
+    // Ours that a person set to ignore gets its cancelling back.
+    let mut config = edit_with(&config(), &wanted, Direction::PutIn).config;
+    config["plans"][0]["hooks"][1]["onError"] = json!("ON_ERROR_IGNORE");
+    assert!(cancels(&edit_with(&config, &wanted, Direction::PutIn).config["plans"][0]["hooks"][1]));
+}
+
+#[test]
+fn services_and_key_stay_until_others_are_named() {
+    let some = Wanted { services: Some(vec!["immich".into(), "wiki*".into()]), ..wanted_with(false, false) };
+    let mut config = config();
+    config["instance"] = json!("my home");
+    let edited = edit_with(&config, &some, Direction::PutIn);
+    let text = command_of(&edited.config["plans"][0]["hooks"][1]).unwrap();
+    assert!(
+        text.ends_with(
+            "pre-backups --failure-cancels --key my%20home/{{ urlquery .Plan.Id }} immich wiki*\n"
+        )
+    );
+    let again = edit_with(&edited.config, &wanted_with(false, false), Direction::PutIn);
+    assert_eq!(again.difference, Vec::<String>::new());
+    // Pasted by hand there is no instance in the key, which is as good as long as both have it.
+    let all = Wanted { services: Some(vec![]), ..some };
+    let pasted = all.to_json();
+    config["plans"][0]["hooks"] = pasted["plan"]["hooks"].clone();
+    let edited = edit_with(&config, &wanted_with(false, false), Direction::PutIn);
+    assert!(!edited.changes_hooks, "{:?}", edited.difference);
+    // A key of another plan, from a copied configuration, is not kept.
+    let other = config.to_string().replace("{{ urlquery .Plan.Id }}", "other");
+    let edited =
+        edit_with(&serde_json::from_str(&other).unwrap(), &wanted_with(false, false), Direction::PutIn);
+    assert!(edited.changes_hooks);
 }

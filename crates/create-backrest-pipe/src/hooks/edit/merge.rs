@@ -1,0 +1,257 @@
+//! The hooks of one plan or repository after a change: what is there already is completed, what is missing is added,
+//! and what only looks different stays.
+
+use bridge::action::BuiltIn;
+use bridge::request::Preparation;
+use serde_json::Value;
+
+use super::{cancels, conditions_of};
+use crate::hooks::finding::{Finding, Name};
+use crate::hooks::reading::{self, Line, Message, Reading, Script, Way, command_of};
+use crate::hooks::wanted::{self, WantedHook, is_ours};
+
+/// The changed hooks.
+pub(super) struct Changed {
+    pub(super) hooks: Vec<Value>,
+    pub(super) findings: Vec<Finding>,
+}
+
+/// A hook and what it does.
+struct Hook {
+    json: Value,
+    reading: Reading,
+    /// It held nothing but our messages in our form before anything was changed: it may be written anew as a whole.
+    is_ours: bool,
+}
+
+impl Hook {
+    fn of(json: &Value) -> Hook {
+        let reading = reading::read(json);
+        let is_ours = matches!(&reading, Reading::Script(script) if script.is_only(is_ours));
+        Hook { json: json.clone(), reading, is_ours }
+    }
+
+    fn set_text(&mut self, text: String) {
+        if command_of(&self.json) != Some(&text) {
+            self.json["actionCommand"]["command"] = text.into();
+            self.reading = reading::read(&self.json);
+        }
+    }
+}
+
+/// Lines of the days of the Bash scripts: nothing is waited for in them.
+fn is_old(line: &Line) -> bool {
+    matches!(line, Line::Sends(_, Way::Unanswered | Way::OldScript))
+}
+
+/// `hooks` without lines of old, if those are replaced; otherwise how many hooks have such lines.
+fn without_old(hooks: &[Value], replaces_old: bool) -> (Vec<Hook>, usize) {
+    let (mut kept, mut old) = (Vec::new(), 0);
+    for mut hook in hooks.iter().map(Hook::of) {
+        if let Reading::Script(script) = &hook.reading {
+            match script.has(is_old) {
+                true if replaces_old => match script.without(is_old) {
+                    Some(text) => hook.set_text(text),
+                    None => continue,
+                },
+                true => old += 1,
+                false => {}
+            }
+        }
+        kept.push(hook);
+    }
+    (kept, old)
+}
+
+/// Hooks that do what `wanted` asks for.
+pub(super) fn put_in(hooks: &[Value], wanted: &[WantedHook], replaces_old: bool) -> Changed {
+    let (mut there, old) = without_old(hooks, replaces_old);
+    let mut findings: Vec<_> = (old > 0).then_some(Finding::Old { hooks: old }).into_iter().collect();
+    let mut missing = wanted.to_vec();
+    for hook in there.iter_mut().filter(|hook| !hook.is_ours) {
+        if hook.reading == Reading::Unclear {
+            findings.push(Finding::Unclear { hook: Name::of(&hook.json), asks: Vec::new() });
+        }
+        missing.retain_mut(|wanted| !covers(hook, wanted));
+    }
+    let ours: Vec<_> = there.iter().filter(|hook| hook.is_ours).map(|hook| hook.json.clone()).collect();
+    let place = there.iter().position(|hook| hook.is_ours).unwrap_or(there.len());
+    let others = |hooks: &[Hook]| -> Vec<Value> {
+        hooks.iter().filter(|hook| !hook.is_ours).map(|hook| hook.json.clone()).collect()
+    };
+    let mut new = others(&there[..place]);
+    new.extend(written(&missing, &ours));
+    new.extend(others(&there[place..]));
+    Changed { hooks: new, findings }
+}
+
+/// Whether `hook`, which a person wrote or changed, does what `wanted` asks for, after completing it where that is
+/// possible. What is still missing stays in `wanted`.
+fn covers(hook: &mut Hook, wanted: &mut WantedHook) -> bool {
+    let Reading::Script(script) = &hook.reading else { return false };
+    let conditions = conditions_of(&hook.json);
+    let sent: Vec<_> = script.messages().into_iter().map(|message| message.name.clone()).collect();
+    let is_sent = |message: &Message| sent.contains(&message.name);
+    let meets = wanted.conditions.iter().any(|condition| conditions.contains(condition));
+    if !meets || !wanted.messages.iter().any(is_sent) {
+        return false;
+    }
+    let lacking: Vec<_> = wanted.conditions.iter().filter(|c| !conditions.contains(c)).cloned().collect();
+    let has_no_other = sent.iter().all(|name| wanted.messages.iter().any(|message| message.name == *name));
+    let is_pure = script.is_pure();
+    if is_pure {
+        let script = script.clone();
+        complete(hook, &script, wanted, has_no_other);
+        if has_no_other || lacking.is_empty() {
+            return true;
+        }
+    } else if lacking.is_empty() {
+        // What else it does may need what it sends first, so the text is left to the person.
+        wanted.messages.retain(|message| !is_sent(message));
+        return wanted.messages.is_empty();
+    }
+    // Its other messages belong to its own conditions; a hook of ours gets the rest.
+    wanted.conditions = lacking;
+    false
+}
+
+/// Adds to a hook that only sends messages what `wanted` has beyond it.
+fn complete(hook: &mut Hook, script: &Script, wanted: &WantedHook, takes_conditions: bool) {
+    let before: Vec<_> = script.messages().into_iter().cloned().collect();
+    let mut messages = before.clone();
+    for (at, needed) in wanted.messages.iter().enumerate() {
+        if let Some(there) = messages.iter_mut().find(|there| there.name == needed.name) {
+            there.text = merged(needed, &there.text);
+            continue;
+        }
+        let later = &wanted.messages[at + 1..];
+        let next = messages.iter().position(|there| later.iter().any(|later| later.name == there.name));
+        messages.insert(next.unwrap_or(messages.len()), needed.clone());
+    }
+    if messages != before {
+        let comments = script.lines.iter().filter(|(text, _)| text.trim_start().starts_with('#'));
+        let comments: String = comments.map(|(text, _)| format!("{}\n", text.trim())).collect();
+        let text = wanted::text_of(&messages);
+        let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
+        hook.set_text(format!("{first}\n{comments}{rest}"));
+    }
+    if takes_conditions {
+        let mut conditions = hook.json["conditions"].as_array().cloned().unwrap_or_default();
+        for condition in wanted.json_conditions() {
+            if !conditions.iter().any(|there| *there == condition) {
+                conditions.push(condition.into());
+            }
+        }
+        hook.json["conditions"] = conditions.into();
+    }
+    if wanted.cancels && !cancels(&hook.json) {
+        hook.json["onError"] = wanted::CANCEL.into();
+    }
+}
+
+/// The text of a message that a person wrote, with what ours has to have.
+fn merged(needed: &Message, there: &str) -> String {
+    match needed.built_in() {
+        Some(BuiltIn::PreBackups) => needed.text.clone(),
+        Some(BuiltIn::PostBackups) => {
+            let Ok(needed) = Preparation::parse(&needed.text) else { return there.into() };
+            let undo = Preparation::parse(there).unwrap_or_default();
+            Preparation { key: needed.key, ..undo }.to_text()
+        }
+        Some(BuiltIn::NotifyUp | BuiltIn::NotifyDown) if there.is_empty() => needed.text.clone(),
+        Some(BuiltIn::NotifyUp | BuiltIn::NotifyDown) if !there.starts_with("--") => {
+            let plan = needed.text.find("}}").filter(|_| needed.text.starts_with("--plan"));
+            plan.map_or_else(|| there.into(), |end| format!("{} {there}", &needed.text[..end + 2]))
+        }
+        _ => there.into(),
+    }
+}
+
+/// The hooks for `missing`. One of `ours` that does the same stays as it is written, and one that does nearly the same
+/// keeps the fields that are not known here.
+fn written(missing: &[WantedHook], ours: &[Value]) -> Vec<Value> {
+    let mut left: Vec<_> = ours.iter().collect();
+    let mut take = |is_meant: &dyn Fn(&Value) -> bool| {
+        let at = left.iter().position(|hook| is_meant(hook))?;
+        Some(left.remove(at).clone())
+    };
+    let mut found: Vec<_> = missing.iter().map(|wanted| take(&|hook| is_same(hook, wanted))).collect();
+    for (wanted, found) in missing.iter().zip(&mut found) {
+        if found.is_some() {
+            continue;
+        }
+        let last = wanted.messages.last().map(|message| message.name.clone());
+        let is_near = |hook: &Value| {
+            let conditions = conditions_of(hook);
+            names_of(hook).last() == last.as_ref() && wanted.conditions.iter().any(|c| conditions.contains(c))
+        };
+        *found = Some(match take(&is_near) {
+            None => wanted.to_json(),
+            Some(mut hook) => {
+                hook["conditions"] = wanted.json_conditions().into();
+                hook["actionCommand"]["command"] = wanted::text_of(&wanted.messages).into();
+                if wanted.cancels && !cancels(&hook) {
+                    hook["onError"] = wanted::CANCEL.into();
+                } else if let Some(fields) = hook.as_object_mut().filter(|_| !wanted.cancels) {
+                    fields.shift_remove("onError");
+                }
+                hook
+            }
+        });
+    }
+    found.into_iter().flatten().collect()
+}
+
+fn names_of(hook: &Value) -> Vec<String> {
+    match reading::read(hook) {
+        Reading::Script(script) => {
+            script.messages().into_iter().map(|message| message.name.clone()).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+/// Whether `hook` does what `wanted` asks for, however it is written.
+fn is_same(hook: &Value, wanted: &WantedHook) -> bool {
+    let Reading::Script(script) = reading::read(hook) else { return false };
+    let conditions = conditions_of(hook);
+    let halts = hook.get("onError").is_some_and(|on_error| on_error != "ON_ERROR_IGNORE");
+    script.messages().into_iter().eq(&wanted.messages)
+        && conditions.len() == wanted.conditions.len()
+        && conditions.iter().all(|condition| wanted.conditions.contains(condition))
+        && if wanted.cancels { cancels(hook) } else { !halts }
+}
+
+/// The hooks without our messages.
+pub(super) fn take_out(hooks: &[Value], replaces_old: bool) -> Changed {
+    let (there, _) = without_old(hooks, replaces_old);
+    let is_gone =
+        |line: &Line| matches!(line, Line::Sends(messages, Way::Answered) if messages.iter().all(is_ours));
+    let mut changed = Changed { hooks: Vec::new(), findings: Vec::new() };
+    for mut hook in there {
+        match &hook.reading {
+            Reading::Script(script) if script.has(is_gone) => match script.without(is_gone) {
+                None => continue,
+                Some(text) => hook.set_text(text),
+            },
+            _ => {}
+        }
+        if still_ours(&hook.reading) {
+            changed.findings.push(Finding::LeftAlone { hook: Name::of(&hook.json) });
+        }
+        changed.hooks.push(hook.json);
+    }
+    changed
+}
+
+fn still_ours(reading: &Reading) -> bool {
+    match reading {
+        Reading::Unrelated => false,
+        Reading::Unclear => true,
+        Reading::Script(script) => script.has(|line| match line {
+            Line::Sends(messages, way) => *way == Way::OldScript || messages.iter().any(is_ours),
+            Line::Else(messages) => messages.iter().any(is_ours),
+            Line::Nothing => false,
+        }),
+    }
+}

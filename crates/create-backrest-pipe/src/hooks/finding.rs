@@ -1,0 +1,164 @@
+//! What a person should know about the hooks that a plan has: `hooks --apply` and `status` report the same findings.
+
+use std::fmt;
+
+use bridge::action::BuiltIn;
+use serde_json::Value;
+
+use super::edit::{conditions_of, quoted};
+use super::reading::command_of;
+use common::text::{count, escape};
+
+/// One finding about the hooks of a plan or of its repository.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Finding {
+    /// The plan's paths lie elsewhere.
+    BacksUpNothing { mount: String },
+    /// A hook before ours stops the task at the end of a backup, and with it the hooks that follow.
+    StopsTheEnd { conditions: Vec<String> },
+    /// Hooks that write to the FIFO or call the old scripts.
+    Old { hooks: usize },
+    /// A hook that sends `pre-backups` among other commands, and whose failure does not cancel the backup.
+    DoesNotCancel { hook: Name },
+    /// A hook whose message says that its failure cancels the backup, which it does not.
+    MarkWithoutCancel { hook: Name },
+    /// More than one hook sends the message at the same moment.
+    Doubled { action: BuiltIn },
+    /// A hook that names the bridge and can't be read; `asks` are the messages that it may send and no other does.
+    Unclear { hook: Name, asks: Vec<BuiltIn> },
+    /// A hook that `--remove` leaves where it is.
+    LeftAlone { hook: Name },
+    /// The backup flag stays, because a hook that stays needs it.
+    FlagStays,
+    /// Several plans push to one monitor.
+    SharedMonitor { plans: Vec<String> },
+    /// The monitors of two plans would have one setting.
+    OneName { plans: [String; 2], variable: String },
+}
+
+/// A hook as a person finds it in Backrest's web page.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Name {
+    conditions: Vec<String>,
+    line: String,
+}
+
+impl Name {
+    pub(crate) fn of(hook: &Value) -> Name {
+        let text = command_of(hook).unwrap_or_default();
+        let line = text.lines().map(str::trim).find(|line| !line.is_empty() && !line.starts_with('#'));
+        let line: String = line.unwrap_or_default().chars().take(60).collect();
+        Name { conditions: conditions_of(hook), line: escape(line.as_bytes()) }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "on {} (`{}`)", self.conditions.join(", "), self.line)
+    }
+}
+
+impl Finding {
+    /// It harms backups; otherwise it is only worth knowing.
+    pub(crate) fn is_wrong(&self) -> bool {
+        match self {
+            Finding::StopsTheEnd { .. }
+            | Finding::Old { .. }
+            | Finding::DoesNotCancel { .. }
+            | Finding::MarkWithoutCancel { .. }
+            | Finding::Doubled { .. }
+            | Finding::OneName { .. } => true,
+            Finding::BacksUpNothing { .. }
+            | Finding::Unclear { .. }
+            | Finding::LeftAlone { .. }
+            | Finding::FlagStays
+            | Finding::SharedMonitor { .. } => false,
+        }
+    }
+
+    /// What to do about it, if it is not a command of ours.
+    pub(crate) fn fix(&self) -> &'static str {
+        match self {
+            Finding::BacksUpNothing { .. } => "make that folder, or one in it, a path of the plan",
+            Finding::StopsTheEnd { .. } => "set its \"on error\" to ignore",
+            Finding::Old { .. } => "replace them: add --replace-old",
+            Finding::DoesNotCancel { .. } => {
+                "make pre-backups a hook of its own, or set \"on error\" to cancel and send \
+                 `pre-backups --failure-cancels`"
+            }
+            Finding::MarkWithoutCancel { .. } => "set its \"on error\" to cancel",
+            Finding::Doubled { .. } => "take one of them out in Backrest's web page",
+            Finding::Unclear { .. } => "send each message in a line of its own, in a hook of its own",
+            Finding::LeftAlone { .. } | Finding::FlagStays => "take it out in Backrest's web page",
+            Finding::OneName { .. } => "give one of the plans another id",
+            Finding::SharedMonitor { .. } => {
+                "give each plan a monitor: UPTIME_KUMA_PUSH_URL_<PLAN> in Backrest's .env"
+            }
+        }
+    }
+}
+
+impl fmt::Display for Finding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Finding::BacksUpNothing { mount } => {
+                write!(
+                    f,
+                    "the plan backs up nothing below {mount}, where the ignore file's patterns are rooted"
+                )
+            }
+            Finding::StopsTheEnd { conditions } => write!(
+                f,
+                "a hook of your own on {} comes before post-backups and, when it fails, keeps it from running",
+                conditions.join(", ")
+            ),
+            Finding::Old { hooks } => write!(
+                f,
+                "{} of the old scripts (writing to backrest-pipe without waiting): what they do happens twice, \
+                 or is not waited for",
+                count(*hooks, "hook")
+            ),
+            Finding::DoesNotCancel { hook } => write!(
+                f,
+                "a hook {hook} sends pre-backups among other commands, and a failed preparation does not cancel \
+                 the backup"
+            ),
+            Finding::MarkWithoutCancel { hook } => write!(
+                f,
+                "a hook {hook} sends --failure-cancels, but its failure does not cancel the backup: services \
+                 would be started again while they are backed up"
+            ),
+            Finding::Doubled { action } => {
+                write!(f, "more than one hook sends {} at the same moment", action.name())
+            }
+            Finding::Unclear { hook, asks } => {
+                write!(
+                    f,
+                    "a hook {hook} names the bridge in a way that can't be read, and is left as it is"
+                )?;
+                match asks.as_slice() {
+                    [] => Ok(()),
+                    asks => {
+                        let names: Vec<_> = asks.iter().map(|action| action.name()).collect();
+                        write!(f, "; it may send {}", names.join(", "))
+                    }
+                }
+            }
+            Finding::LeftAlone { hook } => {
+                write!(f, "a hook {hook} still uses the bridge and is left as it is")
+            }
+            Finding::FlagStays => f.write_str("the backup flag stays, because a hook that stays needs it"),
+            Finding::OneName { plans: [one, other], variable } => {
+                write!(f, "the monitors of plans {} and {} are both {variable}", quoted(one), quoted(other))
+            }
+            Finding::SharedMonitor { plans } => {
+                let plans: Vec<_> = plans.iter().map(|plan| quoted(plan)).collect();
+                write!(
+                    f,
+                    "plans {} push to one monitor: a backup of one that is up hides one of another that is down",
+                    plans.join(", ")
+                )
+            }
+        }
+    }
+}

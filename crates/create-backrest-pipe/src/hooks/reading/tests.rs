@@ -1,0 +1,134 @@
+//! Hooks as people write them.
+
+use serde_json::json;
+
+use super::*;
+
+fn reading(text: &str) -> Reading {
+    read(&json!({ "conditions": ["CONDITION_SNAPSHOT_START"], "actionCommand": { "command": text } }))
+}
+
+/// The messages that are waited for, one a line, and whether the hook does nothing else.
+#[track_caller]
+fn sends(text: &str) -> (Vec<String>, bool) {
+    match reading(text) {
+        Reading::Script(script) => {
+            (script.messages().iter().map(|message| message.line()).collect(), script.is_pure())
+        }
+        other => panic!("{text:?}: {other:?}"),
+    }
+}
+
+#[test]
+fn both_forms_are_understood() {
+    for (text, messages) in [
+        ("#!/bridge/backrest-send\npre-backups\n", &["pre-backups"][..]),
+        ("#!/bridge/backrest-send\npre-backups", &["pre-backups"]),
+        (
+            "#!/bridge/backrest-send\r\n# mine\r\n\r\nstart-tailscale\r\npre-backups\r\n",
+            &["start-tailscale", "pre-backups"],
+        ),
+        ("#!/bridge/backrest-send\npre-backups\nmy-own-action\n", &["pre-backups", "my-own-action"]),
+        ("/bridge/backrest-send pre-backups", &["pre-backups"]),
+        ("exec /bridge/backrest-send pre-backups immich 'wiki*'", &["pre-backups immich wiki*"]),
+        (
+            "#!/bin/sh\nset -e\n/bridge/backrest-send start-tailscale\n/bridge/backrest-send pre-backups\n",
+            &["start-tailscale", "pre-backups"],
+        ),
+        (
+            "/bridge/backrest-send start-tailscale && /bridge/backrest-send pre-backups || exit 1",
+            &["start-tailscale", "pre-backups"],
+        ),
+        (
+            "/bridge/backrest-send start-tailscale; /bridge/backrest-send \\\n  pre-backups",
+            &["start-tailscale", "pre-backups"],
+        ),
+        (
+            r#"/bridge/backrest-send notify-down "{{ printf "plan %q" .Plan.Id }}""#,
+            &[r#"notify-down {{ printf "plan %q" .Plan.Id }}"#],
+        ),
+        (
+            "/bridge/backrest-send notify-down {{ .ShellEscape .Error }}",
+            &["notify-down {{ .ShellEscape .Error }}"],
+        ),
+        ("#!/usr/bin/env bash\n'/bridge/backrest-send' \"pre-backups\" # the night", &["pre-backups"]),
+    ] {
+        let expected = messages.iter().map(ToString::to_string).collect();
+        assert_eq!(sends(text), (expected, true), "{text}");
+    }
+}
+
+#[test]
+fn what_does_something_else_as_well_is_understood_but_not_written_anew() {
+    for (text, messages) in [
+        ("curl -fsS https://hc/ping\n/bridge/backrest-send post-backups\n", &["post-backups"][..]),
+        ("/bridge/backrest-send post-backups > /tmp/log", &["post-backups"]),
+        ("/bridge/backrest-send --timeout 1h pre-backups", &["pre-backups"]),
+        ("/bridge/backrest-send notify-up \"$HOSTNAME\"", &["notify-up $HOSTNAME"]),
+        ("/bridge/backrest-send post-backups || curl http://x", &["post-backups"]),
+    ] {
+        let expected = messages.iter().map(ToString::to_string).collect();
+        assert_eq!(sends(text), (expected, false), "{text}");
+    }
+}
+
+#[test]
+fn what_goes_through_the_fifo_is_not_answered() {
+    for text in [
+        "echo pre-backups > /backrest-pipe",
+        "echo \"pre-backups\" >> /bridge/backrest-pipe",
+        "printf 'pre-backups\\n' >/backrest-pipe",
+        "printf '%s\\n' pre-backups > /backrest-pipe",
+        "echo pre-backups | tee /backrest-pipe",
+        "/bridge/backrest-send --no-wait pre-backups",
+        "#!/bin/bash\necho pre-backups 1> /backrest-pipe\n",
+    ] {
+        let Reading::Script(script) = reading(text) else { panic!("{text}: {:?}", reading(text)) };
+        let message = Message { name: "pre-backups".into(), text: String::new() };
+        assert!(
+            script.has(|line| *line == Line::Sends(vec![message.clone()], Way::Unanswered)),
+            "{text}: {script:?}"
+        );
+        assert!(script.messages().is_empty() && !script.is_pure(), "{text}");
+    }
+}
+
+#[test]
+fn what_only_a_shell_can_know_is_unclear() {
+    for text in [
+        "if [ -S /bridge/backrest.sock ]; then\n  /bridge/backrest-send pre-backups\nfi",
+        "for m in start-tailscale pre-backups; do /bridge/backrest-send $m; done",
+        "/bridge/backrest-send \"$MESSAGE\"",
+        "cat <<EOF > /backrest-pipe\npre-backups\nEOF",
+        "$(command -v /bridge/backrest-send) pre-backups",
+        "#!/usr/bin/python3\nimport os\nos.system('/bridge/backrest-send pre-backups')",
+        "#!/bridge/backrest-send\n{{ if .Error }}\nnotify-down\n{{ end }}",
+        "/bridge/my-script",
+        "{{ if .Plan }}/bridge/backrest-send pre-backups{{ end }}",
+    ] {
+        assert_eq!(reading(text), Reading::Unclear, "{text}");
+    }
+}
+
+#[test]
+fn other_hooks_have_nothing_to_do_with_it() {
+    for text in [
+        "",
+        "curl http://x",
+        "# echo pre-backups > /backrest-pipe\ncurl http://x",
+        "echo {{ .ShellEscape .Error }}",
+    ] {
+        assert_eq!(reading(text), Reading::Unrelated, "{text}");
+    }
+    assert_eq!(read(&json!({ "actionWebhook": { "webhookUrl": "http://bridge/" } })), Reading::Unrelated);
+}
+
+#[test]
+fn a_line_is_taken_out_and_the_rest_stays() {
+    let text = "#!/bin/sh\ncurl http://x\necho stop-tailscale > /backrest-pipe\n";
+    let Reading::Script(script) = reading(text) else { panic!() };
+    let is_old = |line: &Line| matches!(line, Line::Sends(_, Way::Unanswered));
+    assert_eq!(script.without(is_old).unwrap(), "#!/bin/sh\ncurl http://x\n");
+    let Reading::Script(script) = reading("# old\necho stop-tailscale > /backrest-pipe") else { panic!() };
+    assert_eq!(script.without(is_old), None);
+}
