@@ -57,7 +57,7 @@ fn read(line: &str) -> Option<Read> {
             return None;
         }
         let name = program.text.rsplit('/').next().unwrap_or_default();
-        let to_fifo = command.outputs.iter().any(|output| is_fifo(output));
+        let to_fifo = command.outputs.iter().any(is_fifo);
         if name == CLIENT {
             let (message, options) = sent(&words[1..])?;
             if options.iter().any(|option| option == "--no-wait") {
