@@ -2,29 +2,32 @@
 
 use std::env;
 use std::ffi::OsString;
-use std::io::Write as _;
+use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use clap::ValueEnum;
 use common::cancel::Cancel;
-use common::exit::{Exit, HintExt};
+use common::exit::{Exit, HintExt, one_line};
 use common::problem;
-use common::process::{self, Limits};
+use common::process::{self, End, Limits};
 use common::settings::Settings;
 use common::text::{escape, escape_path};
 use common::{note, out, output};
 use rand::Rng;
 use rand::distr::Alphanumeric;
 
+use crate::ask::{Dialogue, Extent};
 use crate::cli::{Cli, Database};
 use crate::plan::{self, NewFile, Places};
-use crate::request::Request;
+use crate::ports::Taken;
+use crate::request::{self, Request};
 use crate::write::{self, Outcome};
-use crate::{ask, database, shell_init, templates};
+use crate::{adopt, database, shell_init, templates};
 
-const TOOL: &str = "new-container";
+pub(crate) const TOOL: &str = "new-container";
 
 /// Does what `cli` asks for.
 pub(crate) fn run(cli: &Cli) -> Result<Exit> {
@@ -32,43 +35,161 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
         output::stdout().write_all(shell_init::text(shell, &own_path())?.as_bytes())?;
         return Ok(Exit::Done);
     }
-    let name = cli.name.as_deref().context("a service needs a name")?;
     let settings = Settings::load(&cli.flags, None, None)?;
     problem::warn(TOOL, &settings.problems);
-    let request = ask::complete(cli, name)?;
-
-    let places =
-        Places { container: settings.container_root.join(name), data: settings.data_root.join(name) };
-    let kind = request.database.map(|database| database::pieces(database).template);
-    let names: Vec<&str> = std::iter::once("default").chain(kind).collect();
-    let layers = templates::layers(&settings.container_root, &names, request.template.as_deref())?;
-    let files = plan::files(&request, &places, &layers, &mut password)?;
-
-    // From here on an interruption is noticed between two steps, and nothing is left half done.
-    let cancel = Cancel::on_signals().context("watch for interruptions")?;
-    match write::all_or_nothing(&files, &places, &cancel)? {
-        Outcome::Made => {}
-        Outcome::Interrupted => {
-            note!("{TOOL}: interrupted; nothing was made");
-            return Ok(Exit::Interrupted);
-        }
-        Outcome::Completed => {
-            out!(
-                "completed what an earlier run for {name} was killed at; its files are in {} and {}",
-                escape_path(&places.container),
-                escape_path(&places.data)
-            );
+    if cli.list_templates {
+        return list_templates(&settings.container_root);
+    }
+    if let (true, Some(name)) = (cli.adopt, &cli.name) {
+        return adopt::run(cli, name, &places(&settings, name));
+    }
+    if let (Some(name), false) = (&cli.name, cli.dry_run) {
+        let places = places(&settings, name);
+        if write::complete_killed_run(&places)? {
+            let (container, data) = (escape_path(&places.container), escape_path(&places.data));
+            out!("an earlier run was killed before its last step, which is done now: {container} and {data}");
             return Ok(Exit::Done);
         }
     }
-    report(&request, &files, &places, cli);
+    let Some(request) = request(cli, &settings)? else { return Ok(Exit::Usage) };
+    let Some(request) = request else {
+        note!("{TOOL}: nothing was made");
+        return Ok(Exit::Interrupted);
+    };
+    make(cli, &request, &settings)
+}
+
+/// The service's folders: one folder if the roots are the same, also through a symlink.
+fn places(settings: &Settings, name: &str) -> Places {
+    let container = settings.container_root.join(name);
+    let is_one = match (settings.container_root.canonicalize(), settings.data_root.canonicalize()) {
+        (Ok(container_root), Ok(data_root)) => container_root == data_root,
+        _ => settings.container_root == settings.data_root,
+    };
+    let data = if is_one { container.clone() } else { settings.data_root.join(name) };
+    Places { container, data }
+}
+
+/// The request, complete. `None` if the command line lacks what can't be asked for; `Some(None)` if the person ended the
+/// dialogue.
+fn request(cli: &Cli, settings: &Settings) -> Result<Option<Option<Request>>> {
+    let (stdin, stderr) = (io::stdin(), io::stderr());
+    let can_ask = stdin.is_terminal() && stderr.is_terminal();
+    if !can_ask && (cli.ask || cli.name.is_none()) {
+        note!("{TOOL}: {}", if cli.ask { "--ask needs a terminal" } else { "a service needs a name" });
+        note!("hint: {TOOL} NAME --image IMAGE; {TOOL} --help has examples");
+        return Ok(None);
+    }
+    let check_name = |name: &str| -> Result<()> {
+        if let Some(why) = request::reserved(name, settings) {
+            return Err(anyhow::anyhow!("make a service: {why}")).hint("choose another name");
+        }
+        write::check_roots(&places(settings, name))
+    };
+    check_name(cli.name.as_deref().unwrap_or("name-to-ask-for"))?;
+    let taken = Taken::find(&settings.container_root);
+    if let (false, Some(name)) =
+        (can_ask && (cli.ask || cli.image.is_none() && cli.template.is_none()), &cli.name)
+    {
+        report_taken(&cli.port, &taken);
+        return Ok(Some(Some(Request::new(cli, name))));
+    }
+    if let Some(name) = &cli.name {
+        write::check_free(&places(settings, name))?;
+    }
+    report_taken(&cli.port, &taken);
+    let check = |name: &str| {
+        check_name(name)
+            .and_then(|()| write::check_free(&places(settings, name)))
+            .map_err(|error| one_line(&error))
+    };
+    let extent = if cli.ask || cli.name.is_none() { Extent::Everything } else { Extent::Short };
+    let mut dialogue = Dialogue {
+        answers: &mut stdin.lock(),
+        questions: &mut stderr.lock(),
+        check_name: &check,
+        taken: &taken,
+    };
+    Ok(Some(dialogue.complete(cli, extent)?))
+}
+
+fn report_taken(ports: &[String], taken: &Taken) {
+    for port in ports {
+        if let Some(by) = taken.by(port) {
+            note!("{TOOL}: warning: port {port}: {by}; {} is free", taken.free_from(8080));
+        }
+    }
+}
+
+fn make(cli: &Cli, request: &Request, settings: &Settings) -> Result<Exit> {
+    let places = places(settings, &request.name);
+    if request.name == SERVER && request.database.is_some_and(|database| database != Database::Sqlite) {
+        return Err(anyhow::anyhow!("make a service: the name {SERVER} is that of its own database"))
+            .hint("choose another name");
+    }
+    let kind = request.database.map(|database| database::pieces(database).template);
+    let names: Vec<&str> = std::iter::once("default").chain(kind).collect();
+    let layers = templates::layers(&settings.container_root, &names, request.template.as_deref())?;
+    if cli.dry_run {
+        write::check_free(&places)?;
+        let files = plan::files(request, &places, &layers, &mut || "(a new password)".to_string())?;
+        show(&files, &places);
+        return Ok(Exit::Done);
+    }
+    let files = plan::files(request, &places, &layers, &mut password)?;
+
+    // From here on an interruption is noticed between two steps, and nothing is left half done.
+    let cancel = Cancel::on_signals().context("watch for interruptions")?;
+    if cli.up {
+        check_compose(&cancel)?;
+    }
+    if write::all_or_nothing(&files, &places, &cancel)? == Outcome::Interrupted {
+        note!("{TOOL}: interrupted; nothing was made");
+        return Ok(Exit::Interrupted);
+    }
+    report(request, &files, &places, cli);
     if cli.edit {
         edit(&[places.container.join("compose.yaml"), places.container.join(".env")])?;
     }
     if cli.up {
-        up(&places.container, &cancel)?;
+        return up(&places.container, &cancel);
     }
     Ok(Exit::Done)
+}
+
+/// The name of a database's service in compose.yaml.
+const SERVER: &str = "database";
+
+fn list_templates(container_root: &Path) -> Result<Exit> {
+    let templates = templates::all(container_root)?;
+    if templates.is_empty() {
+        out!("no templates of your own in {}", escape_path(templates::folder(container_root)));
+    }
+    let kinds = Database::value_variants().iter().filter_map(ValueEnum::to_possible_value);
+    let kinds: Vec<String> = kinds.map(|kind| kind.get_name().to_string()).collect();
+    for (name, layer) in templates {
+        let used = match name.as_str() {
+            "default" => "every new service".to_string(),
+            kind if kinds.iter().any(|known| known == kind) => format!("--database {kind}"),
+            other => format!("--template {other}"),
+        };
+        out!("{name} ({used})");
+        for template in &layer.templates {
+            out!("    {}", escape_path(&template.source));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Prints the files instead of writing them.
+fn show(files: &[NewFile], places: &Places) {
+    for file in files {
+        out!("would make {} (mode {:o})", escape_path(places.of(file.root).join(&file.path)), file.mode);
+        match std::str::from_utf8(&file.text) {
+            Ok(text) => text.lines().for_each(|line| out!("    {}", escape(line.as_bytes()))),
+            Err(_) => out!("    {} bytes that are not text", file.text.len()),
+        }
+    }
 }
 
 /// 32 letters and digits, about 190 bits: no character that a shell, YAML, a URL or SQL takes for something else.
@@ -121,19 +242,36 @@ fn edit(files: &[PathBuf]) -> Result<()> {
     Ok(())
 }
 
+/// Fails, before anything is made, if `docker compose` can't be run.
+fn check_compose(cancel: &Cancel) -> Result<()> {
+    let mut command = Command::new("docker");
+    command.args(["compose", "version"]);
+    process::capture(&mut command, b"", Limits::within(COMPOSE_LIMIT), Some(cancel))
+        .and_then(process::Captured::success)
+        .context("start the service")
+        .hint("install Docker with its Compose plugin, or leave out --up; nothing was made")?;
+    Ok(())
+}
+
+const COMPOSE_LIMIT: Duration = Duration::from_secs(60);
 /// Images can be large and lines slow.
 const UP_LIMIT: Duration = Duration::from_secs(3600);
 
-fn up(container: &Path, cancel: &Cancel) -> Result<()> {
+fn up(container: &Path, cancel: &Cancel) -> Result<Exit> {
     let mut command = Command::new("docker");
     command.args(["compose", "up", "--detach"]).current_dir(container);
     let finished = process::run(&mut command, Limits::within(UP_LIMIT), Some(cancel), &mut |line| {
         out!("{}", escape(line));
     })
-    .hint("the files are there; install Docker with its compose plugin")?;
-    if !finished.end.is_success() {
-        return Err(anyhow::anyhow!("docker compose up: {}: {finished}", escape_path(container)))
-            .hint("the files are there; fix compose.yaml and start it with docker compose up -d");
+    .hint("the files are there; install Docker with its Compose plugin")?;
+    if finished.end == End::Cancelled {
+        note!("{TOOL}: interrupted; the files are there");
+        return Ok(Exit::Interrupted);
     }
-    Ok(())
+    if !finished.end.is_success() {
+        return Err(anyhow::anyhow!("docker compose up: {}: {finished}", escape_path(container))).hint(
+            format!("fix compose.yaml, then: cd '{}' && docker compose up -d", escape_path(container)),
+        );
+    }
+    Ok(Exit::Done)
 }

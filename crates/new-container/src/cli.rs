@@ -1,6 +1,6 @@
-//! The command line of `new-container`: words are checked here, before anything is touched.
+//! The command line of `new-container`. Values are checked here, before anything is touched.
 //!
-//! Out go values that the templates can use as they are; what a shell or Compose would misread is refused.
+//! Out go values that the templates can use as they are: what a shell or Compose would misread is refused.
 
 use std::net::Ipv4Addr;
 
@@ -10,12 +10,12 @@ use common::settings::Flags;
 /// Make a new service's compose.yaml, .env, .resticignore and prepare-backup.sh
 ///
 /// The files go to <container root>/NAME and <data root>/NAME. Nothing that exists is changed, and if anything fails
-/// nothing is left behind.
+/// nothing is left behind. On a terminal, without a name, it asks for everything.
 #[derive(Debug, Parser)]
 #[command(name = "new-container", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     /// Name of the service, its folders and its Compose project: small letters, digits, - and _
-    #[arg(required_unless_present = "shell_init", value_parser = parse_name)]
+    #[arg(value_parser = parse_name)]
     pub(crate) name: Option<String>,
 
     /// Image to run; asked for on a terminal [default: NAME:latest]
@@ -26,7 +26,7 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "HOST:CONTAINER", value_parser = parse_port)]
     pub(crate) port: Vec<String>,
 
-    /// Network that exists already and that the service joins, such as a reverse proxy's
+    /// Existing network that the service joins, such as a reverse proxy's
     #[arg(long, value_parser = parse_network)]
     pub(crate) network: Option<String>,
 
@@ -42,6 +42,14 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "FOLDER", value_parser = parse_template)]
     pub(crate) template: Option<String>,
 
+    /// Ask for everything that is not given, on a terminal
+    #[arg(long)]
+    pub(crate) ask: bool,
+
+    /// Print the files, and make nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+
     /// Open compose.yaml and .env in your editor afterwards
     #[arg(long)]
     pub(crate) edit: bool,
@@ -49,6 +57,20 @@ pub(crate) struct Cli {
     /// Start the service afterwards (docker compose up -d)
     #[arg(long)]
     pub(crate) up: bool,
+
+    /// Add to the existing service NAME what its backup lacks: scripts that dump its databases, or with --stop the pair
+    /// that stops it, and rules for the live files; shows everything first
+    #[arg(long, requires = "name", conflicts_with_all =
+        ["image", "port", "network", "database", "template", "ask", "edit", "up"])]
+    pub(crate) adopt: bool,
+
+    /// Write what --adopt shows without asking
+    #[arg(long, requires = "adopt")]
+    pub(crate) yes: bool,
+
+    /// List your own templates, and do nothing else
+    #[arg(long, conflicts_with = "name")]
+    pub(crate) list_templates: bool,
 
     /// Print the alias dn for the shell's start file, and do nothing else
     #[arg(long, value_name = "SHELL", conflicts_with = "name")]
@@ -79,22 +101,24 @@ pub(crate) enum Shell {
 
 const EXAMPLES: &str = "\
 Examples:
+  new-container                                    ask for everything
   new-container wiki --image requarks/wiki:2 --port 3000:3000 --database postgres
   new-container whoami --image traefik/whoami --network proxy --up
   new-container notes --stop                       stopped during each backup
+  new-container immich --adopt                     what the existing service's backup lacks
   eval \"$(new-container --shell-init bash)\"        from now on dn is short for it
 
 Your own templates: <container root>/.templates/default changes every new service, .templates/KIND those with that \
 database, and .templates/FOLDER those made with --template FOLDER. A file there named compose.yaml, .env, \
-.resticignore, prepare-backup.sh or after-backup.sh replaces the built-in one; others are added. {{name}}, {{image}}, \
-{{ports}}, {{password}}, {{data_dir}} and {{container_dir}} in them are filled in.";
+.resticignore, prepare-backup.sh or after-backup.sh replaces the built-in one; others are added. Placeholders such as \
+{{name}} and {{password}} in them are filled in; docs/new-container.md lists all of them.";
 
 /// Docker Compose's rule for a project's name, which is also a good one for a folder: it starts with a letter or
 /// digit and goes on with those, `-` and `_`, all small.
 pub(crate) fn parse_name(text: &str) -> Result<String, String> {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let well_formed = text.starts_with(is_plain) && text.chars().all(|c| is_plain(c) || c == '-' || c == '_');
-    // Longer ones are no host names any more.
+    // Longer ones are not host names.
     if well_formed && text.len() <= 63 {
         return Ok(text.to_string());
     }
@@ -110,7 +134,7 @@ pub(crate) fn parse_name(text: &str) -> Result<String, String> {
     Err(if proposal.is_empty() { rule.to_string() } else { format!("{rule}; try {proposal}") })
 }
 
-/// The characters of an image reference. More is for Docker to say.
+/// The characters of an image reference. Docker checks the rest.
 pub(crate) fn parse_image(text: &str) -> Result<String, String> {
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || "._:/@-".contains(c);
     if text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(is_allowed) {
@@ -130,13 +154,13 @@ pub(crate) fn parse_port(text: &str) -> Result<String, String> {
         _ => return Err("a port is written HOST:CONTAINER, such as 8080:80".into()),
     };
     if let Some(wrong) = numbers.iter().find(|number| !is_port(number)) {
-        return Err(format!("{wrong} is no port: those are numbers from 1 to 65535"));
+        return Err(format!("{wrong} is not a port: a number from 1 to 65535"));
     }
     if address.is_some_and(|address| address.parse::<Ipv4Addr>().is_err()) {
         return Err("an address before the ports is written like 127.0.0.1".into());
     }
     if !matches!(protocol, "tcp" | "udp") {
-        return Err(format!("{protocol} is no protocol of a port: tcp or udp"));
+        return Err(format!("{protocol} is not a protocol: tcp or udp"));
     }
     Ok(text.to_string())
 }
@@ -146,9 +170,9 @@ fn is_port(text: &str) -> bool {
 }
 
 /// Docker's rule for names of networks.
-fn parse_network(text: &str) -> Result<String, String> {
+pub(crate) fn parse_network(text: &str) -> Result<String, String> {
     if matches!(text, "default" | "host" | "bridge" | "none") {
-        return Err(format!("{text} is none to join: name one that docker network create made"));
+        return Err(format!("{text} can't be joined: name a network made with docker network create"));
     }
     let is_allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
     if text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(is_allowed) {

@@ -2,11 +2,13 @@
 //!
 //! ask → plan → render → write; [`app`] puts the stages together.
 
+mod adopt;
 mod app;
 mod ask;
 mod cli;
 mod database;
 mod plan;
+mod ports;
 mod render;
 mod request;
 mod shell_init;

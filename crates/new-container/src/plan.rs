@@ -4,7 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
+use common::exit::HintExt;
+use common::problem::Problem;
 use common::text::escape_path;
 
 use crate::cli::Database;
@@ -44,9 +46,9 @@ impl Places {
     }
 }
 
-/// The files of `request`, sorted by their place. `password` gives a new password each time.
+/// The files of `request`, sorted by their place. `password` makes a new password each time.
 ///
-/// Fails where a folder's path can't be written in a `.env`.
+/// Fails if a folder's path can't be written in a `.env`, and if a template has a placeholder that does not exist.
 pub(crate) fn files(
     request: &Request,
     places: &Places,
@@ -54,17 +56,13 @@ pub(crate) fn files(
     password: &mut dyn FnMut() -> String,
 ) -> Result<Vec<NewFile>> {
     let values = values(request, places, password)?;
-    let mut files: Vec<NewFile> = built_in(request)
-        .into_iter()
-        .map(|(root, path, template, mode)| NewFile {
-            root,
-            path: path.into(),
-            text: render::fill(template, &values).into_bytes(),
-            mode,
-        })
-        .collect();
+    let mut files = Vec::new();
+    for (root, path, template, mode) in built_in(request) {
+        let text = render::fill(template, &values)?.into_bytes();
+        files.push(NewFile { root, path: path.into(), text, mode });
+    }
     for template in layers.iter().flat_map(|layer| &layer.templates) {
-        let planned = from_user(template, &values);
+        let planned = from_user(template, &values)?;
         files.retain(|file| (file.root, &file.path) != (planned.root, &planned.path));
         files.push(planned);
     }
@@ -72,10 +70,13 @@ pub(crate) fn files(
     Ok(files)
 }
 
-fn from_user(template: &Template, values: &Values) -> NewFile {
+fn from_user(template: &Template, values: &Values) -> Result<NewFile> {
     let text = match std::str::from_utf8(&template.text) {
-        Ok(text) => render::fill(text, values).into_bytes(),
-        // A picture, a key: not ours to look into.
+        Ok(text) => render::fill(text, values)
+            .map_err(|unknown| anyhow!(Problem::at_line(&template.source, unknown.line, unknown.to_string())))
+            .hint(placeholders(values))?
+            .into_bytes(),
+        // A picture or a key has no placeholders.
         Err(_) => template.text.clone(),
     };
     let mode = match template.path.to_str() {
@@ -84,11 +85,16 @@ fn from_user(template: &Template, values: &Values) -> NewFile {
         _ if template.is_executable => 0o755,
         _ => 0o644,
     };
-    NewFile { root: template.root, path: template.path.clone(), text, mode }
+    Ok(NewFile { root: template.root, path: template.path.clone(), text, mode })
+}
+
+fn placeholders(values: &Values) -> String {
+    let names: Vec<&str> = values.iter().map(|(name, _)| *name).collect();
+    format!("the placeholders are {}; write \\{{{{word}}}} for {{{{word}}}} itself", names.join(", "))
 }
 
 /// The rules that belong to the pair of scripts that stop and start.
-const STOP_RULES: &str =
+pub(crate) const STOP_RULES: &str =
     "# What prepare-backup.sh stopped and after-backup.sh starts again.\n/.stopped-for-backup*\n";
 
 fn built_in(request: &Request) -> Vec<(Root, &'static str, &'static str, u32)> {

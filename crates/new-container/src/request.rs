@@ -1,5 +1,8 @@
 //! The service that is asked for: the command line with every default filled in.
 
+use common::settings::Settings;
+use common::text::escape_path;
+
 use crate::cli::{Cli, Database};
 
 /// A service to make.
@@ -28,6 +31,48 @@ impl Request {
             database: cli.database,
             stop: cli.stop,
             template: cli.template.clone(),
+        }
+    }
+}
+
+/// Why a service can't have this name here: it is Backrest's own, or a root lies there.
+pub(crate) fn reserved(name: &str, settings: &Settings) -> Option<String> {
+    for (root, own) in
+        [(&settings.container_root, &settings.container_dir), (&settings.data_root, &settings.data_dir)]
+    {
+        if own.strip_prefix(root).is_ok_and(|rest| rest.starts_with(name)) {
+            return Some(format!("{name} is reserved: it is Backrest's own folder"));
+        }
+        for other in [&settings.container_root, &settings.data_root] {
+            if other.strip_prefix(root).is_ok_and(|rest| rest.starts_with(name)) {
+                return Some(format!("{name} is reserved: {} lies there", escape_path(other)));
+            }
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use common::settings::Flags;
+
+    use super::*;
+
+    #[test]
+    fn backrests_folder_and_a_root_in_a_root_are_reserved() {
+        let flags = Flags {
+            container_root: Some(Path::new("/opt/stacks").into()),
+            data_root: Some(Path::new("/opt/stacks/data").into()),
+            container_dir: Some(Path::new("/opt/stacks/restic-ui").into()),
+            data_dir: None,
+        };
+        let settings = Settings::load(&flags, None, None).unwrap();
+        for (name, expected) in
+            [("restic-ui", true), ("backrest", true), ("data", true), ("dat", false), ("stacks", false)]
+        {
+            assert_eq!(reserved(name, &settings).is_some(), expected, "{name}");
         }
     }
 }

@@ -1,8 +1,8 @@
 //! The user's own templates: `<container root>/.templates/<folder>/`.
 //!
-//! Each file in such a folder goes to the service's container folder, but `.resticignore`, `prepare-backup.sh` and
-//! `after-backup.sh` at its top go to the data folder, as does all that lies below `data/`; `container/` says the
-//! other plainly. Symlinks are followed, as the user put them there.
+//! Each file in such a folder goes to the service's container folder. `.resticignore`, `prepare-backup.sh` and
+//! `after-backup.sh` at its top go to the data folder, and so does everything below `data/`; everything below
+//! `container/` goes to the container folder. Symlinks are followed: the user made them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -25,6 +25,8 @@ pub(crate) enum Root {
 /// One file of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Template {
+    /// Where it was read from, for messages.
+    pub(crate) source: PathBuf,
     pub(crate) root: Root,
     /// Where it goes, below that root's folder.
     pub(crate) path: PathBuf,
@@ -41,9 +43,25 @@ pub(crate) struct Layer {
 /// A template is text that a person wrote; what is larger than this is there by mistake.
 const LARGEST: u64 = 16 << 20;
 
+/// The folder of the user's own templates.
+pub(crate) fn folder(container_root: &Path) -> PathBuf {
+    container_root.join(".templates")
+}
+
+/// All of the user's own templates with their names.
+pub(crate) fn all(container_root: &Path) -> Result<Vec<(String, Layer)>> {
+    let folder = folder(container_root);
+    if !folder.is_dir() {
+        return Ok(vec![]);
+    }
+    let (services, _) = common::services::below(&folder)?;
+    let read = |folder: &Path| read(folder);
+    services.iter().map(|one| Ok((escape_path(&one.name), read(&one.folder)?))).collect()
+}
+
 /// The layers of `names`, in that order, as far as their folders exist; then that of `asked_for`, which has to.
 pub(crate) fn layers(container_root: &Path, names: &[&str], asked_for: Option<&str>) -> Result<Vec<Layer>> {
-    let root = container_root.join(".templates");
+    let root = folder(container_root);
     let mut layers = Vec::new();
     for name in names {
         let folder = root.join(name);
@@ -54,7 +72,7 @@ pub(crate) fn layers(container_root: &Path, names: &[&str], asked_for: Option<&s
     if let Some(name) = asked_for {
         let folder = root.join(name);
         if !folder.is_dir() {
-            let error = anyhow!("read the template: {}: there is no such folder", escape_path(&folder));
+            let error = anyhow!("read the template: {}: no such folder", escape_path(&folder));
             return Err(error).hint("make the folder and put a compose.yaml into it");
         }
         layers.push(read(&folder)?);
@@ -72,13 +90,13 @@ fn read(folder: &Path) -> Result<Layer> {
         let naming = || format!("read the template: {}", escape_path(entry.path()));
         let metadata = entry.metadata().with_context(naming)?;
         if metadata.len() > LARGEST {
-            return Err(anyhow!("{}: it is larger than 16 MiB", naming()));
+            return Err(anyhow!("{}: larger than 16 MiB", naming()));
         }
         let text = fs::read(entry.path()).with_context(naming)?;
         let below = entry.path().strip_prefix(folder).unwrap_or(entry.path());
         let (root, path) = place(below);
         let is_executable = metadata.permissions().mode() & 0o100 != 0;
-        templates.push(Template { root, path, text, is_executable });
+        templates.push(Template { source: entry.path().into(), root, path, text, is_executable });
     }
     Ok(Layer { templates })
 }

@@ -25,14 +25,12 @@ use crate::templates::Root;
 pub(crate) enum Outcome {
     /// This run made them.
     Made,
-    /// An earlier run was killed before its last step, which this run did.
-    Completed,
     /// The user stopped the run; nothing was made.
     Interrupted,
 }
 
-/// Writes `files` below `places`. If it fails, or `cancel` goes up, nothing is left.
-pub(crate) fn all_or_nothing(files: &[NewFile], places: &Places, cancel: &Cancel) -> Result<Outcome> {
+/// Fails if one of the roots is missing.
+pub(crate) fn check_roots(places: &Places) -> Result<()> {
     for place in [&places.data, &places.container] {
         let root = parent(place);
         if !root.is_dir() {
@@ -40,15 +38,26 @@ pub(crate) fn all_or_nothing(files: &[NewFile], places: &Places, cancel: &Cancel
                 .hint(format!("mkdir -p '{}', or name the right one with a flag", escape_path(root)));
         }
     }
-    if complete_killed_run(places)? {
-        return Ok(Outcome::Completed);
-    }
+    Ok(())
+}
+
+/// Fails if the service exists.
+pub(crate) fn check_free(places: &Places) -> Result<()> {
     for place in [&places.container, &places.data] {
         if fs::symlink_metadata(place).is_ok() {
-            return Err(anyhow!("make a service: {}: already exists", escape_path(place)))
-                .hint("choose another name, or add what the service lacks: new-container NAME --adopt");
+            let name = escape_path(place.file_name().unwrap_or_default());
+            return Err(anyhow!("make a service: {}: already exists", escape_path(place))).hint(format!(
+                "choose another name; to add what its backup lacks: new-container {name} --adopt"
+            ));
         }
     }
+    Ok(())
+}
+
+/// Writes `files` below `places`. If it fails, or `cancel` goes up, nothing is left.
+pub(crate) fn all_or_nothing(files: &[NewFile], places: &Places, cancel: &Cancel) -> Result<Outcome> {
+    check_roots(places)?;
+    check_free(places)?;
     // The order counts, also that of dropping them, which is the reverse: see the head of this file.
     let mut data = if places.are_one() { None } else { Some(Staging::new(&places.data)?) };
     let mut container = Staging::new(&places.container)?;
@@ -119,7 +128,7 @@ impl<'a> Staging<'a> {
 
 /// Clears what a killed run left for this very service. `true` if that run had written everything and moved the data
 /// folder: then this makes its second move.
-fn complete_killed_run(places: &Places) -> Result<bool> {
+pub(crate) fn complete_killed_run(places: &Places) -> Result<bool> {
     let (containers, datas) = (leftovers_of(&places.container), leftovers_of(&places.data));
     let is_free = |place: &Path| fs::symlink_metadata(place).is_err();
     let is_complete =

@@ -3,7 +3,7 @@
 #
 # timeout: 10m
 set -euo pipefail
-note=$DATA_DIR/.stopped-for-backup
+note=$(cd "$(dirname "$0")" && pwd)/.stopped-for-backup
 [[ -e $note ]] || exit 0
 cd "$CONTAINER_DIR" || cd /
 

@@ -3,8 +3,8 @@
 #
 # timeout: 10m
 set -euo pipefail
+note=$(cd "$(dirname "$0")" && pwd)/.stopped-for-backup
 cd "$CONTAINER_DIR"
-note=$DATA_DIR/.stopped-for-backup
 here=$(pwd -P)
 
 # Every container that Compose made from this folder, whatever its project name and its profile:
@@ -37,7 +37,7 @@ strangers() {
     mapfile -t ids < <(docker ps --quiet)
     [[ ${#ids[@]} -gt 0 ]] || return 0
     # A container that has just gone away is an error of docker inspect, and of no interest.
-    docker inspect --format '{{range .Mounts}}{{if .RW}}{{$.Name}}|{{index $.Config.Labels "com.docker.compose.project.working_dir"}}|{{.Source}}{{println}}{{end}}{{end}}' \
+    docker inspect --format '{{range .Mounts}}{{if .RW}}{{$.Name}}|{{index $.Config.Labels "com.docker.compose.project.working_dir"}}|{{.Source}}{{"\n"}}{{end}}{{end}}' \
         "${ids[@]}" 2> /dev/null | while IFS='|' read -r name folder source; do
         if [[ ! -d $folder && ($source/ == "$DATA_DIR"/* || $source/ == "$(cd "$DATA_DIR" && pwd -P)"/*) ]]; then
             echo "${name#/}"

@@ -86,7 +86,7 @@ impl Service {
         }
         let ports = node.get("ports").into_iter().flat_map(Node::items);
         self.ports.extend(ports.filter_map(|item| match item {
-            Node::Scalar(short) => short_port(&expand(short)?),
+            Node::Scalar(short) => Port::parse(&expand(short)?),
             long => long_port(long, &text),
         }));
         let mounts = node.get("volumes").into_iter().flat_map(Node::items);
@@ -106,15 +106,29 @@ impl Service {
     }
 }
 
-/// `[ADDRESS:]HOST:CONTAINER[/tcp|/udp]`, each a number or a range. `None` if no port of the host is named.
-fn short_port(text: &str) -> Option<Port> {
-    let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-    let (before, _container) = ports.rsplit_once(':')?;
-    let (address, host) = match before.rsplit_once(':') {
-        Some((address, host)) => (address.trim_matches(['[', ']']).parse().ok(), host),
-        None => (None, before),
-    };
-    Some(Port { address, host: range(host)?, protocol: protocol_of(protocol)? })
+impl Port {
+    /// Reads `[ADDRESS:]HOST:CONTAINER[/tcp|/udp]`, each a number or a range. `None` if no port of the host is named.
+    pub fn parse(text: &str) -> Option<Port> {
+        let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+        let (before, _container) = ports.rsplit_once(':')?;
+        let (address, host) = match before.rsplit_once(':') {
+            Some((address, host)) => (address.trim_matches(['[', ']']).parse().ok(), host),
+            None => (None, before),
+        };
+        Some(Port { address, host: range(host)?, protocol: protocol_of(protocol)? })
+    }
+
+    /// Whether both can't be published at the same time.
+    pub fn collides_with(&self, other: &Port) -> bool {
+        let same_address = match (self.address, other.address) {
+            (Some(ours), Some(theirs)) => ours == theirs || ours.is_unspecified() || theirs.is_unspecified(),
+            _ => true,
+        };
+        same_address
+            && self.protocol == other.protocol
+            && self.host.start() <= other.host.end()
+            && other.host.start() <= self.host.end()
+    }
 }
 
 fn long_port(node: &Node, text: &dyn Fn(&Node) -> Option<String>) -> Option<Port> {

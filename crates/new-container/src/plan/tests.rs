@@ -58,6 +58,7 @@ fn a_service_that_is_stopped() {
 #[test]
 fn the_users_own_files_take_the_place_of_the_built_in_ones() {
     let template = |root, path: &str, text: &[u8]| Template {
+        source: path.into(),
         root,
         path: path.into(),
         text: text.to_vec(),

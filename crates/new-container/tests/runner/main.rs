@@ -2,8 +2,11 @@
 
 #![cfg(test)]
 
+mod adopt;
 mod compose;
 mod databases;
+mod dialogue;
+mod layouts;
 mod make;
 mod output;
 mod shells;

@@ -114,6 +114,58 @@ fn passwords_are_random_and_in_env_alone() {
     assert_eq!(seen.len(), 4);
 }
 
+#[test]
+fn a_dry_run_prints_the_files_without_a_password_and_makes_nothing() {
+    let sandbox = Sandbox::new();
+    let before = sandbox.tree();
+    let ran = sandbox.run(&mut tool(&sandbox, &["app", "--database", "redis", "--dry-run"])).expect_success();
+    for file in FILES {
+        assert!(
+            ran.stdout.contains(&format!("would make {}", sandbox.path(file).display())),
+            "{}",
+            ran.everything()
+        );
+    }
+    assert!(ran.stdout.contains("\n    DB_PASSWORD=(a new password)\n"), "{}", ran.everything());
+    assert_eq!(sandbox.tree(), before);
+}
+
+#[test]
+fn backrests_own_name_is_reserved() {
+    let sandbox = Sandbox::new();
+    for arguments in [["backrest"].as_slice(), &["database", "--database", "redis"]] {
+        let ran = sandbox.run(&mut tool(&sandbox, arguments)).expect_code(1);
+        assert!(ran.stderr.ends_with("hint: choose another name\n"), "{}", ran.everything());
+    }
+    sandbox.run(&mut tool(&sandbox, &["database", "--database", "sqlite"])).expect_success();
+}
+
+#[test]
+fn a_port_that_another_service_publishes_is_reported() {
+    let sandbox = Sandbox::new();
+    sandbox.run(&mut tool(&sandbox, &["one", "--port", "61234:80"])).expect_success();
+    let ran = sandbox.run(&mut tool(&sandbox, &["two", "--port", "61234:80"])).expect_success();
+    let expected = format!(
+        "new-container: warning: port 61234:80: {} publishes it; ",
+        sandbox.path("containers/one/compose.yaml").display()
+    );
+    assert!(ran.stderr.starts_with(&expected) && ran.stderr.ends_with(" is free\n"), "{}", ran.everything());
+}
+
+#[test]
+fn without_the_compose_plugin_up_makes_nothing() {
+    let sandbox = Sandbox::new();
+    // As the client does without its plugin.
+    sandbox
+        .script("bin/docker", "#!/bin/sh\necho \"docker: 'compose' is not a docker command.\" >&2\nexit 1\n");
+    let before = sandbox.tree();
+    let mut command = tool(&sandbox, &["app", "--up"]);
+    command.env("PATH", format!("{}:/usr/bin:/bin", sandbox.path("bin").display()));
+    let ran = sandbox.run(&mut command).expect_code(1);
+    assert!(ran.stderr.contains("hint: install Docker with its Compose plugin"), "{}", ran.everything());
+    assert_eq!(sandbox.tree(), before);
+}
+
 /// A rule for every *.db would leave out databases that the script does not copy.
 #[test]
 fn sqlite_leaves_out_its_one_live_file_and_reports_the_rule() {

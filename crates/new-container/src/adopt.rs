@@ -1,0 +1,117 @@
+//! `--adopt`: adds to a service that exists what its backup lacks, and changes nothing that is there.
+//!
+//! find → plan → show → ask → write. A rule that leaves live files out is only written together with the script that
+//! dumps them: a script of the user's own may or may not do that.
+
+mod find;
+mod plan;
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+
+use anyhow::{Context, Result, anyhow};
+use common::atomic;
+use common::exit::{Exit, HintExt};
+use common::text::{escape, escape_path};
+use common::{compose, note, out, problem, regular_file};
+
+use crate::app::TOOL;
+use crate::cli::Cli;
+use crate::plan::Places;
+use plan::{Addition, Existing};
+
+/// A `.resticignore` is text that a person wrote.
+const LARGEST: u64 = 1 << 20;
+
+/// Adds to the service `name` what it lacks.
+pub(crate) fn run(cli: &Cli, name: &str, places: &Places) -> Result<Exit> {
+    let project = compose::read(&places.container);
+    if project.files.is_empty() {
+        let folder = escape_path(&places.container);
+        return Err(anyhow!("adopt a service: {folder}: no compose file"))
+            .hint(format!("make a new service: new-container {name}"));
+    }
+    problem::warn(TOOL, &project.problems);
+    let databases = find::databases(&project, places);
+    for database in &databases {
+        out!("found {database}");
+    }
+    let existing = existing(places)?;
+    let plan = plan::additions(name, places, &databases, &existing, cli.stop)?;
+    for note in &plan.notes {
+        out!("note: {note}");
+    }
+    if plan.additions.is_empty() {
+        out!("nothing to add");
+        return Ok(Exit::Done);
+    }
+    for addition in &plan.additions {
+        out!("{} {}", addition.verb(), escape_path(&addition.path));
+        for line in addition.text.lines() {
+            out!("    {}", escape(line.as_bytes()));
+        }
+    }
+    if cli.dry_run || !(cli.yes || agrees()?) {
+        note!("{TOOL}: nothing was changed");
+        return Ok(Exit::Done);
+    }
+    for addition in &plan.additions {
+        write(addition)?;
+    }
+    out!("done; try it: pre-backup-actions --only {name}, then pre-backup-actions --after");
+    Ok(Exit::Done)
+}
+
+/// What there is of the files that could be added.
+fn existing(places: &Places) -> Result<Existing> {
+    let mut existing = Existing::default();
+    for folder in [&places.data, &places.container] {
+        for (script, found) in
+            [("prepare-backup.sh", &mut existing.prepare), ("after-backup.sh", &mut existing.after)]
+        {
+            let path = folder.join(script);
+            if found.is_none() && path.symlink_metadata().is_ok() {
+                *found = Some((regular_file::read(&path, LARGEST).unwrap_or_default(), path));
+            }
+        }
+    }
+    for place in [&places.data, &places.container] {
+        let path = place.join(".resticignore");
+        if path.symlink_metadata().is_ok() {
+            let text = regular_file::read(&path, LARGEST)
+                .with_context(|| format!("read: {}", escape_path(&path)))?;
+            existing.rules.insert(path, text);
+        }
+    }
+    existing.files = find::names(places);
+    existing.script_folder = find::script_folder(places);
+    Ok(existing)
+}
+
+/// Asks on a terminal. Without one the answer is no.
+fn agrees() -> Result<bool> {
+    let (stdin, stderr) = (std::io::stdin(), std::io::stderr());
+    if !stdin.is_terminal() || !stderr.is_terminal() {
+        note!("hint: add --yes to write this");
+        return Ok(false);
+    }
+    write!(stderr.lock(), "Add this? [y/N] ").context("ask")?;
+    let mut answer = String::new();
+    stdin.read_line(&mut answer).context("read the answer")?;
+    Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
+}
+
+fn write(addition: &Addition) -> Result<()> {
+    match &addition.before {
+        None => atomic::create_new(&addition.path, addition.text.as_bytes(), addition.mode),
+        Some(before) => {
+            let mut text = before.clone();
+            if !text.is_empty() && !text.ends_with(b"\n") {
+                text.push(b'\n');
+            }
+            text.extend(addition.text.as_bytes());
+            atomic::write(&addition.path, &text, addition.mode).map(|_| ())
+        }
+    }
+    .with_context(|| format!("adopt a service: {}", escape_path(PathBuf::from(&addition.path))))
+}

@@ -1,0 +1,296 @@
+//! What to add to a service, from what was found. No I/O.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Result;
+use common::databases::Kind;
+use common::text::{escape, escape_path};
+
+use super::find::{Found, What};
+use crate::plan::{Places, STOP_RULES};
+use crate::render;
+use crate::templates::Root;
+
+/// What there is already.
+#[derive(Debug)]
+pub(super) struct Existing {
+    /// The scripts, each with its text and path.
+    pub(super) prepare: Option<(Vec<u8>, PathBuf)>,
+    pub(super) after: Option<(Vec<u8>, PathBuf)>,
+    /// The text of each `.resticignore` that exists.
+    pub(super) rules: BTreeMap<PathBuf, Vec<u8>>,
+    /// The names of the files and folders at the top of both folders.
+    pub(super) files: Vec<String>,
+    /// The folder that scripts go to.
+    pub(super) script_folder: Root,
+}
+
+impl Default for Existing {
+    fn default() -> Existing {
+        Existing {
+            prepare: None,
+            after: None,
+            rules: BTreeMap::new(),
+            files: Vec::new(),
+            script_folder: Root::Data,
+        }
+    }
+}
+
+/// A file to make, or lines to add to one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Addition {
+    pub(super) path: PathBuf,
+    /// The text to add.
+    pub(super) text: String,
+    pub(super) mode: u32,
+    /// The text that is there already; `None` if the file is new.
+    pub(super) before: Option<Vec<u8>>,
+}
+
+impl Addition {
+    pub(super) fn verb(&self) -> &'static str {
+        if self.before.is_none() { "new file" } else { "add to" }
+    }
+}
+
+/// The additions, and what the person has to know or do.
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    pub(super) additions: Vec<Addition>,
+    pub(super) notes: Vec<String>,
+}
+
+/// What the service `name` lacks. `stop`: it is to be stopped, and not dumped.
+pub(super) fn additions(
+    name: &str,
+    places: &Places,
+    databases: &[Found],
+    existing: &Existing,
+    stop: bool,
+) -> Result<Plan> {
+    let mut plan = Plan::default();
+    if stop {
+        stop_pair(name, places, existing, &mut plan)?;
+        return Ok(plan);
+    }
+    let dumped: Vec<(&Found, String)> = dumps(databases, existing, &mut plan.notes);
+    if dumped.is_empty() {
+        if databases.is_empty() {
+            plan.notes.push(format!(
+                "no database was found; to stop the service during each backup: new-container {name} --adopt --stop"
+            ));
+        }
+        return Ok(plan);
+    }
+    let text = dump_script(name, &dumped)?;
+    let path = places.of(existing.script_folder).join("prepare-backup.sh");
+    match &existing.prepare {
+        Some((there, _)) if there == text.as_bytes() => {}
+        Some((_, there)) => {
+            plan.notes.push(format!(
+                "{} is yours and stays as it is: no rule is added for files that it may not dump; a script for \
+                 comparison: move it aside and run this again with --dry-run",
+                escape_path(there)
+            ));
+            return Ok(plan);
+        }
+        None => plan.additions.push(Addition { path, text, mode: 0o755, before: None }),
+    }
+    for (found, _) in &dumped {
+        for (root, live) in &found.live {
+            live_rules(found, places, *root, live, existing, &mut plan);
+        }
+    }
+    Ok(plan)
+}
+
+fn stop_pair(name: &str, places: &Places, existing: &Existing, plan: &mut Plan) -> Result<()> {
+    let values = vec![("name", name.to_string())];
+    let folder = places.of(existing.script_folder);
+    let scripts = [
+        ("prepare-backup.sh", include_str!("../../templates/stop-prepare.sh"), &existing.prepare),
+        ("after-backup.sh", include_str!("../../templates/stop-after.sh"), &existing.after),
+    ];
+    if let Some((_, path)) = scripts.iter().filter_map(|(_, _, there)| there.as_ref()).next() {
+        plan.notes.push(format!("{} is yours and stays as it is", escape_path(path)));
+        return Ok(());
+    }
+    for (script, template, _) in scripts {
+        let text = render::fill(template, &values)?;
+        plan.additions.push(Addition { path: folder.join(script), text, mode: 0o755, before: None });
+    }
+    add_rules(&folder.join(".resticignore"), STOP_RULES, existing, plan);
+    Ok(())
+}
+
+/// The databases that a script can dump, each with the name of its dump.
+fn dumps<'f>(
+    databases: &'f [Found],
+    existing: &Existing,
+    notes: &mut Vec<String>,
+) -> Vec<(&'f Found, String)> {
+    let mut taken = existing.files.clone();
+    let mut free = |stem: &str, end: &str| {
+        let clean = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '_' };
+        let stem: String = stem.chars().map(clean).collect();
+        let names = (1..).map(|n| if n == 1 { format!("{stem}{end}") } else { format!("{stem}-{n}{end}") });
+        let name = names.into_iter().find(|name| !taken.contains(name)).unwrap_or_default();
+        taken.push(name.clone());
+        name
+    };
+    let mut dumped = Vec::new();
+    for found in databases {
+        let dump = match &found.what {
+            What::Sqlite => {
+                let path = found.live.first().map(|(_, path)| path.to_string_lossy().replace('/', "-"));
+                free(&format!("dump-{}", path.unwrap_or_default()), "")
+            }
+            What::Server { kind: Kind::Other, name, compose_service } => {
+                notes.push(format!(
+                    "{} ({name}) has no dump script here: stop the service during each backup (--adopt --stop), or \
+                     write prepare-backup.sh yourself",
+                    escape(compose_service.as_bytes())
+                ));
+                continue;
+            }
+            What::Server { kind: Kind::Redis, compose_service, .. }
+                if found.live.is_empty() && found.volumes.is_empty() =>
+            {
+                notes.push(format!(
+                    "{} keeps nothing on disk: a cache, which needs no dump",
+                    escape(compose_service.as_bytes())
+                ));
+                continue;
+            }
+            What::Server { kind, compose_service, .. } => free(compose_service, end_of(*kind)),
+        };
+        for volume in &found.volumes {
+            notes.push(format!(
+                "the named volume {} is in no backup; the dump {dump} is",
+                escape(volume.as_bytes())
+            ));
+        }
+        dumped.push((found, dump));
+    }
+    dumped
+}
+
+fn end_of(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Redis => ".rdb",
+        Kind::Mongo => ".archive.gz",
+        _ => ".sql.gz",
+    }
+}
+
+fn dump_script(name: &str, dumped: &[(&Found, String)]) -> Result<String> {
+    let mut declarations = String::new();
+    let mut parts = String::new();
+    for (found, dump) in dumped {
+        let (kind, template) = match &found.what {
+            What::Sqlite => ("sqlite", include_str!("../../templates/adopt/sqlite.sh")),
+            What::Server { kind, .. } => match kind {
+                Kind::Postgres => ("postgres", include_str!("../../templates/adopt/postgres.sh")),
+                Kind::Mongo => ("gzip", include_str!("../../templates/adopt/mongo.sh")),
+                Kind::Redis => ("rdb", include_str!("../../templates/adopt/redis.sh")),
+                _ => ("mysql", include_str!("../../templates/adopt/mysql.sh")),
+            },
+        };
+        declarations.push_str(&format!("# dump: {dump} kind={kind} max-shrink=50%\n"));
+        let mut values = vec![("dump", dump.clone())];
+        match (&found.what, found.live.first()) {
+            (What::Sqlite, Some((root, path))) => values.push(("path", shell_path(*root, path)?)),
+            (What::Server { compose_service, .. }, _) => values.push(("database", compose_service.clone())),
+            _ => {}
+        }
+        parts.push('\n');
+        parts.push_str(&render::fill(template, &values)?);
+    }
+    let values = vec![("name", name.to_string()), ("declarations", declarations)];
+    Ok(render::fill(include_str!("../../templates/adopt/head.sh"), &values)? + &parts)
+}
+
+/// The path of a file in one of the service's folders, as a word of a shell.
+fn shell_path(root: Root, path: &Path) -> Result<String> {
+    let variable = match root {
+        Root::Container => "\"$CONTAINER_DIR\"",
+        Root::Data => "\"$DATA_DIR\"",
+    };
+    let text = path.to_string_lossy();
+    Ok(format!("{variable}/{}", shlex::try_quote(&text)?))
+}
+
+fn live_rules(found: &Found, places: &Places, root: Root, live: &Path, existing: &Existing, plan: &mut Plan) {
+    let place = places.of(root);
+    let file = place.join(".resticignore");
+    let Some(rule) = rule_of(live) else {
+        plan.notes.push(format!(
+            "the live files are all of {}: leave it out with a rule in {}",
+            escape_path(place),
+            escape_path(place.with_file_name(".resticignore"))
+        ));
+        return;
+    };
+    if root == Root::Data && existing.script_folder == Root::Container {
+        let name = place.file_name().unwrap_or_default();
+        let above = rule_of(&Path::new(name).join(live)).unwrap_or_default();
+        plan.notes.push(format!(
+            "{} belongs to another user; leave the live files out with the rule {above} in {}",
+            escape_path(place),
+            escape_path(place.with_file_name(".resticignore"))
+        ));
+        return;
+    }
+    let rules = match found.what {
+        What::Sqlite => ["", "-wal", "-shm", "-journal"].map(|end| format!("{rule}{end}\n")).concat(),
+        What::Server { .. } => format!("{rule}/\n"),
+    };
+    add_rules(
+        &file,
+        &format!("# Live files of a database; prepare-backup.sh dumps it.\n{rules}"),
+        existing,
+        plan,
+    );
+}
+
+/// Adds those of `rules` that the file has not; nothing if a line of it is about the same path already.
+fn add_rules(file: &Path, rules: &str, existing: &Existing, plan: &mut Plan) {
+    let before = existing.rules.get(file);
+    let text = before.map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default();
+    let is_known = |rule: &str| {
+        let path = |line: &str| line.trim().trim_start_matches(['!', '/']).trim_end_matches('/').to_string();
+        text.lines().any(|line| !line.starts_with('#') && path(line).starts_with(&path(rule)))
+    };
+    if let Some(rule) = rules.lines().find(|rule| !rule.starts_with('#') && is_known(rule)) {
+        plan.notes.push(format!("{} has a line about {rule} already", escape_path(file)));
+        return;
+    }
+    match plan.additions.iter_mut().find(|addition| addition.path == file) {
+        Some(addition) => addition.text.push_str(rules),
+        None => plan.additions.push(Addition {
+            path: file.to_path_buf(),
+            text: rules.to_string(),
+            mode: 0o644,
+            before: before.cloned(),
+        }),
+    }
+}
+
+/// A rule for exactly this path below the folder of the `.resticignore`. `None` for the folder itself, and for a name
+/// that no rule can express.
+fn rule_of(path: &Path) -> Option<String> {
+    let text = path.to_str().filter(|text| !text.is_empty() && !text.contains(['\n', '\r']))?;
+    let mut rule = String::from("/");
+    for c in text.chars() {
+        if matches!(c, '\\' | '*' | '?' | '[') {
+            rule.push('\\');
+        }
+        rule.push(c);
+    }
+    if rule.ends_with(' ') {
+        rule.insert(rule.len() - 1, '\\');
+    }
+    Some(rule)
+}
