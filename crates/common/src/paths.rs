@@ -10,10 +10,6 @@ use anyhow::{Context, Result};
 
 use crate::exit::HintExt;
 
-/// Below the state folder: what was wrong with the last preparation, in one line. `pre-backup-actions` writes it,
-/// `pipe-listener` pushes it with the backup's end.
-pub const PREPARED_WITH_TROUBLE: &str = "actions/trouble";
-
 /// Cron's `PATH` is `/usr/bin:/bin`; these hold what scripts and actions call.
 const USUAL_PLACES: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin:/snap/bin";
 

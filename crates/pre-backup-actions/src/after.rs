@@ -1,61 +1,139 @@
 //! The after steps of what the journal holds, the last one prepared first.
 //!
 //! One after another, because they undo what was done in order. A service whose script did well leaves the journal
-//! at once; one whose script failed stays in it, is told, and is tried again later.
+//! at once; one whose script failed stays in it, is reported, and is tried again later.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
 use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
-use common::exit::one_line;
+use common::exit::{Exit, one_line};
+use common::moment::boot_id;
+use common::out;
 use common::text::escape_path;
+use globset::Glob;
 
-use crate::discover::{self, AFTER, PREPARE};
+use crate::context::Context;
+use crate::discover::{AFTER, Fitness, PREPARE};
 use crate::journal::{Entry, Journal, unix_now};
-use crate::orphans;
-use crate::report::{Outcome, Verdict};
+use crate::options::Which;
+use crate::outcome::{Outcome, Verdict, exit_of};
 use crate::run::{Job, Runner};
+use crate::{orphans, plan, report, trouble};
 
-/// Runs the after steps of `entries`, which stand in `journal`, from the last to the first.
-pub(crate) fn run_all(entries: &[Entry], journal: &mut Journal, runner: &Runner) -> Vec<Outcome> {
+/// `--after`: brings back what is prepared for the backup that is over.
+pub(crate) fn run(context: &Context, mut journal: Journal, runner: &Runner, which: Which) -> Result<Exit> {
+    let options = &context.options;
+    if journal.is_incomplete() {
+        assume(context, &mut journal, &[])?;
+    } else if which == Which::All {
+        assume(context, &mut journal, &options.only)?;
+    }
+    let names: Vec<_> = journal.entries().iter().map(|entry| entry.service.as_os_str()).collect();
+    plan::each_names_something(&options.only, &names, "is in the journal")?;
+    if !options.key.is_empty() {
+        journal.release(|key| key == options.key)?;
+    }
+    let (now, boot) = (unix_now(), boot_id());
+    let is_meant = |entry: &&Entry| {
+        plan::is_wanted(&entry.service, &options.only)
+            && (which != Which::Due || entry.is_due(now, boot))
+            // Another backup goes on; when the last one is over it is brought back.
+            && (options.key.is_empty() || entry.keys.is_empty())
+    };
+    let entries: Vec<Entry> = journal.entries().iter().filter(is_meant).cloned().collect();
+    let held: Vec<Entry> = journal.entries().iter().filter(|entry| !is_meant(entry)).cloned().collect();
+    journal.keep_only(|entry| !is_meant(&entry) || has_something_to_run(context, entry))?;
+    let outcomes = run_all(context, &entries, &mut journal, runner);
+    runner.watcher.close(&outcomes);
+    trouble::keep(context, &journal, None);
+    if options.json {
+        report::print_outcomes(&outcomes);
+        return Ok(exit_of(&outcomes));
+    }
+    if which != Which::Due && !options.key.is_empty() {
+        for entry in &held {
+            let keys: Vec<_> = entry.keys.iter().map(escape_path).collect();
+            out!("{}: stays prepared for {}", escape_path(&entry.service), keys.join(" and "));
+        }
+    }
+    if !outcomes.is_empty() {
+        out!("after the backup: {}", report::summary(&outcomes));
+    } else if which != Which::Due {
+        out!("after the backup: nothing to do, no prepare step is open");
+    }
+    Ok(exit_of(&outcomes))
+}
+
+/// Puts every service that has an after script, of those that `only` names, into the journal, due at once.
+pub(crate) fn assume(context: &Context, journal: &mut Journal, only: &[Glob]) -> Result<()> {
+    let candidates = context.candidates()?.candidates.into_iter();
+    let is_meant = |candidate: &crate::discover::Candidate| {
+        candidate.after.is_some() && plan::is_wanted(&candidate.name, only)
+    };
+    let entries = candidates.filter(is_meant).map(|candidate| Entry {
+        folder: candidate.after.map_or(candidate.data, |script| script.folder),
+        service: candidate.name,
+        run: "assumed".into(),
+        boot: String::new(),
+        session: None,
+        keys: BTreeSet::new(),
+        begun: unix_now(),
+        due: 0,
+        has_after: true,
+        is_prepared: false,
+        failures: 0,
+        why: None,
+    });
+    if let Err(error) = journal.assume(entries.collect()) {
+        // The disk is full, say. The after steps run all the same.
+        context.warn(context.layout.actions_journal(), &error);
+    }
+    Ok(())
+}
+
+/// Runs the after steps of `entries`, which are in `journal`, from the last to the first.
+pub(crate) fn run_all(
+    context: &Context,
+    entries: &[Entry],
+    journal: &mut Journal,
+    runner: &Runner,
+) -> Vec<Outcome> {
     let mut outcomes = Vec::with_capacity(entries.len());
     runner.watcher.expect(entries.len());
     for entry in entries.iter().rev() {
         let outcome = if runner.cancel.is_cancelled() {
             Outcome::new(&entry.service, Verdict::NotRun("interrupted".into()))
         } else {
-            run_one(entry, runner)
+            run_one(context, entry, runner)
         };
         let outcome = match note(journal, &outcome) {
             Ok(()) => outcome,
             Err(error) => Outcome { verdict: Verdict::Failed(one_line(&error)), ..outcome },
         };
-        runner.watcher.ended(&outcome);
+        runner.watcher.finished(&outcome);
         outcomes.push(outcome);
     }
     outcomes
 }
 
 /// Whether there is an after script, or there should be one.
-pub(crate) fn has_something_to_run(entry: &Entry) -> bool {
-    entry.has_after || !entry.folder.is_dir() || is_there(&entry.folder.join(AFTER))
+pub(crate) fn has_something_to_run(context: &Context, entry: &Entry) -> bool {
+    entry.has_after || !entry.folder.is_dir() || context.after_script(&entry.service).is_some()
 }
 
-fn is_there(path: &Path) -> bool {
-    path.symlink_metadata().is_ok()
-}
-
-/// What came of it, written down.
+/// Writes down what came of it.
 fn note(journal: &mut Journal, outcome: &Outcome) -> Result<()> {
     match &outcome.verdict {
-        Verdict::Ok | Verdict::Warned(_) => journal.clear(&outcome.service),
+        Verdict::Ok | Verdict::Unproved(_) | Verdict::Warned(_) => journal.clear(&outcome.service),
         Verdict::Failed(why) => journal.failed(&outcome.service, why, unix_now()),
         Verdict::NotRun(_) => Ok(()),
     }
 }
 
-fn run_one(entry: &Entry, runner: &Runner) -> Outcome {
+fn run_one(context: &Context, entry: &Entry, runner: &Runner) -> Outcome {
     let service: &OsString = &entry.service;
     if orphans::end(entry) {
         runner.watcher.line(
@@ -63,27 +141,34 @@ fn run_one(entry: &Entry, runner: &Runner) -> Outcome {
             "its prepare step still ran, although its run was killed; it was ended",
         );
     }
-    let Some(script) = discover::look(&entry.folder.join(AFTER)) else {
+    let Some(script) = context.after_script(service) else {
         return nothing_to_run(entry);
     };
-    if let Some(refusal) = script.refusal {
-        let mut outcome = Outcome::new(service, Verdict::Failed(format!("{AFTER} {}", refusal.what)));
-        outcome.hint = refusal.hint;
-        return outcome;
-    }
+    let by_shell = match &script.fitness {
+        Fitness::Runs { by_shell } => *by_shell,
+        // Without it a service stays stopped, so it is never passed over.
+        Fitness::Skipped(refusal) | Fitness::Refused(refusal) => {
+            let outcome = Outcome::new(service, Verdict::Failed(format!("{AFTER} {}", refusal.what)));
+            return Outcome { hint: refusal.hint.clone(), ..outcome };
+        }
+    };
     runner.watcher.started(&escape_path(service));
+    let (data, container) = context.roots.of_service(service);
     let ran = runner.run(&Job {
         service,
-        folder: &entry.folder,
+        folder: &script.folder,
+        data: &data,
+        container: &container,
         script: &script.path,
+        by_shell,
         timeout: script.declarations.timeout,
         variables: Vec::new(),
     });
     Outcome::of(service, ran)
 }
 
-/// Without an after script there is nothing to undo. But a disk that is not mounted must not look like that: where it
-/// belongs there is an empty folder, or one in which Docker has made folders for the containers that it started.
+/// Without an after script there is nothing to undo. But a disk that is not mounted must not look like that: in its
+/// place there is an empty folder, or one in which Docker has made folders for the containers that it started.
 fn nothing_to_run(entry: &Entry) -> Outcome {
     let service = &entry.service;
     let folder_is_there = entry.folder.is_dir();
@@ -107,5 +192,6 @@ fn nothing_to_run(entry: &Entry) -> Outcome {
 /// Whether any service below `root` has a script.
 fn holds_scripts(root: &Path) -> bool {
     let folders = fs::read_dir(root).into_iter().flatten().flatten().map(|entry| entry.path());
+    let is_there = |path: &Path| path.symlink_metadata().is_ok();
     folders.into_iter().any(|folder| [PREPARE, AFTER].iter().any(|script| is_there(&folder.join(script))))
 }

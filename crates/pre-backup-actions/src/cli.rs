@@ -1,14 +1,15 @@
-//! The command line of `pre-backup-actions`. Its help is also the contract that `pipe-listener` calls it by:
+//! The command line of `pre-backup-actions`: words are validated here and resolved in `options`. It is also what
+//! `pipe-listener` calls:
 //!
 //! | when | call | exit code |
 //! | --- | --- | --- |
-//! | message `pre-backups` | `pre-backup-actions` | 0 all prepared, 1 something failed (or another run holds the lock) |
-//! | message `post-backups` | `pre-backup-actions --after` | 0 every after step ran or none was due, 1 one failed and stays in the journal |
+//! | message `pre-backups` | `pre-backup-actions --key INSTANCE/PLAN --only SERVICE… --wait TIME` | 0 all prepared, 1 something failed (or another run holds the lock) |
+//! | message `post-backups` | `pre-backup-actions --after --key INSTANCE/PLAN` | 0 every after step ran or none was due, 1 one failed and stays in the journal |
 //! | at the listener's start, and when the deadline passes | `pre-backup-actions --after --if-due` | likewise; an entry is due when its deadline has passed or the host has booted since |
-//! | to know when that will be | `pre-backup-actions --journal --json` | 0; `next_due` is a Unix time in seconds, `null` where the journal is empty, and 0 or long ago where something is due now |
+//! | to know when that will be | `pre-backup-actions --journal --json` | 0; `next_due` is a Unix time in seconds, `null` if the journal is empty, and 0 or long ago if something is due now |
 //!
 //! The last line on standard output sums the run up in a few words (`5 ok, 1 failed: immich (exit code 1)`), for
-//! Uptime Kuma; `--after --if-due` prints nothing where nothing was due.
+//! Uptime Kuma; `--after --if-due` prints nothing if nothing was due.
 
 use std::time::Duration;
 
@@ -17,9 +18,10 @@ use common::settings::Flags;
 
 /// Run every service's prepare-backup.sh, and when the backup is over its after-backup.sh
 ///
-/// Each service below the data root may hold prepare-backup.sh, which runs before a backup (a database is dumped, a
-/// service is stopped), and after-backup.sh, which runs once the backup is over, however it ended. What was prepared
-/// is written to a journal first, so that after steps are never forgotten. Exits with 1 if anything failed.
+/// A service's folder in the data root or in the container root may hold prepare-backup.sh, which runs before a backup
+/// (a database is dumped, a service is stopped), and after-backup.sh, which runs once the backup is over, however it
+/// ended. What is prepared is written to a journal first, so that after steps are never forgotten. Exits with 1 if
+/// anything failed.
 #[derive(Debug, Parser)]
 #[command(name = "pre-backup-actions", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
@@ -55,20 +57,24 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "SERVICE", value_parser = parse_pattern)]
     pub(crate) only: Vec<globset::Glob>,
 
+    /// The backup that this run is for: INSTANCE/PLAN. Its --after undoes nothing that another backup still needs
+    #[arg(long, value_name = "INSTANCE/PLAN", value_parser = parse_key)]
+    pub(crate) key: Option<String>,
+
     /// Scripts that run side by side [default: the number of cores, at most 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) jobs: Option<u16>,
 
-    /// Time for a script that does not ask for another; then its whole process group is ended
+    /// Default time limit per script; after that its whole process group is terminated
     #[arg(long, value_name = "TIME", default_value = "30m", value_parser = parse_time)]
     pub(crate) timeout: Duration,
 
-    /// Time after which an after step is due even if nobody said that the backup is over [env: AFTER_DEADLINE]
+    /// Time after which an after step is due even if no one has reported the end of the backup [env: AFTER_DEADLINE]
     /// [default: 12h]
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub(crate) after_deadline: Option<Duration>,
 
-    /// Wait for a run that is under way (for TIME, else an hour) instead of failing; --after waits 30m without it
+    /// Wait for a run that is under way (TIME or an hour) instead of failing; --after waits 30m without it
     #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1h", value_parser = parse_time)]
     pub(crate) wait: Option<Duration>,
 
@@ -91,13 +97,13 @@ Examples:
   pre-backup-actions --after                  bring back what was stopped
   pre-backup-actions --journal                what still has to be brought back
 
-A script gets SERVICE, DATA_DIR, CONTAINER_DIR, DUMP_DIR and BACKUP_RUN in its environment, nothing on standard
-input, and its service's data folder as working directory.";
+A script runs in its own folder, with SERVICE, DATA_DIR, CONTAINER_DIR, DUMP_DIR and BACKUP_RUN in its environment \
+and nothing on standard input.";
 
 /// A glob whose `*` stays within a name.
 pub(crate) fn parse_pattern(text: &str) -> Result<globset::Glob, String> {
     if text.is_empty() {
-        return Err("a service has a name".into());
+        return Err("a service's name is not empty".into());
     }
     globset::GlobBuilder::new(text)
         .literal_separator(true)
@@ -106,11 +112,21 @@ pub(crate) fn parse_pattern(text: &str) -> Result<globset::Glob, String> {
         .map_err(|error| error.kind().to_string())
 }
 
-/// `90s`, `30m`, `2h 15m`; more than nothing.
+/// The name of a backup, which goes into the journal and into pushes.
+fn parse_key(text: &str) -> Result<String, String> {
+    match text {
+        "" => Err("a key is not empty; leave the flag out instead".into()),
+        _ if text.len() > 200 => Err("a key has at most 200 bytes".into()),
+        _ if text.chars().any(char::is_control) => Err("a key has no control characters".into()),
+        _ => Ok(text.to_string()),
+    }
+}
+
+/// `90s`, `30m`, `2h 15m`; more than zero.
 pub(crate) fn parse_time(text: &str) -> Result<Duration, String> {
     let time =
         humantime::parse_duration(text).map_err(|error| format!("{error}; write it as 90s, 30m or 2h"))?;
-    if time.is_zero() { Err("it has to be longer than nothing".into()) } else { Ok(time) }
+    if time.is_zero() { Err("it must be greater than zero".into()) } else { Ok(time) }
 }
 
 #[cfg(test)]

@@ -1,32 +1,69 @@
 //! Which services have something to run: a look at `prepare-backup.sh` and `after-backup.sh` in every folder below
-//! the data root.
+//! the data root and the container root.
 //!
-//! A script that is there but can't or must not be run is not passed over: it stays in the list with the reason why
-//! it is refused, and its service fails. A service folder that is a symlink counts like any other, as it always did.
+//! A script that exists but can't or must not be run is not passed over: it stays in the list with the reason, and its
+//! service fails. A service folder that is a symlink counts like any other, as it always did. What a reader would get
+//! wrong: in these folders a stranger may put anything in a script's place, so nothing here waits for a file.
 
-use std::fs::{self, File};
-use std::io::{ErrorKind, Read};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::MetadataExt;
+mod look;
+
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
 
 use anyhow::Result;
 use common::problem::Problem;
 use common::services::{self, Service};
-use common::text::{escape, escape_path};
-use nix::unistd::{AccessFlags, access, geteuid};
+use common::settings::Settings;
+use common::text::escape_path;
+use common::trust::Trust;
 
-use crate::declare::{self, Declarations};
+use crate::declare::Declarations;
+use look::Look;
 
 /// The script that runs before a backup.
 pub(crate) const PREPARE: &str = "prepare-backup.sh";
 /// The script that runs when it is over.
 pub(crate) const AFTER: &str = "after-backup.sh";
 
+/// Where services lie.
+#[derive(Clone, Debug)]
+pub(crate) struct Roots {
+    data: PathBuf,
+    container: PathBuf,
+    /// Backrest's own two folders, which may lie elsewhere.
+    backrest: (PathBuf, PathBuf),
+}
+
+impl Roots {
+    pub(crate) fn of(settings: &Settings) -> Roots {
+        Roots {
+            data: settings.data_root.clone(),
+            container: settings.container_root.clone(),
+            backrest: (settings.data_dir.clone(), settings.container_dir.clone()),
+        }
+    }
+
+    /// The data folder of the service `name`, and the one in which its compose.yaml lies or would lie.
+    pub(crate) fn of_service(&self, name: &OsStr) -> (PathBuf, PathBuf) {
+        let data = self.data.join(name);
+        let container =
+            if data == self.backrest.0 { self.backrest.1.clone() } else { self.container.join(name) };
+        (data, container)
+    }
+}
+
 /// A service with at least one of the two scripts.
 #[derive(Clone, Debug)]
 pub(crate) struct Candidate {
-    pub(crate) service: Service,
+    pub(crate) name: OsString,
+    /// Its folder in the data root.
+    pub(crate) data: PathBuf,
+    /// Its folder in the container root.
+    pub(crate) container: PathBuf,
     pub(crate) prepare: Option<Script>,
     pub(crate) after: Option<Script>,
 }
@@ -34,17 +71,41 @@ pub(crate) struct Candidate {
 impl Candidate {
     /// The service's name, safe to show.
     pub(crate) fn shown(&self) -> String {
-        escape_path(&self.service.name)
+        escape_path(&self.name)
     }
 }
 
-/// A script that is there.
+/// A script that exists.
 #[derive(Clone, Debug)]
 pub(crate) struct Script {
     pub(crate) path: PathBuf,
+    /// The folder that it lies in, which is where it runs and where its dumps belong.
+    pub(crate) folder: PathBuf,
+    /// That folder is a symlink, of which a backup holds nothing but the link.
+    pub(crate) is_linked: bool,
     pub(crate) declarations: Declarations,
-    /// Why it is not run.
-    pub(crate) refusal: Option<Refusal>,
+    pub(crate) fitness: Fitness,
+}
+
+impl Script {
+    /// Why it does not run, if it doesn't.
+    pub(crate) fn refusal(&self) -> Option<&Refusal> {
+        match &self.fitness {
+            Fitness::Runs { .. } => None,
+            Fitness::Skipped(refusal) | Fitness::Refused(refusal) => Some(refusal),
+        }
+    }
+}
+
+/// Whether a script can and may be run.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Fitness {
+    /// It can; without a `#!` line /bin/sh runs it.
+    Runs { by_shell: bool },
+    /// It is not executable. The Bash scripts passed over that, so its service does not fail.
+    Skipped(Refusal),
+    /// Its service fails.
+    Refused(Refusal),
 }
 
 /// Why a script is not run, and what to do about it.
@@ -54,162 +115,137 @@ pub(crate) struct Refusal {
     pub(crate) hint: Option<String>,
 }
 
-/// All services below `data_root` that have a script, sorted by name, how many services there are in all, and what
-/// could not be looked at.
+/// A service's folder that can't be entered, in which no script is known.
+#[derive(Clone, Debug)]
+pub(crate) struct Unreadable {
+    pub(crate) name: OsString,
+    pub(crate) folder: PathBuf,
+    pub(crate) why: String,
+    pub(crate) hint: String,
+}
+
+/// What was found below both roots.
+#[derive(Debug)]
+pub(crate) struct Found {
+    /// Services with a script, sorted by name.
+    pub(crate) candidates: Vec<Candidate>,
+    /// All services.
+    pub(crate) services: usize,
+    pub(crate) unreadable: Vec<Unreadable>,
+    pub(crate) problems: Vec<Problem>,
+}
+
+/// Looks at all services. `had_script` holds for those of which an earlier run knows a script.
 ///
-/// Fails where the data root can't be listed.
-pub(crate) fn candidates(data_root: &Path) -> Result<(Vec<Candidate>, usize, Vec<Problem>)> {
-    let (services, problems) = services::below(data_root)?;
-    let count = services.len();
-    let candidates = services.into_iter().filter_map(|service| {
-        let prepare = look(&service.folder.join(PREPARE));
-        let after = look(&service.folder.join(AFTER));
-        (prepare.is_some() || after.is_some()).then_some(Candidate { service, prepare, after })
-    });
-    Ok((candidates.collect(), count, problems))
+/// Fails if the data root can't be listed.
+pub(crate) fn candidates(roots: &Roots, trust: &Trust, had_script: &dyn Fn(&OsStr) -> bool) -> Result<Found> {
+    let (mut services, mut problems) = services::below(&roots.data)?;
+    let data_services = services.len();
+    let known: BTreeMap<_, _> = services.iter().map(|service| (service.name.clone(), ())).collect();
+    // The container root may be missing: it is Backrest's own folder alone that has to be there.
+    if let Ok((others, more)) = services::below(&roots.container) {
+        let is_new =
+            |service: &Service| service.folder != roots.backrest.1 && !known.contains_key(&service.name);
+        services.extend(others.into_iter().filter(is_new));
+        // What can't be looked at in the same folder is known already.
+        problems.extend(more.into_iter().filter(|_| roots.container != roots.data));
+    }
+    services.sort_by(|a, b| a.name.cmp(&b.name));
+    let names: Vec<OsString> = services.iter().map(|service| service.name.clone()).collect();
+    let mut found =
+        Found { candidates: Vec::new(), services: data_services, unreadable: Vec::new(), problems };
+    for (name, looked) in names.iter().zip(look_at_all(&names, roots, trust)) {
+        found.add(name, roots, looked, had_script(name));
+    }
+    Ok(found)
 }
 
-/// The script at `path`, if anything is there.
-pub(crate) fn look(path: &Path) -> Option<Script> {
-    let metadata = match fs::symlink_metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => return None,
-        Err(error) => return Some(refused(path, format!("can't be looked at: {error}"), None)),
-    };
-    let metadata = match fs::metadata(path) {
-        Ok(metadata) => metadata,
-        Err(error) if metadata.is_symlink() => {
-            return Some(refused(path, format!("is a symlink that leads nowhere: {error}"), None));
+/// The after script of the service `name`, if there is one.
+pub(crate) fn after_script(roots: &Roots, trust: &Trust, name: &OsStr) -> Option<Script> {
+    let names = [name.to_os_string()];
+    look_at_all(&names, roots, trust).pop().and_then(|looked| looked.after.into_script())
+}
+
+/// Both scripts of a service, wherever they lie.
+struct Looked {
+    prepare: Look,
+    after: Look,
+}
+
+/// A file system that does not answer (a dead mount, another user's FUSE) holds up one service, not all.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// Looks at the services `names`, in a thread that is left behind if a file does not answer.
+fn look_at_all(names: &[OsString], roots: &Roots, trust: &Trust) -> Vec<Looked> {
+    let mut all = Vec::with_capacity(names.len());
+    while all.len() < names.len() {
+        let (sender, receiver) = mpsc::channel();
+        let (rest, own_roots, trust) = (names[all.len()..].to_vec(), roots.clone(), trust.clone());
+        thread::spawn(move || {
+            for name in rest {
+                let folders = own_roots.of_service(&name);
+                let looked = Looked {
+                    prepare: look::at(PREPARE, &folders, &trust),
+                    after: look::at(AFTER, &folders, &trust),
+                };
+                if sender.send(looked).is_err() {
+                    return;
+                }
+            }
+        });
+        while let Ok(looked) = receiver.recv_timeout(PATIENCE) {
+            all.push(looked);
         }
-        Err(error) => return Some(refused(path, format!("can't be looked at: {error}"), None)),
-    };
-    if metadata.is_dir() {
-        let hint = "move the folder away; a script of this name is run before a backup";
-        return Some(refused(path, "is a folder, not a script".into(), Some(hint.into())));
+        if let Some(name) = names.get(all.len()) {
+            let folder = roots.of_service(name).0;
+            all.push(Looked {
+                prepare: look::without_an_answer(&folder.join(PREPARE), PATIENCE),
+                after: Look::Nothing,
+            });
+        }
     }
-    if !metadata.is_file() {
-        return Some(refused(path, "is no regular file".into(), None));
-    }
-    if metadata.mode() & 0o111 == 0 || access(path, AccessFlags::X_OK).is_err() {
-        let hint = format!("chmod +x '{}'", escape_path(path));
-        return Some(refused(path, "is not executable".into(), Some(hint)));
-    }
-    if let Some(what) = writable_by_whom(&metadata) {
-        let hint = format!("look at what it does, then: chmod go-w '{}'", escape_path(path));
-        return Some(refused(path, what, Some(hint)));
-    }
-    let text = match read_start(path) {
-        Ok(text) => text,
-        Err(error) => return Some(refused(path, format!("can't be read: {error}"), None)),
-    };
-    let refusal = unfit_first_line(&text, path);
-    Some(Script { path: path.to_path_buf(), declarations: declare::parse(&text), refusal })
+    all
 }
 
-fn refused(path: &Path, what: String, hint: Option<String>) -> Script {
-    let refusal = Some(Refusal { what, hint });
-    Script { path: path.to_path_buf(), declarations: Declarations::default(), refusal }
+impl Found {
+    fn add(&mut self, name: &OsStr, roots: &Roots, looked: Looked, had_script: bool) {
+        let (data, container) = roots.of_service(name);
+        let closed = looked
+            .prepare
+            .closed()
+            .or(looked.after.closed())
+            .map(|(folder, why)| (folder.to_path_buf(), why.to_string()));
+        let (prepare, after) = (looked.prepare.into_script(), looked.after.into_script());
+        let mut candidate = Candidate { name: name.to_os_string(), data, container, prepare, after };
+        if let Some((folder, why)) = closed {
+            let hint = format!(
+                "if it has a script: setfacl -m u:{}:rx '{}', or move the script to '{}'",
+                nix::unistd::geteuid(),
+                escape_path(&folder),
+                escape_path(&candidate.container)
+            );
+            let is_known = candidate.prepare.is_some() || candidate.after.is_some();
+            if had_script && !is_known {
+                let what = format!("can't be looked at: {why}");
+                candidate.prepare = Some(look::refused(&folder.join(PREPARE), what, Some(hint)));
+            } else if !is_known {
+                let name = name.to_os_string();
+                let why = format!("can't be looked into: {why}");
+                self.unreadable.push(Unreadable { name, folder, why, hint });
+            }
+        }
+        if candidate.prepare.is_some() || candidate.after.is_some() {
+            self.candidates.push(candidate);
+        }
+    }
 }
 
-/// Who else could put something into the script that then runs as us.
-fn writable_by_whom(metadata: &fs::Metadata) -> Option<String> {
-    let (mode, owner) = (metadata.mode(), metadata.uid());
-    if mode & 0o002 != 0 {
-        return Some(format!("can be written by everybody (mode {:o})", mode & 0o7777));
-    }
-    let foreign = owner != 0 && owner != geteuid().as_raw();
-    (foreign && mode & 0o020 != 0).then(|| {
-        format!("belongs to user {owner} and can be written by its group (mode {:o})", mode & 0o7777)
-    })
-}
-
-/// Declarations past this are not seen; nobody writes a script that long.
-const LONGEST: u64 = 1 << 20;
-
-fn read_start(path: &Path) -> std::io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    File::open(path)?.take(LONGEST).read_to_end(&mut text)?;
-    Ok(text)
-}
-
-/// Why the kernel could not start a file that begins like this.
-fn unfit_first_line(text: &[u8], path: &Path) -> Option<Refusal> {
-    if text.starts_with(b"\x7fELF") {
-        return None;
-    }
-    let Some(rest) = text.strip_prefix(b"#!") else {
-        return Some(Refusal {
-            what: "has no #! line, so nothing says which program runs it".into(),
-            hint: Some(format!("make #!/bin/sh the first line of '{}'", escape_path(path))),
-        });
-    };
-    let line = rest.split(|&byte| byte == b'\n').next().unwrap_or(rest);
-    if line.ends_with(b"\r") {
-        return Some(Refusal {
-            what: "has lines that end in CR LF, as Windows writes them".into(),
-            hint: Some(format!("sed -i 's/\\r$//' '{}'", escape_path(path))),
-        });
-    }
-    let line = line.trim_ascii();
-    let program = line.split(|&byte| byte == b' ' || byte == b'\t').next().unwrap_or(line);
-    let found = !program.is_empty() && fs::metadata(Path::new(std::ffi::OsStr::from_bytes(program))).is_ok();
-    (!found).then(|| Refusal {
-        what: format!("names a program that isn't there in its #! line: {}", escape(program)),
-        hint: None,
-    })
+/// Whether two paths lead to one file, as they do if both roots are the same folder.
+fn is_one_file(a: &Path, b: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt;
+    let inode = |path: &Path| std::fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()));
+    matches!((inode(a), inode(b)), (Ok(a), Ok(b)) if a == b)
 }
 
 #[cfg(test)]
-mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
-    use super::*;
-
-    fn refusal_of(content: &[u8], mode: u32) -> Option<String> {
-        let folder = tempfile_folder();
-        let path = folder.path().join(PREPARE);
-        fs::write(&path, content).unwrap();
-        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
-        look(&path).unwrap().refusal.map(|refusal| refusal.what)
-    }
-
-    fn tempfile_folder() -> tempfile::TempDir {
-        tempfile::tempdir().unwrap()
-    }
-
-    #[test]
-    fn a_script_that_can_be_run_is_not_refused() {
-        for (content, mode) in
-            [(&b"#!/bin/sh\n"[..], 0o755), (b"#! /bin/sh -e\n", 0o700), (b"\x7fELF", 0o775)]
-        {
-            assert_eq!(refusal_of(content, mode), None);
-        }
-    }
-
-    #[test]
-    fn each_unfit_script_is_refused_with_its_reason() {
-        for (content, mode, expected) in [
-            (&b"#!/bin/sh\n"[..], 0o644, "is not executable"),
-            (b"#!/bin/sh\n", 0o757, "can be written by everybody (mode 757)"),
-            (b"echo hello\n", 0o755, "has no #! line, so nothing says which program runs it"),
-            (b"", 0o755, "has no #! line, so nothing says which program runs it"),
-            (b"#!/bin/sh\r\necho\r\n", 0o755, "has lines that end in CR LF, as Windows writes them"),
-            (b"#!/no/such/shell\n", 0o755, "names a program that isn't there in its #! line: /no/such/shell"),
-            (b"#!\n", 0o755, "names a program that isn't there in its #! line: "),
-        ] {
-            assert_eq!(refusal_of(content, mode).as_deref(), Some(expected));
-        }
-    }
-
-    #[test]
-    fn what_is_no_file_is_refused_and_nothing_is_nothing() {
-        let folder = tempfile_folder();
-        let path = folder.path().join(PREPARE);
-        assert!(look(&path).is_none());
-        fs::create_dir(&path).unwrap();
-        assert_eq!(look(&path).unwrap().refusal.unwrap().what, "is a folder, not a script");
-        fs::remove_dir(&path).unwrap();
-        std::os::unix::fs::symlink("nowhere", &path).unwrap();
-        assert!(look(&path).unwrap().refusal.unwrap().what.starts_with("is a symlink that leads nowhere"));
-    }
-}
+mod tests;

@@ -5,12 +5,11 @@
 
 use std::env;
 use std::ffi::{OsStr, OsString};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use common::paths;
-use common::settings::Settings;
 
-/// Variables that are passed on where they are set. None of them says which Compose project is meant: with COMPOSE_FILE
+/// Variables that are passed on if they are set. None of them names a Compose project: with COMPOSE_FILE
 /// every script would dump the database of the same one.
 const KEPT: [&str; 16] = [
     "HOME",
@@ -35,35 +34,24 @@ const KEPT: [&str; 16] = [
 #[derive(Debug)]
 pub(crate) struct Environment {
     common: Vec<(OsString, OsString)>,
-    container_root: PathBuf,
-    /// Backrest's own two folders, which may lie elsewhere.
-    backrest: (PathBuf, PathBuf),
 }
 
 impl Environment {
     /// Taken from this process. `run` names the run; it becomes `BACKUP_RUN`.
-    pub(crate) fn new(settings: &Settings, run: &str) -> Environment {
+    pub(crate) fn new(run: &str) -> Environment {
         let mut common: Vec<_> =
             KEPT.iter().filter_map(|name| Some((OsString::from(name), env::var_os(name)?))).collect();
         common.push(("PATH".into(), paths::search_path()));
         common.push(("BACKUP_RUN".into(), run.into()));
-        let backrest = (settings.data_dir.clone(), settings.container_dir.clone());
-        Environment { common, container_root: settings.container_root.clone(), backrest }
+        Environment { common }
     }
 
-    /// All variables for a script of the service `name` whose data lies in `folder`.
-    pub(crate) fn of(&self, name: &OsStr, folder: &Path) -> Vec<(OsString, OsString)> {
-        let container = self.container_folder(name, folder);
+    /// All variables for a script of the service `name` with these folders in the data root and the container root.
+    pub(crate) fn of(&self, name: &OsStr, data: &Path, container: &Path) -> Vec<(OsString, OsString)> {
         let mut all = self.common.clone();
         all.push(("SERVICE".into(), name.into()));
-        all.push(("DATA_DIR".into(), folder.into()));
+        all.push(("DATA_DIR".into(), data.into()));
         all.push(("CONTAINER_DIR".into(), container.into()));
         all
-    }
-
-    /// Where the service's compose.yaml lies, or would lie.
-    fn container_folder(&self, name: &OsStr, folder: &Path) -> PathBuf {
-        let (data, container) = &self.backrest;
-        if folder == data { container.clone() } else { self.container_root.join(name) }
     }
 }

@@ -1,39 +1,42 @@
-//! The dump gate: what a script says it makes is there, new, whole, not much smaller than last time, and in the backup.
+//! The dump gate: what a script declares exists, is new, whole, not much smaller than last time, and in the backup.
 //!
 //! Only then does what lies in `$DUMP_DIR` take the place of the old dump, so a better dump is never replaced by a
-//! worse one. What a reader would get wrong: a dump that fails does not fail the others' checks, each is told; but
-//! all dumps of a service move, or none.
+//! worse one. What a reader would get wrong: a dump that fails does not stop the checks of the others, each is
+//! reported; but all dumps of a service move, or none.
 
-mod claims;
+mod budget;
 mod find;
+mod formats;
 mod fresh;
 mod ignored;
-mod rdb;
-mod sql;
+mod report;
+mod shared_dumps;
 mod staging;
-mod tar;
-mod whole;
-mod zstd_frames;
+mod undeclared;
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, Metadata};
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use common::cancel::Cancel;
-use common::services::Service;
 use common::settings::Settings;
 use common::text::{escape, escape_path};
 use common::units;
 
-pub(crate) use claims::claimed_twice;
+pub(crate) use budget::Budget;
 pub(crate) use fresh::Start;
+pub(crate) use report::{Fault, Proof, Report, Seen};
+pub(crate) use shared_dumps::shared_dumps;
 pub(crate) use staging::Staging;
+pub(crate) use undeclared::undeclared;
 
 use crate::declare::Dump;
-use find::Found;
-use fresh::Print;
+use find::{Found, is_below};
+use formats::{Flaw, Proved};
+use fresh::Fingerprint;
 use ignored::Answer;
+use report::fault;
 
 /// What the gate has to know of all services.
 pub(crate) struct Gate<'a> {
@@ -45,71 +48,54 @@ pub(crate) struct Gate<'a> {
 
 /// One service whose script did well.
 pub(crate) struct Request<'a> {
-    pub(crate) service: &'a Service,
+    /// The folder of its script, below which its dumps lie.
+    pub(crate) folder: &'a Path,
+    /// That folder is a symlink.
+    pub(crate) is_linked: bool,
     pub(crate) dumps: &'a [Dump],
     pub(crate) staging: &'a Staging,
     /// Its script's start.
     pub(crate) start: &'a Start,
+    /// What the checks may take.
+    pub(crate) budget: &'a Budget<'a>,
     /// The sizes of its dumps in the last good run.
     pub(crate) last_good: &'a BTreeMap<String, u64>,
 }
 
-/// A dump that was seen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Seen {
-    /// As it is declared.
-    pub(crate) dump: String,
-    /// Its size; of several that one declaration names, all together.
-    pub(crate) bytes: u64,
-    /// That of the last good run.
-    pub(crate) before: Option<u64>,
+/// The moment before the script in `folder` starts, with what lies there of `dumps` and of what looks like a dump.
+pub(crate) fn start(folder: &Path, dumps: &[Dump], staging: Option<&Staging>) -> Start {
+    // What can't be looked for now is reported by the gate, which looks again.
+    let staging = staging.map(Staging::folder);
+    let in_place = |dump| find::in_place(dump, folder, staging).unwrap_or_default();
+    let paths = dumps.iter().flat_map(in_place).chain(undeclared::candidates(folder));
+    Start::now(folder, paths, staging)
 }
 
-/// One thing that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Fault {
-    /// In a few words.
-    pub(crate) short: String,
-    /// Which dump, what was expected, what was seen.
-    pub(crate) detail: String,
-}
-
-/// What the gate says.
-#[derive(Debug, Default)]
-pub(crate) struct Report {
-    pub(crate) seen: Vec<Seen>,
-    pub(crate) faults: Vec<Fault>,
-    /// What could not be proved, and what is odd.
-    pub(crate) warnings: Vec<String>,
-    /// Where the dumps lie now.
-    pub(crate) files: Vec<PathBuf>,
-}
-
-/// A file that was looked at; what it was then, where nothing was wrong.
+/// A dump that was looked at; what it was then, if nothing was wrong.
 struct Checked {
     file: Found,
-    print: Option<Print>,
+    fingerprint: Option<Fingerprint>,
 }
 
-/// A dump that is not declared to shrink and is smaller than this part of the last one is told.
+/// A dump that is not declared to shrink and has lost more per cent than this is reported.
 const ODD_SHRINK: u64 = 50;
 
 impl Gate<'_> {
-    /// Checks all dumps of a service, and where none has a fault, puts the new ones in their places.
+    /// Checks all dumps of a service, and if none has a fault, puts the new ones in their places.
     pub(crate) fn pass(&self, request: &Request) -> Report {
         let mut report = Report::default();
         let mut checked = Vec::new();
-        if request.service.is_symlink {
+        if request.is_linked {
             report.faults.push(Fault {
                 short: "dump is not in the backup".into(),
                 detail: format!(
-                    "{}: expected a folder in the data root, but it is a symlink, which is backed up as a link alone",
-                    escape_path(&request.service.folder)
+                    "{}: expected a folder in its root, but it is a symlink, which is backed up as a link alone",
+                    escape_path(request.folder)
                 ),
             });
         }
         if request.staging.is_replaced() {
-            // What is there now could be anybody's files, which would be moved.
+            // What is there now could be anyone's files, which would be moved.
             let saw = "something else is there";
             let what = fault("DUMP_DIR was replaced", Path::new("DUMP_DIR"), "the folder that was made", saw);
             report.faults.push(what);
@@ -118,7 +104,8 @@ impl Gate<'_> {
         for dump in request.dumps {
             self.check_declared(dump, request, &mut report, &mut checked);
         }
-        for path in request.staging.leftover(&checked) {
+        let found: Vec<_> = checked.iter().map(|checked| checked.file.at.as_path()).collect();
+        for path in request.staging.leftover(&found) {
             report.faults.push(fault(
                 "dump is not declared",
                 &path,
@@ -129,12 +116,12 @@ impl Gate<'_> {
         report.faults.extend(checked.iter().filter_map(still_written));
         if report.faults.is_empty() {
             let staged = checked.iter().map(|checked| &checked.file).filter(|file| file.is_staged);
-            if let Err(why) = staging::put_in_place(staged, &request.service.folder) {
+            if let Err(why) = staging::put_in_place(staged, request.folder) {
                 report.faults.push(Fault { short: "dump could not be put in its place".into(), detail: why });
             }
         }
-        let place = |checked: &Checked| ignored::real_place(&request.service.folder, &checked.file.path);
-        report.files = checked.iter().map(place).collect();
+        report.files =
+            checked.iter().flat_map(|checked| checked.file.files_in_place(request.folder)).collect();
         report
     }
 
@@ -146,8 +133,7 @@ impl Gate<'_> {
         checked: &mut Vec<Checked>,
     ) {
         let name = Path::new(&dump.text);
-        let found = match find::files(dump, &request.service.folder, request.staging.folder(), request.start)
-        {
+        let found = match find::files(dump, request.folder, request.staging.folder(), request.start) {
             Ok(found) => found,
             Err(why) => {
                 return report.faults.push(fault("dump can't be looked for", name, "to find it", &why));
@@ -165,64 +151,68 @@ impl Gate<'_> {
             return;
         }
         let before = request.last_good.get(&dump.text).copied();
-        let bytes =
-            found.files.iter().filter_map(|file| fs::symlink_metadata(&file.at).ok()).map(|m| m.len()).sum();
-        report.seen.push(Seen { dump: dump.text.clone(), bytes, before });
+        let bytes = found.files.iter().map(Found::bytes).sum();
         let faults = report.faults.len();
+        let mut proof = Proof::Whole;
         for file in found.files {
-            let print = match self.check_file(dump, &file, request) {
-                Ok((print, note)) => {
-                    report.warnings.extend(note);
-                    Some(print)
+            let fingerprint = match self.check_file(dump, &file, request) {
+                Ok((fingerprint, proved)) => {
+                    proof = proof.max(report.add(proved, &file.path));
+                    Some(fingerprint)
                 }
                 Err(fault) => {
                     report.faults.push(fault);
+                    proof = Proof::Failed;
                     None
                 }
             };
-            // Of a file that two declarations mean, both are told what is wrong, and it moves once.
+            // Of a file that two declarations mean, both report what is wrong, and it moves once.
             if checked.iter().all(|other| other.file.at != file.at) {
-                checked.push(Checked { file, print });
+                checked.push(Checked { file, fingerprint });
             }
         }
+        let mut seen = Seen { dump: dump.text.clone(), bytes, before, has_shrunk: false, proof };
         if let (true, Some(before)) = (report.faults.len() == faults, before) {
-            self.check_shrink(dump, bytes, before, report);
+            seen.has_shrunk = self.check_shrink(dump, bytes, before, report);
         }
+        report.seen.push(seen);
     }
 
-    /// One file. Gives what it was when it was checked, and what could not be proved about it.
+    /// One dump. Returns what it was when it was checked, and what was proved about it.
     fn check_file(
         &self,
         dump: &Dump,
         file: &Found,
         request: &Request,
-    ) -> Result<(Print, Option<String>), Fault> {
+    ) -> Result<(Fingerprint, Proved), Fault> {
         let metadata = fs::symlink_metadata(&file.at).map_err(|error| {
             fault("dump can't be looked at", &file.path, "to look at it", &error.to_string())
         })?;
-        if !metadata.is_file() {
-            let saw = if metadata.is_dir() { "it is a folder" } else { "it is a symlink or something else" };
-            return Err(fault("dump is no file", &file.path, "a file", saw));
+        match (dump.is_folder(), metadata.is_dir()) {
+            (false, true) => {
+                let saw = "it is a folder; a # dump: line for a folder ends in /";
+                return Err(fault("dump is a folder", &file.path, "a file", saw));
+            }
+            (true, false) => {
+                return Err(fault("dump is not a folder", &file.path, "a folder", "it is a file"));
+            }
+            (false, false) if !metadata.is_file() => {
+                let saw = "it is a symlink or something else";
+                return Err(fault("dump is not a file", &file.path, "a file", saw));
+            }
+            _ => {}
         }
-        if metadata.len() == 0 && dump.minimum > 0 {
-            return Err(fault("dump is empty", &file.path, "a dump", "the file is empty"));
+        let bytes = file.bytes();
+        if bytes == 0 && dump.minimum > 0 {
+            let saw = if metadata.is_dir() { "nothing is in the folder" } else { "the file is empty" };
+            return Err(fault("dump is empty", &file.path, "a dump", saw));
         }
-        if metadata.len() < dump.minimum {
-            let (least, saw) =
-                (units::bytes(dump.minimum), format!("it has {}", units::bytes(metadata.len())));
+        if bytes < dump.minimum {
+            let (least, saw) = (units::bytes(dump.minimum), format!("it has {}", units::bytes(bytes)));
             return Err(fault("dump is too small", &file.path, &format!("at least {least}"), &saw));
         }
-        let written = || metadata.modified().map_or_else(|_| "?".into(), shown_time);
-        if !file.is_staged && request.start.was_there(&file.path, &metadata) {
-            let saw = format!("it is the old one, written {}", written());
-            return Err(fault("dump is old", &file.path, "a new dump", &saw));
-        }
-        if !request.start.is_since(&metadata) {
-            let saw = format!("it was written {}", written());
-            return Err(fault("dump is old", &file.path, "one made since the script started", &saw));
-        }
-        let target = request.service.folder.join(&file.path);
-        stays_inside(&target, &request.service.folder).map_err(|saw| {
+        is_new(file, &metadata, request.start)?;
+        stays_inside(&request.folder.join(&file.path), request.folder).map_err(|saw| {
             fault(
                 "dump is outside its service",
                 &file.path,
@@ -230,18 +220,12 @@ impl Gate<'_> {
                 &format!("it leads to {saw}"),
             )
         })?;
-        let note = match whole::check(&file.at, dump.kind, self.cancel) {
-            Ok(note) => note,
-            Err(why) if why == whole::NOTHING && dump.minimum == 0 => None,
-            Err(why) if why == whole::NOTHING => {
-                return Err(fault("dump is empty", &file.path, "a dump", &why));
-            }
-            Err(_) if self.cancel.is_cancelled() => {
-                return Err(fault("interrupted", &file.path, "to check it", "that was interrupted"));
-            }
-            Err(why) => return Err(fault("dump is damaged", &file.path, &expected_kind(dump), &why)),
+        let proved = match formats::check(&file.at, dump.kind, request.budget) {
+            Ok(proved) => proved,
+            Err(Flaw::Empty) if dump.minimum == 0 => Proved::Whole,
+            Err(flaw) => return Err(flaw.into_fault(&file.path, dump.kind)),
         };
-        Ok((Print::of(&metadata), note.map(|note| format!("{}: {note}", escape_path(&file.path)))))
+        Ok((Fingerprint::of(&metadata), proved))
     }
 
     /// Asks `build-ignore` about all dumps of a run: those of each service that are left out, and what is not known.
@@ -275,44 +259,57 @@ impl Gate<'_> {
         services.iter().map(|files| of_service(files)).collect()
     }
 
-    fn check_shrink(&self, dump: &Dump, bytes: u64, before: u64, report: &mut Report) {
+    /// Whether it has shrunk so much that it must not become what later dumps are compared with.
+    fn check_shrink(&self, dump: &Dump, bytes: u64, before: u64, report: &mut Report) -> bool {
         let lost = u128::from(before.saturating_sub(bytes)) * 100;
         let shrunk_by = lost / u128::from(before.max(1));
         let exceeds = |most: u64| lost > u128::from(most) * u128::from(before);
         let saw = format!("it has {}, {shrunk_by} % less", units::bytes(bytes));
+        let accept = "if that is right, once: pre-backup-actions --accept-shrunk --only the service";
         match dump.max_shrink {
             Some(most) if exceeds(most) && !self.accept_shrunk => {
                 let expected =
                     format!("at most {most} % less than the last good one ({})", units::bytes(before));
                 report.faults.push(fault("dump has shrunk", Path::new(&dump.text), &expected, &saw));
+                true
             }
             None if exceeds(ODD_SHRINK) && !self.accept_shrunk => {
-                report.warnings.push(format!(
-                    "{}: the last good one had {}, but {saw}",
-                    escape(dump.text.as_bytes()),
-                    units::bytes(before)
-                ));
+                let name = escape(dump.text.as_bytes());
+                report.shrunk.push(Fault {
+                    short: format!("dump shrank by {shrunk_by} %"),
+                    detail: format!("{name}: the last good one had {}, but {saw}", units::bytes(before)),
+                });
+                report.notes.push(accept.into());
+                true
             }
-            _ => {}
+            _ => false,
         }
     }
 }
 
-fn fault(short: &str, path: &Path, expected: &str, saw: &str) -> Fault {
-    Fault { short: short.into(), detail: format!("{}: expected {expected}, but {saw}", escape_path(path)) }
-}
-
-fn expected_kind(dump: &Dump) -> String {
-    match dump.kind {
-        Some(kind) => format!("a whole dump (kind={})", kind.word()),
-        None => "a whole dump".into(),
+/// Fails if the script that has just run did not make it.
+fn is_new(file: &Found, metadata: &Metadata, start: &Start) -> Result<(), Fault> {
+    let (metadata, path) = match file.newest_inside() {
+        Some((newest, path)) => (newest, path),
+        None => (metadata.clone(), file.path.clone()),
+    };
+    let written = metadata.modified().map_or_else(|_| "?".into(), shown_time);
+    if !file.is_staged && start.was_there(&path, &metadata) {
+        let saw = format!("it is the old one, written {written}");
+        return Err(fault("dump is old", &file.path, "a new dump", &saw));
     }
+    if !start.is_since(&metadata) {
+        let saw = format!("it was written {written}");
+        return Err(fault("dump is old", &file.path, "one made since the script started", &saw));
+    }
+    Ok(())
 }
 
 /// What is checked and then changes was never proved.
-fn still_written(Checked { file, print }: &Checked) -> Option<Fault> {
-    let print = print.as_ref()?;
-    let is_same = fs::symlink_metadata(&file.at).is_ok_and(|metadata| Print::of(&metadata) == *print);
+fn still_written(Checked { file, fingerprint }: &Checked) -> Option<Fault> {
+    let fingerprint = fingerprint.as_ref()?;
+    let is_same =
+        fs::symlink_metadata(&file.at).is_ok_and(|metadata| Fingerprint::of(&metadata) == *fingerprint);
     let saw = "it changed while it was checked: something still writes to it";
     (!is_same).then(|| fault("dump is still being written", &file.path, "a dump that is done", saw))
 }
@@ -328,5 +325,5 @@ fn stays_inside(target: &Path, folder: &Path) -> Result<(), String> {
     let real =
         |path: &Path| -> Result<PathBuf, String> { path.canonicalize().map_err(|error| error.to_string()) };
     let (real_folder, real_existing) = (real(folder)?, real(existing)?);
-    if real_existing.starts_with(&real_folder) { Ok(()) } else { Err(escape_path(&real_existing)) }
+    if is_below(&real_existing, &real_folder) { Ok(()) } else { Err(escape_path(&real_existing)) }
 }

@@ -1,17 +1,16 @@
 //! How each service's runs went: when, how long, how large its dumps were. The gate compares with the last good one.
 //!
-//! One file per service, one JSON object a line, appended to; an old half goes where it grows long. A line that can't
-//! be read is passed over: the worst that comes of it is that a dump is not compared.
+//! One record log per service. A line that can't be read is passed over: the worst that comes of it is that a dump is
+//! not compared.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::fs;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use common::atomic;
+use common::record_log::{self, RecordLog};
 use common::text::escape_path;
 use serde::{Deserialize, Serialize};
 
@@ -30,10 +29,13 @@ pub(crate) struct Record {
     /// Bytes of each declared dump.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(crate) dumps: BTreeMap<String, u64>,
+    /// Dumps that have shrunk and that no person has accepted: none to compare with.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) shrunk: BTreeSet<String>,
 }
 
-/// A file longer than this is halved: some hundred runs stay.
-const BOUND: u64 = 64 << 10;
+/// The runs that stay when a log has grown long.
+const KEPT: usize = 400;
 
 /// The histories in one folder.
 #[derive(Clone, Debug)]
@@ -48,25 +50,12 @@ impl History {
 
     /// The runs of `service`, the oldest first.
     pub(crate) fn of(&self, service: &OsStr) -> Result<Vec<Record>> {
-        let path = self.path(service);
-        let text = match fs::read(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(vec![]),
-            Err(error) => {
-                return Err(error).with_context(|| format!("read the history: {}", escape_path(&path)));
-            }
-        };
-        let lines = text.split(|&byte| byte == b'\n');
-        Ok(lines.filter_map(|line| serde_json::from_slice(line).ok()).collect())
+        Ok(record_log::read(&self.path(service)).context("read the history")?.0)
     }
 
     /// The sizes of the dumps of `service` when each was last good.
     pub(crate) fn last_good(&self, service: &OsStr) -> Result<BTreeMap<String, u64>> {
-        let mut sizes = BTreeMap::new();
-        for record in self.of(service)?.into_iter().filter(|record| record.good) {
-            sizes.extend(record.dumps);
-        }
-        Ok(sizes)
+        Ok(last_good(&self.of(service)?))
     }
 
     /// All services that have a history, sorted.
@@ -87,49 +76,51 @@ impl History {
         Ok(names)
     }
 
+    /// Whether a run of `service` is known.
+    pub(crate) fn knows(&self, service: &OsStr) -> bool {
+        self.path(service).exists()
+    }
+
     /// Adds a run.
-    pub(crate) fn add(&self, service: &OsStr, record: &Record) -> Result<()> {
+    pub(crate) fn add(&self, service: &OsStr, record: Record) -> Result<()> {
         let path = self.path(service);
         let naming = || format!("write the history: {}", escape_path(&path));
-        let line = serde_json::to_string(record).with_context(naming)? + "\n";
-        let mut options = OpenOptions::new();
-        options.read(true).append(true).create(true).mode(0o600);
-        let opened = match options.open(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => {
-                DirBuilder::new().recursive(true).mode(0o700).create(&self.folder).with_context(naming)?;
-                options.open(&path)
-            }
-            opened => opened,
-        };
-        let mut file = opened.with_context(naming)?;
-        let length = file.metadata().with_context(naming)?.len();
-        // A line that was never finished must not take this one with it.
-        let line = if ends_a_line(&file, length).with_context(naming)? { line } else { format!("\n{line}") };
-        file.write_all(line.as_bytes()).with_context(naming)?;
-        if length > BOUND {
-            halve(&path).with_context(naming)?;
+        let mut opened = RecordLog::open(&path).context("write the history")?;
+        let log = &mut opened.log;
+        log.append(std::slice::from_ref(&record)).with_context(naming)?;
+        if log.wants_rewrite() {
+            opened.records.push(record);
+            log.rewrite(&newest(&opened.records)).with_context(naming)?;
         }
         Ok(())
     }
 
     fn path(&self, service: &OsStr) -> PathBuf {
-        self.folder.join(name::encode(service) + ".jsonl")
+        self.folder.join(Path::new(&(name::encode(service) + ".jsonl")))
     }
 }
 
-fn ends_a_line(file: &File, length: u64) -> io::Result<bool> {
-    let Some(last) = length.checked_sub(1) else { return Ok(true) };
-    let mut byte = [0];
-    file.read_exact_at(&mut byte, last)?;
-    Ok(byte == *b"\n")
+fn last_good(records: &[Record]) -> BTreeMap<String, u64> {
+    let mut sizes = BTreeMap::new();
+    for record in records.iter().filter(|record| record.good) {
+        let dumps = record.dumps.iter().filter(|(name, _)| !record.shrunk.contains(*name));
+        sizes.extend(dumps.map(|(name, bytes)| (name.clone(), *bytes)));
+    }
+    sizes
 }
 
-/// Keeps the newer half of the lines.
-fn halve(path: &Path) -> Result<()> {
-    let text = fs::read(path)?;
-    let lines: Vec<&[u8]> = text.split_inclusive(|&byte| byte == b'\n').collect();
-    atomic::write(path, &lines[lines.len() / 2..].concat(), 0o600)?;
-    Ok(())
+/// The newest runs, and before them what is still to be compared with of those that go.
+fn newest(records: &[Record]) -> Vec<Record> {
+    let (old, new) = records.split_at(records.len().saturating_sub(KEPT));
+    let dumps = last_good(old);
+    let base = old.last().filter(|_| !dumps.is_empty()).map(|last| Record {
+        good: true,
+        why: None,
+        shrunk: BTreeSet::new(),
+        dumps,
+        ..last.clone()
+    });
+    base.into_iter().chain(new.iter().cloned()).collect()
 }
 
 #[cfg(test)]
@@ -138,7 +129,8 @@ mod tests {
 
     fn record(good: bool, dumps: &[(&str, u64)]) -> Record {
         let dumps = dumps.iter().map(|(name, bytes)| ((*name).to_string(), *bytes)).collect();
-        Record { at: 1_800_000_000, seconds: 1.5, good, why: (!good).then(|| "exit code 1".into()), dumps }
+        let why = (!good).then(|| "exit code 1".into());
+        Record { at: 1_800_000_000, seconds: 1.5, good, why, dumps, shrunk: BTreeSet::new() }
     }
 
     #[test]
@@ -151,27 +143,31 @@ mod tests {
             record(true, &[("a.sql", 10), ("b.sql", 20)]),
             record(true, &[("a.sql", 11)]),
             record(false, &[("a.sql", 1)]),
+            Record { shrunk: BTreeSet::from(["b.sql".into()]), ..record(true, &[("b.sql", 2)]) },
         ] {
-            history.add(service, &record).unwrap();
+            history.add(service, record).unwrap();
         }
         let text = fs::read(history.path(service)).unwrap();
         fs::write(history.path(service), [&text, &b"damaged \xff\n{\"at\":18"[..]].concat()).unwrap();
-        assert_eq!(history.of(service).unwrap().len(), 3);
-        history.add(service, &record(false, &[])).unwrap();
-        assert_eq!(history.of(service).unwrap().len(), 4, "after a line that was never finished");
+        assert_eq!(history.of(service).unwrap().len(), 4);
+        history.add(service, record(false, &[])).unwrap();
+        assert_eq!(history.of(service).unwrap().len(), 5, "after a line that was never finished");
         let sizes = history.last_good(service).unwrap();
         assert_eq!(sizes, BTreeMap::from([("a.sql".into(), 11), ("b.sql".into(), 20)]));
         assert_eq!(history.services().unwrap(), [service]);
+        assert!(history.knows(service) && !history.knows(OsStr::new("a")));
     }
 
     #[test]
-    fn it_does_not_grow_for_ever() {
+    fn it_does_not_grow_for_ever_and_forgets_no_good_size() {
         let folder = tempfile::tempdir().unwrap();
         let history = History::new(folder.path().to_path_buf());
-        for number in 0..3000 {
-            history.add(OsStr::new("a"), &record(true, &[("a.sql", number)])).unwrap();
+        history.add(OsStr::new("a"), record(true, &[("weekly.sql", 7)])).unwrap();
+        for number in 0..6000 {
+            history.add(OsStr::new("a"), record(true, &[("a.sql", number)])).unwrap();
         }
-        assert!(fs::metadata(history.path(OsStr::new("a"))).unwrap().len() <= BOUND + 200);
-        assert_eq!(history.last_good(OsStr::new("a")).unwrap()["a.sql"], 2999);
+        assert!(fs::metadata(history.path(OsStr::new("a"))).unwrap().len() <= (256 << 10) + 200);
+        let sizes = history.last_good(OsStr::new("a")).unwrap();
+        assert_eq!((sizes["a.sql"], sizes["weekly.sql"]), (5999, 7));
     }
 }

@@ -1,83 +1,85 @@
 //! The journal: services whose prepare step has begun and whose after step has not yet run.
 //!
-//! It is a text file of one JSON object a line. All steps of a run are written and synced before the first script
-//! starts (`planned`); each is written once more when it starts, and a line takes it out when its after step has run.
-//! What a reader would get wrong: the second line is not synced, because it survives all but a power cut, after which
-//! what was planned counts as begun. The last line without its newline was never finished, so its script never
-//! started; any other that can't be read is damage, and nobody knows what is missing ([`Journal::is_incomplete`]). The
-//! first line was written with the file as a whole, so without it the file is damaged, too.
+//! Each entry is on the disk before its script starts, and a line takes it out when its after step has run. The last
+//! line without its newline was never finished, so its script never started; any other that can't be read is damage,
+//! and what is missing is not known ([`Journal::is_incomplete`]). The first line was written with the file as a whole,
+//! so without it the file is damaged, too.
 
 mod entry;
-mod text;
+mod record;
 
+use std::collections::BTreeSet;
 use std::ffi::OsStr;
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use common::problem::Problem;
+use common::record_log::{self, RecordLog};
 use common::text::escape_path;
-use common::{atomic, units};
+use common::{atomic, leftover, private, units};
 
-pub(crate) use entry::{Entry, boot_id, unix_now};
-use text::{Line, Parsed};
+pub(crate) use entry::{Entry, unix_now};
+use record::Record;
 
-/// The journal of one state folder, open for writing. Whoever holds it holds the lock of the run.
+/// The journal of one state folder, open for writing. Its holder also holds the lock of the run.
 #[derive(Debug)]
 pub(crate) struct Journal {
     path: PathBuf,
     entries: Vec<Entry>,
-    file: Option<File>,
+    log: Option<RecordLog<Record>>,
     incomplete: bool,
 }
 
 /// How the names begin of damaged journals that are kept.
 const ASIDE: &str = "journal.damaged-";
 
-/// When a line has to be on the disk.
-#[derive(Clone, Copy, Debug)]
-enum Durable {
-    /// Before we go on.
-    Now,
-    /// Some time: a synced line says enough if the power goes.
-    AsPlanned,
-}
-
-/// What stands in the journal in `folder`, without touching it, and what could not be read: with that something has to
-/// be done at once.
-pub(crate) fn look(folder: &Path) -> Result<(Vec<Entry>, Vec<Problem>)> {
-    let path = folder.join("journal");
-    let parsed = read(&path)?;
-    let problems = problems_of(&parsed, &path);
-    Ok((parsed.entries, problems))
+/// What the journal at `path` holds, without touching it, and what could not be read: with that something has to be
+/// done at once.
+pub(crate) fn look(path: &Path) -> Result<(Vec<Entry>, Vec<Problem>)> {
+    let (records, damage) = record_log::read(path).context("read the journal")?;
+    let is_missing = damage.is_missing;
+    let has_header = !records.is_empty();
+    let sum = record::sum(records);
+    let mut problems: Vec<_> = damage
+        .unreadable
+        .iter()
+        .map(|line| Problem::at_line(path, *line, "the journal is damaged: this line can't be read"))
+        .collect();
+    if problems.is_empty() && (sum.is_damaged || !(has_header || is_missing)) {
+        problems.push(Problem::new(path, "the journal is damaged: its lines don't belong together"));
+    }
+    if let Some(version) = sum.newer {
+        let what = format!("the journal was written by a newer version (format {version})");
+        problems.push(Problem::new(path, what));
+    }
+    Ok((sum.entries, problems))
 }
 
 impl Journal {
-    /// Opens the journal in `folder`, which is made where it is missing. A damaged one, or one that a newer version
-    /// wrote, is kept aside and told; it stays in its place until [`Journal::settle`] says what it should have held, so
-    /// that an interruption in between forgets nothing.
-    pub(crate) fn open(folder: &Path) -> Result<(Journal, Vec<Problem>)> {
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(folder)
+    /// Opens the journal at `path`, whose folder is made if it is missing. A damaged one, or one that a newer version
+    /// wrote, is kept aside and reported; it stays in its place until [`Journal::assume`] adds what it should have
+    /// held, so that an interruption in between forgets nothing.
+    pub(crate) fn open(path: &Path) -> Result<(Journal, Vec<Problem>)> {
+        let folder = path.parent().unwrap_or(Path::new("/"));
+        private::folder(folder)
             .with_context(|| format!("make the folder of the journal: {}", escape_path(folder)))?;
-        common::leftover::clear(folder);
-        let path = folder.join("journal");
-        let parsed = read(&path)?;
-        let mut problems = problems_of(&parsed, &path);
-        let incomplete = !parsed.unreadable.is_empty() || parsed.newer.is_some();
-        let mut journal = Journal { path, entries: parsed.entries, file: None, incomplete };
+        leftover::clear(folder);
+        let (entries, mut problems) = look(path)?;
+        let incomplete = !problems.is_empty();
+        let mut journal = Journal { path: path.to_path_buf(), entries, log: None, incomplete };
         if incomplete {
             problems.push(journal.keep_aside());
-        } else if parsed.torn.is_some() || parsed.stale {
-            // A full disk is no reason to leave services stopped, and what is too much in it costs a look alone. Only
-            // half a line has to go before the next one follows it, and that needs no room.
-            if let (Err(_), Some(end)) = (journal.tidy(), parsed.torn) {
-                let file = OpenOptions::new().write(true).open(&journal.path);
-                file.and_then(|file| file.set_len(end)).with_context(|| journal.naming())?;
+        } else if journal.path.exists() {
+            // Cuts off what was never finished, which needs no room on the disk.
+            let opened = RecordLog::open(path)?;
+            let is_due = journal.entries.is_empty() || opened.log.wants_rewrite();
+            journal.log = Some(opened.log);
+            if is_due {
+                // A full disk is no reason to leave services stopped.
+                let _ = journal.tidy();
             }
         }
         Ok((journal, problems))
@@ -88,38 +90,59 @@ impl Journal {
         &self.entries
     }
 
+    /// The entry of `service`.
+    pub(crate) fn entry(&self, service: &OsStr) -> Option<&Entry> {
+        self.entries.iter().find(|entry| entry.service == service)
+    }
+
     /// Something in it could not be read, so there may be services that it should hold and does not.
     pub(crate) fn is_incomplete(&self) -> bool {
         self.incomplete
     }
 
     /// Takes `assumed` in beside what is there, which ends the doubt about a damaged journal. It is written as a whole;
-    /// where that fails, the one on the disk stays as it was, and with it the doubt, but what is known here can be used.
-    pub(crate) fn settle(&mut self, assumed: Vec<Entry>) -> Result<()> {
+    /// if that fails, the one on the disk stays as it was, and with it the doubt, but what is known here can be used.
+    pub(crate) fn assume(&mut self, assumed: Vec<Entry>) -> Result<()> {
         for entry in assumed {
-            if self.entries.iter().all(|other| other.service != entry.service) {
+            if self.entry(&entry.service).is_none() {
                 self.entries.push(entry);
             }
         }
         self.tidy()
     }
 
-    /// Writes down, and syncs, what a run is going to start. Nothing of it may start where this fails.
-    pub(crate) fn plan(&mut self, entries: &[Entry]) -> Result<()> {
-        let lines: String = entries.iter().map(text::plan).collect();
-        match lines.as_str() {
-            "" => Ok(()),
-            // A new file is synced once, not once for its first line and once more for the others.
-            lines if !self.path.exists() => self.rewrite(lines),
-            lines => self.append(lines, Durable::Now),
-        }
-    }
-
-    /// Writes down that a planned step is about to start. It must not start where this fails.
+    /// Writes down, and syncs, that a step is about to start. It must not start if this fails.
     pub(crate) fn begin(&mut self, entry: Entry) -> Result<()> {
-        self.append(&text::begin(&entry), Durable::AsPlanned)?;
+        self.write(record::begin(&entry))?;
         self.entries.retain(|other| other.service != entry.service);
         self.entries.push(entry);
+        Ok(())
+    }
+
+    /// Writes down what `change` makes of the entry of `service`, if there is one.
+    pub(crate) fn update(&mut self, service: &OsStr, change: impl FnOnce(&mut Entry)) -> Result<()> {
+        let Some(entry) = self.entries.iter_mut().find(|entry| entry.service == service) else {
+            return Ok(());
+        };
+        change(entry);
+        let record = record::update(entry);
+        self.write(record)
+    }
+
+    /// Writes down that the after step of `service` failed because of `why`, and when it is due again.
+    pub(crate) fn failed(&mut self, service: &OsStr, why: &str, now: i64) -> Result<()> {
+        self.update(service, |entry| entry.fail(why, now))
+    }
+
+    /// Takes the backups that `is_over` holds for off every entry; those that no other backup holds are left without a
+    /// key and have to be brought back.
+    pub(crate) fn release(&mut self, is_over: impl Fn(&str) -> bool) -> Result<()> {
+        let held: Vec<_> =
+            self.entries.iter().filter(|entry| entry.keys.iter().any(|key| is_over(key))).cloned().collect();
+        for entry in held {
+            let others: BTreeSet<_> = entry.keys.iter().filter(|key| !is_over(key)).cloned().collect();
+            self.update(&entry.service, |entry| entry.keys = others)?;
+        }
         Ok(())
     }
 
@@ -127,37 +150,28 @@ impl Journal {
     pub(crate) fn clear(&mut self, service: &OsStr) -> Result<()> {
         if self.entries.iter().all(|entry| entry.service == service) {
             self.remove()?;
-            return self.sync_folder();
+            let folder = self.path.parent().unwrap_or(Path::new("/"));
+            return atomic::sync_folder(folder).with_context(|| self.naming());
         }
-        self.append(&text::clear(service), Durable::Now)?;
+        self.write(record::clear(service))?;
         self.entries.retain(|entry| entry.service != service);
         Ok(())
     }
 
     /// Takes out all entries at once that `is_kept` does not hold for: those with nothing to run, which may be back
-    /// after a power cut, so nothing is synced where none is left.
+    /// after a power cut, so nothing is synced if none is left.
     pub(crate) fn keep_only(&mut self, is_kept: impl Fn(&Entry) -> bool) -> Result<()> {
         let kept: Vec<Entry> = self.entries.iter().filter(|entry| is_kept(entry)).cloned().collect();
         if kept.len() == self.entries.len() {
             return Ok(());
         }
         self.entries = kept;
-        if self.entries.is_empty() { self.remove() } else { self.rewrite("") }
-    }
-
-    /// Writes down that the after step of `service` failed because of `why`, and when it is due again.
-    pub(crate) fn failed(&mut self, service: &OsStr, why: &str, now: i64) -> Result<()> {
-        let Some(entry) = self.entries.iter_mut().find(|entry| entry.service == service) else {
-            return Ok(());
-        };
-        entry.fail(why, now);
-        let line = text::begin(entry);
-        self.append(&line, Durable::Now)
+        self.tidy()
     }
 
     /// An empty journal is no file.
     fn remove(&mut self) -> Result<()> {
-        self.file = None;
+        self.log = None;
         match fs::remove_file(&self.path) {
             Err(error) if error.kind() != ErrorKind::NotFound => {
                 return Err(error).with_context(|| self.naming());
@@ -168,45 +182,42 @@ impl Journal {
         Ok(())
     }
 
-    fn append(&mut self, line: &str, durable: Durable) -> Result<()> {
+    fn write(&mut self, record: Record) -> Result<()> {
+        if self.log.is_none() {
+            // The first line is written with the file as a whole.
+            return self.rewrite(Some(record));
+        }
         let naming = self.naming();
-        if self.incomplete {
-            self.rewrite("")?;
+        let Some(log) = &mut self.log else { return Ok(()) };
+        let length = log.length();
+        log.append(&[record]).with_context(|| naming.clone())?;
+        let synced = log.sync();
+        if synced.is_err() {
+            // What is not known to be on the disk did not happen.
+            let _ = log.cut(length);
         }
-        if self.file.is_none() {
-            if !self.path.exists() {
-                self.rewrite("")?;
-            }
-            let opened = OpenOptions::new().append(true).mode(0o600).open(&self.path);
-            self.file = Some(opened.with_context(|| naming.clone())?);
-        }
-        let Some(file) = &mut self.file else { return Ok(()) };
-        let whole = file.metadata().with_context(|| naming.clone())?.len();
-        let written = file.write_all(line.as_bytes()).and_then(|()| match durable {
-            Durable::Now => file.sync_data(),
-            Durable::AsPlanned => Ok(()),
-        });
-        if written.is_err() {
-            // Half a line in the middle would be damage once the next one follows it.
-            let _ = file.set_len(whole);
-        }
-        written.with_context(|| naming)
+        synced.with_context(|| naming)
     }
 
     /// Writes what is open anew, and `more` after it, whole or not at all.
-    fn rewrite(&mut self, more: &str) -> Result<()> {
-        let begun = self.entries.iter().map(text::begin);
-        let lines: Vec<Line> =
-            std::iter::once(text::header()).chain(begun).chain([more.to_string()]).collect();
-        self.file = None;
-        atomic::write(&self.path, lines.concat().as_bytes(), 0o600)?;
+    fn rewrite(&mut self, more: Option<Record>) -> Result<()> {
+        let begun = self.entries.iter().map(record::begin);
+        let records: Vec<_> = std::iter::once(record::header()).chain(begun).chain(more).collect();
+        let mut text = Vec::new();
+        for record in &records {
+            serde_json::to_writer(&mut text, record)?;
+            text.push(b'\n');
+        }
+        self.log = None;
+        atomic::write(&self.path, &text, 0o600)?;
+        self.log = Some(RecordLog::open(&self.path)?.log);
         self.incomplete = false;
         Ok(())
     }
 
     /// Leaves nothing in the file but what is open.
     fn tidy(&mut self) -> Result<()> {
-        if self.entries.is_empty() { self.remove() } else { self.rewrite("") }
+        if self.entries.is_empty() { self.remove() } else { self.rewrite(None) }
     }
 
     /// A second name for the file as it is, which needs no room; the next rewrite gives the journal's own name away.
@@ -229,37 +240,9 @@ impl Journal {
         }
     }
 
-    fn sync_folder(&self) -> Result<()> {
-        let folder = self.path.parent().unwrap_or(Path::new("/"));
-        atomic::sync_folder(folder).with_context(|| self.naming())
-    }
-
     fn naming(&self) -> String {
         format!("write the journal: {}", escape_path(&self.path))
     }
-}
-
-fn read(path: &Path) -> Result<Parsed> {
-    match fs::read(path) {
-        Ok(text) => Ok(text::parse(&text, &boot_id())),
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(Parsed::default()),
-        Err(error) => Err(error).with_context(|| format!("read the journal: {}", escape_path(path))),
-    }
-}
-
-fn problems_of(parsed: &Parsed, path: &Path) -> Vec<Problem> {
-    let mut problems: Vec<_> = parsed
-        .unreadable
-        .iter()
-        .map(|line| Problem::at_line(path, *line, "the journal is damaged: this line can't be read"))
-        .collect();
-    if let Some(version) = parsed.newer {
-        problems.push(Problem::new(
-            path,
-            format!("the journal was written by a newer version (format {version})"),
-        ));
-    }
-    problems
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@
 mod after;
 mod app;
 mod cli;
+mod context;
 mod declare;
 mod discover;
 mod environment;
@@ -12,7 +13,9 @@ mod gate;
 mod history;
 mod journal;
 mod name;
+mod options;
 mod orphans;
+mod outcome;
 mod plan;
 mod prepare;
 mod report;
@@ -21,11 +24,14 @@ mod schedule;
 mod script_log;
 mod show;
 mod trend;
+mod trouble;
+mod unreadable;
+mod watcher;
 
 use std::process::ExitCode;
 
 use clap::Parser;
 
 fn main() -> ExitCode {
-    common::exit::finish("pre-backup-actions", app::run(&cli::Cli::parse()))
+    common::exit::finish(context::TOOL, app::run(&cli::Cli::parse()))
 }

@@ -8,6 +8,7 @@ use std::ffi::OsStr;
 use std::fs;
 use std::time::{Duration, Instant};
 
+use common::proc_stat;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, getpgrp, getsid};
 
@@ -46,7 +47,7 @@ fn signal(entry: &Entry, signal: Signal) {
 
 fn gone_within(entry: &Entry, time: Duration) -> bool {
     let end = Instant::now() + time;
-    // Nobody tells when a process ends that is not our child.
+    // The end of a process that is not our child is not reported.
     while !groups(entry).is_empty() {
         if Instant::now() >= end {
             return false;
@@ -58,34 +59,21 @@ fn gone_within(entry: &Entry, time: Duration) -> bool {
 
 /// The process groups of the step.
 fn groups(entry: &Entry) -> Vec<Pid> {
-    let Ok(processes) = fs::read_dir("/proc") else { return vec![] };
     let own = getpgrp();
-    let mut groups: Vec<Pid> = processes
-        .flatten()
-        .filter(|process| process.file_name().as_encoded_bytes().first().is_some_and(u8::is_ascii_digit))
-        .filter_map(|process| {
-            let stat = fs::read_to_string(process.path().join("stat")).ok()?;
-            let (group, session) = group_and_session(&stat)?;
-            if Some(session) != entry.session || group == own {
-                return None;
-            }
-            let environment = fs::read(process.path().join("environ")).ok()?;
-            is_of(&environment, &entry.run, &entry.service).then_some(group)
+    let mut groups: Vec<Pid> = proc_stat::all()
+        .into_iter()
+        // What has ended and was not waited for does nothing any more.
+        .filter(|(_, process)| Some(process.session) == entry.session && !process.is_zombie)
+        .filter(|(_, process)| process.group != own.as_raw())
+        .filter(|(id, _)| {
+            let environment = fs::read(format!("/proc/{id}/environ")).unwrap_or_default();
+            is_of(&environment, &entry.run, &entry.service)
         })
+        .map(|(_, process)| Pid::from_raw(process.group))
         .collect();
     groups.sort();
     groups.dedup();
     groups
-}
-
-/// proc(5): after the name, which may hold anything, come the state, the parent, the group and the session.
-fn group_and_session(stat: &str) -> Option<(Pid, i32)> {
-    let fields: Vec<&str> = stat[stat.rfind(')')? + 1..].split_ascii_whitespace().take(4).collect();
-    // What has ended and was not waited for does nothing any more.
-    if fields.first() == Some(&"Z") {
-        return None;
-    }
-    Some((Pid::from_raw(fields.get(2)?.parse().ok()?), fields.get(3)?.parse().ok()?))
 }
 
 fn is_of(environment: &[u8], run: &str, service: &OsStr) -> bool {
@@ -98,14 +86,6 @@ fn is_of(environment: &[u8], run: &str, service: &OsStr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_process_is_read_whatever_its_name() {
-        let stat = "42 (a) Z (b) S 1 77 66 0 -1 4194304";
-        assert_eq!(group_and_session(stat), Some((Pid::from_raw(77), 66)));
-        assert_eq!(group_and_session("42 (gone) Z 1 77 66 0"), None);
-        assert_eq!(group_and_session("nothing"), None);
-    }
 
     #[test]
     fn both_the_run_and_the_service_have_to_be_right() {

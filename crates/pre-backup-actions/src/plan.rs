@@ -53,11 +53,11 @@ pub(crate) fn each_names_something(only: &[Glob], names_there: &[&OsStr], what: 
 /// Fails where one of `only` names no service.
 pub(crate) fn steps(candidates: &[Candidate], only: &[Glob]) -> Result<(Vec<Step>, Vec<Problem>)> {
     let with_script = candidates.iter().filter(|candidate| candidate.prepare.is_some());
-    let names: Vec<_> = with_script.map(|candidate| candidate.service.name.as_os_str()).collect();
+    let names: Vec<_> = with_script.map(|candidate| candidate.name.as_os_str()).collect();
     each_names_something(only, &names, "has a prepare-backup.sh")?;
     let mut problems = Vec::new();
     let mut steps = Vec::new();
-    for candidate in candidates.iter().filter(|candidate| is_wanted(&candidate.service.name, only)) {
+    for candidate in candidates.iter().filter(|candidate| is_wanted(&candidate.name, only)) {
         match &candidate.prepare {
             Some(script) => steps.push(Step {
                 candidate: candidate.clone(),
@@ -65,19 +65,19 @@ pub(crate) fn steps(candidates: &[Candidate], only: &[Glob]) -> Result<(Vec<Step
                 waits_for: Vec::new(),
             }),
             None => problems.push(Problem::new(
-                candidate.service.folder.join(crate::discover::AFTER),
+                candidate.after.as_ref().map_or_else(|| candidate.data.clone(), |after| after.path.clone()),
                 "is never run: there is no prepare-backup.sh beside it",
             )),
         }
     }
     let places: BTreeMap<_, _> =
-        steps.iter().enumerate().map(|(place, step)| (step.candidate.service.name.clone(), place)).collect();
+        steps.iter().enumerate().map(|(place, step)| (step.candidate.name.clone(), place)).collect();
     for step in &mut steps {
         for (line, name) in &step.script.declarations.after {
             match places.get(name) {
                 Some(place) => step.waits_for.push(*place),
                 // A service that was left out by --only is no mistake in the script.
-                None if candidates.iter().any(|other| other.service.name == *name) => {}
+                None if candidates.iter().any(|other| other.name == *name) => {}
                 None => problems.push(Problem::at_line(
                     &step.script.path,
                     *line,
@@ -171,117 +171,4 @@ fn in_order(steps: &[Step]) -> Vec<Step> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::path::PathBuf;
-
-    use common::services::Service;
-
-    use super::*;
-    use crate::declare;
-
-    fn candidate(name: &str, script: Option<&str>) -> Candidate {
-        let folder = PathBuf::from("/data").join(name);
-        let prepare = script.map(|text| Script {
-            path: folder.join("prepare-backup.sh"),
-            declarations: declare::parse(text.as_bytes()),
-            refusal: None,
-        });
-        Candidate { service: Service { name: name.into(), folder, is_symlink: false }, prepare, after: None }
-    }
-
-    fn names_of(candidates: &[Candidate], only: &[&str]) -> Result<(Vec<String>, Vec<String>)> {
-        let only: Vec<_> = only.iter().map(|text| crate::cli::parse_pattern(text).unwrap()).collect();
-        let (steps, problems) = steps(candidates, &only)?;
-        let names = steps.iter().map(|step| step.candidate.shown()).collect();
-        Ok((names, problems.iter().map(ToString::to_string).collect()))
-    }
-
-    #[test]
-    fn services_come_by_name_but_none_before_what_it_waits_for() {
-        let candidates = [
-            candidate(
-                "a",
-                Some(
-                    "# after: c
-",
-                ),
-            ),
-            candidate("b", Some("")),
-            candidate(
-                "c",
-                Some(
-                    "# after: d
-# after: b",
-                ),
-            ),
-            candidate("d", Some("")),
-        ];
-        assert_eq!(names_of(&candidates, &[]).unwrap().0, ["b", "d", "c", "a"]);
-        assert_eq!(names_of(&candidates, &["a", "d"]).unwrap(), (vec!["a".into(), "d".into()], vec![]));
-    }
-
-    #[test]
-    fn a_cycle_is_told_and_broken() {
-        let candidates = [
-            candidate(
-                "a",
-                Some(
-                    "# after: b
-",
-                ),
-            ),
-            candidate(
-                "b",
-                Some(
-                    "# after: c
-",
-                ),
-            ),
-            candidate(
-                "c",
-                Some(
-                    "# after: a
-# after: c
-",
-                ),
-            ),
-        ];
-        let (names, problems) = names_of(&candidates, &[]).unwrap();
-        assert_eq!(names, ["c", "b", "a"]);
-        assert_eq!(
-            problems,
-            [
-                "/data/c/prepare-backup.sh: after: the services wait for each other (a → b → c → a); c does not wait for a",
-                "/data/c/prepare-backup.sh: after: the services wait for each other (c → c); c does not wait for c",
-            ]
-        );
-    }
-
-    #[test]
-    fn waiting_for_nobody_is_told_with_its_line() {
-        let candidates = [candidate(
-            "a",
-            Some(
-                "#!/bin/sh
-# after: postgre
-",
-            ),
-        )];
-        let problems = names_of(&candidates, &[]).unwrap().1;
-        assert!(
-            problems[0].starts_with("/data/a/prepare-backup.sh:2: after: no service postgre "),
-            "{problems:?}"
-        );
-    }
-
-    #[test]
-    fn only_takes_names_and_globs_and_tells_what_names_nothing() {
-        let all = ["db-one", "db-two", "*", "web", "[x]"].map(|name| candidate(name, Some("")));
-        assert_eq!(names_of(&all, &["db-*"]).unwrap().0, ["db-one", "db-two"]);
-        assert_eq!(names_of(&all, &["[x]", "{web,nothing}"]).unwrap().0, ["web", "[x]"]);
-        assert_eq!(names_of(&all, &["*"]).unwrap().0.len(), 5);
-        let error = names_of(&all, &["web", "mail"]).unwrap_err().to_string();
-        assert_eq!(error, "--only mail: no service of that name has a prepare-backup.sh");
-        assert!(names_of(&[candidate("a", None)], &["a"]).is_err());
-    }
-}
+mod tests;

@@ -1,258 +1,123 @@
-//! The prepare steps of a plan: each is written to the journal, run, and its dumps proved before it counts as done.
+//! Before a backup: bring back what an earlier run left, run the prepare steps, and sum up.
 //!
-//! The entry stands in the journal before its script starts: what a script stopped is known whatever happens next.
+//! What a reader would get wrong: an after step of an earlier run that fails once more does not fail this run. One
+//! service that can't be brought back must not keep all others out of the backup.
 
-use std::collections::BTreeMap;
-use std::ffi::OsString;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+mod steps;
 
-use anyhow::Result;
-use common::exit::one_line;
+use anyhow::{Result, anyhow};
+use common::exit::{Exit, HintExt};
+use common::text::escape_path;
+use common::{out, problem};
 
-use crate::app::Context;
-use crate::discover::PREPARE;
-use crate::gate::{self, Gate, Report, Request, Staging, Start};
-use crate::history::{History, Record};
-use crate::journal::{Entry, Journal, boot_id, unix_now};
-use crate::orphans;
-use crate::plan::Step;
-use crate::report::{Outcome, Verdict};
-use crate::run::{Job, Runner};
-use crate::schedule::{self, Needs};
+use crate::context::{Context, TOOL};
+use crate::discover::{AFTER, Found, PREPARE};
+use crate::journal::{Entry, Journal};
+use crate::outcome::{Outcome, exit_of};
+use crate::run::Runner;
+use crate::{after, plan, report, trouble, unreadable};
 
-/// What a step needs beside itself.
-struct Preparation<'a> {
-    context: &'a Context<'a>,
-    runner: &'a Runner<'a>,
-    gate: Gate<'a>,
-    history: History,
-    journal: Mutex<&'a mut Journal>,
-    run_name: &'a str,
-    boot: String,
-    session: Option<i32>,
-    /// Steps whose dump another service declares too.
-    claimed_twice: BTreeMap<usize, String>,
+/// Runs all prepare steps.
+pub(crate) fn run(context: &Context, mut journal: Journal, runner: &Runner, run_name: &str) -> Result<Exit> {
+    let options = &context.options;
+    let found = context.candidates()?;
+    let (planned, problems) = plan::steps(&found.candidates, &options.only)?;
+    problem::warn(TOOL, &problems);
+    if options.only.is_empty() {
+        unreadable::report_changes(context, &found.unreadable);
+    }
+    if journal.is_incomplete() {
+        after::assume(context, &mut journal, &[])?;
+    }
+    let before = bring_back_what_is_open(context, &mut journal, runner)?;
+    // Of some services by hand nothing is known about the backup that others are pushed for.
+    let is_of_a_backup = options.only.is_empty() || !options.key.is_empty();
+    // A run that is killed leaves no record.
+    trouble::keep(context, &journal, is_of_a_backup.then_some(&[]));
+    if found.candidates.is_empty() {
+        refuse_an_unmounted_root(context)?;
+    }
+    let mut outcomes = steps::run_all(&planned, context, &mut journal, runner, run_name);
+    runner.watcher.close(&outcomes);
+    if let Err(error) = journal.keep_only(|entry| after::has_something_to_run(context, entry)) {
+        // What is too much in it costs a look, not a service.
+        context.warn(context.layout.actions_journal(), &error);
+    }
+    trouble::keep(context, &journal, is_of_a_backup.then_some(&outcomes));
+    let still_down: Vec<_> = before.into_iter().filter(Outcome::is_failure).collect();
+    let exit = exit_of(&outcomes);
+    if options.json {
+        outcomes.extend(still_down);
+        report::print_outcomes(&outcomes);
+        return Ok(exit);
+    }
+    out!("{}", closing_line(&outcomes, &still_down, &found, context));
+    if runner.cancel.is_cancelled() {
+        if let Some(line) = still_stopped(&journal, context) {
+            out!("{line}");
+        }
+    }
+    Ok(exit)
 }
 
-/// Runs `steps` side by side; gives what came of each, in their order.
-pub(crate) fn run_all(
-    steps: &[Step],
+/// The after steps that an earlier run of the same Backrest left open, and those that failed.
+fn bring_back_what_is_open(
     context: &Context,
     journal: &mut Journal,
     runner: &Runner,
-    run_name: &str,
-) -> Vec<Outcome> {
-    let needs: Vec<Needs> = steps
-        .iter()
-        .map(|step| Needs { waits_for: step.waits_for.clone(), heavy: step.script.declarations.heavy })
-        .collect();
-    let preparation = Preparation {
-        context,
-        runner,
-        gate: Gate {
-            settings: &context.settings,
-            cancel: runner.cancel,
-            accept_shrunk: context.cli.accept_shrunk,
-        },
-        history: context.history(),
-        journal: Mutex::new(journal),
-        run_name,
-        boot: boot_id(),
-        session: orphans::own_session(),
-        claimed_twice: gate::claimed_twice(steps),
-    };
-    if let Err(error) = preparation.plan(steps) {
-        let not_run =
-            |step: &Step| Outcome::new(&step.candidate.service.name, Verdict::NotRun(one_line(&error)));
-        let outcomes: Vec<_> = steps.iter().map(not_run).collect();
-        outcomes.iter().for_each(|outcome| runner.watcher.ended(outcome));
-        return outcomes;
+) -> Result<Vec<Outcome>> {
+    let options = &context.options;
+    journal.release(|key| options.is_of_this_instance(key))?;
+    let is_meant = |entry: &&Entry| entry.keys.is_empty() && plan::is_wanted(&entry.service, &options.only);
+    let open: Vec<Entry> = journal.entries().iter().filter(is_meant).cloned().collect();
+    if !open.is_empty() && !options.json {
+        out!("an earlier run was not followed by its after steps; they run first");
     }
-    runner.watcher.expect(steps.len());
-    let one = |place: usize| {
-        let outcome = preparation.step(place, &steps[place]);
-        runner.watcher.ended(&outcome);
-        outcome
-    };
-    let results = schedule::run(&needs, context.jobs(), runner.cancel, &one);
-    let interrupted = |step: &Step| {
-        let outcome = Outcome::new(&step.candidate.service.name, Verdict::NotRun("interrupted".into()));
-        runner.watcher.ended(&outcome);
-        outcome
-    };
-    let outcomes =
-        steps.iter().zip(results).map(|(step, result)| result.unwrap_or_else(|| interrupted(step)));
-    let mut outcomes: Vec<_> = outcomes.collect();
-    preparation.check_against_ignore_rules(steps, &mut outcomes);
-    // How those with a dump went is known now.
-    for outcome in outcomes.iter_mut().filter(|outcome| !outcome.files.is_empty()) {
-        preparation.remember(outcome);
+    let outcomes = after::run_all(context, &open, journal, runner);
+    runner.watcher.close(&outcomes);
+    if !outcomes.is_empty() && !options.json {
+        out!("after the earlier run: {}", report::summary(&outcomes));
     }
-    outcomes
+    Ok(outcomes)
 }
 
-impl<'a> Preparation<'a> {
-    /// Before anything starts, all that may start is on the disk.
-    fn plan(&self, steps: &[Step]) -> Result<()> {
-        let now = unix_now();
-        let entries: Vec<_> = steps.iter().map(|step| self.entry(step, now)).collect();
-        self.journal().plan(&entries)
+/// If services had scripts and none has one now, the disk is not mounted, and what would be backed up is next to
+/// nothing.
+fn refuse_an_unmounted_root(context: &Context) -> Result<()> {
+    let known = context.history().services().unwrap_or_default().len();
+    if known == 0 {
+        return Ok(());
     }
-
-    fn journal(&self) -> MutexGuard<'_, &'a mut Journal> {
-        self.journal.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn step(&self, place: usize, step: &Step) -> Outcome {
-        let service = &step.candidate.service;
-        if let Some(refusal) = &step.script.refusal {
-            let verdict = Verdict::Failed(format!("{PREPARE} {}", refusal.what));
-            return Outcome { hint: refusal.hint.clone(), ..Outcome::new(&service.name, verdict) };
-        }
-        if let Some(what) = self.claimed_twice.get(&place) {
-            let verdict = Verdict::Failed("dump is declared by two services".into());
-            return Outcome { details: vec![what.clone()], ..Outcome::new(&service.name, verdict) };
-        }
-        let begun = unix_now();
-        let written =
-            self.journal.lock().unwrap_or_else(PoisonError::into_inner).begin(self.entry(step, begun));
-        if let Err(error) = written {
-            return Outcome::new(&service.name, Verdict::NotRun(one_line(&error)));
-        }
-        let mut outcome = Outcome { begun, ..self.run(step) };
-        if step.script.declarations.may_fail && !self.runner.cancel.is_cancelled() {
-            outcome.allow_failure();
-        }
-        if outcome.files.is_empty() {
-            self.remember(&mut outcome);
-        }
-        outcome
-    }
-
-    fn entry(&self, step: &Step, begun: i64) -> Entry {
-        let deadline = i64::try_from(self.context.after_deadline.as_secs()).unwrap_or(i64::MAX);
-        Entry {
-            service: step.candidate.service.name.clone(),
-            folder: step.candidate.service.folder.clone(),
-            run: self.run_name.to_string(),
-            boot: self.boot.clone(),
-            session: self.session,
-            begun,
-            due: begun.saturating_add(deadline),
-            has_after: step.candidate.after.is_some(),
-            failures: 0,
-            why: None,
-        }
-    }
-
-    fn run(&self, step: &Step) -> Outcome {
-        let service = &step.candidate.service;
-        let declarations = &step.script.declarations;
-        let mut variables: Vec<(OsString, OsString)> = Vec::new();
-        let mut gate = None;
-        // A declaration that can't be read may be that of a dump: its script gets the folder all the same.
-        if !declarations.dumps.is_empty() || !declarations.problems.is_empty() {
-            match Staging::new(&service.folder, &declarations.dumps) {
-                Ok(folder) => {
-                    variables.push(("DUMP_DIR".into(), folder.folder().into()));
-                    gate = Some((Start::now(&service.folder, &declarations.dumps, &folder), folder));
-                }
-                Err(error) => {
-                    let hint = "dumps are put beside their places, so you have to be able to write there";
-                    let outcome = Outcome::new(&service.name, Verdict::Failed(one_line(&error)));
-                    return Outcome { hint: Some(hint.into()), ..outcome };
-                }
-            }
-        }
-        self.runner.watcher.started(&step.candidate.shown());
-        let ran = self.runner.run(&Job {
-            service: &service.name,
-            folder: &service.folder,
-            script: &step.script.path,
-            timeout: declarations.timeout,
-            variables,
-        });
-        let did_well = ran.failure.is_none();
-        let mut outcome = Outcome::of(&service.name, ran);
-        if let (Some((line, expected)), true) = (declarations.problems.first(), did_well) {
-            // Whoever wrote it counts on it, so the step does not pass as if it were not there.
-            outcome.verdict = Verdict::Failed(format!("{PREPARE} line {line}: {expected}"));
-            let others = declarations.problems[1..].iter();
-            outcome.details.extend(others.map(|(line, expected)| format!("line {line}: {expected}")));
-        } else if let (Some((start, staging)), true) = (&gate, did_well) {
-            let last_good = self.history.last_good(&service.name);
-            let known = last_good.as_ref().ok().cloned().unwrap_or_default();
-            let dumps = &declarations.dumps;
-            let mut report = self.gate.pass(&Request { service, dumps, staging, start, last_good: &known });
-            if let Err(error) = last_good {
-                report.warnings.push(format!("no dump could be compared: {}", one_line(&error)));
-            }
-            outcome.dumps.clone_from(&report.seen);
-            if report.faults.is_empty() {
-                outcome.files.clone_from(&report.files);
-            }
-            take_over(report, &mut outcome);
-        }
-        outcome
-    }
-
-    /// Last of all: a dump that is good and not in the backup is none.
-    fn check_against_ignore_rules(&self, steps: &[Step], outcomes: &mut [Outcome]) {
-        let files: Vec<_> = outcomes.iter().map(|outcome| outcome.files.as_slice()).collect();
-        let reports = self.gate.left_out(&files);
-        if self.runner.cancel.is_cancelled() {
-            for outcome in outcomes.iter_mut().filter(|outcome| !outcome.files.is_empty()) {
-                outcome.verdict = Verdict::Failed("interrupted".into());
-                outcome
-                    .details
-                    .push("whether the ignore rules leave its dump out was not asked to the end".into());
-                self.runner.watcher.ended(outcome);
-            }
-            return;
-        }
-        for ((step, outcome), report) in steps.iter().zip(outcomes).zip(reports) {
-            if report.faults.is_empty() && report.warnings.is_empty() {
-                continue;
-            }
-            take_over(report, outcome);
-            if step.script.declarations.may_fail {
-                outcome.allow_failure();
-            }
-            self.runner.watcher.ended(outcome);
-        }
-    }
-
-    /// Adds the run to the service's history. That it can't be written is told; the dump is there all the same.
-    fn remember(&self, outcome: &mut Outcome) {
-        let why = match &outcome.verdict {
-            Verdict::Ok => None,
-            Verdict::Warned(why) | Verdict::Failed(why) | Verdict::NotRun(why) => Some(why.clone()),
-        };
-        let record = Record {
-            at: outcome.begun,
-            seconds: outcome.elapsed.as_secs_f64(),
-            good: outcome.is_good(),
-            why,
-            dumps: outcome.dumps.iter().map(|seen| (seen.dump.clone(), seen.bytes)).collect(),
-        };
-        if let Err(error) = self.history.add(&outcome.service, &record) {
-            outcome.details.push(one_line(&error));
-        }
-    }
+    let root = escape_path(&context.settings.data_root);
+    let had = common::text::count(known, "service");
+    Err(anyhow!("prepare: {root}: no service has a {PREPARE} now, but {had} had one before")).hint(format!(
+        "mount the disk that belongs there; if there is nothing to prepare any more, delete '{}'",
+        escape_path(context.layout.actions_history())
+    ))
 }
 
-/// What the gate says becomes the step's result.
-fn take_over(report: Report, outcome: &mut Outcome) {
-    if let Some(first) = report.faults.first() {
-        let more = match report.faults.len() {
-            1 => String::new(),
-            count => format!(" and {} more", count - 1),
-        };
-        outcome.verdict = Verdict::Failed(format!("{}{more}", first.short));
-        outcome.details.extend(report.faults.into_iter().map(|fault| fault.detail));
-    } else if !report.warnings.is_empty() {
-        outcome.verdict = Verdict::Warned("dump could not be proved in full".into());
-        outcome.is_proved = true;
+fn closing_line(outcomes: &[Outcome], still_down: &[Outcome], found: &Found, context: &Context) -> String {
+    let mut line = if outcomes.is_empty() {
+        format!(
+            "nothing to prepare: none of {} below {} has a {PREPARE}",
+            common::text::count(found.services, "service"),
+            escape_path(&context.settings.data_root)
+        )
+    } else {
+        report::summary(outcomes)
+    };
+    if !still_down.is_empty() {
+        let names: Vec<_> = still_down.iter().map(Outcome::shown).collect();
+        line.push_str(&format!("; after steps of an earlier run failed: {}", names.join(", ")));
     }
-    outcome.details.extend(report.warnings);
+    line
+}
+
+/// After an interruption: what is still stopped, and how to bring it back.
+fn still_stopped(journal: &Journal, context: &Context) -> Option<String> {
+    let names: Vec<_> = journal.entries().iter().map(|entry| escape_path(&entry.service)).collect();
+    let only = context.options.only.iter().map(|glob| format!(" --only '{}'", escape_path(glob.glob())));
+    let command = format!("{TOOL} --after{}", only.collect::<String>());
+    (!names.is_empty())
+        .then(|| format!("their {AFTER} has not run: {}; to bring them back: {command}", names.join(", ")))
 }

@@ -1,7 +1,7 @@
 //! Runs one script: its environment, its time, its output as it comes, and how it ended in a few words.
 //!
-//! Output goes line by line, escaped, to the service's log and to whoever watches. What a script says beyond
-//! [`SHOWN`] is in the log only, so that one chatty script does not bury the others.
+//! Output goes line by line, escaped, to the service's log and to the watcher. What a script prints beyond [`SHOWN`] is
+//! in the log only, so that one chatty script does not bury the others.
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
@@ -18,12 +18,13 @@ use common::text::{escape, escape_path};
 use common::units;
 
 use crate::environment::Environment;
-use crate::report::Watcher;
+use crate::outcome::Ran;
 use crate::script_log::ScriptLog;
+use crate::watcher::Watcher;
 
 /// Bytes of a script's output that are shown.
 const SHOWN: usize = 64 << 10;
-/// Its last lines, which are shown where it failed and had said too much.
+/// Its last lines, which are shown if it failed and had printed too much.
 const LAST_LINES: usize = 5;
 
 /// What runs scripts, and how.
@@ -33,30 +34,25 @@ pub(crate) struct Runner<'a> {
     pub(crate) cancel: &'a Cancel,
     /// The folder of the logs.
     pub(crate) logs: PathBuf,
-    /// The time of a script that does not say.
+    /// The time of a script that does not ask for another.
     pub(crate) timeout: Duration,
 }
 
 /// One script to run.
 pub(crate) struct Job<'a> {
     pub(crate) service: &'a OsString,
-    /// Its data folder, where it runs.
+    /// Where it runs.
     pub(crate) folder: &'a Path,
+    /// The service's data folder.
+    pub(crate) data: &'a Path,
+    /// The folder of its compose.yaml.
+    pub(crate) container: &'a Path,
     pub(crate) script: &'a Path,
+    /// It has no `#!` line, so /bin/sh runs it.
+    pub(crate) by_shell: bool,
     pub(crate) timeout: Option<Duration>,
     /// Further variables.
     pub(crate) variables: Vec<(OsString, OsString)>,
-}
-
-/// What came of a script.
-#[derive(Debug)]
-pub(crate) struct Ran {
-    /// `None` where it did well, else in a few words why not.
-    pub(crate) failure: Option<String>,
-    pub(crate) elapsed: Duration,
-    pub(crate) log: PathBuf,
-    /// The last thing that it said.
-    pub(crate) last_line: Option<String>,
 }
 
 impl Runner<'_> {
@@ -66,8 +62,9 @@ impl Runner<'_> {
         let mut output = Output::new(ScriptLog::open(&self.logs, job.service), &shown, self.watcher);
         output.log.line(&format!("── {} {}", units::now(), escape_path(job.script)));
         let timeout = job.timeout.unwrap_or(self.timeout);
-        let mut command = Command::new(job.script);
-        command.current_dir(job.folder).env_clear().envs(self.environment.of(job.service, job.folder));
+        let mut command = Command::new(if job.by_shell { Path::new("/bin/sh") } else { job.script });
+        command.args(job.by_shell.then_some(job.script)).current_dir(job.folder);
+        command.env_clear().envs(self.environment.of(job.service, job.data, job.container));
         command.envs(job.variables.iter().cloned());
         let started = Instant::now();
         let finished = self.run_once_it_is_closed(&mut command, Limits::within(timeout), &mut |line| {

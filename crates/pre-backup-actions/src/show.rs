@@ -1,134 +1,167 @@
-//! What is there, told without running anything: `--list`, `--dry-run`, `--journal`.
+//! What exists, shown without running anything: `--list`, `--dry-run`, `--journal`.
 //!
 //! Each as plain lines for a person, or as one JSON object.
 
 use anyhow::Result;
+use common::contract;
 use common::exit::Exit;
-use common::problem;
+use common::moment::boot_id;
 use common::text::{DIM, count, escape, escape_path};
-use common::units;
+use common::{out, output, problem, units};
 use serde_json::json;
 
-use crate::app::{Context, TOOL};
-use crate::discover::{Candidate, Script};
-use crate::journal::{self, Entry, boot_id, unix_now};
-use crate::report::{print_json, say};
+use crate::context::{Context, TOOL};
+use crate::discover::{Candidate, Fitness, Found, PREPARE, Script};
+use crate::journal::{self, Entry, unix_now};
+use crate::options::Which;
+use crate::report::print_json;
 use crate::{name, plan};
 
-/// Every service with a script. Exits with 1 where one of them can't be run or says what can't be read.
+/// Every service with a script. Exits with 1 if one of them can't be run or declares what can't be read.
 pub(crate) fn list(context: &Context) -> Result<Exit> {
-    let (candidates, services) = context.candidates()?;
+    let found = context.candidates()?;
     let wanted: Vec<_> =
-        candidates.iter().filter(|c| plan::is_wanted(&c.service.name, &context.cli.only)).collect();
-    if context.cli.json {
-        print_json(&json!({ "services": wanted.iter().map(|c| as_json(c)).collect::<Vec<_>>() }))?;
-    } else if wanted.is_empty() {
-        say(&format!(
-            "none of {} below {} has a prepare-backup.sh",
-            count(services, "service"),
-            escape_path(&context.settings.data_root)
-        ));
+        found.candidates.iter().filter(|c| plan::is_wanted(&c.name, &context.options.only)).collect();
+    if context.options.json {
+        print_json(&as_contract(&wanted, &found, context));
     } else {
+        if wanted.is_empty() {
+            out!(
+                "none of {} below {} has a {PREPARE}",
+                count(found.services, "service"),
+                escape_path(&context.settings.data_root)
+            );
+        }
         for candidate in &wanted {
-            say(&line(candidate));
+            if output::reader_gone() {
+                break;
+            }
+            print_candidate(candidate);
+        }
+        for one in &found.unreadable {
+            out!("{}: {}", escape_path(&one.name), one.why);
+            out!("  hint: {}", one.hint);
         }
     }
-    let fails = |script: &Script| script.refusal.is_some() || !script.declarations.problems.is_empty();
+    let fails = |script: &Script| {
+        matches!(script.fitness, Fitness::Refused(_)) || !script.declarations.problems.is_empty()
+    };
     let refused = wanted.iter().any(|candidate| scripts(candidate).any(fails));
     Ok(if refused { Exit::Failed } else { Exit::Done })
 }
 
-/// What would run, in the order in which it would start.
-pub(crate) fn plan(context: &Context) -> Result<Exit> {
-    let cli = context.cli;
-    let (entries, problems) = journal::look(&context.journal_folder())?;
+/// What would run before a backup, in the order in which it would start.
+pub(crate) fn preparation(context: &Context) -> Result<Exit> {
+    let found = context.candidates()?;
+    let (steps, problems) = plan::steps(&found.candidates, &context.options.only)?;
+    let after = open_entries(context, Which::Open)?;
     problem::warn(TOOL, &problems);
-    let wanted: Vec<_> = entries.iter().rev().filter(|e| plan::is_wanted(&e.service, &cli.only)).collect();
-    let (now, boot) = (unix_now(), boot_id());
-    let after: Vec<_> = wanted.iter().filter(|e| !cli.if_due || e.is_due(now, &boot)).collect();
-    let mut steps = Vec::new();
-    if !cli.after {
-        let (candidates, _) = context.candidates()?;
-        let (planned, problems) = plan::steps(&candidates, &cli.only)?;
-        problem::warn(TOOL, &problems);
-        steps = planned;
-    }
-    if cli.json {
-        let after: Vec<_> = after.iter().map(|entry| name::encode(&entry.service)).collect();
-        let prepare: Vec<_> = steps.iter().map(|step| name::encode(&step.candidate.service.name)).collect();
-        print_json(&json!({ "after": after, "prepare": prepare }))?;
+    if context.options.json {
+        let prepare: Vec<_> = steps.iter().map(|step| name::encode(&step.candidate.name)).collect();
+        print_json(&json!({ "after": names(&after), "prepare": prepare }));
         return Ok(Exit::Done);
     }
-    for entry in &after {
-        say(&format!("would run {}", escape_path(entry.folder.join(crate::discover::AFTER))));
-    }
+    print_after(&after, context);
     for step in &steps {
         let waits: Vec<_> = step.waits_for.iter().map(|place| steps[*place].candidate.shown()).collect();
         let after = if waits.is_empty() { String::new() } else { format!(", after {}", waits.join(" and ")) };
         let heavy = if step.script.declarations.heavy { ", alone" } else { "" };
-        match &step.script.refusal {
-            None => {
+        let path = escape_path(&step.script.path);
+        match &step.script.fitness {
+            Fitness::Runs { .. } => {
                 let problem = step.script.declarations.problems.first();
                 let fails = problem
                     .map(|(line, what)| format!(", and fail: line {line}: {what}"))
                     .unwrap_or_default();
-                say(&format!("would run {}{after}{heavy}{fails}", escape_path(&step.script.path)));
+                out!("would run {path}{after}{heavy}{fails}");
             }
-            Some(refusal) => say(&format!("would fail {}: {}", escape_path(&step.script.path), refusal.what)),
+            Fitness::Skipped(refusal) => out!("would skip {path}: {}", refusal.what),
+            Fitness::Refused(refusal) => out!("would fail {path}: {}", refusal.what),
         }
     }
     if after.is_empty() && steps.is_empty() {
-        say("would run nothing");
+        out!("would run nothing");
     }
     Ok(Exit::Done)
 }
 
-/// What the journal holds.
-pub(crate) fn journal(context: &Context) -> Result<Exit> {
-    let (entries, problems) = journal::look(&context.journal_folder())?;
+/// Which after steps would run, in their order.
+pub(crate) fn after(context: &Context, which: Which) -> Result<Exit> {
+    let after = open_entries(context, which)?;
+    if context.options.json {
+        print_json(&json!({ "after": names(&after), "prepare": [] }));
+        return Ok(Exit::Done);
+    }
+    print_after(&after, context);
+    if after.is_empty() {
+        out!("would run nothing");
+    }
+    Ok(Exit::Done)
+}
+
+fn open_entries(context: &Context, which: Which) -> Result<Vec<Entry>> {
+    let (entries, problems) = journal::look(&context.layout.actions_journal())?;
     problem::warn(TOOL, &problems);
     let (now, boot) = (unix_now(), boot_id());
-    let due = |entry: &Entry| entry.due_by(now, &boot);
-    if context.cli.json {
-        let list: Vec<_> = entries
-            .iter()
-            .map(|entry| {
-                json!({
-                    "service": name::encode(&entry.service),
-                    "begun": entry.begun,
-                    "due": due(entry),
-                    "failures": entry.failures,
-                    "why": entry.why,
-                })
-            })
-            .collect();
-        let next = if problems.is_empty() { entries.iter().map(due).min() } else { Some(0) };
-        print_json(&json!({ "entries": list, "next_due": next }))?;
+    let wanted =
+        entries.into_iter().rev().filter(|entry| plan::is_wanted(&entry.service, &context.options.only));
+    Ok(wanted.filter(|entry| which != Which::Due || entry.is_due(now, boot)).collect())
+}
+
+fn names(entries: &[Entry]) -> Vec<String> {
+    entries.iter().map(|entry| name::encode(&entry.service)).collect()
+}
+
+fn print_after(entries: &[Entry], context: &Context) {
+    for entry in entries {
+        let path = context.after_script(&entry.service).map(|script| script.path);
+        let path = path.unwrap_or_else(|| entry.folder.join(crate::discover::AFTER));
+        out!("would run {}", escape_path(path));
+    }
+}
+
+/// What the journal holds.
+pub(crate) fn journal(context: &Context) -> Result<Exit> {
+    let (entries, problems) = journal::look(&context.layout.actions_journal())?;
+    problem::warn(TOOL, &problems);
+    let (now, boot) = (unix_now(), boot_id());
+    let due = |entry: &Entry| entry.due_by(now, boot);
+    if context.options.json {
+        let open = entries.iter().map(|entry| contract::journal::Open {
+            service: name::encode(&entry.service),
+            keys: entry.keys.iter().cloned().collect(),
+            begun: entry.begun,
+            due: due(entry),
+            failures: entry.failures,
+            why: entry.why.clone(),
+        });
+        let next_due = if problems.is_empty() { entries.iter().map(due).min() } else { Some(0) };
+        print_json(&contract::journal::Journal { entries: open.collect(), next_due });
         return Ok(Exit::Done);
     }
     for entry in &entries {
         let when = |seconds| jiff::Timestamp::from_second(seconds).map_or_else(|_| "?".into(), units::local);
         let next =
-            if entry.is_due(now, &boot) { "due now".into() } else { format!("due {}", when(entry.due)) };
+            if entry.is_due(now, boot) { "due now".into() } else { format!("due {}", when(entry.due)) };
+        let keys: Vec<_> = entry.keys.iter().map(|key| escape(key.as_bytes())).collect();
+        let held = if keys.is_empty() { String::new() } else { format!(" for {}", keys.join(" and ")) };
         let failed = match &entry.why {
             Some(why) => format!(", failed {}: {}", times(entry.failures), escape(why.as_bytes())),
             None => String::new(),
         };
-        say(&format!(
-            "{}: prepared {}, after step {next}{failed}",
+        out!(
+            "{}: prepared {}{held}, after step {next}{failed}",
             escape_path(&entry.service),
             when(entry.begun)
-        ));
+        );
     }
-    let closing = match entries.len() {
-        0 if problems.is_empty() => "the journal is empty: nothing has to be brought back".to_string(),
+    match entries.len() {
         _ if !problems.is_empty() => {
-            "the journal is damaged; pre-backup-actions --after runs every after-backup.sh there is"
-                .to_string()
+            out!("the journal is damaged; {TOOL} --after runs every after-backup.sh there is");
         }
-        open => format!("{} to run; pre-backup-actions --after runs them now", count(open, "after step")),
-    };
-    say(&closing);
+        0 => out!("the journal is empty: nothing has to be brought back"),
+        open => out!("{} to run; {TOOL} --after runs them now", count(open, "after step")),
+    }
     Ok(Exit::Done)
 }
 
@@ -140,46 +173,75 @@ fn scripts(candidate: &Candidate) -> impl Iterator<Item = &Script> {
     candidate.prepare.iter().chain(&candidate.after)
 }
 
-fn line(candidate: &Candidate) -> String {
+fn print_candidate(candidate: &Candidate) {
     let words: Vec<_> = scripts(candidate)
         .map(|script| {
             let file = script.path.file_name().map(escape_path).unwrap_or_default();
-            match &script.refusal {
+            match script.refusal() {
                 Some(refusal) => format!("{file} {}", refusal.what),
                 None => format!("{file}{DIM}{}{DIM:#}", notes(script)),
             }
         })
         .collect();
-    format!("{}: {}", candidate.shown(), words.join(", "))
+    out!("{}: {}", candidate.shown(), words.join(", "));
+    for hint in scripts(candidate).filter_map(|script| script.refusal()?.hint.as_ref()) {
+        out!("  hint: {hint}");
+    }
 }
 
 fn notes(script: &Script) -> String {
     let declarations = &script.declarations;
-    let mut notes = Vec::new();
+    let mut notes = warnings(script);
     notes.extend(declarations.dumps.iter().map(|dump| format!("dump {}", escape(dump.text.as_bytes()))));
     notes.extend(declarations.after.iter().map(|(_, name)| format!("after {}", escape_path(name))));
     notes.extend(declarations.heavy.then(|| "runs alone".to_string()));
     notes.extend(declarations.timeout.map(|time| format!("at most {}", humantime::format_duration(time))));
     notes.extend(declarations.may_fail.then(|| "may fail".to_string()));
-    notes.extend(declarations.problems.iter().map(|(line, what)| format!("line {line}: {what}")));
+    notes.extend(problems(script));
     if notes.is_empty() { String::new() } else { format!(" ({})", notes.join(", ")) }
 }
 
-fn as_json(candidate: &Candidate) -> serde_json::Value {
-    let script = |script: &Option<Script>| {
-        script.as_ref().map(|script| {
-            json!({
-                "path": name::encode(script.path.as_os_str()),
-                "dumps": script.declarations.dumps.iter().map(|dump| &dump.text).collect::<Vec<_>>(),
-                "problems": script.declarations.problems.iter().map(|(line, what)| format!("line {line}: {what}")).collect::<Vec<_>>(),
-                "refused": script.refusal.as_ref().map(|refusal| &refusal.what),
-                "hint": script.refusal.as_ref().and_then(|refusal| refusal.hint.as_ref()),
-            })
-        })
+fn warnings(script: &Script) -> Vec<String> {
+    let by_shell = matches!(script.fitness, Fitness::Runs { by_shell: true });
+    by_shell.then(|| "no #! line, so /bin/sh runs it".to_string()).into_iter().collect()
+}
+
+fn problems(script: &Script) -> Vec<String> {
+    script.declarations.problems.iter().map(|(line, what)| format!("line {line}: {what}")).collect()
+}
+
+fn as_contract(wanted: &[&Candidate], found: &Found, context: &Context) -> contract::services::Services {
+    let script = |script: &Script| {
+        let (refused, skipped) = match &script.fitness {
+            Fitness::Runs { .. } => (None, None),
+            Fitness::Skipped(refusal) => (None, Some(refusal.what.clone())),
+            Fitness::Refused(refusal) => (Some(refusal.what.clone()), None),
+        };
+        contract::services::Script {
+            path: name::encode(script.path.as_os_str()),
+            dumps: script.declarations.dumps.iter().map(|dump| dump.text.clone()).collect(),
+            problems: problems(script),
+            refused,
+            skipped,
+            warnings: warnings(script),
+            hint: script.refusal().and_then(|refusal| refusal.hint.clone()),
+        }
     };
-    json!({
-        "service": name::encode(&candidate.service.name),
-        "prepare": script(&candidate.prepare),
-        "after": script(&candidate.after),
-    })
+    let listed = |candidate: &&Candidate| contract::services::Listed {
+        service: name::encode(&candidate.name),
+        prepare: candidate.prepare.as_ref().map(script),
+        after: candidate.after.as_ref().map(script),
+    };
+    let history = context.history();
+    let unreadable = found.unreadable.iter().map(|one| contract::services::Unreadable {
+        service: name::encode(&one.name),
+        folder: name::encode(one.folder.as_os_str()),
+        why: one.why.clone(),
+        hint: one.hint.clone(),
+        had_script: history.knows(&one.name),
+    });
+    contract::services::Services {
+        services: wanted.iter().map(listed).collect(),
+        unreadable: unreadable.collect(),
+    }
 }

@@ -5,40 +5,37 @@ use std::ffi::OsStr;
 use anyhow::{Result, anyhow};
 use common::exit::{Exit, HintExt};
 use common::text::{BAD, GOOD, escape, escape_path};
-use common::units;
+use common::{out, units};
 use serde_json::json;
 
-use crate::app::Context;
+use crate::context::Context;
 use crate::history::Record;
 use crate::name;
-use crate::report::{print_json, say, table};
+use crate::report::{print_json, table};
 
 /// Runs that are shown, the newest ones.
 const SHOWN: usize = 20;
 
 /// Shows the history of `service`, or of all.
-pub(crate) fn show(context: &Context, service: Option<&str>) -> Result<Exit> {
+pub(crate) fn show(context: &Context, service: Option<&OsStr>) -> Result<Exit> {
     let history = context.history();
-    if context.cli.json {
+    if context.options.json {
         let names = match service {
-            Some(name) => vec![name.into()],
+            Some(name) => vec![name.to_os_string()],
             None => history.services()?,
         };
         let mut all = serde_json::Map::new();
         for name in names {
             all.insert(name::encode(&name), json!(history.of(&name)?));
         }
-        print_json(&all.into())?;
+        print_json(&all);
         return Ok(Exit::Done);
     }
     let Some(service) = service else { return all(context) };
-    let records = history.of(OsStr::new(service))?;
+    let records = history.of(service)?;
     if records.is_empty() {
-        return Err(anyhow!(
-            "show the history: {}: no run of this service is known",
-            escape(service.as_bytes())
-        ))
-        .hint("pre-backup-actions --history shows all services that have one");
+        return Err(anyhow!("show the history: {}: no run of this service is known", escape_path(service)))
+            .hint("pre-backup-actions --history shows all services that have one");
     }
     let newest = &records[records.len().saturating_sub(SHOWN)..];
     let largest = newest.iter().map(size).max().unwrap_or(0);
@@ -50,7 +47,7 @@ pub(crate) fn show(context: &Context, service: Option<&str>) -> Result<Exit> {
         };
         vec![when(record), result(record), time(record), bytes, bar]
     });
-    say(&table(&["started", "result", "time", "dumps", ""], rows));
+    out!("{}", table(&["started", "result", "time", "dumps", ""], rows));
     Ok(Exit::Done)
 }
 
@@ -65,9 +62,9 @@ fn all(context: &Context) -> Result<Exit> {
         rows.push(vec![escape_path(&service), when(last), result(last), time(last), bytes, trend(newest)]);
     }
     if rows.is_empty() {
-        say("no run is known yet");
+        out!("no run is known yet");
     } else {
-        say(&table(&["service", "last run", "result", "time", "dumps", "trend"], rows.into_iter()));
+        out!("{}", table(&["service", "last run", "result", "time", "dumps", "trend"], rows.into_iter()));
     }
     Ok(Exit::Done)
 }
@@ -122,7 +119,7 @@ mod tests {
 
     fn record(bytes: u64, good: bool) -> Record {
         let dumps = [("db".to_string(), bytes)].into();
-        Record { at: 0, seconds: 0.1, good, why: None, dumps }
+        Record { at: 0, seconds: 0.1, good, why: None, dumps, shrunk: std::collections::BTreeSet::new() }
     }
 
     #[test]

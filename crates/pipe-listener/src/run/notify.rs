@@ -7,6 +7,7 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use common::contract::trouble::Trouble;
 use common::paths;
 use common::process::{self, Limits};
 use common::settings::{Flags, Settings};
@@ -70,10 +71,10 @@ pub(crate) fn has_address(settings: &Settings) -> bool {
 /// What was wrong with the preparation, then `text`. Nobody looks into the log of a backup that succeeded, and of one that
 /// was cancelled Backrest says no more than that.
 fn with_trouble(text: &str, settings: &Settings) -> String {
-    let path = settings.state_dir().join(paths::PREPARED_WITH_TROUBLE);
-    let trouble = std::fs::read_to_string(path).unwrap_or_default();
-    let parts = [trouble.trim(), text].into_iter().filter(|part| !part.is_empty());
-    parts.collect::<Vec<_>>().join("; ")
+    let trouble = Trouble::load(&settings.layout().actions_trouble());
+    let prepared = trouble.preparations.values().map(|preparation| preparation.summary.clone());
+    let parts = trouble.down_line().into_iter().chain(prepared).chain([text.to_string()]);
+    parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 fn try_once(runner: &Runner, state: State, text: &str, time: Duration) -> Result<(), String> {

@@ -21,7 +21,7 @@ pub(crate) struct Dump {
     pub(crate) minimum: u64,
     /// By how many per cent it may be smaller than the last good one.
     pub(crate) max_shrink: Option<u64>,
-    /// What it has to be; found out from the file where it isn't said.
+    /// What it has to be; found out from the file if it is not declared.
     pub(crate) kind: Option<Kind>,
 }
 
@@ -30,35 +30,63 @@ pub(crate) struct Dump {
 pub(crate) enum Kind {
     Gzip,
     Zstd,
-    Sqlite,
+    Xz,
+    Bzip2,
+    Lz4,
     Postgres,
     Mysql,
+    Sqlite,
+    SqliteSql,
+    Sql,
     Tar,
     Json,
     Rdb,
     Any,
 }
 
-const KINDS: [(&str, Kind); 9] = [
-    ("gzip", Kind::Gzip),
-    ("zstd", Kind::Zstd),
-    ("sqlite", Kind::Sqlite),
-    ("postgres", Kind::Postgres),
-    ("mysql", Kind::Mysql),
-    ("tar", Kind::Tar),
-    ("json", Kind::Json),
-    ("rdb", Kind::Rdb),
-    ("any", Kind::Any),
+/// Each kind, its word in a declaration, and what whole means for it, as the documentation lists them.
+const KINDS: [(&str, Kind, &str); 14] = [
+    ("gzip", Kind::Gzip, "decompressed to the end, every member, checksums included"),
+    ("zstd", Kind::Zstd, "decompressed to the end, every frame, checksums included"),
+    ("xz", Kind::Xz, "decompressed to the end, every block and stream, checksums included"),
+    ("bzip2", Kind::Bzip2, "decompressed to the end, every block and stream, checksums included"),
+    ("lz4", Kind::Lz4, "decompressed to the end, every block, checksums included"),
+    (
+        "postgres",
+        Kind::Postgres,
+        "SQL: the first line and `pg_dump`'s or `pg_dumpall`'s closing line; the custom, tar and folder formats: `pg_restore` reads them to the end",
+    ),
+    ("mysql", Kind::Mysql, "the first line and the closing line of `mysqldump` or `mariadb-dump`"),
+    ("sqlite", Kind::Sqlite, "its size is what its header says, and `PRAGMA quick_check` answers `ok`"),
+    (
+        "sqlite-sql",
+        Kind::SqliteSql,
+        "the first line of `sqlite3`'s `.dump`, `COMMIT;` as its last, and no error in between",
+    ),
+    ("sql", Kind::Sql, "the first line is SQL; its end is unproved"),
+    (
+        "tar",
+        Kind::Tar,
+        "at least one member, every header's checksum, every member's length, and the block of zeros at the end",
+    ),
+    ("json", Kind::Json, "one JSON value or several, to the end"),
+    ("rdb", Kind::Rdb, "a snapshot of Redis or Valkey with its end and its checksum"),
+    ("any", Kind::Any, "nothing beyond the other points"),
 ];
 
 impl Kind {
     /// Its word in a declaration.
     pub(crate) fn word(self) -> &'static str {
-        KINDS.iter().find(|(_, kind)| *kind == self).map_or("any", |(word, _)| word)
+        KINDS.iter().find(|(_, kind, _)| *kind == self).map_or("any", |(word, ..)| word)
     }
 }
 
 impl Dump {
+    /// Whether it is a folder as a whole.
+    pub(crate) fn is_folder(&self) -> bool {
+        self.text.ends_with('/')
+    }
+
     /// Whether it names many files.
     pub(crate) fn is_glob(&self) -> bool {
         self.glob.is_some()
@@ -92,6 +120,9 @@ pub(super) fn parse(line: usize, value: &[u8]) -> Result<Dump, String> {
     let (path, options) = words.split_first().ok_or("dump: expected a path below the service's folder")?;
     let mut dump =
         Dump { line, text: path_below(path)?, glob: None, minimum: 1, max_shrink: None, kind: None };
+    if has_pattern(path) && dump.is_folder() {
+        return Err(format!("dump: expected one folder, not the pattern {}", escape(path.as_bytes())));
+    }
     if has_pattern(path) {
         let glob = GlobBuilder::new(&dump.text).literal_separator(true).backslash_escape(true).build();
         let glob = glob.map_err(|error| {
@@ -114,8 +145,8 @@ pub(super) fn parse(line: usize, value: &[u8]) -> Result<Dump, String> {
                 );
             }
             "kind" => {
-                let kind = KINDS.iter().find(|(word, _)| *word == value).map(|(_, kind)| *kind);
-                let words = KINDS.map(|(word, _)| word).join(", ");
+                let kind = KINDS.iter().find(|(word, ..)| *word == value).map(|(_, kind, _)| *kind);
+                let words = KINDS.map(|(word, ..)| word).join(", ");
                 dump.kind = Some(kind.ok_or_else(|| format!("dump: expected a kind ({words}), not {said}"))?);
             }
             _ => return Err(unknown(&said)),
@@ -149,11 +180,11 @@ fn path_below(path: &str) -> Result<String, String> {
             }
         }
     }
-    let is_file = !clean.as_os_str().is_empty() && !path.ends_with('/');
-    let clean = clean.to_str().filter(|_| is_file);
-    clean
-        .map(String::from)
-        .ok_or_else(|| format!("dump: expected the path of a file, not {}", escape(path.as_bytes())))
+    let clean = clean.to_str().filter(|clean| !clean.is_empty());
+    let is_folder = path.ends_with('/');
+    clean.map(|clean| if is_folder { format!("{clean}/") } else { clean.to_string() }).ok_or_else(|| {
+        format!("dump: expected the path of a file or folder, not {}", escape(path.as_bytes()))
+    })
 }
 
 /// `12`, `1MiB`, `1.5 GiB` in bytes; K, M, G, T alone are binary, KB, MB, GB, TB decimal.
@@ -200,6 +231,25 @@ mod tests {
     }
 
     #[test]
+    fn the_documentation_lists_what_each_kind_proves() {
+        let page = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/before-and-after.md");
+        let page = std::fs::read_to_string(page).unwrap();
+        let listed: Vec<_> =
+            page.lines().skip_while(|line| *line != "| kind | whole means |").skip(2).collect();
+        let listed: Vec<_> = listed.into_iter().take_while(|line| line.starts_with('|')).collect();
+        let expected: Vec<_> =
+            KINDS.iter().map(|(word, _, whole)| format!("| `{word}` | {whole} |")).collect();
+        assert_eq!(listed, expected);
+    }
+
+    #[test]
+    fn a_folder_as_a_whole_ends_in_a_slash() {
+        let dump = parse(1, b"./dumps//pg/ kind=postgres").unwrap();
+        assert_eq!((dump.text.as_str(), dump.is_folder(), dump.is_glob()), ("dumps/pg/", true, false));
+        assert!(!parse(1, b"dumps/pg").unwrap().is_folder());
+    }
+
+    #[test]
     fn a_pattern_stays_within_its_folder() {
         let dump = parse(1, b"dumps/*.sql.gz").unwrap();
         assert!(
@@ -220,14 +270,14 @@ mod tests {
                 "dump: expected a path that stays below the service's folder, not ../other/db.sql",
             ),
             (b"a/../../b", "dump: expected a path that stays below the service's folder, not a/../../b"),
-            (b"dumps/", "dump: expected the path of a file, not dumps/"),
-            (b".", "dump: expected the path of a file, not ."),
+            (b"dumps*/", "dump: expected one folder, not the pattern dumps*/"),
+            (b".", "dump: expected the path of a file or folder, not ."),
             (b"'open", "dump: expected every quote to be closed"),
             (b"db.sql min=huge", "dump: expected a size such as min=1MiB, not min=huge"),
             (b"db.sql max-shrink=150%", "dump: expected max-shrink=0% to 100%, not max-shrink=150%"),
             (
                 b"db.sql kind=oracle",
-                "dump: expected a kind (gzip, zstd, sqlite, postgres, mysql, tar, json, rdb, any), not kind=oracle",
+                "dump: expected a kind (gzip, zstd, xz, bzip2, lz4, postgres, mysql, sqlite, sqlite-sql, sql, tar, json, rdb, any), not kind=oracle",
             ),
             (
                 b"my db.sql",

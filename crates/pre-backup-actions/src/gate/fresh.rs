@@ -10,22 +10,18 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use super::Staging;
-use super::find;
-use crate::declare::Dump;
-
 /// What changes when a file is written to or replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Print {
+pub(crate) struct Fingerprint {
     place: (u64, u64),
     length: u64,
     modified: (i64, i64),
     changed: (i64, i64),
 }
 
-impl Print {
-    pub(super) fn of(metadata: &Metadata) -> Print {
-        Print {
+impl Fingerprint {
+    pub(super) fn of(metadata: &Metadata) -> Fingerprint {
+        Fingerprint {
             place: (metadata.dev(), metadata.ino()),
             length: metadata.len(),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
@@ -45,21 +41,18 @@ pub(crate) struct Start {
     /// By ours.
     wall: SystemTime,
     steady: Instant,
-    before: BTreeMap<PathBuf, Print>,
+    before: BTreeMap<PathBuf, Fingerprint>,
 }
 
 impl Start {
-    /// Now, with what is there of `dumps` in the service's folder.
-    pub(crate) fn now(service: &Path, dumps: &[Dump], staging: &Staging) -> Start {
+    /// Now, with the files at `paths` below `folder`; `made` is a folder that was made just now.
+    pub(super) fn now(folder: &Path, paths: impl Iterator<Item = PathBuf>, made: Option<&Path>) -> Start {
         let wall = SystemTime::now();
-        let stamp = fs::symlink_metadata(staging.folder()).and_then(|folder| folder.modified());
+        let stamp = made.and_then(|made| fs::symlink_metadata(made).ok()?.modified().ok());
         let mut before = BTreeMap::new();
-        for dump in dumps {
-            // What can't be looked for now is told by the gate, which looks again.
-            for path in find::in_place(dump, service, staging.folder()).unwrap_or_default() {
-                if let Ok(metadata) = fs::symlink_metadata(service.join(&path)) {
-                    before.insert(path, Print::of(&metadata));
-                }
+        for path in paths {
+            if let Ok(metadata) = fs::symlink_metadata(folder.join(&path)) {
+                before.insert(path, Fingerprint::of(&metadata));
             }
         }
         Start { stamp: stamp.unwrap_or(wall), wall, steady: Instant::now(), before }
@@ -70,7 +63,7 @@ impl Start {
     pub(super) fn was_there(&self, path: &Path, metadata: &Metadata) -> bool {
         let since = metadata.modified().ok().and_then(|modified| self.stamp.duration_since(modified).ok());
         let is_in_doubt = metadata.mtime_nsec() == 0 && since.is_some_and(|since| since <= WHOLE_SECONDS);
-        !is_in_doubt && self.before.get(path) == Some(&Print::of(metadata))
+        !is_in_doubt && self.before.get(path) == Some(&Fingerprint::of(metadata))
     }
 
     /// Whether a file was written since. The kernel stamps files with the time of its last tick, and some file systems

@@ -6,11 +6,11 @@ use std::process::Command;
 use std::time::Duration;
 
 use common::cancel::Cancel;
+use common::contract::explain::{Explained, Outcome};
 use common::paths;
 use common::process::{self, End, Limits};
 use common::settings::{Flags, Settings};
 use common::text::escape;
-use serde_json::Value;
 
 /// What is known of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,15 +19,15 @@ pub(crate) enum Answer {
     Kept,
     /// This rule leaves it out.
     LeftOut(String),
-    /// Nobody knows, because of this.
+    /// It is not known, because of this.
     Unknown(String),
 }
 
 /// Asks about `files`, which exist; the answers come in their order.
 pub(crate) fn ask(files: &[&Path], settings: &Settings, cancel: &Cancel) -> Vec<Answer> {
+    let roots = [settings.data_root.as_path(), settings.container_root.as_path()];
     // Without a rules file on the way down to it there is nothing to ask.
-    let in_question: Vec<&Path> =
-        files.iter().copied().filter(|file| has_rules(file, &settings.data_root)).collect();
+    let in_question: Vec<&Path> = files.iter().copied().filter(|file| has_rules(file, roots)).collect();
     if in_question.is_empty() {
         return files.iter().map(|_| Answer::Kept).collect();
     }
@@ -54,8 +54,9 @@ pub(crate) fn ask(files: &[&Path], settings: &Settings, cancel: &Cancel) -> Vec<
     all
 }
 
-fn has_rules(file: &Path, data_root: &Path) -> bool {
-    let mut folders = file.ancestors().skip(1).take_while(|folder| folder.starts_with(data_root));
+fn has_rules(file: &Path, roots: [&Path; 2]) -> bool {
+    let mut folders =
+        file.ancestors().skip(1).take_while(|folder| roots.iter().any(|root| folder.starts_with(root)));
     folders.any(|folder| folder.join(".resticignore").symlink_metadata().is_ok())
 }
 
@@ -67,43 +68,35 @@ fn explain(files: &[&Path], settings: &Settings, cancel: &Cancel) -> Result<Vec<
         .map_err(|error| common::exit::one_line(&error))?;
     // 0 is "one is left out", 1 "none is", or a failure that has no answers.
     if !matches!(captured.end, End::Exited(0 | 1)) || captured.stdout.is_empty() {
-        let said = captured.stderr.split(|&byte| byte == b'\n').next().unwrap_or_default();
-        return Err(format!("build-ignore: {}: {}", captured.end, escape(said.trim_ascii())));
+        let line = captured.stderr.split(|&byte| byte == b'\n').next().unwrap_or_default();
+        return Err(format!("build-ignore: {}: {}", captured.end, escape(line.trim_ascii())));
     }
     let lines = captured.stdout.split(|&byte| byte == b'\n').filter(|line| !line.trim_ascii().is_empty());
     Ok(lines.map(answer).collect())
 }
 
 fn answer(line: &[u8]) -> Answer {
-    let value: Value = serde_json::from_slice(line).unwrap_or_default();
-    let text = |value: &Value| escape(value.as_str().unwrap_or("?").as_bytes());
-    match value["outcome"].as_str() {
-        Some("kept") => Answer::Kept,
-        Some("left out") => {
-            let rule = &value["decided_by"];
-            Answer::LeftOut(format!("{}:{}: {}", text(&rule["file"]), rule["line"], text(&rule["rule"])))
-        }
-        Some("left out by mistake") => Answer::LeftOut("the exclude file, although no rule does".into()),
-        Some("unknown") => Answer::Unknown(text(&value["why"])),
-        _ => Answer::Unknown("build-ignore gave an answer that can't be read".into()),
+    let Ok(explained) = serde_json::from_slice::<Explained>(line) else {
+        return Answer::Unknown("build-ignore's answer can't be read".into());
+    };
+    match explained.outcome {
+        Outcome::Kept { .. } => Answer::Kept,
+        Outcome::LeftOut { decided_by: rule, .. } => Answer::LeftOut(format!(
+            "{}:{}: {}",
+            escape(rule.file.as_bytes()),
+            rule.line,
+            escape(rule.rule.as_bytes())
+        )),
+        Outcome::LeftOutByMistake { .. } => Answer::LeftOut("the exclude file, although no rule does".into()),
+        Outcome::Unknown { why } => Answer::Unknown(escape(why.as_bytes())),
     }
 }
 
-/// Where `path` below a service's folder really lies, with the symlinks on the way followed: that is what is backed up,
-/// and which rules hold for it.
-pub(super) fn real_place(service: &Path, path: &Path) -> PathBuf {
-    let named = service.join(path);
-    let real = || -> Option<PathBuf> {
-        let folder = named.parent()?.canonicalize().ok()?;
-        let below = folder.strip_prefix(service.canonicalize().ok()?).ok()?.to_path_buf();
-        Some(service.join(below).join(named.file_name()?))
-    };
-    real().unwrap_or(named)
-}
-
-/// The file as a path below the data root, for people.
+/// The file as a path below its root, for people.
 pub(crate) fn below_root(file: &Path, settings: &Settings) -> PathBuf {
-    file.strip_prefix(&settings.data_root).unwrap_or(file).to_path_buf()
+    let below =
+        file.strip_prefix(&settings.data_root).or_else(|_| file.strip_prefix(&settings.container_root));
+    below.unwrap_or(file).to_path_buf()
 }
 
 #[cfg(test)]
@@ -112,10 +105,13 @@ mod tests {
 
     #[test]
     fn each_answer_of_build_ignore_is_understood() {
-        let left_out = r#"{"path":"/d/a.gz","outcome":"left out","decided_by":{"file":"/d/.resticignore","line":3,"rule":"*.gz"}}"#;
+        let left_out = r#"{"path":"/d/a.gz","outcome":"left out","decided_by":{"file":"/d/.resticignore","line":3,"rule":"*.gz"},"folder_above":null,"by_path":null}"#;
         assert_eq!(answer(left_out.as_bytes()), Answer::LeftOut("/d/.resticignore:3: *.gz".into()));
-        assert_eq!(answer(br#"{"outcome":"kept","decided_by":null}"#), Answer::Kept);
-        assert_eq!(answer(br#"{"outcome":"unknown","why":"gone"}"#), Answer::Unknown("gone".into()));
+        assert_eq!(answer(br#"{"path":"/d/a","outcome":"kept","decided_by":null,"why":null}"#), Answer::Kept);
+        assert_eq!(
+            answer(br#"{"path":"/d/a","outcome":"unknown","why":"gone"}"#),
+            Answer::Unknown("gone".into())
+        );
         assert!(matches!(answer(b"left out"), Answer::Unknown(_)));
     }
 }

@@ -12,9 +12,10 @@ use anyhow::{Context, Result};
 use common::atomic;
 use common::text::escape_path;
 use nix::unistd::geteuid;
+use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 use tempfile::TempPath;
 
-use super::Checked;
 use super::find::{Found, all_below};
 use crate::declare::Dump;
 
@@ -53,10 +54,10 @@ impl Staging {
         fs::symlink_metadata(&self.folder).is_ok_and(|entry| !entry.is_dir())
     }
 
-    /// What lies in it and is not among `found`: paths below it.
-    pub(super) fn leftover(&self, found: &[Checked]) -> Vec<PathBuf> {
-        let all = all_below(&self.folder).unwrap_or_default();
-        let is_left = |path: &PathBuf| !found.iter().any(|checked| checked.file.at == *path);
+    /// What lies in it and is not, or not in, one of `found`: paths below it.
+    pub(super) fn leftover(&self, found: &[&Path]) -> Vec<PathBuf> {
+        let all = all_below(&self.folder, usize::MAX).unwrap_or_default();
+        let is_left = |path: &PathBuf| !found.iter().any(|at| path.starts_with(at));
         let below = |path: PathBuf| path.strip_prefix(&self.folder).map(Path::to_path_buf).unwrap_or(path);
         all.into_iter().filter(is_left).map(below).collect()
     }
@@ -81,7 +82,7 @@ fn remove(folder: &Path) -> io::Result<()> {
     }
 }
 
-/// Moves the proved dumps of a service to their places, synced first: all of them, or none where one can't be moved.
+/// Moves the proved dumps of a service to their places, synced first: all of them, or none if one can't be moved.
 pub(super) fn put_in_place<'a>(dumps: impl Iterator<Item = &'a Found>, service: &Path) -> Result<(), String> {
     let mut ready = Vec::new();
     for dump in dumps {
@@ -93,29 +94,60 @@ pub(super) fn put_in_place<'a>(dumps: impl Iterator<Item = &'a Found>, service: 
     }
     for (part, target) in ready {
         let folder = target.parent().unwrap_or(service);
-        let moved = part.persist(&target).map_err(io::Error::from);
-        moved
+        part.become_dump(&target)
             .and_then(|()| atomic::sync_folder(folder))
             .map_err(|error| format!("{}: {error}", escape_path(&target)))?;
     }
     Ok(())
 }
 
+/// A dump on the disk of its target, synced.
+enum Ready {
+    File(TempPath),
+    Folder(PathBuf),
+}
+
+impl Ready {
+    fn become_dump(self, target: &Path) -> io::Result<()> {
+        let folder = match self {
+            Ready::File(part) => return part.persist(target).map_err(io::Error::from),
+            Ready::Folder(folder) => folder,
+        };
+        if fs::symlink_metadata(target).is_err() {
+            return fs::rename(folder, target);
+        }
+        // In one step; the old one is then in DUMP_DIR and goes with it.
+        match renameat_with(CWD, &folder, CWD, target, RenameFlags::EXCHANGE) {
+            Err(Errno::INVAL | Errno::NOSYS) => {
+                let mut old = folder.clone().into_os_string();
+                old.push(".old");
+                fs::rename(target, old).and_then(|()| fs::rename(folder, target))
+            }
+            exchanged => Ok(exchanged?),
+        }
+    }
+}
+
 /// The dump at `at` on the disk of its target, synced, with the mode that it gets: the old dump's. A first one is for
 /// the user alone, because a dump holds what its database protects.
-fn make_ready(at: &Path, target: &Path) -> io::Result<TempPath> {
+fn make_ready(at: &Path, target: &Path) -> io::Result<Ready> {
     let folder = target.parent().unwrap_or(Path::new("."));
     DirBuilder::new().recursive(true).mode(0o755).create(folder)?;
     let entry = fs::symlink_metadata(target).ok();
+    let source = fs::symlink_metadata(at)?;
+    let is_on_its_disk = source.dev() == fs::metadata(folder)?.dev();
+    if source.is_dir() {
+        return ready_folder(at, entry.as_ref(), is_on_its_disk);
+    }
     if entry.as_ref().is_some_and(Metadata::is_dir) {
         return Err(ErrorKind::IsADirectory.into());
     }
     let mode = entry.filter(Metadata::is_file).map_or(0o600, |old| old.mode() & 0o7777);
     let mut file = File::open(at)?;
-    if file.metadata()?.dev() == fs::metadata(folder)?.dev() {
+    if is_on_its_disk {
         set_mode(&file, mode)?;
         file.sync_all()?;
-        return TempPath::try_from_path(at);
+        return TempPath::try_from_path(at).map(Ready::File);
     }
     // A folder of the service may be on another disk than DUMP_DIR. The name is always the same, so that what a killed
     // run left there goes.
@@ -127,7 +159,23 @@ fn make_ready(at: &Path, target: &Path) -> io::Result<TempPath> {
     io::copy(&mut file, &mut copy)?;
     set_mode(&copy, mode)?;
     copy.sync_all()?;
-    Ok(part)
+    Ok(Ready::File(part))
+}
+
+fn ready_folder(at: &Path, old: Option<&Metadata>, is_on_its_disk: bool) -> io::Result<Ready> {
+    if old.is_some_and(|old| !old.is_dir()) {
+        return Err(ErrorKind::NotADirectory.into());
+    }
+    if !is_on_its_disk {
+        return Err(io::Error::other("a folder can't be moved to another disk; write it in its place"));
+    }
+    for file in all_below(at, usize::MAX).map_err(io::Error::other)? {
+        File::open(file)?.sync_all()?;
+    }
+    let mode = old.map_or(0o700, |old| old.mode() & 0o7777);
+    fs::set_permissions(at, Permissions::from_mode(mode))?;
+    atomic::sync_folder(at)?;
+    Ok(Ready::Folder(at.to_path_buf()))
 }
 
 /// Gives a file that mode, unless its file system has none (a disk of Windows, another machine's).

@@ -1,10 +1,11 @@
 //! One service in the journal, and when its after step is due.
 
+use std::collections::BTreeSet;
 use std::ffi::OsString;
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use common::moment::boot_id;
 use jiff::Timestamp;
 
 /// A service whose prepare step has begun and whose after step has to run.
@@ -12,21 +13,25 @@ use jiff::Timestamp;
 pub(crate) struct Entry {
     /// Its name.
     pub(crate) service: OsString,
-    /// Its data folder, where the after script lies.
+    /// The folder of its prepare script.
     pub(crate) folder: PathBuf,
     /// The run that prepared it.
     pub(crate) run: String,
     /// The boot in which that was, or in which the after step was last tried.
     pub(crate) boot: String,
-    /// The session that its script belongs to, where that is known. It is 0 in a PID namespace whose sessions were
+    /// The session that its script belongs to, if that is known. It is 0 in a PID namespace whose sessions were
     /// all begun outside of it (pid_namespaces(7)), such as a container's.
     pub(crate) session: Option<i32>,
+    /// The backups that it is prepared for. Its after step runs when the last of them is over.
+    pub(crate) keys: BTreeSet<String>,
     /// When the prepare step began, in seconds since 1970.
     pub(crate) begun: i64,
-    /// When the after step has to run even if nobody asks for it, in seconds since 1970.
+    /// When the after step has to run even if no one asks for it, in seconds since 1970.
     pub(crate) due: i64,
     /// There was an after script when it began: that there is none now is odd.
     pub(crate) has_after: bool,
+    /// Its prepare step has done well.
+    pub(crate) is_prepared: bool,
     /// How often the after step has failed.
     pub(crate) failures: u32,
     /// Why it failed last.
@@ -36,7 +41,7 @@ pub(crate) struct Entry {
 /// Between the first failure of an after step and the next try; doubled with each failure.
 const FIRST_RETRY: Duration = Duration::from_secs(15 * 60);
 
-/// A clock is set right by seconds, not by hours.
+/// A clock is corrected by seconds, not by hours.
 const CLOCK_MAY_DIFFER: i64 = 3600;
 
 impl Entry {
@@ -45,27 +50,24 @@ impl Entry {
         now >= self.due_by(now, boot)
     }
 
-    /// When that will be: its deadline, but long ago where the host has booted since, and where the clock was set back
-    /// so far that nobody knows how much time is over.
+    /// When that will be: its deadline, but long ago if the host has booted since, or if the clock was set back so far
+    /// that the time that is over is not known.
     pub(crate) fn due_by(&self, now: i64, boot: &str) -> i64 {
         let is_known = self.boot == boot && !boot.is_empty() && self.begun <= now + CLOCK_MAY_DIFFER;
         if is_known { self.due } else { 0 }
     }
 
-    /// A failure puts the next try off, a little more each time, but never past twelve hours.
+    /// A failure puts the next try off, a little more each time, but never past twelve hours. No backup holds the
+    /// service any more.
     pub(super) fn fail(&mut self, why: &str, now: i64) {
         let wait = FIRST_RETRY.as_secs() << self.failures.min(6);
         self.failures += 1;
         self.why = Some(why.to_string());
-        self.boot = boot_id();
+        self.keys.clear();
+        self.boot = boot_id().to_string();
         self.begun = self.begun.min(now);
         self.due = now + i64::try_from(wait.min(12 * 3600)).unwrap_or(0);
     }
-}
-
-/// What changes with each boot; nothing where the kernel does not tell, so that an entry is rather due too early.
-pub(crate) fn boot_id() -> String {
-    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_string()).unwrap_or_default()
 }
 
 /// Seconds since 1970.

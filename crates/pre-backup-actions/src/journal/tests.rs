@@ -3,6 +3,8 @@
 use std::ffi::OsString;
 use std::os::unix::ffi::OsStringExt;
 
+use common::moment::boot_id;
+
 use super::*;
 
 fn entry(service: &str) -> Entry {
@@ -12,9 +14,11 @@ fn entry(service: &str) -> Entry {
         run: "r1".into(),
         boot: "b1".into(),
         session: Some(7),
+        keys: BTreeSet::new(),
         begun: 100,
         due: 200,
         has_after: true,
+        is_prepared: false,
         failures: 0,
         why: None,
     }
@@ -27,7 +31,7 @@ fn services(journal: &Journal) -> Vec<String> {
 /// Opens the journal and expects nothing odd about it.
 #[track_caller]
 fn open(folder: &Path) -> Journal {
-    let (journal, problems) = Journal::open(folder).unwrap();
+    let (journal, problems) = Journal::open(&folder.join("journal")).unwrap();
     assert_eq!(problems, []);
     journal
 }
@@ -44,7 +48,7 @@ fn what_was_begun_and_not_cleared_is_there_again() {
     let again = open(folder.path());
     assert_eq!(again.entries(), journal.entries());
     assert_eq!(services(&again), ["a", "c", "\u{fffd}\n"]);
-    assert_eq!(look(folder.path()).unwrap().0, journal.entries());
+    assert_eq!(look(&folder.path().join("journal")).unwrap().0, journal.entries());
 }
 
 #[test]
@@ -70,7 +74,7 @@ fn a_failure_keeps_its_place_and_is_due_again_later_each_time() {
     assert_eq!(services(&again), ["a", "b"]);
     let failed = &again.entries()[0];
     assert_eq!((failed.failures, failed.why.as_deref(), failed.due), (1, Some("exit code 1"), 1900));
-    assert!(!failed.is_due(1899, &boot_id()) && failed.is_due(1900, &boot_id()) && failed.is_due(0, "other"));
+    assert!(!failed.is_due(1899, boot_id()) && failed.is_due(1900, boot_id()) && failed.is_due(0, "other"));
     journal.failed(OsStr::new("a"), "exit code 1", 2000).unwrap();
     assert_eq!(journal.entries()[0].due, 3800);
 }
@@ -98,12 +102,12 @@ fn damage_is_told_kept_aside_and_what_can_be_read_counts() {
         let text = fs::read_to_string(&path).unwrap() + damage;
         fs::write(&path, &text).unwrap();
         // Interrupted before it is known what is missing, it is as damaged as before, and kept once.
-        Journal::open(folder.path()).unwrap();
-        let (mut journal, problems) = Journal::open(folder.path()).unwrap();
+        Journal::open(&folder.path().join("journal")).unwrap();
+        let (mut journal, problems) = Journal::open(&folder.path().join("journal")).unwrap();
         assert!(journal.is_incomplete());
         assert_eq!(services(&journal), ["a"]);
         assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 2);
-        journal.settle(vec![entry("a"), entry("b")]).unwrap();
+        journal.assume(vec![entry("a"), entry("b")]).unwrap();
         assert!(
             problems[0].to_string().ends_with("journal:3: the journal is damaged: this line can't be read")
         );
@@ -117,33 +121,49 @@ fn a_journal_without_its_first_line_is_damaged() {
     for text in ["", "\0\0\0", "{\"journ"] {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("journal"), text).unwrap();
-        let (mut journal, problems) = Journal::open(folder.path()).unwrap();
+        let (mut journal, problems) = Journal::open(&folder.path().join("journal")).unwrap();
         assert!(journal.is_incomplete() && problems.len() == 2, "{text:?}: {problems:?}");
-        journal.settle(vec![]).unwrap();
+        journal.assume(vec![]).unwrap();
         assert!(!journal.is_incomplete() && !folder.path().join("journal").exists());
     }
 }
 
-/// After a power cut anything may be missing that was not synced: all that follows the plan.
+/// After a power cut half of the last line may be missing: that step had not started.
 #[test]
-fn cut_anywhere_after_the_plan_nothing_that_began_is_forgotten() {
+fn cut_anywhere_nothing_that_began_before_is_forgotten() {
     let folder = tempfile::tempdir().unwrap();
     let mut journal = open(folder.path());
     let path = folder.path().join("journal");
-    journal.plan(&["a", "b", "c"].map(entry)).unwrap();
-    let synced = fs::metadata(&path).unwrap().len();
     journal.begin(entry("a")).unwrap();
+    let synced = fs::metadata(&path).unwrap().len();
     journal.begin(entry("b")).unwrap();
     let text = fs::read(&path).unwrap();
-    for length in usize::try_from(synced).unwrap()..=text.len() {
+    for length in usize::try_from(synced).unwrap()..text.len() {
         for tail in [&b""[..], &[0; 20]] {
             fs::write(&path, [&text[..length], tail].concat()).unwrap();
             let mut journal = open(folder.path());
-            assert_eq!(services(&journal), ["a", "b", "c"], "cut to {length}");
-            journal.clear(OsStr::new("b")).unwrap();
+            assert_eq!(services(&journal), ["a"], "cut to {length}");
+            journal.begin(entry("c")).unwrap();
             assert_eq!(services(&open(folder.path())), ["a", "c"], "cut to {length}");
         }
     }
+}
+
+#[test]
+fn a_service_is_held_until_the_last_backup_lets_go_of_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut journal = open(folder.path());
+    let keys = |keys: &[&str]| keys.iter().map(|key| (*key).to_string()).collect::<BTreeSet<_>>();
+    journal.begin(Entry { keys: keys(&["nas/nightly"]), ..entry("a") }).unwrap();
+    journal.begin(Entry { keys: keys(&["nas/nightly", "cloud/weekly"]), ..entry("b") }).unwrap();
+    journal.release(|key| key == "nas/nightly").unwrap();
+    let held =
+        |journal: &Journal| journal.entries().iter().map(|entry| entry.keys.clone()).collect::<Vec<_>>();
+    let expected = vec![keys(&[]), keys(&["cloud/weekly"])];
+    assert_eq!((held(&journal), services(&journal)), (expected.clone(), vec!["a".into(), "b".into()]));
+    assert_eq!(held(&open(folder.path())), expected);
+    journal.failed(OsStr::new("b"), "exit code 1", 1000).unwrap();
+    assert_eq!(held(&open(folder.path())), [keys(&[]), keys(&[])], "a failed after step holds for no backup");
 }
 
 #[test]
@@ -162,7 +182,7 @@ fn a_clock_that_was_set_back_by_hours_makes_it_due() {
     assert!(begun.is_due(50_000, "b") && begun.is_due(143_200, "b") && begun.is_due(100_000, ""));
     let mut failed = begun;
     failed.fail("exit code 1", 50_000);
-    assert!(!failed.is_due(50_001, &boot_id()) && failed.is_due(50_900, &boot_id()));
+    assert!(!failed.is_due(50_001, boot_id()) && failed.is_due(50_900, boot_id()));
 }
 
 #[test]
@@ -170,24 +190,31 @@ fn a_journal_of_a_newer_version_is_told_and_kept() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("journal");
     fs::write(&path, "{\"journal\":7}\n{\"opened\":\"a\"}\n").unwrap();
-    let (journal, problems) = Journal::open(folder.path()).unwrap();
+    let (journal, problems) = Journal::open(&folder.path().join("journal")).unwrap();
     assert!(journal.is_incomplete());
     assert!(problems.iter().any(|problem| problem.what.contains("newer version (format 7)")), "{problems:?}");
     assert!(problems.iter().any(|problem| problem.what.contains("kept here")));
 }
 
+/// Older versions wrote all steps of a run before the first one started.
 #[test]
-fn what_was_only_planned_counts_after_a_power_cut_alone() {
+fn what_an_older_version_planned_counts_as_begun() {
     let folder = tempfile::tempdir().unwrap();
-    let mut journal = open(folder.path());
-    let now = |service: &str| Entry { boot: boot_id(), ..entry(service) };
-    journal.plan(&[now("a"), now("b"), now("c")]).unwrap();
-    journal.begin(now("a")).unwrap();
-    assert_eq!(services(&journal), ["a"]);
-    let path = folder.path().join("journal");
-    let text = fs::read_to_string(&path).unwrap();
-    assert_eq!(services(&open(folder.path())), ["a"], "b and c never started");
-    let text = text.replace(&boot_id(), "the boot before");
-    fs::write(&path, text).unwrap();
-    assert_eq!(services(&open(folder.path())), ["a", "b", "c"], "nobody knows");
+    let begin = |service: &str, more: &str| {
+        format!(
+            "{{\"begin\":{{\"service\":\"{service}\",\"folder\":\"/data/{service}\",\"run\":\"r\",\"boot\":\"b\",\"begun\":100,\"due\":200,\"after\":true{more}}}}}\n"
+        )
+    };
+    let planned = ",\"planned\":true";
+    let text = [
+        "{\"journal\":1}\n",
+        &begin("a", planned),
+        &begin("b", planned),
+        &begin("a", ""),
+        &begin("b", ",\"failures\":2,\"why\":\"exit code 1\""),
+    ];
+    fs::write(folder.path().join("journal"), text.concat()).unwrap();
+    let journal = open(folder.path());
+    assert_eq!(services(&journal), ["b", "a"]);
+    assert_eq!((journal.entries()[0].failures, journal.entries()[0].due), (2, 200));
 }

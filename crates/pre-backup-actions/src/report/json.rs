@@ -2,11 +2,12 @@
 
 use std::io::Write as _;
 
-use anyhow::Result;
+use common::output;
 use serde_json::{Value, json};
 
-use super::{Outcome, Verdict, summary};
+use super::summary;
 use crate::name;
+use crate::outcome::{Outcome, Verdict};
 
 /// `outcomes` as a value: the summary and one object for each service.
 pub(super) fn of(outcomes: &[Outcome]) -> Value {
@@ -19,21 +20,22 @@ pub(super) fn of(outcomes: &[Outcome]) -> Value {
 }
 
 fn service(outcome: &Outcome) -> Value {
-    let (result, why) = match &outcome.verdict {
-        Verdict::Ok => ("ok", None),
-        Verdict::Warned(why) => ("warning", Some(why)),
-        Verdict::Failed(why) => ("failed", Some(why)),
-        Verdict::NotRun(why) => ("not run", Some(why)),
+    let result = match &outcome.verdict {
+        Verdict::Ok => "ok",
+        Verdict::Unproved(_) => "unproved",
+        Verdict::Warned(_) => "warning",
+        Verdict::Failed(_) => "failed",
+        Verdict::NotRun(_) => "not run",
     };
     let dumps: Vec<_> = outcome
         .dumps
         .iter()
-        .map(|seen| json!({ "dump": seen.dump, "bytes": seen.bytes, "before": seen.before }))
+        .map(|seen| json!({ "dump": seen.dump, "bytes": seen.bytes, "before": seen.before, "proof": seen.proof.word() }))
         .collect();
     json!({
         "service": name::encode(&outcome.service),
         "result": result,
-        "why": why,
+        "why": outcome.verdict.why(),
         "hint": outcome.hint,
         "seconds": outcome.elapsed.as_secs_f64(),
         "log": outcome.log.as_ref().map(|log| name::encode(log.as_os_str())),
@@ -44,14 +46,14 @@ fn service(outcome: &Outcome) -> Value {
 }
 
 /// Prints `value` on standard output.
-pub(crate) fn print(value: &Value) -> Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    serde_json::to_writer_pretty(&mut stdout, value)?;
-    writeln!(stdout)?;
-    Ok(())
+pub(crate) fn print(value: &impl serde::Serialize) {
+    let mut stdout = output::stdout();
+    // An error of standard output is kept and reported at the end.
+    let _ = serde_json::to_writer_pretty(&mut stdout, value);
+    let _ = stdout.write_all(b"\n");
 }
 
 /// Prints what came of a run.
-pub(crate) fn print_outcomes(outcomes: &[Outcome]) -> Result<()> {
-    print(&of(outcomes))
+pub(crate) fn print_outcomes(outcomes: &[Outcome]) {
+    print(&of(outcomes));
 }

@@ -7,11 +7,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use common::text::{BAD, DIM, GOOD, WARN, escape};
-use common::units;
+use common::{out, units};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
-use super::plain::{Plain, change, say};
-use super::{Outcome, Verdict, Watcher, table};
+use super::plain::{Plain, change};
+use super::table;
+use crate::outcome::{Outcome, Verdict};
+use crate::watcher::Watcher;
 
 /// Shows everything as it happens.
 #[derive(Debug)]
@@ -63,7 +65,7 @@ impl Watcher for Live {
         }
     }
 
-    fn ended(&self, outcome: &Outcome) {
+    fn finished(&self, outcome: &Outcome) {
         if let Some(line) = self.running().remove(&outcome.shown()) {
             line.finish_and_clear();
         }
@@ -72,9 +74,9 @@ impl Watcher for Live {
             return;
         }
         self.lines.suspend(|| {
-            Plain.ended(outcome);
-            if let (Some(said), true) = (&outcome.last_line, outcome.is_failure()) {
-                say(&format!("  {DIM}it said last: {said}{DIM:#}"));
+            Plain.finished(outcome);
+            if let (Some(last), true) = (&outcome.last_line, outcome.is_failure()) {
+                out!("  {DIM}its last line: {last}{DIM:#}");
             }
         });
     }
@@ -82,7 +84,7 @@ impl Watcher for Live {
     fn close(&self, outcomes: &[Outcome]) {
         self.all.finish_and_clear();
         if !outcomes.is_empty() {
-            say(&table(&["service", "result", "time", "dump", "change"], outcomes.iter().map(row)));
+            out!("{}", table(&["service", "result", "time", "dump", "change"], outcomes.iter().map(row)));
         }
     }
 }
@@ -90,6 +92,7 @@ impl Watcher for Live {
 fn row(outcome: &Outcome) -> Vec<String> {
     let result = match &outcome.verdict {
         Verdict::Ok => format!("{GOOD}ok{GOOD:#}"),
+        Verdict::Unproved(why) => format!("{WARN}unproved: {}{WARN:#}", short(why)),
         Verdict::Warned(why) => format!("{WARN}{}{WARN:#}", short(why)),
         Verdict::Failed(why) | Verdict::NotRun(why) => format!("{BAD}{}{BAD:#}", short(why)),
     };
@@ -100,7 +103,7 @@ fn row(outcome: &Outcome) -> Vec<String> {
     vec![outcome.shown(), result, units::duration(outcome.elapsed), dump, change]
 }
 
-/// Its details stand above the table already.
+/// Its details are above the table already.
 fn short(why: &str) -> String {
     const LONGEST: usize = 48;
     let why = escape(why.as_bytes());
@@ -112,13 +115,19 @@ mod tests {
     use std::ffi::OsStr;
 
     use super::*;
-    use crate::gate::Seen;
+    use crate::gate::{Proof, Seen};
 
     #[test]
     fn the_table_says_how_each_went() {
         let mut good = Outcome::new(OsStr::new("immich"), Verdict::Ok);
         good.elapsed = Duration::from_secs(3);
-        good.dumps.push(Seen { dump: "db.sql".into(), bytes: 1 << 20, before: Some(1 << 19) });
+        good.dumps.push(Seen {
+            dump: "db.sql".into(),
+            bytes: 1 << 20,
+            before: Some(1 << 19),
+            has_shrunk: false,
+            proof: Proof::Whole,
+        });
         let bad = Outcome::new(OsStr::new("wiki"), Verdict::Failed("x".repeat(100)));
         let text =
             table(&["service", "result", "time", "dump", "change"], [row(&good), row(&bad)].into_iter());

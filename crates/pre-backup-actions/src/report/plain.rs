@@ -1,18 +1,11 @@
 //! For a pipe: one plain line after another, each with its service in front.
 
-use std::io::Write as _;
-
 use common::text::{BAD, DIM, GOOD, WARN, escape, escape_path};
-use common::units;
+use common::{out, units};
 
-use super::{Outcome, Verdict, Watcher};
 use crate::gate::Seen;
-
-/// Prints one line on standard output. Whoever read it may have gone away; the scripts go on all the same.
-pub(crate) fn say(line: &str) {
-    let mut stdout = anstream::stdout().lock();
-    let _ = writeln!(stdout, "{line}").and_then(|()| stdout.flush());
-}
+use crate::outcome::{Outcome, Verdict};
+use crate::watcher::Watcher;
 
 /// Prints everything as it happens.
 #[derive(Debug)]
@@ -22,26 +15,27 @@ impl Watcher for Plain {
     fn started(&self, _service: &str) {}
 
     fn line(&self, service: &str, text: &str) {
-        say(&format!("{DIM}{service} |{DIM:#} {text}"));
+        out!("{DIM}{service} |{DIM:#} {text}");
     }
 
-    fn ended(&self, outcome: &Outcome) {
+    fn finished(&self, outcome: &Outcome) {
         let (name, time) = (outcome.shown(), units::duration(outcome.elapsed));
         let time = std::iter::once(time).chain(outcome.dumps.iter().map(dump)).collect::<Vec<_>>().join(", ");
         match &outcome.verdict {
-            Verdict::Ok => say(&format!("{name}: {GOOD}ok{GOOD:#} ({time})")),
-            Verdict::Warned(why) => say(&format!("{name}: {WARN}warning{WARN:#}: {why} ({time})")),
-            Verdict::Failed(why) => say(&format!("{name}: {BAD}failed{BAD:#}: {why} ({time})")),
-            Verdict::NotRun(why) => say(&format!("{name}: {BAD}not run{BAD:#}: {why}")),
+            Verdict::Ok => out!("{name}: {GOOD}ok{GOOD:#} ({time})"),
+            Verdict::Unproved(why) => out!("{name}: {WARN}unproved{WARN:#}: {why} ({time})"),
+            Verdict::Warned(why) => out!("{name}: {WARN}warning{WARN:#}: {why} ({time})"),
+            Verdict::Failed(why) => out!("{name}: {BAD}failed{BAD:#}: {why} ({time})"),
+            Verdict::NotRun(why) => out!("{name}: {BAD}not run{BAD:#}: {why}"),
         }
         for detail in &outcome.details {
-            say(&format!("  {detail}"));
+            out!("  {detail}");
         }
         if let Some(hint) = &outcome.hint {
-            say(&format!("  hint: {hint}"));
+            out!("  hint: {hint}");
         }
         if let (Some(log), true) = (&outcome.log, outcome.is_failure()) {
-            say(&format!("  log: {}", escape_path(log)));
+            out!("  log: {}", escape_path(log));
         }
     }
 }
@@ -74,5 +68,5 @@ pub(crate) struct Silent;
 impl Watcher for Silent {
     fn started(&self, _service: &str) {}
     fn line(&self, _service: &str, _text: &str) {}
-    fn ended(&self, _outcome: &Outcome) {}
+    fn finished(&self, _outcome: &Outcome) {}
 }

@@ -1,33 +1,27 @@
 //! A whole run in one line: `5 ok, 1 failed: immich (exit code 1)`.
 
-use super::{Outcome, Verdict};
+use crate::outcome::{Outcome, Verdict};
 
 /// Uptime Kuma's message is cut where it is longer, and so would be the names.
 const LONGEST: usize = 180;
 
 /// `outcomes` in one line. Where the names of those that failed would make it too long, the rest are counted.
 pub(crate) fn summary(outcomes: &[Outcome]) -> String {
-    let of = |wanted: fn(&Verdict) -> Option<&String>| {
-        outcomes.iter().filter_map(move |outcome| Some((outcome, wanted(&outcome.verdict)?)))
-    };
-    let failed: Vec<_> = of(|verdict| match verdict {
-        Verdict::Failed(why) => Some(why),
-        _ => None,
-    })
-    .collect();
-    let warned: Vec<_> = of(|verdict| match verdict {
-        Verdict::Warned(why) => Some(why),
-        _ => None,
-    })
-    .collect();
-    let not_run: Vec<_> = of(|verdict| match verdict {
-        Verdict::NotRun(why) => Some(why),
-        _ => None,
-    })
-    .collect();
-    let ok = outcomes.len() - failed.len() - warned.len() - not_run.len();
+    type Group = (&'static str, fn(&Verdict) -> bool);
+    let groups: [Group; 4] = [
+        ("failed", |verdict| matches!(verdict, Verdict::Failed(_))),
+        ("with a warning", |verdict| matches!(verdict, Verdict::Warned(_))),
+        ("unproved", |verdict| matches!(verdict, Verdict::Unproved(_))),
+        ("not run", |verdict| matches!(verdict, Verdict::NotRun(_))),
+    ];
+    let ok = outcomes.iter().filter(|outcome| outcome.verdict == Verdict::Ok).count();
     let mut line = format!("{ok} ok");
-    for (word, group) in [("failed", failed), ("with a warning", warned), ("not run", not_run)] {
+    for (word, is_in_it) in groups {
+        let group: Vec<_> = outcomes
+            .iter()
+            .filter(|outcome| is_in_it(&outcome.verdict))
+            .filter_map(|outcome| Some((outcome, outcome.verdict.why()?)))
+            .collect();
         if !group.is_empty() {
             line.push_str(&format!(", {} {word}: ", group.len()));
             push_names(&mut line, &group);

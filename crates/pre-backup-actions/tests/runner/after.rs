@@ -72,14 +72,38 @@ fn a_new_run_first_brings_back_what_an_old_one_left() {
     assert!(ran.stdout.contains("an earlier run was not followed by its after steps; they run first\n"));
 }
 
+/// One service that can't be brought back does not keep the others, and itself, out of the backup.
 #[test]
-fn an_old_after_step_that_fails_fails_the_new_run() {
+fn an_old_after_step_that_fails_does_not_stop_the_next_backup() {
     let home = Home::new();
-    home.prepare("a", "true");
+    home.prepare("a", "echo prepared >>../order; [ ! -e fails ]");
     home.after("a", "exit 7");
-    home.run(&[]).expect_success();
-    let ran = home.run(&[]).expect_code(1);
-    assert_eq!(last_line(&ran.stdout), "1 ok; after steps of an earlier run failed: a");
+    home.prepare("b", "true");
+    let _ = home.run(&[]).expect_success();
+    let trouble = || home.trouble();
+    assert!(trouble().is_empty());
+    let ran = home.run(&["--after"]).expect_code(1);
+    assert_eq!(last_line(&ran.stdout), "after the backup: 0 ok, 1 failed: a (exit code 7)");
+    let down = |tries| format!("a still stopped, {tries} (exit code 7)");
+    assert_eq!(trouble().down_line(), Some(down("1 try")));
+    let ran = home.run(&[]).expect_success();
+    let expected = "1 ok, 1 with a warning: a (its after-backup.sh has failed: exit code 7); after steps of an earlier run failed: a";
+    assert_eq!(last_line(&ran.stdout), expected, "{}", ran.everything());
+    assert_eq!(trouble().down_line(), Some(down("2 tries")));
+    // That its prepare step fails as well is the same trouble.
+    home.sandbox.write("data/a/fails", "");
+    let ran = home.run(&[]).expect_success();
+    assert!(
+        last_line(&ran.stdout).starts_with("1 ok, 1 with a warning: a (exit code 1; its after"),
+        "{}",
+        ran.everything()
+    );
+    assert_eq!(home.lines("data/order").len(), 3);
+    let kept = trouble().preparations.remove("").unwrap();
+    assert!(!kept.is_failure && kept.summary.starts_with("1 ok, 1 with a warning: a ("), "{kept:?}");
+    home.after("a", "true");
+    let _ = home.run(&["--after"]).expect_success();
+    assert_eq!(trouble().down_line(), None);
 }
 
 #[test]
@@ -168,8 +192,6 @@ fn a_full_disk_leaves_nothing_stopped() {
     for service in ["a", "b"] {
         stoppable(&home, service);
     }
-    // A refused one is planned and never begins, so there is something to tidy up.
-    home.sandbox.write("data/c/prepare-backup.sh", "");
     let state = home.sandbox.path("containers/backrest/state");
     fs::create_dir(&state).unwrap();
     let mount = |arguments: &[&str]| {
@@ -178,7 +200,7 @@ fn a_full_disk_leaves_nothing_stopped() {
     };
     mount(&["mount", "-t", "tmpfs", "-o", "size=256k", "none"]);
     let filled = std::panic::catch_unwind(|| {
-        home.run(&["--jobs", "1"]).expect_code(1);
+        home.run(&["--jobs", "1"]).expect_success();
         let mut journal = fs::OpenOptions::new().append(true).open(home.journal()).unwrap();
         std::io::Write::write_all(&mut journal, b"{\"clear\":").unwrap();
         fs::write(state.join("full"), vec![0; 1 << 20]).expect_err("the disk is small");
@@ -213,7 +235,7 @@ fn a_service_that_is_gone_is_told_and_forgotten_but_an_unmounted_root_is_not() {
     // The next backup does not start either: it would hold nothing.
     let ran = home.run(&[]).expect_code(1);
     assert!(
-        ran.stderr.contains(": no service has a script any more, and 2 services had one\n"),
+        ran.stderr.contains(": no service has a prepare-backup.sh now, but 2 services had one before\n"),
         "{}",
         ran.everything()
     );

@@ -55,12 +55,12 @@ fn a_bad_dump_never_replaces_a_good_one() {
         ),
         (
             "mkdir \"$DUMP_DIR/db.sql.gz\"",
-            "dump is old",
-            "db.sql.gz: expected a new dump, but it is the old one, written ",
+            "dump is a folder",
+            "db.sql.gz: expected a file, but it is a folder; a # dump: line for a folder ends in /",
         ),
         (
             "ln -s /etc/passwd \"$DUMP_DIR/db.sql.gz\"",
-            "dump is no file",
+            "dump is not a file",
             "db.sql.gz: expected a file, but it is a symlink or something else",
         ),
         (
@@ -93,7 +93,7 @@ fn what_is_missing_small_or_undeclared_is_told() {
         "db.sql: expected at least 1.0 KiB, but it has 2 B"
     );
     assert_eq!(
-        refusal(&home, "# dump: a.sql\nfor n in a b; do echo x >\"$DUMP_DIR/$n.sql\"; done"),
+        refusal(&home, "# dump: a.sql kind=any\nfor n in a b; do echo x >\"$DUMP_DIR/$n.sql\"; done"),
         "b.sql: expected a # dump: line for what lies in DUMP_DIR, but there is none"
     );
     assert!(!home.exists("data/app/a.sql"), "all of a service's dumps move, or none");
@@ -102,7 +102,7 @@ fn what_is_missing_small_or_undeclared_is_told() {
 #[test]
 fn a_dump_may_be_written_in_place_but_has_to_be_new() {
     let home = Home::new();
-    home.prepare("app", "# dump: backup/db.sql\nmkdir -p backup; echo x >backup/db.sql");
+    home.prepare("app", "# dump: backup/db.sql kind=any\nmkdir -p backup; echo x >backup/db.sql");
     home.run(&[]).expect_success();
     let told = refusal(&home, "# dump: backup/db.sql\ntouch -d yesterday backup/db.sql");
     assert!(
@@ -119,10 +119,10 @@ fn a_pattern_means_the_new_files() {
         .unwrap()
         .set_modified(std::time::SystemTime::UNIX_EPOCH)
         .unwrap();
-    home.prepare("app", "# dump: dumps/*.sql\necho 1 >dumps/a.sql; echo 22 >dumps/b.sql");
+    home.prepare("app", "# dump: dumps/*.sql kind=any\necho 1 >dumps/a.sql; echo 22 >dumps/b.sql");
     let ran = home.run(&[]).expect_success();
     assert!(ran.stdout.contains(", dumps/*.sql 5 B)"), "{}", ran.everything());
-    home.prepare("app", "# dump: dumps/*.sql\necho 333 >\"$DUMP_DIR/c.sql\"");
+    home.prepare("app", "# dump: dumps/*.sql kind=any\necho 333 >\"$DUMP_DIR/c.sql\"");
     home.run(&[]).expect_success();
     assert_eq!(home.lines("data/app/dumps/c.sql"), ["333"]);
     for file in ["a.sql", "b.sql", "c.sql"] {
@@ -168,7 +168,7 @@ fn a_dump_that_half_vanished_is_a_warning_where_nothing_is_declared() {
     home.run(&[]).expect_success();
     home.sandbox.write("data/app/size", "100");
     let ran = home.run(&[]).expect_success();
-    assert_eq!(last_line(&ran.stdout), "0 ok, 1 with a warning: app (dump could not be proved in full)");
+    assert_eq!(last_line(&ran.stdout), "0 ok, 1 with a warning: app (dump shrank by 90 %)");
     assert!(
         ran.stdout.contains("  db.sql: the last good one had 1000 B, but it has 100 B, 90 % less\n"),
         "{}",
@@ -211,7 +211,7 @@ fn a_symlinked_service_is_not_in_the_backup_and_told() {
     let home = Home::new();
     home.sandbox.script(
         "elsewhere/app/prepare-backup.sh",
-        "#!/bin/sh\n# dump: db.sql\necho x >\"$DUMP_DIR/db.sql\"\n",
+        "#!/bin/sh\n# dump: db.sql kind=any\necho x >\"$DUMP_DIR/db.sql\"\n",
     );
     symlink(home.sandbox.path("elsewhere/app"), home.sandbox.path("data/linked")).unwrap();
     let ran = home.run(&[]).expect_code(1);
@@ -221,7 +221,7 @@ fn a_symlinked_service_is_not_in_the_backup_and_told() {
 #[test]
 fn one_dump_of_two_services_is_refused() {
     let home = Home::new();
-    home.prepare("app", "# dump: db.sql\necho x >\"$DUMP_DIR/db.sql\"");
+    home.prepare("app", "# dump: db.sql kind=any\necho x >\"$DUMP_DIR/db.sql\"");
     symlink("app", home.sandbox.path("data/twin")).unwrap();
     let ran = home.run(&[]).expect_code(1);
     assert!(ran.stdout.contains("db.sql is declared by twin too\n"), "{}", ran.everything());
@@ -232,7 +232,10 @@ fn one_dump_of_two_services_is_refused() {
 fn what_a_killed_run_left_in_dump_dir_is_gone() {
     let home = Home::new();
     home.sandbox.write("data/app/.prepare-backup.dump/stale", "x");
-    home.prepare("app", "# dump: db.sql\n[ -z \"$(ls -A \"$DUMP_DIR\")\" ]\necho x >\"$DUMP_DIR/db.sql\"");
+    home.prepare(
+        "app",
+        "# dump: db.sql kind=any\n[ -z \"$(ls -A \"$DUMP_DIR\")\" ]\necho x >\"$DUMP_DIR/db.sql\"",
+    );
     home.run(&[]).expect_success();
     // A symlink of that name is taken away, not followed.
     home.sandbox.write("precious/file", "x");
@@ -248,8 +251,8 @@ fn a_dump_that_the_ignore_rules_leave_out_is_told_with_the_rule() {
     let home = Home::new();
     home.sandbox.write("data/app/.resticignore", "# mine\n*.gz\n");
     home.sandbox.write("data/kept/.resticignore", "*.log\n");
-    home.prepare("app", "# dump: db.sql.gz\necho x | gzip >\"$DUMP_DIR/db.sql.gz\"");
-    home.prepare("kept", "# dump: db.sql.gz\necho x | gzip >\"$DUMP_DIR/db.sql.gz\"");
+    home.prepare("app", "# dump: db.sql.gz kind=gzip\necho x | gzip >\"$DUMP_DIR/db.sql.gz\"");
+    home.prepare("kept", "# dump: db.sql.gz kind=gzip\necho x | gzip >\"$DUMP_DIR/db.sql.gz\"");
     home.prepare("without", "true");
     let ran = home.run(&[]).expect_code(1);
     assert_eq!(last_line(&ran.stdout), "2 ok, 1 failed: app (dump is left out by the ignore rules)");
@@ -259,7 +262,10 @@ fn a_dump_that_the_ignore_rules_leave_out_is_told_with_the_rule() {
         rules.display()
     );
     assert!(ran.stdout.contains(&expected), "{}", ran.everything());
-    home.prepare("app", "# on-failure: continue\n# dump: db.sql.gz\necho x | gzip >\"$DUMP_DIR/db.sql.gz\"");
+    home.prepare(
+        "app",
+        "# on-failure: continue\n# dump: db.sql.gz kind=gzip\necho x | gzip >\"$DUMP_DIR/db.sql.gz\"",
+    );
     home.run(&[]).expect_success();
 }
 
@@ -267,7 +273,7 @@ fn a_dump_that_the_ignore_rules_leave_out_is_told_with_the_rule() {
 fn what_build_ignore_can_not_tell_is_a_warning() {
     let home = Home::new();
     home.sandbox.write("data/app/.resticignore", "*.gz\n");
-    home.prepare("app", "# dump: db.sql\necho x >\"$DUMP_DIR/db.sql\"");
+    home.prepare("app", "# dump: db.sql kind=any\necho x >\"$DUMP_DIR/db.sql\"");
     // Alone in a folder: no build-ignore beside it, none on the path.
     let alone = home.sandbox.path("alone");
     fs::create_dir(&alone).unwrap();

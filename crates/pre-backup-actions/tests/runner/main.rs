@@ -9,4 +9,5 @@ mod prepare;
 mod proof;
 mod refused;
 mod scripts;
+mod trust;
 mod whole_way;

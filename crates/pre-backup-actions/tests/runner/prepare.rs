@@ -286,7 +286,7 @@ fn a_person_at_a_terminal_sees_a_table_and_the_summary_last() {
     assert_eq!((rows[1][0].as_str(), rows[1][1].as_str()), ("immich", "ok"), "{}", ran.everything());
     assert_eq!(rows[2][..4], ["wiki", "exit", "code", "1"], "{}", ran.everything());
     assert_eq!(rows[3].join(" "), "1 ok, 1 failed: wiki (exit code 1)");
-    assert!(plain.contains("it said last: no space"), "{}", ran.everything());
+    assert!(plain.contains("its last line: no space"), "{}", ran.everything());
 }
 
 /// `text` without what moves the cursor or gives colour, and with each line as it stands in the end.

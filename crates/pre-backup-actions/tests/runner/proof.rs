@@ -66,7 +66,7 @@ fn an_old_dump_from_a_time_when_the_clock_was_wrong_is_old() {
     is_refused(&home, "# dump: db.sql\n:", "dump is old", detail);
     let detail = "*.sql: expected a new dump, but the newest is of 20";
     is_refused(&home, "# dump: *.sql\n:", "dump is old", detail);
-    home.prepare("app", "# dump: db.sql\necho new >db.sql");
+    home.prepare("app", "# dump: db.sql kind=any\necho new >db.sql");
     home.run(&[]).expect_success();
 }
 
@@ -108,7 +108,7 @@ fn a_dump_may_belong_on_another_disk_than_dump_dir() {
     fs::create_dir_all(&disk).unwrap();
     home.prepare(
         "app",
-        "# dump: a.sql\n# dump: disk/b.sql\necho a >\"$DUMP_DIR/a.sql\"; echo b >\"$DUMP_DIR/b.sql\"",
+        "# dump: a.sql kind=any\n# dump: disk/b.sql kind=any\necho a >\"$DUMP_DIR/a.sql\"; echo b >\"$DUMP_DIR/b.sql\"",
     );
     let mounted = Command::new("mount").args(["-t", "tmpfs", "none"]).arg(&disk).status().unwrap();
     assert!(mounted.success(), "this test needs root, to mount a file system");
@@ -126,7 +126,7 @@ fn where_one_dump_can_not_be_put_in_its_place_none_is() {
     let home = Home::new();
     fs::create_dir_all(home.sandbox.path("data/app/z.sql")).unwrap();
     home.sandbox.write("data/app/a.sql", "old");
-    let script = "# dump: a.sql\n# dump: z.sql\nfor n in a z; do echo new >\"$DUMP_DIR/$n.sql\"; done";
+    let script = "# dump: a.sql kind=any\n# dump: z.sql kind=any\nfor n in a z; do echo new >\"$DUMP_DIR/$n.sql\"; done";
     let detail = format!("{}: is a directory", home.sandbox.path("data/app/z.sql").display());
     is_refused(&home, script, "dump could not be put in its place", &detail);
     assert_eq!(home.lines("data/app/a.sql"), ["old"]);
@@ -135,7 +135,7 @@ fn where_one_dump_can_not_be_put_in_its_place_none_is() {
 #[test]
 fn one_file_that_two_declarations_mean_moves_once() {
     let home = Home::new();
-    home.prepare("app", "# dump: *.sql\n# dump: a.sql\necho x >\"$DUMP_DIR/a.sql\"");
+    home.prepare("app", "# dump: *.sql kind=any\n# dump: a.sql kind=any\necho x >\"$DUMP_DIR/a.sql\"");
     home.run(&[]).expect_success();
     assert_eq!(home.lines("data/app/a.sql"), ["x"]);
 }
@@ -152,7 +152,7 @@ fn a_dump_behind_a_symlink_is_asked_for_where_it_really_lies() {
         "app/real/db.sql: expected to be backed up, but a rule leaves it out: {}:1: *.sql",
         rules.display()
     );
-    let script = "# dump: link/db.sql\necho x >link/db.sql";
+    let script = "# dump: link/db.sql kind=any\necho x >link/db.sql";
     is_refused(&home, script, "dump is left out by the ignore rules", &detail);
     let history = home.run(&["--history", "app"]).expect_success();
     assert!(history.stdout.contains("dump is left out by the ignore rules"), "{}", history.everything());
@@ -178,7 +178,7 @@ fn an_interruption_while_the_rules_are_asked_fails_the_run() {
     home.sandbox.script("alone/build-ignore", "#!/bin/sh\ntouch \"$HOME/asked\"; sleep 60\n");
     common::testing::copy_program(env!("CARGO_BIN_EXE_pre-backup-actions"), &tool);
     home.sandbox.write("data/app/.resticignore", "*.log\n");
-    home.prepare("app", "# dump: db.sql\necho x >\"$DUMP_DIR/db.sql\"");
+    home.prepare("app", "# dump: db.sql kind=any\necho x >\"$DUMP_DIR/db.sql\"");
     let child = home.sandbox.command(&tool).stdout(std::process::Stdio::piped()).spawn().unwrap();
     wait_for(&home.sandbox.path("asked"));
     kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();

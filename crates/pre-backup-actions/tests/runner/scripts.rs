@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use common::contract::trouble::Trouble;
 use common::testing::{Ran, Sandbox, wait_until};
 
 /// A sandbox with short ways to services and the tool.
@@ -54,6 +55,10 @@ impl Home {
 
     pub(crate) fn exists(&self, path: &str) -> bool {
         self.sandbox.path(path).exists()
+    }
+
+    pub(crate) fn trouble(&self) -> Trouble {
+        Trouble::load(&self.sandbox.path("containers/backrest/state/actions/trouble"))
     }
 
     pub(crate) fn journal(&self) -> PathBuf {

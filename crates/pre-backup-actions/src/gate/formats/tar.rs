@@ -4,22 +4,24 @@
 
 use std::io::{self, Read};
 
+use super::{Flaw, flaw, read_some};
+
 const BLOCK: usize = 512;
 
-/// What is wrong with the archive that `reader` gives, if anything is.
-pub(super) fn check(reader: &mut dyn Read) -> Result<(), String> {
+/// What is wrong with the archive that `reader` reads, if anything is.
+pub(super) fn check(reader: &mut dyn Read) -> Result<(), Flaw> {
     let mut header = [0; BLOCK];
     let mut members = 0_u64;
     loop {
-        match fill(reader, &mut header).map_err(|error| error.to_string())? {
-            0 => return Err("the block of zeros that ends an archive is missing".into()),
+        match read_some(reader, &mut header).map_err(flaw)? {
+            0 => return Err(Flaw::damaged("the block of zeros that ends an archive is missing")),
             BLOCK => {}
-            _ => return Err("it ends in the middle of a header".into()),
+            _ => return Err(Flaw::damaged("it ends in the middle of a header")),
         }
         if header.iter().all(|&byte| byte == 0) {
             // What follows is padding; it has to be readable, so that a compressed archive is read to its end.
-            io::copy(reader, &mut io::sink()).map_err(|error| error.to_string())?;
-            return if members == 0 { Err(super::whole::NOTHING.into()) } else { Ok(()) };
+            io::copy(reader, &mut io::sink()).map_err(flaw)?;
+            return if members == 0 { Err(Flaw::Empty) } else { Ok(()) };
         }
         members += 1;
         let sum: u32 = header
@@ -28,15 +30,15 @@ pub(super) fn check(reader: &mut dyn Read) -> Result<(), String> {
             .map(|(at, &byte)| if (148..156).contains(&at) { 32 } else { u32::from(byte) })
             .sum();
         if number(&header[148..156]) != Some(u64::from(sum)) {
-            return Err(format!("header {members} is damaged"));
+            return Err(Flaw::Damaged(format!("header {members} is damaged")));
         }
         let Some(size) = number(&header[124..136]) else {
-            return Err(format!("header {members} is damaged"));
+            return Err(Flaw::Damaged(format!("header {members} is damaged")));
         };
         let padded = size.div_ceil(BLOCK as u64).saturating_mul(BLOCK as u64);
-        let read = io::copy(&mut reader.take(padded), &mut io::sink()).map_err(|error| error.to_string())?;
+        let read = io::copy(&mut reader.take(padded), &mut io::sink()).map_err(flaw)?;
         if read < padded {
-            return Err(format!("it ends within member {members}"));
+            return Err(Flaw::Damaged(format!("it ends within member {members}")));
         }
     }
 }
@@ -54,17 +56,4 @@ fn number(field: &[u8]) -> Option<u64> {
         0_u64,
         |sum, &digit| if digit < b'8' { Some(sum * 8 + u64::from(digit - b'0')) } else { None },
     )
-}
-
-fn fill(reader: &mut dyn Read, block: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < block.len() {
-        match reader.read(&mut block[filled..]) {
-            Ok(0) => break,
-            Ok(length) => filled += length,
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
 }

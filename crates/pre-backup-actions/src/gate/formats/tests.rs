@@ -1,9 +1,12 @@
 //! Real files made by the real programs, whole, cut and changed.
 
 use std::fs;
-use std::io::Write;
 use std::path::PathBuf;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
+use std::time::Instant;
+
+use common::cancel::Cancel;
+use common::process::{self, Limits};
 
 use super::*;
 
@@ -29,8 +32,24 @@ fn through(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     process::capture(&mut command, input, limits, None).unwrap().success().unwrap()
 }
 
-fn verdict(path: &Path, kind: Option<Kind>) -> Proof {
-    check(path, kind, &Cancel::new().unwrap())
+/// What could not be proved, or what is wrong.
+fn verdict(path: &Path, kind: Option<Kind>) -> Result<Option<String>, String> {
+    within(Duration::from_secs(60), path, kind)
+}
+
+fn within(limit: Duration, path: &Path, kind: Option<Kind>) -> Result<Option<String>, String> {
+    let cancel = Cancel::new().unwrap();
+    in_words(check(path, kind, &Budget::after(Instant::now(), Duration::ZERO, limit, &cancel)))
+}
+
+fn in_words(proof: Proof) -> Result<Option<String>, String> {
+    match proof {
+        Ok(Proved::Whole) => Ok(None),
+        Ok(Proved::Partly(why)) => Ok(Some(why)),
+        Ok(Proved::Nothing { short, .. }) => Ok(Some(format!("unproved: {short}"))),
+        Err(Flaw::Damaged(why)) => Err(why),
+        Err(other) => Err(format!("{other:?}")),
+    }
 }
 
 /// `whole` passes as `kind`; cut at several places, and with a byte changed near its end, it does not.
@@ -177,12 +196,28 @@ fn an_interruption_ends_the_reading() {
     let path = folder.file("a.gz", &through("gzip", &["-c"], &noise()));
     let cancel = Cancel::new().unwrap();
     cancel.cancel();
-    assert_eq!(check(&path, None, &cancel), Err("interrupted".into()));
+    let budget = Budget::after(Instant::now(), Duration::ZERO, Duration::from_secs(60), &cancel);
+    assert_eq!(check(&path, None, &budget), Err(Flaw::Interrupted));
 }
 
 #[test]
-fn what_no_dump_is_known_by_passes_as_any() {
-    let mut file = tempfile::NamedTempFile::new().unwrap();
-    file.write_all(b"anything").unwrap();
-    assert_eq!(verdict(file.path(), None), Ok(None));
+fn what_no_check_fits_is_unproved_and_never_ok() {
+    let folder = Folder::new();
+    for (name, content, short) in [
+        ("app.bin", &b"anything"[..], "dump is of an unknown kind"),
+        ("portainer.db", b"\xed\xda\x0c\xed\0\x01", "dump is of an unknown kind"),
+        ("db.sql.age", b"age-encryption.org/v1\n-> X25519 abc\n", "dump is encrypted"),
+        ("db.sql.gpg", b"\x8c\x0d\x04\x09\x03\x08", "dump is encrypted"),
+        ("db.sql", b"INSERT INTO t VALUES (1);\n", "dump has no closing line"),
+    ] {
+        let path = folder.file(name, content);
+        assert_eq!(verdict(&path, None), Ok(Some(format!("unproved: {short}"))), "{name}");
+        assert_eq!(verdict(&path, Some(Kind::Any)), Ok(None), "{name}: the declaration accepts that");
+    }
+    for name in
+        ["d.sql", "kuma.db", "d.sqlite", "d.sql.age", "d.sql.gz", "d.sql.xz", "d.json", "d.rdb", "d.db3"]
+    {
+        let path = folder.file(name, b"Error: no such container: app\n");
+        assert!(verdict(&path, None).is_err(), "{name}");
+    }
 }

@@ -1,9 +1,11 @@
-//! A Redis snapshot: how it begins, and the checksum at its end.
+//! A snapshot of Redis or Valkey: how it begins, and the checksum at its end.
 //!
 //! Its last eight bytes are the CRC-64 (Jones) of all before them; a server can be told to leave it out, then they
 //! are zero. <https://rdb.fnordig.de/file_format.html>
 
 use std::io::Read;
+
+use super::{Flaw, flaw};
 
 /// The end mark and the checksum, which does not cover itself.
 const END: usize = 9;
@@ -11,8 +13,8 @@ const END: usize = 9;
 /// knew the end. Redis itself reads no further than the checksum.
 const TRANSFER_MARK: usize = 40;
 
-/// What is wrong with the snapshot that `reader` gives, if anything is.
-pub(super) fn check(reader: &mut dyn Read) -> Result<(), String> {
+/// What is wrong with the snapshot that `reader` reads, if anything is.
+pub(super) fn check(reader: &mut dyn Read) -> Result<(), Flaw> {
     let table = table();
     let mut sum = 0_u64;
     // The last bytes, of which it is not known yet whether the checksum covers them.
@@ -20,7 +22,7 @@ pub(super) fn check(reader: &mut dyn Read) -> Result<(), String> {
     let mut chunk = vec![0; 64 << 10];
     let mut begin = Vec::with_capacity(END);
     loop {
-        let length = reader.read(&mut chunk).map_err(|error| error.to_string())?;
+        let length = reader.read(&mut chunk).map_err(flaw)?;
         if length == 0 {
             break;
         }
@@ -32,13 +34,13 @@ pub(super) fn check(reader: &mut dyn Read) -> Result<(), String> {
         sum = update(&table, sum, &held[..settled]);
         held.drain(..settled);
     }
-    if !begin.starts_with(b"REDIS") {
-        return Err("it does not begin as a Redis snapshot does".into());
+    if !begin.starts_with(b"REDIS") && !begin.starts_with(b"VALKEY") {
+        return Err(Flaw::damaged("it does not begin as a Redis snapshot does"));
     }
     let plain = ends_well(&table, sum, &held);
     match held.len().checked_sub(TRANSFER_MARK) {
         Some(end) if plain.is_err() && ends_well(&table, sum, &held[..end]).is_ok() => Ok(()),
-        _ => plain,
+        _ => plain.map_err(Flaw::Damaged),
     }
 }
 
@@ -97,7 +99,7 @@ mod tests {
         assert!(check(&mut &whole[..whole.len() - 1]).is_err());
         assert!(check(&mut &whole[..5]).is_err());
         whole[12] ^= 1;
-        assert_eq!(check(&mut whole.as_slice()), Err("its checksum is wrong".into()));
+        assert_eq!(check(&mut whole.as_slice()), Err(Flaw::damaged("its checksum is wrong")));
         assert!(check(&mut &b"-ERR no"[..]).is_err());
     }
 }

@@ -1,0 +1,186 @@
+//! One script: where it lies, whether it can be run, and whether it may.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{ErrorKind, Read};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use common::regular_file;
+use common::text::{escape, escape_path};
+use common::trust::{Cause, Distrust, Trust};
+use nix::unistd::{AccessFlags, access};
+
+use super::{Fitness, Refusal, Script, is_one_file};
+use crate::declare::{self, Declarations};
+
+/// What is in a script's place.
+#[derive(Debug)]
+pub(super) enum Look {
+    /// Nothing.
+    Nothing,
+    /// This folder can't be entered, because of this.
+    Closed(PathBuf, String),
+    /// A script, or something else in its place.
+    Script(Box<Script>),
+    /// A script, beside a folder that can't be entered.
+    Both(Box<Script>, PathBuf, String),
+}
+
+impl Look {
+    pub(super) fn into_script(self) -> Option<Script> {
+        match self {
+            Look::Script(script) | Look::Both(script, ..) => Some(*script),
+            Look::Nothing | Look::Closed(..) => None,
+        }
+    }
+
+    /// The folder that can't be entered, and why.
+    pub(super) fn closed(&self) -> Option<(&Path, &str)> {
+        match self {
+            Look::Closed(folder, why) | Look::Both(_, folder, why) => Some((folder, why)),
+            Look::Nothing | Look::Script(_) => None,
+        }
+    }
+}
+
+/// The script `file` of a service whose folders in the data root and the container root are `folders`. It may lie in
+/// either; two different ones are refused.
+pub(super) fn at(file: &str, folders: &(PathBuf, PathBuf), trust: &Trust) -> Look {
+    let (data, container) = (folders.0.join(file), folders.1.join(file));
+    let in_data = one(&data, &folders.1, trust);
+    if data == container {
+        return in_data;
+    }
+    match (in_data, one(&container, &folders.1, trust)) {
+        (Look::Nothing | Look::Closed(..), in_container @ Look::Script(_)) => in_container,
+        (Look::Nothing, in_container) => in_container,
+        (Look::Script(first), Look::Script(_)) if is_one_file(&data, &container) => Look::Script(first),
+        (Look::Script(_), Look::Script(_)) => {
+            let what = format!("exists twice: {} and {}", escape_path(&data), escape_path(&container));
+            let hint = "look at both and remove one of them";
+            Look::Script(Box::new(refused(&data, what, Some(hint.into()))))
+        }
+        (Look::Script(script), Look::Closed(folder, why)) => Look::Both(script, folder, why),
+        (in_data, _) => in_data,
+    }
+}
+
+/// What a script is taken for whose file system did not answer.
+pub(super) fn without_an_answer(path: &Path, patience: Duration) -> Look {
+    let what = format!("can't be looked at: no answer in {}", humantime::format_duration(patience));
+    Look::Script(Box::new(refused(path, what, None)))
+}
+
+pub(super) fn refused(path: &Path, what: String, hint: Option<String>) -> Script {
+    script(path, Declarations::default(), Fitness::Refused(Refusal { what, hint }))
+}
+
+fn script(path: &Path, declarations: Declarations, fitness: Fitness) -> Script {
+    let folder = path.parent().unwrap_or(Path::new("/")).to_path_buf();
+    let is_linked = fs::symlink_metadata(&folder).is_ok_and(|metadata| metadata.is_symlink());
+    Script { path: path.to_path_buf(), folder, is_linked, declarations, fitness }
+}
+
+/// What is at `path`; a script whose folder belongs to someone else could lie in `container`.
+fn one(path: &Path, container: &Path, trust: &Trust) -> Look {
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let link = match fs::symlink_metadata(path) {
+        Ok(metadata) => metadata,
+        Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
+            return Look::Nothing;
+        }
+        Err(error) => return Look::Closed(folder.to_path_buf(), error.to_string()),
+    };
+    let found = match fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => {
+            let hint = "move the folder away; a script of this name is run before a backup";
+            refused(path, "is a folder, not a script".into(), Some(hint.into()))
+        }
+        Ok(metadata) if metadata.is_file() => regular(path, container, metadata.mode(), trust),
+        Ok(_) => refused(path, "is not a regular file".into(), None),
+        Err(error) if link.is_symlink() => {
+            refused(path, format!("is a symlink that leads nowhere: {error}"), None)
+        }
+        Err(error) => refused(path, format!("can't be looked at: {error}"), None),
+    };
+    Look::Script(Box::new(found))
+}
+
+fn regular(path: &Path, container: &Path, mode: u32, trust: &Trust) -> Script {
+    // As root every file is executable that anyone may execute.
+    if mode & 0o111 == 0 || access(path, AccessFlags::X_OK).is_err() {
+        let hint = Some(format!("chmod +x '{}'", escape_path(path)));
+        let refusal = Refusal { what: "is not executable".into(), hint };
+        return script(path, Declarations::default(), Fitness::Skipped(refusal));
+    }
+    if let Err(distrust) = trust.check(path) {
+        return refused(path, as_seen_from(&distrust, path), fix(&distrust, path, container));
+    }
+    let text = match read_start(path) {
+        Ok(text) => text,
+        Err(error) => return refused(path, format!("can't be read: {error}"), None),
+    };
+    script(path, declare::parse(&text), fitness(&text, path))
+}
+
+/// Declarations past this are not seen; no one writes a script that long.
+const LONGEST: u64 = 1 << 20;
+
+fn read_start(path: &Path) -> std::io::Result<Vec<u8>> {
+    let mut text = Vec::new();
+    regular_file::open(path)?.take(LONGEST).read_to_end(&mut text)?;
+    Ok(text)
+}
+
+/// What is wrong, after the script's name.
+fn as_seen_from(distrust: &Distrust, path: &Path) -> String {
+    let is_itself = distrust.path == path;
+    match (&distrust.cause, is_itself) {
+        (Cause::Owner(uid), true) => format!("belongs to user {uid}"),
+        (Cause::Everyone, true) => "can be written by every user".into(),
+        _ => format!("must not be run: {distrust}"),
+    }
+}
+
+/// The command that makes it safe. A folder of a container's user stays as it is: its script can lie elsewhere.
+fn fix(distrust: &Distrust, path: &Path, container: &Path) -> Option<String> {
+    let first = "look at what it does, then: ";
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    if let (Cause::Owner(uid), true) = (&distrust.cause, distrust.path == folder && folder != container) {
+        let (script, container) = (escape_path(path), escape_path(container));
+        return Some(format!(
+            "{first}mkdir -p '{container}' && mv '{script}' '{container}/'; or set TRUSTED_UIDS={uid} in Backrest's .env"
+        ));
+    }
+    distrust.fix().map(|command| format!("{first}{command}"))
+}
+
+/// Whether the kernel can start a file that begins like this.
+fn fitness(text: &[u8], path: &Path) -> Fitness {
+    let refused = |what: &str, hint: Option<String>| Fitness::Refused(Refusal { what: what.into(), hint });
+    if text.starts_with(b"\x7fELF") {
+        return Fitness::Runs { by_shell: false };
+    }
+    let line = text.split(|&byte| byte == b'\n').next().unwrap_or(text);
+    if line.ends_with(b"\r") {
+        let hint = format!("sed -i 's/\\r$//' '{}'", escape_path(path));
+        return refused("has lines that end in CR LF, as Windows writes them", Some(hint));
+    }
+    let Some(line) = line.strip_prefix(b"#!") else {
+        // Bash looks for a NUL to tell a program of another machine from a script.
+        return match line.contains(&0) {
+            true => refused("is neither a script nor a program of this machine", None),
+            false => Fitness::Runs { by_shell: true },
+        };
+    };
+    let line = line.trim_ascii();
+    let program = line.split(|&byte| byte == b' ' || byte == b'\t').next().unwrap_or(line);
+    let is_there = !program.is_empty() && fs::metadata(Path::new(OsStr::from_bytes(program))).is_ok();
+    if is_there {
+        return Fitness::Runs { by_shell: false };
+    }
+    refused(&format!("names a program that isn't there in its #! line: {}", escape(program)), None)
+}

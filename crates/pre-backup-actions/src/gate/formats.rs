@@ -1,0 +1,359 @@
+//! Whether a file is whole for its kind: compressed ones are read to their end, databases are asked, the others have
+//! their own mark.
+//!
+//! Compression is seen by the first bytes, so `kind=postgres` holds for `db.sql`, `db.sql.gz` and `db.sql.zst` alike.
+//! What a reader would get wrong: a file that no check fits is not whole, it is unproved.
+
+mod ask;
+mod compression;
+mod folder;
+mod json;
+mod names;
+mod rdb;
+mod sql;
+mod tar;
+mod zstd_frames;
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Cursor, ErrorKind, Read, Seek, SeekFrom};
+use std::os::unix::fs::OpenOptionsExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::sync::Once;
+use std::time::Duration;
+
+use common::text::escape;
+use nix::fcntl::OFlag;
+
+use super::Budget;
+use crate::declare::Kind;
+use compression::Compression;
+
+/// Enough for the first and the last lines of a dump.
+const EDGE: usize = 8 << 10;
+const BUFFER: usize = 256 << 10;
+
+/// What is known of a dump about which nothing is wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Proved {
+    /// It is whole.
+    Whole,
+    /// A part could not be checked, because of this.
+    Partly(String),
+    /// Nothing could be: in a few words, and in more.
+    Nothing { short: &'static str, why: String },
+}
+
+/// Why a file is not a whole dump.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Flaw {
+    /// It is whole as a file and holds nothing: what a pipe makes of a dump program that failed.
+    Empty,
+    /// This was seen instead.
+    Damaged(String),
+    /// The user may not read it, or the disk can't.
+    Unreadable(String),
+    /// The checks took longer than this script's limit.
+    OutOfTime(Duration),
+    /// We were asked to stop.
+    Interrupted,
+}
+
+impl Flaw {
+    fn damaged(why: &str) -> Flaw {
+        Flaw::Damaged(why.into())
+    }
+}
+
+type Proof = Result<Proved, Flaw>;
+
+/// Checks the file, or the folder, at `path`; `kind` as declared.
+pub(super) fn check(path: &Path, kind: Option<Kind>, budget: &Budget) -> Proof {
+    let content = Source::open(path, budget).map_err(|error| Flaw::Unreadable(error.to_string()))?;
+    let proof = guarded(|| match path.symlink_metadata() {
+        Ok(metadata) if metadata.is_dir() => folder::check(path, budget),
+        _ => check_file(path, kind, &content, budget),
+    });
+    match proof {
+        Err(_) if budget.cancel.is_cancelled() => Err(Flaw::Interrupted),
+        Err(_) if budget.left().is_zero() => Err(Flaw::OutOfTime(budget.limit)),
+        // The file could not be read to its end; whatever the decoder made of that.
+        Err(_) if content.failure.get().is_some() => {
+            let error = content.failure.take().unwrap_or(ErrorKind::Other);
+            Err(Flaw::Unreadable(io::Error::from(error).to_string()))
+        }
+        proof => proof,
+    }
+}
+
+thread_local! {
+    /// A panic in this thread is caught and reported as a damaged dump; its own words would only confuse.
+    static IS_GUARDED: Cell<bool> = const { Cell::new(false) };
+}
+
+/// What `check` returns. A decoder that panics on a file that was made for that has not proved anything.
+fn guarded(check: impl FnOnce() -> Proof) -> Proof {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let others = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |panic| {
+            if !IS_GUARDED.get() {
+                others(panic);
+            }
+        }));
+    });
+    let before = IS_GUARDED.replace(true);
+    let checked = catch_unwind(AssertUnwindSafe(check));
+    IS_GUARDED.set(before);
+    checked.unwrap_or_else(|_| Err(Flaw::damaged("its decoder gave up on it")))
+}
+
+fn check_file(path: &Path, kind: Option<Kind>, source: &Source, budget: &Budget) -> Proof {
+    let mut magic = [0; 16];
+    let known = read_some(&mut source.reader(), &mut magic).map_err(flaw)?;
+    source.rewind().map_err(flaw)?;
+    let compression = Compression::of(&magic[..known]);
+    if kind.and_then(Compression::declared_as).is_some_and(|declared| declared != compression) {
+        let declared = kind.map_or("any", Kind::word);
+        return Err(Flaw::Damaged(format!("it is not {declared}'s")));
+    }
+    let promise = names::promise(path);
+    // If nothing is declared, the name is: an error message in db.sql.gz is not a dump.
+    if let (None, Some(packed)) = (kind, promise.compression.filter(|packed| *packed != compression)) {
+        return Err(Flaw::Damaged(format!("it is not {}, as its name says", packed.word())));
+    }
+    let mut content = compression.reader(source.reader());
+    let mut head = vec![0; EDGE];
+    let known = read_some(&mut content, &mut head).map_err(flaw)?;
+    head.truncate(known);
+    if head.is_empty() {
+        return Err(Flaw::Empty);
+    }
+    let whole = Whole { path, head, content, compression, source, budget };
+    let kind = match kind {
+        Some(kind) => kind,
+        None => match names::recognize(&whole.head, &promise.inner) {
+            Some(kind) => kind,
+            None => return whole.unknown(promise.encryption),
+        },
+    };
+    match kind {
+        Kind::Any | Kind::Gzip | Kind::Zstd | Kind::Xz | Kind::Bzip2 | Kind::Lz4 => whole.any(),
+        Kind::Postgres => whole.postgres(),
+        Kind::Mysql => whole.sql(sql::mysql),
+        Kind::Sql => whole.unknown_sql(),
+        Kind::Sqlite => whole.sqlite(),
+        Kind::SqliteSql => whole.stream(sql::sqlite),
+        Kind::Tar => whole.stream(tar::check),
+        Kind::Rdb => whole.stream(rdb::check),
+        Kind::Json => whole.stream(json::check),
+    }
+}
+
+/// A file of which the beginning was read.
+struct Whole<'a> {
+    path: &'a Path,
+    head: Vec<u8>,
+    /// What follows the head, decompressed.
+    content: Box<dyn Read + 'a>,
+    compression: Compression,
+    source: &'a Source<'a>,
+    budget: &'a Budget<'a>,
+}
+
+impl Whole<'_> {
+    fn any(mut self) -> Proof {
+        if self.compression != Compression::None {
+            drain(&mut self.content)?;
+        }
+        Ok(Proved::Whole)
+    }
+
+    /// Nothing is known about it but, if it is compressed, that it is whole as that.
+    fn unknown(mut self, promised: bool) -> Proof {
+        if self.compression != Compression::None {
+            drain(&mut self.content)?;
+            return Ok(Proved::Whole);
+        }
+        match names::encryption(&self.head) {
+            Some(program) => Ok(Proved::Nothing {
+                short: "dump is encrypted",
+                why: format!("it is encrypted ({program}), so nothing in it could be checked"),
+            }),
+            None if promised && names::is_text(&self.head) => {
+                Err(Flaw::damaged("it is not encrypted, as its name says, but text"))
+            }
+            None => Ok(Proved::Nothing {
+                short: "dump is of an unknown kind",
+                why: "it is of an unknown kind, so nothing in it could be checked; kind=any accepts that"
+                    .into(),
+            }),
+        }
+    }
+
+    fn stream(self, check: fn(&mut dyn Read) -> Result<(), Flaw>) -> Proof {
+        let mut all = Cursor::new(self.head).chain(self.content);
+        check(&mut all)?;
+        // A checksum is at a compressed file's very end.
+        drain(&mut all)?;
+        Ok(Proved::Whole)
+    }
+
+    fn sql(mut self, check: fn(&[u8], &[u8]) -> Result<(), String>) -> Proof {
+        let tail = self.tail()?;
+        check(&self.head, &tail).map(|()| Proved::Whole).map_err(Flaw::Damaged)
+    }
+
+    fn unknown_sql(mut self) -> Proof {
+        sql::first_line(&self.head).map_err(Flaw::Damaged)?;
+        self.tail()?;
+        Ok(Proved::Nothing {
+            short: "dump has no closing line",
+            why: "it is SQL without the closing line of a dump program, so a missing end can't be seen"
+                .into(),
+        })
+    }
+
+    /// Its last bytes.
+    fn tail(&mut self) -> Result<Vec<u8>, Flaw> {
+        if self.compression != Compression::None {
+            return last_bytes(&self.head, &mut self.content);
+        }
+        let mut tail = Vec::new();
+        self.source.seek_to_the_last(EDGE as u64).map_err(flaw)?;
+        self.source.reader().read_to_end(&mut tail).map_err(flaw)?;
+        Ok(tail)
+    }
+
+    fn postgres(mut self) -> Proof {
+        let is_tar = self.head.starts_with(names::PG_TAR);
+        if !self.head.starts_with(names::PG_ARCHIVE) && !is_tar {
+            return self.sql(sql::postgres);
+        }
+        if names::is_folder_toc(&self.head) {
+            // It is checked with the files that it names.
+            return folder::check(self.path.parent().unwrap_or(Path::new("/")), self.budget);
+        }
+        if is_tar {
+            // pg_restore looks for what it needs and does not see that the end is missing.
+            tar::check(&mut Cursor::new(&self.head).chain(&mut self.content))?;
+        }
+        if self.compression != Compression::None {
+            drain(&mut self.content)?;
+            return Ok(Proved::Partly(
+                "pg_restore can't look into a compressed archive; only the compression was checked".into(),
+            ));
+        }
+        ask::pg_restore(self.path, self.budget)
+    }
+
+    fn sqlite(mut self) -> Proof {
+        if self.compression != Compression::None {
+            let length = self.head.len() as u64 + drain(&mut self.content)?;
+            sql::sqlite_header(&self.head, length).map_err(Flaw::Damaged)?;
+            return Ok(Proved::Partly(
+                "sqlite3 can't look into a compressed database; its size and compression were checked".into(),
+            ));
+        }
+        sql::sqlite_header(&self.head, self.source.length).map_err(Flaw::Damaged)?;
+        ask::sqlite(self.path, self.budget)
+    }
+}
+
+/// Reads `content` to its end and keeps the last bytes of it and the `head` before it.
+fn last_bytes(head: &[u8], content: &mut dyn Read) -> Result<Vec<u8>, Flaw> {
+    let mut last: VecDeque<u8> = head.iter().copied().collect();
+    let mut chunk = vec![0; BUFFER];
+    loop {
+        let length = content.read(&mut chunk).map_err(flaw)?;
+        if length == 0 {
+            return Ok(last.into());
+        }
+        let new = &chunk[length.saturating_sub(EDGE)..length];
+        last.drain(..(last.len() + new.len()).saturating_sub(EDGE).min(last.len()));
+        last.extend(new);
+    }
+}
+
+fn drain(content: &mut dyn Read) -> Result<u64, Flaw> {
+    // io::copy's own buffer is small; decoders like a large one.
+    let mut chunk = vec![0; BUFFER];
+    let mut sum = 0;
+    loop {
+        match content.read(&mut chunk).map_err(flaw)? {
+            0 => return Ok(sum),
+            length => sum += length as u64,
+        }
+    }
+}
+
+fn read_some(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < buffer.len() {
+        match reader.read(&mut buffer[filled..]) {
+            Ok(0) => break,
+            Ok(length) => filled += length,
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(filled)
+}
+
+/// What an error of a decoder means.
+#[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
+fn flaw(error: io::Error) -> Flaw {
+    match error.kind() {
+        ErrorKind::UnexpectedEof => Flaw::damaged("the file ends too early"),
+        _ => Flaw::Damaged(escape(error.to_string().as_bytes())),
+    }
+}
+
+/// The file itself, which is not read on once the time is over or we were asked to stop.
+struct Source<'a> {
+    file: File,
+    length: u64,
+    budget: &'a Budget<'a>,
+    /// What kept it from being read: that is not the decoder's business.
+    failure: Cell<Option<ErrorKind>>,
+}
+
+impl<'a> Source<'a> {
+    fn open(path: &Path, budget: &'a Budget<'a>) -> io::Result<Source<'a>> {
+        // Something else that takes its place just now, a FIFO, must not keep us waiting.
+        let flags = (OFlag::O_NONBLOCK | OFlag::O_NOFOLLOW).bits();
+        let file = OpenOptions::new().read(true).custom_flags(flags).open(path)?;
+        let length = file.metadata()?.len();
+        Ok(Source { file, length, budget, failure: Cell::new(None) })
+    }
+
+    fn reader(&self) -> Reader<'_> {
+        Reader(self)
+    }
+
+    fn rewind(&self) -> io::Result<()> {
+        (&self.file).rewind()
+    }
+
+    fn seek_to_the_last(&self, bytes: u64) -> io::Result<u64> {
+        (&self.file).seek(SeekFrom::Start(self.length.saturating_sub(bytes)))
+    }
+}
+
+/// Reads a [`Source`] where it stands.
+struct Reader<'a>(&'a Source<'a>);
+
+impl Read for Reader<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let Reader(source) = self;
+        if source.budget.cancel.is_cancelled() || source.budget.left().is_zero() {
+            return Err(io::Error::other("stopped"));
+        }
+        (&source.file).read(buffer).inspect_err(|error| source.failure.set(Some(error.kind())))
+    }
+}
+
+#[cfg(test)]
+mod tests;

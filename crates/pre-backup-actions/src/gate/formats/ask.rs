@@ -1,0 +1,97 @@
+//! Databases are asked: SQLite's own check of a database, and pg_restore's reading of an archive.
+
+use std::io;
+use std::path::Path;
+use std::process::Command;
+
+use common::process::{self, End, Limits};
+use common::text::escape;
+
+use super::super::Budget;
+use super::{Flaw, Proof, Proved};
+
+/// How pg_restore reports that it does not know the archive's format or its compression. It has no exit code for that.
+const CAN_NOT_READ: [&str; 2] = ["unsupported version", "does not support compression"];
+
+/// Has pg_restore read the archive, or the folder, at `path` to its end.
+pub(super) fn pg_restore(path: &Path, budget: &Budget) -> Proof {
+    // To SQL that no one reads: `--list` reads the table of contents at the beginning and nothing after it.
+    let mut command = Command::new("pg_restore");
+    // Its words are looked at, so they have to be in one language.
+    command.arg("--file=/dev/null").arg(path).env("LC_ALL", "C");
+    let answer = ask(&mut command, budget)?;
+    let why = match answer {
+        Answer::Done(_) => return Ok(Proved::Whole),
+        Answer::NotInstalled => {
+            return Ok(Proved::Partly(
+                "pg_restore is not installed, so the archive was not read (package postgresql-client)".into(),
+            ));
+        }
+        Answer::Failed(why) => format!("pg_restore: {why}"),
+    };
+    // The container's pg_dump is newer than this host's client, or built with more; the dump is none the worse.
+    if CAN_NOT_READ.iter().any(|part| why.contains(part)) {
+        return Ok(Proved::Partly(format!("{why}: a newer postgresql-client is needed to read the archive")));
+    }
+    Err(Flaw::Damaged(why))
+}
+
+/// Has sqlite3 check the database at `path`.
+pub(super) fn sqlite(path: &Path, budget: &Budget) -> Proof {
+    let mut command = Command::new("sqlite3");
+    // Immutable: no lock, no journal, nothing is written beside the dump.
+    command
+        .args(["-batch", "-init", "/dev/null", "-readonly"])
+        .arg(immutable_uri(path))
+        .arg("PRAGMA quick_check(1);");
+    match ask(&mut command, budget)? {
+        Answer::Done(answer) if answer.trim_ascii() == b"ok" => Ok(Proved::Whole),
+        Answer::Done(answer) => Err(Flaw::Damaged(format!("quick_check: {}", escape(answer.trim_ascii())))),
+        Answer::Failed(why) => Err(Flaw::Damaged(format!("sqlite3: {why}"))),
+        Answer::NotInstalled => Ok(Proved::Partly(
+            "sqlite3 is not installed, so quick_check was not run (package sqlite3)".into(),
+        )),
+    }
+}
+
+enum Answer {
+    Done(Vec<u8>),
+    Failed(String),
+    NotInstalled,
+}
+
+fn ask(command: &mut Command, budget: &Budget) -> Result<Answer, Flaw> {
+    let captured = match process::capture(command, b"", Limits::within(budget.left()), Some(budget.cancel)) {
+        Ok(captured) => captured,
+        Err(error) if is_not_installed(&error) => return Ok(Answer::NotInstalled),
+        Err(error) => return Err(Flaw::Damaged(common::exit::one_line(&error))),
+    };
+    match captured.end {
+        End::Exited(0) => Ok(Answer::Done(captured.stdout)),
+        End::TimedOut => Err(Flaw::OutOfTime(budget.limit)),
+        End::Cancelled => Err(Flaw::Interrupted),
+        end => {
+            let lines = captured.stderr.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
+            let first = lines.into_iter().find(|line| !line.is_empty()).unwrap_or_default();
+            Ok(Answer::Failed(format!("{end}: {}", escape(first))))
+        }
+    }
+}
+
+fn is_not_installed(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    causes.any(|cause| cause.kind() == io::ErrorKind::NotFound)
+}
+
+/// SQLite's name of a file that no one writes to; all but plain characters are written as their codes.
+fn immutable_uri(path: &Path) -> String {
+    let mut uri = String::from("file:");
+    for &byte in path.as_os_str().as_encoded_bytes() {
+        if byte.is_ascii_alphanumeric() || b"/._-".contains(&byte) {
+            uri.push(char::from(byte));
+        } else {
+            uri.push_str(&format!("%{byte:02X}"));
+        }
+    }
+    uri + "?immutable=1"
+}

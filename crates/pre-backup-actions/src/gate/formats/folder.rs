@@ -1,0 +1,88 @@
+//! A folder as one dump: what `pg_dump -Fd` writes, and any other folder file by file.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use common::regular_file;
+
+use super::super::Budget;
+use super::super::find::all_below;
+use super::{Flaw, Proof, Proved, ask, check_file, names};
+
+/// A table of contents is some hundred bytes for each table.
+const LONGEST_TOC: u64 = 256 << 20;
+const TOC: &str = "toc.dat";
+
+/// Checks the folder at `path`.
+pub(super) fn check(path: &Path, budget: &Budget) -> Proof {
+    let toc = regular_file::read(&path.join(TOC), LONGEST_TOC).unwrap_or_default();
+    if names::is_folder_toc(&toc) {
+        return postgres(path, &toc, budget);
+    }
+    let files = all_below(path, usize::MAX).map_err(Flaw::Unreadable)?;
+    if files.is_empty() {
+        return Err(Flaw::Empty);
+    }
+    let mut proved = Proved::Whole;
+    for file in files {
+        match file_in(path, &file, budget)? {
+            Proved::Whole => {}
+            less => proved = less,
+        }
+    }
+    Ok(proved)
+}
+
+/// A file of a folder; what is wrong is reported with its name.
+fn file_in(folder: &Path, file: &Path, budget: &Budget) -> Proof {
+    let name = common::text::escape_path(file.strip_prefix(folder).unwrap_or(file));
+    let source =
+        super::Source::open(file, budget).map_err(|error| Flaw::Unreadable(format!("{name}: {error}")))?;
+    // A folder's own program knows what an empty file in it means.
+    match check_file(file, None, &source, budget) {
+        Err(Flaw::Damaged(why)) => Err(Flaw::Damaged(format!("{name}: {why}"))),
+        Err(Flaw::Empty) => Ok(Proved::Whole),
+        proof => proof,
+    }
+}
+
+/// The table of contents names each file of data. pg_restore reads them all; if it is missing or too old, it is at
+/// least seen that each is there and is read to the end of its compression.
+fn postgres(folder: &Path, toc: &[u8], budget: &Budget) -> Proof {
+    for name in data_files(toc) {
+        let endings = ["", ".gz", ".lz4", ".zst"];
+        let file =
+            endings.iter().map(|ending| folder.join(format!("{name}{ending}"))).find(|file| file.exists());
+        let Some(file) = file else {
+            return Err(Flaw::Damaged(format!("{name}, which {TOC} names, is missing")));
+        };
+        file_in(folder, &file, budget)?;
+    }
+    ask::pg_restore(folder, budget)
+}
+
+/// Names such as `3359.dat` and `blobs.toc`. They are stored as they are, each after its length.
+fn data_files(toc: &[u8]) -> BTreeSet<String> {
+    let words = toc.split(|byte| !byte.is_ascii_alphanumeric() && !b"._".contains(byte));
+    let words = words.filter_map(|word| std::str::from_utf8(word).ok());
+    let is_data = |word: &&str| {
+        let digits = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+        word.strip_suffix(".dat").is_some_and(digits)
+            || word
+                .strip_prefix("blobs")
+                .and_then(|rest| rest.strip_suffix(".toc"))
+                .is_some_and(|middle| middle.is_empty() || middle.strip_prefix('_').is_some_and(digits))
+    };
+    words.filter(is_data).map(String::from).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_names_of_data_files_are_found_in_binary_text() {
+        let toc = b"PGDMP\x01\x10\x00\x04\x08\x05\x00\x08\0\0\x003359.dat\x01\x01\0\0\0\x0cblobs_12.toc\0toc.dat\0x1.dat";
+        assert_eq!(data_files(toc).into_iter().collect::<Vec<_>>(), ["3359.dat", "blobs_12.toc"]);
+    }
+}

@@ -1,0 +1,145 @@
+//! How a step went: a script's end, the gate's verdict on its dumps, and what a person should read about it.
+
+use std::ffi::{OsStr, OsString};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use common::exit::Exit;
+use common::text::escape_path;
+
+use crate::gate::Seen;
+
+/// How a script ended.
+#[derive(Debug)]
+pub(crate) struct Ran {
+    /// `None` if it did well, otherwise the reason in a few words.
+    pub(crate) failure: Option<String>,
+    pub(crate) elapsed: Duration,
+    pub(crate) log: PathBuf,
+    /// The last thing that it printed.
+    pub(crate) last_line: Option<String>,
+}
+
+/// How a step ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// All was well.
+    Ok,
+    /// Nothing was wrong, but about this dump nothing could be proved.
+    Unproved(String),
+    /// Something was wrong, and the backup may go on.
+    Warned(String),
+    /// It failed, because of this.
+    Failed(String),
+    /// It was not started, because of this.
+    NotRun(String),
+}
+
+impl Verdict {
+    /// The reason, unless all was well.
+    pub(crate) fn why(&self) -> Option<&String> {
+        match self {
+            Verdict::Ok => None,
+            Verdict::Unproved(why) | Verdict::Warned(why) | Verdict::Failed(why) | Verdict::NotRun(why) => {
+                Some(why)
+            }
+        }
+    }
+}
+
+/// What came of one service.
+#[derive(Clone, Debug)]
+pub(crate) struct Outcome {
+    pub(crate) service: OsString,
+    pub(crate) verdict: Verdict,
+    /// What to do about it.
+    pub(crate) hint: Option<String>,
+    /// When its step began, in seconds since 1970.
+    pub(crate) begun: i64,
+    /// From the start of its script to the end of the checks of its dumps.
+    pub(crate) elapsed: Duration,
+    pub(crate) log: Option<PathBuf>,
+    pub(crate) last_line: Option<String>,
+    /// The dumps that the gate saw.
+    pub(crate) dumps: Vec<Seen>,
+    /// Where they lie.
+    pub(crate) files: Vec<PathBuf>,
+    /// What is wrong or odd, one line each.
+    pub(crate) details: Vec<String>,
+    /// The warning does not concern the dumps; later runs may compare with them.
+    pub(crate) is_proved: bool,
+}
+
+impl Outcome {
+    /// Of a service whose script did not run.
+    pub(crate) fn new(service: &OsStr, verdict: Verdict) -> Outcome {
+        let service = service.to_os_string();
+        Outcome {
+            service,
+            verdict,
+            hint: None,
+            begun: 0,
+            elapsed: Duration::ZERO,
+            log: None,
+            last_line: None,
+            dumps: Vec::new(),
+            files: Vec::new(),
+            details: Vec::new(),
+            is_proved: false,
+        }
+    }
+
+    /// Of one whose script ran.
+    pub(crate) fn of(service: &OsStr, ran: Ran) -> Outcome {
+        let verdict = ran.failure.map_or(Verdict::Ok, Verdict::Failed);
+        Outcome {
+            elapsed: ran.elapsed,
+            log: Some(ran.log),
+            last_line: ran.last_line,
+            ..Outcome::new(service, verdict)
+        }
+    }
+
+    /// The service's name, safe to show.
+    pub(crate) fn shown(&self) -> String {
+        escape_path(&self.service)
+    }
+
+    /// A failure becomes a warning: the backup may start all the same.
+    pub(crate) fn allow_failure(&mut self) {
+        if let Verdict::Failed(why) = &self.verdict {
+            self.verdict = Verdict::Warned(why.clone());
+        }
+    }
+
+    /// Adds a warning, unless something worse is known already.
+    pub(crate) fn warn(&mut self, why: &str) {
+        match &mut self.verdict {
+            Verdict::Ok | Verdict::Unproved(_) => {
+                self.verdict = Verdict::Warned(why.to_string());
+                self.is_proved = true;
+            }
+            Verdict::Warned(other) => other.push_str(&format!("; {why}")),
+            Verdict::Failed(_) | Verdict::NotRun(_) => self.details.push(why.to_string()),
+        }
+    }
+
+    /// Whether its dumps are good to be compared with.
+    pub(crate) fn is_good(&self) -> bool {
+        match self.verdict {
+            Verdict::Ok | Verdict::Unproved(_) => true,
+            Verdict::Warned(_) => self.is_proved,
+            Verdict::Failed(_) | Verdict::NotRun(_) => false,
+        }
+    }
+
+    /// Whether the run as a whole fails because of it.
+    pub(crate) fn is_failure(&self) -> bool {
+        matches!(self.verdict, Verdict::Failed(_) | Verdict::NotRun(_))
+    }
+}
+
+/// The exit code of a run.
+pub(crate) fn exit_of(outcomes: &[Outcome]) -> Exit {
+    if outcomes.iter().any(Outcome::is_failure) { Exit::Failed } else { Exit::Done }
+}
