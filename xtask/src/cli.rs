@@ -63,6 +63,8 @@ pub(crate) enum Task {
     /// Tests that take longer than every change can wait for
     #[command(subcommand, after_help = "Example:\n  cargo xtask soak ignore --minutes 30")]
     Soak(Endurance),
+    /// Write docs/reference.md: the help of every program
+    Reference,
     /// Check the repository's own rules: documentation, file length, what must not occur
     Tidy,
 }

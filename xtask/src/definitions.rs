@@ -1,13 +1,16 @@
 //! The command lines of the installed programs, read from the very files that the programs are built from.
 //!
 //! Man pages, completions and `docs/reference.md` are made of them, so they can't differ from what a program takes. It is
-//! a library of its own because its tests would otherwise run here a second time: cargo never builds it as a test.
+//! a library of its own because its files' tests would otherwise run here a second time: cargo does not test it.
 
 #![expect(dead_code, reason = "what else the files hold is for the programs")]
 
-use clap::builder::ArgAction;
+use bridge::action::BuiltIn;
+use clap::builder::{ArgAction, PossibleValue, PossibleValuesParser};
 use clap::{Arg, Command, CommandFactory};
 
+#[path = "../../crates/backrest-push/src/cli.rs"]
+mod backrest_push;
 #[path = "../../crates/build-ignore/src/cli.rs"]
 pub mod build_ignore;
 #[path = "../../crates/create-backrest-pipe/src/cli.rs"]
@@ -21,9 +24,10 @@ mod pre_backup_actions;
 #[path = "../../crates/ssh-key-setup/src/cli.rs"]
 mod ssh_key_setup;
 
-/// The programs that a person runs, by name.
+/// Every installed program, sorted by name.
 pub fn commands() -> Vec<Command> {
     vec![
+        backrest_push::Cli::command().name("backrest-push"),
         backrest_send(),
         build_ignore::Cli::command().name("build-ignore"),
         create_backrest_pipe::Cli::command().name("create-backrest-pipe"),
@@ -34,23 +38,33 @@ pub fn commands() -> Vec<Command> {
     ]
 }
 
-/// The client reads its arguments by hand, because it has to be small; this says the same once more, and a test
-/// compares its options with the client's own help.
+/// The client reads its arguments by hand, because it has to be small: its help is what defines them.
 fn backrest_send() -> Command {
-    let option = |name: &'static str, value: &'static str, help: &'static str| {
-        Arg::new(name).long(name).value_name(value).help(help)
-    };
-    Command::new("backrest-send")
-        .about("Ask the host to do something, and wait until it is done")
-        .arg(Arg::new("name").value_name("NAME").help("The action, one of the built-in ones or your own"))
-        .arg(Arg::new("text").value_name("TEXT").num_args(0..).help("Text for the action; words are joined"))
-        .arg(option("timeout", "TIME", "Give up after this time, such as 90s, 30m or 2h [default: 2h]"))
-        .arg(
-            Arg::new("no-wait")
-                .long("no-wait")
-                .action(ArgAction::SetTrue)
-                .help("Exit with 0 as soon as the host has taken the message"),
-        )
-        .arg(option("bridge", "DIR", "The bridge folder [env: BACKREST_BRIDGE]"))
+    // clap keeps names for as long as the program runs.
+    let text: &'static str = bridge::help::text().leak();
+    let (about, _) = text.split_once('\n').unwrap_or_default();
+    let (_, options) = text.split_once("\nOptions:").unwrap_or_default();
+    let (options, after) = options.split_once("\n\n").unwrap_or_default();
+    let actions = BuiltIn::ALL.map(|action| PossibleValue::new(action.name()).help(action.purpose()));
+    let name = Arg::new("name").value_name("NAME").value_parser(PossibleValuesParser::new(actions));
+    let mut command = Command::new("backrest-send")
         .version(env!("CARGO_PKG_VERSION"))
+        .about(about)
+        .after_help(after.trim_end())
+        .arg(name.help("The action: one of these, or the name of a file in the host's actions folder"))
+        .arg(
+            Arg::new("text").value_name("TEXT").num_args(0..).help("Its text; words are joined with blanks"),
+        );
+    // `  --name VALUE  help`, which may go on in further lines; clap adds --help and --version itself.
+    for option in options.split("\n  --").skip(1) {
+        let (name, help) = option.split_once("  ").unwrap_or((option, ""));
+        let (help, _) = help.split_once("\n  -").unwrap_or((help, ""));
+        let (name, value) = name.split_once(' ').unwrap_or((name, ""));
+        let arg = Arg::new(name).long(name).help(help.split_whitespace().collect::<Vec<_>>().join(" "));
+        command = command.arg(match value {
+            "" => arg.action(ArgAction::SetTrue),
+            value => arg.value_name(value),
+        });
+    }
+    command
 }

@@ -6,7 +6,7 @@ use anyhow::Result;
 use common::exit::Exit;
 
 use crate::cli::Task;
-use crate::{bench, build, demo, e2e, install, soak, test, tidy};
+use crate::{bench, build, demo, e2e, install, reference, soak, test, tidy};
 
 /// Does what `task` says.
 pub(crate) fn run(task: &Task) -> Result<Exit> {
@@ -19,6 +19,7 @@ pub(crate) fn run(task: &Task) -> Result<Exit> {
         Task::E2e(options) => e2e::run(options),
         Task::Bench { what } => bench::run(*what),
         Task::Soak(what) => soak::run(what),
+        Task::Reference => reference::run(),
         Task::Tidy => tidy::run(),
     }
 }

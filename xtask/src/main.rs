@@ -15,6 +15,7 @@ mod install;
 mod needs;
 mod orphans;
 mod package;
+mod reference;
 mod soak;
 mod table;
 mod test;

@@ -23,10 +23,10 @@ const BEFORE_THE_ACTIONS: &str = "\
 Ask the host to do something, and wait until it is done
 
 Usage: backrest-send [OPTIONS] NAME [TEXT]...
-       backrest-send [OPTIONS] < messages, one a line; stops at the first that fails
+       backrest-send [OPTIONS] < FILE    one message a line, until one fails
 
 Arguments:
-  NAME  the action: one of those below, or the name of a file in the host's actions folder
+  NAME  an action of those below, or a file in the host's actions folder
   TEXT  its text; several words are joined with blanks
 
 Actions:
@@ -35,9 +35,9 @@ Actions:
 const BEFORE_THE_CODES: &str = "
 Options:
   --timeout TIME  give up after this time, such as 90s, 30m or 2h [default: 2h]
-  --no-wait       don't wait for the end; exit 0 as soon as the host has taken the message
-  --bridge DIR    the bridge folder [env: BACKREST_BRIDGE] [default: the folder of this program;
-                  from elsewhere on the host ~/containers/backrest/bridge]
+  --no-wait       exit with 0 as soon as the host has taken the message
+  --bridge DIR    the bridge folder [env: BACKREST_BRIDGE] [default: the folder
+                  of this program, or ~/containers/backrest/bridge]
   -h, --help      print this help
   -V, --version   print the version
 

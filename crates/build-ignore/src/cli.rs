@@ -58,9 +58,9 @@ pub struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  build-ignore                                  write the exclude file
-  build-ignore --explain ~/data/immich/thumbs   why is this in the backup, or not?
-  build-ignore --report                         what is worth a rule?
+  build-ignore                             write the exclude file
+  build-ignore --explain ~/data/wiki/cache show which rule decides
+  build-ignore --report                    show what is worth a rule
 
 In Backrest's plan, as a backup flag (with --no-scan from restic 0.15 on, which saves a second look at every path):
   --exclude-file=/userdata/containers/backrest/ignorefile.txt";

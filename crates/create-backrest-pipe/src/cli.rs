@@ -11,24 +11,24 @@ use serde::{Deserialize, Serialize};
 
 const EXAMPLES: &str = "\
 Example:
-  create-backrest-pipe            put everything in place; what is there already is left alone
+  create-backrest-pipe            put everything in place that is missing
   create-backrest-pipe status     show what is wrong, if anything
   create-backrest-pipe hooks      print the hooks for Backrest
   create-backrest-pipe remove     take away what was put there
 
 This creates, in Backrest's container folder:
   bridge/                 the folder to mount in the container at /bridge
-  bridge/backrest-pipe    the FIFO: each line written to it is a message for the host
-  bridge/backrest-send    the client that hooks call; it waits for the host's answer
-  backrest-pipe           a symlink to the FIFO, for compose files that mount it at /backrest-pipe
+  bridge/backrest-pipe    the FIFO: each line is a message for the host
+  bridge/backrest-send    the client that hooks call; it waits for the answer
+  backrest-pipe           a link to the FIFO, for compose files that mount it
 and a running pipe-listener, which a line in your crontab starts again after a reboot.";
 
 const HOOKS_EXAMPLES: &str = "\
 Example:
-  create-backrest-pipe hooks                                      print them
+  create-backrest-pipe hooks                      print them
   create-backrest-pipe hooks --apply http://localhost:9898 --plan nightly
-  create-backrest-pipe hooks --apply http://localhost:9898/#/plan/nightly --services immich,wiki
-  create-backrest-pipe hooks --apply http://localhost:9898 --plan nightly --user me --remove";
+  create-backrest-pipe hooks --apply http://nas:9898/#/plan/nightly --user me
+  create-backrest-pipe hooks --apply http://nas:9898 --plan nightly --remove";
 
 const STATUS_HELP: &str = "\
 A line starts with ✓ if all is well, with ✗ if something is wrong, with · if it is only worth knowing, and with ?\

@@ -101,12 +101,12 @@ pub(crate) enum Shell {
 
 const EXAMPLES: &str = "\
 Examples:
-  new-container                                    ask for everything
-  new-container wiki --image requarks/wiki:2 --port 3000:3000 --database postgres
+  new-container                               ask for everything
+  new-container wiki --image requarks/wiki:2 --port 3000:3000 --database mysql
   new-container whoami --image traefik/whoami --network proxy --up
-  new-container notes --stop                       stopped during each backup
-  new-container immich --adopt                     what the existing service's backup lacks
-  eval \"$(new-container --shell-init bash)\"        from now on dn is short for it
+  new-container notes --stop                  stop it during each backup
+  new-container immich --adopt                add what its backup lacks
+  eval \"$(new-container --shell-init bash)\"   from now on dn is short for it
 
 Your own templates: <container root>/.templates/default changes every new service, .templates/KIND those with that \
 database, and .templates/FOLDER those made with --template FOLDER. A file there named compose.yaml, .env, \

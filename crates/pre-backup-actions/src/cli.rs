@@ -92,7 +92,7 @@ pub(crate) struct Cli {
 
 const EXAMPLES: &str = "\
 Examples:
-  pre-backup-actions                          prepare all services, as before a backup
+  pre-backup-actions                          prepare all services
   pre-backup-actions --only immich --only 'db-*'
   pre-backup-actions --after                  bring back what was stopped
   pre-backup-actions --journal                what still has to be brought back

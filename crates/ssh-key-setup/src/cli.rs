@@ -11,11 +11,11 @@ use common::settings::Flags;
 const AFTER_HELP: &str = "\
 Example:
   ssh-key-setup nas --path /srv/restic
-      makes a key, lets it in at the host that `ssh nas` reaches, writes the folder that Backrest's container
-      mounts as /root/.ssh, proves it with a file written, read and removed, and prints the repository's URI
-
   ssh-key-setup nas --check
-      proves again, and changes nothing";
+
+The first makes a key, lets it in at the host that `ssh nas` reaches, writes the folder that Backrest's container \
+mounts as /root/.ssh, proves it with a file written, read and removed, and prints the repository's URI. The second \
+proves it again and changes nothing.";
 
 /// Give Backrest a key for an SFTP server and prove that it works
 #[derive(Debug, Parser)]
