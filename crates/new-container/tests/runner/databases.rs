@@ -29,10 +29,23 @@ impl Service {
     fn new(kind: &str) -> Service {
         let sandbox = Sandbox::new();
         sandbox.run(&mut tool(&sandbox, &["app", "--database", kind])).expect_success();
-        let docker = "#!/bin/sh\n# docker compose exec -T database COMMAND…\n[ \"$1 $2 $3 $4\" = 'compose exec -T database' ] || exit 64\n\
-             shift 4\n. \"$HOME/container-environment\"\nexec \"$@\"\n";
+        // docker compose [--project-directory DIR] exec -T database COMMAND…
+        let docker = "#!/bin/sh\n[ \"$1\" = compose ] || exit 64\nshift\n\
+             if [ \"$1\" = --project-directory ]; then shift 2; fi\n\
+             [ \"$1 $2 $3\" = 'exec -T database' ] || exit 64\n\
+             shift 3\n. \"$HOME/container-environment\"\nexec \"$@\"\n";
         sandbox.script("bin/docker", docker);
         Service { sandbox }
+    }
+
+    /// Replaces the script by the one that `--adopt` writes for the same compose file.
+    #[track_caller]
+    fn adopt(&self) {
+        for file in ["prepare-backup.sh", ".resticignore"] {
+            std::fs::remove_file(self.path(file)).expect("remove a file");
+        }
+        let arguments = ["app", "--adopt", "--yes"];
+        self.sandbox.run(&mut tool(&self.sandbox, &arguments)).expect_success();
     }
 
     /// The variables of the container.
@@ -60,14 +73,14 @@ impl Service {
         self.sandbox.run(&mut command)
     }
 
-    /// Restores as `docs/before-and-after.md` says: its code block that holds `program`, in the service's data folder.
+    /// Restores as `docs/restore.md` shows: its code block that holds `program`, in the service's data folder.
     #[track_caller]
     fn restore(&self, program: &str) {
-        let docs = include_str!("../../../../docs/before-and-after.md");
+        let docs = include_str!("../../../../docs/restore.md");
         let blocks = docs.split("```sh\n").skip(1).filter_map(|rest| rest.split("\n```").next());
         let block = blocks.into_iter().find(|block| block.starts_with("gunzip ") && block.contains(program));
         let mut command = self.sandbox.command("bash");
-        command.args(["-euo", "pipefail", "-c", block.expect("the docs say how to restore")]);
+        command.args(["-euo", "pipefail", "-c", block.expect("the docs show how to restore")]);
         command.env("PATH", format!("{}:/usr/bin:/bin", self.sandbox.path("bin").display()));
         self.sandbox.run(command.current_dir(self.path(""))).expect_success();
     }
@@ -132,7 +145,7 @@ fn actions() -> &'static PathBuf {
     })
 }
 
-/// All that is in a folder; gives its size in whole pages.
+/// Copies all that is in a folder; returns its size in whole pages.
 fn copy(from: &std::path::Path, to: &std::path::Path) -> u64 {
     let mut size = 0;
     for entry in std::fs::read_dir(from).expect("list a folder").flatten() {

@@ -110,3 +110,52 @@ fn mariadb_is_dumped_and_restored_and_every_broken_dump_is_caught() {
     drop(server);
     service.is_refused(dump, &[], "exit code");
 }
+
+/// An existing server may hold databases that its variables do not name.
+#[test]
+fn an_adopted_server_is_dumped_whole() {
+    let service = Service::new("mariadb");
+    service.adopt();
+    let servers = [start(), start()];
+    let socket = |server: &Server| server.folder.path().join("s").to_str().expect("UTF-8").to_string();
+    let sql = |server: &Server, text: &str| {
+        let mut client = Command::new("mariadb");
+        client.args([
+            "--no-defaults",
+            "-u",
+            "root",
+            &format!("--socket={}", socket(server)),
+            "-B",
+            "-e",
+            text,
+        ]);
+        output(client.env("MYSQL_PWD", "secret"))
+    };
+    for server in &servers {
+        let mut client = Command::new("mariadb");
+        client.args(["--no-defaults", "-u", "root", &format!("--socket={}", socket(server)), "-e"]);
+        output(client.arg("ALTER USER root@localhost IDENTIFIED BY 'secret'"));
+    }
+    for name in ["one", "two"] {
+        sql(
+            &servers[0],
+            &format!("CREATE DATABASE {name}; USE {name}; CREATE TABLE t SELECT seq FROM seq_1_to_1000"),
+        );
+    }
+    service.container(&[("MYSQL_ROOT_PASSWORD", "secret")]);
+    for name in ["mariadb-dump", "mariadb"] {
+        let server = &servers[usize::from(name == "mariadb")];
+        let socket = socket(server);
+        service.with_program(
+            name,
+            &format!("#!/bin/sh\nexec /usr/bin/{name} --no-defaults --socket='{socket}' \"$@\"\n"),
+        );
+    }
+    let ran = service.prepare(&[]).expect_success();
+    assert!(ran.stdout.ends_with("\n1 ok\n"), "{}", ran.everything());
+    service.restore(" mariadb --user=root\n");
+    for name in ["one", "two"] {
+        let count = format!("SELECT COUNT(*), SUM(seq) FROM {name}.t");
+        assert_eq!(sql(&servers[0], &count), sql(&servers[1], &count));
+    }
+}

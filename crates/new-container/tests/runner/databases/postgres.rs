@@ -133,6 +133,41 @@ fn postgres_is_dumped_and_restored_and_every_broken_dump_is_caught() {
     service.is_refused(dump, &[], "exit code");
 }
 
+/// An existing server may hold databases and users that its variables do not name.
+#[test]
+fn an_adopted_server_is_dumped_whole() {
+    let service = Service::new("postgres");
+    let filled = Filled::new(&service);
+    filled.sql("postgres", "CREATE ROLE reader PASSWORD 'x'; CREATE TABLE elsewhere AS SELECT 42 AS answer");
+    service.adopt();
+    // A password that Docker hands over as a file.
+    let secret = service.sandbox.write("secret", &filled.password);
+    service.container(&[
+        ("PGHOST", filled.socket()),
+        ("POSTGRES_USER", &filled.user),
+        ("POSTGRES_PASSWORD_FILE", secret.to_str().expect("UTF-8")),
+    ]);
+    let ran = service.prepare(&[]).expect_success();
+    assert!(ran.stdout.ends_with("\n1 ok\n"), "{}", ran.everything());
+
+    let restored = Filled {
+        server: start(&filled.user, &filled.password),
+        user: filled.user.clone(),
+        name: filled.name.clone(),
+        password: filled.password.clone(),
+    };
+    service.container(&[
+        ("PGHOST", restored.socket()),
+        ("POSTGRES_USER", &filled.user),
+        ("POSTGRES_PASSWORD", &filled.password),
+    ]);
+    service.restore(" postgres\n");
+    let rows = "COPY (SELECT * FROM t ORDER BY id) TO STDOUT; SELECT * FROM v;";
+    assert_eq!(filled.sql(&filled.name, rows), restored.sql(&filled.name, rows));
+    let others = "SELECT answer FROM elsewhere; SELECT count(*) FROM pg_roles WHERE rolname = 'reader';";
+    assert_eq!(filled.sql("postgres", others), restored.sql("postgres", others));
+}
+
 /// The format that `pg_restore` reads has no closing line, and its table of contents stands at its beginning.
 #[test]
 fn an_archive_is_read_to_its_end() {

@@ -81,6 +81,8 @@ fn redis_is_dumped_and_restored_and_every_broken_dump_is_caught() {
     service.with_program("redis-cli", &cli("", " | head -c 100000"));
     service.is_refused(dump, &[], "dump is damaged");
     service.with_program("redis-cli", &cli("exec ", ""));
+    service.adopt();
+    service.prepare(&[]).expect_success();
     drop(server);
     service.is_refused(dump, &[], "");
 }
