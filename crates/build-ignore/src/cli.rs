@@ -36,6 +36,9 @@ pub struct Cli {
     /// Show per service what is kept and left out, and what is largest; write nothing
     #[arg(long, group = "mode")]
     pub report: bool,
+    /// Show what no backup holds: links, volumes, disks, live databases; exit with 1 if there is any; write nothing
+    #[arg(long, group = "mode")]
+    pub coverage: bool,
     /// Show which files FILE, any exclude file of restic, keeps and the rules leave out, and the reverse; write nothing
     #[arg(long, group = "mode", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub compare: Option<PathBuf>,

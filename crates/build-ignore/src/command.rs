@@ -23,7 +23,7 @@ use crate::migrate::Move;
 use crate::root::{Root, build_roots};
 use crate::task::{Format, Mode, Task};
 use crate::tree::Wanted;
-use crate::{explain, migrate, render, report, stale};
+use crate::{coverage, explain, migrate, picture, render, report, stale};
 
 /// Runs the command line.
 pub fn run(cli: &Cli) -> Result<Exit> {
@@ -57,7 +57,7 @@ fn run_task(task: &Task) -> Result<Exit> {
     if let Mode::Explain(paths) = &task.mode {
         return explain::run(task, paths, &options);
     }
-    let needs_sizes = matches!(task.mode, Mode::Report | Mode::Compare(_));
+    let needs_sizes = matches!(task.mode, Mode::Report | Mode::Coverage | Mode::Compare(_));
     let wanted = if needs_sizes { Wanted::Sizes } else { Wanted::Rules };
     let (roots, errors) = build_roots(settings, wanted, &options)?;
     errors.iter().for_each(|error| exit::report(TOOL, error));
@@ -67,8 +67,9 @@ fn run_task(task: &Task) -> Result<Exit> {
     let mut is_good = errors.is_empty() && (warnings.is_empty() || !task.strict);
     match &task.mode {
         Mode::Explain(_) => {}
-        Mode::Report => report::print(&roots, task.format)?,
+        Mode::Report => report::print(&roots, &coverage::coverage(&roots, settings), task.format)?,
         Mode::Check => is_good &= !stale::show(&settings.ignore_file, &render::render(&roots), task.format)?,
+        Mode::Coverage => is_good &= !show_coverage(&roots, settings, task.format)?,
         Mode::Compare(file) => is_good &= migrate::show(&roots, file, task.format)?,
         Mode::Print => {
             // Not through `common::output`, which takes escape sequences out: a name in a pattern may hold one.
@@ -87,6 +88,9 @@ fn run_task(task: &Task) -> Result<Exit> {
             } else if moved.is_none() {
                 migrate::forget_changed(&mut held, &roots, &output)?;
             }
+            if task.settings.ignore_file.starts_with(settings.layout().container_dir()) {
+                picture::look_back(&roots, &coverage::gaps(&roots, settings), settings, &options);
+            }
             summarise(task, &roots, change, &warnings, moved.as_ref())?;
             match (&moved, kept, task.format) {
                 (Some(moved), Some(kept), Format::Text) => moved.print(&kept),
@@ -95,6 +99,17 @@ fn run_task(task: &Task) -> Result<Exit> {
         }
     }
     Ok(if is_good { Exit::Done } else { Exit::Failed })
+}
+
+/// `--coverage`. Returns whether something is in no backup.
+fn show_coverage(roots: &[Root], settings: &Settings, format: Format) -> Result<bool> {
+    let coverage = coverage::coverage(roots, settings);
+    match format {
+        Format::Json => out!("{}", serde_json::to_string(&coverage)?),
+        Format::Text if coverage.gaps.is_empty() => out!("Nothing is known to be missing from the backup."),
+        Format::Text => coverage::print(&coverage.gaps),
+    }
+    Ok(coverage.gaps.iter().any(|gap| gap.kind.is_fault()))
 }
 
 /// Where the exclude file is really written: if a symlink is in its place, the file behind it is replaced.

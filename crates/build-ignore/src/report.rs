@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, BinaryHeap};
 
 use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets};
+use common::contract::coverage::Coverage;
 use common::out;
 use common::problem::Problem;
 use common::text::{DIM, escape, escape_path};
@@ -16,6 +17,7 @@ use common::units;
 use serde::Serialize;
 use serde_json::{Value, json};
 
+use crate::coverage;
 use crate::root::Root;
 use crate::section::Section;
 use crate::task::Format;
@@ -53,7 +55,7 @@ pub(crate) fn problem_json(problem: &Problem) -> Value {
 }
 
 /// Prints the report on `roots`, which were walked for sizes.
-pub(crate) fn print(roots: &[Root], format: Format) -> Result<()> {
+pub(crate) fn print(roots: &[Root], coverage: &Coverage, format: Format) -> Result<()> {
     let mut services: BTreeMap<String, Numbers> = BTreeMap::new();
     for root in roots {
         count_root(root, &mut services);
@@ -70,6 +72,8 @@ pub(crate) fn print(roots: &[Root], format: Format) -> Result<()> {
             "total": total,
             "largest_left_out": left_out,
             "largest_kept": kept,
+            "gaps": coverage.gaps,
+            "held_back": coverage.held_back,
             "warnings": warnings,
         });
         out!("{report}");
@@ -84,6 +88,10 @@ pub(crate) fn print(roots: &[Root], format: Format) -> Result<()> {
             let part = if thing.whole { "" } else { " (a part of it)" };
             out!("{:>10}  {}{DIM}{part}{DIM:#}", units::bytes(thing.bytes), thing.path);
         }
+    }
+    if !coverage.gaps.is_empty() {
+        out!("\nIn no backup, or not safely:");
+        coverage::print(&coverage.gaps);
     }
     let unmatched: Vec<&String> =
         services.values().flat_map(|numbers| &numbers.rules_without_match).collect();

@@ -18,6 +18,10 @@ pub(crate) struct Root {
     pub(crate) name: &'static str,
     /// Its folder on the host.
     pub(crate) path: PathBuf,
+    /// The same without symlinks.
+    pub(crate) real_path: PathBuf,
+    /// Whether nothing is in it.
+    pub(crate) is_empty: bool,
     /// How restic sees it.
     pub(crate) seen_at: SeenAt,
     /// What became of it.
@@ -57,7 +61,9 @@ pub(crate) fn build_roots(
     let one = |(name, path): (&'static str, PathBuf)| -> Result<Root> {
         let seen_at = seen_at(settings, name);
         let built = build(&path, &seen_at, wanted, options)?;
-        Ok(Root { name, path, seen_at, built })
+        let real_path = path.canonicalize().unwrap_or_else(|_| path.clone());
+        let is_empty = built.tree.is_empty;
+        Ok(Root { name, path, real_path, is_empty, seen_at, built })
     };
     let built: Vec<Result<Root>> = places(settings).into_par_iter().map(one).collect();
     let mut roots = Vec::new();

@@ -37,6 +37,8 @@ pub(crate) enum Mode {
     Check,
     /// Show what happens to these paths.
     Explain(Vec<PathBuf>),
+    /// Show what no backup holds.
+    Coverage,
     /// Show the sizes of what is kept and left out.
     Report,
 }
@@ -60,6 +62,7 @@ impl Task {
             () if cli.explain => Mode::Explain(cli.paths.clone()),
             () if cli.adopt => Mode::Adopt,
             () if cli.compare.is_some() => Mode::Compare(cli.compare.clone().unwrap_or_default()),
+            () if cli.coverage => Mode::Coverage,
             () if cli.report => Mode::Report,
             () if cli.check => Mode::Check,
             () if to_stdout => Mode::Print,

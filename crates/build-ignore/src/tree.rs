@@ -44,6 +44,10 @@ pub struct Tree {
     pub over: FxHashSet<SectionName>,
     /// Symlinks that lead out of the root, apart from those that are left out.
     pub links: Vec<Link>,
+    /// Nothing is in it.
+    pub is_empty: bool,
+    /// Folders near the top with a compose file: the names that lead there.
+    pub compose: Vec<Vec<Vec<u8>>>,
     /// How many paths restic looks at, by the number of their names below the root; the last number is for all deeper.
     pub depths: Vec<u64>,
 }
@@ -78,6 +82,8 @@ pub struct Folder {
     folders: Vec<(u32, Folder)>,
     /// How many names deep it goes.
     height: usize,
+    /// All of its names are here, not only those that lead on to rules.
+    is_whole: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -114,6 +120,11 @@ impl Folder {
             let folder = folders.next_if(|(of, _)| *of == position).map(|(_, folder)| folder);
             Entry { name, kind: raw.kind, is_ignored: raw.is_ignored, size: raw.size, folder }
         })
+    }
+
+    /// Whether all of its names are known, and not only those that lead on to rules.
+    pub fn is_whole(&self) -> bool {
+        self.is_whole
     }
 
     /// How many names deep it goes, apart from what is left out.

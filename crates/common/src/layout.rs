@@ -89,6 +89,11 @@ impl Layout {
         self.actions_state().join("trouble")
     }
 
+    /// What `build-ignore` saw at its last run.
+    pub fn ignore_picture(&self) -> PathBuf {
+        self.state().join("ignore-picture.json")
+    }
+
     /// What the tools wrote down for people.
     pub fn logs(&self) -> PathBuf {
         self.container_dir.join("logs")

@@ -27,6 +27,8 @@ pub(super) struct Listing {
     pub(super) entries: Vec<Listed>,
     /// What the `.resticignore` is, if there is one.
     pub(super) rules_file: Option<FileType>,
+    /// Whether there is a compose file.
+    pub(super) has_compose: bool,
 }
 
 pub(super) struct Listed {
@@ -40,7 +42,8 @@ thread_local! {
 
 /// Lists an open folder, without `.` and `..`.
 pub(super) fn list(folder: &OwnedFd) -> io::Result<Listing> {
-    let mut listing = Listing { names: Vec::new(), entries: Vec::new(), rules_file: None };
+    let mut listing =
+        Listing { names: Vec::new(), entries: Vec::new(), rules_file: None, has_compose: false };
     BUFFER.with_borrow_mut(|buffer| {
         let mut entries = RawDir::new(folder, buffer.as_mut_slice());
         while let Some(entry) = entries.next() {
@@ -52,6 +55,9 @@ pub(super) fn list(folder: &OwnedFd) -> io::Result<Listing> {
             if name == FILE_NAME.as_bytes() {
                 listing.rules_file = Some(entry.file_type());
             }
+            // `compose.yaml`, `docker-compose.yml` and their like.
+            listing.has_compose |= (name.starts_with(b"compose.") || name.starts_with(b"docker-compose."))
+                && (name.ends_with(b".yaml") || name.ends_with(b".yml"));
             listing.names.extend_from_slice(name);
             let name_end = u32::try_from(listing.names.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
             listing.entries.push(Listed { name_end, kind: entry.file_type() });

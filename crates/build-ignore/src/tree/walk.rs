@@ -26,6 +26,8 @@ use crate::git::rule::Rule;
 use crate::rules_file::{Chain, FILE_NAME, Rules, RulesFile};
 use crate::translate::order::SectionName;
 
+/// A service's compose file lies this many folders below the root at most, if one root lies in the other.
+const DEEPEST_COMPOSE: usize = 3;
 /// Deeper paths than this are counted as if they were this deep.
 const DEEPEST: usize = 64;
 
@@ -45,6 +47,7 @@ pub fn walk(root: &Path, wanted: Wanted, exceptions: &Exceptions) -> Result<Tree
     found.problems.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
     found.closed.sort_by(|a, b| a.path.cmp(&b.path));
     found.links.sort();
+    found.compose.sort();
     let over = found.read.into_iter().filter(|(_, read)| read.is_over()).map(|(name, _)| name).collect();
     let mut depths: Vec<u64> = walk.depths.into_iter().map(AtomicU64::into_inner).collect();
     depths.truncate(depths.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1));
@@ -55,6 +58,8 @@ pub fn walk(root: &Path, wanted: Wanted, exceptions: &Exceptions) -> Result<Tree
         closed: found.closed,
         over,
         links: found.links,
+        is_empty: depths.iter().all(|count| *count == 0),
+        compose: found.compose,
         depths,
     })
 }
@@ -65,6 +70,7 @@ struct Found {
     problems: Vec<Problem>,
     closed: Vec<Closed>,
     links: Vec<Link>,
+    compose: Vec<Vec<Vec<u8>>>,
     /// How much was read of each service.
     read: FxHashMap<SectionName, Amount>,
 }
@@ -138,10 +144,14 @@ impl Walk<'_> {
         if let Some(file) = &own {
             chain.push(Arc::clone(file));
         }
-        let read::Listing { names, entries, .. } = listing;
-        if !is_ignored {
-            self.depths[trail.depth.min(DEEPEST - 1)].fetch_add(entries.len() as u64, Ordering::Relaxed);
+        if (1..=DEEPEST_COMPOSE).contains(&trail.depth) && listing.has_compose && !is_ignored {
+            self.note(|found| found.compose.push(trail.names()));
         }
+        if !is_ignored {
+            self.depths[trail.depth.min(DEEPEST - 1)]
+                .fetch_add(listing.entries.len() as u64, Ordering::Relaxed);
+        }
+        let read::Listing { names, entries, .. } = listing;
         let keep_all = self.wanted != Wanted::Rules || !chain.is_empty();
         let mut raw = Vec::with_capacity(entries.len());
         let mut to_enter = Vec::new();
@@ -191,7 +201,7 @@ impl Walk<'_> {
             own.set_height(height);
         }
         if keep_all {
-            return Some(Folder { names, entries: raw, folders, height });
+            return Some(Folder { names, entries: raw, folders, height, is_whole: true });
         }
         (!folders.is_empty()).then(|| Folder { height, ..only_entered(&names, &raw, folders) })
     }

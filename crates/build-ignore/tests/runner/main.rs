@@ -5,6 +5,7 @@
 mod bad_input;
 mod case;
 mod command_line;
+mod coverage;
 mod explain;
 mod fixtures;
 mod generate;
@@ -12,6 +13,7 @@ mod models;
 mod moving;
 mod oracle;
 mod output;
+mod picture;
 mod property;
 mod robust;
 mod unreadable;

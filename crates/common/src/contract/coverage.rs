@@ -27,6 +27,12 @@ pub struct Gap {
     pub what: String,
     /// The command or change that helps, if there is one.
     pub hint: Option<String>,
+    /// How many more of this kind the service has that are not listed.
+    #[serde(default)]
+    pub more: u64,
+    /// The size of what is missing, in bytes; none if it was not or could not be measured.
+    #[serde(default)]
+    pub bytes: Option<u64>,
 }
 
 /// The kinds of gaps.
@@ -54,7 +60,12 @@ pub enum GapKind {
 impl GapKind {
     /// Whether data is missing from every backup, so that `status` counts it as a fault and not as a remark.
     pub fn is_fault(self) -> bool {
-        !matches!(self, GapKind::OtherFileSystem | GapKind::LinkOut)
+        !matches!(self, GapKind::OtherFileSystem | GapKind::LinkOut | GapKind::UnreadableCompose)
+    }
+
+    /// Whether it leads to something of the host whose size can be measured.
+    pub fn is_measured(self) -> bool {
+        matches!(self, GapKind::LinkedService | GapKind::LinkOut | GapKind::BindMount)
     }
 }
 
@@ -71,8 +82,4 @@ pub struct HeldBack {
     pub rule: String,
     /// The rule to write if what it keeps is to stay in the backup.
     pub instead: String,
-    /// How many existing files it would leave out that are backed up now.
-    pub files: u64,
-    /// Their size in bytes.
-    pub bytes: u64,
 }

@@ -1,0 +1,186 @@
+//! What no backup holds, or holds in a form that may not be restored: links, mounts and volumes that lead elsewhere,
+//! disks that are missing, live databases without a dump.
+//!
+//! In come the built roots; out come gaps, each with what to do. Nothing is written.
+//!
+//! What a reader gets wrong: nothing here opens what a link or a mount leads to. A sleeping disk or a dead server would
+//! be waited for. Sizes are measured apart, by a child process with a deadline.
+
+mod databases;
+mod measure;
+mod mounts;
+mod services;
+
+use std::path::{Path, PathBuf};
+
+use common::contract::coverage::{Coverage, Gap, GapKind, HeldBack};
+use common::settings::Settings;
+use common::text::{DIM, WARN, escape, escape_path};
+use common::{out, units};
+
+use crate::decide;
+use crate::root::Root;
+use crate::tree::Link;
+
+/// Every gap, sorted.
+pub(crate) fn gaps(roots: &[Root], settings: &Settings) -> Vec<Gap> {
+    let mut gaps = mounts::gaps(roots);
+    for root in roots {
+        gaps.extend(links(root, roots, settings));
+        gaps.extend(databases::live_files(root, settings));
+    }
+    gaps.extend(services::gaps(roots, settings));
+    gaps.sort();
+    gaps.dedup_by(|a, b| a.kind == b.kind && a.path == b.path);
+    gaps
+}
+
+/// All that `status` shows; the sizes of what is missing are measured.
+pub(crate) fn coverage(roots: &[Root], settings: &Settings) -> Coverage {
+    let mut gaps = gaps(roots, settings);
+    measure::sizes(&mut gaps);
+    Coverage { gaps, held_back: held_back(roots) }
+}
+
+fn held_back(roots: &[Root]) -> Vec<HeldBack> {
+    let mut held = Vec::new();
+    for root in roots {
+        for file in &root.built.tree.files {
+            for (number, rule) in file.rules.list.iter().enumerate() {
+                if file.rules.hold_of(number).is_none() {
+                    continue;
+                }
+                held.push(HeldBack {
+                    service: root.service_of_folder(&file.folder),
+                    file: file.path.to_string_lossy().into_owned(),
+                    line: rule.line,
+                    rule: rule.shown(),
+                    instead: format!("/{}", rule.shown()),
+                });
+            }
+        }
+    }
+    held
+}
+
+/// The symlinks of a root that lead out of all roots: a service each, and those inside services by their service.
+fn links(root: &Root, roots: &[Root], settings: &Settings) -> Vec<Gap> {
+    let is_out =
+        |link: &&Link| !roots.iter().any(|root| root.holds(&link.target)) && !is_of_system(&link.target);
+    let mut gaps: Vec<Gap> = Vec::new();
+    for link in root.built.tree.links.iter().filter(is_out) {
+        let service = root.service_of_folder(&link.names);
+        let is_service = link.names.len() == 1;
+        let kind = if is_service { GapKind::LinkedService } else { GapKind::LinkOut };
+        // One line a service: a tree of links is a flood.
+        let known =
+            gaps.iter_mut().find(|gap| kind == GapKind::LinkOut && gap.service.as_ref() == Some(&service));
+        if let Some(known) = known {
+            known.more += 1;
+            continue;
+        }
+        let what = match is_service {
+            true => {
+                "a symlink: the backup holds the link, not what it leads to, and rules there are not read"
+            }
+            false => "a symlink out of the backup: what it leads to is in no backup",
+        };
+        gaps.push(Gap {
+            kind,
+            service: Some(service),
+            path: decide::host_path(&root.path, &link.names).to_string_lossy().into_owned(),
+            leads_to: Some(link.target.to_string_lossy().into_owned()),
+            what: what.into(),
+            hint: Some(mount_line(&link.target, settings)),
+            more: 0,
+            bytes: None,
+        });
+    }
+    gaps
+}
+
+/// The line that brings a folder of the host into the backup.
+fn mount_line(path: &Path, settings: &Settings) -> String {
+    let name = path.file_name().unwrap_or_default();
+    let inside = settings.mount.join("more").join(name);
+    format!(
+        "in Backrest's compose.yaml mount {0}:{1}:ro and add {1} to the plan, or move it below {2}",
+        escape_path(path),
+        escape_path(&inside),
+        escape_path(&settings.data_root)
+    )
+}
+
+/// Whether a path of the host belongs to the system, and not to a service's data.
+fn is_of_system(path: &Path) -> bool {
+    const FOLDERS: [&str; 16] = [
+        "/bin",
+        "/boot",
+        "/dev",
+        "/etc",
+        "/lib",
+        "/lib32",
+        "/lib64",
+        "/libx32",
+        "/proc",
+        "/run",
+        "/sbin",
+        "/sys",
+        "/usr",
+        "/var/lib/docker",
+        "/var/log",
+        "/var/run",
+    ];
+    path == Path::new("/")
+        || path == Path::new("/tmp")
+        || FOLDERS.iter().any(|folder| path.starts_with(folder))
+}
+
+/// Prints the gaps, most serious first.
+pub(crate) fn print(gaps: &[Gap]) {
+    for gap in gaps {
+        let leads_to =
+            gap.leads_to.as_ref().map_or(String::new(), |to| format!(" -> {}", escape(to.as_bytes())));
+        let size = match gap.bytes {
+            Some(bytes) => format!(" ({})", units::bytes(bytes)),
+            None if gap.kind.is_measured() => " (not measured)".to_string(),
+            None => String::new(),
+        };
+        let more = if gap.more > 0 { format!(", and {} more like it", gap.more) } else { String::new() };
+        out!("{WARN}{}{WARN:#}{leads_to}{size}: {}{more}", escape(gap.path.as_bytes()), gap.what);
+        if let Some(hint) = &gap.hint {
+            out!("    {DIM}{}{DIM:#}", escape(hint.as_bytes()));
+        }
+    }
+}
+
+impl Root {
+    /// The service of a folder to which `names` lead from this root; the root itself without names.
+    pub(crate) fn service_of_folder(&self, names: &[Vec<u8>]) -> String {
+        names.first().map_or(self.name.to_string(), |service| format!("{}/{}", self.name, escape(service)))
+    }
+
+    /// Whether a path of the host lies in this root, or is it.
+    pub(crate) fn holds(&self, path: &Path) -> bool {
+        path.starts_with(&self.path) || path.starts_with(&self.real_path)
+    }
+
+    /// The names that lead to a path of the host from this root.
+    pub(crate) fn names_of(&self, path: &Path) -> Option<Vec<Vec<u8>>> {
+        let below = path.strip_prefix(&self.path).or_else(|_| path.strip_prefix(&self.real_path)).ok()?;
+        Some(below.iter().map(|name| name.as_encoded_bytes().to_vec()).collect())
+    }
+
+    /// Whether a rule leaves out the folder `path` of the host.
+    pub(crate) fn leaves_out_folder(&self, path: &Path) -> bool {
+        self.names_of(path).is_some_and(|names| {
+            decide::decide(&self.built.tree.files, &names, true)
+                .is_some_and(|decision| !decision.rule().negated)
+        })
+    }
+}
+
+/// The folder of a service in a root.
+fn service_folder(root: &Path, service: &str) -> PathBuf {
+    root.join(service)
+}

@@ -1,0 +1,79 @@
+//! Live database files that are in the backup, found by their names in the tree.
+//!
+//! Only where the walk kept all names: with `--report` and `--coverage`. A folder that the tool may not enter is not
+//! seen here; the images in the compose files are.
+
+use common::contract::coverage::{Gap, GapKind};
+use common::settings::Settings;
+
+use super::service_folder;
+use crate::decide::host_path;
+use crate::root::Root;
+use crate::tree::{Folder, Kind};
+
+/// The live files of a root that no prepare step dumps.
+pub(super) fn live_files(root: &Root, settings: &Settings) -> Vec<Gap> {
+    let mut gaps = Vec::new();
+    look_into(root, &root.built.tree.top, &mut Vec::new(), settings, &mut gaps);
+    gaps
+}
+
+fn look_into(
+    root: &Root,
+    folder: &Folder,
+    names: &mut Vec<Vec<u8>>,
+    settings: &Settings,
+    gaps: &mut Vec<Gap>,
+) {
+    let kept = |name: &[u8]| {
+        folder.entries().any(|entry| entry.name == name && entry.kind == Kind::File && !entry.is_ignored)
+    };
+    for entry in folder.entries().filter(|entry| !entry.is_ignored && !names.is_empty()) {
+        let what = match entry.name {
+            b"PG_VERSION" if kept(b"postmaster.opts") || kept(b"postgresql.conf") => {
+                "a live PostgreSQL database"
+            }
+            b"ibdata1" => "a live MariaDB or MySQL database",
+            name if name.ends_with(b"-wal") && kept(&name[..name.len() - 4]) => "a live SQLite database",
+            _ => continue,
+        };
+        let service = String::from_utf8_lossy(&names[0]).into_owned();
+        let folders =
+            [&settings.data_root, &settings.container_root].map(|root| service_folder(root, &service));
+        let has = |script: &str| folders.iter().any(|folder| folder.join(script).is_file());
+        if has("after-backup.sh") {
+            continue;
+        }
+        let (tail, hint) = match has("prepare-backup.sh") {
+            true => (
+                "is in the backup beside its dump",
+                "leave its files out in the service's .resticignore".to_string(),
+            ),
+            false => (
+                "without a dump: a copy of its live files may not be restored",
+                format!("new-container {service} --adopt"),
+            ),
+        };
+        let mut path = host_path(&root.path, names);
+        if let Some(file) = entry.name.strip_suffix(b"-wal") {
+            path.push(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(file));
+        }
+        gaps.push(Gap {
+            kind: GapKind::LiveDatabase,
+            service: Some(root.service_of_folder(names)),
+            path: path.to_string_lossy().into_owned(),
+            leads_to: None,
+            what: format!("{what} {tail}"),
+            hint: Some(hint),
+            more: 0,
+            bytes: None,
+        });
+    }
+    for entry in folder.entries() {
+        if let Some(inner) = entry.folder.filter(|_| !entry.is_ignored) {
+            names.push(entry.name.to_vec());
+            look_into(root, inner, names, settings, gaps);
+            names.pop();
+        }
+    }
+}

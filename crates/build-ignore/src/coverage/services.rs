@@ -1,0 +1,126 @@
+//! What the compose files of the services mount: folders outside the roots, named volumes, databases.
+
+use std::path::Path;
+
+use common::compose::{self, Service, Source};
+use common::contract::coverage::{Gap, GapKind};
+use common::databases;
+use common::settings::Settings;
+use common::text::escape_path;
+use rayon::prelude::*;
+
+use super::{is_of_system, mount_line, service_folder};
+use crate::root::Root;
+
+/// The gaps of every service with a compose file.
+pub(super) fn gaps(roots: &[Root], settings: &Settings) -> Vec<Gap> {
+    let Some(root) = roots.iter().find(|root| root.holds(&settings.container_root)) else {
+        return Vec::new();
+    };
+    // The container root may lie in the data root.
+    let above = root.names_of(&settings.container_root).unwrap_or_default();
+    let of_services = |names: &&Vec<Vec<u8>>| names.len() == above.len() + 1 && names.starts_with(&above);
+    let names = root.built.tree.compose.par_iter().filter(of_services);
+    names.flat_map_iter(|names| of_project(names, root, roots, settings)).collect()
+}
+
+fn of_project(names: &[Vec<u8>], root: &Root, roots: &[Root], settings: &Settings) -> Vec<Gap> {
+    let folder = crate::decide::host_path(&root.path, names);
+    let project = compose::read(&folder);
+    let own = Owner {
+        title: root.service_of_folder(names),
+        name: folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
+        folder: &folder,
+    };
+    let mut gaps: Vec<Gap> = project
+        .problems
+        .iter()
+        .take(1)
+        .map(|problem| own.gap(GapKind::UnreadableCompose, &problem.path, None, &problem.what, None))
+        .collect();
+    for service in project.services.values() {
+        for mount in &service.mounts {
+            match &mount.source {
+                Source::Host(path) if !is_of_system(path) && !roots.iter().any(|root| root.holds(path)) => {
+                    let what = format!(
+                        "mounted into the container at {}, and in no backup",
+                        escape_path(&mount.target)
+                    );
+                    gaps.push(own.gap(
+                        GapKind::BindMount,
+                        path,
+                        None,
+                        &what,
+                        Some(mount_line(path, settings)),
+                    ));
+                }
+                Source::Volume(volume) => {
+                    let what =
+                        format!("a named volume at {}: it is in no backup", escape_path(&mount.target));
+                    let hint = format!(
+                        "mount a folder instead, and copy the volume's files there: {}/{volume}:{}",
+                        escape_path(service_folder(&settings.data_root, &own.name)),
+                        escape_path(&mount.target)
+                    );
+                    gaps.push(own.gap(GapKind::NamedVolume, Path::new(volume), None, &what, Some(hint)));
+                }
+                _ => {}
+            }
+        }
+        gaps.extend(database(service, &own, roots, settings));
+    }
+    gaps
+}
+
+/// The folder whose compose file is read.
+struct Owner<'a> {
+    title: String,
+    name: String,
+    folder: &'a Path,
+}
+
+impl Owner<'_> {
+    fn gap(&self, kind: GapKind, path: &Path, to: Option<&Path>, what: &str, hint: Option<String>) -> Gap {
+        Gap {
+            kind,
+            service: Some(self.title.clone()),
+            path: path.to_string_lossy().into_owned(),
+            leads_to: to.map(|to| to.to_string_lossy().into_owned()),
+            what: what.to_string(),
+            hint,
+            more: 0,
+            bytes: None,
+        }
+    }
+}
+
+/// A database without a prepare step, or whose live files are in the backup beside its dump.
+fn database(service: &Service, own: &Owner, roots: &[Root], settings: &Settings) -> Option<Gap> {
+    let database = databases::of_image(service.image.as_deref()?)?;
+    let live = database.mounts_of(service).find_map(|mount| match &mount.source {
+        Source::Host(path) => Some(path.as_path()),
+        _ => None,
+    });
+    let data_folder = service_folder(&settings.data_root, &own.name);
+    let has =
+        |script: &str| [data_folder.as_path(), own.folder].iter().any(|folder| folder.join(script).is_file());
+    let path = live.unwrap_or(own.folder);
+    if !has("prepare-backup.sh") {
+        let what = format!("{} without a dump: a copy of its live files may not be restored", database.name);
+        let hint = format!("new-container {} --adopt", own.name);
+        return Some(own.gap(GapKind::LiveDatabase, path, None, &what, Some(hint)));
+    }
+    // A service that is stopped for the backup has an after step that starts it again.
+    let live = live.filter(|_| !has("after-backup.sh"))?;
+    let root = roots.iter().find(|root| root.holds(live) && !root.leaves_out_folder(live))?;
+    let names = root.names_of(live)?;
+    let below: Vec<String> =
+        names.iter().skip(1).map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+    if below.is_empty() {
+        return None;
+    }
+    let what = format!("the live files of {} are in the backup beside its dump", database.name);
+    let rules = crate::decide::host_path(&root.path, &names[..1]).join(crate::rules_file::FILE_NAME);
+    let hint = format!("echo '/{}/' >> {}", below.join("/"), escape_path(rules));
+    Some(own.gap(GapKind::LiveDatabase, live, None, &what, Some(hint)))
+}

@@ -1,0 +1,172 @@
+//! What changed since the last run: services, rules, bytes, gaps. One line for the hook's output and for the push.
+//!
+//! Only a run that writes the exclude file looks back. Sizes are asked for only when the rules have changed: they cost as
+//! much as the walk.
+
+use std::hash::{Hash, Hasher};
+
+use common::contract::coverage::{Gap, GapKind};
+use common::contract::picture::{Bytes, Change, Picture, Service};
+use common::exit::one_line;
+use common::settings::Settings;
+use common::text::{WARN, escape};
+use common::{atomic, note, private};
+use rustc_hash::FxHasher;
+
+use crate::build::Options;
+use crate::cli::TOOL;
+use crate::root::{Root, build_roots};
+use crate::tree::{Folder, Kind, Wanted};
+
+/// More new gaps than this are a count.
+const MOST_GAPS: usize = 5;
+/// What belongs to the backup itself, and does not count as something that a service keeps.
+const OWN_FILES: [&[u8]; 3] = [b".resticignore", b"prepare-backup.sh", b"after-backup.sh"];
+
+/// Compares what the roots are with the last run, prints what changed, and remembers it.
+pub(crate) fn look_back(roots: &[Root], gaps: &[Gap], settings: &Settings, options: &Options) {
+    let place = settings.layout().ignore_picture();
+    let before = Picture::load(&place);
+    let mut picture = see(roots, gaps);
+    let rules_changed = before.as_ref().is_none_or(|before| before.rules != picture.rules);
+    picture.bytes = match &before {
+        Some(before) if !rules_changed => before.bytes,
+        _ => measure(settings, options),
+    };
+    if let Some(before) = &before {
+        picture.changes = changes(before, &picture, |service| {
+            let (root, name) = service.split_once('/').unwrap_or((service, ""));
+            roots.iter().any(|known| known.name == root && known.path.join(name).is_dir())
+        });
+    }
+    report_gaps(&before.unwrap_or_default(), gaps);
+    if let Some(line) = picture.line() {
+        note!("{TOOL}: {WARN}warning{WARN:#}: {line}");
+    }
+    let text = serde_json::to_vec(&picture).unwrap_or_default();
+    let written = private::folder(&settings.layout().state())
+        .map_err(anyhow::Error::from)
+        .and_then(|()| atomic::write(&place, &text, 0o600));
+    if let Err(error) = written {
+        note!("{TOOL}: warning: what was seen is not remembered for the next run: {}", one_line(&error));
+    }
+}
+
+fn see(roots: &[Root], gaps: &[Gap]) -> Picture {
+    let mut picture = Picture { gaps: gaps.iter().map(key).collect(), ..Picture::default() };
+    let mut hasher = FxHasher::default();
+    for root in roots {
+        for entry in root.built.tree.top.entries() {
+            let keeps = match entry.folder {
+                _ if entry.kind != Kind::Folder => continue,
+                _ if entry.is_ignored => false,
+                Some(folder) => keeps(folder) || !leaves_out(folder),
+                None => continue,
+            };
+            let name = root.service_of_folder(&[entry.name.to_vec()]);
+            picture.services.insert(name, Service { rules: 0, keeps });
+        }
+        for file in &root.built.tree.files {
+            file.path.hash(&mut hasher);
+            file.rules.list.iter().for_each(|rule| rule.text.hash(&mut hasher));
+            let name = root.service_of_folder(&file.folder);
+            let service = picture.services.entry(name).or_insert(Service { rules: 0, keeps: true });
+            service.rules += file.rules.list.iter().filter(|rule| rule.line > 0).count();
+        }
+    }
+    picture.rules = hasher.finish();
+    picture
+}
+
+/// Whether something in the folder is in the backup. A folder to which no rule applies is not known name by name.
+fn keeps(folder: &Folder) -> bool {
+    let is_own = |name: &[u8]| OWN_FILES.contains(&name);
+    !folder.is_whole()
+        || folder.entries().any(|entry| match entry.folder {
+            Some(inner) => !entry.is_ignored && keeps(inner),
+            None => entry.kind != Kind::Folder && !entry.is_ignored && !is_own(entry.name),
+        })
+}
+
+/// Whether something in the folder is left out.
+fn leaves_out(folder: &Folder) -> bool {
+    folder.entries().any(|entry| entry.is_ignored || entry.folder.is_some_and(leaves_out))
+}
+
+fn changes(before: &Picture, now: &Picture, is_there: impl Fn(&str) -> bool) -> Vec<Change> {
+    let mut changes = Vec::new();
+    // A service that no rule applied to kept everything.
+    for (name, _) in now.services.iter().filter(|(_, is)| !is.keeps) {
+        if before.services.get(name).is_none_or(|was| was.keeps) {
+            changes.push(Change::KeepsNothing(name.clone()));
+        }
+    }
+    for (name, _) in before.services.iter().filter(|(_, was)| was.rules > 0) {
+        if now.services.get(name).is_none_or(|is| is.rules == 0) && is_there(name) {
+            changes.push(Change::RulesVanished(name.clone()));
+        }
+    }
+    if let (Some(was), Some(is)) = (before.bytes, now.bytes) {
+        let (total_before, total_now) = (u128::from(was.total.max(1)), u128::from(is.total.max(1)));
+        let (out_before, out_now) = (u128::from(was.left_out), u128::from(is.left_out));
+        // out_now / total_now - out_before / total_before >= 1/5
+        if 5 * out_now * total_before >= 5 * out_before * total_now + total_now * total_before {
+            changes.push(Change::MuchLeftOut { before: was, now: is });
+        }
+    }
+    changes
+}
+
+fn measure(settings: &Settings, options: &Options) -> Option<Bytes> {
+    let (roots, errors) = build_roots(settings, Wanted::Sizes, options).ok()?;
+    let mut bytes = Bytes::default();
+    roots.iter().for_each(|root| add(&root.built.tree.top, &mut bytes));
+    errors.is_empty().then_some(bytes)
+}
+
+fn add(folder: &Folder, bytes: &mut Bytes) {
+    for entry in folder.entries() {
+        bytes.total += entry.size;
+        bytes.left_out += if entry.is_ignored { entry.size } else { 0 };
+        entry.folder.iter().for_each(|inner| add(inner, bytes));
+    }
+}
+
+fn report_gaps(before: &Picture, gaps: &[Gap]) {
+    let new: Vec<&Gap> = gaps.iter().filter(|gap| !before.gaps.contains(&key(gap))).collect();
+    for gap in new.iter().take(MOST_GAPS) {
+        let to = gap.leads_to.as_ref().map_or(String::new(), |to| format!(" -> {}", escape(to.as_bytes())));
+        note!("{TOOL}: {WARN}warning{WARN:#}: new: {}{to}: {}", escape(gap.path.as_bytes()), gap.what);
+    }
+    if new.len() > MOST_GAPS {
+        note!("{TOOL}: warning: and {} more; all of them: build-ignore --coverage", new.len() - MOST_GAPS);
+    }
+}
+
+fn key(gap: &Gap) -> (GapKind, String) {
+    (gap.kind, gap.path.clone())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_a_person_should_hear_of_is_a_change() {
+        let picture = |services: &[(&str, usize, bool)], left_out| Picture {
+            services: services
+                .iter()
+                .map(|&(name, rules, keeps)| (name.to_string(), Service { rules, keeps }))
+                .collect(),
+            bytes: Some(Bytes { total: 100, left_out }),
+            ..Picture::default()
+        };
+        let before = picture(&[("a", 2, true), ("b", 1, true), ("c", 1, true), ("gone", 3, true)], 10);
+        let now = picture(&[("a", 0, true), ("b", 1, false), ("c", 4, true)], 29);
+        let found = changes(&before, &now, |name| name != "gone");
+        assert_eq!(found, [Change::KeepsNothing("b".into()), Change::RulesVanished("a".into())]);
+        let now = picture(&[], 30);
+        assert!(matches!(changes(&before, &now, |_| false).as_slice(), [Change::MuchLeftOut { .. }]));
+        assert_eq!(changes(&now, &before, |_| true), []);
+    }
+}

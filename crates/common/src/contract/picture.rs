@@ -1,0 +1,95 @@
+//! `state/ignore-picture.json`: what `build-ignore` saw at its last run, and what had changed since the run before.
+//!
+//! `build-ignore` writes and compares it; `pipe-listener` adds [`Picture::line`] to the push, `status` shows it.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use crate::contract::coverage::GapKind;
+use crate::{regular_file, units};
+
+/// The file is small; one that is larger is not ours.
+const LARGEST: u64 = 64 << 20;
+
+/// What was seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Picture {
+    /// Every service that rules apply to, with its root, such as `data/immich`.
+    pub services: BTreeMap<String, Service>,
+    /// What was in no backup: kind and path of each gap.
+    pub gaps: Vec<(GapKind, String)>,
+    /// A fingerprint of all rules.
+    pub rules: u64,
+    /// The bytes when the rules last changed.
+    pub bytes: Option<Bytes>,
+    /// What changed with the last run.
+    pub changes: Vec<Change>,
+}
+
+/// One service.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Service {
+    /// How many rules it has.
+    pub rules: usize,
+    /// Whether anything of it but rules and scripts is in the backup.
+    pub keeps: bool,
+}
+
+/// Bytes of all files in the roots.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Bytes {
+    /// All.
+    pub total: u64,
+    /// Those that rules leave out.
+    pub left_out: u64,
+}
+
+/// One change that a person should hear of.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Change {
+    /// The rules leave out everything in the service.
+    KeepsNothing(String),
+    /// The service has no rules any more.
+    RulesVanished(String),
+    /// A fifth of all bytes more than before is left out.
+    MuchLeftOut {
+        /// Before.
+        before: Bytes,
+        /// Now.
+        now: Bytes,
+    },
+}
+
+impl Picture {
+    /// Reads the file. None if there is none, or it can't be read.
+    pub fn load(path: &Path) -> Option<Picture> {
+        serde_json::from_slice(&regular_file::read(path, LARGEST).ok()?).ok()
+    }
+
+    /// What changed, in one line. None if nothing did.
+    pub fn line(&self) -> Option<String> {
+        let changes: Vec<String> = self.changes.iter().take(3).map(Change::text).collect();
+        let more = self.changes.len() - changes.len();
+        let more = if more > 0 { format!("; and {more} more changes") } else { String::new() };
+        (!changes.is_empty()).then(|| changes.join("; ") + &more)
+    }
+}
+
+impl Change {
+    fn text(&self) -> String {
+        match self {
+            Change::KeepsNothing(service) => format!("the rules leave out everything in {service}"),
+            Change::RulesVanished(service) => format!("{service} has no rules any more"),
+            Change::MuchLeftOut { before, now } => format!(
+                "the rules leave out {} of {}; it was {} of {}",
+                units::bytes(now.left_out),
+                units::bytes(now.total),
+                units::bytes(before.left_out),
+                units::bytes(before.total)
+            ),
+        }
+    }
+}
