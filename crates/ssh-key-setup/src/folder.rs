@@ -152,7 +152,7 @@ impl Folder {
             return Ok(None);
         }
         if fs::File::open("/dev/tty").is_ok() {
-            anstream::eprintln!(
+            common::note!(
                 "ssh in the container takes a config of root's only; sudo may ask for your password:"
             );
             let mut asking = Command::new("sudo");

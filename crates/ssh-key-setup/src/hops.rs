@@ -16,8 +16,8 @@ use crate::install::{self, Installed};
 use crate::key::Key;
 use crate::known_hosts::{self, Line};
 use crate::rotate::sharing;
+use crate::run::{Files, Run};
 use crate::say::Host;
-use crate::setup::{Files, Run};
 use crate::ssh::Connection;
 
 /// Sees to it that every jump host of the entry passes the key's connections on.

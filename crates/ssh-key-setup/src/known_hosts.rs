@@ -16,6 +16,9 @@ use common::exit::HintExt;
 use common::process::{self, Limits};
 use common::text::{escape, escape_path};
 
+use ssh_key::public::KeyData;
+use ssh_key::{Algorithm, EcdsaCurve, HashAlg, PublicKey};
+
 use crate::access;
 use crate::failure::{self, Login};
 use crate::marks;
@@ -43,6 +46,11 @@ impl Line {
     /// A key that is trusted, rather than one that is not.
     pub(crate) fn is_trusted(&self) -> bool {
         self.marker.as_deref() != Some("@revoked")
+    }
+
+    fn public_key(&self) -> Result<PublicKey> {
+        let key = PublicKey::from_openssh(&format!("{} {}", self.key_type, self.key));
+        key.with_context(|| format!("read the host key of {}", escape(self.name.as_bytes())))
     }
 
     fn parse(line: &str, name: &str) -> Option<Line> {
@@ -179,41 +187,49 @@ fn ask_server(endpoint: &Endpoint, through: Option<&Connection>, cancel: &Cancel
     Ok(lines)
 }
 
-/// Fingerprints, one per line, of known_hosts lines: `256 SHA256:… nas (ED25519)`; with the picture on request.
-fn fingerprints(lines: &[Line], picture: bool) -> Result<String> {
-    let mut file = tempfile::NamedTempFile::new().context("make a temporary file")?;
-    for line in lines {
-        writeln!(file, "{} {} {}", line.name, line.key_type, line.key).context("write a temporary file")?;
-    }
-    let mut command = Command::new("ssh-keygen");
-    command.arg(if picture { "-lvf" } else { "-lf" }).arg(file.path());
-    let captured = process::capture(&mut command, b"", Limits::within(Duration::from_secs(20)), None)?;
-    Ok(String::from_utf8_lossy(&captured.success()?).into_owned())
+/// One fingerprint per trusted line: `ED25519 SHA256:…`. A line that holds no key is passed over, as ssh does.
+pub(crate) fn short_fingerprints(lines: &[Line]) -> Vec<String> {
+    let keys = lines.iter().filter(|line| line.is_trusted()).filter_map(|line| line.public_key().ok());
+    keys.map(|key| format!("{} {}", short_type(&key), key.fingerprint(HashAlg::Sha256))).collect()
 }
 
-/// One fingerprint per trusted line: `ED25519 SHA256:…`.
-pub(crate) fn short_fingerprints(lines: &[Line]) -> Result<Vec<String>> {
-    let trusted: Vec<Line> = lines.iter().filter(|line| line.is_trusted()).cloned().collect();
-    if trusted.is_empty() {
-        // ssh-keygen takes an empty file for a broken one.
-        return Ok(Vec::new());
+/// A key's type as `ssh-keygen -l` shows it.
+fn short_type(key: &PublicKey) -> String {
+    match key.algorithm() {
+        Algorithm::Ed25519 => "ED25519".to_owned(),
+        Algorithm::Ecdsa { .. } => "ECDSA".to_owned(),
+        Algorithm::Rsa { .. } => "RSA".to_owned(),
+        Algorithm::Dsa => "DSA".to_owned(),
+        Algorithm::SkEd25519 => "ED25519-SK".to_owned(),
+        Algorithm::SkEcdsaSha2NistP256 => "ECDSA-SK".to_owned(),
+        other => other.as_str().to_uppercase(),
     }
-    let short = |line: &str| {
-        let words: Vec<&str> = line.split_whitespace().collect();
-        Some(format!("{} {}", words.last()?.trim_matches(['(', ')']), words.get(1)?))
-    };
-    Ok(fingerprints(&trusted, false)?.lines().filter_map(short).collect())
+}
+
+/// A key's size as `ssh-keygen -l` shows it, in bits.
+fn bits(key: &PublicKey) -> usize {
+    match (key.algorithm(), key.key_data()) {
+        (Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 }, _) => 384,
+        (Algorithm::Ecdsa { curve: EcdsaCurve::NistP521 }, _) => 521,
+        (_, KeyData::Rsa(key)) => key.n.as_positive_bytes().map_or(0, |n| n.len() * 8),
+        (_, KeyData::Dsa(key)) => key.p.as_positive_bytes().map_or(0, |p| p.len() * 8),
+        _ => 256,
+    }
 }
 
 fn confirm(endpoint: &Endpoint, offered: &[Line], accept: bool, cancel: &Cancel) -> Result<()> {
     if accept {
         return Ok(());
     }
-    let shown = fingerprints(offered, true)?;
     let mut stderr = io::stderr().lock();
     let _ = writeln!(stderr, "{} is not known to you yet. It shows this key:", endpoint.shown());
-    for line in shown.lines() {
-        let _ = writeln!(stderr, "  {}", escape(line.as_bytes()));
+    for line in offered {
+        let key = line.public_key()?;
+        let (kind, fingerprint) = (short_type(&key), key.fingerprint(HashAlg::Sha256));
+        let _ = writeln!(stderr, "  {} {fingerprint} ({kind})", bits(&key));
+        for row in fingerprint.to_randomart(&format!("[{kind} {}]", bits(&key))).lines() {
+            let _ = writeln!(stderr, "  {row}");
+        }
     }
     let _ = write!(
         stderr,

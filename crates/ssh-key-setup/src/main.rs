@@ -22,11 +22,13 @@ mod reasons;
 mod remove;
 mod resolve;
 mod rotate;
+mod run;
 mod say;
 mod server;
 mod setup;
 mod sftp;
 mod ssh;
+mod stage;
 mod wishes;
 
 fn main() -> std::process::ExitCode {

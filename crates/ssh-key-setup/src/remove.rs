@@ -13,10 +13,10 @@ use crate::failure::{self, hinted};
 use crate::key::{self, Key};
 use crate::known_hosts;
 use crate::rotate::{self, sharing};
+use crate::run::{Files, Run};
 use crate::say::Host;
-use crate::setup::{Files, Run};
 use crate::ssh::Connection;
-use crate::{hops, install, resolve, server};
+use crate::{hops, install, resolve, stage};
 
 /// Removes the entry.
 pub(crate) fn remove(run: &Run, files: &Files, entry: &Entry, told: &mut Host) -> Result<()> {
@@ -72,7 +72,7 @@ pub(crate) fn remove(run: &Run, files: &Files, entry: &Entry, told: &mut Host) -
 /// Takes the key, and those of an interrupted rotation, out of the server's file and off the jump hosts, and sees that
 /// none of them gets in any longer.
 fn off_the_server(run: &Run, files: &Files, entry: &Entry, key: &Key, half_way: &[Key]) -> Result<()> {
-    let own = server::on_disk(run, entry)?.logged_in();
+    let own = stage::on_disk(run, entry)?.logged_in();
     // The entry's own goes last, because it takes the others out.
     let others = half_way.iter().filter(|other| other.fingerprint != key.fingerprint);
     let keys: Vec<&Key> = others.chain([key]).collect();
@@ -99,7 +99,7 @@ fn are_refused(run: &Run, files: &Files, entry: &Entry, keys: &[&Key]) -> Result
     let lines = known_hosts::ours(&files.known_hosts)?;
     for key in keys {
         let with_it = Entry { key: key.name.clone(), ..entry.clone() };
-        if server::is_accepted(&server::staged(run, &with_it, &lines)?)? {
+        if stage::is_accepted(&stage::staged(run, &with_it, &lines)?)? {
             return Err(hinted(
                 anyhow!("remove: {}: the server still takes the key", entry.alias),
                 format!(

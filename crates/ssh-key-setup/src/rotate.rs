@@ -23,9 +23,9 @@ use crate::install;
 use crate::key::{self, Key, beside};
 use crate::known_hosts::Line;
 use crate::prove::{self, Make};
+use crate::run::{Files, Run};
 use crate::say::Host;
-use crate::setup::{Files, Run};
-use crate::{hops, resolve, server};
+use crate::{hops, resolve, stage};
 
 /// Whether a rotation of the entry's key was interrupted.
 pub(crate) fn is_unfinished(run: &Run, entry: &Entry) -> bool {
@@ -106,7 +106,7 @@ fn rotate_to_the_end(run: &Run, files: &Files, entry: &Entry, told: &mut Host) -
         let aside = format!("{} stays, for the other hosts", entry.key);
         run.say.line("key", &escape_path(&current), &aside);
     }
-    let mut chain = server::settle_host_keys(run, &route, told)?;
+    let mut chain = stage::settle_host_keys(run, &route, told)?;
     let lines = chain.lines();
     if !retiring.exists() {
         let key = key::find_or_make(run.folder.path(), &file_name(&new), Some(&entry.alias))?;
@@ -129,14 +129,14 @@ fn rotate_to_the_end(run: &Run, files: &Files, entry: &Entry, told: &mut Host) -
     (told.key_file, told.key_fingerprint, told.key_made) =
         (escape_path(&key.path), key.fingerprint.clone(), true);
     told.changed = true;
-    server::write(run, files, &after, lines.clone(), told)?;
+    stage::write(run, files, &after, lines.clone(), told)?;
     let old = key::read(&retiring)?;
     if old.fingerprint == key.fingerprint {
         return Err(anyhow!("rotate: {}: the old and the new key are the same", escape_path(&retiring)));
     }
     send_off(run, files, &after, &old, &lines, &mut chain)?;
     put_aside(run, &current, &retiring)?;
-    server::prove_and_close(run, &after, told)
+    stage::prove_and_close(run, &after, told)
 }
 
 /// The new key onto the server and the jump hosts, beside the old one, and the proof that it works.
@@ -150,13 +150,13 @@ fn bring_in(
 ) -> Result<()> {
     let staged_entry = Entry { key: key.name.clone(), ..entry.clone() };
     hops::let_in(run, &staged_entry, lines, key, chain, told)?;
-    let staged = server::staged(run, &staged_entry, lines)?;
-    if !server::is_accepted(&staged)? {
-        let wanted = server::wanted(entry, key);
+    let staged = stage::staged(run, &staged_entry, lines)?;
+    if !stage::is_accepted(&staged)? {
+        let wanted = stage::wanted(entry, key);
         // The old key gets at the same file, so nobody has to log in.
-        let by_itself = server::on_disk(run, entry)
+        let by_itself = stage::on_disk(run, entry)
             .and_then(|own| install::install(&own, &entry.authorized_keys, &wanted));
-        if by_itself.is_err() || !server::is_accepted(&staged)? {
+        if by_itself.is_err() || !stage::is_accepted(&staged)? {
             install::install(chain.server()?, &entry.authorized_keys, &wanted)?;
         }
         run.say.line(
@@ -178,15 +178,15 @@ fn send_off(
     lines: &[Line],
     chain: &mut Chain,
 ) -> Result<()> {
-    let own = server::on_disk(run, entry)?;
+    let own = stage::on_disk(run, entry)?;
     if !matches!(install::uninstall(&own, &entry.authorized_keys, &old.public), Ok(true)) {
         let retired = Entry { key: old.name.clone(), ..entry.clone() };
-        if server::is_accepted(&server::staged(run, &retired, lines)?)? {
+        if stage::is_accepted(&stage::staged(run, &retired, lines)?)? {
             install::uninstall(chain.server()?, &entry.authorized_keys, &old.public)?;
         }
     }
     let retired = Entry { key: old.name.clone(), ..entry.clone() };
-    if server::is_accepted(&server::staged(run, &retired, lines)?)? {
+    if stage::is_accepted(&stage::staged(run, &retired, lines)?)? {
         return Err(hinted(
             anyhow!("rotate: {}: the server still takes the old key", entry.alias),
             format!("take this line out of the account's authorized_keys: {}", old.public),

@@ -21,7 +21,7 @@ impl Say {
             return;
         }
         let aside = if aside.is_empty() { String::new() } else { format!(" {DIM}({aside}){DIM:#}") };
-        anstream::println!("{label:<7} {news}{aside}");
+        common::out!("{label:<7} {news}{aside}");
     }
 
     /// A check that was seen to hold.
@@ -32,20 +32,20 @@ impl Say {
     /// Text as it is.
     pub(crate) fn text(self, text: &str) {
         if !self.json {
-            anstream::println!("{text}");
+            common::out!("{text}");
         }
     }
 
     /// Something to look at, which does not end the run.
     pub(crate) fn warn(self, text: &str) {
-        anstream::eprintln!("ssh-key-setup: {WARN}warning{WARN:#}: {text}");
+        common::note!("ssh-key-setup: {WARN}warning{WARN:#}: {text}");
     }
 
     /// An error of one host among several.
     pub(crate) fn error(self, error: &anyhow::Error) {
-        anstream::eprintln!("ssh-key-setup: {BAD}{}{BAD:#}", common::exit::one_line(error));
+        common::note!("ssh-key-setup: {BAD}{}{BAD:#}", common::exit::one_line(error));
         if let Some(hint) = common::exit::hint_of(error) {
-            anstream::eprintln!("hint: {}", escape(hint.as_bytes()));
+            common::note!("hint: {}", escape(hint.as_bytes()));
         }
     }
 }

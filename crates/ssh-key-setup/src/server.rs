@@ -4,23 +4,21 @@
 //! proves it. Nothing is written into the folder before the server takes the key.
 
 use anyhow::{Result, anyhow};
-use common::atomic::Change;
 use common::text::{escape, escape_path};
 
-use crate::authorized_keys::{self, Wanted};
 use crate::chain::{Chain, learn};
 use crate::config::{self, Entry};
 use crate::failure::{self, Kind, hinted};
 use crate::install::{self, Installed};
 use crate::key::{self, Key};
-use crate::known_hosts::{self, Line};
+use crate::known_hosts;
 use crate::prove::{self, Make};
 use crate::resolve::{self, Route};
+use crate::run::{Files, Run};
 use crate::say::Host;
-use crate::setup::{Files, Run};
 use crate::ssh::Connection;
 use crate::wishes::Wish;
-use crate::{container, hops, reasons, rotate};
+use crate::{container, hops, reasons, rotate, stage};
 
 /// Sets up the server that is wished for; `existing` is what an earlier run wrote about it.
 pub(crate) fn set_up(
@@ -36,7 +34,7 @@ pub(crate) fn set_up(
         same_account(existing, &route)?;
     }
     // Before the key: a name that was mistyped leaves no key behind.
-    let mut chain = settle_host_keys(run, &route, told)?;
+    let mut chain = stage::settle_host_keys(run, &route, told)?;
     let others: Vec<&Entry> = files.entries.iter().filter(|entry| entry.alias != wish.alias).collect();
     let key_name = match (existing, &wish.key) {
         (Some(existing), _) => existing.key.clone(),
@@ -66,8 +64,8 @@ pub(crate) fn set_up(
     own_names(&entry, &others)?;
     let lines = chain.lines();
     hops::let_in(run, &entry, &lines, &key, &mut chain, told)?;
-    let isolated = staged(run, &entry, &lines)?;
-    let accepted = is_accepted(&isolated)?;
+    let isolated = stage::staged(run, &entry, &lines)?;
+    let accepted = stage::is_accepted(&isolated)?;
     let as_before = existing.is_some_and(|existing| {
         existing.restricted == entry.restricted
             && server_path(path.as_deref(), &existing.home).is_ok_and(|path| path == existing.path)
@@ -85,8 +83,8 @@ pub(crate) fn set_up(
         install_on_server(run, &mut entry, path.as_deref(), &key, &isolated, &mut chain, told)?;
     }
     learn::other_keys(run, &entry, &mut chain, told)?;
-    write(run, files, &entry, chain.lines(), told)?;
-    prove_and_close(run, &entry, told)
+    stage::write(run, files, &entry, chain.lines(), told)?;
+    stage::prove_and_close(run, &entry, told)
 }
 
 /// Fails where another host's section has the name of one of the entry's: ssh would take the first.
@@ -147,41 +145,6 @@ fn tell_route(run: &Run, alias: &str, route: &Route, told: &mut Host) -> Result<
     Ok(())
 }
 
-/// The trusted host keys of the route, told.
-pub(crate) fn settle_host_keys<'a>(run: &'a Run, route: &'a Route, told: &mut Host) -> Result<Chain<'a>> {
-    let file = run.folder.path().join("known_hosts");
-    let chain = Chain::new(route, &file, run.cli.accept_new_host_key, &run.cancel)?;
-    for (lines, source) in chain.keys() {
-        for fingerprint in known_hosts::short_fingerprints(lines)? {
-            run.say.line("host", &escape(fingerprint.as_bytes()), source.words());
-            told.host_keys.push(fingerprint);
-        }
-    }
-    Ok(chain)
-}
-
-/// A connection with nothing but the folder, as if this entry and these host keys stood in it.
-pub(crate) fn staged(run: &Run, entry: &Entry, lines: &[Line]) -> Result<Connection> {
-    let config = config::with_entries("", std::slice::from_ref(entry))?;
-    let known_hosts = known_hosts::with_lines("", lines)?;
-    Connection::isolated(run.folder.path(), &config, &known_hosts, &entry.alias, &run.cancel)
-}
-
-/// Whether the server takes the key; fails where something else is in the way.
-pub(crate) fn is_accepted(connection: &Connection) -> Result<bool> {
-    match install::home(connection) {
-        Ok(_) => Ok(true),
-        Err(error) if failure::kind_of(&error) == Some(Kind::NotAccepted) => Ok(false),
-        Err(error) => Err(error),
-    }
-}
-
-/// What is to stand in authorized_keys.
-pub(crate) fn wanted(entry: &Entry, key: &Key) -> Wanted {
-    let options = || entry.options.clone().unwrap_or_else(|| authorized_keys::sftp_only(Some(&entry.path)));
-    Wanted { public_key: key.public.clone(), options: entry.restricted.then(options) }
-}
-
 /// Whether the user's own ssh is not let in at the server.
 fn has_no_access(chain: &mut Chain) -> Result<bool> {
     match chain.server() {
@@ -222,7 +185,7 @@ fn install_on_server(
     entry.path = server_path(path, &entry.home)?;
     entry.authorized_keys = install::keys_file(yours, &entry.home, run.cli.authorized_keys.as_deref())?;
     entry.options = if entry.restricted { Some(install::restriction(yours, &entry.path)?) } else { None };
-    let installed = install::install(yours, &entry.authorized_keys, &wanted(entry, key))?;
+    let installed = install::install(yours, &entry.authorized_keys, &stage::wanted(entry, key))?;
     told.changed |= installed == Installed::Written;
     let what = match &installed {
         Installed::Written if entry.restricted => "put in, for SFTP only".to_owned(),
@@ -233,7 +196,7 @@ fn install_on_server(
         }
     };
     run.say.line("server", &escape(entry.authorized_keys.as_bytes()), &what);
-    if is_accepted(isolated)? {
+    if stage::is_accepted(isolated)? {
         return Ok(());
     }
     let user = entry.sections.last().map_or("", |section| section.user.as_str());
@@ -246,68 +209,6 @@ fn install_on_server(
         ),
         reasons.join("; or: "),
     ))
-}
-
-/// Writes the folder's files with the entry and its host keys in them.
-pub(crate) fn write(
-    run: &Run,
-    files: &Files,
-    entry: &Entry,
-    lines: Vec<Line>,
-    told: &mut Host,
-) -> Result<()> {
-    let mut entries: Vec<Entry> =
-        files.entries.iter().filter(|other| other.alias != entry.alias).cloned().collect();
-    entries.push(entry.clone());
-    entries.sort_by(|a, b| a.alias.cmp(&b.alias));
-    let config = config::with_entries(&files.config, &entries)?;
-    let mut all = known_hosts::ours(&files.known_hosts)?;
-    all.retain(|line| lines.iter().all(|new| new.name != line.name));
-    all.extend(lines);
-    let known_hosts = known_hosts::with_lines(&files.known_hosts, &all)?;
-    // known_hosts first: a config without the keys it needs would be a host that can't be reached.
-    let changes = [run.folder.write("known_hosts", &known_hosts)?, run.folder.write("config", &config)?];
-    let changed = changes.contains(&Change::Written);
-    told.changed |= changed;
-    run.say.line("folder", &escape_path(run.folder.path()), if changed { "written" } else { "unchanged" });
-    Ok(())
-}
-
-/// Proves the folder as it is on disk, and says what to do next.
-pub(crate) fn prove_and_close(run: &Run, entry: &Entry, told: &mut Host) -> Result<()> {
-    told.restricted = entry.restricted;
-    told.repository = prove::repository(entry);
-    told.mount = "${DATA_DIR}/ssh:/root/.ssh:ro".to_owned();
-    let make = if run.cli.check { Make::Nothing } else { Make::Folder };
-    let connection = on_disk(run, entry)?;
-    let mut checks = Vec::new();
-    let proof = prove::prove(&connection, entry, make, &mut |check| {
-        run.say.check(check);
-        checks.push(check.clone());
-    });
-    told.checks = checks;
-    told.free_bytes = proof?;
-    if !run.cli.check {
-        if let Some(why) = run.folder.give_config_to_root(run.cli.rootless)? {
-            return Err(hinted(
-                anyhow!("the server is ready, but the container can't use the folder yet: {}", why.what),
-                why.cure,
-            ));
-        }
-    }
-    let say = run.say;
-    say.text(&format!("\nRepository in Backrest:   {}", escape(told.repository.as_bytes())));
-    say.text(&format!("Volume in compose.yaml:   - {}", told.mount));
-    if told.start_tailscale_first {
-        say.text("Hooks in Backrest:        start-tailscale before the backup (create-backrest-pipe hooks)");
-    }
-    Ok(())
-}
-
-/// A connection with the folder as it is on disk.
-pub(crate) fn on_disk(run: &Run, entry: &Entry) -> Result<Connection> {
-    let files = run.files()?;
-    Connection::isolated(run.folder.path(), &files.config, &files.known_hosts, &entry.alias, &run.cancel)
 }
 
 /// `--check`: the proof, and whether the container may use the folder.
@@ -323,7 +224,7 @@ pub(crate) fn check(run: &Run, files: &Files, entry: &Entry, told: &mut Host) ->
     let names: Vec<String> = entry.sections.iter().map(config::Section::key_name).collect();
     let mut lines = known_hosts::ours(&files.known_hosts)?;
     lines.retain(|line| names.contains(&line.name));
-    for fingerprint in known_hosts::short_fingerprints(&lines)? {
+    for fingerprint in known_hosts::short_fingerprints(&lines) {
         run.say.line("host", &escape(fingerprint.as_bytes()), "from the folder's known_hosts");
         told.host_keys.push(fingerprint);
     }
@@ -334,7 +235,7 @@ pub(crate) fn check(run: &Run, files: &Files, entry: &Entry, told: &mut Host) ->
     if rotate::is_unfinished(run, entry) {
         told.warn(run.say, format!("a rotation was interrupted; finish it: ssh-key-setup {}", entry.alias));
     }
-    prove_and_close(run, entry, told)
+    stage::prove_and_close(run, entry, told)
 }
 
 /// Whether `--path` can be a folder on a server.

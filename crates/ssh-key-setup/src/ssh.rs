@@ -15,8 +15,8 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use common::atomic;
 use common::cancel::Cancel;
+use common::leftover::{self, Scratch};
 use common::process::{self, End, Limits};
-use tempfile::TempDir;
 
 use crate::access::{self, Access};
 use crate::failure::{self, Failure, Kind};
@@ -35,17 +35,47 @@ pub(crate) struct Connection {
     isolated: bool,
     control: Option<PathBuf>,
     cancel: Cancel,
-    folder: TempDir,
+    folder: Scratch,
 }
 
-/// A folder for sockets and copies: short, because a socket's path may have some hundred bytes only, and plain, because
+/// How the names of our temporary folders start.
+const SCRATCH: &str = "ssh-";
+
+/// Where temporary folders lie: short, because a socket's path may have some hundred bytes only, and plain, because
 /// its path stands in options, where blanks and `%` mean something.
-pub(crate) fn scratch() -> Result<TempDir> {
+fn scratch_place() -> PathBuf {
     let given = std::env::temp_dir();
     let is_plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+@,".contains(c));
     let fits = given.to_str().is_some_and(|text| text.len() <= 60 && is_plain(text));
-    let place = if fits { given.as_path() } else { Path::new("/tmp") };
-    tempfile::Builder::new().prefix("sks-").tempdir_in(place).context("make a temporary folder")
+    if fits { given } else { PathBuf::from("/tmp") }
+}
+
+/// A folder for sockets and copies, gone with the run.
+pub(crate) fn scratch() -> Result<Scratch> {
+    let name = format!("{SCRATCH}{}", std::process::id());
+    Scratch::new(&scratch_place(), name.as_ref()).context("make a temporary folder")
+}
+
+/// Ends the connections that a killed run left open and removes its folders: one of them may still be logged in.
+pub(crate) fn clear_leftovers() {
+    for leftover in leftover::find(&scratch_place()) {
+        let name = leftover.path.file_name().unwrap_or_default().to_string_lossy();
+        if !name.starts_with(&format!(".{SCRATCH}")) {
+            continue;
+        }
+        let socket = leftover.path.join("m");
+        if socket.exists() {
+            end_master(Command::new("ssh").args(kept_open(&socket)), KEPT_OPEN);
+        }
+        let _ = leftover.remove();
+    }
+}
+
+/// Ends what `command`, an `ssh` with the options of a control socket, keeps open. If it fails the connection has
+/// ended already, or ends by itself after five minutes.
+fn end_master(command: &mut Command, destination: &str) {
+    command.args(["-O", "exit", "--", destination]);
+    let _ = process::capture(command, b"", Limits::within(Duration::from_secs(10)), None);
 }
 
 fn option(text: impl Into<OsString>) -> [OsString; 2] {
@@ -306,10 +336,7 @@ fn keys_file(log: &str) -> Option<String> {
 impl Drop for Connection {
     fn drop(&mut self) {
         if self.control.is_some() {
-            let mut command = self.program("ssh");
-            command.args(["-O", "exit", "--"]).arg(&self.destination);
-            // Where it fails the connection has ended already, or ends by itself after five minutes.
-            let _ = process::capture(&mut command, b"", Limits::within(Duration::from_secs(10)), None);
+            end_master(&mut self.program("ssh"), &self.destination);
         }
     }
 }

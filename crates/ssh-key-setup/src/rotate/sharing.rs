@@ -9,7 +9,7 @@ use common::text::escape;
 use crate::config::{self, Entry, Section};
 use crate::failure::hinted;
 use crate::known_hosts::{self, Line};
-use crate::setup::Files;
+use crate::run::Files;
 
 /// Who else gets in with the entry's key at the account of its section `index`.
 pub(crate) fn at_same_account<'a>(files: &'a Files, entry: &Entry, index: usize) -> Result<Option<&'a str>> {

@@ -152,6 +152,18 @@ impl Killing {
         let proofs = fs::read_dir(self.world.srv("home/bash/restic")).unwrap().count();
         assert_eq!(proofs, 0, "{step:?}: nothing is left where the repository will lie");
         self.container_gets_in(step);
+        self.nothing_is_open(step);
+    }
+
+    /// No temporary folder of a killed run, and no connection that it left logged in.
+    #[track_caller]
+    fn nothing_is_open(&self, step: &Step) {
+        let script = "for process in /proc/[0-9]*; do\n\
+                      [ \"$(readlink $process/ns/mnt)\" = \"$(readlink /proc/self/ns/mnt)\" ] || continue\n\
+                      tr '\\0' ' ' < $process/cmdline | grep '[C]ontrolMaster=yes'\n\
+                      done 2> /dev/null\nls -A /tmp | grep backrest-part\ntrue\n";
+        let ran = self.world.run(self.world.command("sh").args(["-c", script]));
+        assert_eq!(ran.stdout, "", "{step:?}: {}", ran.everything());
     }
 
     #[track_caller]

@@ -1,0 +1,59 @@
+//! One run: what every stage needs, and the folder's files as they are now.
+
+use anyhow::{Context, Result};
+use common::cancel::Cancel;
+use common::text::escape_path;
+
+use crate::cli::Cli;
+use crate::config::{self, Entry};
+use crate::folder::Folder;
+use crate::key;
+use crate::known_hosts;
+use crate::say::Say;
+
+/// What every stage needs.
+pub(crate) struct Run<'a> {
+    pub(crate) cli: &'a Cli,
+    pub(crate) folder: Folder,
+    pub(crate) cancel: Cancel,
+    pub(crate) say: Say,
+}
+
+/// The folder's files, as text.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Files {
+    pub(crate) config: String,
+    pub(crate) known_hosts: String,
+    /// The hosts in `config`.
+    pub(crate) entries: Vec<Entry>,
+}
+
+impl Run<'_> {
+    /// The folder's files as they are now.
+    pub(crate) fn files(&self) -> Result<Files> {
+        let config = self.folder.text("config")?;
+        let entries = config::entries(&config).with_context(|| self.naming("config"))?;
+        let known_hosts = self.folder.text("known_hosts")?;
+        known_hosts::ours(&known_hosts).with_context(|| self.naming("known_hosts"))?;
+        Ok(Files { config, known_hosts, entries })
+    }
+
+    fn naming(&self, name: &str) -> String {
+        format!("read: {}", escape_path(self.folder.path().join(name)))
+    }
+
+    pub(crate) fn tell_key(&self, key: &key::Key) {
+        let what = if key.made { "made" } else { "kept" };
+        self.say.line("key", &escape_path(&key.path), &format!("{}, {what}", key.fingerprint));
+    }
+
+    /// The name of a host's key file: the old script's or the usual one, unless another host uses that.
+    pub(crate) fn key_name(&self, alias: Option<&str>, others: &[&Entry]) -> String {
+        let exists = |name: &str| self.folder.path().join(name).exists();
+        let usual = if exists("id_rsa") && !exists("id_ed25519") { "id_rsa" } else { "id_ed25519" };
+        match alias {
+            Some(alias) if others.iter().any(|entry| entry.key == usual) => format!("id_ed25519_{alias}"),
+            _ => usual.to_owned(),
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! The steps that setting up, rotating, removing and checking a host share.
+//!
+//! Host keys first, a connection that has nothing but the folder, whether the server takes the key, the folder's files
+//! written, and the proof at the end.
+
+use anyhow::{Result, anyhow};
+use common::atomic::Change;
+use common::text::{escape, escape_path};
+
+use crate::authorized_keys::{self, Wanted};
+use crate::chain::Chain;
+use crate::config::{self, Entry};
+use crate::failure::{self, Kind, hinted};
+use crate::install;
+use crate::key::Key;
+use crate::known_hosts::{self, Line};
+use crate::prove::{self, Make};
+use crate::resolve::Route;
+use crate::run::{Files, Run};
+use crate::say::Host;
+use crate::ssh::Connection;
+
+/// The trusted host keys of the route, told.
+pub(crate) fn settle_host_keys<'a>(run: &'a Run, route: &'a Route, told: &mut Host) -> Result<Chain<'a>> {
+    let file = run.folder.path().join("known_hosts");
+    let chain = Chain::new(route, &file, run.cli.accept_new_host_key, &run.cancel)?;
+    for (lines, source) in chain.keys() {
+        for fingerprint in known_hosts::short_fingerprints(lines) {
+            run.say.line("host", &escape(fingerprint.as_bytes()), source.words());
+            told.host_keys.push(fingerprint);
+        }
+    }
+    Ok(chain)
+}
+
+/// A connection with nothing but the folder, as if this entry and these host keys stood in it.
+pub(crate) fn staged(run: &Run, entry: &Entry, lines: &[Line]) -> Result<Connection> {
+    let config = config::with_entries("", std::slice::from_ref(entry))?;
+    let known_hosts = known_hosts::with_lines("", lines)?;
+    Connection::isolated(run.folder.path(), &config, &known_hosts, &entry.alias, &run.cancel)
+}
+
+/// Whether the server takes the key; fails where something else is in the way.
+pub(crate) fn is_accepted(connection: &Connection) -> Result<bool> {
+    match install::home(connection) {
+        Ok(_) => Ok(true),
+        Err(error) if failure::kind_of(&error) == Some(Kind::NotAccepted) => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// What is to stand in authorized_keys.
+pub(crate) fn wanted(entry: &Entry, key: &Key) -> Wanted {
+    let options = || entry.options.clone().unwrap_or_else(|| authorized_keys::sftp_only(Some(&entry.path)));
+    Wanted { public_key: key.public.clone(), options: entry.restricted.then(options) }
+}
+
+/// Writes the folder's files with the entry and its host keys in them.
+pub(crate) fn write(
+    run: &Run,
+    files: &Files,
+    entry: &Entry,
+    lines: Vec<Line>,
+    told: &mut Host,
+) -> Result<()> {
+    let mut entries: Vec<Entry> =
+        files.entries.iter().filter(|other| other.alias != entry.alias).cloned().collect();
+    entries.push(entry.clone());
+    entries.sort_by(|a, b| a.alias.cmp(&b.alias));
+    let config = config::with_entries(&files.config, &entries)?;
+    let mut all = known_hosts::ours(&files.known_hosts)?;
+    all.retain(|line| lines.iter().all(|new| new.name != line.name));
+    all.extend(lines);
+    let known_hosts = known_hosts::with_lines(&files.known_hosts, &all)?;
+    // known_hosts first: a config without the keys it needs would be a host that can't be reached.
+    let changes = [run.folder.write("known_hosts", &known_hosts)?, run.folder.write("config", &config)?];
+    let changed = changes.contains(&Change::Written);
+    told.changed |= changed;
+    run.say.line("folder", &escape_path(run.folder.path()), if changed { "written" } else { "unchanged" });
+    Ok(())
+}
+
+/// Proves the folder as it is on disk, and says what to do next.
+pub(crate) fn prove_and_close(run: &Run, entry: &Entry, told: &mut Host) -> Result<()> {
+    told.restricted = entry.restricted;
+    told.repository = prove::repository(entry);
+    told.mount = "${DATA_DIR}/ssh:/root/.ssh:ro".to_owned();
+    let make = if run.cli.check { Make::Nothing } else { Make::Folder };
+    let connection = on_disk(run, entry)?;
+    let mut checks = Vec::new();
+    let proof = prove::prove(&connection, entry, make, &mut |check| {
+        run.say.check(check);
+        checks.push(check.clone());
+    });
+    told.checks = checks;
+    told.free_bytes = proof?;
+    if !run.cli.check {
+        if let Some(why) = run.folder.give_config_to_root(run.cli.rootless)? {
+            return Err(hinted(
+                anyhow!("the server is ready, but the container can't use the folder yet: {}", why.what),
+                why.cure,
+            ));
+        }
+    }
+    let say = run.say;
+    say.text(&format!("\nRepository in Backrest:   {}", escape(told.repository.as_bytes())));
+    say.text(&format!("Volume in compose.yaml:   - {}", told.mount));
+    if told.start_tailscale_first {
+        say.text("Hooks in Backrest:        start-tailscale before the backup (create-backrest-pipe hooks)");
+    }
+    Ok(())
+}
+
+/// A connection with the folder as it is on disk.
+pub(crate) fn on_disk(run: &Run, entry: &Entry) -> Result<Connection> {
+    let files = run.files()?;
+    Connection::isolated(run.folder.path(), &files.config, &files.known_hosts, &entry.alias, &run.cancel)
+}
