@@ -42,6 +42,9 @@ pub struct Cli {
     /// Show which files FILE, any exclude file of restic, keeps and the rules leave out, and the reverse; write nothing
     #[arg(long, group = "mode", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub compare: Option<PathBuf>,
+    /// List every path that the rules keep, for programs: records that end with NUL bytes; write nothing
+    #[arg(long, group = "mode")]
+    pub kept0: bool,
     /// Agree that the rules leave out what the exclude file before them kept, and write them in full
     #[arg(long, group = "mode")]
     pub adopt: bool,

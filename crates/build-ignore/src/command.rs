@@ -23,7 +23,7 @@ use crate::migrate::Move;
 use crate::root::{Root, build_roots};
 use crate::task::{Format, Mode, Task};
 use crate::tree::Wanted;
-use crate::{coverage, explain, migrate, picture, render, report, stale};
+use crate::{coverage, explain, kept, migrate, picture, render, report, stale};
 
 /// Runs the command line.
 pub fn run(cli: &Cli) -> Result<Exit> {
@@ -57,8 +57,11 @@ fn run_task(task: &Task) -> Result<Exit> {
     if let Mode::Explain(paths) = &task.mode {
         return explain::run(task, paths, &options);
     }
-    let needs_sizes = matches!(task.mode, Mode::Report | Mode::Coverage | Mode::Compare(_));
-    let wanted = if needs_sizes { Wanted::Sizes } else { Wanted::Rules };
+    let wanted = match task.mode {
+        Mode::Report | Mode::Coverage | Mode::Compare(_) => Wanted::Sizes,
+        Mode::Kept => Wanted::Names,
+        _ => Wanted::Rules,
+    };
     let (roots, errors) = build_roots(settings, wanted, &options)?;
     errors.iter().for_each(|error| exit::report(TOOL, error));
     roots.iter().for_each(|root| problem::warn(TOOL, &root.built.warnings));
@@ -67,6 +70,7 @@ fn run_task(task: &Task) -> Result<Exit> {
     let mut is_good = errors.is_empty() && (warnings.is_empty() || !task.strict);
     match &task.mode {
         Mode::Explain(_) => {}
+        Mode::Kept => kept::print(&roots)?,
         Mode::Report => report::print(&roots, &coverage::coverage(&roots, settings), task.format)?,
         Mode::Check => is_good &= !stale::show(&settings.ignore_file, &render::render(&roots), task.format)?,
         Mode::Coverage => is_good &= !show_coverage(&roots, settings, task.format)?,

@@ -14,6 +14,7 @@ mod explain;
 pub mod git;
 pub mod held;
 pub mod index;
+mod kept;
 pub mod lean;
 mod migrate;
 mod picture;

@@ -41,6 +41,8 @@ pub(crate) enum Mode {
     Coverage,
     /// Show the sizes of what is kept and left out.
     Report,
+    /// List every path that is kept.
+    Kept,
 }
 
 /// Who reads the output.
@@ -64,6 +66,7 @@ impl Task {
             () if cli.compare.is_some() => Mode::Compare(cli.compare.clone().unwrap_or_default()),
             () if cli.coverage => Mode::Coverage,
             () if cli.report => Mode::Report,
+            () if cli.kept0 => Mode::Kept,
             () if cli.check => Mode::Check,
             () if to_stdout => Mode::Print,
             () => Mode::Write,

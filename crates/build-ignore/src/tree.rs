@@ -144,6 +144,8 @@ impl Folder {
 pub enum Wanted {
     /// Rules, and the names that they can apply to.
     Rules,
+    /// Every name that no rule leaves out.
+    Names,
     /// Every name with its size, also below what is ignored.
     Sizes,
 }

@@ -6,6 +6,7 @@
 pub mod coverage;
 pub mod explain;
 pub mod journal;
+pub mod kept;
 pub mod picture;
 pub mod services;
 pub mod status;

@@ -190,6 +190,29 @@ pub fn capture(
     Ok(Captured { end: watched.end, stdout, stderr, name })
 }
 
+/// Runs `command` with `output` as its standard output and keeps what it writes on standard error: for output of any
+/// size. Fails if it can't be started.
+pub fn capture_into(
+    command: &mut Command,
+    output: File,
+    limits: Limits,
+    cancel: Option<&Cancel>,
+) -> Result<Captured> {
+    let name = command_name(command);
+    let (reader, writer) = output_pipe()?;
+    command.stdin(Stdio::null()).stdout(output).stderr(writer);
+    let started = Instant::now();
+    let child = command.process_group(0).spawn().with_context(|| cannot_start(command));
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let mut stderr = Vec::new();
+    let watched = Watch { child: child?, limits, cancel, started, outputs: vec![Some(reader)] }
+        .until_the_end(&mut |_, bytes| {
+            let room = CAPTURE_LIMIT - stderr.len();
+            stderr.extend_from_slice(&bytes[..bytes.len().min(room)]);
+        })?;
+    Ok(Captured { end: watched.end, stdout: Vec::new(), stderr, name })
+}
+
 /// Runs `command` in our own process group with our own standard streams, so that it may ask on the terminal, and
 /// waits for it without a deadline: the person at the terminal is the deadline.
 pub fn foreground(command: &mut Command) -> Result<End> {

@@ -9,6 +9,7 @@ mod coverage;
 mod explain;
 mod fixtures;
 mod generate;
+mod kept;
 mod models;
 mod moving;
 mod oracle;

@@ -1,0 +1,102 @@
+//! `--kept0`: every path that the rules keep, for `create-backrest-pipe verify`.
+//!
+//! The form is [`common::contract::kept`]. What a reader gets wrong: the order is restic's, in which the names of a
+//! folder are compared, not whole paths, so `a/b` comes before `a.b`.
+
+use std::ffi::OsStr;
+use std::io::{self, BufWriter, ErrorKind, Write};
+use std::os::unix::ffi::OsStrExt;
+
+use anyhow::{Context, Result};
+use common::contract::kept::{Content, Record};
+
+use crate::root::Root;
+use crate::tree::{Entry, Folder, Kind};
+
+/// Prints the list of `roots`, which were walked for names.
+pub(crate) fn print(roots: &[Root]) -> Result<()> {
+    // Not through `common::output`, which takes escape sequences out: a name may hold one.
+    let mut out = BufWriter::with_capacity(256 << 10, io::stdout().lock());
+    match list(roots, &mut out).and_then(|()| out.flush()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("write to standard output"),
+    }
+}
+
+fn list(roots: &[Root], out: &mut impl Write) -> io::Result<()> {
+    let mut roots: Vec<&Root> = roots.iter().collect();
+    roots.sort_by(|a, b| a.seen_at.names.cmp(&b.seen_at.names));
+    for root in roots {
+        let tree = &root.built.tree;
+        let mut contents = Vec::new();
+        let content = measure(&tree.top, &mut contents);
+        let at = root.path.as_os_str().as_bytes().to_vec();
+        let seen_at = [b"/", root.seen_at.names.join(&b'/').as_slice()].concat();
+        Record::Root { at, seen_at, content }.write(out)?;
+        for closed in &tree.closed {
+            let below = closed.path.strip_prefix(&root.path).map_or(OsStr::new(""), AsRef::as_ref);
+            Record::Closed(below.as_bytes().to_vec()).write(out)?;
+        }
+        let unbounded = root.built.sections.iter().filter(|(_, section)| section.unnamed > 0);
+        for (name, _) in unbounded {
+            Record::Unbounded(name.clone().unwrap_or_default()).write(out)?;
+        }
+        folder(&tree.top, &mut Vec::new(), &mut contents.into_iter(), out)?;
+    }
+    Record::End.write(out)
+}
+
+/// What is kept in a folder, in restic's order.
+fn kept(folder: &Folder) -> Vec<Entry<'_>> {
+    let mut entries: Vec<Entry> = folder.entries().filter(|entry| !entry.is_ignored).collect();
+    entries.sort_unstable_by_key(|entry| entry.name);
+    entries
+}
+
+/// Measures a folder, and puts what each folder below it holds into `contents` in the order of the list.
+fn measure(folder: &Folder, contents: &mut Vec<Content>) -> Content {
+    let mut all = Content::default();
+    for entry in kept(folder) {
+        let mut inner = Content::default();
+        if entry.kind == Kind::Folder {
+            let place = contents.len();
+            contents.push(inner);
+            if let Some(folder) = entry.folder {
+                inner = measure(folder, contents);
+                contents[place] = inner;
+            }
+        }
+        all.entries += inner.entries + 1;
+        all.name_bytes += inner.name_bytes + entry.name.len() as u64;
+        all.depth = all.depth.max(inner.depth + 1);
+    }
+    all
+}
+
+fn folder(
+    folder: &Folder,
+    path: &mut Vec<u8>,
+    contents: &mut impl Iterator<Item = Content>,
+    out: &mut impl Write,
+) -> io::Result<()> {
+    let length = path.len();
+    for entry in kept(folder) {
+        if length > 0 {
+            path.push(b'/');
+        }
+        path.extend_from_slice(entry.name);
+        match entry.kind {
+            Kind::File => Record::File(path.clone()).write(out)?,
+            Kind::Other => Record::Other(path.clone()).write(out)?,
+            Kind::Folder => {
+                let content = contents.next().unwrap_or_default();
+                Record::Folder { path: path.clone(), content }.write(out)?;
+                if let Some(inner) = entry.folder {
+                    self::folder(inner, path, contents, out)?;
+                }
+            }
+        }
+        path.truncate(length);
+    }
+    Ok(())
+}
