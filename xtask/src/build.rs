@@ -41,15 +41,42 @@ pub(crate) fn binaries(workspace: &Workspace, options: &BuildOptions) -> Result<
     cargo(&mut dynamic)?;
     let dynamic = workspace.target.join(if options.debug { "debug" } else { "release" });
     let fixed = both_ends_of_the_bridge(workspace, options)?;
-    let tools = workspace.members.iter().filter(|member| member.name != "xtask");
-    tools
-        .flat_map(|member| &member.binaries)
-        .map(|name| {
-            let is_fixed = name == CLIENT || name == LISTENER && !options.debug;
-            let path = if is_fixed { fixed.join(name) } else { dynamic.join(name) };
-            path.is_file().then(|| path.clone()).with_context(|| format!("not built: {}", escape_path(path)))
-        })
+    let is_fixed = |name: &str| name == CLIENT || name == LISTENER && !options.debug;
+    let names = programs(workspace);
+    names
+        .iter()
+        .map(|name| there(if is_fixed(name) { fixed.join(name) } else { dynamic.join(name) }))
         .collect()
+}
+
+/// The names of the programs that users run; each is a package.
+pub(crate) fn programs(workspace: &Workspace) -> Vec<&str> {
+    let tools = workspace.members.iter().filter(|member| member.name != "xtask");
+    tools.flat_map(|member| &member.binaries).map(String::as_str).collect()
+}
+
+/// The profile that each of the programs is built in for an archive: small for what stays in memory or goes into any
+/// container.
+pub(crate) fn profiles<'a>(debug: bool, names: &[&'a str]) -> Vec<(&'static str, Vec<&'a str>)> {
+    let (small, fast): (Vec<_>, Vec<_>) =
+        names.iter().copied().partition(|name| [CLIENT, LISTENER].contains(name));
+    match debug {
+        true => vec![("dev", names.to_vec())],
+        false => vec![("small", small), ("release", fast)],
+    }
+}
+
+/// The paths of what was built below `folder` in those profiles.
+pub(crate) fn built(folder: &Path, debug: bool, names: &[&str]) -> Result<Vec<PathBuf>> {
+    let all = profiles(debug, names).into_iter().flat_map(|(profile, names)| {
+        let folder = folder.join(if profile == "dev" { "debug" } else { profile });
+        names.into_iter().map(move |name| there(folder.join(name)))
+    });
+    all.collect()
+}
+
+fn there(path: PathBuf) -> Result<PathBuf> {
+    path.is_file().then(|| path.clone()).with_context(|| format!("not built: {}", escape_path(path)))
 }
 
 /// Builds what the demo runs, as quickly as it can: in the profile that this program is built in, and returns the
@@ -100,7 +127,8 @@ pub(crate) fn benchmark(package: &str, name: &str) -> Result<Command> {
     Ok(bench())
 }
 
-fn cargo(command: &mut Command) -> Result<()> {
+/// Runs cargo in the foreground.
+pub(crate) fn cargo(command: &mut Command) -> Result<()> {
     match process::foreground(command)? {
         end if end.is_success() => Ok(()),
         end => bail!("{}: {end}", process::command_name(command)),
@@ -108,7 +136,7 @@ fn cargo(command: &mut Command) -> Result<()> {
 }
 
 /// The triple of the machine that compiles, as `rustc -vV` names it.
-fn host_triple(root: &Path) -> Result<String> {
+pub(crate) fn host_triple(root: &Path) -> Result<String> {
     let mut rustc = workspace::rustc();
     rustc.arg("-vV").current_dir(root);
     let text = process::capture(&mut rustc, b"", Limits::within(Duration::from_secs(60)), None)?.success()?;

@@ -33,6 +33,12 @@ pub(crate) enum Task {
     Install(InstallOptions),
     /// Take away exactly what install put there, and put back what it kept aside
     Uninstall(UninstallOptions),
+    /// Make an archive that installs without Rust: static programs, install.sh, SHA-256 sums
+    #[command(
+        after_help = "Example:\n  cargo xtask dist --prove\n\n--prove builds twice and compares, then tries the archive \
+                            in bare roots without Rust. It needs root and takes minutes."
+    )]
+    Dist(DistOptions),
     /// Show in a temporary home what the tools do, with real files and real restic
     #[command(
         after_help = "Example:\n  cargo xtask demo --keep /tmp/demo\n\nAs root on Debian restic and sqlite3 are \
@@ -98,6 +104,51 @@ pub(crate) struct UninstallOptions {
     /// Folder that holds bin and share [default: ~/.local]
     #[arg(long, value_name = "DIR")]
     pub(crate) prefix: Option<PathBuf>,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct DistOptions {
+    /// Folder for the archive and its sums [default: dist in the target folder]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    /// Architecture; aarch64 needs root, for a root of Debian trixie to build in [default: x86-64]
+    #[arg(long, value_enum, value_name = "NAME")]
+    pub(crate) architecture: Option<Architecture>,
+    /// Build twice and compare; install, run, upgrade and uninstall in bare roots
+    #[arg(long)]
+    pub(crate) prove: bool,
+    /// Roots for --prove (can be repeated) [default: all]
+    #[arg(long, value_enum, value_name = "NAME", requires = "prove")]
+    pub(crate) root: Vec<Root>,
+    /// Build without optimisation, for a test of the way and not of the programs
+    #[arg(long)]
+    pub(crate) debug: bool,
+}
+
+/// What an archive is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Architecture {
+    #[value(name = "x86-64")]
+    X86_64,
+    Aarch64,
+}
+
+impl Architecture {
+    /// As it is in an archive's name.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Architecture::X86_64 => "x86_64",
+            Architecture::Aarch64 => "aarch64",
+        }
+    }
+}
+
+/// Where an archive is tried.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Root {
+    Busybox,
+    Bookworm,
+    Trixie,
 }
 
 #[derive(Args, Debug)]

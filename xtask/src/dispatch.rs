@@ -6,7 +6,7 @@ use anyhow::Result;
 use common::exit::Exit;
 
 use crate::cli::Task;
-use crate::{bench, build, demo, e2e, install, reference, soak, test, tidy};
+use crate::{bench, build, demo, dist, e2e, install, reference, soak, test, tidy};
 
 /// Does what `task` says.
 pub(crate) fn run(task: &Task) -> Result<Exit> {
@@ -14,6 +14,7 @@ pub(crate) fn run(task: &Task) -> Result<Exit> {
         Task::Build(options) => build::run(options),
         Task::Install(options) => install::run(options),
         Task::Uninstall(options) => install::uninstall(options),
+        Task::Dist(options) => dist::run(options),
         Task::Demo(options) => demo::run(options),
         Task::Test => test::run(),
         Task::E2e(options) => e2e::run(options),

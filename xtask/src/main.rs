@@ -10,6 +10,7 @@ mod build;
 mod cli;
 mod demo;
 mod dispatch;
+mod dist;
 mod e2e;
 mod install;
 mod needs;

@@ -5,6 +5,7 @@
 
 mod apt;
 mod compose_plugin;
+mod debian_root;
 mod newest_restic;
 mod trixie;
 mod uptime_kuma;
@@ -19,6 +20,7 @@ use common::out;
 use common::text::escape;
 
 pub(crate) use compose_plugin::compose_plugin;
+pub(crate) use debian_root::debian_root;
 pub(crate) use newest_restic::newest_restic;
 pub(crate) use uptime_kuma::uptime_kuma;
 
@@ -42,8 +44,10 @@ pub(crate) const UPTIME_KUMA: &[Need] = &[need("node", "nodejs"), need("npm", "n
 /// What the tests run. A line here is all that a new one takes.
 pub(crate) const TESTS: &[Need] = &[
     need("bash", "bash"),
+    need("busybox", "busybox-static"),
     need("crontab", "cron"),
     need("dash", "dash"),
+    need("debootstrap", "debootstrap"),
     need("docker-compose", "docker-compose"),
     need("dpkg-deb", "dpkg"),
     need("dropbear", "dropbear-bin"),
@@ -57,6 +61,7 @@ pub(crate) const TESTS: &[Need] = &[
     need("nsenter", "util-linux"),
     need("openssl", "openssl"),
     need("pg_ctlcluster", "postgresql"),
+    need("qemu-aarch64-static", "qemu-user-static"),
     need("readelf", "binutils"),
     need("redis-cli", "redis-tools"),
     need("redis-server", "redis-server"),
@@ -95,6 +100,18 @@ pub(crate) const E2E: &[Need] = &[
 
 /// The client of [`E2E`], looked for once its engine is there.
 pub(crate) const DOCKER_CLIENT: &[Need] = &[need("docker", "docker-cli")];
+
+/// What makes an archive and tries it.
+pub(crate) const DIST: &[Need] = &[
+    need("busybox", "busybox-static"),
+    need("debootstrap", "debootstrap"),
+    need("git", "git"),
+    need("gzip", "gzip"),
+    need("ip", "iproute2"),
+    need("qemu-aarch64-static", "qemu-user-static"),
+    need("tar", "tar"),
+    need("unshare", "util-linux"),
+];
 
 /// What `bench walk` and `bench ignore` measure beside.
 pub(crate) const BENCH: &[Need] =

@@ -64,6 +64,21 @@ fn apt_get(own: &Path, arguments: &[&str]) -> Result<Command> {
 }
 
 fn write_sources(folder: &Path) -> Result<()> {
+    for (number, (text, end)) in sources()?.iter().enumerate() {
+        common::atomic::write(&folder.join(format!("{number}.{end}")), text.as_bytes(), 0o644)?;
+    }
+    Ok(())
+}
+
+/// The address of the archive that the machine's apt uses.
+pub(super) fn mirror() -> Result<String> {
+    let sources = sources()?;
+    let mut words = sources.iter().flat_map(|(text, _)| text.split_whitespace());
+    Ok(words.find(|word| word.contains("://")).context("apt's sources name no archive")?.to_string())
+}
+
+/// The machine's sources for its own release, with our suite instead, and the ending of each one's file.
+fn sources() -> Result<Vec<(String, &'static str)>> {
     let release = fs::read_to_string("/etc/os-release").context("read: /etc/os-release")?;
     let codename = release.lines().find_map(|line| line.strip_prefix("VERSION_CODENAME="));
     let codename = codename.context("/etc/os-release names no VERSION_CODENAME")?.trim_matches('"');
@@ -71,23 +86,19 @@ fn write_sources(folder: &Path) -> Result<()> {
     let mut files: Vec<PathBuf> = parts.map(|entry| entry.path()).collect();
     files.push(PathBuf::from("/etc/apt/sources.list"));
     files.sort();
-    let mut written = 0;
-    for file in files {
-        let Ok(text) = fs::read_to_string(&file) else { continue };
-        let (derived, end) = match file.extension().and_then(|end| end.to_str()) {
-            Some("sources") => (stanzas_for_suite(&text, codename), "sources"),
-            Some("list") => (lines_for_suite(&text, codename), "list"),
-            _ => continue,
-        };
-        if !derived.is_empty() {
-            written += 1;
-            common::atomic::write(&folder.join(format!("{written}.{end}")), derived.as_bytes(), 0o644)?;
+    let derived = files.iter().filter_map(|file| {
+        let text = fs::read_to_string(file).ok()?;
+        match file.extension()?.to_str()? {
+            "sources" => Some((stanzas_for_suite(&text, codename), "sources")),
+            "list" => Some((lines_for_suite(&text, codename), "list")),
+            _ => None,
         }
-    }
-    if written == 0 {
+    });
+    let derived: Vec<_> = derived.filter(|(text, _)| !text.is_empty()).collect();
+    if derived.is_empty() {
         bail!("apt's sources on this machine name no archive of {codename}");
     }
-    Ok(())
+    Ok(derived)
 }
 
 /// The entries of a one-line sources file for `codename` itself, with our suite instead.

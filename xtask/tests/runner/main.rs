@@ -5,6 +5,7 @@
 #![cfg(test)]
 
 mod demo;
+mod dist;
 mod install;
 mod install_script;
 mod world;

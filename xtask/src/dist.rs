@@ -1,0 +1,179 @@
+//! `cargo xtask dist`: archives that install without Rust, for any Linux of the architecture.
+//!
+//! Every program is linked statically, so neither the C library nor its version matters. The same source makes the same
+//! bytes: no path of this machine, no time and no owner gets into an archive. `--prove` builds twice, compares, and tries
+//! the archive in bare roots.
+
+mod aarch64;
+mod prove;
+
+use std::env;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use common::cancel::Cancel;
+use common::exit::Exit;
+use common::out;
+use common::process::{self, Limits};
+use common::text::escape_path;
+use common::units;
+
+use crate::cli::{Architecture, DistOptions};
+use crate::workspace::{self, Workspace};
+use crate::{build, needs, package};
+
+/// Runs it.
+pub(crate) fn run(options: &DistOptions) -> Result<Exit> {
+    let cancel = Cancel::on_signals().context("listen to signals")?;
+    let workspace = Workspace::find()?;
+    needs::ensure(needs::DIST, &cancel)?;
+    let dist = Dist { workspace: &workspace, options, cancel: &cancel };
+    let output = options.output.clone().unwrap_or_else(|| workspace.target.join("dist"));
+    fs::create_dir_all(&output).with_context(|| format!("make a folder: {}", escape_path(&output)))?;
+    let architectures = match options.architecture {
+        Some(one) => vec![one],
+        None => vec![Architecture::X86_64],
+    };
+    let mut archives = Vec::new();
+    for architecture in architectures {
+        let archive = dist.archive(architecture, &output)?;
+        if options.prove {
+            dist.is_reproducible(architecture, &archive)?;
+        }
+        archives.push((architecture, archive));
+    }
+    let sums = dist.sums(&output, &archives)?;
+    for (_, archive) in &archives {
+        let size = archive.metadata().context("look at an archive")?.len();
+        out!("{} ({})", escape_path(archive), units::bytes(size));
+    }
+    out!("{}", escape_path(&sums));
+    if options.prove {
+        for (architecture, archive) in &archives {
+            prove::run(&dist, *architecture, archive)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// What every step needs.
+struct Dist<'a> {
+    workspace: &'a Workspace,
+    options: &'a DistOptions,
+    cancel: &'a Cancel,
+}
+
+impl Dist<'_> {
+    /// Builds and packs for `architecture`; returns the archive in `output`.
+    fn archive(&self, architecture: Architecture, output: &Path) -> Result<PathBuf> {
+        let programs = match architecture {
+            Architecture::X86_64 => self.build(&self.workspace.target.join("static"))?,
+            Architecture::Aarch64 => aarch64::build(self)?,
+        };
+        let name = format!("backrest-helpers-{}-linux-{}", env!("CARGO_PKG_VERSION"), architecture.name());
+        let folder = output.join(&name);
+        package::fill(&folder, self.workspace, &programs)?;
+        for page in ["LICENSE", "README.md", "CHANGELOG.md"] {
+            fs::copy(self.workspace.root.join(page), folder.join(page))
+                .with_context(|| format!("copy: {page}"))?;
+        }
+        let archive = self.pack(output, &name)?;
+        fs::remove_dir_all(&folder).with_context(|| format!("remove: {}", escape_path(&folder)))?;
+        Ok(archive)
+    }
+
+    /// Builds every program for this machine's architecture, below `target`.
+    fn build(&self, target: &Path) -> Result<Vec<PathBuf>> {
+        let triple = build::host_triple(&self.workspace.root)?;
+        let names = build::programs(self.workspace);
+        for (profile, packages) in build::profiles(self.options.debug, &names) {
+            let mut command = workspace::cargo(&self.workspace.root);
+            command.args(["build", "--locked", "--target", &triple, "--profile", profile]);
+            for package in packages {
+                command.args(["--package", package]);
+            }
+            command.env("CARGO_TARGET_DIR", target).env("RUSTFLAGS", self.flags(target));
+            build::cargo(&mut command)?;
+        }
+        build::built(&target.join(triple), self.options.debug, &names)
+    }
+
+    /// No path of this machine in a program, where a panic would name it.
+    fn flags(&self, target: &Path) -> String {
+        let home = env::var_os("CARGO_HOME").map(PathBuf::from);
+        let home = home.or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")));
+        let mut flags = String::from("-Ctarget-feature=+crt-static");
+        if self.options.debug {
+            // Several times as quick to link and to pack.
+            flags.push_str(" -Cdebuginfo=0 -Cstrip=symbols");
+        }
+        // The last one that fits counts, so the folder inside another one comes after it.
+        for (path, name) in
+            [(home.as_deref(), "/cargo"), (Some(&*self.workspace.root), "/src"), (Some(target), "/target")]
+        {
+            if let Some(path) = path {
+                flags.push_str(&format!(" --remap-path-prefix={}={name}", path.display()));
+            }
+        }
+        flags
+    }
+
+    /// Packs the folder `name` of `output`: sorted, with the time of the last commit, and owned by root.
+    fn pack(&self, output: &Path, name: &str) -> Result<PathBuf> {
+        let mut git = Command::new("git");
+        git.args(["log", "-1", "--format=%ct"]).current_dir(&self.workspace.root);
+        let time = self.capture(&mut git)?;
+        let (plain, archive) = (output.join(format!("{name}.tar")), output.join(format!("{name}.tar.gz")));
+        let mut tar = Command::new("tar");
+        tar.args(["--create", "--format=gnu", "--sort=name", "--owner=0", "--group=0", "--numeric-owner"]);
+        tar.arg(format!("--mtime=@{}", time.trim())).args(["--mode=go-w", "--file"]).arg(&plain);
+        self.capture(tar.arg("--directory").arg(output).arg(name))?;
+        let _ = fs::remove_file(&archive);
+        self.capture(Command::new("gzip").args(["--best", "--no-name"]).arg(&plain))?;
+        Ok(archive)
+    }
+
+    /// Writes the SHA-256 sums of the archives beside them.
+    fn sums(&self, output: &Path, archives: &[(Architecture, PathBuf)]) -> Result<PathBuf> {
+        let names = archives.iter().filter_map(|(_, archive)| archive.file_name());
+        let text = self.capture(Command::new("sha256sum").args(names).current_dir(output))?;
+        let path = output.join("SHA256SUMS");
+        common::atomic::write(&path, text.as_bytes(), 0o644)?;
+        Ok(path)
+    }
+
+    /// Builds once more, elsewhere, and compares.
+    fn is_reproducible(&self, architecture: Architecture, archive: &Path) -> Result<()> {
+        if architecture == Architecture::Aarch64 || self.options.debug {
+            return Ok(());
+        }
+        let again = tempfile::tempdir_in(&self.workspace.target).context("make a folder")?;
+        let programs = self.build(&again.path().join("target"))?;
+        let folder = archive.parent().context("an archive without a folder")?;
+        let first = self.workspace.target.join("static").join(build::host_triple(&self.workspace.root)?);
+        let first = build::built(&first, false, &build::programs(self.workspace))?;
+        for (one, other) in first.iter().zip(&programs) {
+            let read = |path: &Path| fs::read(path).with_context(|| format!("read: {}", escape_path(path)));
+            ensure!(read(one)? == read(other)?, "build twice: {} differs", escape_path(one));
+        }
+        let sum = |path: &Path| self.capture(Command::new("sha256sum").arg(path));
+        let before = sum(archive)?;
+        self.archive(architecture, folder)?;
+        ensure!(sum(archive)? == before, "build twice: {} differs", escape_path(archive));
+        out!("two builds in two folders: the same bytes");
+        Ok(())
+    }
+
+    /// Runs a command to its end and returns its output.
+    fn capture(&self, command: &mut Command) -> Result<String> {
+        let limits = Limits::within(Duration::from_secs(1800));
+        let output = process::capture(command, b"", limits, Some(self.cancel))?.success()?;
+        if self.cancel.is_cancelled() {
+            bail!("interrupted");
+        }
+        Ok(String::from_utf8_lossy(&output).into_owned())
+    }
+}

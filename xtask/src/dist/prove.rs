@@ -1,0 +1,126 @@
+//! Tries an archive where nothing else is: roots of busybox, Debian 12 and Debian 13 without Rust, as an ordinary user
+//! with an empty home.
+//!
+//! In each root `prove.sh` installs an older version, runs every program, upgrades while a listener takes messages, and
+//! uninstalls; it fails unless every message arrived once and the home is as it was. A root is covered by a tmpfs where
+//! it writes, so it can be used again.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+use clap::ValueEnum;
+use common::out;
+
+use super::Dist;
+use crate::cli::{Architecture, Root};
+use crate::needs;
+
+const SCRIPT: &str = include_str!("prove.sh");
+/// Runs in namespaces of its own for mounts, network and processes: `$1` root, `$2` folder with archives and script.
+const IN_ROOT: &str = r#"
+mkdir -p "$1/proc" "$1/dev" "$1/tmp" "$1/home" "$1/dist"
+mount -t proc proc "$1/proc"
+mount --rbind /dev "$1/dev"
+mount -t tmpfs -o mode=1777 tmpfs "$1/tmp"
+mount -t tmpfs tmpfs "$1/home"
+mount --bind "$2" "$1/dist"
+ip link set lo up
+mkdir -m 700 "$1/home/me"
+chown 1000:1000 "$1/home/me"
+exec chroot --userspec=1000:1000 "$1" /bin/sh /dist/prove.sh
+"#;
+
+/// Tries it; for aarch64 that is one start of each program under qemu-user.
+pub(super) fn run(dist: &Dist<'_>, architecture: Architecture, archive: &Path) -> Result<()> {
+    let folder = tempfile::tempdir().context("make a temporary folder")?;
+    if architecture == Architecture::Aarch64 {
+        return emulate(dist, archive, folder.path());
+    }
+    let shared = folder.path().join("dist");
+    fs::create_dir(&shared).context("make a folder")?;
+    fs::set_permissions(folder.path(), Permissions::from_mode(0o755)).context("open a folder")?;
+    fs::copy(archive, shared.join("new.tar.gz")).context("copy the archive")?;
+    older(dist, archive, folder.path(), &shared.join("old.tar.gz"))?;
+    fs::write(shared.join("prove.sh"), SCRIPT).context("write the script")?;
+    let roots = match &dist.options.root {
+        given if given.is_empty() => Root::value_variants(),
+        given => given,
+    };
+    let tools = dist.workspace.target.join("tools");
+    for root in roots {
+        let path = match root {
+            Root::Busybox => busybox(&folder.path().join("busybox"))?,
+            Root::Bookworm => needs::debian_root(&tools, "root-bookworm", "bookworm", dist.cancel)?,
+            Root::Trixie => needs::debian_root(&tools, "root-trixie", "trixie", dist.cancel)?,
+        };
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "--net", "--pid", "--fork", "--kill-child", "--propagation", "private"]);
+        command.args(["sh", "-ec", IN_ROOT, "sh"]).arg(path).arg(&shared);
+        command.env_clear().env("HOME", "/home/me").env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin");
+        let output = dist.capture(&mut command)?;
+        out!("{root:?}: {}", output.lines().last().unwrap_or_default());
+    }
+    Ok(())
+}
+
+/// The same archive as if it were an older one: other bytes, and a program that is no longer part of it.
+fn older(dist: &Dist<'_>, archive: &Path, work: &Path, to: &Path) -> Result<()> {
+    let unpacked = work.join("old");
+    fs::create_dir(&unpacked).context("make a folder")?;
+    dist.capture(Command::new("tar").arg("-xzf").arg(archive).arg("--directory").arg(&unpacked))?;
+    let inner = fs::read_dir(&unpacked)?.next().context("an empty archive")??;
+    for entry in fs::read_dir(inner.path().join("bin"))? {
+        let path = entry?.path();
+        if path.is_symlink() {
+            continue;
+        }
+        // What follows the last section of a program is ignored.
+        let mut bytes = fs::read(&path)?;
+        bytes.extend_from_slice(b"older");
+        fs::write(&path, bytes)?;
+    }
+    fs::write(inner.path().join("bin/no-longer-there"), "#!/bin/sh\n")?;
+    let mut tar = Command::new("tar");
+    dist.capture(tar.arg("-czf").arg(to).arg("--directory").arg(&unpacked).arg(inner.file_name()))?;
+    Ok(())
+}
+
+/// A root with nothing but busybox, as Alpine's is made of: no C library, no Bash.
+fn busybox(root: &Path) -> Result<PathBuf> {
+    for folder in ["bin", "etc"] {
+        fs::create_dir_all(root.join(folder)).context("make a folder")?;
+    }
+    let busybox = needs::find("busybox").context("find busybox")?;
+    fs::copy(busybox, root.join("bin/busybox")).context("copy busybox")?;
+    let listed = common::process::capture(
+        Command::new(root.join("bin/busybox")).arg("--list"),
+        b"",
+        common::process::Limits::within(std::time::Duration::from_secs(60)),
+        None,
+    )?;
+    for name in String::from_utf8_lossy(&listed.success()?).lines().filter(|name| *name != "busybox") {
+        symlink("busybox", root.join("bin").join(name)).context("make a link")?;
+    }
+    fs::write(root.join("etc/passwd"), "me:x:1000:1000::/home/me:/bin/sh\n").context("write passwd")?;
+    Ok(root.to_path_buf())
+}
+
+/// Each program of another architecture is started once.
+fn emulate(dist: &Dist<'_>, archive: &Path, folder: &Path) -> Result<()> {
+    dist.capture(Command::new("tar").arg("-xzf").arg(archive).arg("--directory").arg(folder))?;
+    let inner = fs::read_dir(folder)?.next().context("an empty archive")??;
+    let mut names = Vec::new();
+    for entry in fs::read_dir(inner.path().join("bin"))? {
+        let path = entry?.path();
+        if !path.is_symlink() {
+            let version = dist.capture(Command::new("qemu-aarch64-static").arg(path).arg("--version"))?;
+            names.push(version.trim().to_string());
+        }
+    }
+    names.sort();
+    out!("under qemu-aarch64: {}", names.join(", "));
+    Ok(())
+}
