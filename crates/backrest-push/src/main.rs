@@ -3,8 +3,10 @@
 //! The listener runs it for each try, so that it never holds a TLS library's memory itself. The text comes on
 //! standard input and the push address from the settings: neither is an argument that others could read.
 
+mod answer;
 mod cli;
 mod push;
+mod request;
 
 use std::process::ExitCode;
 
@@ -18,5 +20,5 @@ fn main() -> ExitCode {
 }
 
 fn run(cli: &cli::Cli) -> Result<Exit> {
-    push::push(&Settings::load(&cli.flags, None, None)?, cli.state)
+    push::push(&Settings::load(&cli.flags, None, None)?, cli)
 }

@@ -1,13 +1,16 @@
 //! `backrest-send`, the container's end of the bridge: sends a message to the host and waits for what comes of it.
 //!
-//! One static file without anything beside the standard library. It never waits without an end, never reads standard
+//! One static file that needs nothing beside it. It never waits without an end, never reads standard
 //! input unless that is all it was given, and its exit code says what happened (see [`bridge::exit_code`]).
 
 mod arguments;
+mod fifo;
+mod interrupt;
+mod output;
 mod script;
 mod send;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 
 use arguments::{Asked, What};
 use bridge::exit_code::ExitCode;
@@ -25,20 +28,19 @@ fn main() -> std::process::ExitCode {
         Ok(Asked { what: What::Message(line), how }) => send::send(&line, &how),
         Ok(Asked { what: What::Script(path), how }) => script::run_file(&path, &how),
         Ok(Asked { what: What::StandardInput, .. }) if io::stdin().is_terminal() => {
-            complain("name the action; `backrest-send --help` tells more")
+            complain("name the action; see `backrest-send --help`")
         }
         Ok(Asked { what: What::StandardInput, how }) => script::run(io::stdin().lock(), &how),
     };
-    std::process::ExitCode::from(code.number())
+    std::process::ExitCode::from(output::finish(code).number())
 }
 
 fn print(text: &str) -> ExitCode {
-    // Nobody reads it: then nobody misses it.
-    let _ = io::stdout().lock().write_all(text.as_bytes());
+    output::write(text.as_bytes());
     ExitCode::Done
 }
 
 fn complain(why: &str) -> ExitCode {
-    let _ = writeln!(io::stderr().lock(), "backrest-send: {why}");
+    output::note(why);
     ExitCode::Unknown
 }

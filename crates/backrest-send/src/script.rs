@@ -4,14 +4,14 @@
 //! with that message's exit code.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::path::Path;
 
 use bridge::exit_code::ExitCode;
 use bridge::message::LONGEST;
 
 use crate::arguments::How;
-use crate::send;
+use crate::{output, send};
 
 /// Sends the lines of a file.
 pub(crate) fn run_file(path: &Path, how: &How) -> ExitCode {
@@ -57,6 +57,6 @@ pub(crate) fn run(mut input: impl BufRead, how: &How) -> ExitCode {
 }
 
 fn complain(why: &str) -> ExitCode {
-    let _ = writeln!(std::io::stderr().lock(), "backrest-send: {why}");
+    output::note(why);
     ExitCode::Unknown
 }

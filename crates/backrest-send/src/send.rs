@@ -4,6 +4,7 @@
 //! [`TAKEN`] is told as such, long before the action's own time is over.
 
 use std::io::{self, Read, Write};
+use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::mpsc;
@@ -13,7 +14,13 @@ use bridge::SOCKET;
 use bridge::exit_code::ExitCode;
 use bridge::frame::Frame;
 
+use bridge::action::BuiltIn;
+use bridge::message::{Message, line_of};
+use bridge::request::Preparation;
+
 use crate::arguments::How;
+use crate::output::{self, note};
+use crate::{fifo, interrupt};
 
 /// The listener has taken a message within this time, or something is wrong with it.
 const TAKEN: Duration = Duration::from_secs(30);
@@ -23,13 +30,24 @@ const LONGEST_FRAME: usize = 64 << 10;
 /// Sends `line` and gives the exit code.
 pub(crate) fn send(line: &str, how: &How) -> ExitCode {
     let end = Instant::now() + how.timeout;
+    let unmarked = if how.wait { None } else { without_mark(line) };
+    let line = unmarked.as_deref().unwrap_or(line);
     let mut stream = match connect(&how.bridge, end) {
         Ok(stream) => stream,
+        Err((ExitCode::NoListener, why)) if fifo::may_wait(line) && fifo::leave(&how.bridge, line) => {
+            return complain(
+                ExitCode::Later,
+                &format!("{why}; the message waits in the FIFO for the next listener"),
+            );
+        }
         Err((code, why)) => return complain(code, &why),
     };
+    interrupt::watch(line);
     let sent = stream
         .set_write_timeout(Some(left(end)))
-        .and_then(|()| stream.write_all(format!("{line}\n").as_bytes()));
+        .and_then(|()| stream.write_all(format!("{line}\n").as_bytes()))
+        // Closing this side tells the listener that the end is not waited for.
+        .and_then(|()| if how.wait { Ok(()) } else { stream.shutdown(Shutdown::Write) });
     match sent {
         Err(error) if is_timeout(&error) => complain(ExitCode::Later, "the host does not take the message"),
         // It went away; what it said before that is still to be read.
@@ -48,11 +66,12 @@ fn receive(stream: &mut UnixStream, how: &How, end: Instant) -> ExitCode {
             let frame = Frame::parse(&buffer[at..at + length]);
             at += length + 1;
             if !matches!(frame, Some(Frame::Output(_))) {
-                show(&mut output);
+                output::write(&std::mem::take(&mut output));
             }
             match frame {
                 Some(Frame::Accepted(id)) => {
                     accepted = Some(id);
+                    interrupt::taken(id);
                     if !how.wait {
                         return ExitCode::Done;
                     }
@@ -61,7 +80,7 @@ fn receive(stream: &mut UnixStream, how: &How, end: Instant) -> ExitCode {
                     output.extend(line);
                     output.push(b'\n');
                 }
-                Some(Frame::Note(note)) => say(&note),
+                Some(Frame::Note(text)) => note(&text),
                 Some(Frame::End(code)) => return code,
                 None => {
                     return complain(
@@ -71,7 +90,7 @@ fn receive(stream: &mut UnixStream, how: &How, end: Instant) -> ExitCode {
                 }
             }
         }
-        show(&mut output);
+        output::write(&std::mem::take(&mut output));
         buffer.drain(..at);
         if buffer.len() > LONGEST_FRAME {
             return complain(
@@ -82,9 +101,7 @@ fn receive(stream: &mut UnixStream, how: &How, end: Instant) -> ExitCode {
         let until = if accepted.is_none() { end.min(taken_by) } else { end };
         if Instant::now() >= until {
             return match accepted {
-                Some(id) => {
-                    complain(ExitCode::Later, &format!("no end in time; the host goes on with #{id}"))
-                }
+                Some(id) => complain(ExitCode::Later, &format!("timed out; the host is still running #{id}")),
                 None => complain(ExitCode::Later, "the listener does not answer"),
             };
         }
@@ -118,7 +135,7 @@ fn connect(bridge: &Path, end: Instant) -> Result<UnixStream, (ExitCode, String)
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(error)) => {
             let place = bridge.join(SOCKET);
-            Err((ExitCode::NoListener, format!("nobody is listening at {}: {error}", place.display())))
+            Err((ExitCode::NoListener, format!("no listener is running at {}: {error}", place.display())))
         }
         Err(_) => Err((ExitCode::Later, "the listener does not answer".into())),
     }
@@ -133,18 +150,16 @@ fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
-/// Lines of the action's output. That nobody reads them does not end the action, nor us.
-fn show(output: &mut Vec<u8>) {
-    let mut stdout = io::stdout().lock();
-    let _ = stdout.write_all(output).and_then(|()| stdout.flush());
-    output.clear();
-}
-
-fn say(note: &str) {
-    let _ = writeln!(io::stderr().lock(), "backrest-send: {note}");
+/// The message without the mark that its failure cancels a backup: whoever does not wait does not hear of it.
+fn without_mark(line: &str) -> Option<String> {
+    let message = Message::parse(line.as_bytes()).ok()?;
+    let is_preparation = BuiltIn::named(&message.name) == Some(BuiltIn::PreBackups);
+    let request = Preparation::parse(&message.text).ok().filter(|_| is_preparation)?;
+    let request = Preparation { failure_cancels: false, ..request };
+    Some(line_of(&message.name, &request.to_text()))
 }
 
 fn complain(code: ExitCode, why: &str) -> ExitCode {
-    say(why);
+    note(why);
     code
 }

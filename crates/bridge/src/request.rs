@@ -188,6 +188,17 @@ pub fn decode(text: &str) -> String {
     String::from_utf8_lossy(&out).into_owned()
 }
 
+/// Percent-encoding that [`decode`] takes back: one word whatever is in `text`.
+pub fn encode(text: &str) -> String {
+    text.bytes().fold(String::new(), |mut out, byte| {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out.push(byte as char),
+            _ => out.push_str(&format!("%{byte:02X}")),
+        }
+        out
+    })
+}
+
 /// `12m3.5s`, as Go prints a duration; also `1h0m0s`, `250ms` and `90s`.
 pub fn duration(text: &str) -> Option<Duration> {
     let (mut total, mut rest) = (0.0, text);
@@ -241,6 +252,7 @@ mod tests {
     fn a_plan_id_arrives_with_all_its_characters() {
         let key = Some("my+home/a%2Fb+%22c%22+%E2%82%AC".to_string());
         assert_eq!(Preparation { key, ..Preparation::default() }.plan().unwrap(), "a/b \"c\" €");
+        assert_eq!(decode(&encode("a/b \"c\" €+%")), "a/b \"c\" €+%");
         assert_eq!(decode("100%"), "100%");
         assert_eq!(decode("%zz%4"), "%zz%4");
     }

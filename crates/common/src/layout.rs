@@ -49,6 +49,16 @@ impl Layout {
         self.state().join("tailscale.json")
     }
 
+    /// How the last push to each address was answered.
+    pub fn pushes(&self) -> PathBuf {
+        self.state().join("pushes.json")
+    }
+
+    /// How many messages of each name came in on each day.
+    pub fn message_counts(&self) -> PathBuf {
+        self.logs().join("messages.txt")
+    }
+
     /// The folder of accepted messages.
     pub fn queue(&self) -> PathBuf {
         self.state().join("queue")

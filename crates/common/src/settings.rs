@@ -5,7 +5,7 @@
 //! lie below the folder of that file, as they do for Compose; those in a flag or in the environment below the
 //! working directory.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::ffi::OsString;
 use std::fmt;
@@ -96,8 +96,6 @@ pub struct Settings {
     pub mount: PathBuf,
     /// The unified ignore file.
     pub ignore_file: PathBuf,
-    /// Uptime Kuma's push address with its token.
-    pub push_url: Option<Secret>,
     /// Backrest's `.env`, which may not exist.
     pub env_file: PathBuf,
     /// What could not be used in `.env`; to be shown once.
@@ -172,8 +170,6 @@ impl Settings {
             .or_else(|| from_file("IGNORE_FILE", &mut problems))
             .unwrap_or_else(|| container_dir.join("ignorefile.txt"));
         let others: BTreeMap<_, _> = values.into_iter().map(|(name, value)| (name, value.text)).collect();
-        let push_url =
-            environment("UPTIME_KUMA_PUSH_URL").or_else(|| others.get("UPTIME_KUMA_PUSH_URL").cloned());
         Ok(Settings {
             container_root,
             data_root,
@@ -181,7 +177,6 @@ impl Settings {
             data_dir,
             mount: paths::normal(&mount),
             ignore_file,
-            push_url: push_url.filter(|url| !url.is_empty()).map(Secret),
             env_file,
             problems,
             others,
@@ -203,10 +198,42 @@ impl Settings {
         self.container_dir.join("bridge")
     }
 
+    /// Where to push to for `plan`: the address of the plan if it has one, otherwise the one for all. With it comes the
+    /// name of the setting that holds it.
+    pub fn push_address(&self, plan: Option<&str>) -> Option<(String, Secret)> {
+        let names = plan.map(push_setting).into_iter().chain([PUSH_URL.to_string()]);
+        names.into_iter().find_map(|name| self.other(&name).map(|url| (name, Secret(url))))
+    }
+
+    /// The names of all settings that hold a push address.
+    pub fn push_settings(&self) -> Vec<String> {
+        let in_environment = env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+        let names: BTreeSet<_> = self.others.keys().cloned().chain(in_environment).collect();
+        let is_one = |name: &String| {
+            name.strip_prefix(PUSH_URL).is_some_and(|rest| rest.is_empty() || rest.starts_with('_'))
+        };
+        let names = names.into_iter().filter(is_one);
+        names.filter(|name| self.other(name).is_some()).collect()
+    }
+
     /// A setting that only one tool has: from the environment, else from `.env`; empty is as good as not set.
     pub fn other(&self, name: &str) -> Option<String> {
         environment(name).or_else(|| self.others.get(name).cloned().filter(|value| !value.is_empty()))
     }
+}
+
+/// The setting with Uptime Kuma's push address, and the beginning of those for one plan.
+pub const PUSH_URL: &str = "UPTIME_KUMA_PUSH_URL";
+
+/// The name of the setting with the push address of `plan`: its id in capitals, other characters as `_`.
+pub fn push_setting(plan: &str) -> String {
+    let id = plan.chars().map(|c| if c.is_ascii_alphanumeric() { c.to_ascii_uppercase() } else { '_' });
+    format!("{PUSH_URL}_{}", id.collect::<String>())
+}
+
+/// A plan whose push address the setting `name` holds; `None` for the setting for all.
+pub fn plan_of(name: &str) -> Option<String> {
+    name.strip_prefix(PUSH_URL)?.strip_prefix('_').map(str::to_string)
 }
 
 /// A variable of the process that is set and not empty.

@@ -3,15 +3,18 @@
 //! One thread does all of this and owns the queue; a thread per lane runs actions and reports through a bounded
 //! channel. When nothing happens, nothing wakes up: poll(2) sleeps until a descriptor is ready or something is due.
 
+mod backups;
 mod doors;
 mod end;
 mod events;
 mod facts;
 mod intake;
+mod notices;
 mod poll;
 mod recover;
 mod timers;
 
+use std::collections::BTreeMap;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
@@ -27,13 +30,15 @@ use crate::cli::Cli;
 use crate::door::fifo_keeper;
 use crate::log::Log;
 use crate::queue::journal::Mark;
-use crate::queue::{Job, New, Queue};
+use crate::queue::{New, Queue};
 use crate::reply::Clients;
 use crate::run::Runner;
+use backups::Backups;
 use bridge::action::Lane;
 use doors::Doors;
-use events::{Event, Events, Wake};
+use events::{Event, Events, Start, Wake};
 use facts::Facts;
+use notices::Notices;
 use timers::Timers;
 
 /// What the command line asks for.
@@ -61,7 +66,11 @@ struct Listener {
     passed: Mark,
     /// Said by a client or by a timer, not yet written down.
     from_others: Vec<New>,
-    lanes: [Sender<Job>; 2],
+    lanes: [Sender<Start>; 2],
+    /// What stops the actions that run, by the number of their message.
+    running: BTreeMap<u64, Cancel>,
+    backups: Backups,
+    notices: Notices,
     events: Events,
     heard: Receiver<Event>,
     wake: Wake,
@@ -119,6 +128,7 @@ impl Listener {
         });
         let mut timers = Timers::default();
         timers.set_network(crate::run::tailscale::due(&settings));
+        let backups = Backups::load(&settings);
         let mut listener = Listener {
             settings,
             runner,
@@ -131,6 +141,9 @@ impl Listener {
             passed: Mark::default(),
             from_others: Vec::new(),
             lanes,
+            running: BTreeMap::new(),
+            backups,
+            notices: Notices::default(),
             events,
             heard,
             wake,
@@ -150,6 +163,8 @@ impl Listener {
     }
 
     fn serve(mut self) -> Result<Exit> {
+        // Without systemd there is no one to notify.
+        let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         while !self.is_over() {
             let ready = self.wait()?;
             self.attend(ready);

@@ -190,6 +190,17 @@ impl Queue {
         self.lines.iter().flat_map(|line| &line.waiting)
     }
 
+    /// The messages that wait in a lane, oldest first.
+    pub(crate) fn waiting_in(&self, lane: Lane) -> impl Iterator<Item = &Job> {
+        self.lines[lane as usize].waiting.iter()
+    }
+
+    /// The message whose answer that client waits for.
+    pub(crate) fn job_of(&self, asker: Asker) -> Option<&Job> {
+        let jobs = self.lines.iter().flat_map(|line| line.running.iter().chain(&line.waiting));
+        jobs.into_iter().find(|job| job.asker == Some(asker))
+    }
+
     fn would_start(&self, lane: Lane, new: &[Job]) -> Option<u64> {
         let line = &self.lines[lane as usize];
         if line.running.is_some() || self.paused {

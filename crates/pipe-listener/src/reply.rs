@@ -23,10 +23,20 @@ const ALL_ANSWERS: usize = 4 << 20;
 /// So many are let in before the others are looked at again.
 const AT_ONCE: usize = 256;
 
+/// A client that went away before its message had ended.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Gone {
+    pub(crate) asker: Asker,
+    /// It had not closed its own side before: it wanted to know the end.
+    pub(crate) waited: bool,
+}
+
 /// The connections by number; a lower number is older.
 #[derive(Debug)]
 pub(crate) struct Clients {
     connections: BTreeMap<Asker, Connection>,
+    /// Who went away while an answer was promised.
+    gone: Vec<Gone>,
     next: u64,
     most: usize,
 }
@@ -41,7 +51,12 @@ impl Clients {
             allowed = if raised { soft.max(wanted) } else { soft };
         }
         let most = allowed.saturating_sub(RESERVE).clamp(16, MOST);
-        Clients { connections: BTreeMap::new(), next: 1, most: usize::try_from(most).unwrap_or(16) }
+        Clients {
+            connections: BTreeMap::new(),
+            gone: Vec::new(),
+            next: 1,
+            most: usize::try_from(most).unwrap_or(16),
+        }
     }
 
     /// Lets in who waits at the door and hears what they say at once.
@@ -86,6 +101,17 @@ impl Clients {
         }
     }
 
+    fn remove(&mut self, asker: Asker) {
+        let removed = self.connections.remove(&asker);
+        let removed = removed.filter(Connection::is_waiting);
+        self.gone.extend(removed.map(|connection| Gone { asker, waited: !connection.is_half_closed() }));
+    }
+
+    /// Those who have gone away since the last call although an answer was promised.
+    pub(crate) fn take_gone(&mut self) -> Vec<Gone> {
+        std::mem::take(&mut self.gone)
+    }
+
     /// Those who are to be waited for: what for, and whose it is.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Asker, &Connection)> {
         self.connections.iter().map(|(asker, connection)| (*asker, connection))
@@ -102,7 +128,7 @@ impl Clients {
         let heard = if connection.is_speaking() { connection.read(now) } else { Heard::Nothing };
         let left = hung_up && heard == Heard::Nothing;
         if heard == Heard::Gone || left || !connection.write(now) {
-            self.connections.remove(&asker);
+            self.remove(asker);
         }
         match heard {
             Heard::Line(line) => Some(line),
@@ -148,8 +174,11 @@ impl Clients {
         let Some(asker) = asker else { return };
         let Some(connection) = self.connections.get_mut(&asker) else { return };
         connection.say(frame);
+        if matches!(frame, Frame::Accepted(_)) {
+            connection.look_for_half_close();
+        }
         if !connection.write(Instant::now()) {
-            self.connections.remove(&asker);
+            self.remove(asker);
         }
     }
 }

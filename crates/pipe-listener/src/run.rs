@@ -3,6 +3,7 @@
 //! Every program runs through `common::process`: nothing on its standard input, a deadline, a process group. What
 //! the message says reaches a program as one argument and nothing else.
 
+mod alarm;
 pub(crate) mod notify;
 mod own;
 pub(crate) mod prepare;
@@ -13,16 +14,16 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use bridge::action::BuiltIn;
-use bridge::message::Message;
 use common::cancel::Cancel;
 use common::exit::{hint_of, one_line};
 use common::paths;
 use common::process::{self, End, Finished, LeftBehind, Limits};
-use common::settings::{Flags, Settings};
+use common::settings::{Flags, PUSH_URL, Settings};
 use common::text::escape;
 use common::trust::Trust;
 
 use crate::dispatch::Action;
+use crate::queue::Job;
 use notify::State;
 
 /// What an action tells while it runs.
@@ -84,14 +85,15 @@ impl Runner {
         Trust::of(settings.as_ref().unwrap_or(&self.settings)).0
     }
 
-    /// Runs the `action` of `message` to its end.
-    pub(crate) fn run(&self, action: &Action, message: &Message, say: Say<'_>) -> Outcome {
+    /// Runs the `action` of a message to its end. A notification names what was wrong with the preparation if
+    /// `with_preparation`.
+    pub(crate) fn run(&self, action: &Action, job: &Job, with_preparation: bool, say: Say<'_>) -> Outcome {
         let until = Instant::now() + self.timeout;
         let result = match action {
-            Action::BuiltIn(action) => self.built_in(*action, message, until, say),
+            Action::BuiltIn(action) => self.built_in(*action, job, with_preparation, until, say),
             Action::TailscaleDown => tailscale::down(self, say),
             Action::OverdueBackup => Ok(prepare::overdue(self, until, say)),
-            Action::Own(file) => Ok(own::run(self, file, message, until, say)),
+            Action::Own(file) => Ok(own::run(self, file, &job.message, until, say)),
         };
         result.unwrap_or_else(|error| Outcome::of_error(&error))
     }
@@ -99,7 +101,8 @@ impl Runner {
     fn built_in(
         &self,
         action: BuiltIn,
-        message: &Message,
+        job: &Job,
+        with_preparation: bool,
         until: Instant,
         say: Say<'_>,
     ) -> anyhow::Result<Outcome> {
@@ -108,22 +111,28 @@ impl Runner {
             BuiltIn::Ping | BuiltIn::Status => Ok(Outcome::Done(None)),
             BuiltIn::StartTailscale => tailscale::start(self, say),
             BuiltIn::StopTailscale => tailscale::stop(self, say),
-            BuiltIn::PreBackups => Ok(prepare::pre_backups(self, until, say)),
-            BuiltIn::PostBackups => Ok(prepare::post_backups(self, until, say)),
+            BuiltIn::PreBackups => Ok(prepare::pre_backups(self, &job.message.text, until, say)),
+            BuiltIn::PostBackups => Ok(prepare::post_backups(self, &job.message.text, until, say)),
             BuiltIn::BuildIgnore => Ok(prepare::build_ignore(self, until, say)),
-            BuiltIn::NotifyUp => Ok(notify::notify(self, State::Up, &message.text, say)),
-            BuiltIn::NotifyDown => Ok(notify::notify(self, State::Down, &message.text, say)),
+            BuiltIn::NotifyUp => notify::notify(self, State::Up, job, with_preparation, say),
+            BuiltIn::NotifyDown => notify::notify(self, State::Down, job, with_preparation, say),
         }
     }
 
     /// Runs `command` until it ends or it is `until`, and tells its output.
     fn program(&self, command: &mut Command, until: Instant, say: Say<'_>) -> Outcome {
         // Who needs the push address reads it from the settings.
-        command.env_remove("UPTIME_KUMA_PUSH_URL").env("PATH", paths::search_path());
+        for (name, _) in std::env::vars_os() {
+            if name.as_encoded_bytes().starts_with(PUSH_URL.as_bytes()) {
+                command.env_remove(name);
+            }
+        }
+        command.env_remove("NOTIFY_SOCKET").env("PATH", paths::search_path());
         let mut last = Vec::new();
         let left = until.saturating_duration_since(Instant::now());
         let finished = process::run(command, Limits::within(left), Some(&self.cancel), &mut |line| {
-            if !line.trim_ascii().is_empty() {
+            // A hint is no reason.
+            if !line.trim_ascii().is_empty() && !line.starts_with(b"hint: ") {
                 last = line.to_vec();
             }
             say(Said::Output(line.to_vec()));

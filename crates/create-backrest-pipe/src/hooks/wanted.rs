@@ -65,7 +65,7 @@ impl Wanted {
     pub(crate) fn of(settings: &Settings, tailscale: Option<bool>, notify: Option<bool>) -> Result<Wanted> {
         Ok(Wanted {
             tailscale: tailscale.unwrap_or_else(|| is_on_path("tailscale")),
-            notify: notify.unwrap_or(settings.push_url.is_some()),
+            notify: notify.unwrap_or(!settings.push_settings().is_empty()),
             services: None,
             replaces_old: false,
             elsewhere: Vec::new(),

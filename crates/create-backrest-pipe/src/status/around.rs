@@ -48,7 +48,7 @@ pub(super) fn settings(settings: &Settings) -> Vec<Check> {
 pub(super) fn checks(settings: &Settings, supervisor: Option<Supervisor>) -> Vec<Check> {
     let mut checks = Vec::new();
     checks.extend(is_on_path("tailscale").then(|| tailscale(supervisor)));
-    checks.extend(settings.push_url.as_ref().map(|url| kuma(url.reveal())));
+    checks.extend(settings.push_address(None).as_ref().map(|(_, url)| kuma(url.reveal())));
     checks.push(clock());
     checks.extend(disk(settings));
     checks

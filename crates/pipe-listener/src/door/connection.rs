@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use bridge::frame::Frame;
 use bridge::message::LONGEST;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::fifo::SILENCE;
 
@@ -51,6 +52,8 @@ pub(crate) struct Connection {
     left_out: usize,
     /// Its output was taken from it.
     is_short: bool,
+    /// It closed its own side when it had sent its message: it does not wait for the end.
+    is_half_closed: bool,
     opened: Instant,
     last: Instant,
 }
@@ -60,7 +63,17 @@ impl Connection {
         stream.set_nonblocking(true)?;
         let (input, output) = (Vec::new(), Vec::new());
         let phase = Phase::Speaking;
-        Ok(Connection { stream, phase, input, output, left_out: 0, is_short: false, opened: now, last: now })
+        Ok(Connection {
+            stream,
+            phase,
+            input,
+            output,
+            left_out: 0,
+            is_short: false,
+            is_half_closed: false,
+            opened: now,
+            last: now,
+        })
     }
 
     /// Whether its message is still to come.
@@ -71,6 +84,21 @@ impl Connection {
     /// Whether it was promised an answer.
     pub(crate) fn is_waiting(&self) -> bool {
         self.phase == Phase::Waiting
+    }
+
+    /// Whether it closed its own side once its message was sent.
+    pub(crate) fn is_half_closed(&self) -> bool {
+        self.is_half_closed
+    }
+
+    /// Looks whether it has closed its own side, and only that. POLLHUP means that both are closed: it is gone.
+    pub(crate) fn look_for_half_close(&mut self) {
+        let mut fds = [PollFd::new(&self.stream, PollFlags::RDHUP)];
+        let polled = poll(&mut fds, Some(&Timespec { tv_sec: 0, tv_nsec: 0 }));
+        let found = fds[0].revents();
+        self.is_half_closed = polled.is_ok()
+            && found.contains(PollFlags::RDHUP)
+            && !found.intersects(PollFlags::HUP | PollFlags::ERR);
     }
 
     /// Whether there is something to be written to it.

@@ -3,9 +3,10 @@
 use std::time::Instant;
 
 use bridge::exit_code::ExitCode;
+use common::cancel::Cancel;
 
 use super::Listener;
-use super::recover::fails_with_us;
+use super::recover::is_over_with_us;
 use crate::door::fifo::MOST_READS;
 use bridge::action::Lane;
 
@@ -26,8 +27,11 @@ impl Listener {
             None => String::new(),
         };
         self.log.event(&format!("the listener was asked to end{running}"));
-        let waiting: Vec<_> =
-            self.queue.waiting_jobs().map(|job| (job.asker, fails_with_us(&job.message, job.door))).collect();
+        let waiting: Vec<_> = self
+            .queue
+            .waiting_jobs()
+            .map(|job| (job.asker, is_over_with_us(&job.message, job.door)))
+            .collect();
         for (asker, is_over) in waiting {
             let what = if is_over { "is not run" } else { "runs when it is back within 10 min" };
             self.refuse(asker, ExitCode::Later, format!("the listener ends; this {what}"));
@@ -38,6 +42,7 @@ impl Listener {
     pub(super) fn press_end(&mut self, now: Instant) {
         if self.timers.must_stop(now) {
             self.runner.cancel.cancel();
+            self.running.values().for_each(Cancel::cancel);
             // The children have a grace of their own; their threads report.
             self.timers.stop_at(now + std::time::Duration::from_secs(60));
         }

@@ -6,13 +6,16 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use common::cancel::Cancel;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::event::{EventfdFlags, eventfd};
 
+use super::notices::Notice;
 use crate::dispatch::{Action, Refusal, look_up};
 use crate::queue::Job;
-use crate::run::{Outcome, Runner, Said, prepare};
+use crate::run::{Outcome, Runner, Said, Say, prepare};
 use bridge::action::{BuiltIn, Lane};
 use common::contract::status::Status;
 
@@ -75,20 +78,31 @@ impl Events {
     }
 }
 
+/// A message that is to be run.
+#[derive(Debug)]
+pub(super) struct Start {
+    pub(super) job: Job,
+    /// Stops its action.
+    pub(super) cancel: Cancel,
+    pub(super) notice: Notice,
+}
+
 /// Starts the thread that runs a lane's messages.
-pub(super) fn spawn(lane: Lane, runner: Runner, jobs: Receiver<Job>, events: Events) {
+pub(super) fn spawn(lane: Lane, runner: Runner, jobs: Receiver<Start>, events: Events) {
     std::thread::spawn(move || {
         if lane == Lane::Actions {
             events.send(Event::BackupDue(prepare::due(&runner)));
         }
-        for job in jobs {
+        for Start { job, cancel, notice } in jobs {
             let action = match &job.action {
                 Some(action) => Ok(action.clone()),
                 None => look_up(&job.message, job.door, &runner.actions(), || runner.trust()),
             };
+            let runner = Runner { cancel, ..runner.clone() };
             let outcome = match &action {
                 Ok(action) => {
-                    runner.run(action, &job.message, &mut |said| events.send(Event::Said(job.id, said)))
+                    let say: Say<'_> = &mut |said| events.send(Event::Said(job.id, said));
+                    run(&runner, action, &job, notice, say)
                 }
                 Err(Refusal::Unknown) => Outcome::Unknown,
                 Err(Refusal::Unsafe(why)) => Outcome::Failed(format!("not run: {why}")),
@@ -105,4 +119,27 @@ pub(super) fn spawn(lane: Lane, runner: Runner, jobs: Receiver<Job>, events: Eve
             events.send(Event::Done(job.id, outcome));
         }
     });
+}
+
+fn run(runner: &Runner, action: &Action, job: &Job, notice: Notice, say: Say<'_>) -> Outcome {
+    let is_notification = matches!(action, Action::BuiltIn(BuiltIn::NotifyUp | BuiltIn::NotifyDown));
+    match notice {
+        Notice::Not(why) if is_notification => Outcome::Done(Some(why.into())),
+        Notice::At(at, delay) if is_notification => {
+            wait(&[&runner.ending, &delay.wake], at);
+            match delay.is_superseded() {
+                true => Outcome::Done(Some("not pushed: a newer message follows".into())),
+                false => runner.run(action, job, false, say),
+            }
+        }
+        Notice::Now { with_preparation } => runner.run(action, job, with_preparation, say),
+        Notice::Not(_) | Notice::At(..) => runner.run(action, job, false, say),
+    }
+}
+
+/// Waits until one of `flags` is up or it is `until`.
+fn wait(flags: &[&Cancel], until: Instant) {
+    let mut fds: Vec<_> = flags.iter().map(|flag| PollFd::new(flag.as_fd(), PollFlags::POLLIN)).collect();
+    let left = until.saturating_duration_since(Instant::now());
+    let _ = poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
 }

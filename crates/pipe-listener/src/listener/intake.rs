@@ -8,6 +8,7 @@ use bridge::frame::Frame;
 use bridge::message::{Malformed, Message};
 
 use super::Listener;
+use super::events::Start;
 use crate::dispatch::{Action, Refusal, look_up};
 use crate::door::fifo::Taken;
 use crate::door::{Asker, Door};
@@ -16,6 +17,7 @@ use crate::queue::STALE;
 use crate::queue::{Ahead, New, lane_of};
 use crate::status;
 use bridge::action::Lane;
+use common::cancel::Cancel;
 use common::moment::Moment;
 
 impl Listener {
@@ -143,10 +145,13 @@ impl Listener {
         };
         self.timers.disk_worked();
         for job in advanced.started {
-            let lane = job.lane();
-            // The lanes' threads live as long as we do.
-            let _ = self.lanes[lane as usize].send(job);
+            let notice = self.notice(&job);
+            let cancel = Cancel::new().unwrap_or_else(|_| self.runner.cancel.clone());
+            self.running.insert(job.id, cancel.clone());
+            // The lanes' threads live as long as the loop.
+            let _ = self.lanes[job.lane() as usize].send(Start { job, cancel, notice });
         }
+        self.reconsider_notices();
         // While the first of them starts, the disk gets what those who asked are about to be promised.
         if let Err(error) = self.queue.flush() {
             self.log.sparingly(

@@ -9,7 +9,6 @@ use anyhow::{Context, Result};
 use bridge::action::Lane;
 use bridge::exit_code::ExitCode;
 use bridge::frame::Frame;
-use bridge::message::Message;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
@@ -17,7 +16,7 @@ use super::{Event, Listener};
 use crate::dispatch::{OVERDUE_BACKUP, TAILSCALE_DOWN};
 use crate::door::{Asker, Door};
 use crate::log::{Topic, short};
-use crate::queue::{Job, New};
+use crate::queue::Job;
 use crate::run::{Outcome, Said, tailscale};
 use crate::status;
 
@@ -143,6 +142,9 @@ impl Listener {
                 self.wake.up();
             }
         }
+        for gone in self.clients.take_gone() {
+            ended.extend(self.client_gone(gone));
+        }
         self.look_at_times(now);
         let may_write = self.timers.may_write(now);
         let is_new = !self.from_fifo.is_empty() && may_write || !self.from_others.is_empty();
@@ -204,17 +206,11 @@ impl Listener {
     fn look_at_times(&mut self, now: Instant) {
         self.timers.take_fifo(now);
         if self.timers.take_network(now) {
-            self.send_ourselves(TAILSCALE_DOWN);
+            self.send_ourselves(TAILSCALE_DOWN, "");
         }
         if self.timers.take_backup(now) {
-            self.send_ourselves(OVERDUE_BACKUP);
+            self.send_ourselves(OVERDUE_BACKUP, "");
         }
-    }
-
-    pub(super) fn send_ourselves(&mut self, name: &str) {
-        let message = Message { name: name.into(), text: String::new() };
-        let new = New { message, action: None, door: Door::Timer, asker: None, spool: None, at: None };
-        self.from_others.push(new);
     }
 
     fn note(&mut self, event: Event, ended: &mut Vec<u64>) {
@@ -234,11 +230,10 @@ impl Listener {
                 }
             }
             Event::Done(id, outcome) => {
-                self.report_end(id, &outcome);
-                if matches!(outcome, Outcome::Failed(_)) && self.timers.is_stopping() {
-                    if let Some(Job { message, door, .. }) = self.queue.running_job(id).cloned() {
-                        self.undo_what_is_over(&message, door);
-                    }
+                self.running.remove(&id);
+                if let Some(job) = self.queue.running_job(id).cloned() {
+                    self.after_end(&job, &outcome);
+                    self.report_end(&job, &outcome);
                 }
                 self.timers.set_network(tailscale::due(&self.settings));
                 ended.push(id);
@@ -261,8 +256,8 @@ impl Listener {
     }
 
     /// Reports to the log, and to the client that waits, how a message ended.
-    fn report_end(&mut self, id: u64, outcome: &Outcome) {
-        let Some(job) = self.queue.running_job(id).cloned() else { return };
+    fn report_end(&mut self, job: &Job, outcome: &Outcome) {
+        let id = job.id;
         let took = job.started.map(|at| common::units::duration(at.elapsed())).unwrap_or_default();
         let shown = short(job.message.to_string().as_bytes());
         let (code, how) = match outcome {

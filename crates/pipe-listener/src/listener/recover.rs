@@ -5,8 +5,10 @@
 //! still waited must not run at all: nobody would undo it. A `post-backups` itself is sent once, and never too old.
 
 use bridge::message::Message;
+use bridge::request::Preparation;
 
 use super::Listener;
+use super::backups::failure_cancels;
 use crate::door::Door;
 use crate::log::short;
 use crate::queue::Recovered;
@@ -28,9 +30,14 @@ impl Listener {
         for entry in recovered.entries {
             let shown = short(entry.line.as_bytes());
             let (id, door) = (entry.id, entry.door);
-            let why = match (Message::parse(entry.line.as_bytes()), entry.at.age(&now)) {
+            let parsed = Message::parse(entry.line.as_bytes());
+            let unprepared = parsed
+                .clone()
+                .ok()
+                .filter(|message| message.name == BuiltIn::PreBackups.name() && !entry.started);
+            let why = match (parsed, entry.at.age(&now)) {
                 (Ok(message), _) if entry.started => {
-                    self.undo_what_is_over(&message, door);
+                    self.failed_with_listener(&message, door);
                     "failed: the listener ended while it ran"
                 }
                 // What we tell ourselves is as true as it was, and so is it that a backup is over.
@@ -41,7 +48,7 @@ impl Listener {
                 (Err(_), _) => "dropped: it can't be read",
                 (_, None) => "dropped: how old it is can't be told, the clock was set back",
                 (_, Some(age)) if age > STALE => "dropped: it is older than 10 min",
-                (Ok(message), _) if fails_with_us(&message, door) => {
+                (Ok(message), _) if is_over_with_us(&message, door) => {
                     "dropped: its backup was cancelled when the listener ended"
                 }
                 (Ok(message), Some(_)) => {
@@ -49,6 +56,9 @@ impl Listener {
                     continue;
                 }
             };
+            if let Some(message) = unprepared {
+                self.push_failed_preparation(&message, "it was not run: the listener was stopped");
+            }
             self.log.event(&format!("#{id} {shown} ({door}): {why}"));
             self.facts.message_lost(&format!("#{id} {}: {why}", short(entry.line.as_bytes())));
             over.push(id);
@@ -56,17 +66,20 @@ impl Listener {
         self.commit(&over);
     }
 
-    /// After a `message` that failed because of the listener's end: sends ourselves what undoes the preparation of a
-    /// backup that is cancelled by that, or was over already.
-    pub(super) fn undo_what_is_over(&mut self, message: &Message, door: Door) {
-        if fails_with_us(message, door) || message.name == BuiltIn::PostBackups.name() {
-            self.send_ourselves(BuiltIn::PostBackups.name());
+    /// An action was running when an earlier listener was killed, so it failed.
+    fn failed_with_listener(&mut self, message: &Message, door: Door) {
+        if failure_cancels(message, door) || message.name == BuiltIn::PostBackups.name() {
+            let request = Preparation::parse(&message.text).unwrap_or_default();
+            self.undo(request.key);
+        }
+        if message.name == BuiltIn::PreBackups.name() {
+            self.push_failed_preparation(message, "the listener was stopped while it ran");
         }
     }
 }
 
-/// Whether a backup is cancelled when we end before this message has. Who wrote to the FIFO does not wait for the
-/// answer, so that backup may well be running.
-pub(super) fn fails_with_us(message: &Message, door: Door) -> bool {
+/// Whether no one needs this message any more once its client was refused. A client that wrote to the FIFO does not
+/// wait for the answer, so that backup may well be running.
+pub(super) fn is_over_with_us(message: &Message, door: Door) -> bool {
     message.name == BuiltIn::PreBackups.name() && door == Door::Socket
 }

@@ -7,14 +7,17 @@
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use bridge::request::Notification;
 use common::contract::trouble::Trouble;
 use common::paths;
 use common::process::{self, Limits};
-use common::settings::{Flags, Settings};
+use common::settings::{Flags, PUSH_URL, Settings};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::AsFd;
 
-use super::{Outcome, Runner, Said, Say};
+use super::{Outcome, Runner, Said, Say, alarm};
+use crate::door::Door;
+use crate::queue::Job;
 
 /// No more tries after this.
 const GIVE_UP: Duration = Duration::from_secs(600);
@@ -32,20 +35,61 @@ pub(crate) enum State {
     Down,
 }
 
-pub(super) fn notify(runner: &Runner, state: State, text: &str, say: Say<'_>) -> Outcome {
-    if !has_address(&runner.settings) {
-        return Outcome::Failed(format!(
-            "no push address (set UPTIME_KUMA_PUSH_URL in {})",
-            common::text::escape_path(&runner.settings.env_file)
-        ));
+pub(super) fn notify(
+    runner: &Runner,
+    state: State,
+    job: &Job,
+    with_preparation: bool,
+    say: Say<'_>,
+) -> anyhow::Result<Outcome> {
+    let settings = Settings::load(&Flags::of(&runner.settings), None, None)?;
+    let request = Notification::parse(&job.message.text);
+    let plan = request.plan();
+    if settings.push_address(plan.as_deref()).is_none() {
+        return Ok(Outcome::Failed(format!(
+            "no push address (set {PUSH_URL} in {})",
+            common::text::escape_path(&settings.env_file)
+        )));
     }
-    let text = &with_trouble(text, &runner.settings);
+    let trouble = Trouble::load(&settings.layout().actions_trouble());
+    let preparation = if with_preparation { alarm::of_preparation(&trouble, plan.as_deref()) } else { None };
+    let is_own = job.door == Door::Timer;
+    let push = Push {
+        // While a service is stopped because of us nothing is well.
+        state: if trouble.down.is_empty() { state } else { State::Down },
+        text: text(state, &request.text, is_own, preparation, trouble.down_line()),
+        plan,
+        duration: request.duration,
+    };
+    Ok(until_it_worked(runner, &push, say))
+}
+
+/// One push.
+struct Push {
+    state: State,
+    text: String,
+    plan: Option<String>,
+    duration: Option<Duration>,
+}
+
+/// What is wrong with the services of this backup, the message's text, and the services that are still stopped.
+fn text(state: State, text: &str, is_own: bool, preparation: Option<String>, down: Option<String>) -> String {
+    let text = match state {
+        State::Up if text.is_empty() && down.is_some() => "backup ok".into(),
+        State::Down if !is_own => alarm::reason(text),
+        _ => text.to_string(),
+    };
+    let parts = [preparation.unwrap_or_default(), text, down.unwrap_or_default()];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+fn until_it_worked(runner: &Runner, push: &Push, say: Say<'_>) -> Outcome {
     let started = Instant::now();
     let mut pause = Duration::from_secs(1);
     let mut tries = 0;
     loop {
         tries += 1;
-        let why = match try_once(runner, state, text, if tries == 1 { FIRST } else { LATER }) {
+        let why = match try_once(runner, push, if tries == 1 { FIRST } else { LATER }) {
             Ok(()) if tries == 1 => return Outcome::Done(None),
             Ok(()) => return Outcome::Done(Some(format!("after {tries} tries"))),
             Err(why) => why,
@@ -57,7 +101,7 @@ pub(super) fn notify(runner: &Runner, state: State, text: &str, say: Say<'_>) ->
             return Outcome::Failed(format!("given up after {tries} tries: {why}"));
         }
         if !sleep(runner, pause) {
-            return Outcome::Failed(format!("the listener was ended after {tries} tries: {why}"));
+            return Outcome::Failed(format!("the listener was stopped after {tries} tries: {why}"));
         }
         pause = (2 * pause).min(LONGEST_PAUSE);
     }
@@ -65,27 +109,26 @@ pub(super) fn notify(runner: &Runner, state: State, text: &str, say: Say<'_>) ->
 
 /// Whether a push address is set by now: the user may set it while the listener runs.
 pub(crate) fn has_address(settings: &Settings) -> bool {
-    Settings::load(&Flags::of(settings), None, None).is_ok_and(|settings| settings.push_url.is_some())
+    Settings::load(&Flags::of(settings), None, None)
+        .is_ok_and(|settings| !settings.push_settings().is_empty())
 }
 
-/// What was wrong with the preparation, then `text`. Nobody looks into the log of a backup that succeeded, and of one that
-/// was cancelled Backrest says no more than that.
-fn with_trouble(text: &str, settings: &Settings) -> String {
-    let trouble = Trouble::load(&settings.layout().actions_trouble());
-    let prepared = trouble.preparations.values().map(|preparation| preparation.summary.clone());
-    let parts = trouble.down_line().into_iter().chain(prepared).chain([text.to_string()]);
-    parts.filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
-}
-
-fn try_once(runner: &Runner, state: State, text: &str, time: Duration) -> Result<(), String> {
+fn try_once(runner: &Runner, push: &Push, time: Duration) -> Result<(), String> {
     let mut command = Command::new(paths::tool("backrest-push"));
-    let state = match state {
+    let state = match push.state {
         State::Up => "up",
         State::Down => "down",
     };
     command.arg(state).args(Flags::of(&runner.settings).to_arguments());
+    if let Some(plan) = &push.plan {
+        // One argument, so that an id that begins with a hyphen is not taken for an option.
+        command.arg(format!("--plan={plan}"));
+    }
+    if let Some(duration) = push.duration {
+        command.args(["--duration", &format!("{}ms", duration.as_millis())]);
+    }
     let limits = Limits { grace: Duration::from_secs(1), ..Limits::within(time) };
-    let pushed = process::capture(&mut command, text.as_bytes(), limits, Some(&runner.cancel))
+    let pushed = process::capture(&mut command, push.text.as_bytes(), limits, Some(&runner.cancel))
         .map_err(|error| common::exit::one_line(&error))?;
     if pushed.end.is_success() {
         return Ok(());

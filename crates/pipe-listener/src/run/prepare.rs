@@ -7,18 +7,28 @@ use std::fs;
 use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use bridge::request::Preparation;
 use common::contract::journal::Journal;
 use common::paths;
 use common::process::{self, Limits};
 use common::settings::Flags;
 
-use super::{Outcome, Runner, Said, Say};
+use super::{Outcome, Runner, Say};
 
-pub(super) fn pre_backups(runner: &Runner, until: Instant, say: Say<'_>) -> Outcome {
-    let prepared = runner.program(&mut tool(runner, "pre-backup-actions", &[]), until, say);
-    if let Outcome::Failed(why) = &prepared {
-        say(Said::Note(format!("pre-backup-actions: {why}")));
+pub(super) fn pre_backups(runner: &Runner, text: &str, until: Instant, say: Say<'_>) -> Outcome {
+    let request = match Preparation::parse(text) {
+        Ok(request) => request,
+        Err(fault) => return Outcome::Failed(fault.to_string()),
+    };
+    let mut command = tool(runner, "pre-backup-actions", &[]);
+    with_key(&mut command, &request);
+    for service in &request.services {
+        command.args(["--only", service]);
     }
+    // A run by hand may be under way: the backup waits for it.
+    let left = until.saturating_duration_since(Instant::now()).as_secs();
+    command.args(["--wait", &format!("{left}s")]);
+    let prepared = runner.program(&mut command, until, say);
     let ignored = build_ignore(runner, until, say);
     match (prepared, ignored) {
         (Outcome::Failed(prepare), Outcome::Failed(ignore)) => {
@@ -30,8 +40,20 @@ pub(super) fn pre_backups(runner: &Runner, until: Instant, say: Say<'_>) -> Outc
     }
 }
 
-pub(super) fn post_backups(runner: &Runner, until: Instant, say: Say<'_>) -> Outcome {
-    runner.program(&mut tool(runner, "pre-backup-actions", &["--after"]), until, say)
+pub(super) fn post_backups(runner: &Runner, text: &str, until: Instant, say: Say<'_>) -> Outcome {
+    let request = match Preparation::parse(text) {
+        Ok(request) => request,
+        Err(fault) => return Outcome::Failed(fault.to_string()),
+    };
+    let mut command = tool(runner, "pre-backup-actions", &["--after"]);
+    with_key(&mut command, &request);
+    runner.program(&mut command, until, say)
+}
+
+fn with_key(command: &mut Command, request: &Preparation) {
+    if let Some(key) = &request.key {
+        command.args(["--key", key]);
+    }
 }
 
 /// For a backup that has not come back, or that the host's restart ended.

@@ -46,7 +46,7 @@ fn nobody_listening_is_told_at_once() {
     std::fs::create_dir_all(host.bridge()).unwrap();
     let started = Instant::now();
     let ran = host.send(&["pre-backups"]).expect_code(69);
-    assert!(ran.stderr.contains("nobody is listening at "), "{}", ran.stderr);
+    assert!(ran.stderr.contains("no listener is running at "), "{}", ran.stderr);
     host.start();
     host.kill();
     assert!(host.bridge().join("backrest.sock").exists(), "a stale socket");
@@ -74,7 +74,7 @@ fn no_end_in_time_is_told_and_the_host_goes_on() {
     let host = Host::listening();
     host.note_and_gate();
     let ran = host.send(&["gate", "--timeout", "1s"]).expect_code(75);
-    assert!(ran.stderr.contains("no end in time; the host goes on with #"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("timed out; the host is still running #"), "{}", ran.stderr);
     host.open_gate();
     host.wait_for_log("gate (socket): done");
 }

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod actions;
+mod backups;
 mod client;
 mod empty_image;
 mod fifo;

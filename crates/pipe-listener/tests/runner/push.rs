@@ -11,7 +11,7 @@ use common::testing::{built, wait_until};
 use crate::host::Host;
 
 const TOKEN: &str = "T0kenThatNobodyMaySee";
-const OK: &str =
+pub(crate) const OK: &str =
     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{\"ok\":true}";
 const NOT_FOUND: &str = concat!(
     "HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n",
@@ -19,13 +19,18 @@ const NOT_FOUND: &str = concat!(
 );
 
 /// A server that answers each request with the next of `answers`; what it was asked comes out of the channel.
-struct Server {
-    port: u16,
+pub(crate) struct Server {
+    pub(crate) port: u16,
     asked: Receiver<String>,
 }
 
 impl Server {
-    fn answering(answers: Vec<&'static str>) -> Server {
+    /// What was asked so far and not taken yet.
+    pub(crate) fn asked(&self) -> Vec<String> {
+        self.asked.try_iter().collect()
+    }
+
+    pub(crate) fn answering(answers: Vec<&'static str>) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let (sender, asked) = mpsc::channel();
@@ -39,7 +44,7 @@ impl Server {
         Server { port, asked }
     }
 
-    fn next(&self) -> String {
+    pub(crate) fn next(&self) -> String {
         self.asked.recv_timeout(Duration::from_secs(60)).expect("a request")
     }
 }
@@ -53,7 +58,7 @@ fn request_line(stream: &TcpStream) -> String {
 
 impl Host {
     #[track_caller]
-    fn with_push_address(address: &str) -> Host {
+    pub(crate) fn with_push_address(address: &str) -> Host {
         built("backrest-push", "backrest-push");
         let host = Host::new();
         let env = format!("UPTIME_KUMA_PUSH_URL='{address}/api/push/{TOKEN}?status=up&msg=OK&ping='\n");
@@ -80,7 +85,7 @@ impl Host {
 
 #[test]
 fn up_and_down_are_pushed_with_the_hooks_text() {
-    let server = Server::answering(vec![OK, OK, OK]);
+    let server = Server::answering(vec![OK, OK, OK, OK]);
     let mut host = Host::with_push_address(&format!("http://127.0.0.1:{}", server.port));
     host.start();
     host.send(&["notify-up", "5 GiB & more=Käse"]).expect_success();
@@ -89,7 +94,11 @@ fn up_and_down_are_pushed_with_the_hooks_text() {
         format!("GET /api/push/{TOKEN}?status=up&msg=5%20GiB%20%26%20more%3DK%C3%A4se&ping= HTTP/1.1")
     );
     host.send(&["notify-down", "restic: exit 1\nrepository is locked"]).expect_success();
-    assert!(server.next().contains("?status=down&msg=restic%3A%20exit%201%20repository%20is%20locked&ping="));
+    for time in ["at once", "once more, for a monitor with a retry"] {
+        let asked = server.next();
+        let expected = "?status=down&msg=restic%3A%20exit%201%20repository%20is%20locked&ping=";
+        assert!(asked.contains(expected), "{time}: {asked}");
+    }
     host.write("notify-up\n");
     assert!(server.next().contains("?status=up&msg=OK&ping="));
     host.nobody_was_told_the_address();
@@ -170,7 +179,7 @@ fn a_server_that_is_not_there_is_told_without_the_address() {
     let mut host = Host::with_push_address(&format!("http://127.0.0.1:{port}"));
     host.start();
     let ran = host.send(&["notify-up"]).expect_success();
-    assert!(ran.stderr.contains("not pushed yet: connection: connection refused"), "{}", ran.stderr);
+    assert!(ran.stderr.contains("not pushed yet: the server refuses the connection"), "{}", ran.stderr);
     host.nobody_was_told_the_address();
 }
 
@@ -232,4 +241,68 @@ fn a_certificate_is_checked_against_what_the_host_trusts() {
     let _ = server.kill();
     let _ = server.wait();
     host.nobody_was_told_the_address();
+}
+
+#[test]
+fn a_redirect_to_another_server_does_not_get_the_token() {
+    let other = TcpListener::bind("127.0.0.1:0").unwrap();
+    other.set_nonblocking(true).unwrap();
+    let location = format!("http://localhost:{}/api/push/x", other.local_addr().unwrap().port());
+    let redirect: &'static str = format!(
+        "HTTP/1.1 302 Found\r\nLocation: {location}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    )
+    .leak();
+    let to_itself =
+        "HTTP/1.1 302 Found\r\nLocation: /kuma/push\r\nContent-Length: 0\r\nConnection: close\r\n\r\n";
+    let server = Server::answering(vec![redirect, to_itself, OK]);
+    let mut host = Host::with_push_address(&format!("http://127.0.0.1:{}", server.port));
+    host.start();
+    let ran = host.send(&["notify-up", "x"]).expect_success();
+    assert!(ran.stderr.contains("it redirects to another server"), "{}", ran.stderr);
+    host.wait_for_log("after 2 tries");
+    assert!(other.accept().is_err(), "the other server was asked");
+    assert!([server.next(), server.next(), server.next()][2].contains("GET /kuma/push "));
+}
+
+#[test]
+fn a_plan_has_its_own_monitor_and_the_last_answer_is_recorded() {
+    use common::contract::push::{Answer, Pushes, State};
+    let (common, own) = (Server::answering(vec![OK]), Server::answering(vec![NOT_FOUND, OK]));
+    let mut host = Host::with_push_address(&format!("http://127.0.0.1:{}", common.port));
+    let setting = format!("UPTIME_KUMA_PUSH_URL_MY_PLAN_=http://127.0.0.1:{}/api/push/own\n", own.port);
+    let env = host.sandbox.read("containers/backrest/.env") + &setting;
+    host.sandbox.write("containers/backrest/.env", env);
+    host.start();
+    let path = host.sandbox.path("containers/backrest/state/pushes.json");
+    let last = |name: &str| Pushes::load(&path).last.get(name).cloned().map(|push| (push.state, push.answer));
+
+    host.send(&["notify-up", "--plan", "another", "--duration", "1m2.5s", "fine"]).expect_success();
+    assert!(common.next().contains("?status=up&msg=fine&ping=62500 "));
+    assert_eq!(last("UPTIME_KUMA_PUSH_URL"), Some((State::Up, Answer::Accepted)));
+    host.send(&["notify-up", "--plan", "my+plan%22", "fine"]).expect_success();
+    assert!(own.next().contains("GET /api/push/own?status=up&msg=fine&ping= "));
+    let refused = Answer::Refused("Monitor not found or not active.".into());
+    assert_eq!(last("UPTIME_KUMA_PUSH_URL_MY_PLAN_"), Some((State::Up, refused)));
+    host.wait_for_log("after 2 tries");
+    assert_eq!(last("UPTIME_KUMA_PUSH_URL_MY_PLAN_"), Some((State::Up, Answer::Accepted)));
+}
+
+#[test]
+fn a_hosts_name_a_plain_port_and_silence_have_words_of_their_own() {
+    let plain = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = plain.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let (mut stream, _) = plain.accept().unwrap();
+        let _ = std::io::Read::read(&mut stream, &mut [0; 16]);
+        let _ = stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n");
+    });
+    for (address, words) in [
+        ("http://no-such-host.invalid".to_string(), "the server's name can't be resolved"),
+        (format!("https://127.0.0.1:{port}"), "http:// instead of https://?"),
+    ] {
+        let host = Host::with_push_address(&address);
+        let mut command = host.sandbox.command(built("backrest-push", "backrest-push"));
+        let ran = host.sandbox.run_with_input(command.arg("up"), b"x").expect_code(1);
+        assert!(ran.stderr.contains(words), "{address}: {}", ran.stderr);
+    }
 }

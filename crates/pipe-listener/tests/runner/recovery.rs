@@ -157,7 +157,7 @@ fn on_a_full_disk_a_message_is_refused_and_what_came_through_the_fifo_waits_for_
 
 /// The real prepare steps of a service, which wait at a gate while it is stopped.
 #[track_caller]
-fn stopped_service(host: &mut Host) {
+pub(crate) fn stopped_service(host: &mut Host) {
     host.with_tools(&[("build-ignore", "")]);
     let tool = host.program.with_file_name("pre-backup-actions");
     copy_program(built("pre-backup-actions", "pre-backup-actions"), tool);
@@ -171,14 +171,14 @@ fn what_a_prepare_step_stopped_comes_back_after_the_listener_was_killed_under_it
     let mut host = Host::new();
     stopped_service(&mut host);
     host.start();
-    let hook = host.send_aside(&["pre-backups"]);
+    let hook = host.send_aside(&["pre-backups", "--failure-cancels"]);
     assert_eq!(host.wait_for_notes(1), ["stopped"]);
     host.kill();
-    // The hook fails, Backrest cancels the backup and says so, and nobody hears it.
+    // The hook fails and Backrest cancels the backup. What it then sends waits for the next listener.
     assert_eq!(hook.wait_with_output().unwrap().status.code(), Some(1));
-    host.send(&["post-backups"]).expect_code(69);
+    host.send(&["post-backups"]).expect_code(75);
     host.start();
-    host.wait_for_log("pre-backups (socket): failed: the listener ended while it ran");
+    host.wait_for_log("pre-backups --failure-cancels (socket): failed: the listener ended while it ran");
     host.open_gate();
     assert_eq!(host.wait_for_notes(2), ["stopped", "started"]);
     host.wait_for_log("post-backups (timer): done");
@@ -190,11 +190,11 @@ fn what_a_prepare_step_stopped_comes_back_after_the_listener_ended_in_its_middle
     stopped_service(&mut host);
     host.arguments = vec!["--grace".into(), "0s".into()];
     host.start();
-    let hook = host.send_aside(&["pre-backups"]);
+    let hook = host.send_aside(&["pre-backups", "--failure-cancels"]);
     assert_eq!(host.wait_for_notes(1), ["stopped"]);
     host.terminate();
     assert_eq!(hook.wait_with_output().unwrap().status.code(), Some(1));
-    host.send(&["post-backups"]).expect_code(69);
+    host.send(&["post-backups"]).expect_code(75);
     host.start();
     assert_eq!(host.wait_for_notes(2), ["stopped", "started"]);
     // Once: nothing is left for the start after that.

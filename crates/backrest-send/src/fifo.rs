@@ -1,0 +1,38 @@
+//! The FIFO, for a message that must not be lost while no listener runs.
+//!
+//! The listener's keeper holds the FIFO open for ten minutes after the listener has stopped, and the next listener runs
+//! what is in it.
+
+use std::fs::OpenOptions;
+use std::io::Write;
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
+use std::path::Path;
+
+use bridge::FIFO;
+use bridge::action::BuiltIn;
+use bridge::message::Message;
+use rustix::fs::OFlags;
+
+/// A write of at most this length is whole or does not happen (pipe(7), PIPE_BUF).
+const ATOMIC: usize = 4096;
+
+/// Whether a message may run later than it was sent: what it reports or undoes stays true.
+pub(crate) fn may_wait(line: &str) -> bool {
+    let message = Message::parse(line.as_bytes()).ok();
+    let action = message.and_then(|message| BuiltIn::named(&message.name));
+    matches!(action, Some(BuiltIn::PostBackups | BuiltIn::NotifyUp | BuiltIn::NotifyDown))
+}
+
+/// Leaves `line` in the FIFO of the bridge folder, if a process holds that open. Returns whether it is there.
+pub(crate) fn leave(bridge: &Path, line: &str) -> bool {
+    let path = bridge.join(FIFO);
+    let is_fifo = path.symlink_metadata().is_ok_and(|metadata| metadata.file_type().is_fifo());
+    // Without a reader a FIFO can't be opened for writing without waiting (ENXIO).
+    let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
+    let mut options = OpenOptions::new();
+    options.write(true).custom_flags(flags.bits().cast_signed());
+    let line = format!("{line}\n");
+    is_fifo
+        && line.len() <= ATOMIC
+        && options.open(&path).is_ok_and(|mut fifo| fifo.write_all(line.as_bytes()).is_ok())
+}

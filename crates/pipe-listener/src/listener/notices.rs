@@ -1,0 +1,220 @@
+//! Which notifications are pushed, and when: every `down`, and of the `up`s the newest.
+//!
+//! The other end can send notifications without end. An `up` that is followed by a newer message to the same monitor is
+//! not pushed, and no more than [`MOST_UPS`] are pushed a minute. A failure that was pushed already is not pushed twice.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use bridge::action::{BuiltIn, Lane};
+use bridge::message::Message;
+use bridge::request::Notification;
+use common::cancel::Cancel;
+use common::contract::trouble::Trouble;
+use common::settings::{Flags, Settings};
+
+use super::Listener;
+use crate::door::Door;
+use crate::queue::Job;
+
+/// How many `up`s are pushed in a [`SPAN`].
+const MOST_UPS: usize = 6;
+const SPAN: Duration = Duration::from_secs(60);
+/// Two messages about one failure come within this time.
+const ONE_FAILURE: Duration = Duration::from_secs(120);
+
+/// What becomes of a notification.
+#[derive(Debug)]
+pub(super) enum Notice {
+    /// It is pushed now. What was wrong with the preparation goes before its text if `with_preparation`.
+    Now { with_preparation: bool },
+    /// It is pushed at that time, or earlier if it is hurried, or not if it is superseded.
+    At(Instant, Delay),
+    /// It is not pushed, because of this.
+    Not(&'static str),
+}
+
+/// A notification that waits for its time.
+#[derive(Clone, Debug)]
+pub(super) struct Delay {
+    /// Ends the wait.
+    pub(super) wake: Cancel,
+    superseded: Arc<AtomicBool>,
+}
+
+impl Delay {
+    /// Whether a newer message to the same monitor has come.
+    pub(super) fn is_superseded(&self) -> bool {
+        self.superseded.load(Ordering::Relaxed)
+    }
+}
+
+/// What was pushed lately.
+#[derive(Debug, Default)]
+pub(super) struct Notices {
+    ups: VecDeque<Instant>,
+    failures: Vec<Failure>,
+    delayed: Option<(String, Delay)>,
+    /// The preparation without a key that was named in a push: when it ended.
+    named: Option<i64>,
+}
+
+#[derive(Debug)]
+struct Failure {
+    plan: Option<String>,
+    /// `None` for a failed preparation that cancelled the backup: whatever is reported then is the same failure.
+    text: Option<String>,
+    at: Instant,
+}
+
+/// The state that a message reports; `None` if it is not a notification.
+fn reports_up(message: &Message) -> Option<bool> {
+    match BuiltIn::named(&message.name)? {
+        BuiltIn::NotifyUp => Some(true),
+        BuiltIn::NotifyDown => Some(false),
+        _ => None,
+    }
+}
+
+/// Which monitor a notification is for: the name of the setting with its address.
+fn monitor(settings: &Settings, request: &Notification) -> String {
+    settings.push_address(request.plan().as_deref()).map(|(name, _)| name).unwrap_or_default()
+}
+
+impl Listener {
+    /// What becomes of a message that was just started.
+    pub(super) fn notice(&mut self, job: &Job) -> Notice {
+        const NOW: Notice = Notice::Now { with_preparation: false };
+        let Some(is_up) = reports_up(&job.message) else { return NOW };
+        let Ok(settings) = Settings::load(&Flags::of(&self.settings), None, None) else { return NOW };
+        let request = Notification::parse(&job.message.text);
+        let now = Instant::now();
+        if is_up {
+            let own = monitor(&settings, &request);
+            if self.queue.waiting_in(Lane::Notifications).any(|next| {
+                reports_up(&next.message).is_some()
+                    && monitor(&settings, &Notification::parse(&next.message.text)) == own
+            }) {
+                return Notice::Not("not pushed: a newer message follows");
+            }
+            if let Some(at) = self.notices.next_up(now) {
+                if let Ok(wake) = Cancel::new() {
+                    let delay = Delay { wake, superseded: Arc::default() };
+                    self.notices.delayed = Some((own, delay.clone()));
+                    return Notice::At(at, delay);
+                }
+            }
+        } else if !self.notices.is_new_failure(&request, job.door, now) {
+            return Notice::Not("not pushed again: the same failure was pushed already");
+        }
+        let with_preparation = job.door != Door::Timer && self.names_preparation(&request);
+        Notice::Now { with_preparation }
+    }
+
+    /// A message that has a plan is about the plan's last preparation. One that has none may be about anything: a
+    /// preparation without a key is named once.
+    fn names_preparation(&mut self, request: &Notification) -> bool {
+        if request.plan.is_some() {
+            return true;
+        }
+        let trouble = Trouble::load(&self.settings.layout().actions_trouble());
+        let at = trouble.preparations.get("").map(|preparation| preparation.at);
+        at.is_some() && std::mem::replace(&mut self.notices.named, at) != at
+    }
+
+    /// Looks whether the `up` that waits for its time still has to.
+    pub(super) fn reconsider_notices(&mut self) {
+        let Some((own, delay)) = &self.notices.delayed else { return };
+        if self.queue.running(Lane::Notifications).is_none() {
+            self.notices.delayed = None;
+            return;
+        }
+        let waiting = || self.queue.waiting_in(Lane::Notifications);
+        if waiting().next().is_none() {
+            return;
+        }
+        let Ok(settings) = Settings::load(&Flags::of(&self.settings), None, None) else { return };
+        let is_newer = |next: &Job| {
+            reports_up(&next.message).is_some()
+                && monitor(&settings, &Notification::parse(&next.message.text)) == *own
+        };
+        let is_superseded = waiting().any(is_newer);
+        if is_superseded || waiting().any(|next| reports_up(&next.message) == Some(false)) {
+            delay.superseded.store(is_superseded, Ordering::Relaxed);
+            delay.wake.cancel();
+            self.notices.delayed = None;
+        }
+    }
+}
+
+impl Notices {
+    /// When the next `up` may be pushed, if that is not now.
+    fn next_up(&mut self, now: Instant) -> Option<Instant> {
+        while self.ups.front().is_some_and(|&at| now.saturating_duration_since(at) >= SPAN) {
+            self.ups.pop_front();
+        }
+        let at = (self.ups.len() >= MOST_UPS).then(|| self.ups[self.ups.len() - MOST_UPS] + SPAN);
+        self.ups.push_back(at.unwrap_or(now));
+        at
+    }
+
+    /// A preparation failed, and with it the backup of `plan`: what hooks report of that is the same failure.
+    pub(super) fn backup_cancelled(&mut self, plan: Option<String>) {
+        self.failures.push(Failure { plan, text: None, at: Instant::now() });
+    }
+
+    /// Whether this failure was not pushed already. The listener's own pushes are all different.
+    fn is_new_failure(&mut self, request: &Notification, door: Door, now: Instant) -> bool {
+        self.failures.retain(|failure| now.saturating_duration_since(failure.at) < ONE_FAILURE);
+        if door == Door::Timer {
+            return true;
+        }
+        let (plan, text) = (request.plan(), Some(request.text.clone()));
+        let is_known =
+            |failure: &Failure| failure.plan == plan && (failure.text.is_none() || failure.text == text);
+        if self.failures.iter().any(is_known) {
+            return false;
+        }
+        self.failures.push(Failure { plan, text, at: now });
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(text: &str) -> Notification {
+        Notification::parse(text)
+    }
+
+    #[test]
+    fn six_ups_a_minute_and_then_each_when_the_oldest_is_a_minute_old() {
+        let mut notices = Notices::default();
+        let start = Instant::now();
+        for _ in 0..MOST_UPS {
+            assert_eq!(notices.next_up(start), None);
+        }
+        assert_eq!(notices.next_up(start + Duration::from_secs(10)), Some(start + SPAN));
+        assert_eq!(notices.next_up(start + 2 * SPAN + Duration::from_secs(1)), None);
+    }
+
+    #[test]
+    fn one_failure_is_pushed_once() {
+        let mut notices = Notices::default();
+        let now = Instant::now();
+        notices.backup_cancelled(Some("a".into()));
+        assert!(notices.is_new_failure(&request("--plan a preparing failed"), Door::Timer, now));
+        assert!(!notices.is_new_failure(&request("--plan a task cancelled"), Door::Socket, now));
+        assert!(notices.is_new_failure(&request("--plan b task cancelled"), Door::Socket, now));
+        assert!(!notices.is_new_failure(&request("--plan b task cancelled"), Door::Fifo, now));
+        assert!(notices.is_new_failure(&request("--plan b another reason"), Door::Fifo, now));
+        assert!(notices.is_new_failure(
+            &request("--plan a task cancelled"),
+            Door::Socket,
+            now + 2 * ONE_FAILURE
+        ));
+    }
+}
