@@ -30,7 +30,7 @@ pub(crate) fn leave(bridge: &Path, line: &str) -> bool {
     // Without a reader a FIFO can't be opened for writing without waiting (ENXIO).
     let flags = OFlags::NONBLOCK | OFlags::NOFOLLOW;
     let mut options = OpenOptions::new();
-    options.write(true).custom_flags(flags.bits().cast_signed());
+    options.write(true).custom_flags(i32::try_from(flags.bits()).unwrap_or_default());
     let line = format!("{line}\n");
     is_fifo
         && line.len() <= ATOMIC

@@ -29,7 +29,8 @@ pub(crate) fn watch(line: &str) {
     std::thread::spawn(move || {
         if signals.forever().next().is_some() {
             report();
-            std::process::exit(130);
+            // Ends this process as the signal would have: a shell reports 130.
+            let _ = signal_hook::low_level::emulate_default_handler(SIGINT);
         }
     });
 }

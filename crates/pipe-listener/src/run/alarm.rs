@@ -30,7 +30,7 @@ pub(super) fn reason(text: &str) -> String {
             .map_or(rest.len(), |(end, _)| end);
         &rest[..end]
     });
-    let last = fatal.map(str::to_string).or_else(|| lines().last().map(last_cause));
+    let last = fatal.map(str::to_string).or_else(|| lines().next_back().map(last_cause));
     let last = tidy(&last.unwrap_or_default());
     match exit {
         Some(exit) if !last.contains(exit) => format!("{last} ({exit})"),
