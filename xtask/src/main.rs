@@ -12,6 +12,7 @@ mod demo;
 mod dispatch;
 mod dist;
 mod e2e;
+mod errors;
 mod install;
 mod needs;
 mod orphans;

@@ -1,4 +1,5 @@
-//! `cargo xtask reference`: writes `docs/reference.md`, the help of every program and subcommand.
+//! `cargo xtask reference`: writes `docs/reference.md`, the help of every program and subcommand, and the list of errors in
+//! `docs/troubleshooting.md`.
 //!
 //! It comes from the definitions that the programs themselves use; `cargo xtask tidy` finds a page that is out of date.
 
@@ -9,6 +10,7 @@ use clap::Command;
 use common::exit::Exit;
 use common::out;
 
+use crate::errors;
 use crate::workspace::Workspace;
 
 /// Where the page is.
@@ -22,9 +24,11 @@ page.
 
 /// Writes the page.
 pub(crate) fn run() -> Result<Exit> {
-    let path = Workspace::find()?.root.join(PAGE);
-    common::atomic::write(&path, text().as_bytes(), 0o644)?;
-    out!("{PAGE}");
+    let root = Workspace::find()?.root;
+    for (page, text) in [(PAGE, text()), (errors::PAGE, errors::page(&root)?)] {
+        common::atomic::write(&root.join(page), text.as_bytes(), 0o644)?;
+        out!("{page}");
+    }
     Ok(Exit::Done)
 }
 

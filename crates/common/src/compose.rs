@@ -93,14 +93,18 @@ impl Reader<'_> {
     }
 
     fn start_files(&self) -> Vec<PathBuf> {
-        if let Some(list) = self.env.get("COMPOSE_FILE").filter(|list| !list.is_empty()) {
-            let separator = self.env.get("COMPOSE_PATH_SEPARATOR").map_or(":", String::as_str);
+        if let Some(list) = self.variable("COMPOSE_FILE").filter(|list| !list.is_empty()) {
+            let separator = self.variable("COMPOSE_PATH_SEPARATOR").unwrap_or(":");
             return list.split(separator).map(|name| path_from(name, self.folder)).collect();
         }
         let there = |name: &&str| std::fs::symlink_metadata(self.folder.join(name)).is_ok();
         let Some((name, overrides)) = NAMES.iter().find(|(name, _)| there(name)) else { return vec![] };
         let second = overrides.iter().copied().find(|name| there(name));
         std::iter::once(*name).chain(second).map(|name| self.folder.join(name)).collect()
+    }
+
+    fn variable(&self, name: &str) -> Option<&str> {
+        self.env.get(name).map(String::as_str)
     }
 
     fn expand(&self, text: &str) -> Option<String> {

@@ -15,7 +15,7 @@ use common::exit::{Exit, HintExt};
 use common::text::{escape, escape_path};
 use common::{compose, note, out, problem, regular_file};
 
-use crate::app::TOOL;
+use crate::TOOL;
 use crate::cli::Cli;
 use crate::plan::Places;
 use plan::{Addition, Existing};

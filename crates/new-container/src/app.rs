@@ -1,4 +1,5 @@
-//! Puts the stages together and reports what was made.
+//! Puts the stages together: in comes the command line, out go the files on the disk, or a report. Nothing is written before
+//! every question is answered and every template is filled in.
 
 use std::env;
 use std::ffi::OsString;
@@ -19,6 +20,7 @@ use common::{note, out, output};
 use rand::Rng;
 use rand::distr::Alphanumeric;
 
+use crate::TOOL;
 use crate::ask::{Dialogue, Extent};
 use crate::cli::{Cli, Database};
 use crate::plan::{self, NewFile, Places};
@@ -26,8 +28,6 @@ use crate::ports::Taken;
 use crate::request::{self, Request};
 use crate::write::{self, Outcome};
 use crate::{adopt, database, shell_init, templates};
-
-pub(crate) const TOOL: &str = "new-container";
 
 /// Does what `cli` asks for.
 pub(crate) fn run(cli: &Cli) -> Result<Exit> {

@@ -19,6 +19,9 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+/// The name of this tool, for messages.
+const TOOL: &str = "new-container";
+
 fn main() -> ExitCode {
-    common::exit::finish("new-container", app::run(&cli::Cli::parse()))
+    common::exit::finish(TOOL, app::run(&cli::Cli::parse()))
 }

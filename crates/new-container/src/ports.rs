@@ -43,7 +43,7 @@ impl Taken {
     /// Who has the port that `text` publishes.
     pub(crate) fn by(&self, text: &str) -> Option<String> {
         let port = Port::parse(text)?;
-        if let Some((_, file)) = self.published.iter().find(|(other, _)| other.collides_with(&port)) {
+        if let Some((_, file)) = self.published.iter().find(|(other, _)| collide(other, &port)) {
             return Some(format!("{} publishes it", escape_path(file)));
         }
         let listens = port.host.clone().any(|number| self.listening.contains(&(port.protocol, number)));
@@ -54,6 +54,18 @@ impl Taken {
     pub(crate) fn free_from(&self, first: u16) -> u16 {
         (first..=u16::MAX).find(|number| self.by(&format!("{number}:1")).is_none()).unwrap_or(first)
     }
+}
+
+/// Whether both can't be published at the same time.
+fn collide(one: &Port, other: &Port) -> bool {
+    let same_address = match (one.address, other.address) {
+        (Some(ours), Some(theirs)) => ours == theirs || ours.is_unspecified() || theirs.is_unspecified(),
+        _ => true,
+    };
+    same_address
+        && one.protocol == other.protocol
+        && one.host.start() <= other.host.end()
+        && other.host.start() <= one.host.end()
 }
 
 /// The port of a line of /proc/net/tcp or udp (proc_pid_net(5)), if a socket waits there.

@@ -1,4 +1,5 @@
-//! One service of a compose file. No I/O.
+//! One service of a compose file: in come its YAML nodes, one for each file that defines it, out goes a [`Service`]. No
+//! I/O. What is not understood is left out.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -116,18 +117,6 @@ impl Port {
             None => (None, before),
         };
         Some(Port { address, host: range(host)?, protocol: protocol_of(protocol)? })
-    }
-
-    /// Whether both can't be published at the same time.
-    pub fn collides_with(&self, other: &Port) -> bool {
-        let same_address = match (self.address, other.address) {
-            (Some(ours), Some(theirs)) => ours == theirs || ours.is_unspecified() || theirs.is_unspecified(),
-            _ => true,
-        };
-        same_address
-            && self.protocol == other.protocol
-            && self.host.start() <= other.host.end()
-            && other.host.start() <= self.host.end()
     }
 }
 

@@ -1,4 +1,5 @@
-//! Finds a service's databases: the images of its compose file, and SQLite files in its folders.
+//! Finds a service's databases. In come its compose project and its folders; out goes a list of [`Found`]: the servers that
+//! its images are, and the SQLite files in its folders that are in use.
 
 use std::fmt;
 use std::fs;

@@ -1,4 +1,5 @@
-//! What to add to a service, from what was found. No I/O.
+//! Decides what to add to a service. In come the databases and the files that are there; out go a script, rules, and notes
+//! for the person. No I/O.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -1,0 +1,237 @@
+//! The errors that come with a hint, read from the programs' source: the list in `docs/troubleshooting.md`.
+//!
+//! An error with a hint is built as `EXPRESSION.hint(HINT)` (`common::exit::HintExt`). Its text is put together from the
+//! string literals of both: contexts first, the cause last, and `…` for each value. So the page can't list an error that no
+//! program prints, nor lack one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result, bail};
+use common::text::escape_path;
+use syn::visit::{self, Visit};
+use walkdir::WalkDir;
+
+/// Where the list is.
+pub(crate) const PAGE: &str = "docs/troubleshooting.md";
+const START: &str = "<!-- errors -->\n";
+const END: &str = "<!-- end of errors -->\n";
+
+/// The page with its list made anew.
+pub(crate) fn page(root: &Path) -> Result<String> {
+    let page = fs::read_to_string(root.join(PAGE)).with_context(|| format!("read: {PAGE}"))?;
+    let (Some((before, _)), Some((_, after))) = (page.split_once(START), page.split_once(END)) else {
+        bail!("read: {PAGE}: the lines {} and {} are not both there", START.trim(), END.trim());
+    };
+    let mut list = String::new();
+    for (tool, errors) in by_tool(root)? {
+        list.push_str(&format!("\n### {tool}\n\n| error | cure |\n| --- | --- |\n"));
+        for (error, cure) in errors {
+            list.push_str(&format!("| {} | {} |\n", cell(&error), cell(&cure)));
+        }
+    }
+    Ok(format!("{before}{START}{list}\n{END}{after}"))
+}
+
+/// Each crate's errors with their hints.
+fn by_tool(root: &Path) -> Result<BTreeMap<String, BTreeSet<(String, String)>>> {
+    let mut found: BTreeMap<String, BTreeSet<(String, String)>> = BTreeMap::new();
+    for entry in WalkDir::new(root.join("crates")).sort_by_file_name() {
+        let entry = entry.context("read the crates")?;
+        let below = entry.path().strip_prefix(root.join("crates")).unwrap_or(entry.path());
+        let mut parts = below.iter().map(|part| part.to_string_lossy());
+        let (Some(tool), Some(folder)) = (parts.next(), parts.next()) else { continue };
+        if folder != "src" || entry.path().extension().is_none_or(|end| end != "rs") {
+            continue;
+        }
+        let naming = || format!("read: {}", escape_path(entry.path()));
+        let text = fs::read_to_string(entry.path()).with_context(naming)?;
+        let errors = of_source(&text).with_context(naming)?;
+        let tool = if tool == "common" { "every program".to_string() } else { tool.into_owned() };
+        found.entry(tool).or_default().extend(errors);
+    }
+    found.retain(|_, errors| !errors.is_empty());
+    Ok(found)
+}
+
+fn of_source(text: &str) -> Result<Vec<(String, String)>> {
+    let mut hints = Hints::default();
+    hints.visit_file(&syn::parse_file(text)?);
+    Ok(hints.found)
+}
+
+/// Collects what stands before and in each `.hint(…)`.
+#[derive(Default)]
+struct Hints {
+    found: Vec<(String, String)>,
+    /// The expressions that were given names, innermost function last.
+    named: Vec<BTreeMap<String, syn::Expr>>,
+}
+
+impl<'s> Visit<'s> for Hints {
+    fn visit_item_mod(&mut self, module: &'s syn::ItemMod) {
+        let is_test = module.attrs.iter().any(|attribute| attribute.path().is_ident("cfg"));
+        if !is_test {
+            visit::visit_item_mod(self, module);
+        }
+    }
+
+    fn visit_block(&mut self, block: &'s syn::Block) {
+        self.named.push(BTreeMap::new());
+        visit::visit_block(self, block);
+        self.named.pop();
+    }
+
+    fn visit_local(&mut self, local: &'s syn::Local) {
+        visit::visit_local(self, local);
+        let pattern = if let syn::Pat::Type(typed) = &local.pat { &typed.pat } else { &local.pat };
+        if let (syn::Pat::Ident(name), Some(value), Some(scope)) =
+            (pattern, &local.init, self.named.last_mut())
+        {
+            scope.insert(name.ident.to_string(), (*value.expr).clone());
+        }
+    }
+
+    fn visit_expr_method_call(&mut self, call: &'s syn::ExprMethodCall) {
+        visit::visit_expr_method_call(self, call);
+        if call.method != "hint" {
+            return;
+        }
+        let mut error = self.error(&call.receiver, 0);
+        error.dedup();
+        let cure: Vec<String> = call.args.iter().flat_map(|argument| self.texts(argument, 0)).collect();
+        let error = error.join(": ");
+        // One whose whole text is a value of the moment has nothing to be found by.
+        if error.chars().filter(|c| c.is_alphabetic()).count() > 3 && !cure.is_empty() {
+            self.found.push((error, cure.join("; ")));
+        }
+    }
+}
+
+/// A name may be that of a name; not for ever.
+const DEEPEST: usize = 6;
+
+impl Hints {
+    /// The parts of an error's text, outermost first.
+    fn error(&self, expression: &syn::Expr, depth: usize) -> Vec<String> {
+        match expression {
+            syn::Expr::MethodCall(call) if call.method == "context" || call.method == "with_context" => {
+                let mut parts: Vec<String> =
+                    call.args.iter().flat_map(|argument| self.texts(argument, depth)).collect();
+                parts.extend(self.error(&call.receiver, depth));
+                parts
+            }
+            syn::Expr::MethodCall(call) if call.method == "hint" => self.error(&call.receiver, depth),
+            // `.ok_or_else(|| anyhow!(…))`, `.map_err(…)`
+            syn::Expr::MethodCall(call) => {
+                let mut parts = self.error(&call.receiver, depth);
+                parts.extend(call.args.iter().flat_map(|argument| self.texts(argument, depth)));
+                parts
+            }
+            other => self.texts(other, depth),
+        }
+    }
+
+    /// The texts of an expression: a literal, `format!`, `anyhow!`, a closure or a name of one, the arms of a `match`.
+    fn texts(&self, expression: &syn::Expr, depth: usize) -> Vec<String> {
+        if depth > DEEPEST {
+            return vec![];
+        }
+        let deeper = |expression: &syn::Expr| self.texts(expression, depth + 1);
+        let block = |block: &syn::Block| match block.stmts.last() {
+            Some(syn::Stmt::Expr(last, _)) => deeper(last),
+            Some(syn::Stmt::Macro(last)) => literal_of(&last.mac),
+            _ => vec![],
+        };
+        match expression {
+            syn::Expr::Lit(literal) => match &literal.lit {
+                syn::Lit::Str(text) => vec![shown(&text.value())],
+                _ => vec![],
+            },
+            syn::Expr::Macro(call) => literal_of(&call.mac),
+            syn::Expr::Closure(closure) => deeper(&closure.body),
+            syn::Expr::Block(inner) => block(&inner.block),
+            syn::Expr::Call(call) if is_result(&call.func) => call.args.iter().flat_map(deeper).collect(),
+            syn::Expr::MethodCall(_) => self.error(expression, depth + 1),
+            syn::Expr::Try(inner) => deeper(&inner.expr),
+            syn::Expr::Paren(inner) => deeper(&inner.expr),
+            syn::Expr::Reference(inner) => deeper(&inner.expr),
+            syn::Expr::If(choice) => {
+                let other = choice.else_branch.as_ref().map(|(_, other)| deeper(other)).unwrap_or_default();
+                vec![[block(&choice.then_branch), other].concat().join(" / ")]
+            }
+            syn::Expr::Match(choice) => {
+                let arms: Vec<String> = choice.arms.iter().flat_map(|arm| deeper(&arm.body)).collect();
+                vec![arms.join(" / ")]
+            }
+            syn::Expr::Path(path) => {
+                let name = path.path.get_ident().map(ToString::to_string).unwrap_or_default();
+                let value = self.named.iter().rev().find_map(|scope| scope.get(&name));
+                value.map(|value| self.error(value, depth + 1)).unwrap_or_default()
+            }
+            _ => vec![],
+        }
+        .into_iter()
+        .filter(|text| !text.is_empty())
+        .collect()
+    }
+}
+
+/// Whether a call makes a result: `Err(…)`, `Some(…)`. The strings of any other call are not an error's text.
+fn is_result(function: &syn::Expr) -> bool {
+    matches!(function, syn::Expr::Path(path) if path.path.is_ident("Err") || path.path.is_ident("Some"))
+}
+
+/// The first string of a macro's arguments.
+fn literal_of(call: &syn::Macro) -> Vec<String> {
+    let first = call.tokens.clone().into_iter().next();
+    let text = first.and_then(|token| syn::parse2::<syn::LitStr>(token.into()).ok());
+    text.map(|text| shown(&text.value())).into_iter().collect()
+}
+
+/// `text` with `…` for each value.
+fn shown(text: &str) -> String {
+    let mut out = String::new();
+    let mut rest = text.replace("{{", "\u{1}").replace("}}", "\u{2}");
+    while let Some((before, after)) = rest.split_once('{') {
+        out.push_str(before);
+        out.push('…');
+        rest = after.split_once('}').map(|(_, after)| after.to_string()).unwrap_or_default();
+    }
+    out.push_str(&rest);
+    out.replace('\u{1}', "{").replace('\u{2}', "}")
+}
+
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|").replace('\n', " ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn texts_are_put_together_as_the_programs_print_them() {
+        let source = r#"
+            fn f() -> Result<()> {
+                let naming = || format!("open: {}", path);
+                read(path).with_context(naming).hint("make it")?;
+                let error = anyhow!("{name}: no such host");
+                return Err(error).hint(format!("run: ssh {name}"));
+            }
+            fn g() -> Result<()> {
+                Err(anyhow!("it is {}, not a FIFO", kind)).context("check").hint(match x { 1 => "a {{b}}", _ => "c" })
+            }
+            #[cfg(test)]
+            mod tests { fn t() { Err(anyhow!("never")).hint("listed") } }
+        "#;
+        let expected = [
+            ("open: …", "make it"),
+            ("…: no such host", "run: ssh …"),
+            ("check: it is …, not a FIFO", "a {b} / c"),
+        ];
+        let expected = expected.map(|(error, cure)| (error.to_string(), cure.to_string()));
+        assert_eq!(of_source(source).unwrap(), expected);
+    }
+}
