@@ -33,6 +33,7 @@ use crate::queue::journal::Mark;
 use crate::queue::{New, Queue};
 use crate::reply::Clients;
 use crate::run::Runner;
+use crate::tally::Tally;
 use backups::Backups;
 use bridge::action::Lane;
 use doors::Doors;
@@ -57,6 +58,7 @@ struct Listener {
     runner: Runner,
     grace: Duration,
     log: Log,
+    tally: Tally,
     doors: Doors,
     clients: Clients,
     queue: Queue,
@@ -128,12 +130,14 @@ impl Listener {
         });
         let mut timers = Timers::default();
         timers.set_network(crate::run::tailscale::due(&settings));
+        let tally = Tally::open(&layout.message_counts());
         let backups = Backups::load(&settings);
         let mut listener = Listener {
             settings,
             runner,
             grace: cli.grace,
             log,
+            tally,
             doors,
             clients: Clients::new(),
             queue,
@@ -175,7 +179,8 @@ impl Listener {
 
     /// When the loop has to go round next, whatever happens until then.
     fn due(&self) -> Option<Instant> {
-        let times = [self.timers.next(), self.doors.due(), self.clients.due(), self.log.due()];
+        let times =
+            [self.timers.next(), self.doors.due(), self.clients.due(), self.log.due(), self.tally.due()];
         times.into_iter().flatten().min()
     }
 }

@@ -31,6 +31,8 @@ pub(crate) enum Topic {
     UnknownName,
     /// A message that was refused, because too many wait or because its file is not safe.
     Refused,
+    /// A `ping` through the FIFO.
+    Ping,
     /// A message of this name that was accepted. Only names of actions get here.
     Message(String),
 }
@@ -133,6 +135,7 @@ impl Topic {
             Topic::NotAMessage => "not a message",
             Topic::UnknownName => "unknown messages",
             Topic::Refused => "refused messages",
+            Topic::Ping => "ping",
             Topic::Message(name) => name,
         }
     }

@@ -10,6 +10,7 @@ mod queue;
 mod reply;
 mod run;
 mod status;
+mod tally;
 
 use std::process::ExitCode;
 

@@ -4,6 +4,7 @@
 //! the message says reaches a program as one argument and nothing else.
 
 mod alarm;
+pub(crate) mod container;
 pub(crate) mod notify;
 mod own;
 pub(crate) mod prepare;

@@ -8,7 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use bridge::action::BuiltIn;
+use bridge::action::{BuiltIn, Lane};
 use bridge::frame::Frame;
 use bridge::message::{Message, line_of};
 use bridge::request::{Notification, Preparation};
@@ -20,7 +20,7 @@ use crate::door::Door;
 use crate::log::short;
 use crate::queue::{Job, New};
 use crate::reply::Gone;
-use crate::run::{Outcome, notify::State};
+use crate::run::{Outcome, container, notify::State};
 
 /// Hooks of one event that both send `post-backups` do so within this time.
 const TOGETHER: Duration = Duration::from_secs(15);
@@ -32,6 +32,8 @@ pub(super) struct Backups {
     unheard: BTreeSet<u64>,
     /// By key; "" for a preparation without one.
     preparations: BTreeMap<String, Prepared>,
+    /// When the last of what is prepared now was prepared, in seconds since 1970.
+    pub(super) since: Option<i64>,
     /// Services that are stopped because their after step failed.
     down: BTreeSet<String>,
 }
@@ -174,6 +176,30 @@ impl Listener {
             let plan = request_of(&job.message).and_then(|(_, request)| request.plan());
             self.push(State::Down, plan, &format!("post-backups came twice: {note}"));
         }
+    }
+
+    /// Looks whether Backrest was restarted since the last preparation, now and again after a while. On a thread of its
+    /// own: Docker may take its time.
+    pub(super) fn look_for_restart(&mut self) {
+        self.timers.set_restart(self.backups.since.is_some());
+        let is_busy = self.queue.running(Lane::Actions).is_some_and(|job| request_of(&job.message).is_some());
+        let Some(since) = self.backups.since.filter(|_| !is_busy) else { return };
+        let (runner, events) = (self.runner.clone(), self.events.clone());
+        std::thread::spawn(move || {
+            if container::restarted_since(&runner, since) {
+                events.send(super::Event::Restarted);
+            }
+        });
+    }
+
+    /// Backrest was restarted, so no backup is running any more.
+    pub(super) fn backrest_restarted(&mut self) {
+        if self.backups.since.take().is_none() {
+            return;
+        }
+        self.log.event("Backrest was restarted since the last preparation: it is undone");
+        self.push(State::Down, None, "Backrest was restarted before its backup was over");
+        self.undo(None);
     }
 
     /// Runs the after steps of the preparation with this key, or all.

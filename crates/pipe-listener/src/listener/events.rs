@@ -6,7 +6,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::sync::Arc;
 use std::sync::mpsc::{self, Receiver, SyncSender};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use common::cancel::Cancel;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -26,8 +26,10 @@ pub(super) enum Event {
     Said(u64, Said),
     /// It is over.
     Done(u64, Outcome),
-    /// When what a prepare step did is to be undone at the latest, counted from now.
-    BackupDue(Option<Duration>),
+    /// What is prepared and has to be undone.
+    Prepared(Option<prepare::Open>),
+    /// Backrest was restarted since the last of it was prepared.
+    Restarted,
     /// What `status` waits for.
     Status(Box<Status>),
 }
@@ -91,7 +93,7 @@ pub(super) struct Start {
 pub(super) fn spawn(lane: Lane, runner: Runner, jobs: Receiver<Start>, events: Events) {
     std::thread::spawn(move || {
         if lane == Lane::Actions {
-            events.send(Event::BackupDue(prepare::due(&runner)));
+            events.send(Event::Prepared(prepare::open(&runner)));
         }
         for Start { job, cancel, notice } in jobs {
             let action = match &job.action {
@@ -114,7 +116,7 @@ pub(super) fn spawn(lane: Lane, runner: Runner, jobs: Receiver<Start>, events: E
                     | Action::Own(_))
             );
             if prepares {
-                events.send(Event::BackupDue(prepare::due(&runner)));
+                events.send(Event::Prepared(prepare::open(&runner)));
             }
             events.send(Event::Done(job.id, outcome));
         }

@@ -16,6 +16,7 @@ use crate::log::{Topic, short};
 use crate::queue::STALE;
 use crate::queue::{Ahead, New, lane_of};
 use crate::status;
+use crate::tally::Ending;
 use bridge::action::Lane;
 use common::cancel::Cancel;
 use common::moment::Moment;
@@ -77,7 +78,7 @@ impl Listener {
         match look_up(&message, door, &self.runner.actions(), || self.runner.trust()) {
             Ok(Action::BuiltIn(BuiltIn::Ping)) => {
                 if door == Door::Fifo {
-                    self.log.sparingly(Topic::Message(message.name.clone()), "ping (pipe)");
+                    self.log.sparingly(Topic::Ping, "ping (pipe)");
                 }
                 let pong = format!("pong {}", env!("CARGO_PKG_VERSION")).into_bytes();
                 self.clients.say(asker, &Frame::Output(pong));
@@ -102,6 +103,7 @@ impl Listener {
                 None
             }
             Err(Refusal::Unknown) => {
+                self.tally.count("unknown-name", Ending::Refused);
                 self.log.sparingly(Topic::UnknownName, &format!("unknown message: {shown} ({door})"));
                 // Nobody waits at the FIFO, and a flood must not have the folder read for each of its lines.
                 if asker.is_some() {
@@ -112,6 +114,7 @@ impl Listener {
                 None
             }
             Err(Refusal::Unsafe(why)) => {
+                self.tally.count(&message.name, Ending::Refused);
                 self.log.sparingly(Topic::Refused, &format!("refused: {shown} ({door}): {why}"));
                 self.refuse(asker, ExitCode::Failed, format!("not run: {why}"));
                 None
@@ -189,6 +192,7 @@ impl Listener {
     fn tell_malformed(&mut self, door: Door, why: Malformed, line: &[u8]) {
         let shown = short(line);
         let colon = if shown.is_empty() { "" } else { ": " };
+        self.tally.count("not-a-message", Ending::Refused);
         self.log.sparingly(Topic::NotAMessage, &format!("not a message ({door}): {why}{colon}{shown}"));
     }
 

@@ -19,6 +19,7 @@ use crate::log::{Topic, short};
 use crate::queue::Job;
 use crate::run::{Outcome, Said, tailscale};
 use crate::status;
+use crate::tally::Ending;
 
 /// So many events are attended to before the doors and clients are looked at again.
 const EVENTS: usize = 256;
@@ -156,6 +157,7 @@ impl Listener {
             self.log.sparingly(Topic::Found, &line);
         }
         self.log.sum_up(now);
+        self.tally.save(now);
         if ready.signal {
             self.begin_end(now);
         }
@@ -208,6 +210,9 @@ impl Listener {
         if self.timers.take_network(now) {
             self.send_ourselves(TAILSCALE_DOWN, "");
         }
+        if self.timers.take_restart(now) {
+            self.look_for_restart();
+        }
         if self.timers.take_backup(now) {
             self.send_ourselves(OVERDUE_BACKUP, "");
         }
@@ -238,12 +243,15 @@ impl Listener {
                 self.timers.set_network(tailscale::due(&self.settings));
                 ended.push(id);
             }
-            Event::BackupDue(left) => {
-                self.timers.set_backup(left, self.facts.overdue_was_tried());
-                if left.is_none() {
+            Event::Prepared(open) => {
+                self.timers.set_backup(open.map(|open| open.left), self.facts.overdue_was_tried());
+                if open.is_none() {
                     self.facts.nothing_overdue();
                 }
+                self.backups.since = open.and_then(|open| open.since);
+                self.look_for_restart();
             }
+            Event::Restarted => self.backrest_restarted(),
             Event::Status(found) => {
                 for (asker, json) in std::mem::take(&mut self.status_askers) {
                     for line in status::render(&found, json) {
@@ -266,6 +274,8 @@ impl Listener {
             Outcome::Failed(why) => (ExitCode::Failed, format!("failed after {took}: {why}")),
             Outcome::Unknown => (ExitCode::Unknown, "not known any more".into()),
         };
+        let ending = if code == ExitCode::Done { Ending::Done } else { Ending::Failed };
+        self.tally.count(&job.message.name, ending);
         let topic = Topic::Message(job.message.name.clone());
         self.log.sparingly(topic, &format!("#{id} {shown} ({}): {how}", job.door));
         match outcome {

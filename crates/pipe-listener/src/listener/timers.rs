@@ -4,6 +4,8 @@ use std::time::{Duration, Instant};
 
 /// A backup whose after steps failed is tried again after this time.
 const AGAIN: Duration = Duration::from_secs(600);
+/// How often to look whether Backrest was restarted, while something is prepared.
+const RESTART: Duration = Duration::from_secs(600);
 /// What could not be written is tried again after this time.
 const DISK_PAUSE: Duration = Duration::from_secs(5);
 /// A FIFO that could not be read is tried again after this time.
@@ -20,6 +22,8 @@ pub(super) struct Timers {
     network: Option<Instant>,
     /// When the after steps of a backup that has not come back are to run.
     backup: Option<Instant>,
+    /// When to look whether Backrest was restarted.
+    restart: Option<Instant>,
     /// When the running action is stopped because the listener stops.
     stopping: Option<Instant>,
 }
@@ -29,8 +33,8 @@ impl Timers {
     /// at fewer of them.
     pub(super) fn next(&self) -> Option<Instant> {
         let times = match self.stopping {
-            Some(_) => [self.disk, self.fifo, self.stopping, None],
-            None => [self.disk, self.fifo, self.network, self.backup],
+            Some(_) => [self.disk, self.fifo, self.stopping, None, None],
+            None => [self.disk, self.fifo, self.network, self.backup, self.restart],
         };
         times.into_iter().flatten().min()
     }
@@ -75,6 +79,16 @@ impl Timers {
     pub(super) fn set_backup(&mut self, left: Option<Duration>, was_tried: bool) {
         let least = if was_tried { AGAIN } else { Duration::ZERO };
         self.backup = left.and_then(|left| Instant::now().checked_add(left.max(least)));
+    }
+
+    /// Whether Backrest was restarted is looked at again after a while, if something `is_prepared`.
+    pub(super) fn set_restart(&mut self, is_prepared: bool) {
+        self.restart = is_prepared.then(|| Instant::now() + RESTART);
+    }
+
+    /// Whether to look for a restart now; returns that once.
+    pub(super) fn take_restart(&mut self, now: Instant) -> bool {
+        self.stopping.is_none() && self.restart.take_if(|at| *at <= now).is_some()
     }
 
     /// How long until the network is taken down.

@@ -64,8 +64,17 @@ pub(super) fn overdue(runner: &Runner, until: Instant, say: Say<'_>) -> Outcome 
 /// What can't be asked is tried after this time all the same: a service may be waiting to be started again.
 const UNKNOWN: Duration = Duration::from_secs(600);
 
-/// How long until what was prepared is overdue; `None` where nothing is prepared.
-pub(crate) fn due(runner: &Runner) -> Option<Duration> {
+/// What is prepared and was not undone.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Open {
+    /// How long until it is overdue.
+    pub(crate) left: Duration,
+    /// When the last of it was prepared, in seconds since 1970, if that is known.
+    pub(crate) since: Option<i64>,
+}
+
+/// What is prepared now; `None` if nothing is.
+pub(crate) fn open(runner: &Runner) -> Option<Open> {
     // The journal goes when nothing is left in it. To see that saves a program's start after most actions.
     if fs::symlink_metadata(runner.settings.layout().actions_journal()).is_err() {
         return None;
@@ -76,9 +85,10 @@ pub(crate) fn due(runner: &Runner) -> Option<Duration> {
         .and_then(process::Captured::success)
         .ok()
         .and_then(|answer| serde_json::from_slice::<Journal>(&answer).ok());
-    let Some(journal) = journal else { return Some(UNKNOWN) };
+    let Some(journal) = journal else { return Some(Open { left: UNKNOWN, since: None }) };
     let due = Duration::from_secs(u64::try_from(journal.next_due?).unwrap_or_default());
-    Some(due.saturating_sub(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()))
+    let left = due.saturating_sub(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
+    Some(Open { left, since: journal.entries.iter().map(|entry| entry.begun).max() })
 }
 
 pub(super) fn build_ignore(runner: &Runner, until: Instant, say: Say<'_>) -> Outcome {

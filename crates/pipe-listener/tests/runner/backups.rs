@@ -279,3 +279,27 @@ fn ctrl_c_prints_the_command_that_undoes_a_preparation() {
     assert!(text.contains("hint: undo it with: backrest-send post-backups --key home/nightly\n"), "{text}");
     host.open_gate();
 }
+
+#[test]
+fn a_backup_that_a_restart_of_backrest_ended_is_cleaned_up_after() {
+    let (mut host, server) = with_server();
+    stopped_service(&mut host);
+    with_push(&host);
+    host.open_gate();
+    let docker = "#!/bin/sh\ncase $1 in ps) echo 0123abc;; inspect) cat \"$HOME/started-at\";; esac\n";
+    host.sandbox.script("bin/docker", docker);
+    host.sandbox.write("started-at", "2020-01-01T00:00:00.123456789Z\n");
+    host.start();
+    host.send(&["pre-backups", "--key", "home/nightly"]).expect_success();
+    host.kill();
+    host.start();
+    host.send(&["ping"]).expect_success();
+    std::thread::sleep(Duration::from_millis(500));
+    assert_eq!(host.notes(), ["stopped"], "the container runs since before the preparation");
+    host.kill();
+    host.sandbox.write("started-at", "2100-01-01T00:00:00Z\n");
+    host.start();
+    assert_eq!(host.wait_for_notes(2), ["stopped", "started"]);
+    let pushed = server.next();
+    assert!(pushed.contains("status=down") && pushed.contains("Backrest%20was%20restarted"), "{pushed}");
+}
