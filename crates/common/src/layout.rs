@@ -74,6 +74,11 @@ impl Layout {
         self.state().join("setup.json")
     }
 
+    /// Everything that the set-up and the listener keep in the state folder.
+    pub fn listener_state(&self) -> Vec<PathBuf> {
+        vec![self.listener_lock(), self.fifo_keeper(), self.tailscale(), self.queue(), self.setup_record()]
+    }
+
     /// The folder that `pre-backup-actions` remembers things in.
     pub fn actions_state(&self) -> PathBuf {
         self.state().join("actions")

@@ -5,6 +5,7 @@
 //! ask, write, look again.
 
 pub(crate) mod api;
+pub(crate) mod config;
 pub(crate) mod edit;
 pub(crate) mod finding;
 pub(crate) mod monitors;

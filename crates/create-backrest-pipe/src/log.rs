@@ -11,7 +11,7 @@ use common::text::{escape, escape_path};
 
 /// Prints the last `count` lines.
 pub(crate) fn run(count: usize, settings: &Settings) -> Result<Exit> {
-    let newer = settings.logs_dir().join("listener.log");
+    let newer = settings.layout().listener_log();
     let mut lines = lines_of(&newer)?;
     if lines.len() < count {
         let mut older = lines_of(&newer.with_extension("log.1"))?;

@@ -1,18 +1,22 @@
 //! `create-backrest-pipe`: puts the host's side of the bridge to Backrest's container in place, and takes it away.
 //!
-//! The flow is inspect → plan → apply: [`inspect`] looks and changes nothing, [`plan`] decides and does no I/O,
-//! [`apply`] does what was decided, step by step, saying each.
+//! [`inspect`] looks and changes nothing; [`setup`] and [`remove`] do what is missing, step by step, printing each
+//! ([`work`]), or only print it with `--dry-run`. [`hooks`] is Backrest's side, [`status`] the doctor.
 
-mod apply;
 mod cli;
+mod crontab;
 mod hooks;
 mod inspect;
+mod listener;
 mod log;
 mod places;
-mod plan;
 mod record;
+mod remove;
 mod run;
+mod setup;
+mod start_up;
 mod status;
+mod work;
 
 use std::process::ExitCode;
 

@@ -1,4 +1,4 @@
-//! From the command line to the end: settings, one run at a time, then inspect → plan → apply.
+//! From the command line to the end: settings, one run at a time, then inspect → do, step by step.
 
 use std::fs::File;
 use std::time::{Duration, Instant};
@@ -11,14 +11,15 @@ use common::text::{self, escape_path};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::apply;
 use crate::cli::{Cli, Command};
 use crate::hooks;
 use crate::inspect;
 use crate::log;
 use crate::places::Places;
-use crate::plan::{Complaint, Plan, Step, remove, setup};
+use crate::remove;
+use crate::setup;
 use crate::status;
+use crate::work::{Complaint, Work};
 
 const TOOL: &str = "create-backrest-pipe";
 
@@ -26,7 +27,7 @@ const TOOL: &str = "create-backrest-pipe";
 pub(crate) fn run(cli: &Cli) -> Result<Exit> {
     let settings = Settings::load(&cli.flags, None, None)?;
     let places = Places::of(&settings);
-    // The doctor says what is wrong with the settings in its own way.
+    // The doctor reports what is wrong with the settings in its own way.
     if !matches!(cli.command, Some(Command::Status(_))) {
         problem::warn(TOOL, &settings.problems);
     }
@@ -36,24 +37,19 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
         Some(Command::Log { lines }) => log::run(*lines, &settings),
         Some(Command::Remove) => {
             let _lock = one_at_a_time(&places)?;
-            let plan = remove::plan(&inspect::inspect(&places, None)?, &places);
-            follow(&plan, &places, cli.dry_run, "Nothing is in place: nothing was changed.", AFTER_REMOVE)
+            let facts = inspect::inspect(&places, None)?;
+            let mut work = Work::new(cli.dry_run);
+            remove::remove(&facts, &places, &mut work)?;
+            let next = format!("\n{AFTER_REMOVE}");
+            Ok(finish(&work, "Nothing is in place: nothing was changed.", &next))
         }
         None => {
             let _lock = one_at_a_time(&places)?;
-            match setup::plan(&inspect::inspect(&places, cli.supervisor)?, &places, cli.supervisor) {
-                Ok(plan) => {
-                    let makes_bridge =
-                        |step: &Step| matches!(step, Step::MakeFolder { path, .. } if *path == places.bridge);
-                    let next = plan.steps.iter().any(makes_bridge).then(|| after_set_up(&places));
-                    let nothing = "Everything is in place: nothing was changed.";
-                    follow(&plan, &places, cli.dry_run, nothing, &next.unwrap_or_default())
-                }
-                Err(complaints) => {
-                    complain(&complaints);
-                    Ok(Exit::Failed)
-                }
-            }
+            let facts = inspect::inspect(&places, cli.supervisor)?;
+            let mut work = Work::new(cli.dry_run);
+            setup::set_up(&facts, &places, &settings, cli.supervisor, &mut work)?;
+            let next = if facts.bridge.is_missing() { after_set_up(&places) } else { String::new() };
+            Ok(finish(&work, "Everything is in place: nothing was changed.", &next))
         }
     }
 }
@@ -61,42 +57,42 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
 /// What is left to the person once the bridge is there.
 fn after_set_up(places: &Places) -> String {
     format!(
-        "Next:
+        "
+Next:
   1. in Backrest's compose.yaml, below `volumes:`, add  - {}:/bridge
   2. make the container again:                          docker compose up --detach
   3. give Backrest its hooks:                           create-backrest-pipe hooks --apply URL --plan ID
   4. see whether all is well:                           create-backrest-pipe status",
-        escape_path(&places.bridge)
+        escape_path(places.layout.bridge())
     )
 }
 
 /// What is left to the person once it is gone.
 const AFTER_REMOVE: &str = "\
-Left to you: Backrest's hooks, which stop every backup now that nobody answers, and the mount in its compose.yaml.
+Left to you: Backrest's hooks, which stop every backup now that no one answers, and the mount in its compose.yaml.
   create-backrest-pipe hooks --apply URL --plan ID --remove";
 
-/// Carries out `plan` and says what could not be done; `nothing` is said where there was nothing to do, and `next`
-/// where there was.
-fn follow(plan: &Plan, places: &Places, is_dry: bool, nothing: &str, next: &str) -> Result<Exit> {
-    match is_dry {
-        true => apply::rehearse(&plan.steps),
-        false => apply::apply(&plan.steps, places)?,
+/// Reports what could not be done, `nothing` if there was nothing to do, and `next` if there was.
+fn finish(work: &Work, nothing: &str, next: &str) -> Exit {
+    if work.is_dry && work.steps > 0 {
+        common::out!("(nothing was done: --dry-run)");
     }
-    complain(&plan.complaints);
-    if plan.complaints.iter().any(|complaint| complaint.is_failure) {
-        return Ok(Exit::Failed);
+    complain(&work.complaints);
+    if work.complaints.iter().any(|complaint| complaint.is_failure) {
+        return Exit::Failed;
     }
-    if plan.steps.is_empty() {
+    if work.steps == 0 {
         common::out!("{nothing}");
-    } else if !is_dry && !next.is_empty() {
-        common::out!("\n{next}");
+    } else if !work.is_dry && !next.is_empty() {
+        common::out!("{next}");
     }
-    Ok(Exit::Done)
+    Exit::Done
 }
 
 /// One set-up at a time. The lock is on the folder above Backrest's, so that it leaves no file behind.
 fn one_at_a_time(places: &Places) -> Result<Option<Flock<File>>> {
-    let folder = places.container_dir.parent().unwrap_or(&places.container_dir);
+    let folder = places.layout.container_dir();
+    let folder = folder.parent().unwrap_or(folder);
     // A missing folder is refused later, with a hint.
     let Ok(mut file) = File::open(folder) else { return Ok(None) };
     let end = Instant::now() + Duration::from_secs(60);
@@ -107,9 +103,9 @@ fn one_at_a_time(places: &Places) -> Result<Option<Flock<File>>> {
             Err((_, error)) => {
                 return Err(error)
                     .with_context(|| {
-                        format!("another create-backrest-pipe is at work: {}", escape_path(folder))
+                        format!("another create-backrest-pipe is running: {}", escape_path(folder))
                     })
-                    .hint("wait for its end, then run this again");
+                    .hint("wait until it is done, then run this again");
             }
         };
         std::thread::sleep(Duration::from_millis(100));

@@ -115,6 +115,10 @@ impl Folder {
         if FileType::from_raw_mode(stat.st_mode) != FileType::Fifo {
             return Err(anyhow!("it changed while it was opened")).with_context(naming);
         }
+        if stat.st_mode & 0o7777 != 0o600 {
+            // Through the descriptor: this is the FIFO that was looked at.
+            fs::set_permissions(through(&found), fs::Permissions::from_mode(0o600)).with_context(naming)?;
+        }
         let flags = OFlags::RDWR | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let pipe = rustix::fs::open(through(&found), flags, Mode::empty()).with_context(naming)?;
         Ok((pipe, Inode::of(&stat)))

@@ -15,6 +15,7 @@ use common::exit::HintExt;
 use common::text::escape;
 use serde_json::{Value, json};
 
+use super::config::{cancels, conditions_of, list, quoted, sends};
 use super::finding::{Finding, Name};
 use super::reading::{self, Line, Reading, Way, command_of};
 use super::wanted::{self, Hooks, Wanted};
@@ -173,19 +174,6 @@ fn about(config: &Value, place: usize, repo: Option<usize>, wanted: &Wanted, fin
     }
 }
 
-/// Whether a failure of `hook` stops the backup.
-pub(crate) fn cancels(hook: &Value) -> bool {
-    hook["onError"] == wanted::CANCEL || hook["onError"] == "ON_ERROR_FATAL"
-}
-
-/// Whether `hook` sends the message and waits for it.
-pub(crate) fn sends(hook: &Value, action: BuiltIn) -> bool {
-    match reading::read(hook) {
-        Reading::Script(script) => script.messages().iter().any(|message| message.built_in() == Some(action)),
-        _ => false,
-    }
-}
-
 /// Whether `hook` has anything to do with the bridge, so far as that can be read.
 fn uses_bridge(hook: &Value) -> bool {
     reading::read(hook) != Reading::Unrelated
@@ -198,21 +186,6 @@ fn can_stop_the_end(hook: &Value) -> bool {
     };
     let halts = hook.get("onError").is_some_and(|on_error| on_error != "ON_ERROR_IGNORE");
     halts && conditions_of(hook).iter().any(at_an_end)
-}
-
-/// The hook's conditions without what all of them begin with.
-pub(crate) fn conditions_of(hook: &Value) -> Vec<String> {
-    let names = list(hook, "conditions").iter().filter_map(Value::as_str);
-    names.map(|name| escape(name.trim_start_matches("CONDITION_").as_bytes())).collect()
-}
-
-pub(crate) fn quoted(name: &str) -> String {
-    format!("\"{}\"", escape(name.as_bytes()))
-}
-
-/// The list in a field; protobuf's JSON leaves an empty one out.
-pub(crate) fn list<'a>(object: &'a Value, field: &str) -> &'a [Value] {
-    object.get(field).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
 }
 
 fn set_list(object: &mut Value, field: &str, list: Vec<Value>) -> Result<()> {

@@ -1,11 +1,13 @@
 //! What a person should know about the hooks that a plan has: `hooks --apply` and `status` report the same findings.
+//!
+//! A finding is a kind with its values; its words and what to do about it are derived from that, and decide nothing.
 
 use std::fmt;
 
 use bridge::action::BuiltIn;
 use serde_json::Value;
 
-use super::edit::{conditions_of, quoted};
+use super::config::{conditions_of, quoted};
 use super::reading::command_of;
 use common::text::{count, escape};
 

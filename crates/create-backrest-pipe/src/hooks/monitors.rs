@@ -4,7 +4,7 @@ use bridge::action::BuiltIn;
 use common::settings::Settings;
 use serde_json::Value;
 
-use super::edit::{list, sends};
+use super::config::{list, sends};
 use super::finding::Finding;
 
 /// The setting with the push address of a plan's own monitor: its id in capitals, other characters as `_`.

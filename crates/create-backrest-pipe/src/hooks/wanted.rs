@@ -14,6 +14,7 @@ use common::settings::Settings;
 use common::text::escape_path;
 use serde_json::{Value, json};
 
+use super::config::CANCEL;
 use super::reading::Message;
 
 /// The first line of each of our hooks. Backrest runs the program on a `#!` line and gives it the rest on standard
@@ -207,9 +208,6 @@ impl WantedHook {
         self.conditions.iter().map(|condition| format!("CONDITION_{condition}")).collect()
     }
 }
-
-/// The `onError` whose failing hook stops the backup.
-pub(crate) const CANCEL: &str = "ON_ERROR_CANCEL";
 
 /// The text of a hook that sends `messages`.
 pub(crate) fn text_of(messages: &[Message]) -> String {

@@ -14,7 +14,8 @@ use common::text::{self, escape};
 use serde_json::Value;
 
 use super::api::{Address, Backrest, Refused, is};
-use super::edit::{Direction, Edited, edit, list};
+use super::config::list;
+use super::edit::{Direction, Edited, edit};
 use super::finding::Finding;
 use super::monitors;
 use super::wanted::Wanted;

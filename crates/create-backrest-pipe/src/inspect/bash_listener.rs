@@ -9,8 +9,7 @@ use std::path::Path;
 
 use common::text::escape;
 
-/// The script's name.
-pub(crate) const SCRIPT: &str = "backrest-trigger.sh";
+use crate::places::OLD_LISTENER;
 
 /// One of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,7 +40,7 @@ pub(crate) fn look(process: i32) -> Option<BashListener> {
     let words: Vec<&[u8]> = command.split(|&byte| byte == 0).filter(|word| !word.is_empty()).collect();
     let mut arguments = words.iter().skip(1).skip_while(|word| word.starts_with(b"-"));
     let script = Path::new(std::ffi::OsStr::from_bytes(arguments.next()?));
-    if script.file_name()? != SCRIPT || !has_our_home(&folder) {
+    if script.file_name()? != OLD_LISTENER || !has_our_home(&folder) {
         return None;
     }
     let command = words.iter().map(|word| escape(word)).collect::<Vec<_>>().join(" ");

@@ -8,6 +8,8 @@ use std::io::{self, Read};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::Path;
 
+use anyhow::{Context, Result};
+use common::text::escape_path;
 use nix::fcntl::OFlag;
 
 /// How the copy stands beside its source.
@@ -25,8 +27,8 @@ pub(crate) enum Client {
     Blocked,
 }
 
-/// Mode of the copy: everybody in the container may run it, nobody but the owner may change it.
-pub(crate) const CLIENT_MODE: u32 = 0o755;
+/// Mode of the copy: every user of the container may run it, only its owner may change it.
+const CLIENT_MODE: u32 = 0o755;
 
 /// Compares `source` with `copy`.
 pub(crate) fn look(source: &Path, copy: &Path) -> Client {
@@ -43,6 +45,20 @@ pub(crate) fn look(source: &Path, copy: &Path) -> Client {
         _ if is_copy(copy, &bytes).unwrap_or(false) => Client::Current,
         _ => Client::Outdated,
     }
+}
+
+/// Copies `source` to `copy`. A file that the container has put in its place is replaced, not written to.
+pub(crate) fn install(source: &Path, copy: &Path) -> Result<()> {
+    let bytes = fs::read(source).with_context(|| format!("read: {}", escape_path(source)))?;
+    let is_ours = |there: fs::Metadata| {
+        there.uid() == nix::unistd::geteuid().as_raw() && there.mode() & 0o7777 == CLIENT_MODE
+    };
+    // A write keeps owner and mode of a file that is there.
+    if fs::symlink_metadata(copy).is_ok_and(|there| !is_ours(there)) {
+        fs::remove_file(copy).with_context(|| format!("remove: {}", escape_path(copy)))?;
+    }
+    common::atomic::write(copy, &bytes, CLIENT_MODE)?;
+    Ok(())
 }
 
 fn is_copy(copy: &Path, bytes: &[u8]) -> io::Result<bool> {
@@ -80,7 +96,7 @@ fn runs_anywhere(bytes: &[u8]) -> Result<(), &'static str> {
         usize::try_from(value).ok()
     };
     if !bytes.starts_with(b"\x7fELF") {
-        return Err("it is no program");
+        return Err("it is not a program");
     }
     let wide = bytes.get(4) == Some(&2);
     let (table, size, count) = match wide {
@@ -110,7 +126,7 @@ mod tests {
         if !cfg!(target_feature = "crt-static") {
             assert_eq!(runs_anywhere(&own), Err("it is linked dynamically"));
         }
-        assert_eq!(runs_anywhere(b"#!/bin/sh\n"), Err("it is no program"));
+        assert_eq!(runs_anywhere(b"#!/bin/sh\n"), Err("it is not a program"));
         assert_eq!(runs_anywhere(&own[..50]), Err("the file is cut off"));
         let mut still = own[..64].to_vec();
         still[56..58].fill(0);

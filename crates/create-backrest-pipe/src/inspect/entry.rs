@@ -45,6 +45,11 @@ impl Entry {
         matches!(self.kind, Kind::Folder { .. })
     }
 
+    /// An empty folder of root's is what Docker makes if a mount's source is missing.
+    pub(crate) fn is_dockers(&self) -> bool {
+        self.kind == Kind::Folder { empty: true } && self.owner == 0
+    }
+
     /// What stands there, with its article.
     pub(crate) fn in_words(&self) -> String {
         match &self.kind {

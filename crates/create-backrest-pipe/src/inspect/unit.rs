@@ -14,9 +14,7 @@ use common::text::escape_path;
 
 use super::entry::{self, Kind};
 use super::listener::Listener;
-
-/// The unit's name.
-pub(crate) const UNIT: &str = "pipe-listener.service";
+use crate::places::UNIT;
 
 /// What was found of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

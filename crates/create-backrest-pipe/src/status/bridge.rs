@@ -3,7 +3,6 @@
 //! In come the facts that were inspected, out goes one check each, with the command that fixes what is wrong.
 
 use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
@@ -12,12 +11,12 @@ use common::text::escape_path;
 
 use super::report::{Check, Fix};
 use crate::cli::Supervisor;
+use crate::crontab::{Crontab, lines};
 use crate::inspect::Facts;
 use crate::inspect::client::Client;
-use crate::inspect::crontab::Crontab;
 use crate::inspect::listener::Listener;
 use crate::places::Places;
-use crate::plan::{crontab, setup};
+use crate::setup;
 
 /// Run again, the set-up puts right what is missing.
 fn set_up() -> Fix {
@@ -25,7 +24,7 @@ fn set_up() -> Fix {
 }
 
 pub(super) fn checks(facts: &Facts, places: &Places) -> Vec<Check> {
-    let mut checks = vec![folder(facts, places), listener(facts, places)];
+    let mut checks = vec![folder(facts), listener(facts, places)];
     if facts.listener != Listener::Stopped {
         checks.push(answer(places));
     }
@@ -38,25 +37,15 @@ pub(super) fn checks(facts: &Facts, places: &Places) -> Vec<Check> {
 }
 
 /// Folder, FIFO and symlink, as the set-up would have them.
-fn folder(facts: &Facts, places: &Places) -> Check {
-    let plan = match setup::plan(facts, places, None) {
-        Err(complaints) => {
-            let complaint = complaints.into_iter().next();
-            let (what, hint) =
-                complaint.map(|complaint| (complaint.what, complaint.hint)).unwrap_or_default();
-            return Check::bad("bridge", what, hint);
-        }
-        Ok(plan) => plan,
-    };
-    let below = |path: &PathBuf| path.starts_with(&places.bridge) || *path == places.old_pipe;
-    match plan.steps.iter().find(|step| step.path().is_some_and(below) && step.path() != Some(&places.client))
-    {
-        Some(step) => {
-            let todo = step.in_words().map(|(verb, object)| format!("{verb} {object}")).unwrap_or_default();
-            Check::bad("bridge", format!("not complete: {todo}"), set_up())
-        }
+fn folder(facts: &Facts) -> Check {
+    let name = "bridge";
+    if let Some(complaint) = setup::refuse(facts).into_iter().next() {
+        return Check::bad(name, complaint.what, complaint.hint);
+    }
+    match setup::lacks(facts).first() {
+        Some(lack) => Check::bad(name, format!("not complete: {lack}"), set_up()),
         None => {
-            Check::good("bridge", format!("folder and FIFO are in place: {}", escape_path(&places.bridge)))
+            Check::good(name, format!("folder and FIFO are in place: {}", escape_path(&facts.bridge.path)))
         }
     }
 }
@@ -88,7 +77,7 @@ fn listener(facts: &Facts, places: &Places) -> Check {
 /// Whether the socket answers, asked with the client that is installed on the host.
 fn answer(places: &Places) -> Check {
     let mut command = Command::new(&places.client_source);
-    command.arg("--bridge").arg(&places.bridge).args(["--timeout", "10s", "ping"]);
+    command.arg("--bridge").arg(places.layout.bridge()).args(["--timeout", "10s", "ping"]);
     match process::capture(&mut command, b"", Limits::within(Duration::from_secs(15)), None) {
         Err(_) => {
             Check::unknown("socket", "not tried: backrest-send is not installed", "cargo xtask install")
@@ -145,7 +134,7 @@ fn after_reboot(facts: &Facts, places: &Places) -> Check {
             let Crontab::Text(text) = &facts.crontab else {
                 return Check::bad(name, "nothing starts the listener after a reboot", set_up());
             };
-            match crontab::with_listener(text, &places.listener, &places.container_dir) {
+            match lines::with_listener(text, &places.listener, places.layout.container_dir()) {
                 Ok(edited) if !edited.changes.is_empty() => {
                     Check::bad(name, "the listener's line is not in your crontab", set_up())
                 }

@@ -40,7 +40,7 @@ pub(super) fn checks(settings: &Settings, places: &Places) -> Vec<Check> {
     let running: Vec<_> = containers.iter().filter(|container| container.runs).collect();
     match (running.as_slice(), containers.first()) {
         ([], None) => {
-            let bridge = escape_path(&places.bridge);
+            let bridge = escape_path(places.layout.bridge());
             vec![Check::bad(
                 NAME,
                 "no container has the bridge mounted",
@@ -52,7 +52,7 @@ pub(super) fn checks(settings: &Settings, places: &Places) -> Vec<Check> {
         ([], Some(stopped)) => vec![Check::bad(
             NAME,
             format!("{} has the bridge mounted, but does not run", escape(stopped.name.as_bytes())),
-            format!("docker compose up --detach (in {})", escape_path(&places.container_dir)),
+            format!("docker compose up --detach (in {})", escape_path(places.layout.container_dir())),
         )],
         (running, _) => {
             let look = |container: &&Container| {
@@ -102,8 +102,8 @@ fn container_of(told: &Value, places: &Places) -> Option<Container> {
         id: told["Id"].as_str()?.into(),
         name: told["Name"].as_str().unwrap_or_default().trim_start_matches('/').into(),
         runs: told["State"]["Running"].as_bool().unwrap_or_default(),
-        folder: seen(&places.bridge)?,
-        pipe: seen(&places.old_pipe).or_else(|| seen(&places.pipe)),
+        folder: seen(&places.layout.bridge())?,
+        pipe: seen(&places.layout.old_fifo()).or_else(|| seen(&places.layout.fifo())),
         mounts,
     })
 }
@@ -118,7 +118,7 @@ fn look_into(container: &Container, places: &Places) -> Vec<Check> {
             format!("from within {name}: {}", common::exit::one_line(&error)),
             format!(
                 "docker compose up --detach --force-recreate (in {})",
-                escape_path(&places.container_dir)
+                escape_path(places.layout.container_dir())
             ),
         ),
     }];
@@ -171,7 +171,7 @@ fn sees(container: &Container, settings: &Settings) -> Check {
 /// A FIFO that is mounted by itself stays the one it was when the container was made.
 fn same_fifo(container: &Container, pipe: &str, places: &Places) -> Option<Check> {
     use std::os::unix::fs::MetadataExt;
-    let here = std::fs::symlink_metadata(&places.pipe).ok()?.ino();
+    let here = std::fs::symlink_metadata(places.layout.fifo()).ok()?.ino();
     // An image without a shell has no stat either; its hooks can't write to the FIFO anyway.
     let there = docker(&["exec", &container.id, "stat", "-c", "%i", pipe]).ok()?;
     let there: u64 = String::from_utf8_lossy(&there).trim().parse().ok()?;

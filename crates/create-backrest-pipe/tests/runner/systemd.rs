@@ -29,7 +29,12 @@ disable)
 restart)
     command=$(sed -n 's/^ExecStart=//p' "$units/pipe-listener.service")
     export IN_UNIT="$HOME"
-    eval "setsid $command >/dev/null 2>&1 </dev/null & echo \$! > '$HOME/unit.pid'" ;;
+    eval "setsid $command >/dev/null 2>&1 </dev/null & echo \$! > '$HOME/unit.pid'"
+    # Type=notify: it returns when the listener is ready.
+    backrest="$HOME/containers/backrest"
+    until grep -qs "^process $(cat "$HOME/unit.pid") " "$backrest/state/listener.lock" && [ -S "$backrest/bridge/backrest.sock" ]; do
+        sleep 0.02
+    done ;;
 esac
 "#;
 

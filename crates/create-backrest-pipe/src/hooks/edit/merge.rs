@@ -5,7 +5,7 @@ use bridge::action::BuiltIn;
 use bridge::request::Preparation;
 use serde_json::Value;
 
-use super::{cancels, conditions_of};
+use crate::hooks::config::{CANCEL, cancels, conditions_of};
 use crate::hooks::finding::{Finding, Name};
 use crate::hooks::reading::{self, Line, Message, Reading, Script, Way, command_of};
 use crate::hooks::wanted::{self, WantedHook, is_ours};
@@ -145,7 +145,7 @@ fn complete(hook: &mut Hook, script: &Script, wanted: &WantedHook, takes_conditi
         hook.json["conditions"] = conditions.into();
     }
     if wanted.cancels && !cancels(&hook.json) {
-        hook.json["onError"] = wanted::CANCEL.into();
+        hook.json["onError"] = CANCEL.into();
     }
 }
 
@@ -191,7 +191,7 @@ fn written(missing: &[WantedHook], ours: &[Value]) -> Vec<Value> {
                 hook["conditions"] = wanted.json_conditions().into();
                 hook["actionCommand"]["command"] = wanted::text_of(&wanted.messages).into();
                 if wanted.cancels && !cancels(&hook) {
-                    hook["onError"] = wanted::CANCEL.into();
+                    hook["onError"] = CANCEL.into();
                 } else if let Some(fields) = hook.as_object_mut().filter(|_| !wanted.cancels) {
                     fields.shift_remove("onError");
                 }

@@ -8,12 +8,14 @@ use std::path::Path;
 
 use common::text::escape;
 
-use super::{Change, Complaint, Plan, Step};
-use crate::cli::Supervisor;
-use crate::inspect::Facts;
-use crate::inspect::bash_listener::SCRIPT;
-use crate::inspect::crontab::Crontab;
-use crate::places::Places;
+use crate::places::OLD_LISTENER as SCRIPT;
+
+/// One line that a crontab loses or gains.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Change {
+    Added(String),
+    Removed(String),
+}
 
 /// A crontab's new text and what is different in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,7 +36,7 @@ enum Line {
 }
 
 /// `text` with exactly one line that starts `command`, the listener of `container_dir`. It takes the place of a line
-/// that did that in another way or started the Bash listener. Fails where the command can't stand in a crontab.
+/// that did that in another way or started the Bash listener. Fails if the command can't be written in a crontab.
 pub(crate) fn with_listener(
     text: &str,
     command: &[OsString],
@@ -75,7 +77,7 @@ pub(crate) fn with_listener(
 }
 
 /// `text` without the listener of `container_dir` and without Bash listeners, because something else starts it now.
-fn without_any_listener(text: &str, container_dir: &Path) -> Edited {
+pub(crate) fn without_any_listener(text: &str, container_dir: &Path) -> Edited {
     let mut edited = Edited::default();
     for line in text.split_inclusive('\n') {
         let bare = line.strip_suffix('\n').unwrap_or(line);
@@ -94,7 +96,7 @@ fn without_any_listener(text: &str, container_dir: &Path) -> Edited {
 
 /// `text` with `replaced`, the lines that ours took the place of, where ours is. Where ours is not, because something
 /// else started the listener (`is_elsewhere`), they go to the end.
-fn as_it_was(text: &str, container_dir: &Path, replaced: &[String], is_elsewhere: bool) -> Edited {
+pub(crate) fn as_it_was(text: &str, container_dir: &Path, replaced: &[String], is_elsewhere: bool) -> Edited {
     let mut edited = Edited::default();
     let mut missing: Vec<_> =
         replaced.iter().filter(|line| !text.lines().any(|there| there == line.as_str())).collect();
@@ -125,54 +127,17 @@ fn as_it_was(text: &str, container_dir: &Path, replaced: &[String], is_elsewhere
 }
 
 /// The lines that start a Bash listener and nothing else.
-pub(crate) fn bash_lines(crontab: &Crontab, container_dir: &Path) -> Vec<String> {
-    let Crontab::Text(text) = crontab else { return Vec::new() };
+pub(crate) fn bash_lines(text: &str, container_dir: &Path) -> Vec<String> {
     text.lines().filter(|line| kind_of(line, container_dir) == Line::Bash).map(String::from).collect()
-}
-
-/// Takes the listener's line out of the crontab because something else is to start it, and Bash listeners with it.
-pub(super) fn hand_over(facts: &Facts, places: &Places, plan: &mut Plan) {
-    let Crontab::Text(text) = &facts.crontab else { return };
-    let edited = without_any_listener(text, &places.container_dir);
-    plan.complaints.extend(edited.left.iter().map(|line| left_alone(line)));
-    plan.steps.extend(replacing(facts, edited));
-}
-
-/// The step that makes the crontab what it was before, and takes it away where only we made it.
-pub(super) fn take_away(facts: &Facts, places: &Places) -> Option<Step> {
-    let text = match &facts.crontab {
-        Crontab::Text(text) => text.as_str(),
-        Crontab::None => "",
-        Crontab::Unusable(_) => return None,
-    };
-    let is_elsewhere = facts.record.supervisor.is_some_and(|supervisor| supervisor != Supervisor::Cron);
-    replacing(facts, as_it_was(text, &places.container_dir, &facts.record.replaced_lines, is_elsewhere))
-}
-
-fn replacing(facts: &Facts, edited: Edited) -> Option<Step> {
-    if edited.changes.is_empty() {
-        return None;
-    }
-    let is_gone = edited.text.is_empty() && facts.record.made_crontab;
-    let after = if is_gone { Crontab::None } else { Crontab::Text(edited.text) };
-    Some(Step::Crontab { before: facts.crontab.clone(), after, changes: edited.changes })
-}
-
-/// A line that starts a Bash listener, but not only that.
-pub(super) fn left_alone(line: &str) -> Complaint {
-    Complaint::failure(
-        format!("a line of your crontab starts the Bash listener among other things: {line}"),
-        "take the Bash listener out of it: crontab -e",
-    )
 }
 
 /// The line that starts `command` after a reboot.
 fn reboot_line(command: &[OsString]) -> Result<String, &'static str> {
     let mut line = String::from("@reboot");
     for word in command {
-        let word = word.to_str().ok_or("a path holds bytes that are no UTF-8, which a crontab can't")?;
+        let word = word.to_str().ok_or("a path is not UTF-8, so it can't be written in a crontab")?;
         if word.contains(['\n', '\r']) {
-            return Err("a path holds a line break, which a crontab can't");
+            return Err("a path holds a line break, so it can't be written in a crontab");
         }
         let word = shlex::try_quote(word).map_err(|_| "a path holds a NUL byte")?;
         line.push(' ');

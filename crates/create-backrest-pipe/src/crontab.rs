@@ -1,5 +1,7 @@
 //! The user's crontab, read and written with the `crontab` program, as a person would.
 
+pub(crate) mod lines;
+
 use std::io;
 use std::process::Command;
 use std::time::Duration;
@@ -31,7 +33,7 @@ fn limits() -> Limits {
     Limits::within(Duration::from_secs(30))
 }
 
-/// Reads the crontab. Fails where the program does something unheard of.
+/// Reads the crontab. Fails if the program can't be run to its end.
 pub(crate) fn read() -> Result<Crontab> {
     let listed = match process::capture(crontab().arg("-l"), b"", limits(), None) {
         Ok(listed) => listed,
@@ -43,21 +45,23 @@ pub(crate) fn read() -> Result<Crontab> {
     if listed.end == End::Exited(0) {
         return match String::from_utf8(listed.stdout) {
             Ok(text) => Ok(Crontab::Text(text)),
-            Err(_) => Ok(Crontab::Unusable("it holds bytes that are no UTF-8".into())),
+            Err(_) => Ok(Crontab::Unusable("it is not UTF-8".into())),
         };
     }
-    let said = String::from_utf8_lossy(&listed.stderr);
-    // Debian's and cronie's words, and Busybox's.
-    if said.contains("no crontab for") || (said.contains("can't open") && said.contains("No such file")) {
+    let printed = String::from_utf8_lossy(&listed.stderr);
+    // Debian's and cronie's messages, and Busybox's; crontab(1) has no exit code for this.
+    if printed.contains("no crontab for")
+        || (printed.contains("can't open") && printed.contains("No such file"))
+    {
         return Ok(Crontab::None);
     }
-    Ok(Crontab::Unusable(format!("crontab -l: {}: {}", listed.end, escape(said.trim().as_bytes()))))
+    Ok(Crontab::Unusable(format!("crontab -l: {}: {}", listed.end, escape(printed.trim().as_bytes()))))
 }
 
-/// Puts `after` in the place of `before`, and does nothing where somebody else has changed it since.
+/// Puts `after` in the place of `before`, and changes nothing if it was changed since.
 pub(crate) fn replace(before: &Crontab, after: &Crontab) -> Result<()> {
     if read()? != *before {
-        return Err(anyhow::anyhow!("change the crontab: it was changed by somebody else just now"))
+        return Err(anyhow::anyhow!("change the crontab: it was changed by another program just now"))
             .hint("run create-backrest-pipe again");
     }
     let (argument, input) = match after {

@@ -1,11 +1,10 @@
-//! Starts and stops the listener, and ends a Bash listener.
+//! Starts and stops the listener, and stops a Bash listener.
 //!
 //! What a reader gets wrong: a process id can be given to somebody else between looking and sending a signal, so
 //! signals go through a pidfd, and what is behind it is looked at after it is open.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::os::fd::AsFd;
-use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -17,9 +16,11 @@ use common::text::{escape, escape_path};
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
+use crate::inspect::Facts;
 use crate::inspect::bash_listener::{self, BashListener};
-use crate::inspect::listener::{self, Listener};
+use crate::inspect::listener::{self as inspect, Listener};
 use crate::places::Places;
+use crate::work::{Verb, Work};
 
 /// A listener that can't say within this time that it listens is not coming.
 const START: Duration = Duration::from_secs(10);
@@ -28,19 +29,17 @@ const STOP: Duration = Duration::from_secs(90);
 
 /// Starts the listener in a session of its own, unless one runs, and waits until it has its lock. Gives back its
 /// process.
-pub(super) fn start(places: &Places) -> Result<String> {
-    if let Listener::Running { text, .. } = listener::look(&places.listener_lock)? {
+pub(crate) fn start(places: &Places) -> Result<String> {
+    let layout = &places.layout;
+    let lock = layout.listener_lock();
+    if let Listener::Running { text, .. } = inspect::look(&lock)? {
         return Ok(text);
     }
-    let before = fs::read_to_string(&places.listener_lock).unwrap_or_default();
-    let said = places.logs.join("listener.start.log");
-    let output = OpenOptions::new()
-        .create(true)
-        .write(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(&said)
-        .with_context(|| format!("write: {}", escape_path(&said)))?;
+    let before = fs::read_to_string(&lock).unwrap_or_default();
+    let printed = layout.listener_start_log();
+    let naming = || format!("write: {}", escape_path(&printed));
+    let output = common::private::read_write(&printed).with_context(naming)?;
+    output.set_len(0).with_context(naming)?;
     // setsid(1) runs the program in its own place, so the child is the listener itself.
     let mut command = Command::new("setsid");
     command.args(&places.listener).current_dir("/");
@@ -48,21 +47,25 @@ pub(super) fn start(places: &Places) -> Result<String> {
     let mut child = command.spawn().context("start: setsid").hint("apt install util-linux")?;
     let end = Instant::now() + START;
     loop {
-        if is_holder(&places.listener_lock, &before, &child) {
-            wait_for_door(&places.socket, end);
+        if is_holder(&lock, &before, &child) {
+            wait_for_door(&layout.socket(), end);
             return Ok(format!("process {}", child.id()));
         }
         if let Some(status) = child.try_wait().context("wait for the listener")? {
-            // Somebody else's listener may have been quicker.
-            if let Listener::Running { text, .. } = listener::look(&places.listener_lock)? {
+            // Another listener may have been quicker.
+            if let Listener::Running { text, .. } = inspect::look(&lock)? {
                 return Ok(text);
             }
-            let last = last_line(&said);
+            let last = last_line(&printed);
             return Err(anyhow::anyhow!("start the listener: {status}: {last}"))
-                .hint(format!("see what it says: {}", escape_path(&places.listener[0])));
+                .hint(format!("see what it prints: {}", escape_path(&places.listener[0])));
         }
         if Instant::now() >= end {
-            bail!("start the listener: process {} does not take its lock: {}", child.id(), last_line(&said));
+            bail!(
+                "start the listener: process {} does not take its lock: {}",
+                child.id(),
+                last_line(&printed)
+            );
         }
         std::thread::sleep(Duration::from_millis(10));
     }
@@ -81,61 +84,40 @@ fn wait_for_door(socket: &Path, end: Instant) {
     }
 }
 
-/// Waits until the lock's text is not that of `before` any more, so until another listener has taken it, and listens.
-pub(super) fn wait_for_another(lock: &Path, socket: &Path, before: &Listener) -> Result<()> {
-    let before = match before {
-        Listener::Running { process, .. } => *process,
-        Listener::Stopped => None,
-    };
-    let end = Instant::now() + START;
-    loop {
-        let text = fs::read_to_string(lock).unwrap_or_default();
-        let process = listener::process_of(&text);
-        let is_alive = |id: i32| Path::new("/proc").join(id.to_string()).exists();
-        if process != before && process.is_some_and(is_alive) {
-            wait_for_door(socket, end);
-            return Ok(());
-        }
-        if Instant::now() >= end {
-            return Err(anyhow::anyhow!(
-                "start the listener: systemd has started it, but it does not take its lock"
-            ))
-            .hint("see what it says: journalctl --user --unit pipe-listener");
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 /// Whether the lock's text names `child` and is not what an earlier holder left. The lock itself is not asked for:
 /// for that moment the listener could not take it.
 fn is_holder(lock: &Path, before: &str, child: &Child) -> bool {
     let text = fs::read_to_string(lock).unwrap_or_default();
-    text != before && listener::process_of(&text).is_some_and(|id| u32::try_from(id) == Ok(child.id()))
+    text != before && inspect::process_of(&text).is_some_and(|id| u32::try_from(id) == Ok(child.id()))
 }
 
 fn last_line(file: &Path) -> String {
     let text = fs::read(file).unwrap_or_default();
     let last = text.split(|&byte| byte == b'\n').rfind(|line| !line.trim_ascii().is_empty());
-    last.map_or_else(|| "it says nothing".into(), escape)
+    last.map_or_else(|| "it printed nothing".into(), escape)
 }
 
-/// Ends the listener that holds `lock` and waits for its end.
-pub(super) fn stop(lock: &Path) -> Result<()> {
-    let Listener::Running { process, text } = listener::look(lock)? else { return Ok(()) };
-    let Some(process) = process else {
-        bail!("stop the listener: its lock does not say which process it is")
-    };
+/// Stops the listener that was found.
+pub(crate) fn ensure_stopped(facts: &Facts, places: &Places, work: &mut Work) -> Result<()> {
+    let Listener::Running { text, .. } = &facts.listener else { return Ok(()) };
+    work.step(Verb::Stop, format!("the listener, {text}"), || stop(&places.layout.listener_lock()))
+}
+
+/// Stops the listener that holds `lock` and waits until it is gone.
+fn stop(lock: &Path) -> Result<()> {
+    let Listener::Running { process, text } = inspect::look(lock)? else { return Ok(()) };
+    let Some(process) = process else { bail!("stop the listener: its lock does not name its process") };
     end(process, STOP, || {
-        listener::look(lock).is_ok_and(|now| now == Listener::Running { process: Some(process), text })
+        inspect::look(lock).is_ok_and(|now| now == Listener::Running { process: Some(process), text })
     })
     .with_context(|| format!("stop the listener: process {process}"))
 }
 
-/// Ends a Bash listener, which waits in open(2) or read(2) and ends at once.
-pub(super) fn end_bash(found: &BashListener) -> Result<()> {
+/// Stops a Bash listener, which waits in open(2) or read(2) and goes at once.
+pub(crate) fn stop_bash(found: &BashListener) -> Result<()> {
     let is_still = || bash_listener::look(found.process).as_ref() == Some(found);
     end(found.process, Duration::from_secs(10), is_still)
-        .with_context(|| format!("end the Bash listener: process {}", found.process))
+        .with_context(|| format!("stop the Bash listener: process {}", found.process))
 }
 
 /// Sends TERM to `process` if it `is_still` the one that was meant, and waits for its end.
@@ -154,7 +136,7 @@ fn end(process: i32, wait: Duration, is_still: impl FnOnce() -> bool) -> Result<
     loop {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
-            bail!("it has not ended within {}", common::units::duration(wait));
+            bail!("it still runs after {}", common::units::duration(wait));
         }
         let timeout = PollTimeout::try_from(left + Duration::from_micros(999)).unwrap_or(PollTimeout::MAX);
         // A pidfd becomes readable when its process ends (pidfd_open(2)).

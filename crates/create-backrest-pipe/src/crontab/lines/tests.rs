@@ -47,7 +47,7 @@ fn the_bash_listeners_line_is_replaced_where_it_stands() {
         let changes = [Change::Removed(old.into()), Change::Added(WANTED.trim_end().into())];
         assert_eq!(edited.changes, changes);
         let before = format!("# before\n{old}\n0 3 * * * after\n");
-        let replaced = bash_lines(&Crontab::Text(before.clone()), Path::new(HOME));
+        let replaced = bash_lines(&before, Path::new(HOME));
         assert_eq!(as_it_was(&edited.text, Path::new(HOME), &replaced, false).text, before);
         assert_eq!(without_any_listener(&before, Path::new(HOME)).text, "# before\n0 3 * * * after\n");
     }

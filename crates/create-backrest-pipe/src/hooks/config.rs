@@ -1,0 +1,38 @@
+//! Backrest's configuration as JSON: what a hook, a plan or a repository holds.
+
+use bridge::action::BuiltIn;
+use common::text::escape;
+use serde_json::Value;
+
+use super::reading::{self, Reading};
+
+/// The `onError` whose failing hook stops the backup.
+pub(crate) const CANCEL: &str = "ON_ERROR_CANCEL";
+
+/// Whether a failure of `hook` stops the backup.
+pub(crate) fn cancels(hook: &Value) -> bool {
+    hook["onError"] == CANCEL || hook["onError"] == "ON_ERROR_FATAL"
+}
+
+/// Whether `hook` sends the message and waits for it.
+pub(crate) fn sends(hook: &Value, action: BuiltIn) -> bool {
+    match reading::read(hook) {
+        Reading::Script(script) => script.messages().iter().any(|message| message.built_in() == Some(action)),
+        _ => false,
+    }
+}
+
+/// The hook's conditions without what all of them begin with.
+pub(crate) fn conditions_of(hook: &Value) -> Vec<String> {
+    let names = list(hook, "conditions").iter().filter_map(Value::as_str);
+    names.map(|name| escape(name.trim_start_matches("CONDITION_").as_bytes())).collect()
+}
+
+pub(crate) fn quoted(name: &str) -> String {
+    format!("\"{}\"", escape(name.as_bytes()))
+}
+
+/// The list in a field; protobuf's JSON leaves an empty one out.
+pub(crate) fn list<'a>(object: &'a Value, field: &str) -> &'a [Value] {
+    object.get(field).and_then(Value::as_array).map(Vec::as_slice).unwrap_or_default()
+}

@@ -1,0 +1,215 @@
+//! Puts everything in place. Anything that is where something of ours belongs, and is neither ours nor an accident of
+//! Docker's, is refused before a single step, so that nothing is half done.
+//!
+//! The listener owns the bridge: folder, FIFO and the link at the FIFO's old place are made by its own function.
+
+mod bridge_folder;
+
+use std::fs::DirBuilder;
+use std::os::unix::fs::DirBuilderExt;
+
+use anyhow::{Context, Result};
+use common::settings::Settings;
+use common::text::escape_path;
+
+use crate::cli::Supervisor;
+use crate::crontab::Crontab;
+use crate::inspect::Facts;
+use crate::inspect::client::{self, Client};
+use crate::inspect::entry::{Entry, Kind};
+use crate::inspect::listener::Listener;
+use crate::listener;
+use crate::places::Places;
+use crate::record::Record;
+use crate::start_up::{cron, systemd};
+use crate::work::{Complaint, Verb, Work};
+
+use bridge_folder::remove_empty;
+pub(crate) use bridge_folder::{OLD_PIPE_TARGET, lacks};
+
+/// Puts everything in place; `asked` is what the person wants to start the listener after a reboot, by default what it
+/// was. What can't be done is among the complaints of `work`.
+pub(crate) fn set_up(
+    facts: &Facts,
+    places: &Places,
+    settings: &Settings,
+    asked: Option<Supervisor>,
+    work: &mut Work,
+) -> Result<()> {
+    let supervisor = asked.or(facts.record.supervisor).unwrap_or(Supervisor::Cron);
+    let mut in_the_way = refuse(facts);
+    in_the_way.extend(systemd::refuse(facts, places).filter(|_| supervisor == Supervisor::Systemd));
+    if !in_the_way.is_empty() {
+        work.complaints = in_the_way;
+        return Ok(());
+    }
+    folders(facts, places, supervisor, work)?;
+    let is_replaced = bridge_folder::ensure(facts, places, settings, work)?;
+    client(facts, places, work)?;
+    for found in &facts.bash_listeners {
+        let what = format!("the Bash listener that runs, process {}: {}", found.process, found.command);
+        work.step(Verb::Stop, what, || listener::stop_bash(found))?;
+    }
+    match supervisor {
+        Supervisor::Cron => {
+            let was_systemd = systemd::take_away(facts, places, work)?;
+            run_listener(facts, places, is_replaced, was_systemd, work)?;
+            cron::ensure(facts, places, work)
+        }
+        Supervisor::Systemd => {
+            systemd::ensure(facts, places, work)?;
+            cron::hand_over(facts, places, work)
+        }
+        Supervisor::None => {
+            systemd::take_away(facts, places, work)?;
+            cron::hand_over(facts, places, work)
+        }
+    }
+}
+
+/// What stands in the way.
+pub(crate) fn refuse(facts: &Facts) -> Vec<Complaint> {
+    let mut complaints = Vec::new();
+    if !facts.container_root.is_folder() && facts.container_dir.is_missing() {
+        complaints.push(Complaint::failure(
+            format!("put the bridge in place: {}: no such folder", escape_path(&facts.container_root.path)),
+            "make the folder that holds your services' compose.yaml files, or name it with --container-root",
+        ));
+    }
+    let folders = [&facts.container_dir, &facts.bridge, &facts.state, &facts.logs];
+    for folder in folders.into_iter().filter(|folder| !folder.is_missing()) {
+        match folder.kind {
+            Kind::Folder { .. } if folder.owner == facts.user || folder.is_dockers() => {}
+            Kind::Folder { .. } => complaints.push(not_yours(folder, facts.user, "-R ")),
+            // Backrest's own folder may lie behind a symlink, as may what the host alone uses.
+            Kind::Link { .. } if folder.path != facts.bridge.path => {}
+            _ => complaints.push(not_ours(folder, "a folder")),
+        }
+    }
+    for pipe in [&facts.pipe, &facts.old_pipe].into_iter().filter(|pipe| !pipe.is_missing()) {
+        match &pipe.kind {
+            Kind::Fifo if pipe.owner == facts.user => {}
+            Kind::Fifo => complaints.push(not_yours(pipe, facts.user, "")),
+            Kind::Folder { empty: true } => {}
+            Kind::Link { target }
+                if pipe.path == facts.old_pipe.path && target.as_os_str() == OLD_PIPE_TARGET => {}
+            _ => complaints.push(not_ours(pipe, "the FIFO")),
+        }
+    }
+    if facts.client == Client::Blocked {
+        complaints.push(Complaint::failure(
+            "install backrest-send: a folder is in its place in the bridge",
+            "look at what is in it and remove it",
+        ));
+    }
+    complaints
+}
+
+fn not_ours(entry: &Entry, belongs: &str) -> Complaint {
+    let path = escape_path(&entry.path);
+    Complaint::failure(
+        format!("put the bridge in place: {path}: {} stands where {belongs} belongs", entry.in_words()),
+        format!("look at it, then move it away: mv {path} {path}.old"),
+    )
+}
+
+fn not_yours(entry: &Entry, user: u32, option: &str) -> Complaint {
+    let path = escape_path(&entry.path);
+    let hint = match user {
+        0 => "run create-backrest-pipe as that user, without sudo".into(),
+        user => format!("make it yours: sudo chown {option}{user} {path}"),
+    };
+    Complaint::failure(
+        format!("put the bridge in place: {path}: it belongs to user {}, not to you", entry.owner),
+        hint,
+    )
+}
+
+/// The folders, and the record of what is made, before it is made.
+fn folders(facts: &Facts, places: &Places, supervisor: Supervisor, work: &mut Work) -> Result<()> {
+    make(&facts.container_dir, facts.user, 0o755, work)?;
+    make(&facts.state, facts.user, 0o700, work)?;
+    let adopted = facts.old_pipe.kind == Kind::Fifo;
+    let record = facts.record.and(&Record {
+        made_container_dir: facts.container_dir.is_missing(),
+        made_logs: facts.logs.is_missing(),
+        made_state: facts.state.is_missing(),
+        adopted_pipe: adopted,
+        adopted_mode: adopted.then_some(facts.old_pipe.mode),
+        replaced_lines: cron::bash_lines(facts, places),
+        made_crontab: facts.crontab == Crontab::None && supervisor == Supervisor::Cron,
+        supervisor: Some(supervisor),
+        made_unit_folders: match supervisor {
+            Supervisor::Systemd => facts.unit.missing_folders.clone(),
+            _ => Vec::new(),
+        },
+    });
+    if record != facts.record {
+        work.silently(|| {
+            common::atomic::write(&places.layout.setup_record(), record.to_json().as_bytes(), 0o600)?;
+            Ok(())
+        })?;
+    }
+    make(&facts.logs, facts.user, 0o700, work)
+}
+
+/// Makes a folder that is missing, also in the place of one that Docker made.
+fn make(folder: &Entry, user: u32, mode: u32, work: &mut Work) -> Result<()> {
+    let path = &folder.path;
+    if folder.is_dockers() && user != 0 {
+        let what = format!("{}/, an empty folder of root's", escape_path(path));
+        work.step(Verb::Remove, what, || remove_empty(path))?;
+    } else if !folder.is_missing() {
+        return Ok(());
+    }
+    work.step(Verb::Make, format!("{}/", escape_path(path)), || {
+        match DirBuilder::new().mode(mode).create(path) {
+            // Another of the tools was quicker.
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
+            result => result.with_context(|| format!("make a folder: {}", escape_path(path))),
+        }
+    })
+}
+
+fn client(facts: &Facts, places: &Places, work: &mut Work) -> Result<()> {
+    match &facts.client {
+        Client::Current => {}
+        Client::Outdated | Client::Blocked => {
+            let to = places.layout.client();
+            work.step(Verb::Install, escape_path(&to), || client::install(&places.client_source, &to))?;
+        }
+        Client::NoSource => work.complaints.push(Complaint::warning(
+            "backrest-send is not installed beside create-backrest-pipe: hooks can send, but not wait for an answer",
+            "install all the tools: cargo xtask install",
+        )),
+        Client::Unusable(why) => {
+            let from = escape_path(&places.client_source);
+            work.complaints.push(Complaint::failure(
+                format!("install backrest-send: {from}: {why}, it would not run in the container"),
+                "install it as cargo xtask install builds it, linked statically",
+            ));
+        }
+    }
+    Ok(())
+}
+
+fn run_listener(
+    facts: &Facts,
+    places: &Places,
+    is_replaced: bool,
+    was_systemd: bool,
+    work: &mut Work,
+) -> Result<()> {
+    // With its unit the listener stops as well.
+    let is_running = facts.listener != Listener::Stopped && !was_systemd;
+    let must_restart = is_replaced || facts.must_restart();
+    if is_running && must_restart {
+        listener::ensure_stopped(facts, places, work)?;
+    }
+    if !is_running || must_restart {
+        work.noting(Verb::Start, "the listener", || {
+            listener::start(places).map(|process| format!(", {process}"))
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,132 @@
+//! One step after another, each printed: what was done, or with `--dry-run` what would be done.
+//!
+//! A step looks at what is there and is called only if there is something to do, so a second run has none. The first
+//! that fails ends the run; the next run goes on from there.
+
+use std::fmt::Display;
+
+use anyhow::Result;
+use common::text;
+
+/// What a step does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Make,
+    Move,
+    Link,
+    SetMode,
+    Install,
+    Start,
+    Stop,
+    Run,
+    Write,
+    Crontab,
+    Remove,
+}
+
+impl Verb {
+    pub(crate) fn infinitive(self) -> &'static str {
+        match self {
+            Verb::Make => "make",
+            Verb::Move => "move",
+            Verb::Link => "link",
+            Verb::SetMode => "set mode",
+            Verb::Install => "install",
+            Verb::Start => "start",
+            Verb::Stop => "stop",
+            Verb::Run => "run",
+            Verb::Write => "write",
+            Verb::Crontab => "crontab",
+            Verb::Remove => "remove",
+        }
+    }
+
+    fn past(self) -> &'static str {
+        match self {
+            Verb::Make => "made",
+            Verb::Move => "moved",
+            Verb::Link => "linked",
+            Verb::SetMode => "set mode",
+            Verb::Install => "installed",
+            Verb::Start => "started",
+            Verb::Stop => "stopped",
+            Verb::Run => "ran",
+            Verb::Write => "wrote",
+            Verb::Crontab => "crontab",
+            Verb::Remove => "removed",
+        }
+    }
+}
+
+/// Something that can't be done, and what the person can do about it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Complaint {
+    pub(crate) what: String,
+    pub(crate) hint: String,
+    /// The run fails; otherwise it is only reported.
+    pub(crate) is_failure: bool,
+}
+
+impl Complaint {
+    pub(crate) fn failure(what: impl Into<String>, hint: impl Into<String>) -> Complaint {
+        Complaint { what: what.into(), hint: hint.into(), is_failure: true }
+    }
+
+    pub(crate) fn warning(what: impl Into<String>, hint: impl Into<String>) -> Complaint {
+        Complaint { is_failure: false, ..Complaint::failure(what, hint) }
+    }
+}
+
+/// A run.
+#[derive(Debug)]
+pub(crate) struct Work {
+    /// Show the steps only.
+    pub(crate) is_dry: bool,
+    /// How many steps there were.
+    pub(crate) steps: usize,
+    pub(crate) complaints: Vec<Complaint>,
+}
+
+impl Work {
+    pub(crate) fn new(is_dry: bool) -> Work {
+        Work { is_dry, steps: 0, complaints: Vec::new() }
+    }
+
+    /// Does one step and prints it.
+    pub(crate) fn step(
+        &mut self,
+        verb: Verb,
+        object: impl Display,
+        act: impl FnOnce() -> Result<()>,
+    ) -> Result<()> {
+        self.noting(verb, object, || act().map(|()| String::new()))
+    }
+
+    /// Does one step and prints it together with what `act` returns.
+    pub(crate) fn noting(
+        &mut self,
+        verb: Verb,
+        object: impl Display,
+        act: impl FnOnce() -> Result<String>,
+    ) -> Result<()> {
+        self.steps += 1;
+        let (verb, note) = match self.is_dry {
+            true => (verb.infinitive(), String::new()),
+            false => (verb.past(), act()?),
+        };
+        row(verb, &format!("{object}{note}"));
+        Ok(())
+    }
+
+    /// Does something that is of no interest to a person.
+    pub(crate) fn silently(&mut self, act: impl FnOnce() -> Result<()>) -> Result<()> {
+        self.steps += 1;
+        if self.is_dry { Ok(()) } else { act() }
+    }
+}
+
+/// Two columns; the second may have several lines.
+pub(crate) fn row(verb: &str, object: &str) {
+    let object = object.replace('\n', "\n          ");
+    common::out!("{}{verb:<9}{} {object}", text::GOOD, text::GOOD.render_reset());
+}
