@@ -76,7 +76,14 @@ impl Layout {
 
     /// Everything that the set-up and the listener keep in the state folder.
     pub fn listener_state(&self) -> Vec<PathBuf> {
-        vec![self.listener_lock(), self.fifo_keeper(), self.tailscale(), self.queue(), self.setup_record()]
+        vec![
+            self.listener_lock(),
+            self.fifo_keeper(),
+            self.tailscale(),
+            self.pushes(),
+            self.queue(),
+            self.setup_record(),
+        ]
     }
 
     /// The folder that `pre-backup-actions` remembers things in.

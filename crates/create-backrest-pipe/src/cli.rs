@@ -30,9 +30,13 @@ Example:
   create-backrest-pipe hooks --apply http://nas:9898/#/plan/nightly --user me
   create-backrest-pipe hooks --apply http://nas:9898 --plan nightly --remove";
 
+const INIT_HELP: &str = "\
+It finds your services in ~/containers and ~/data, or in a folder for both such as /opt/stacks, shows all that it would \
+do, and asks once. Files that exist are left as they are; run again, it has nothing to do.";
+
 const STATUS_HELP: &str = "\
 A line starts with ✓ if all is well, with ✗ if something is wrong, with · if it is only worth knowing, and with ?\
- if it could not be checked. The exit code is 1 if something is wrong.";
+if it could not be checked. The exit code is 1 if something is wrong.";
 
 /// Put the bridge between Backrest's container and this host in place
 #[derive(Debug, Parser)]
@@ -65,6 +69,9 @@ pub(crate) enum Supervisor {
 /// What is asked for; nothing named means: put everything in place.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
+    /// Set up a new Backrest: folders, compose.yaml, .env, bridge and listener
+    #[command(after_help = INIT_HELP)]
+    Init(InitArguments),
     /// Print the hooks and the backup flag for Backrest, or put them into a running one
     #[command(after_help = HOOKS_EXAMPLES)]
     Hooks(HooksArguments),
@@ -79,6 +86,14 @@ pub(crate) enum Command {
     },
     /// Stop the listener and take away what create-backrest-pipe has put in place
     Remove,
+}
+
+/// The options of `init`.
+#[derive(Args, Debug)]
+pub(crate) struct InitArguments {
+    /// Do it without asking
+    #[arg(long)]
+    pub(crate) yes: bool,
 }
 
 /// The options of `status`.
@@ -176,7 +191,7 @@ mod tests {
     fn help_of_each_command_teaches() {
         let mut command = Cli::command().term_width(100);
         command.build();
-        for name in ["hooks", "status", "log", "remove"] {
+        for name in ["init", "hooks", "status", "log", "remove"] {
             insta::assert_snapshot!(name, command.find_subcommand_mut(name).unwrap().render_long_help());
         }
     }

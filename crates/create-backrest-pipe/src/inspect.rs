@@ -44,6 +44,8 @@ pub(crate) struct Facts {
     pub(crate) crontab: Crontab,
     pub(crate) unit: Unit,
     pub(crate) record: Record,
+    /// There is a data root for Backrest's folders.
+    pub(crate) has_data_root: bool,
     /// The user who asks.
     pub(crate) user: u32,
 }
@@ -81,6 +83,7 @@ pub(crate) fn inspect(places: &Places, asked: Option<Supervisor>) -> Result<Fact
         bash_listeners: bash_listener::find(),
         crontab: crontab::read()?,
         record,
+        has_data_root: places.data_dir.parent().is_some_and(Path::is_dir),
         user: nix::unistd::geteuid().as_raw(),
     })
 }

@@ -6,12 +6,14 @@
 mod cli;
 mod crontab;
 mod hooks;
+mod init;
 mod inspect;
 mod listener;
 mod log;
 mod places;
 mod record;
 mod remove;
+mod roots;
 mod run;
 mod setup;
 mod start_up;

@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
+use common::compose;
 use common::layout::Layout;
 use common::settings::{Flags, Settings};
 
@@ -11,6 +12,8 @@ use common::settings::{Flags, Settings};
 pub(crate) struct Places {
     /// The files below Backrest's folder of the container root.
     pub(crate) layout: Layout,
+    /// Backrest's folder in the data root.
+    pub(crate) data_dir: PathBuf,
     /// The client as it was installed beside this program.
     pub(crate) client_source: PathBuf,
     /// The systemd user unit that can run the listener.
@@ -30,11 +33,22 @@ impl Places {
         listener.extend(Flags::of(settings).to_arguments());
         Places {
             layout: settings.layout(),
+            data_dir: settings.data_dir.clone(),
             client_source: common::paths::tool(bridge::CLIENT),
             unit: units_folder().join(UNIT),
             listener,
         }
     }
+}
+
+/// Whether Backrest's compose file mounts the bridge already.
+pub(crate) fn compose_has_bridge(places: &Places) -> bool {
+    let bridge = places.layout.bridge();
+    let project = compose::read(places.layout.container_dir());
+    project.services.values().flat_map(|service| &service.mounts).any(|mount| {
+        mount.target == std::path::Path::new("/bridge")
+            && matches!(&mount.source, compose::Source::Host(path) if *path == bridge)
+    })
 }
 
 /// Where a user's own units lie (systemd.unit(5)).

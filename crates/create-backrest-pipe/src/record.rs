@@ -32,6 +32,8 @@ pub(crate) struct Record {
     pub(crate) made_crontab: bool,
     /// What starts the listener after a reboot, as it was last asked for.
     pub(crate) supervisor: Option<Supervisor>,
+    /// Backrest's folders in the data root that were made, outermost first.
+    pub(crate) made_data_folders: Vec<PathBuf>,
     /// Folders that were made for the systemd unit, outermost first.
     pub(crate) made_unit_folders: Vec<PathBuf>,
 }
@@ -73,6 +75,11 @@ impl Record {
             },
             made_crontab: self.made_crontab || other.made_crontab,
             supervisor: other.supervisor.or(self.supervisor),
+            made_data_folders: {
+                let is_new = |path: &&PathBuf| !self.made_data_folders.contains(path);
+                let new = other.made_data_folders.iter().filter(is_new);
+                self.made_data_folders.iter().chain(new).cloned().collect()
+            },
             made_unit_folders: match other.made_unit_folders.as_slice() {
                 [] => self.made_unit_folders.clone(),
                 made => made.to_vec(),

@@ -5,7 +5,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use common::leftover;
@@ -63,7 +63,7 @@ fn left_by_the_tools(facts: &Facts, places: &Places, work: &mut Work) -> Result<
     let is_ours = |name: &OsStr| leftover::is_part(name) || ours.contains(&state.join(name));
     let retires = is_made && names_in(&state).iter().all(|name| is_ours(name));
 
-    let mut files = vec![layout.client(), layout.socket()];
+    let mut files = vec![layout.client(), layout.socket(), layout.message_counts()];
     let logs =
         names_in(&layout.logs()).into_iter().filter(|name| name.as_encoded_bytes().starts_with(b"listener."));
     files.extend(logs.map(|name| layout.logs().join(name)));
@@ -77,11 +77,13 @@ fn left_by_the_tools(facts: &Facts, places: &Places, work: &mut Work) -> Result<
     for path in files.into_iter().filter(|path| fs::symlink_metadata(path).is_ok()) {
         work.step(Verb::Remove, escape_path(&path), || remove_all(&path))?;
     }
+    let is_there = |path: &&PathBuf| fs::symlink_metadata(path).is_ok();
+    let data_folders = facts.record.made_data_folders.iter().rev().filter(is_there).cloned();
     let unit_folders = facts.record.made_unit_folders.iter().rev().cloned();
     let bridge = facts.bridge.is_folder().then(|| layout.bridge());
     let logs = (facts.record.made_logs && facts.logs.is_folder()).then(|| layout.logs());
     let kept = (is_made && !retires).then(|| state.clone());
-    for folder in unit_folders.chain(bridge).chain(logs).chain(kept) {
+    for folder in data_folders.chain(unit_folders).chain(bridge).chain(logs).chain(kept) {
         remove_if_empty(&folder, work)?;
     }
     if retires {

@@ -11,11 +11,12 @@ use common::text::{self, escape_path};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::cli::{Cli, Command};
+use crate::cli::{Cli, Command, InitArguments, Supervisor};
 use crate::hooks;
+use crate::init;
 use crate::inspect;
 use crate::log;
-use crate::places::Places;
+use crate::places::{Places, compose_has_bridge};
 use crate::remove;
 use crate::setup;
 use crate::status;
@@ -25,6 +26,9 @@ const TOOL: &str = "create-backrest-pipe";
 
 /// Does what was asked for.
 pub(crate) fn run(cli: &Cli) -> Result<Exit> {
+    if let Some(Command::Init(arguments)) = &cli.command {
+        return set_up_backrest(arguments, cli);
+    }
     let settings = Settings::load(&cli.flags, None, None)?;
     let places = Places::of(&settings);
     // The doctor reports what is wrong with the settings in its own way.
@@ -32,6 +36,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
         problem::warn(TOOL, &settings.problems);
     }
     match &cli.command {
+        Some(Command::Init(_)) => Ok(Exit::Usage),
         Some(Command::Hooks(arguments)) => hooks::run(arguments, &settings, cli.dry_run),
         Some(Command::Status(arguments)) => status::run(arguments, &cli.flags, &settings, &places),
         Some(Command::Log { lines }) => log::run(*lines, &settings),
@@ -48,23 +53,44 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
             let facts = inspect::inspect(&places, cli.supervisor)?;
             let mut work = Work::new(cli.dry_run);
             setup::set_up(&facts, &places, &settings, cli.supervisor, &mut work)?;
-            let next = if facts.bridge.is_missing() { after_set_up(&places) } else { String::new() };
+            let supervisor = cli.supervisor.or(facts.record.supervisor).unwrap_or(Supervisor::Cron);
+            let is_first = facts.bridge.is_missing();
+            let next = if is_first { after_set_up(&places, supervisor) } else { String::new() };
             Ok(finish(&work, "Everything is in place: nothing was changed.", &next))
         }
     }
 }
 
+fn set_up_backrest(arguments: &InitArguments, cli: &Cli) -> Result<Exit> {
+    let request = init::Request { arguments, supervisor: cli.supervisor, is_dry: cli.dry_run };
+    match init::run(&request, &cli.flags)? {
+        (Some(work), settings) => {
+            complain(&work.complaints);
+            init::finish(&work, &settings)
+        }
+        (None, _) => {
+            common::out!("Nothing was changed.");
+            Ok(Exit::Failed)
+        }
+    }
+}
+
 /// What is left to the person once the bridge is there.
-fn after_set_up(places: &Places) -> String {
-    format!(
-        "
-Next:
-  1. in Backrest's compose.yaml, below `volumes:`, add  - {}:/bridge
-  2. make the container again:                          docker compose up --detach
-  3. give Backrest its hooks:                           create-backrest-pipe hooks --apply URL --plan ID
-  4. see whether all is well:                           create-backrest-pipe status",
-        escape_path(places.layout.bridge())
-    )
+fn after_set_up(places: &Places, supervisor: Supervisor) -> String {
+    let bridge = escape_path(places.layout.bridge());
+    let mount = format!("in Backrest's compose.yaml, below `volumes:`, add  - {bridge}:/bridge");
+    let listener = places.listener.iter().map(escape_path).collect::<Vec<_>>().join(" ");
+    let mut steps = Vec::new();
+    steps.extend((supervisor == Supervisor::None).then(|| format!("start the listener: {listener}")));
+    steps.extend((!compose_has_bridge(places)).then_some(mount));
+    let container = escape_path(places.layout.container_dir());
+    steps.push(format!("make the container again: docker compose up --detach (in {container})"));
+    steps.push(
+        "give Backrest its hooks: create-backrest-pipe hooks --apply http://localhost:9898 --plan ID".into(),
+    );
+    steps.push("check everything: create-backrest-pipe status".into());
+    let lines = steps.iter().enumerate().map(|(at, step)| format!("\n  {}. {step}", at + 1));
+    lines.fold("\nNext:".into(), |text, line| text + &line)
 }
 
 /// What is left to the person once it is gone.

@@ -3,12 +3,11 @@
 //!
 //! The listener owns the bridge: folder, FIFO and the link at the FIFO's old place are made by its own function.
 
+mod backrest_folders;
 mod bridge_folder;
+pub(crate) mod folder;
 
-use std::fs::DirBuilder;
-use std::os::unix::fs::DirBuilderExt;
-
-use anyhow::{Context, Result};
+use anyhow::Result;
 use common::settings::Settings;
 use common::text::escape_path;
 
@@ -24,7 +23,6 @@ use crate::record::Record;
 use crate::start_up::{cron, systemd};
 use crate::work::{Complaint, Verb, Work};
 
-use bridge_folder::remove_empty;
 pub(crate) use bridge_folder::{OLD_PIPE_TARGET, lacks};
 
 /// Puts everything in place; `asked` is what the person wants to start the listener after a reboot, by default what it
@@ -127,8 +125,9 @@ fn not_yours(entry: &Entry, user: u32, option: &str) -> Complaint {
 
 /// The folders, and the record of what is made, before it is made.
 fn folders(facts: &Facts, places: &Places, supervisor: Supervisor, work: &mut Work) -> Result<()> {
-    make(&facts.container_dir, facts.user, 0o755, work)?;
-    make(&facts.state, facts.user, 0o700, work)?;
+    folder::make(&facts.container_dir, facts.user, 0o755, work)?;
+    folder::make(&facts.state, facts.user, 0o700, work)?;
+    let backrests = backrest_folders::missing(facts, places)?;
     let adopted = facts.old_pipe.kind == Kind::Fifo;
     let record = facts.record.and(&Record {
         made_container_dir: facts.container_dir.is_missing(),
@@ -139,6 +138,7 @@ fn folders(facts: &Facts, places: &Places, supervisor: Supervisor, work: &mut Wo
         replaced_lines: cron::bash_lines(facts, places),
         made_crontab: facts.crontab == Crontab::None && supervisor == Supervisor::Cron,
         supervisor: Some(supervisor),
+        made_data_folders: backrests.clone(),
         made_unit_folders: match supervisor {
             Supervisor::Systemd => facts.unit.missing_folders.clone(),
             _ => Vec::new(),
@@ -150,25 +150,8 @@ fn folders(facts: &Facts, places: &Places, supervisor: Supervisor, work: &mut Wo
             Ok(())
         })?;
     }
-    make(&facts.logs, facts.user, 0o700, work)
-}
-
-/// Makes a folder that is missing, also in the place of one that Docker made.
-fn make(folder: &Entry, user: u32, mode: u32, work: &mut Work) -> Result<()> {
-    let path = &folder.path;
-    if folder.is_dockers() && user != 0 {
-        let what = format!("{}/, an empty folder of root's", escape_path(path));
-        work.step(Verb::Remove, what, || remove_empty(path))?;
-    } else if !folder.is_missing() {
-        return Ok(());
-    }
-    work.step(Verb::Make, format!("{}/", escape_path(path)), || {
-        match DirBuilder::new().mode(mode).create(path) {
-            // Another of the tools was quicker.
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Ok(()),
-            result => result.with_context(|| format!("make a folder: {}", escape_path(path))),
-        }
-    })
+    folder::make(&facts.logs, facts.user, 0o700, work)?;
+    backrest_folders::ensure(&backrests, facts.user, work)
 }
 
 fn client(facts: &Facts, places: &Places, work: &mut Work) -> Result<()> {

@@ -1,13 +1,15 @@
-//! The doctor: everything that a good backup needs, one line each, with what to do where it is not so.
+//! The doctor: everything that a good backup needs, one line each, with how to fix what is wrong.
 //!
-//! Each check looks and changes nothing. What can't be told from here (somebody else's file, no Docker) is said so
-//! and is neither good nor bad. Nothing in the bridge folder is run or followed on the host.
+//! Each check looks and changes nothing. What can't be checked (another user's file, no Docker) is reported as
+//! such, and is neither good nor bad. Nothing in the bridge folder is run or followed on the host.
 
 mod around;
 mod backrest;
 mod bridge;
 mod container;
 mod report;
+mod tools;
+mod version;
 
 use anyhow::Result;
 use common::exit::Exit;
@@ -30,9 +32,15 @@ pub(crate) fn run(
     let mut checks = Vec::new();
     checks.extend(around::settings(settings));
     checks.extend(bridge::checks(&facts, places));
-    checks.extend(container::checks(settings, places));
+    let (container, image) = container::checks(settings, places);
+    checks.extend(container);
     checks.push(backrest::ignore_file(settings));
-    checks.extend(backrest::hooks(settings, arguments));
+    let (hooks, page) = backrest::hooks(settings, arguments);
+    checks.push(version::check(image.or(page)));
+    checks.extend(hooks);
+    checks.extend(tools::scripts(settings));
+    checks.extend(tools::coverage(settings));
+    checks.extend(tools::old_scripts(&facts.crontab));
     checks.extend(around::checks(settings, facts.record.supervisor));
     let checks: Vec<_> = checks.into_iter().map(|check| check.with_flags(flags)).collect();
     match arguments.json {

@@ -205,6 +205,24 @@ impl Backrest {
         Ok(running.map(in_words).collect())
     }
 
+    /// The scripts of its web page; none if that can't be read.
+    pub(crate) fn page_scripts(&self) -> Vec<String> {
+        let get = |path: &str| {
+            let address =
+                format!("{}/{}", self.address, path.trim_start_matches("./").trim_start_matches('/'));
+            let mut answer =
+                self.agent.get(address).call().ok().filter(|answer| answer.status().is_success())?;
+            let body = answer.body_mut().with_config().limit(LARGEST_ANSWER).read_to_vec().ok()?;
+            Some(String::from_utf8_lossy(&body).into_owned())
+        };
+        let page = get("").unwrap_or_default();
+        let sources = page.split("src=").skip(1).filter_map(|rest| {
+            let source = rest.trim_start_matches(['"', '\'']).split(['"', '\'', '>', ' ']).next()?;
+            (source.ends_with(".js") && !source.contains("://")).then_some(source)
+        });
+        sources.take(8).filter_map(get).collect()
+    }
+
     fn ask(&self, method: &str, asked: &Value) -> Result<Value> {
         let naming = || format!("{}/{method}", escape(self.address.as_bytes()));
         let mut request = self.agent.post(format!("{}/{method}", self.address));

@@ -16,6 +16,7 @@ use serde_json::{Value, json};
 
 use super::config::CANCEL;
 use super::reading::Message;
+use crate::roots;
 
 /// The first line of each of our hooks. Backrest runs the program on a `#!` line and gives it the rest on standard
 /// input, so the hook needs no shell, which Backrest's smallest image does not have.
@@ -217,11 +218,7 @@ pub(crate) fn text_of(messages: &[Message]) -> String {
 /// The ignore file's path in the container.
 fn inside(settings: &Settings) -> Result<String> {
     let file = &settings.ignore_file;
-    let roots = [(&settings.container_root, "containers"), (&settings.data_root, "data")];
-    let seen = roots
-        .into_iter()
-        .find_map(|(root, name)| Some(settings.mount.join(name).join(file.strip_prefix(root).ok()?)));
-    let seen = seen.ok_or_else(|| {
+    let seen = roots::seen_at(settings, file).ok_or_else(|| {
         anyhow!("the container does not see the ignore file: {}: it lies in neither root", escape_path(file))
     });
     let seen = seen.hint("choose a file below one of the two roots: IGNORE_FILE in Backrest's .env")?;

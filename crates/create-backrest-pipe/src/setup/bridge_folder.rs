@@ -5,13 +5,12 @@
 
 use std::fmt;
 use std::fs;
-use std::io::ErrorKind;
-use std::path::Path;
 
 use anyhow::{Context, Result};
 use common::settings::Settings;
 use common::text::escape_path;
 
+use super::folder::remove_empty;
 use crate::inspect::Facts;
 use crate::inspect::entry::Kind;
 use crate::places::Places;
@@ -101,11 +100,4 @@ pub(super) fn ensure(facts: &Facts, places: &Places, settings: &Settings, work: 
         ));
     }
     Ok(is_replaced)
-}
-
-pub(super) fn remove_empty(path: &Path) -> Result<()> {
-    match fs::remove_dir(path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        result => result.with_context(|| format!("remove an empty folder: {}", escape_path(path))),
-    }
 }

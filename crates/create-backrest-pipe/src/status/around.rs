@@ -1,17 +1,19 @@
 //! What a backup needs besides: usable settings, the network, the monitor, the clock, room on the disk.
 //!
 //! In come the settings, out goes one check each. What a reader gets wrong: what needs no right, because the network is
-//! always up, is no fault; and the monitor's push address is never asked, since that would be a push.
+//! always up, is not a fault; and the monitor's push address is never asked, since that would be a push.
 
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use common::contract::push::{self, Answer, Push, Pushes};
 use common::process::{self, Captured, Limits};
 use common::settings::Settings;
 use common::text::escape_path;
 use common::units;
 use serde_json::Value;
+use ureq::http::Uri;
 
 use super::report::Check;
 use crate::cli::Supervisor;
@@ -48,7 +50,7 @@ pub(super) fn settings(settings: &Settings) -> Vec<Check> {
 pub(super) fn checks(settings: &Settings, supervisor: Option<Supervisor>) -> Vec<Check> {
     let mut checks = Vec::new();
     checks.extend(is_on_path("tailscale").then(|| tailscale(supervisor)));
-    checks.extend(settings.push_address(None).as_ref().map(|(_, url)| kuma(url.reveal())));
+    checks.extend(monitors(settings));
     checks.push(clock());
     checks.extend(disk(settings));
     checks
@@ -99,32 +101,81 @@ fn is_up() -> bool {
     status.is_some_and(|status| status["BackendState"] == "Running")
 }
 
-/// Whether the monitor's server answers at all. Its push address is not asked: that would be a push.
-fn kuma(url: &str) -> Check {
-    let name = "kuma";
-    let fix =
-        "check that Uptime Kuma runs, and that UPTIME_KUMA_PUSH_URL in Backrest's .env is its push address";
-    let Ok(uri) = url.parse::<ureq::http::Uri>() else {
-        return Check::bad(name, "UPTIME_KUMA_PUSH_URL is not a web address", fix);
+/// How each monitor answered the last push. Before the first one only its server is asked: the push address itself is
+/// never asked, since that would be a push.
+fn monitors(settings: &Settings) -> Vec<Check> {
+    let pushes = Pushes::load(&settings.layout().pushes());
+    let names = settings.push_settings().into_iter();
+    let check = |name: String| {
+        let url = settings.other(&name)?;
+        Some(is_push_address(&name, &url).err().unwrap_or_else(|| match pushes.last.get(&name) {
+            Some(push) => last_push(&name, push),
+            None => server(&name, &url),
+        }))
     };
-    let (Some(scheme), Some(host)) = (uri.scheme_str(), uri.authority()) else {
-        return Check::bad(name, "UPTIME_KUMA_PUSH_URL is not a web address", fix);
-    };
-    if !uri.path().contains("/api/push/") {
-        return Check::bad(name, "UPTIME_KUMA_PUSH_URL does not contain /api/push/", fix);
+    names.filter_map(check).collect()
+}
+
+const MONITOR: &str = "kuma";
+
+fn is_push_address(name: &str, url: &str) -> Result<(), Check> {
+    let fix = "copy the push address from the monitor's page in Uptime Kuma";
+    let uri = url.parse::<Uri>().ok().filter(|uri| uri.scheme().is_some() && uri.authority().is_some());
+    match uri {
+        None => Err(Check::bad(MONITOR, format!("{name} is not a web address"), fix)),
+        Some(uri) if !uri.path().contains("/api/push/") => {
+            Err(Check::bad(MONITOR, format!("{name} does not contain /api/push/"), fix))
+        }
+        Some(_) => Ok(()),
     }
+}
+
+fn last_push(name: &str, push: &Push) -> Check {
+    let state = match push.state {
+        push::State::Up => "up",
+        push::State::Down => "down",
+    };
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    let age = now.saturating_sub(Duration::from_secs(u64::try_from(push.at).unwrap_or_default()));
+    let what = format!("the last push ({state}, {} ago) to {name}", units::duration(age));
+    match &push.answer {
+        Answer::Accepted => Check::good(MONITOR, format!("{what} was accepted")),
+        Answer::Refused(why) => Check::bad(
+            MONITOR,
+            format!("{what} was refused: {why}"),
+            "check that the token is the monitor's and that the monitor is not paused",
+        ),
+        Answer::Failed(why) => Check::bad(
+            MONITOR,
+            format!("{what} did not arrive: {why}"),
+            format!("check that Uptime Kuma runs, and the address in {name}"),
+        ),
+    }
+}
+
+fn server(name: &str, url: &str) -> Check {
+    let uri = url.parse::<Uri>().unwrap_or_default();
+    let (scheme, host) =
+        (uri.scheme_str().unwrap_or("http"), uri.authority().map_or("", |host| host.as_str()));
+    let tls = ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build();
     let agent: ureq::Agent = ureq::Agent::config_builder()
         .timeout_global(Some(Duration::from_secs(10)))
         .http_status_as_error(false)
-        .tls_config(
-            ureq::tls::TlsConfig::builder().root_certs(ureq::tls::RootCerts::PlatformVerifier).build(),
-        )
+        .tls_config(tls)
         .build()
         .into();
     match agent.get(format!("{scheme}://{host}/")).call() {
-        Ok(_) => Check::good(name, "Uptime Kuma answers"),
+        Ok(_) => Check::note(
+            MONITOR,
+            format!("the server of {name} answers; nothing was pushed yet, so its token is not proved"),
+            Some("push once: backrest-send --bridge ~/containers/backrest/bridge notify-up a test".into()),
+        ),
         // The error names no more than the address that was asked, which has no token.
-        Err(error) => Check::bad(name, format!("Uptime Kuma does not answer: {error}"), fix),
+        Err(error) => Check::bad(
+            MONITOR,
+            format!("Uptime Kuma does not answer: {error}"),
+            format!("check that Uptime Kuma runs, and the address in {name}"),
+        ),
     }
 }
 

@@ -19,6 +19,7 @@ use common::units;
 use serde_json::Value;
 
 use super::report::{Check, Fix};
+use super::version::Version;
 use crate::cli::StatusArguments;
 use crate::hooks::api::{Address, Backrest};
 use crate::hooks::config::list;
@@ -70,8 +71,35 @@ pub(super) fn ignore_file(settings: &Settings) -> Check {
     }
 }
 
-/// Whether each plan that backs up the roots has hooks and flag.
-pub(super) fn hooks(settings: &Settings, arguments: &StatusArguments) -> Vec<Check> {
+/// Whether each plan that backs up the roots has hooks and flag, and the version of the Backrest whose configuration
+/// was read.
+pub(super) fn hooks(settings: &Settings, arguments: &StatusArguments) -> (Vec<Check>, Option<Version>) {
+    let (config, page) = match config(settings, arguments) {
+        Ok(found) => found,
+        Err(check) => return (vec![check], None),
+    };
+    let version = page.or_else(|| Version::of_config(&config));
+    (of_config(&config, settings, arguments), version)
+}
+
+/// Backrest's configuration, and what its web page tells of its version; an `Err` is why it can't be read.
+fn config(
+    settings: &Settings,
+    arguments: &StatusArguments,
+) -> std::result::Result<(Value, Option<Version>), Check> {
+    match &arguments.backrest {
+        Some(address) => asked(address, arguments).map_err(|error| {
+            let fix = hint_of(&error).unwrap_or("check that Backrest runs, and that this is its address");
+            Check::bad(NAME, one_line(&error), fix)
+        }),
+        None => on_disk(settings).map(|config| (config, None)).map_err(|why| {
+            let fix = Fix::ours("ask Backrest itself: create-backrest-pipe status --backrest URL");
+            Check::unknown(NAME, why, fix)
+        }),
+    }
+}
+
+fn of_config(config: &Value, settings: &Settings, arguments: &StatusArguments) -> Vec<Check> {
     // With Tailscale and Uptime Kuma or without, as it was applied.
     let yes_and_no = [Some(true), Some(false)];
     let choices = yes_and_no.into_iter().flat_map(|first| yes_and_no.map(|second| (first, second)));
@@ -83,37 +111,22 @@ pub(super) fn hooks(settings: &Settings, arguments: &StatusArguments) -> Vec<Che
             return vec![Check::bad(NAME, one_line(&error), "set IGNORE_FILE in Backrest's .env")];
         }
     };
-    let config = match &arguments.backrest {
-        Some(address) => match asked(address, arguments) {
-            Ok(config) => config,
-            Err(error) => {
-                let fix = hint_of(&error).unwrap_or("check that Backrest runs, and that this is its address");
-                return vec![Check::bad(NAME, one_line(&error), fix)];
-            }
-        },
-        None => match on_disk(settings) {
-            Ok(config) => config,
-            Err(why) => {
-                let fix = Fix::ours("ask Backrest itself: create-backrest-pipe status --backrest URL");
-                return vec![Check::unknown(NAME, why, fix)];
-            }
-        },
-    };
-    let looked_after = list(&config, "plans").iter().filter(|plan| is_looked_after(plan, &settings.mount));
+    let looked_after = list(config, "plans").iter().filter(|plan| is_looked_after(plan, &settings.mount));
     let ids = looked_after.filter_map(|plan| plan["id"].as_str());
-    let mut checks: Vec<_> = ids.flat_map(|id| of_plan(&config, id, &wanted, arguments)).collect();
+    let mut checks: Vec<_> = ids.flat_map(|id| of_plan(config, id, &wanted, arguments)).collect();
     if checks.is_empty() {
         let mount = escape_path(&settings.mount);
         let what = format!("Backrest has no plan that backs up something below {mount}");
         return vec![Check::bad(NAME, what, "make a plan in Backrest with this folder as its path")];
     }
-    checks.extend(monitors::shared(&config, settings).iter().map(|finding| found(finding, None)));
+    checks.extend(monitors::shared(config, settings).iter().map(|finding| found(finding, None)));
     checks
 }
 
-fn asked(address: &str, arguments: &StatusArguments) -> Result<Value> {
-    let (_, config) = Backrest::open(&Address::parse(address)?, &arguments.login, Duration::ZERO)?;
-    Ok(config)
+fn asked(address: &str, arguments: &StatusArguments) -> Result<(Value, Option<Version>)> {
+    let (backrest, config) = Backrest::open(&Address::parse(address)?, &arguments.login, Duration::ZERO)?;
+    let version = backrest.page_scripts().iter().find_map(|script| Version::of_page(script));
+    Ok((config, version))
 }
 
 /// Backrest's configuration as it lies on the disk, or why it can't be read.

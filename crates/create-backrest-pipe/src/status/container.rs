@@ -13,7 +13,9 @@ use common::text::{escape, escape_path};
 use serde_json::Value;
 
 use super::report::Check;
-use crate::places::Places;
+use super::version::Version;
+use crate::places::{Places, compose_has_bridge};
+use crate::roots;
 
 const NAME: &str = "container";
 const BY_HAND: &str = "see for yourself: docker exec backrest /bridge/backrest-send ping";
@@ -29,13 +31,20 @@ struct Container {
     pipe: Option<String>,
     /// The folders of the host that it sees, each with where.
     mounts: Vec<(PathBuf, PathBuf)>,
+    version: Option<Version>,
 }
 
-pub(super) fn checks(settings: &Settings, places: &Places) -> Vec<Check> {
+/// The checks, and the version of the Backrest that runs if its container tells.
+pub(super) fn checks(settings: &Settings, places: &Places) -> (Vec<Check>, Option<Version>) {
     let containers = match containers(places) {
         Ok(containers) => containers,
-        Err(error) => return vec![not_looked_at(&common::exit::one_line(&error))],
+        Err(error) => return (vec![not_looked_at(&common::exit::one_line(&error))], None),
     };
+    let version = containers.iter().find(|container| container.runs).and_then(|container| container.version);
+    (of_all(&containers, settings, places), version)
+}
+
+fn of_all(containers: &[Container], settings: &Settings, places: &Places) -> Vec<Check> {
     // One that does not run says nothing where another does: it may be left over from before.
     let running: Vec<_> = containers.iter().filter(|container| container.runs).collect();
     match (running.as_slice(), containers.first()) {
@@ -44,15 +53,18 @@ pub(super) fn checks(settings: &Settings, places: &Places) -> Vec<Check> {
             vec![Check::bad(
                 NAME,
                 "no container has the bridge mounted",
-                format!(
-                    "add `- {bridge}:/bridge` to Backrest's compose.yaml, then docker compose up --detach"
-                ),
+                match compose_has_bridge(places) {
+                    true => up(places),
+                    false => format!(
+                        "add `- {bridge}:/bridge` to Backrest's compose.yaml, then docker compose up --detach"
+                    ),
+                },
             )]
         }
         ([], Some(stopped)) => vec![Check::bad(
             NAME,
             format!("{} has the bridge mounted, but does not run", escape(stopped.name.as_bytes())),
-            format!("docker compose up --detach (in {})", escape_path(places.layout.container_dir())),
+            up(places),
         )],
         (running, _) => {
             let look = |container: &&Container| {
@@ -61,6 +73,10 @@ pub(super) fn checks(settings: &Settings, places: &Places) -> Vec<Check> {
             running.iter().flat_map(look).collect()
         }
     }
+}
+
+fn up(places: &Places) -> String {
+    format!("docker compose up --detach (in {})", escape_path(places.layout.container_dir()))
 }
 
 /// Docker's words when its engine does not run, or when this user may not ask it (cli/command, moby/client).
@@ -82,13 +98,13 @@ fn containers(places: &Places) -> Result<Vec<Container>> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
-    let told: Value = serde_json::from_slice(&docker(&[&["inspect"], ids.as_slice()].concat())?)?;
-    let all = told.as_array().cloned().unwrap_or_default();
-    Ok(all.iter().filter_map(|told| container_of(told, places)).collect())
+    let inspected: Value = serde_json::from_slice(&docker(&[&["inspect"], ids.as_slice()].concat())?)?;
+    let all = inspected.as_array().cloned().unwrap_or_default();
+    Ok(all.iter().filter_map(|one| container_of(one, places)).collect())
 }
 
-fn container_of(told: &Value, places: &Places) -> Option<Container> {
-    let mounts = told["Mounts"].as_array()?;
+fn container_of(one: &Value, places: &Places) -> Option<Container> {
+    let mounts = one["Mounts"].as_array()?;
     let path = |text: &Value| text.as_str().map(PathBuf::from);
     let mounts: Vec<_> = mounts
         .iter()
@@ -99,12 +115,13 @@ fn container_of(told: &Value, places: &Places) -> Option<Container> {
         mount.map(|(_, destination)| destination.to_string_lossy().into_owned())
     };
     Some(Container {
-        id: told["Id"].as_str()?.into(),
-        name: told["Name"].as_str().unwrap_or_default().trim_start_matches('/').into(),
-        runs: told["State"]["Running"].as_bool().unwrap_or_default(),
+        id: one["Id"].as_str()?.into(),
+        name: one["Name"].as_str().unwrap_or_default().trim_start_matches('/').into(),
+        runs: one["State"]["Running"].as_bool().unwrap_or_default(),
         folder: seen(&places.layout.bridge())?,
         pipe: seen(&places.layout.old_fifo()).or_else(|| seen(&places.layout.fifo())),
         mounts,
+        version: Version::of_container(one),
     })
 }
 
@@ -140,11 +157,8 @@ fn look_into(container: &Container, places: &Places) -> Vec<Check> {
 /// one of the two.
 fn sees(container: &Container, settings: &Settings) -> Check {
     let name = escape(container.name.as_bytes());
-    let needed = [
-        (&settings.data_root, settings.mount.join("data")),
-        (&settings.container_root, settings.mount.join("containers")),
-    ];
-    let real = |path: &Path| std::fs::canonicalize(path).unwrap_or(path.into());
+    let needed = roots::mounts(settings);
+    let real = roots::real;
     let is_seen = |here: &Path, there: &Path| {
         container.mounts.iter().any(|(source, destination)| {
             real(here).strip_prefix(real(source)).is_ok_and(|rest| destination.join(rest) == there)

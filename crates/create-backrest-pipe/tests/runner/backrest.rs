@@ -18,6 +18,8 @@ const TOKEN: &str = "token-of-a-session";
 pub(crate) struct State {
     pub(crate) config: Value,
     pub(crate) operations: Value,
+    /// What its web page was built as.
+    pub(crate) version: &'static str,
     /// Whether one has to log in.
     pub(crate) is_closed: bool,
     /// Somebody else saves a change right after each read.
@@ -46,6 +48,7 @@ impl Server {
         let state = Arc::new(Mutex::new(State {
             config: config(),
             operations: json!([{ "id": "1", "planId": "nightly", "status": "STATUS_SUCCESS", "operationBackup": {} }]),
+            version: "1.14.1",
             is_closed: false,
             is_busy_elsewhere: false,
             calls: Vec::new(),
@@ -57,6 +60,18 @@ impl Server {
             }
         });
         Server { state, address }
+    }
+
+    /// A server that behaves as that version does: the form of the configuration changed with 1.13.
+    #[track_caller]
+    pub(crate) fn of_version(version: &'static str) -> Server {
+        let server = Server::start();
+        let minor: u32 = version.split('.').nth(1).unwrap().parse().unwrap();
+        let mut state = server.state.lock().unwrap();
+        state.version = version;
+        state.config["version"] = json!(if minor < 13 { 4 } else { 6 });
+        drop(state);
+        server
     }
 
     /// The configuration as it is now.
@@ -111,7 +126,7 @@ fn answer(mut connection: &TcpStream, state: &Mutex<State>) -> std::io::Result<(
         let mut body = vec![0; length];
         reader.read_exact(&mut body)?;
         let (status, text) = match (is_post, kind.as_str()) {
-            (false, _) => (405, String::new()),
+            (false, _) => page(&path, &state.lock().unwrap()),
             (true, "application/json") => {
                 let asked = serde_json::from_slice(&body).unwrap_or(Value::Null);
                 respond(&path, &asked, &token, &mut state.lock().unwrap())
@@ -119,6 +134,15 @@ fn answer(mut connection: &TcpStream, state: &Mutex<State>) -> std::io::Result<(
             _ => (415, String::new()),
         };
         write!(connection, "HTTP/1.1 {status} Status\r\nContent-Length: {}\r\n\r\n{text}", text.len())?;
+    }
+}
+
+/// The web page, which needs no login; its script names the version.
+fn page(path: &str, state: &State) -> (u16, String) {
+    match path {
+        "/" => (200, r#"<html><script type="module" src="./index.1a2b.js"></script></html>"#.into()),
+        "/index.1a2b.js" => (200, format!(r#"const a="18.2.0",b="{}".trim(),c="dev";"#, state.version)),
+        _ => (405, String::new()),
     }
 }
 

@@ -7,6 +7,7 @@ mod backrest;
 mod compose;
 mod home;
 mod hooks;
+mod init;
 mod interrupted;
 mod output;
 mod remove;

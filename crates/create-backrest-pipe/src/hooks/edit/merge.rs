@@ -68,13 +68,13 @@ pub(super) fn put_in(hooks: &[Value], wanted: &[WantedHook], replaces_old: bool)
     let (mut there, old) = without_old(hooks, replaces_old);
     let mut findings: Vec<_> = (old > 0).then_some(Finding::Old { hooks: old }).into_iter().collect();
     let mut missing = wanted.to_vec();
+    let ours: Vec<_> = there.iter().filter(|hook| hook.is_ours).map(|hook| hook.json.clone()).collect();
     for hook in there.iter_mut().filter(|hook| !hook.is_ours) {
         if hook.reading == Reading::Unclear {
             findings.push(Finding::Unclear { hook: Name::of(&hook.json), asks: Vec::new() });
         }
-        missing.retain_mut(|wanted| !covers(hook, wanted));
+        missing.retain_mut(|wanted| !covers(hook, wanted, &ours));
     }
-    let ours: Vec<_> = there.iter().filter(|hook| hook.is_ours).map(|hook| hook.json.clone()).collect();
     let place = there.iter().position(|hook| hook.is_ours).unwrap_or(there.len());
     let others = |hooks: &[Hook]| -> Vec<Value> {
         hooks.iter().filter(|hook| !hook.is_ours).map(|hook| hook.json.clone()).collect()
@@ -86,8 +86,9 @@ pub(super) fn put_in(hooks: &[Value], wanted: &[WantedHook], replaces_old: bool)
 }
 
 /// Whether `hook`, which a person wrote or changed, does what `wanted` asks for, after completing it where that is
-/// possible. What is still missing stays in `wanted`.
-fn covers(hook: &mut Hook, wanted: &mut WantedHook) -> bool {
+/// possible. What is still missing stays in `wanted`. One of `ours` that sends the same stays, too: the person decides
+/// which of the two goes.
+fn covers(hook: &mut Hook, wanted: &mut WantedHook, ours: &[Value]) -> bool {
     let Reading::Script(script) = &hook.reading else { return false };
     let conditions = conditions_of(&hook.json);
     let sent: Vec<_> = script.messages().into_iter().map(|message| message.name.clone()).collect();
@@ -105,6 +106,8 @@ fn covers(hook: &mut Hook, wanted: &mut WantedHook) -> bool {
         if has_no_other || lacking.is_empty() {
             return true;
         }
+    } else if ours.iter().flat_map(names_of).any(|name| sent.contains(&name)) {
+        return false;
     } else if lacking.is_empty() {
         // What else it does may need what it sends first, so the text is left to the person.
         wanted.messages.retain(|message| !is_sent(message));

@@ -1,0 +1,98 @@
+//! `init`: from nothing to a Backrest that only has to be started. It finds the roots, shows all that it would do, asks
+//! once, and does it; run again, it has nothing to do.
+//!
+//! What a reader gets wrong: the tools look for their settings in `~/containers/backrest/.env`. If the services lie
+//! elsewhere, that folder is a symlink to Backrest's folder there, so no tool needs a flag.
+
+mod files;
+mod find;
+
+use anyhow::{Result, anyhow};
+use common::exit::{Exit, HintExt};
+use common::settings::{Flags, Settings};
+use common::text::escape_path;
+
+use crate::cli::{InitArguments, Supervisor};
+use crate::hooks::wire::agreed;
+use crate::inspect;
+use crate::inspect::entry::Kind;
+use crate::places::Places;
+use crate::setup;
+use crate::work::Work;
+use files::Files;
+
+/// What was asked for on the command line, besides the folders.
+pub(crate) struct Request<'a> {
+    pub(crate) arguments: &'a InitArguments,
+    pub(crate) supervisor: Option<Supervisor>,
+    pub(crate) is_dry: bool,
+}
+
+/// Sets everything up. Returns the work that was done; `None` if the person does not agree.
+pub(crate) fn run(request: &Request<'_>, flags: &Flags) -> Result<(Option<Work>, Settings)> {
+    let found = find::roots(flags)?;
+    let settings = Settings::load(&found.flags(flags), None, None)?;
+    let places = Places::of(&settings);
+    let files = Files::of(&settings, &found)?;
+    let go = |work: &mut Work| -> Result<()> {
+        files.folders(work)?;
+        let mut facts = inspect::inspect(&places, request.supervisor)?;
+        // The folders above have been made, or are shown as if they had.
+        facts.container_root.kind = Kind::Folder { empty: false };
+        facts.has_data_root = true;
+        setup::set_up(&facts, &places, &settings, request.supervisor, work)?;
+        if work.complaints.iter().any(|complaint| complaint.is_failure) {
+            return Ok(());
+        }
+        files.write(work)
+    };
+    let mut rehearsal = Work::new(true);
+    if request.is_dry || !request.arguments.yes {
+        common::out!(
+            "Services in {}, their data in {}:",
+            escape_path(&settings.container_root),
+            escape_path(&settings.data_root)
+        );
+        go(&mut rehearsal)?;
+        let is_blocked = rehearsal.complaints.iter().any(|complaint| complaint.is_failure);
+        if request.is_dry || is_blocked || rehearsal.steps == 0 {
+            return Ok((Some(rehearsal), settings));
+        }
+        if !agreed("Do this?")? {
+            return Ok((None, settings));
+        }
+    }
+    let mut work = Work::new(false);
+    go(&mut work)?;
+    Ok((Some(work), settings))
+}
+
+/// What the person does next.
+pub(crate) fn next(settings: &Settings) -> String {
+    format!(
+        "
+Next:
+  1. start Backrest:      cd {} && docker compose up --detach
+  2. in its web page, http://localhost:9898: a repository, and a plan whose path is {}
+  3. give it its hooks:   create-backrest-pipe hooks --apply http://localhost:9898
+  4. check everything:    create-backrest-pipe status",
+        escape_path(&settings.container_dir),
+        escape_path(&settings.mount)
+    )
+}
+
+/// Exit code and last words of a run.
+pub(crate) fn finish(work: &Work, settings: &Settings) -> Result<Exit> {
+    if work.complaints.iter().any(|complaint| complaint.is_failure) {
+        return Err(anyhow!("not everything is in place")).hint("fix what is above, then run init again");
+    }
+    if work.is_dry && work.steps > 0 {
+        common::out!("(nothing was done: --dry-run)");
+    } else {
+        if work.steps == 0 {
+            common::out!("Everything is in place: nothing was changed.");
+        }
+        common::out!("{}", next(settings));
+    }
+    Ok(Exit::Done)
+}

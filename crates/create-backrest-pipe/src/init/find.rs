@@ -1,0 +1,75 @@
+//! Where the services lie: as set or named, in the usual two folders of the home, or in a folder that other managers
+//! of Compose projects use for both.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Result, anyhow};
+use common::compose;
+use common::exit::HintExt;
+use common::paths;
+use common::settings::Flags;
+use common::text::escape_path;
+
+/// Folders in which each service has its compose file and its data: Dockge's, and those of many guides and NAS.
+const SHARED: [&str; 5] =
+    ["/opt/stacks", "/srv/docker", "/volume1/docker", "/opt/docker", "/mnt/user/appdata"];
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Found {
+    /// The settings or the command line say it.
+    Set,
+    /// `~/containers` and `~/data`.
+    Usual,
+    /// One folder for both.
+    Shared(PathBuf),
+}
+
+impl Found {
+    /// The flags with which the settings are read.
+    pub(crate) fn flags(&self, given: &Flags) -> Flags {
+        let Found::Shared(folder) = self else { return given.clone() };
+        Flags {
+            container_root: Some(folder.clone()),
+            data_root: Some(folder.clone()),
+            container_dir: given.container_dir.clone().or_else(|| Some(folder.join("backrest"))),
+            data_dir: given.data_dir.clone().or_else(|| Some(folder.join("backrest"))),
+        }
+    }
+}
+
+/// Finds the roots. Fails if there is more than one place that could be meant.
+pub(crate) fn roots(flags: &Flags) -> Result<Found> {
+    let home = paths::home()?;
+    let is_named =
+        [&flags.container_root, &flags.data_root, &flags.container_dir].iter().any(|flag| flag.is_some())
+            || ["CONTAINER_ROOT", "DATA_ROOT"]
+                .iter()
+                .any(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()));
+    if is_named || home.join("containers/backrest/.env").exists() {
+        return Ok(Found::Set);
+    }
+    if home.join("containers").is_dir() {
+        return Ok(Found::Usual);
+    }
+    let shared = SHARED.map(PathBuf::from).into_iter().chain([home.join("docker"), home.join("stacks")]);
+    let candidates: Vec<_> = shared.filter(|folder| holds_services(folder)).collect();
+    match candidates.as_slice() {
+        [] => Ok(Found::Usual),
+        [only] => Ok(Found::Shared(only.clone())),
+        several => {
+            let names: Vec<_> = several.iter().map(escape_path).collect();
+            let first = &names[0];
+            Err(anyhow!("find the services: there are some in {}", names.join(" and in ")))
+                .hint(format!("name the folder: --container-root {first} --data-root {first}"))
+        }
+    }
+}
+
+/// Whether a folder in it has a compose file.
+fn holds_services(folder: &Path) -> bool {
+    let Ok(entries) = fs::read_dir(folder) else { return false };
+    let mut folders = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    folders.any(|service| !compose::read(&service.path()).files.is_empty())
+}

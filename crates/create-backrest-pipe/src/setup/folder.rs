@@ -1,0 +1,37 @@
+//! Folders with their final mode, also in the place of an empty one that Docker made as root.
+
+use std::fs::{self, DirBuilder};
+use std::io::ErrorKind;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use common::text::escape_path;
+
+use crate::inspect::entry::Entry;
+use crate::work::{Verb, Work};
+
+/// Makes the folder if it is missing.
+pub(crate) fn make(folder: &Entry, user: u32, mode: u32, work: &mut Work) -> Result<()> {
+    let path = &folder.path;
+    if folder.is_dockers() && user != 0 {
+        let what = format!("{}/, an empty folder of root's", escape_path(path));
+        work.step(Verb::Remove, what, || remove_empty(path))?;
+    } else if !folder.is_missing() {
+        return Ok(());
+    }
+    work.step(Verb::Make, format!("{}/", escape_path(path)), || {
+        match DirBuilder::new().mode(mode).create(path) {
+            // Another of the tools was quicker.
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
+            result => result.with_context(|| format!("make a folder: {}", escape_path(path))),
+        }
+    })
+}
+
+pub(super) fn remove_empty(path: &Path) -> Result<()> {
+    match fs::remove_dir(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        result => result.with_context(|| format!("remove an empty folder: {}", escape_path(path))),
+    }
+}

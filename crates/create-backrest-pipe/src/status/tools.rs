@@ -1,0 +1,207 @@
+//! What the other tools find, asked as programs: scripts that would be refused, services that are still stopped, data
+//! that is in no backup, and copies of the old scripts that still run.
+//!
+//! In comes their JSON, out goes a line each; a kind that occurs often is cut and counted.
+
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use common::contract::coverage::{Coverage, Gap};
+use common::contract::picture::Picture;
+use common::contract::services::{Script, Services};
+use common::contract::trouble::Trouble;
+use common::exit::one_line;
+use common::process::{self, Captured, Limits};
+use common::settings::{Flags, Settings};
+use common::text::{count, escape, escape_path};
+use common::trust::Trust;
+use serde::de::DeserializeOwned;
+
+use super::report::{Check, Fix};
+use crate::crontab::Crontab;
+use crate::hooks::reading::OLD_SCRIPTS;
+
+/// Of one kind no more lines than these are shown.
+const MOST: usize = 8;
+
+/// What a tool prints as JSON, in the same folders.
+fn ask<T: DeserializeOwned>(settings: &Settings, tool: &str, arguments: &[&str]) -> Result<T> {
+    let mut command = Command::new(common::paths::tool(tool));
+    command.args(arguments).args(Flags::of(settings).to_arguments());
+    let limits = Limits::within(Duration::from_secs(300));
+    let asked = process::capture(&mut command, b"", limits, None)?;
+    // Exit code 1 means that something was found; it is in the answer.
+    match serde_json::from_slice(&asked.stdout) {
+        Ok(answer) => Ok(answer),
+        Err(_) => Captured::success(asked)
+            .and_then(|text| {
+                serde_json::from_slice(&text).context("the answer is not the JSON of this version")
+            })
+            .with_context(|| tool.to_string()),
+    }
+}
+
+/// Scripts that would be refused or skipped, what the settings trust, and services that are still stopped.
+pub(super) fn scripts(settings: &Settings) -> Vec<Check> {
+    let name = "scripts";
+    let mut checks = Vec::new();
+    if let Some(down) = Trouble::load(&settings.layout().actions_trouble()).down_line() {
+        checks.push(Check::bad("services", down, Fix::ours("pre-backup-actions --after")));
+    }
+    let found: Services = match ask(settings, "pre-backup-actions", &["--list", "--json"]) {
+        Ok(found) => found,
+        Err(error) => {
+            let fix = Fix::ours("see why: pre-backup-actions --list");
+            checks.push(Check::unknown(name, format!("not checked: {}", one_line(&error)), fix));
+            return checks;
+        }
+    };
+    let scripts = || found.services.iter().flat_map(|service| service.prepare.iter().chain(&service.after));
+    let mut lines = Vec::new();
+    for script in scripts() {
+        lines.extend(of_script(name, script));
+    }
+    for folder in &found.unreadable {
+        let what = format!("{}: {}", folder.folder, folder.why);
+        lines.push(match folder.had_script {
+            true => Check::bad(name, format!("{what}; a script ran there before"), folder.hint.as_str()),
+            false => Check::note(name, what, Some(folder.hint.as_str().into())),
+        });
+    }
+    if lines.is_empty() {
+        let what = match scripts().count() {
+            0 => "no service has a script that runs before or after a backup".into(),
+            found => format!("{} would run", count(found, "script")),
+        };
+        lines.push(Check::good(name, what));
+    }
+    let (trust, _) = Trust::of(settings);
+    let uids = trust.added_uids().iter().map(|uid| format!("user {uid}"));
+    let folders = trust.folders().iter().map(|folder| format!("anyone in {}", escape_path(folder)));
+    let trusted: Vec<_> = uids.chain(folders).collect();
+    if !trusted.is_empty() {
+        let what = format!("the settings trust scripts that were written by {}", trusted.join(", "));
+        lines.push(Check::note(name, what, None));
+    }
+    checks.extend(cut(name, lines));
+    checks
+}
+
+fn of_script(name: &'static str, script: &Script) -> Vec<Check> {
+    let hint = || script.hint.clone().unwrap_or_else(|| "see pre-backup-actions --list".into());
+    let naming = |why: &str| format!("{}: {why}", script.path);
+    let bad = script.refused.iter().chain(&script.problems);
+    let mut checks: Vec<_> = bad.map(|why| Check::bad(name, naming(why), hint())).collect();
+    let notes = script.skipped.iter().chain(&script.warnings);
+    checks.extend(notes.map(|why| Check::note(name, naming(why), script.hint.clone().map(Fix::from))));
+    checks
+}
+
+/// What no backup holds, or holds in a form that may not be restored.
+pub(super) fn coverage(settings: &Settings) -> Vec<Check> {
+    let name = "coverage";
+    let found: Coverage = match ask(settings, "build-ignore", &["--coverage", "--json"]) {
+        Ok(found) => found,
+        Err(error) => {
+            let fix = Fix::ours("see why: build-ignore --coverage");
+            return vec![Check::unknown(name, format!("not checked: {}", one_line(&error)), fix)];
+        }
+    };
+    let mut checks = Vec::new();
+    let picture = Picture::load(&settings.layout().ignore_picture()).and_then(|picture| picture.line());
+    checks.extend(picture.map(|line| Check::note(name, line, Some(Fix::ours("build-ignore --report")))));
+    for kind in found.gaps.chunk_by(|one, other| one.kind == other.kind) {
+        checks.extend(cut(name, kind.iter().map(|gap| of_gap(name, gap)).collect()));
+    }
+    let held = found.held_back.iter().map(|held| {
+        let what = format!(
+            "{}:{}: the rule {} would newly leave out files that are backed up now; it is held back until you agree",
+            held.file, held.line, held.rule
+        );
+        let fix = format!("to keep them write {}; to agree: build-ignore --adopt", held.instead);
+        Check::note(name, what, Some(Fix::Ours(fix)))
+    });
+    checks.extend(cut(name, held.collect()));
+    if checks.is_empty() {
+        checks.push(Check::good(name, "nothing of the services lies where no backup sees it"));
+    }
+    checks
+}
+
+fn of_gap(name: &'static str, gap: &Gap) -> Check {
+    let leads = gap.leads_to.as_ref().map(|to| format!(" → {to}")).unwrap_or_default();
+    let what = format!("{}{leads}: {}", gap.path, gap.what);
+    match (gap.kind.is_fault(), &gap.hint) {
+        (true, hint) => {
+            Check::bad(name, what, hint.clone().unwrap_or_else(|| "build-ignore --report".into()))
+        }
+        (false, hint) => Check::note(name, what, hint.clone().map(Fix::from)),
+    }
+}
+
+/// The first lines, and how many more there are.
+fn cut(name: &'static str, mut checks: Vec<Check>) -> Vec<Check> {
+    if checks.len() > MOST {
+        let more = checks.len() - MOST;
+        checks.truncate(MOST);
+        checks.push(Check::note(name, format!("and {more} more"), None));
+    }
+    checks
+}
+
+/// Lines of the crontab that call a copy of an old script, which is not one of our programs under its old name.
+pub(super) fn old_scripts(crontab: &Crontab) -> Vec<Check> {
+    let Crontab::Text(text) = crontab else { return Vec::new() };
+    let calls_old = |line: &&str| {
+        let words = shlex::split(line).unwrap_or_default();
+        words.iter().any(|word| is_old_script(Path::new(word.trim_end_matches([';', '&']))))
+    };
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with(['#', '@'])).filter(calls_old);
+    let check = |line: &str| {
+        let line = escape(line.as_bytes());
+        let what = format!("your crontab calls an old script, which works in the old way: {line}");
+        Check::bad("crontab", what, "call the program of that job instead: crontab -e")
+    };
+    lines.map(check).collect()
+}
+
+fn is_old_script(word: &Path) -> bool {
+    let name = word.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    if !OLD_SCRIPTS.contains(&name) {
+        return false;
+    }
+    // An installation gives our programs these names as well: a symlink, or a hard link to a program.
+    let is_program = std::fs::canonicalize(word).is_ok_and(|real| {
+        let start = common::regular_file::open(&real).and_then(|mut file| {
+            let mut start = [0; 4];
+            std::io::Read::read_exact(&mut file, &mut start).map(|()| start)
+        });
+        start.is_ok_and(|start| start == *b"\x7fELF")
+    });
+    !is_program
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn only_a_script_is_an_old_script() {
+        let folder = tempfile::tempdir().unwrap();
+        let script = folder.path().join("build-ignorefile.sh");
+        let line = format!("0 3 * * * {} >/dev/null\n", script.display());
+        let found = |text: &str| old_scripts(&Crontab::Text(text.into())).len();
+        fs::write(&script, "#!/bin/bash\n").unwrap();
+        assert_eq!(found(&line), 1);
+        assert_eq!(found(&format!("# {line}\n@reboot {}\n0 3 * * * /bin/true\n", script.display())), 0);
+        fs::remove_file(&script).unwrap();
+        assert_eq!(found(&line), 1, "what is missing is not ours");
+        symlink(std::env::current_exe().unwrap(), &script).unwrap();
+        assert_eq!(found(&line), 0);
+    }
+}

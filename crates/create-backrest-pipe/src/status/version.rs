@@ -1,0 +1,132 @@
+//! Which Backrest runs, and what that version lacks.
+//!
+//! What a reader gets wrong: the image's name often is `latest` and the image has no label, so what its page or its
+//! configuration tells has to do. An upper bound is never guessed.
+
+use std::fmt;
+
+use serde_json::Value;
+
+use super::report::Check;
+
+/// A version, or what is known of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    Exactly(u32, u32, u32),
+    AtLeast(u32, u32),
+}
+
+impl fmt::Display for Version {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Version::Exactly(major, minor, patch) => write!(f, "{major}.{minor}.{patch}"),
+            Version::AtLeast(major, minor) => write!(f, "{major}.{minor} or newer"),
+        }
+    }
+}
+
+impl Version {
+    /// Reads `1.14.1`, `v1.10.1-scratch`.
+    pub(super) fn parse(text: &str) -> Option<Version> {
+        let text = text.strip_prefix('v').unwrap_or(text);
+        let plain = text.split(['-', '+', '@']).next()?;
+        let mut numbers = plain.split('.').map(|number| number.parse().ok());
+        let version = Version::Exactly(numbers.next()??, numbers.next()??, numbers.next()??);
+        numbers.next().is_none().then_some(version)
+    }
+
+    /// What `docker inspect` of a container tells: a label, or the tag of its image.
+    pub(super) fn of_container(inspected: &Value) -> Option<Version> {
+        let label = inspected["Config"]["Labels"]["org.opencontainers.image.version"].as_str();
+        let image = inspected["Config"]["Image"].as_str().unwrap_or_default();
+        let name = image.split('@').next().unwrap_or_default();
+        let tag = name.rsplit('/').next().and_then(|name| name.split_once(':')).map(|(_, tag)| tag);
+        label.into_iter().chain(tag).find_map(Version::parse)
+    }
+
+    /// What the configuration tells: version 6 of its form came with Backrest 1.13.
+    pub(super) fn of_config(config: &Value) -> Option<Version> {
+        config["version"].as_i64().filter(|&form| form >= 6).map(|_| Version::AtLeast(1, 13))
+    }
+
+    /// What a script of the web page holds: the version that it was built as.
+    pub(super) fn of_page(script: &str) -> Option<Version> {
+        let mut quoted = script.match_indices('"').zip(script.match_indices('"').skip(1));
+        quoted.find_map(|((start, _), (end, _))| {
+            let rest = &script[end + 1..];
+            let is_built = rest.starts_with(".trim()") || rest.starts_with(".toString().trim()");
+            Version::parse(&script[start + 1..end]).filter(|_| is_built)
+        })
+    }
+
+    fn is_before(self, major: u32, minor: u32) -> bool {
+        match self {
+            Version::Exactly(its_major, its_minor, _) | Version::AtLeast(its_major, its_minor) => {
+                (its_major, its_minor) < (major, minor)
+            }
+        }
+    }
+}
+
+/// One line about the version that runs.
+pub(super) fn check(version: Option<Version>) -> Check {
+    let name = "backrest";
+    let update = "update it: docker compose pull && docker compose up --detach";
+    match version {
+        None => Check::note(
+            name,
+            "its version could not be found out; before 1.11 a failing hook at the start of a backup runs no other \
+             hook",
+            Some("name the address of its page: add --backrest URL".into()),
+        ),
+        Some(version) if version.is_before(1, 11) => {
+            let mut what = format!(
+                "Backrest {version}: a failing hook at the start of a backup runs no other hook, so the host itself \
+                 undoes a preparation that failed, and reports it"
+            );
+            if version.is_before(1, 9) {
+                what += "; a backup that could not read some files is reported as down, and then as up";
+            }
+            Check::note(name, what, Some(update.into()))
+        }
+        Some(version) => Check::good(name, format!("Backrest {version}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_version_is_read_from_whatever_names_it() {
+        let image = |name: &str| Version::of_container(&json!({ "Config": { "Image": name } }));
+        assert_eq!(image("garethgeorge/backrest:v1.10.1-scratch"), Some(Version::Exactly(1, 10, 1)));
+        assert_eq!(
+            image("nas:5000/garethgeorge/backrest:1.14.1@sha256:0123"),
+            Some(Version::Exactly(1, 14, 1))
+        );
+        for unknown in
+            ["garethgeorge/backrest:latest", "garethgeorge/backrest", "nas:5000/backrest", "sha256:0123"]
+        {
+            assert_eq!(image(unknown), None, "{unknown}");
+        }
+        let label = json!({ "Config": { "Image": "x:latest",
+            "Labels": { "org.opencontainers.image.version": "1.11.0" } } });
+        assert_eq!(Version::of_container(&label), Some(Version::Exactly(1, 11, 0)));
+        assert_eq!(Version::of_config(&json!({ "version": 6 })), Some(Version::AtLeast(1, 13)));
+        assert_eq!(Version::of_config(&json!({ "version": 4 })), None, "1.12 and before have the same");
+        for script in [r#"x="5.0.1",y="1.8.1".trim(),z="dev""#, r#"const a="1.8.1".toString().trim();"#] {
+            assert_eq!(Version::of_page(script), Some(Version::Exactly(1, 8, 1)), "{script}");
+        }
+        assert_eq!(Version::of_page(r#"x="5.0.1";"dev".trim()"#), None);
+    }
+
+    #[test]
+    fn what_a_version_lacks_is_named() {
+        assert!(check(Version::parse("1.10.1")).what.contains("runs no other hook"));
+        assert_eq!(check(Version::parse("v1.14.1")).what, "Backrest 1.14.1");
+        assert_eq!(check(Some(Version::AtLeast(1, 13))).what, "Backrest 1.13 or newer");
+    }
+}
