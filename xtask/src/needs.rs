@@ -55,6 +55,7 @@ pub(crate) const TESTS: &[Need] = &[
     need("flock", "util-linux"),
     need("git", "git"),
     need("ip", "iproute2"),
+    need("jq", "jq"),
     need("mariadb-dump", "mariadb-client"),
     need("mariadbd", "mariadb-server"),
     need("mount", "mount"),

@@ -6,6 +6,7 @@ mod adopt;
 mod compose;
 mod databases;
 mod dialogue;
+mod docs;
 mod layouts;
 mod make;
 mod output;
