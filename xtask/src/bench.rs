@@ -5,6 +5,7 @@
 
 mod actions;
 mod bridge;
+mod hostile;
 mod ignore;
 mod measure;
 mod restic;
@@ -26,6 +27,7 @@ pub(crate) fn run(what: Measure) -> Result<Exit> {
         Measure::Actions => actions::run(&cancel),
         Measure::Scripts => actions::run_scripts(&cancel),
         Measure::Bridge => bridge::run(&cancel),
+        Measure::Hostile => hostile::run(&cancel),
         Measure::Ignore => ignore::run(&cancel),
         Measure::Restic => restic::run(&cancel),
         Measure::Walk => walk::run(&cancel),

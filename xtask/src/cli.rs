@@ -164,6 +164,8 @@ pub(crate) enum Measure {
     Actions,
     /// pipe-listener beside a Bash loop that reads a FIFO: time to the first effect, messages a second
     Bridge,
+    /// build-ignore against rules made to stall it: depth, stars and rules, each doubled
+    Hostile,
     /// build-ignore beside a Bash loop: 1,000 services of 20 lines
     Ignore,
     /// The 200 scripts of `actions` alone; takes seconds

@@ -12,8 +12,10 @@ use common::units;
 
 use crate::decide;
 use crate::held::Held;
+use crate::hints;
 use crate::index::Id;
 use crate::reconcile::{self, Difference, DifferenceKind};
+use crate::restic::cost::Depths;
 use crate::restic::matcher::Matcher;
 use crate::rules_file::FILE_NAME;
 use crate::rules_file::RulesFile;
@@ -99,6 +101,8 @@ pub fn build(root: &Path, seen_at: &SeenAt, wanted: Wanted, options: &Options) -
         let left = reconcile::compare(&tree, &matcher);
         warn_about_the_rest(root, &left, &sections, &mut warnings);
     }
+    warn_about_cost(&sections, &Depths::new(&tree.depths, base.depth() + 1), &mut warnings);
+    warnings.extend(hints::hints(&tree, root, seen_at));
     warnings.extend(matcher.refused.iter().map(|line| {
         Problem::new(
             root,
@@ -192,6 +196,28 @@ fn warn_about_the_rest(root: &Path, left: &[Difference], sections: &Sections, wa
             _ => "stays in the backup although its rules leave it out",
         };
         warnings.push(Problem::new(decide::host_path(root, &difference.names), what));
+    }
+}
+
+/// A pattern that takes restic longer than this for a path, in nanoseconds and on average, is named.
+const COSTLY: f64 = 100_000.0;
+
+/// Only `**` makes a pattern costly: restic tries every way to fill it.
+fn warn_about_cost(sections: &Sections, depths: &Depths, warnings: &mut Vec<Problem>) {
+    for written in sections.values().flat_map(|section| &section.rules) {
+        let has_stars = |line: &&Vec<u8>| line.windows(2).any(|pair| pair == b"**");
+        let total: f64 = written.lines.iter().filter(has_stars).map(|line| depths.cost_of_line(line)).sum();
+        let of_path = total / depths.paths().max(1) as f64;
+        if of_path >= COSTLY {
+            let (file, rule) = (&written.placed.file, written.placed.rule());
+            let what = format!(
+                "costs restic about {:.0} µs for each path, {:.0} s in all, because of its **: {}",
+                of_path / 1e3,
+                total / 1e9,
+                rule.shown()
+            );
+            warnings.push(Problem::at_line(&file.path, rule.line, what));
+        }
     }
 }
 

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use common::atomic::{self, Change};
+use common::contract::picture::Picture;
 use common::exit::{self, Exit, HintExt};
 use common::out;
 use common::problem::{self, Problem};
@@ -23,7 +24,7 @@ use crate::migrate::Move;
 use crate::root::{Root, build_roots};
 use crate::task::{Format, Mode, Task};
 use crate::tree::Wanted;
-use crate::{coverage, explain, kept, migrate, picture, render, report, stale};
+use crate::{coverage, explain, kept, migrate, own_rules, picture, render, report, stale};
 
 /// Runs the command line.
 pub fn run(cli: &Cli) -> Result<Exit> {
@@ -47,6 +48,14 @@ const WALK_STACK: usize = 64 << 20;
 fn run_task(task: &Task) -> Result<Exit> {
     let settings = &task.settings;
     let output = target(&settings.ignore_file);
+    let is_write = matches!(task.mode, Mode::Write | Mode::Adopt);
+    let is_ours = settings.ignore_file.starts_with(settings.layout().container_dir());
+    let own_rules = if is_write && is_ours {
+        let picture = Picture::load(&settings.layout().ignore_picture());
+        own_rules::add(settings, &picture.unwrap_or_default().own_rules)
+    } else {
+        Vec::new()
+    };
     let (mut held, mut moved) = migrate::plan(task, &output)?;
     // What the rules say when nothing is held back.
     if matches!(task.mode, Mode::Adopt | Mode::Compare(_)) {
@@ -71,9 +80,9 @@ fn run_task(task: &Task) -> Result<Exit> {
     match &task.mode {
         Mode::Explain(_) => {}
         Mode::Kept => kept::print(&roots)?,
-        Mode::Report => report::print(&roots, &coverage::coverage(&roots, settings), task.format)?,
+        Mode::Report => report::print(&roots, &coverage::coverage(&roots, settings, &options), task.format)?,
         Mode::Check => is_good &= !stale::show(&settings.ignore_file, &render::render(&roots), task.format)?,
-        Mode::Coverage => is_good &= !show_coverage(&roots, settings, task.format)?,
+        Mode::Coverage => is_good &= !show_coverage(&roots, settings, &options, task.format)?,
         Mode::Compare(file) => is_good &= migrate::show(&roots, file, task.format)?,
         Mode::Print => {
             // Not through `common::output`, which takes escape sequences out: a name in a pattern may hold one.
@@ -92,8 +101,9 @@ fn run_task(task: &Task) -> Result<Exit> {
             } else if moved.is_none() {
                 migrate::forget_changed(&mut held, &roots, &output)?;
             }
-            if task.settings.ignore_file.starts_with(settings.layout().container_dir()) {
-                picture::look_back(&roots, &coverage::gaps(&roots, settings), settings, &options);
+            if is_ours {
+                let gaps = coverage::gaps(&roots, settings);
+                picture::look_back(&roots, &gaps, settings, &options, own_rules);
             }
             summarise(task, &roots, change, &warnings, moved.as_ref())?;
             match (&moved, kept, task.format) {
@@ -106,8 +116,8 @@ fn run_task(task: &Task) -> Result<Exit> {
 }
 
 /// `--coverage`. Returns whether something is in no backup.
-fn show_coverage(roots: &[Root], settings: &Settings, format: Format) -> Result<bool> {
-    let coverage = coverage::coverage(roots, settings);
+fn show_coverage(roots: &[Root], settings: &Settings, options: &Options, format: Format) -> Result<bool> {
+    let coverage = coverage::coverage(roots, settings, options);
     match format {
         Format::Json => out!("{}", serde_json::to_string(&coverage)?),
         Format::Text if coverage.gaps.is_empty() => out!("Nothing is known to be missing from the backup."),
@@ -124,6 +134,12 @@ fn target(ignore_file: &Path) -> PathBuf {
 fn write(settings: &Settings, path: &Path, text: &[u8]) -> Result<Change> {
     if path.is_dir() {
         bail!("write the exclude file: {}: a folder of that name is in the way", escape_path(path));
+    }
+    let folder = path.parent().filter(|folder| !folder.is_dir());
+    if let Some(folder) = folder.filter(|folder| *folder != settings.container_dir) {
+        let folder = escape_path(folder);
+        return Err(anyhow!("write the exclude file: {}: there is no folder {folder}", escape_path(path)))
+            .hint(format!("mkdir -p {folder}, or name another file with --output"));
     }
     if path.parent() == Some(&settings.container_dir) {
         fs::create_dir_all(&settings.container_dir)

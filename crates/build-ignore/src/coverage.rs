@@ -13,14 +13,17 @@ mod services;
 
 use std::path::{Path, PathBuf};
 
-use common::contract::coverage::{Coverage, Gap, GapKind, HeldBack};
+use common::contract::coverage::{Coverage, Gap, GapKind, HeldBack, Scan};
 use common::settings::Settings;
 use common::text::{DIM, WARN, escape, escape_path};
 use common::{out, units};
 
+use crate::build::Options;
 use crate::decide;
-use crate::root::Root;
-use crate::tree::Link;
+use crate::restic::cost::Depths;
+use crate::root::{Root, build_roots};
+use crate::section::Section;
+use crate::tree::{Link, Wanted};
 
 /// Every gap, sorted.
 pub(crate) fn gaps(roots: &[Root], settings: &Settings) -> Vec<Gap> {
@@ -36,10 +39,32 @@ pub(crate) fn gaps(roots: &[Root], settings: &Settings) -> Vec<Gap> {
 }
 
 /// All that `status` shows; the sizes of what is missing are measured.
-pub(crate) fn coverage(roots: &[Root], settings: &Settings) -> Coverage {
+pub(crate) fn coverage(roots: &[Root], settings: &Settings, options: &Options) -> Coverage {
     let mut gaps = gaps(roots, settings);
     measure::sizes(&mut gaps);
-    Coverage { gaps, held_back: held_back(roots) }
+    Coverage { gaps, held_back: held_back(roots), scan: scan(roots, settings, options) }
+}
+
+/// Microseconds of processor time that restic takes for a path without an exclude file: measured between 23 and 40.
+const BARE: f64 = 30.0;
+
+/// What the patterns cost restic, and what they would cost with `--lean`.
+fn scan(roots: &[Root], settings: &Settings, options: &Options) -> Option<Scan> {
+    let lean = Options { lean: true, held: options.held.clone() };
+    let (lean, _) = build_roots(settings, Wanted::Rules, &lean).ok()?;
+    let depths = roots.iter().fold(Depths::default(), |depths, root| {
+        depths.with(&Depths::new(&root.built.tree.depths, root.seen_at.names.len() + 1))
+    });
+    let seconds = |roots: &[Root]| -> f64 {
+        let lines = roots.iter().flat_map(|root| root.built.sections.values()).flat_map(Section::lines);
+        lines.map(|line| depths.cost_of_line(line)).sum::<f64>() / 1e9
+    };
+    Some(Scan {
+        paths: depths.paths(),
+        bare: depths.paths() as f64 * BARE / 1e6,
+        patterns: seconds(roots),
+        lean: seconds(&lean),
+    })
 }
 
 fn held_back(roots: &[Root]) -> Vec<HeldBack> {

@@ -24,10 +24,16 @@ const MOST_GAPS: usize = 5;
 const OWN_FILES: [&[u8]; 3] = [b".resticignore", b"prepare-backup.sh", b"after-backup.sh"];
 
 /// Compares what the roots are with the last run, prints what changed, and remembers it.
-pub(crate) fn look_back(roots: &[Root], gaps: &[Gap], settings: &Settings, options: &Options) {
+pub(crate) fn look_back(
+    roots: &[Root],
+    gaps: &[Gap],
+    settings: &Settings,
+    options: &Options,
+    own_rules: Vec<String>,
+) {
     let place = settings.layout().ignore_picture();
     let before = Picture::load(&place);
-    let mut picture = see(roots, gaps);
+    let mut picture = Picture { own_rules, ..see(roots, gaps) };
     let rules_changed = before.as_ref().is_none_or(|before| before.rules != picture.rules);
     picture.bytes = match &before {
         Some(before) if !rules_changed => before.bytes,

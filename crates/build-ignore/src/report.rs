@@ -5,7 +5,7 @@
 //! never told as a folder of which other things in folders are kept, so that nobody takes all of it for left out.
 
 use std::cmp::Ordering;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use anyhow::Result;
 use comfy_table::{CellAlignment, Table, presets};
@@ -18,13 +18,51 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::coverage;
+use crate::git::rule::Rule;
+use crate::index::Step;
 use crate::root::Root;
+use crate::rules_file::FILE_NAME;
 use crate::section::Section;
 use crate::task::Format;
 use crate::tree::{Entry, Folder, Kind};
 
 /// How many of the largest things are shown.
 const LARGEST: usize = 10;
+
+/// Rules without a match beyond this many are a count.
+const MOST_UNMATCHED: usize = 20;
+/// A rule that at least this many services have is worth a line in the root's own file.
+const MANY_SERVICES: usize = 10;
+
+/// Prints the rules that many services have: in the root's own file each of them is one pattern for restic.
+fn shared_rules(roots: &[Root]) {
+    for root in roots {
+        let mut services: BTreeMap<&[u8], BTreeSet<&[u8]>> = BTreeMap::new();
+        for file in root.built.tree.files.iter().filter(|file| file.folder.len() == 1) {
+            // Only a rule for any depth means the same in the root.
+            let anywhere = |rule: &&Rule| {
+                !rule.negated
+                    && rule.path.as_ref().is_ok_and(|path| path.len() == 2 && path[0] == Step::AnyFolders)
+            };
+            for rule in file.rules.list.iter().filter(anywhere) {
+                services.entry(&rule.text).or_default().insert(&file.folder[0]);
+            }
+        }
+        let mut shared: Vec<(usize, &[u8])> = services
+            .into_iter()
+            .filter(|(_, services)| services.len() >= MANY_SERVICES)
+            .map(|(rule, services)| (services.len(), rule))
+            .collect();
+        shared.sort_by(|a, b| b.cmp(a));
+        if !shared.is_empty() {
+            let file = escape_path(root.path.join(FILE_NAME));
+            out!("\nRules that many services have; once in {file} each is fewer patterns for restic:");
+        }
+        for (count, rule) in shared.into_iter().take(MOST_UNMATCHED) {
+            out!("{DIM}  {}: in {count} services{DIM:#}", escape(rule));
+        }
+    }
+}
 
 /// Numbers of one service, or of all.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -74,6 +112,7 @@ pub(crate) fn print(roots: &[Root], coverage: &Coverage, format: Format) -> Resu
             "largest_kept": kept,
             "gaps": coverage.gaps,
             "held_back": coverage.held_back,
+            "scan": coverage.scan,
             "warnings": warnings,
         });
         out!("{report}");
@@ -98,8 +137,18 @@ pub(crate) fn print(roots: &[Root], coverage: &Coverage, format: Format) -> Resu
     if !unmatched.is_empty() {
         out!("\nRules that match nothing today:");
     }
-    for rule in unmatched {
+    for rule in unmatched.iter().take(MOST_UNMATCHED) {
         out!("{DIM}  {rule}{DIM:#}");
+    }
+    if unmatched.len() > MOST_UNMATCHED {
+        out!(
+            "{DIM}  and {} more; all of them: build-ignore --report --json{DIM:#}",
+            unmatched.len() - MOST_UNMATCHED
+        );
+    }
+    shared_rules(roots);
+    if let Some(scan) = &coverage.scan {
+        out!("\n{}", scan.text());
     }
     Ok(())
 }

@@ -5,7 +5,7 @@
 //! estimate need.
 
 use crate::index::{Form, NamePattern};
-use crate::restic::pattern::{Part, Pattern};
+use crate::restic::pattern::{Line, Part, Pattern, parse_line};
 
 /// Nanoseconds for a pattern without `**` whose last name is plain.
 const PLAIN: f64 = 40.0;
@@ -45,6 +45,14 @@ impl Depths {
         by_depth.map(|(depth, count)| *count as f64 * for_path(pattern, depth)).sum()
     }
 
+    /// The same for a line of an exclude file.
+    pub fn cost_of_line(&self, line: &[u8]) -> f64 {
+        match parse_line(line) {
+            Line::Pattern(pattern) => self.cost(&pattern),
+            Line::Nothing | Line::Refused => 0.0,
+        }
+    }
+
     /// The nanoseconds for one path, on average.
     pub fn cost_of_path(&self, pattern: &Pattern) -> f64 {
         self.cost(pattern) / self.paths().max(1) as f64
@@ -71,7 +79,6 @@ fn for_path(pattern: &Pattern, depth: usize) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::restic::pattern::{Line, parse_line};
 
     fn cost(line: &str, depth: usize) -> f64 {
         let Line::Pattern(pattern) = parse_line(line.as_bytes()) else { panic!("{line}") };

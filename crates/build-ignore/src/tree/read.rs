@@ -29,6 +29,8 @@ pub(super) struct Listing {
     pub(super) rules_file: Option<FileType>,
     /// Whether there is a compose file.
     pub(super) has_compose: bool,
+    /// Names that were probably meant to be rules files.
+    pub(super) lookalikes: Vec<Vec<u8>>,
 }
 
 pub(super) struct Listed {
@@ -42,8 +44,13 @@ thread_local! {
 
 /// Lists an open folder, without `.` and `..`.
 pub(super) fn list(folder: &OwnedFd) -> io::Result<Listing> {
-    let mut listing =
-        Listing { names: Vec::new(), entries: Vec::new(), rules_file: None, has_compose: false };
+    let mut listing = Listing {
+        names: Vec::new(),
+        entries: Vec::new(),
+        rules_file: None,
+        has_compose: false,
+        lookalikes: Vec::new(),
+    };
     BUFFER.with_borrow_mut(|buffer| {
         let mut entries = RawDir::new(folder, buffer.as_mut_slice());
         while let Some(entry) = entries.next() {
@@ -54,6 +61,9 @@ pub(super) fn list(folder: &OwnedFd) -> io::Result<Listing> {
             }
             if name == FILE_NAME.as_bytes() {
                 listing.rules_file = Some(entry.file_type());
+            }
+            if name.len() < 20 && name.first() == Some(&b'.') && is_lookalike(name) {
+                listing.lookalikes.push(name.to_vec());
             }
             // `compose.yaml`, `docker-compose.yml` and their like.
             listing.has_compose |= (name.starts_with(b"compose.") || name.starts_with(b"docker-compose."))
@@ -86,7 +96,14 @@ pub(super) fn kind(entry: &Listed, folder: &OwnedFd, name: &[u8]) -> Kind {
     }
 }
 
-/// A file's size; 0 where it has vanished.
+/// `.resticignore.txt`, `.Resticignore` and their like.
+fn is_lookalike(name: &[u8]) -> bool {
+    let lower = name.to_ascii_lowercase();
+    let base = lower.strip_suffix(b".txt").unwrap_or(&lower);
+    name != FILE_NAME.as_bytes() && (base == FILE_NAME.as_bytes() || base == b".resticignores")
+}
+
+/// A file's size; 0 if it has vanished.
 pub(super) fn size(folder: &OwnedFd, name: &[u8]) -> u64 {
     rustix::fs::statat(folder, name, AtFlags::SYMLINK_NOFOLLOW).map_or(0, |stat| stat.st_size.unsigned_abs())
 }

@@ -49,3 +49,14 @@ fn not_regular(kind: FileType) -> &'static str {
         _ => "not a regular file",
     }
 }
+
+/// Why git does not read the text as the person sees it, if it does not.
+pub(super) fn wrong_encoding(content: &[u8]) -> Option<&'static str> {
+    if content.starts_with(b"\xff\xfe") || content.starts_with(b"\xfe\xff") {
+        return Some("UTF-16 text, which matches nothing: save it as UTF-8");
+    }
+    let has_returns = content.contains(&b'\r') && !content.contains(&b'\n');
+    has_returns.then_some(
+        "its lines end with a carriage return alone, so it is one line: save it with Unix line ends",
+    )
+}

@@ -3,6 +3,7 @@
 //! What a reader gets wrong: where rules can't be seen, a rule by which everything is kept takes their place. Whatever
 //! they say, all they could do against the rules above them is to keep something.
 
+use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
@@ -20,7 +21,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 
 use super::links::{self, Link};
 use super::read::{self, Kind};
-use super::rules::{Unusable, read_rules};
+use super::rules::{Unusable, read_rules, wrong_encoding};
 use super::{Closed, Exceptions, Folder, MOST_BYTES, MOST_RULES, Raw, Tree, Wanted};
 use crate::git::rule::Rule;
 use crate::rules_file::{Chain, FILE_NAME, Rules, RulesFile};
@@ -131,6 +132,11 @@ impl Walk<'_> {
                 return self.unreadable(trail, &error, &chain);
             }
         };
+        for name in &listing.lookalikes {
+            let what = format!("not read: the name is {FILE_NAME}");
+            let path = self.path_of(&trail.names()).join(OsStr::from_bytes(name));
+            self.note(|found| found.problems.push(Problem::new(path, what)));
+        }
         let blocked = &self.exceptions.blocked;
         let is_blocked = !blocked.is_empty() && blocked.contains(&trail.service().map(<[u8]>::to_vec));
         let own = match listing.rules_file {
@@ -218,7 +224,9 @@ impl Walk<'_> {
         let path = self.path_of(&names).join(FILE_NAME);
         match read_rules(folder, kind) {
             Ok(content) => {
-                if content.contains(&0) {
+                if let Some(why) = wrong_encoding(&content) {
+                    self.note(|found| found.problems.push(Problem::new(&path, why)));
+                } else if content.contains(&0) {
                     self.note_nul_bytes(&path, &content);
                 }
                 if self.is_over_with(&content, trail) {
@@ -311,7 +319,7 @@ impl Walk<'_> {
 
     fn path_of(&self, names: &[Vec<u8>]) -> PathBuf {
         let mut path = self.root.to_path_buf();
-        path.extend(names.iter().map(|name| std::ffi::OsStr::from_bytes(name)));
+        path.extend(names.iter().map(|name| OsStr::from_bytes(name)));
         path
     }
 

@@ -163,3 +163,64 @@ fn places_come_from_flag_then_environment_then_env_file_then_default() {
     assert_eq!(output_of(&sandbox, None, Some("from-environment.txt")), "~/from-environment.txt");
     assert_eq!(output_of(&sandbox, Some("from-flag.txt"), Some("from-environment.txt")), "~/from-flag.txt");
 }
+
+#[test]
+fn the_tools_own_folders_are_left_out_until_the_person_removes_the_rules() {
+    let sandbox = Sandbox::new();
+    sandbox.write("containers/backrest/.resticignore", "/mine");
+    sandbox.write("containers/backrest/bridge/backrest-send", "");
+    sandbox.write("data/backrest/cache/x", "");
+    let text = build(&sandbox);
+    for pattern in [
+        "containers/backrest/mine",
+        "containers/backrest/bridge/*",
+        "containers/backrest/state/*",
+        "data/backrest/cache/*",
+    ] {
+        assert!(text.contains(&format!("\n/userdata/{pattern}\n")), "no {pattern} in {text}");
+    }
+    let rules = sandbox.read("containers/backrest/.resticignore");
+    assert_eq!(rules.lines().count(), 6, "{rules}");
+    assert_eq!(build(&sandbox), text, "added once");
+    sandbox.write("containers/backrest/.resticignore", "/mine\n");
+    assert!(!build(&sandbox).contains("bridge"));
+    assert_eq!(sandbox.read("containers/backrest/.resticignore"), "/mine\n", "and never again");
+}
+
+#[test]
+fn a_folder_that_does_not_exist_is_named() {
+    let sandbox = Sandbox::new();
+    let ran = sandbox.run(sandbox.command(PROGRAM).args(["--output", "/no/such/x"])).expect_code(1);
+    assert!(
+        ran.stderr.contains("/no/such/x: there is no folder /no/such\nhint: mkdir -p /no/such"),
+        "{}",
+        ran.everything()
+    );
+}
+
+/// `/opt/stacks` holds both, or one root lies in the other.
+#[test]
+fn roots_that_overlap_are_one_tree() {
+    let sandbox = Sandbox::empty();
+    sandbox.write("stacks/web/.resticignore", "cache/\n*.log\n");
+    sandbox.write("stacks/web/data/cache/x", vec![0; 1000]);
+    sandbox.write("stacks/web/compose.yaml", "services: {}\n");
+    let stacks = sandbox.path("stacks").display().to_string();
+    let inner = format!("{stacks}/web");
+    for (data, containers) in [(&stacks, &stacks), (&stacks, &inner), (&inner, &stacks)] {
+        let run = |mode: &[&str]| {
+            let mut command = sandbox.command(PROGRAM);
+            command.args(["--data-root", data, "--container-root", containers]).args(mode);
+            sandbox.run(&mut command).expect_success().stdout
+        };
+        let name = if data == &inner { "containers" } else { "data" };
+        let text = run(&["--output", "-"]);
+        assert_eq!(
+            patterns(&text),
+            [format!("/userdata/{name}/web/*/cache/*"), format!("/userdata/{name}/web/*.log")],
+            "{text}"
+        );
+        let report: serde_json::Value = serde_json::from_str(&run(&["--report", "--json"])).unwrap();
+        assert_eq!(report["total"]["bytes_left_out"], 1000, "counted once: {report}");
+    }
+}

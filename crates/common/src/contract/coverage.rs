@@ -4,12 +4,60 @@
 use serde::{Deserialize, Serialize};
 
 /// Everything that `create-backrest-pipe status` shows about what is backed up.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Coverage {
     /// What no backup holds, or what it holds in a form that may not be restored. Sorted by kind and path.
     pub gaps: Vec<Gap>,
     /// Rules that are held back until the person agrees with `build-ignore --adopt`: what an older exclude file kept.
     pub held_back: Vec<HeldBack>,
+    /// What the exclude file costs restic.
+    #[serde(default)]
+    pub scan: Option<Scan>,
+}
+
+/// Estimates of restic's processor time for looking at every path once, in seconds; right within a factor of two or
+/// three.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Scan {
+    /// How many paths restic looks at.
+    pub paths: u64,
+    /// Without an exclude file.
+    pub bare: f64,
+    /// What the patterns add.
+    pub patterns: f64,
+    /// What they would add with `IGNORE_LEAN=yes`.
+    pub lean: f64,
+}
+
+impl Scan {
+    /// Whether the patterns cost so much that something should be done: over half of what the paths themselves cost.
+    pub fn is_heavy(&self) -> bool {
+        self.patterns > self.bare / 2.0
+    }
+
+    /// One line for a person, with what helps if that pays.
+    pub fn text(&self) -> String {
+        let base = format!(
+            "restic: about {} of processor time for {} paths, and {} more for the patterns",
+            seconds(self.bare),
+            self.paths,
+            seconds(self.patterns)
+        );
+        // Without --no-scan restic looks at every path twice.
+        if !self.is_heavy() {
+            return base;
+        }
+        let lean = if self.lean < self.patterns / 2.0 {
+            format!("; IGNORE_LEAN=yes in Backrest's .env brings that down to {}", seconds(self.lean))
+        } else {
+            String::new()
+        };
+        format!("{base}{lean}; the backup flag --no-scan (restic 0.15 on) saves doing it all twice")
+    }
+}
+
+fn seconds(seconds: f64) -> String {
+    if seconds >= 10.0 { format!("{seconds:.0} s") } else { format!("{seconds:.1} s") }
 }
 
 /// One thing that is not, or not safely, in the backup.

@@ -24,6 +24,9 @@ pub struct Picture {
     pub rules: u64,
     /// The bytes when the rules last changed.
     pub bytes: Option<Bytes>,
+    /// The rules files to which `build-ignore` has added the rules for the tools' own folders.
+    #[serde(default)]
+    pub own_rules: Vec<String>,
     /// What changed with the last run.
     pub changes: Vec<Change>,
 }
