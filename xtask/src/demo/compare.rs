@@ -136,7 +136,7 @@ mod tests {
                 "data/s/extra: restored from nowhere",
                 "data/s/lost: lost",
                 "data/s/cache: should be left out",
-                "data/vaultwarden/dump.sql: the dump is not in the snapshot",
+                "data/vaultwarden/dump.sqlite3: the dump is not in the snapshot",
             ]
         );
         let row = &comparison.rows["s"];

@@ -43,7 +43,7 @@ pub(super) enum Fate {
 const KIB: usize = 1024;
 
 /// The dump that the prepare script of [`DUMPED`] makes, below the home.
-pub(super) const DUMP: &str = "data/vaultwarden/dump.sql";
+pub(super) const DUMP: &str = "data/vaultwarden/dump.sqlite3";
 /// The service that has a database.
 pub(super) const DUMPED: &str = "vaultwarden";
 /// How many rows the database has.
@@ -56,10 +56,9 @@ INSERT INTO ciphers SELECT printf('%08x', i * 2654435761 % 4294967296), 'login '
 
 const PREPARE: &str = "#!/bin/sh
 # A database that is in use can't be copied as a file; its own program writes a copy that is whole.
+# dump: dump.sqlite3 kind=sqlite
 set -eu
-sqlite3 db.sqlite3 .dump > dump.sql.part
-mv dump.sql.part dump.sql
-echo \"dump.sql: $(wc -c < dump.sql) bytes\"
+sqlite3 -bail db.sqlite3 '.timeout 60000' \".backup '$DUMP_DIR/dump.sqlite3'\"
 ";
 
 /// All services of the demo.
@@ -79,7 +78,7 @@ fn immich() -> Service {
 
 fn vaultwarden() -> Service {
     let mut files = compose("vaultwarden");
-    files.push(rules("data/vaultwarden", "# dump.sql is the copy that counts\n/db.sqlite3*\n/icon_cache/\n"));
+    files.push(rules("data/vaultwarden", "# dump.sqlite3 is the copy that counts\n/db.sqlite3*\n/icon_cache/\n"));
     files.push(Planted {
         path: "data/vaultwarden/db.sqlite3".into(),
         content: Content::Database(TABLES),
