@@ -176,6 +176,27 @@ fn a_dump_that_half_vanished_is_a_warning_where_nothing_is_declared() {
     );
 }
 
+/// What has shrunk is compared with the last one that was not, until a person accepts it.
+#[test]
+fn a_dump_that_shrank_is_no_new_measure() {
+    let home = Home::new();
+    home.prepare("app", "# dump: db.sql kind=any\nhead -c $(cat size) /dev/zero >\"$DUMP_DIR/db.sql\"");
+    home.sandbox.write("data/app/size", "100000");
+    let _ = home.run(&[]).expect_success();
+    home.sandbox.write("data/app/size", "1000");
+    for _ in 0..2 {
+        let ran = home.run(&[]).expect_success();
+        let expected = "0 ok, 1 with a warning: app (dump shrank by 99 %)";
+        assert_eq!(last_line(&ran.stdout), expected, "{}", ran.everything());
+        assert_eq!(home.trouble().preparations[""].summary, expected, "it is pushed as that");
+        assert!(ran.stdout.contains("--accept-shrunk"), "{}", ran.everything());
+    }
+    let ran = home.run(&["--accept-shrunk"]).expect_success();
+    assert_eq!(last_line(&ran.stdout), "1 ok");
+    assert_eq!(last_line(&home.run(&[]).expect_success().stdout), "1 ok");
+    assert!(home.trouble().is_empty());
+}
+
 #[test]
 fn on_failure_continue_lets_the_backup_go_on() {
     let home = Home::new();

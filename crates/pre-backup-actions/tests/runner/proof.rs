@@ -190,3 +190,129 @@ fn an_interruption_while_the_rules_are_asked_fails_the_run() {
         "{said}"
     );
 }
+
+/// The README's own script of long: what sqlite3 3.40 makes of a locked database exits with 0.
+#[test]
+fn a_dump_of_a_locked_database_never_replaces_a_good_one() {
+    let home = Home::new();
+    let locked = "PRAGMA foreign_keys=OFF;\nBEGIN TRANSACTION;\n/**** ERROR: (5) database is locked *****/\nROLLBACK; -- due to errors\n";
+    home.sandbox.write("data/app/locked", locked);
+    home.sandbox.write("data/app/dump.sql", "the good one");
+    let detail = "dump.sql: expected a whole dump, but sqlite3 wrote an error into it: /**** ERROR: (5) database is locked *****/";
+    is_refused(&home, "# dump: dump.sql\ncp locked \"$DUMP_DIR/dump.sql\"", "dump is damaged", detail);
+    assert_eq!(home.lines("data/app/dump.sql"), ["the good one"]);
+    // Not declared, it is judged all the same; what the script has done can't be undone.
+    home.prepare("app", "cp locked dump.sql.part; mv dump.sql.part dump.sql");
+    let ran = home.run(&[]).expect_success();
+    let expected = "0 ok, 1 with a warning: app (dump.sql is not a good dump)";
+    assert_eq!(last_line(&ran.stdout), expected, "{}", ran.everything());
+    assert!(
+        ran.stdout.contains("database is locked *****/; in the script: # dump: dump.sql\n"),
+        "{}",
+        ran.everything()
+    );
+    // A good one is told apart, and how to declare it; what was there before is none of the script's business.
+    home.sandbox.write("data/app/other.sql", "Error: not of this run");
+    std::thread::sleep(Duration::from_millis(50));
+    let good = "PRAGMA foreign_keys=OFF;\\nBEGIN TRANSACTION;\\nCOMMIT;\\n";
+    home.prepare("app", &format!("printf '{good}' >dump.sql"));
+    let ran = home.run(&[]).expect_success();
+    assert_eq!(last_line(&ran.stdout), "1 ok", "{}", ran.everything());
+    assert!(
+        ran.stdout.contains("  dump.sql is not declared; in the script: # dump: dump.sql\n"),
+        "{}",
+        ran.everything()
+    );
+}
+
+#[test]
+fn what_is_not_proved_is_never_called_ok() {
+    let home = Home::new();
+    let text =
+        "# dump: db.sql.age\nprintf 'age-encryption.org/v1\\n-> X25519 x\\n' >\"$DUMP_DIR/db.sql.age\"";
+    home.prepare("app", text);
+    let ran = home.run(&[]).expect_success();
+    assert_eq!(last_line(&ran.stdout), "0 ok, 1 unproved: app (dump is encrypted)");
+    assert!(ran.stdout.starts_with("app: unproved: dump is encrypted ("), "{}", ran.everything());
+    assert!(ran.stdout.contains("  db.sql.age: it is encrypted (age), so nothing in it could be checked\n"));
+    assert!(home.trouble().is_empty(), "it is not trouble");
+    let ran = home.run(&["--json"]).expect_success();
+    let value: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!(
+        (&value["services"][0]["result"], &value["services"][0]["dumps"][0]["proof"]),
+        (&"unproved".into(), &"unproved".into())
+    );
+}
+
+/// Only the depths that a pattern can match are walked, and what the user can't enter holds no dump of theirs.
+#[test]
+fn a_folder_that_can_not_be_entered_is_no_obstacle_to_a_pattern() {
+    let other = crate::trust::Other::new();
+    std::fs::create_dir_all(other.0.sandbox.path("data/app/postgres/deep")).unwrap();
+    for pattern in ["*.sql.gz", "**/*.sql.gz", "{a,b}.sql.gz"] {
+        other.prepare("app", &format!("# dump: {pattern} kind=gzip\necho x | gzip >a.sql.gz"));
+        other.give("data/app/postgres", "4002");
+        other.mode("data/app/postgres", 0o700);
+        let ran = other.run(&[]).expect_success();
+        assert_eq!(last_line(&ran.stdout), "1 ok", "{pattern}\n{}", ran.everything());
+    }
+}
+
+/// What `pg_dump -Fd` writes is one dump: it replaces the old folder in one step.
+#[test]
+fn a_folder_can_be_a_dump() {
+    let home = Home::new();
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dumps/bookworm/pg.folder");
+    for (declaration, folder) in [("pg/ kind=postgres", "pg"), ("pg/*", "pg"), ("backup/pg/", "backup/pg")] {
+        let mkdir = format!("mkdir -p \"$DUMP_DIR/$(dirname {folder})\"");
+        let script = format!("# dump: {declaration}\n{mkdir}; cp -r {source} \"$DUMP_DIR/{folder}\"");
+        for run in ["first", "second"] {
+            home.prepare("app", &script);
+            let ran = home.run(&[]).expect_success();
+            assert_eq!(last_line(&ran.stdout), "1 ok", "{declaration}, {run}\n{}", ran.everything());
+            assert!(
+                home.exists(&format!("data/app/{folder}/toc.dat"))
+                    && !home.exists("data/app/.prepare-backup.dump")
+            );
+        }
+        let cut =
+            format!("{script}; rm \"$DUMP_DIR\"/{folder}/3*.dat.gz; echo x >\"$DUMP_DIR/{folder}/new\"");
+        home.prepare("app", &cut);
+        let ran = home.run(&[]).expect_code(1);
+        assert!(
+            last_line(&ran.stdout).starts_with("0 ok, 1 failed: app (dump is damaged"),
+            "{declaration}\n{}",
+            ran.everything()
+        );
+        assert!(!home.exists(&format!("data/app/{folder}/new")), "the old one stays");
+        fs::remove_dir_all(home.sandbox.path("data/app")).unwrap();
+    }
+}
+
+/// Small files that ask for gigabytes, and a decoder for hours: refused within the budget of memory and time.
+#[test]
+fn a_bomb_takes_neither_memory_nor_time() {
+    let home = Home::new();
+    let window = "printf '\\050\\265\\057\\375\\000\\260\\003\\000\\000x'";
+    home.prepare("window", &format!("# dump: a.zst\n{window} >\"$DUMP_DIR/a.zst\""));
+    home.prepare(
+        "nested",
+        "# dump: a.json.gz\nhead -c 700000000 /dev/zero | tr '\\0' '[' | gzip -1 >\"$DUMP_DIR/a.json.gz\"",
+    );
+    let long = "# dump: a.gz kind=gzip\n# timeout: 3s\nhead -c 20000000 /dev/zero | gzip -1 >part; for n in $(seq 2000); do cat part; done >\"$DUMP_DIR/a.gz\"";
+    home.prepare("long", long);
+    // With a table of memory so small the tool would be killed by what it was asked for.
+    let mut command = home.sandbox.command("sh");
+    command.args([
+        "-c",
+        "ulimit -v 700000; exec \"$0\" \"$@\"",
+        env!("CARGO_BIN_EXE_pre-backup-actions"),
+        "--jobs",
+        "1",
+    ]);
+    let ran = home.sandbox.run(&mut command).expect_code(1);
+    let expected = "0 ok, 3 failed: long (dump was not checked in time), nested (dump is damaged), window (dump is damaged)";
+    assert_eq!(last_line(&ran.stdout), expected, "{}", ran.everything());
+    let line = ran.stdout.lines().find(|line| line.starts_with("long: failed: ")).unwrap();
+    assert!(!line.contains(" ms"), "the time shown is the time taken: {line}");
+}

@@ -13,10 +13,10 @@ const USER: &str = "4001";
 const STRANGER: &str = "4002";
 
 /// A home that belongs to the user, and in which the user runs the tool.
-struct Other(Home);
+pub(crate) struct Other(pub(crate) Home);
 
 impl Other {
-    fn new() -> Other {
+    pub(crate) fn new() -> Other {
         let other = Other(Home::new());
         // Only root can go through the sandbox's own folder.
         let above = other.0.sandbox.home().parent().unwrap().to_path_buf();
@@ -30,23 +30,23 @@ impl Other {
     }
 
     /// Gives `path` and all below it to `uid`.
-    fn give(&self, path: &str, uid: &str) {
+    pub(crate) fn give(&self, path: &str, uid: &str) {
         let mut chown = Command::new("chown");
         let done =
             chown.args(["-hR", &format!("{uid}:{uid}")]).arg(self.0.sandbox.path(path)).status().unwrap();
         assert!(done.success(), "this test needs root, to give files away");
     }
 
-    fn mode(&self, path: &str, mode: u32) {
+    pub(crate) fn mode(&self, path: &str, mode: u32) {
         fs::set_permissions(self.0.sandbox.path(path), Permissions::from_mode(mode)).unwrap();
     }
 
-    fn prepare(&self, service: &str, text: &str) {
+    pub(crate) fn prepare(&self, service: &str, text: &str) {
         self.0.prepare(service, text);
         self.give(&format!("data/{service}"), USER);
     }
 
-    fn run(&self, arguments: &[&str]) -> Ran {
+    pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         let mut command = self.0.sandbox.command("setpriv");
         command.args(["--reuid", USER, "--regid", USER, "--clear-groups", "--no-new-privs"]);
         command.arg(self.0.sandbox.path("bin/pre-backup-actions")).args(arguments);

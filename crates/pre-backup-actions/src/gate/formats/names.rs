@@ -86,10 +86,10 @@ pub(super) fn recognize(head: &[u8], name: &str) -> Option<Kind> {
 }
 
 /// Whether a PostgreSQL archive is the table of contents of a folder (pg_backup_archiver.h: magic, three bytes of
-/// version, two sizes, the format).
+/// version, two sizes, the format). It calls itself the tar format, whose own archives begin with a tar header.
 pub(super) fn is_folder_toc(head: &[u8]) -> bool {
-    const DIRECTORY: u8 = 5;
-    head.starts_with(PG_ARCHIVE) && head.get(10) == Some(&DIRECTORY)
+    const TAR: u8 = 3;
+    head.starts_with(PG_ARCHIVE) && head.get(10) == Some(&TAR)
 }
 
 /// The program that encrypted a file that begins with `head`.

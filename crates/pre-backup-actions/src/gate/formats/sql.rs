@@ -113,7 +113,7 @@ pub(super) fn sqlite(content: &mut dyn Read) -> Result<(), Flaw> {
         if end.is_none() && !is_over {
             continue;
         }
-        if line.starts_with(b"/**** ERROR") {
+        if line.starts_with(b"/**** ERROR") || line.starts_with(b"/****** CORRUPTION ERROR") {
             return Err(Flaw::Damaged(format!(
                 "sqlite3 wrote an error into it: {}",
                 escape(line.trim_ascii())

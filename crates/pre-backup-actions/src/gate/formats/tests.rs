@@ -10,14 +10,14 @@ use common::process::{self, Limits};
 
 use super::*;
 
-struct Folder(tempfile::TempDir);
+pub(super) struct Folder(pub(super) tempfile::TempDir);
 
 impl Folder {
-    fn new() -> Folder {
+    pub(super) fn new() -> Folder {
         Folder(tempfile::tempdir().unwrap())
     }
 
-    fn file(&self, name: &str, content: &[u8]) -> PathBuf {
+    pub(super) fn file(&self, name: &str, content: &[u8]) -> PathBuf {
         let path = self.0.path().join(name);
         fs::write(&path, content).unwrap();
         path
@@ -25,7 +25,7 @@ impl Folder {
 }
 
 /// What `program` makes of `input`.
-fn through(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
+pub(super) fn through(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::piped());
     let limits = Limits::within(Duration::from_secs(60));
@@ -33,11 +33,11 @@ fn through(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
 }
 
 /// What could not be proved, or what is wrong.
-fn verdict(path: &Path, kind: Option<Kind>) -> Result<Option<String>, String> {
+pub(super) fn verdict(path: &Path, kind: Option<Kind>) -> Result<Option<String>, String> {
     within(Duration::from_secs(60), path, kind)
 }
 
-fn within(limit: Duration, path: &Path, kind: Option<Kind>) -> Result<Option<String>, String> {
+pub(super) fn within(limit: Duration, path: &Path, kind: Option<Kind>) -> Result<Option<String>, String> {
     let cancel = Cancel::new().unwrap();
     in_words(check(path, kind, &Budget::after(Instant::now(), Duration::ZERO, limit, &cancel)))
 }
@@ -219,5 +219,113 @@ fn what_no_check_fits_is_unproved_and_never_ok() {
     {
         let path = folder.file(name, b"Error: no such container: app\n");
         assert!(verdict(&path, None).is_err(), "{name}");
+    }
+}
+
+/// Files that are small and ask for much.
+#[test]
+fn a_bomb_is_refused_by_what_it_asks_for() {
+    let folder = Folder::new();
+    // A frame that declares a window of 3.5 GiB (RFC 8878, 3.1.1.1.2), and a block that fills it.
+    let window = [&[0x28, 0xb5, 0x2f, 0xfd, 0x00, 0xb0][..], &[0x03, 0x00, 0x00, b'x'].repeat(1000)].concat();
+    let single =
+        [&[0x28, 0xb5, 0x2f, 0xfd, 0xe0][..], &(9_u64 << 30).to_le_bytes(), &[0x03, 0, 0, b'x']].concat();
+    let xz = {
+        // The dictionary of 4 GiB is in the block's header, which has a checksum of its own.
+        let mut file = through("xz", &["-c"], b"hello hello hello");
+        file[16] = 40;
+        let sum = crc32(&file[12..20]);
+        file[20..24].copy_from_slice(&sum.to_le_bytes());
+        file
+    };
+    let nested = through("gzip", &["-c"], &vec![b'['; 50_000_000]);
+    for (name, content, why) in [
+        ("a.zst", window, "its window is larger than the 128 MiB that zstd itself accepts"),
+        ("b.zst", single, "its window is larger than the 128 MiB that zstd itself accepts"),
+        ("a.sql.xz", xz, "it needs more memory to unpack than any honest file"),
+        ("x.json.gz", nested, "its JSON is nested more than 10000 levels deep"),
+    ] {
+        assert_eq!(verdict(&folder.file(name, &content), None), Err(why.into()), "{name}");
+    }
+}
+
+/// IEEE 802.3's, bit by bit.
+fn crc32(bytes: &[u8]) -> u32 {
+    let step = |sum: u32, _| if sum & 1 == 1 { (sum >> 1) ^ 0xedb8_8320 } else { sum >> 1 };
+    !bytes.iter().fold(u32::MAX, |sum, &byte| (0..8).fold(sum ^ u32::from(byte), step))
+}
+
+#[test]
+fn a_bomb_that_takes_long_is_given_up_in_time() {
+    let folder = Folder::new();
+    let zeros = through("sh", &["-c", "head -c 3000000000 /dev/zero | gzip -1"], b"");
+    let path = folder.file("a.gz", &zeros);
+    let started = Instant::now();
+    let limit = Duration::from_millis(100);
+    assert_eq!(within(limit, &path, None), Err(format!("OutOfTime({limit:?})")));
+    assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_decoder_that_panics_is_a_damaged_dump() {
+    assert_eq!(guarded(|| panic!("in a decoder")), Err(Flaw::Damaged("its decoder gave up on it".into())));
+}
+
+/// Whatever is in a file: no panic gets out, and nothing hangs.
+#[test]
+fn random_damage_is_refused_or_seen() {
+    let folder = Folder::new();
+    let text = "INSERT INTO t VALUES (1);\n".repeat(2000);
+    let mut state = 4711_u64;
+    let mut next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(state >> 33).unwrap()
+    };
+    for (program, ending) in
+        [("gzip", ".gz"), ("zstd", ".zst"), ("xz", ".xz"), ("bzip2", ".bz2"), ("lz4", ".lz4")]
+    {
+        let whole = through(program, &["-c"], text.as_bytes());
+        for _ in 0..200 {
+            let mut bytes = whole.clone();
+            for _ in 0..=next() % 3 {
+                let place = next() % bytes.len();
+                bytes[place] ^= u8::try_from(next() % 255 + 1).unwrap();
+            }
+            bytes.truncate(bytes.len() - next() % 20);
+            let _ = verdict(&folder.file(&format!("a{ending}"), &bytes), Some(Kind::Any));
+        }
+    }
+}
+
+#[test]
+fn what_the_user_may_not_read_is_not_called_damaged() {
+    let folder = Folder::new();
+    let path = folder.0.path().join("gone");
+    assert!(
+        matches!(within(Duration::from_secs(1), &path, None), Err(why) if why.starts_with("Unreadable("))
+    );
+}
+
+#[test]
+fn json_may_begin_with_a_byte_order_mark() {
+    let folder = Folder::new();
+    for name in ["a.json", "a.json.gz"] {
+        let content = b"\xef\xbb\xbf{\"a\": 1}\n";
+        let content = if name == "a.json" { content.to_vec() } else { through("gzip", &["-c"], content) };
+        assert_eq!(verdict(&folder.file(name, &content), None), Ok(None), "{name}");
+    }
+}
+
+/// Valkey 9 writes another name in front; none of Debian's versions does yet.
+#[test]
+fn a_snapshot_of_valkey_is_known() {
+    let redis = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dumps/bookworm/server.rdb")).unwrap();
+    let mut valkey = [&b"VALKEY080"[..], &redis[9..redis.len() - 8]].concat();
+    // Without a checksum, as `rdbchecksum no` writes it.
+    valkey.extend([0; 8]);
+    let folder = Folder::new();
+    for kind in [None, Some(Kind::Rdb)] {
+        assert_eq!(verdict(&folder.file("dump.rdb", &valkey), kind), Ok(None));
+        assert!(verdict(&folder.file("dump.rdb", &valkey[..valkey.len() - 20]), kind).is_err());
     }
 }
