@@ -78,7 +78,10 @@ fn immich() -> Service {
 
 fn vaultwarden() -> Service {
     let mut files = compose("vaultwarden");
-    files.push(rules("data/vaultwarden", "# dump.sqlite3 is the copy that counts\n/db.sqlite3*\n/icon_cache/\n"));
+    files.push(rules(
+        "data/vaultwarden",
+        "# dump.sqlite3 is the copy that counts\n/db.sqlite3*\n/icon_cache/\n",
+    ));
     files.push(Planted {
         path: "data/vaultwarden/db.sqlite3".into(),
         content: Content::Database(TABLES),
