@@ -248,7 +248,7 @@ fn what_is_not_proved_is_never_called_ok() {
 #[test]
 fn a_folder_that_can_not_be_entered_is_no_obstacle_to_a_pattern() {
     let other = crate::trust::Other::new();
-    std::fs::create_dir_all(other.0.sandbox.path("data/app/postgres/deep")).unwrap();
+    fs::create_dir_all(other.0.sandbox.path("data/app/postgres/deep")).unwrap();
     for pattern in ["*.sql.gz", "**/*.sql.gz", "{a,b}.sql.gz"] {
         other.prepare("app", &format!("# dump: {pattern} kind=gzip\necho x | gzip >a.sql.gz"));
         other.give("data/app/postgres", "4002");
