@@ -61,7 +61,7 @@ fn of_source(text: &str) -> Result<Vec<(String, String)>> {
     Ok(hints.found)
 }
 
-/// Collects what stands before and in each `.hint(…)`.
+/// Collects the texts before and in each `.hint(…)`.
 #[derive(Default)]
 struct Hints {
     found: Vec<(String, String)>,

@@ -20,7 +20,7 @@ pub enum Kind {
     Mongo,
     /// Redis, Valkey and KeyDB.
     Redis,
-    /// One that there is no dump script for: it has to be stopped.
+    /// One without a dump script: it has to be stopped.
     Other,
 }
 

@@ -53,6 +53,9 @@ pub(crate) fn run(cli: &Cli, name: &str, places: &Places) -> Result<Exit> {
     }
     if cli.dry_run || !(cli.yes || agrees()?) {
         note!("{TOOL}: nothing was changed");
+        if !cli.dry_run {
+            note!("hint: new-container {name} --adopt --yes writes this");
+        }
         return Ok(Exit::Done);
     }
     for addition in &plan.additions {
@@ -92,7 +95,6 @@ fn existing(places: &Places) -> Result<Existing> {
 fn agrees() -> Result<bool> {
     let (stdin, stderr) = (std::io::stdin(), std::io::stderr());
     if !stdin.is_terminal() || !stderr.is_terminal() {
-        note!("hint: add --yes to write this");
         return Ok(false);
     }
     write!(stderr.lock(), "Add this? [y/N] ").context("ask")?;

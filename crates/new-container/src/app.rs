@@ -192,7 +192,7 @@ fn show(files: &[NewFile], places: &Places) {
     }
 }
 
-/// 32 letters and digits, about 190 bits: no character that a shell, YAML, a URL or SQL takes for something else.
+/// 32 letters and digits, about 190 bits: no character that is special in a shell, YAML, a URL or SQL.
 fn password() -> String {
     rand::rng().sample_iter(Alphanumeric).take(32).map(char::from).collect()
 }

@@ -40,7 +40,7 @@ impl Taken {
         taken
     }
 
-    /// Who has the port that `text` publishes.
+    /// What uses the port that `text` publishes, as a sentence without its subject; `None` if it is free.
     pub(crate) fn by(&self, text: &str) -> Option<String> {
         let port = Port::parse(text)?;
         if let Some((_, file)) = self.published.iter().find(|(other, _)| collide(other, &port)) {

@@ -51,7 +51,7 @@ pub(crate) fn fill(template: &str, values: &Values) -> Result<String, Unknown> {
     Ok(out)
 }
 
-/// The indentation and the value, if the line is a placeholder and nothing else.
+/// The indentation and the value, if the line is only a placeholder.
 fn alone<'a>(line: &'a str, values: &'a Values) -> Option<(&'a str, &'a str)> {
     let name = line.trim().strip_prefix("{{")?.strip_suffix("}}")?.trim();
     let (_, value) = values.iter().find(|(known, _)| *known == name)?;

@@ -34,8 +34,9 @@ pub(crate) fn check_roots(places: &Places) -> Result<()> {
     for place in [&places.data, &places.container] {
         let root = parent(place);
         if !root.is_dir() {
+            let flag = if place == &places.data { "--data-root" } else { "--container-root" };
             return Err(anyhow!("find the folder of all services: {}: no such folder", escape_path(root)))
-                .hint(format!("mkdir -p '{}', or name the right one with a flag", escape_path(root)));
+                .hint(format!("mkdir -p '{}', or name another folder with {flag}", escape_path(root)));
         }
     }
     Ok(())

@@ -8,9 +8,9 @@ set -eu
 # Where the service keeps it. Put the right name here, and into .resticignore, which leaves this live file out.
 database="$DATA_DIR/data/{{name}}.db"
 
-# sqlite3 would make an empty one.
+# sqlite3 would make an empty database.
 if [ ! -f "$database" ]; then
-    echo "there is no $database: put the database's name into prepare-backup.sh" >&2
+    echo "no such file: $database: put the database's name into prepare-backup.sh" >&2
     exit 1
 fi
 cd "$DUMP_DIR"

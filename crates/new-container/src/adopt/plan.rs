@@ -91,8 +91,8 @@ pub(super) fn additions(
         Some((there, _)) if there == text.as_bytes() => {}
         Some((_, there)) => {
             plan.notes.push(format!(
-                "{} is yours and stays as it is: no rule is added for files that it may not dump; a script for \
-                 comparison: move it aside and run this again with --dry-run",
+                "{} stays as it is, and no rule is added: check that it dumps what was found, and that .resticignore \
+                 leaves the live files out",
                 escape_path(there)
             ));
             return Ok(plan);
@@ -115,7 +115,7 @@ fn stop_pair(name: &str, places: &Places, existing: &Existing, plan: &mut Plan) 
         ("after-backup.sh", include_str!("../../templates/stop-after.sh"), &existing.after),
     ];
     if let Some((_, path)) = scripts.iter().filter_map(|(_, _, there)| there.as_ref()).next() {
-        plan.notes.push(format!("{} is yours and stays as it is", escape_path(path)));
+        plan.notes.push(format!("{} stays as it is", escape_path(path)));
         return Ok(());
     }
     for (script, template, _) in scripts {

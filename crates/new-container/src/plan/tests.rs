@@ -1,4 +1,4 @@
-//! Snapshots of what is written, and the words that YAML would take for something else.
+//! Snapshots of the files, and the words that YAML would not read as text.
 
 use super::*;
 
@@ -83,7 +83,7 @@ fn the_users_own_files_take_the_place_of_the_built_in_ones() {
 }
 
 #[test]
-fn words_that_yaml_takes_for_something_else_are_quoted() {
+fn words_that_yaml_does_not_read_as_text_are_quoted() {
     for (word, expected) in
         [("app", "app"), ("123", "\"123\""), ("no", "\"no\""), ("nginx:1", "nginx:1"), ("1e3", "\"1e3\"")]
     {

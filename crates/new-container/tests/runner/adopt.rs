@@ -41,7 +41,11 @@ fn it_is_shown_first_and_written_with_yes() {
     let before = sandbox.tree();
     let shown = sandbox.run(&mut tool(&sandbox, &["shop", "--adopt"])).expect_success();
     assert_eq!(sandbox.tree(), before);
-    assert!(shown.stderr.contains("hint: add --yes to write this"), "{}", shown.everything());
+    assert!(
+        shown.stderr.contains("hint: new-container shop --adopt --yes writes this"),
+        "{}",
+        shown.everything()
+    );
     for part in [
         "found PostgreSQL in db, in db\n",
         "found MariaDB in maria, in the named volume sql\n",
@@ -93,7 +97,7 @@ fn a_script_of_the_users_own_stays_and_no_rule_is_added() {
         sandbox.script(format!("{place}/shop/prepare-backup.sh"), "#!/bin/sh\ntrue\n");
         let before = sandbox.tree();
         let ran = sandbox.run(&mut tool(&sandbox, &["shop", "--adopt", "--yes"])).expect_success();
-        assert!(ran.stdout.contains("is yours and stays as it is"), "{}", ran.everything());
+        assert!(ran.stdout.contains("stays as it is, and no rule is added"), "{}", ran.everything());
         assert_eq!(sandbox.tree(), before);
     }
 }

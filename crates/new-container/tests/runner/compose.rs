@@ -24,8 +24,9 @@ fn compose_accepts_a_plain_service() {
 }
 
 #[test]
-fn compose_accepts_every_database_with_ports_and_network() {
-    for kind in ["postgres", "mariadb", "mysql", "mongo", "sqlite", "redis"] {
+fn compose_accepts_every_database_with_every_option() {
+    let kinds = ["postgres", "mariadb", "mysql", "mongo", "sqlite", "redis"];
+    for (kind, stop) in kinds.iter().flat_map(|kind| [(kind, None), (kind, Some("--stop"))]) {
         let sandbox = Sandbox::new();
         let arguments = [
             "app",
@@ -38,7 +39,8 @@ fn compose_accepts_every_database_with_ports_and_network() {
             "--network",
             "proxy",
         ];
-        let arguments = [&arguments[..], &["--database", kind]].concat();
+        let mut arguments = [&arguments[..], &["--database", kind]].concat();
+        arguments.extend(stop);
         sandbox.run(&mut tool(&sandbox, &arguments)).expect_success();
         let config = config(&sandbox, "app");
         assert!(

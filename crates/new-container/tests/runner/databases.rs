@@ -1,7 +1,7 @@
 //! The very scripts that are written, run by `pre-backup-actions` against real servers: what is dumped is restored
 //! and compared row by row, and everything that can go wrong with a dump stops the backup.
 //!
-//! The servers are Debian's, each with a folder of its own. `docker` on the path is a stand-in that runs the command
+//! The servers are Debian's, each with a folder of its own. `docker` on the path runs the command
 //! in question here, in an environment like the container's.
 
 mod mariadb;

@@ -183,7 +183,7 @@ fn a_missing_root_is_named_with_what_to_do() {
     let ran = sandbox.run(&mut tool(&sandbox, &["app"])).expect_code(1);
     let data = sandbox.path("data");
     let expected = format!(
-        "new-container: find the folder of all services: {0}: no such folder\nhint: mkdir -p '{0}', ",
+        "new-container: find the folder of all services: {0}: no such folder\nhint: mkdir -p '{0}', or name another folder with --data-root",
         data.display()
     );
     assert!(ran.stderr.starts_with(&expected), "{}", ran.everything());

@@ -60,6 +60,10 @@ fn every_script_is_clean_to_shellcheck() {
         let name = format!("with-{kind}");
         sandbox.run(&mut tool(&sandbox, &[&name, "--database", kind])).expect_success();
         scripts.push(sandbox.path(format!("data/{name}/prepare-backup.sh")));
+        let name = format!("stopped-{kind}");
+        sandbox.run(&mut tool(&sandbox, &[&name, "--database", kind, "--stop"])).expect_success();
+        scripts.push(sandbox.path(format!("data/{name}/prepare-backup.sh")));
+        scripts.push(sandbox.path(format!("data/{name}/after-backup.sh")));
     }
     sandbox.run(&mut tool(&sandbox, &["plain"])).expect_success();
     sandbox.run(&mut tool(&sandbox, &["stopped", "--stop"])).expect_success();

@@ -75,7 +75,7 @@ fn mariadb_is_dumped_and_restored_and_every_broken_dump_is_caught() {
         ]);
     };
     container(&password);
-    // The container's own client finds its server by itself; ours is told.
+    // The container's own client finds its server by itself; ours needs its address.
     let client_of = |before: &str, after: &str| {
         format!("#!/bin/sh\n{before}/usr/bin/mariadb-dump --no-defaults --socket='{socket}' \"$@\"{after}\n")
     };

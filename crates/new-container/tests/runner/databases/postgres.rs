@@ -168,7 +168,7 @@ fn an_adopted_server_is_dumped_whole() {
     assert_eq!(filled.sql("postgres", others), restored.sql("postgres", others));
 }
 
-/// The format that `pg_restore` reads has no closing line, and its table of contents stands at its beginning.
+/// The format that `pg_restore` reads has no closing line, and its table of contents is at its beginning.
 #[test]
 fn an_archive_is_read_to_its_end() {
     let service = Service::new("postgres");
@@ -200,11 +200,11 @@ fn an_archive_is_read_to_its_end() {
         service.without_program("pg_dump");
     }
 
-    // The container's server may be newer than this host's client. That is no fault of the dump.
-    for said in
+    // The container's server may be newer than this host's client. The dump is not to blame.
+    for message in
         ["unsupported version (1.99) in file header", "this build does not support compression with lz4"]
     {
-        let older = format!("#!/bin/sh\necho 'pg_restore: error: {said}' >&2\nexit 1\n");
+        let older = format!("#!/bin/sh\necho 'pg_restore: error: {message}' >&2\nexit 1\n");
         service.with_program("pg_restore", &older);
         let ran = service.prepare(&[]).expect_success();
         assert!(

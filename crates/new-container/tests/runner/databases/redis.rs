@@ -53,7 +53,7 @@ fn redis_is_dumped_and_restored_and_every_broken_dump_is_caught() {
             "0",
         ],
     );
-    // The container's own client finds its server by itself; ours is told.
+    // The container's own client finds its server by itself; ours needs its address.
     let own = socket(&server);
     let cli = |before: &str, after: &str| {
         format!("#!/bin/sh\n{before}/usr/bin/redis-cli -s '{own}' \"$@\"{after}\n")

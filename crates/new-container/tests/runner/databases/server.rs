@@ -41,7 +41,7 @@ pub(super) fn command_as(user: &str, program: impl AsRef<Path>) -> Command {
 }
 
 impl Server {
-    /// Starts `command` and waits until `is_ready` says so.
+    /// Starts `command` and waits until `is_ready` holds.
     #[track_caller]
     pub(super) fn start(command: &mut Command, folder: TempDir, is_ready: impl Fn() -> bool) -> Server {
         let log = fs::File::create(folder.path().join("server.log")).expect("make a log");

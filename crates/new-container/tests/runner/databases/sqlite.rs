@@ -30,11 +30,11 @@ fn sqlite_is_copied_while_it_is_written_to_and_every_broken_dump_is_caught() {
     typed
         .write_all(b"PRAGMA wal_autocheckpoint=0; INSERT INTO t VALUES (100000, 'new'); SELECT 'written';\n")
         .unwrap();
-    let mut said = std::io::BufReader::new(writer.stdout.take().unwrap());
+    let mut printed = std::io::BufReader::new(writer.stdout.take().unwrap());
     let mut line = String::new();
     while !line.contains("written") {
         line.clear();
-        assert!(std::io::BufRead::read_line(&mut said, &mut line).unwrap() > 0, "the writer ended");
+        assert!(std::io::BufRead::read_line(&mut printed, &mut line).unwrap() > 0, "the writer ended");
     }
 
     let ran = service.prepare(&[]).expect_success();
