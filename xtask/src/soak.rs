@@ -1,6 +1,6 @@
 //! `cargo xtask soak`: what takes longer than every change can wait for.
 //!
-//! `ignore` and `bridge` are tests that `cargo xtask test` runs for a short while, here for as long as wanted; a failure
+//! `ignore`, `bridge` and `hostile` are tests that `cargo xtask test` runs for a short while, here for as long as wanted; a failure
 //! prints its seed, and what it found made as small as it can be. `push` needs a server that takes minutes to fetch.
 
 use anyhow::{Context, Result};
@@ -29,6 +29,10 @@ pub(crate) fn run(what: &Endurance) -> Result<Exit> {
         Endurance::Bridge { kills } => {
             cargo.args(["--package", "pipe-listener", "--test", "runner", "--", "--nocapture", "soak::"]);
             cargo.env("BRIDGE_SOAK_KILLS", kills.to_string());
+        }
+        Endurance::Hostile => {
+            cargo.args(["--package", "pipe-listener", "--test", "runner", "--", "--nocapture", "siege::"]);
+            cargo.args(["--test-threads", "1"]).env("BRIDGE_SIEGE", "1");
         }
         Endurance::Push => {
             needs::ensure(needs::UPTIME_KUMA, &cancel)?;

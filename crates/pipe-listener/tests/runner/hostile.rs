@@ -34,7 +34,7 @@ impl Host {
         assert!(started.elapsed() < SERVED, "{:?}", started.elapsed());
     }
 
-    fn resident_kib(&self) -> u64 {
+    pub(crate) fn resident_kib(&self) -> u64 {
         self.kib("VmRSS:")
     }
 

@@ -14,5 +14,6 @@ mod quiet;
 mod recovery;
 mod replaced;
 mod setup;
+mod siege;
 mod soak;
 mod tailscale;

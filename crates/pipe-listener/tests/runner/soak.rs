@@ -22,10 +22,8 @@ use crate::host::Host;
 #[test]
 fn whatever_was_accepted_ran_once_or_was_reported_however_often_the_listener_is_killed() {
     let kills: usize = setting("BRIDGE_SOAK_KILLS").unwrap_or(25);
-    let seed = setting("BRIDGE_SOAK_SEED")
-        .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64);
-    println!("{kills} kills, BRIDGE_SOAK_SEED={seed}");
-    let mut random = Random(seed | 1);
+    println!("{kills} kills");
+    let mut random = Random(seed());
     let mut host = Host::new();
     host.note_and_gate();
     let began = Instant::now();
@@ -184,10 +182,10 @@ fn through_socket(socket: &Path, token: &str) -> bool {
 }
 
 /// Random enough for moments, and the same for the same seed (xorshift64).
-struct Random(u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    fn below(&mut self, limit: u64) -> u64 {
+    pub(crate) fn below(&mut self, limit: u64) -> u64 {
         self.0 ^= self.0 << 13;
         self.0 ^= self.0 >> 7;
         self.0 ^= self.0 << 17;
@@ -196,6 +194,14 @@ impl Random {
 }
 
 #[track_caller]
-fn setting<T: std::str::FromStr>(name: &str) -> Option<T> {
+/// Where the random numbers of a run start; printed, so that it can be repeated.
+pub(crate) fn seed() -> u64 {
+    let seed = setting("BRIDGE_SOAK_SEED")
+        .unwrap_or_else(|| SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64);
+    println!("BRIDGE_SOAK_SEED={seed}");
+    seed | 1
+}
+
+pub(crate) fn setting<T: std::str::FromStr>(name: &str) -> Option<T> {
     std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is not a number")))
 }
