@@ -7,7 +7,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use bridge::SOCKET;
-use bridge::message::{is_name, line_of};
+use bridge::action::{BuiltIn, Text};
+use bridge::message::{is_name, line_of, line_with_end};
 
 /// What to do, and how.
 #[derive(Debug, PartialEq, Eq)]
@@ -85,7 +86,7 @@ fn what(words: &[OsString]) -> Result<What, String> {
         Some(name) => {
             let (first, rest) = name.trim().split_once(char::is_whitespace).unwrap_or((name.trim(), ""));
             if is_name(first) {
-                return Ok(What::Message(line_of(first, &format!("{rest} {text}"))));
+                return Ok(What::Message(line(first, &format!("{rest} {text}"))));
             }
             // The kernel runs a file whose first line names us with the file's path.
             if text.is_empty() && name.contains('/') && Path::new(name).is_file() {
@@ -94,6 +95,14 @@ fn what(words: &[OsString]) -> Result<What, String> {
             Err(format!("not an action's name: {name:?}"))
         }
         None => Err(format!("not an action's name: {name:?}")),
+    }
+}
+
+/// The line to send, which is short enough.
+pub(crate) fn line(name: &str, text: &str) -> String {
+    match BuiltIn::named(name).map(BuiltIn::text) {
+        Some(Text::Sentence) => line_with_end(name, text),
+        _ => line_of(name, text),
     }
 }
 

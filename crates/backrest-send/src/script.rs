@@ -7,11 +7,15 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
+use bridge::action::{BuiltIn, Text};
 use bridge::exit_code::ExitCode;
 use bridge::message::LONGEST;
 
-use crate::arguments::How;
+use crate::arguments::{How, line as message_line};
 use crate::{output, send};
+
+/// A longer line is not sent. That of a notification may be longer than a message and is shortened.
+const LONGEST_SENTENCE: u64 = 256 << 10;
 
 /// Sends the lines of a file.
 pub(crate) fn run_file(path: &Path, how: &How) -> ExitCode {
@@ -27,7 +31,7 @@ pub(crate) fn run(mut input: impl BufRead, how: &How) -> ExitCode {
     loop {
         line.clear();
         // A line without end must not fill the memory.
-        let most = LONGEST as u64 + 2;
+        let most = LONGEST_SENTENCE;
         match std::io::Read::take(&mut input, most).read_until(b'\n', &mut line) {
             Ok(0) => return ExitCode::Done,
             Ok(_) => {}
@@ -49,7 +53,16 @@ pub(crate) fn run(mut input: impl BufRead, how: &How) -> ExitCode {
             continue;
         }
         let Ok(text) = std::str::from_utf8(text) else { return complain("a message is not UTF-8") };
-        match send::send(text, how) {
+        let mut text = text.to_string();
+        if text.len() > LONGEST {
+            let (name, sentence) = text.split_once([' ', '\t']).unwrap_or((&text, ""));
+            let is_sentence = BuiltIn::named(name).is_some_and(|action| action.text() == Text::Sentence);
+            if !is_sentence {
+                return complain("a line is longer than a message may be");
+            }
+            text = message_line(name, sentence);
+        }
+        match send::send(&text, how) {
             ExitCode::Done => {}
             code => return code,
         }

@@ -121,6 +121,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn the_page_lists_every_action_and_every_exit_code() {
+        let page = include_str!("../../../docs/bridge.md");
+        for action in BuiltIn::ALL {
+            let row = page
+                .lines()
+                .find(|line| line.starts_with('|') && line.contains(&format!("`{}", action.name())));
+            assert!(row.is_some_and(|row| row.contains(action.purpose())), "{}", action.name());
+        }
+        for code in crate::exit_code::ExitCode::ALL {
+            let row = page.lines().find(|line| line.starts_with(&format!("| {} |", code.number())));
+            assert!(row.is_some_and(|row| row.contains(code.meaning())), "{}", code.number());
+        }
+    }
+
+    #[test]
     fn every_name_is_a_name_and_leads_back_to_its_action() {
         for action in BuiltIn::ALL {
             assert!(crate::message::is_name(action.name()));

@@ -82,6 +82,21 @@ pub fn line_of(name: &str, text: &str) -> String {
     line
 }
 
+/// Like [`line_of`], but of what is too long the middle is left out: an error tells most at its end.
+pub fn line_with_end(name: &str, text: &str) -> String {
+    const START: usize = 400;
+    const MARK: &str = " … ";
+    let room = LONGEST.saturating_sub(name.len() + 1);
+    let text = text.trim();
+    if text.len() <= room || room < 2 * START {
+        return line_of(name, text);
+    }
+    let start = (0..=START).rev().find(|&at| text.is_char_boundary(at)).unwrap_or(0);
+    let wanted = text.len() - (room - start - MARK.len());
+    let end = (wanted..text.len()).find(|&at| text.is_char_boundary(at)).unwrap_or(text.len());
+    line_of(name, &format!("{}{MARK}{}", &text[..start], &text[end..]))
+}
+
 /// The line that was or would have been sent.
 impl fmt::Display for Message {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -156,6 +171,10 @@ mod tests {
         assert_eq!(line_of("notify-down", "one\ntwo\x1b\0"), "notify-down one two  ");
         let line = line_of("notify-down", &"ä".repeat(5000));
         assert!(line.len() <= LONGEST && line.ends_with("ä…"), "{}", line.len());
+        let line = line_with_end("notify-down", &format!("{} Fatal: no", "ä".repeat(5000)));
+        assert!(line.len() <= LONGEST && line.ends_with("ä Fatal: no"), "{}", line.len());
+        assert!(line.starts_with("notify-down ä") && line.contains("ä … ä"), "{line}");
+        assert_eq!(line_with_end("notify-down", "short"), "notify-down short");
     }
 
     proptest! {

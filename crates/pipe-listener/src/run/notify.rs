@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use bridge::request::Notification;
+use common::contract::picture::Picture;
 use common::contract::trouble::Trouble;
 use common::paths;
 use common::process::{self, Limits};
@@ -53,11 +54,15 @@ pub(super) fn notify(
     }
     let trouble = Trouble::load(&settings.layout().actions_trouble());
     let preparation = if with_preparation { alarm::of_preparation(&trouble, plan.as_deref()) } else { None };
+    let ignore = Picture::load(&settings.layout().ignore_picture())
+        .and_then(|picture| picture.line())
+        .filter(|_| with_preparation);
+    let before = [preparation, ignore].into_iter().flatten().collect::<Vec<_>>().join("; ");
     let is_own = job.door == Door::Timer;
     let push = Push {
         // While a service is stopped because of us nothing is well.
         state: if trouble.down.is_empty() { state } else { State::Down },
-        text: text(state, &request.text, is_own, preparation, trouble.down_line()),
+        text: text(state, &request.text, is_own, before, trouble.down_line()),
         plan,
         duration: request.duration,
     };
@@ -73,13 +78,13 @@ struct Push {
 }
 
 /// What is wrong with the services of this backup, the message's text, and the services that are still stopped.
-fn text(state: State, text: &str, is_own: bool, preparation: Option<String>, down: Option<String>) -> String {
+fn text(state: State, text: &str, is_own: bool, before: String, down: Option<String>) -> String {
     let text = match state {
         State::Up if text.is_empty() && down.is_some() => "backup ok".into(),
         State::Down if !is_own => alarm::reason(text),
         _ => text.to_string(),
     };
-    let parts = [preparation.unwrap_or_default(), text, down.unwrap_or_default()];
+    let parts = [before, text, down.unwrap_or_default()];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
