@@ -4,6 +4,7 @@
 
 mod after;
 mod dumps;
+mod keys;
 mod killed;
 mod prepare;
 mod proof;
