@@ -8,6 +8,7 @@ pub mod explain;
 pub mod journal;
 pub mod kept;
 pub mod picture;
+pub mod proof;
 pub mod push;
 pub mod services;
 pub mod status;

@@ -20,7 +20,7 @@ use crate::options::Task;
 use crate::report::{Live, Plain, Silent};
 use crate::run::Runner;
 use crate::watcher::Watcher;
-use crate::{after, prepare, show, trend};
+use crate::{after, prepare, prove, show, trend};
 
 /// Does what `cli` asks for.
 pub(crate) fn run(cli: &Cli) -> Result<Exit> {
@@ -30,6 +30,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
         Task::ShowJournal => return show::journal(&context),
         Task::ShowHistory(service) => return trend::show(&context, service.as_deref()),
         Task::ShowServices => return show::list(&context),
+        Task::Prove(folder) => return prove::run(&context, folder),
         Task::ShowPreparation => return show::preparation(&context),
         Task::ShowAfter(which) => return show::after(&context, *which),
         Task::Prepare => None,

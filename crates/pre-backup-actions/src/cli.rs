@@ -11,6 +11,7 @@
 //! The last line on standard output sums the run up in a few words (`5 ok, 1 failed: immich (exit code 1)`), for
 //! Uptime Kuma; `--after --if-due` prints nothing if nothing was due.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
@@ -48,6 +49,10 @@ pub(crate) struct Cli {
     /// Show the services with their scripts; run nothing
     #[arg(long, conflicts_with_all = ["after", "dry_run"])]
     pub(crate) list: bool,
+
+    /// Check files in DIR, read back from a backup, against the dumps that the service of --only declares
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["after", "journal", "history", "list", "dry_run"])]
+    pub(crate) prove: Option<PathBuf>,
 
     /// Show what would run, in which order; run nothing
     #[arg(long)]

@@ -9,6 +9,7 @@ mod find;
 mod formats;
 mod fresh;
 mod ignored;
+mod prove;
 mod report;
 mod shared_dumps;
 mod staging;
@@ -26,6 +27,7 @@ use common::units;
 
 pub(crate) use budget::Budget;
 pub(crate) use fresh::Start;
+pub(crate) use prove::prove;
 pub(crate) use report::{Fault, Proof, Report, Seen};
 pub(crate) use shared_dumps::shared_dumps;
 pub(crate) use staging::Staging;

@@ -18,6 +18,7 @@ mod orphans;
 mod outcome;
 mod plan;
 mod prepare;
+mod prove;
 mod report;
 mod run;
 mod schedule;

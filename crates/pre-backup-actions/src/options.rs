@@ -3,6 +3,7 @@
 
 use std::ffi::OsString;
 use std::num::NonZeroUsize;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
@@ -25,6 +26,8 @@ pub(crate) enum Task {
     ShowHistory(Option<OsString>),
     /// Show the services with their scripts.
     ShowServices,
+    /// Check files that were read back from a backup.
+    Prove(PathBuf),
     /// Show what would run before a backup.
     ShowPreparation,
     /// Show which after steps would run.
@@ -80,6 +83,7 @@ impl Options {
             _ if cli.journal => Task::ShowJournal,
             (Some(service), _) => Task::ShowHistory(service.clone().map(OsString::from)),
             _ if cli.list => Task::ShowServices,
+            _ if cli.prove.is_some() => Task::Prove(cli.prove.clone().unwrap_or_default()),
             (None, true) if cli.dry_run => Task::ShowAfter(which),
             (None, true) => Task::After(which),
             _ if cli.dry_run => Task::ShowPreparation,

@@ -316,3 +316,34 @@ fn a_bomb_takes_neither_memory_nor_time() {
     let line = ran.stdout.lines().find(|line| line.starts_with("long: failed: ")).unwrap();
     assert!(!line.contains(" ms"), "the time shown is the time taken: {line}");
 }
+
+/// What a backup holds is checked as it was before the backup, except that it is neither new nor in the backup.
+#[test]
+fn files_that_were_read_back_are_proved_again() {
+    use common::contract::proof::{Proof, ProofOutcome};
+    let home = Home::new();
+    home.prepare("app", "# dump: db/*.sql.gz kind=postgres min=1KiB\n# dump: x.age\n# dump: gone.tar\nfalse");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dumps/bookworm/pg.sql");
+    home.sandbox.write("back/x.age", "age-encryption.org/v1\n-> X25519 x\n");
+    let pack = "mkdir -p back/db; gzip -c \"$0\" >back/db/a.sql.gz; head -c 1500 back/db/a.sql.gz >back/db/cut.sql.gz";
+    let _ = home.sandbox.run(home.sandbox.command("sh").args(["-c", pack, source])).expect_success();
+    let back = home.sandbox.path("back").display().to_string();
+    let before = home.sandbox.tree();
+    let ran = home.run(&["--prove", &back, "--only", "app", "--json"]).expect_code(1);
+    assert_eq!(home.sandbox.tree(), before, "nothing is written");
+    let proof: Proof = serde_json::from_str(&ran.stdout).unwrap();
+    let outcomes: Vec<_> = proof
+        .dumps
+        .iter()
+        .map(|dump| dump.files.iter().map(|file| file.outcome).collect::<Vec<_>>())
+        .collect();
+    let expected =
+        vec![vec![ProofOutcome::Proved, ProofOutcome::Fault], vec![ProofOutcome::Unproved], vec![]];
+    assert_eq!(outcomes, expected, "{}", ran.everything());
+    assert_eq!(proof.dumps[2].fault.as_deref(), Some("expected a dump, but there is none"));
+    let ran = home.run(&["--prove", &back]).expect_code(1);
+    assert!(ran.stdout.contains("db/a.sql.gz: ok\n"), "{}", ran.everything());
+    home.prepare("other", "true");
+    let ran = home.run(&["--prove", &back]).expect_code(1);
+    assert!(ran.stderr.contains("name one with --only"), "{}", ran.everything());
+}
