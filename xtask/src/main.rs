@@ -14,6 +14,7 @@ mod dist;
 mod e2e;
 mod errors;
 mod install;
+mod module_map;
 mod needs;
 mod orphans;
 mod package;

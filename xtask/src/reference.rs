@@ -1,20 +1,21 @@
-//! `cargo xtask reference`: writes `docs/reference.md`, the help of every program and subcommand, and the list of errors in
-//! `docs/troubleshooting.md`.
+//! `cargo xtask reference`: writes `docs/reference.md`, the help of every program and subcommand, `docs/modules.md`, and the
+//! list of errors in `docs/troubleshooting.md`.
 //!
 //! It comes from the definitions that the programs themselves use; `cargo xtask tidy` finds a page that is out of date.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use anyhow::Result;
 use clap::Command;
 use common::exit::Exit;
 use common::out;
 
-use crate::errors;
 use crate::workspace::Workspace;
+use crate::{errors, module_map};
 
 /// Where the page is.
-pub(crate) const PAGE: &str = "docs/reference.md";
+const PAGE: &str = "docs/reference.md";
 
 const START: &str = "# Reference
 
@@ -25,15 +26,20 @@ page.
 /// Writes the page.
 pub(crate) fn run() -> Result<Exit> {
     let root = Workspace::find()?.root;
-    for (page, text) in [(PAGE, text()), (errors::PAGE, errors::page(&root)?)] {
+    for (page, text) in pages(&root)? {
         common::atomic::write(&root.join(page), text.as_bytes(), 0o644)?;
         out!("{page}");
     }
     Ok(Exit::Done)
 }
 
+/// Every page that is written by a program, as it has to be for the repository in `root`.
+pub(crate) fn pages(root: &Path) -> Result<[(&'static str, String); 3]> {
+    Ok([(PAGE, text()), (errors::PAGE, errors::page(root)?), (module_map::PAGE, module_map::text(root)?)])
+}
+
 /// The whole page.
-pub(crate) fn text() -> String {
+fn text() -> String {
     let mut text = START.to_string();
     for command in definitions::commands() {
         let name = command.get_name().to_string();

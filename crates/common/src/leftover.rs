@@ -20,7 +20,7 @@ const SUFFIX: &str = ".backrest-part";
 const MOST: u64 = 100;
 
 /// The temporary name for `name`: `.NAME.backrest-part`.
-pub fn part_name(name: &OsStr) -> OsString {
+fn part_name(name: &OsStr) -> OsString {
     numbered(name, 1)
 }
 

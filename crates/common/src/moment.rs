@@ -48,7 +48,7 @@ pub fn milliseconds(time: Duration) -> i64 {
 }
 
 /// The time since boot, suspended time included.
-pub fn since_boot() -> Duration {
+fn since_boot() -> Duration {
     clock_gettime(ClockId::CLOCK_BOOTTIME).map(Duration::from).unwrap_or_default()
 }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use crate::private;
 
 /// A log of this size makes room for a new one.
-pub const BOUND: u64 = 1 << 20;
+const BOUND: u64 = 1 << 20;
 
 /// A log that is open for appending.
 #[derive(Debug)]

@@ -11,8 +11,8 @@ use common::problem::Problem;
 use walkdir::WalkDir;
 
 use super::source::Source;
+use crate::reference;
 use crate::workspace::Workspace;
-use crate::{errors, reference};
 
 const SETTINGS: &str = "docs/settings.md";
 
@@ -22,11 +22,10 @@ pub(super) fn findings(workspace: &Workspace, sources: &[Source]) -> Result<Vec<
     let missing = settings(sources).into_iter().filter(|name| !page.contains(&format!("`{name}`")));
     let mut found: Vec<_> =
         missing.map(|name| Problem::new(SETTINGS, format!("the setting {name} is not described"))).collect();
-    if fs::read_to_string(workspace.root.join(reference::PAGE)).unwrap_or_default() != reference::text() {
-        found.push(Problem::new(reference::PAGE, "out of date: run cargo xtask reference"));
-    }
-    if fs::read_to_string(workspace.root.join(errors::PAGE)).ok() != errors::page(&workspace.root).ok() {
-        found.push(Problem::new(errors::PAGE, "out of date: run cargo xtask reference"));
+    for (page, text) in reference::pages(&workspace.root)? {
+        if fs::read_to_string(workspace.root.join(page)).unwrap_or_default() != text {
+            found.push(Problem::new(page, "out of date: run cargo xtask reference"));
+        }
     }
     // A page that is missing is found by the rule on the top level.
     let pages = WalkDir::new(workspace.root.join("docs")).into_iter().filter_map(Result::ok);

@@ -1,8 +1,9 @@
-//! What is public in `common` has at least two users; otherwise it belongs to the one that uses it.
+//! A file of `common` has at least two users, otherwise it belongs to the one that uses it; and what is public in it is
+//! used at all.
 //!
 //! Every public function, type, trait and constant of `common` is looked for, by name, in the other crates and in the
-//! other files of `common`. A type in the signature of another public item counts as used. A name that is a common word
-//! may pass unseen.
+//! other files of `common`. A type in the signature of another public item counts as used, and so does what a macro of
+//! the file calls. A name that is a common word may pass unseen.
 
 use std::collections::BTreeSet;
 
@@ -18,17 +19,20 @@ pub(super) fn findings(sources: &[Source]) -> Vec<Problem> {
 
 fn of_file(source: &Source, all: &[Source]) -> Vec<Problem> {
     let mut found = Vec::new();
-    for (line, kind, name) in items(source) {
+    let mut users_of_file: BTreeSet<String> = BTreeSet::new();
+    let items = items(source);
+    let Some(&(first, ..)) = items.first() else { return found };
+    for (line, kind, name) in items {
         // Each file of `common` counts by itself, its unit tests apart.
         let others =
             all.iter().filter(|other| other.path != source.path && !other.path.ends_with("tests.rs"));
-        let users: BTreeSet<String> = others
-            .filter(|other| other.mentions(name))
-            .map(|other| match other.member.as_str() {
-                "common" => other.path.display().to_string(),
-                member => member.to_string(),
-            })
-            .collect();
+        let users = others.filter(|other| other.mentions(name)).map(|other| match other.member.as_str() {
+            "common" => other.path.display().to_string(),
+            member => member.to_string(),
+        });
+        let mut users = users.peekable();
+        let is_used = users.peek().is_some();
+        users_of_file.extend(users);
         let in_signature = || {
             source.lines().any(|other| {
                 let code = other.code.trim_start();
@@ -36,14 +40,18 @@ fn of_file(source: &Source, all: &[Source]) -> Vec<Problem> {
                 other.number != line && declares && has_word(code, name)
             })
         };
-        if users.len() > 1 || (kind == Kind::Type && in_signature()) {
-            continue;
+        let in_macro = || source.text.contains("$crate::") && source.text.contains(&format!("::{name}("));
+        if !(is_used || in_macro() || kind == Kind::Type && in_signature()) {
+            let what = format!("{name}: nothing uses it: make it private or remove it");
+            found.push(Problem::at_line(&source.path, line, what));
         }
-        let what = match users.first() {
-            None => format!("{name}: nothing uses it: make it private or remove it"),
-            Some(user) => format!("{name}: only {user} uses it: move it there"),
-        };
-        found.push(Problem::at_line(&source.path, line, what));
+    }
+    if let (1, Some(user)) = (users_of_file.len(), users_of_file.first()) {
+        found.push(Problem::at_line(
+            &source.path,
+            first,
+            format!("only {user} uses this file: move it there"),
+        ));
     }
     found
 }
@@ -86,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn an_item_that_one_crate_uses_is_found_and_one_that_two_use_is_not() {
+    fn a_file_that_one_crate_uses_is_found_and_so_is_a_dead_item() {
         let common = "//! U.\npub fn bytes() {}\npub fn lonely() {}\npub fn dead() {}\npub fn inner() {}\n";
         let uses = "use common::units;\nunits::bytes();\n";
         let found = printed(
@@ -99,15 +107,14 @@ mod tests {
         );
         assert_eq!(
             found,
-            [
-                "crates/common/src/units.rs:3: lonely: only a uses it: move it there",
-                "crates/common/src/units.rs:4: dead: nothing uses it: make it private or remove it",
-            ]
+            ["crates/common/src/units.rs:4: dead: nothing uses it: make it private or remove it"]
         );
+        let found = printed("//! U.\npub fn lonely() {}\n", &[("a", "units::lonely();\n")]);
+        assert_eq!(found, ["crates/common/src/units.rs:2: only a uses this file: move it there"]);
     }
 
     #[test]
-    fn a_type_in_a_shared_signature_is_shared_and_a_method_needs_two_users_too() {
+    fn a_type_in_a_shared_signature_is_used_and_a_method_needs_a_user() {
         let common = "//! U.\npub struct End;\npub fn run() -> End {\n}\nimpl End {\n    pub fn ok(self) {}\n    pub fn no(self) {}\n}\n";
         let uses = "common::units::run().ok();\nok_no();\n";
         let found = printed(common, &[("a", uses), ("b", uses)]);

@@ -1,0 +1,79 @@
+//! `docs/modules.md`: every source file with the first sentence of its header, for a newcomer who looks for a place.
+//!
+//! `cargo xtask reference` writes it; `cargo xtask tidy` finds one that is out of date.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use common::text::escape_path;
+use walkdir::WalkDir;
+
+/// Where the page is.
+pub(crate) const PAGE: &str = "docs/modules.md";
+
+const START: &str = "# Modules
+
+For developers: every source file and what it is for, in the words of its own first sentence. [Architecture](architecture.md)
+explains how the crates work together. `cargo xtask reference` writes this page.
+";
+
+/// The page for the repository in `root`. Fails if a source file can't be read.
+pub(crate) fn text(root: &Path) -> Result<String> {
+    let mut files: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
+    for place in ["crates", "xtask"] {
+        for entry in WalkDir::new(root.join(place)) {
+            let entry = entry.context("list the source files")?;
+            let Ok(path) = entry.path().strip_prefix(root) else { continue };
+            let path = path.to_string_lossy().into_owned();
+            let Some((member, file)) = path.split_once("/src/") else { continue };
+            let is_test = file.ends_with("tests.rs") || file.contains("tests/");
+            if !file.ends_with(".rs") || is_test || member.contains("/tests") {
+                continue;
+            }
+            let text = fs::read_to_string(entry.path())
+                .with_context(|| format!("read: {}", escape_path(entry.path())))?;
+            files.entry(member.to_string()).or_default().insert(file.to_string(), first_sentence(&text));
+        }
+    }
+    let mut page = START.to_string();
+    for (member, files) in files {
+        // Writing to a string can't fail.
+        let _ = write!(page, "\n## {member}\n\n| file | purpose |\n| --- | --- |\n");
+        for (file, purpose) in files {
+            let _ = writeln!(page, "| `{file}` | {} |", purpose.replace('|', "\\|"));
+        }
+    }
+    Ok(page)
+}
+
+/// The first sentence of a file's `//!` header, on one line.
+fn first_sentence(text: &str) -> String {
+    let header = text.lines().map_while(|line| line.strip_prefix("//!")).map(str::trim);
+    let paragraph: Vec<&str> = header.take_while(|line| !line.is_empty()).collect();
+    let paragraph = paragraph.join(" ");
+    let end = paragraph.match_indices(". ").map(|(at, _)| at + 1).find(|&at| {
+        // Not behind an abbreviation, and not in front of a lower-case word.
+        paragraph[at..].trim_start().starts_with(|c: char| c.is_uppercase() || c == '`')
+    });
+    let sentence = &paragraph[..end.unwrap_or(paragraph.len())];
+    sentence.trim_end_matches(['.', ':']).to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_sentence_of_the_header_is_taken() {
+        for (text, expected) in [
+            ("//! One idea, e.g. this. And more.\n//!\n//! Rest.\nfn x() {}", "One idea, e.g. this"),
+            ("//! Over two\n//! lines: `a.b` and c\n\nfn x() {}", "Over two lines: `a.b` and c"),
+            ("fn x() {}", ""),
+        ] {
+            assert_eq!(first_sentence(text), expected);
+        }
+    }
+}
