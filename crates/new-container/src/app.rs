@@ -140,8 +140,9 @@ fn make(cli: &Cli, request: &Request, settings: &Settings) -> Result<Exit> {
 
     // From here on an interruption is noticed between two steps, and nothing is left half done.
     let cancel = Cancel::on_signals().context("watch for interruptions")?;
-    if cli.up {
-        check_compose(&cancel)?;
+    let checked = if cli.up { check_compose(&cancel) } else { Ok(()) };
+    if !cancel.is_cancelled() {
+        checked?;
     }
     if write::all_or_nothing(&files, &places, &cancel)? == Outcome::Interrupted {
         note!("{TOOL}: interrupted; nothing was made");

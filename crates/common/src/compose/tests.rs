@@ -127,3 +127,49 @@ fn what_cant_be_read_is_a_problem() {
     let (_, circle) = project(&[("compose.yaml", "services: {a: {extends: b}, b: {extends: a}}")]);
     assert_eq!(circle.problems.len(), 2);
 }
+
+/// What Docker Compose itself makes of a project is read in the same way as the project.
+#[test]
+fn compose_itself_agrees() {
+    let (folder, project) = project(&[
+        (".env", "DATA_DIR='/data/with blank'\nTAG=7\nEMPTY=\n"),
+        (
+            "docker-compose.yml",
+            r#"version: "2.4"
+x-logging: &logging {labels: {a: b}}
+services:
+  app:
+    <<: *logging
+    image: "host:5000/app:${TAG}"
+    ports: ["8080:80", "127.0.0.1:53:53/udp", "443:443"]
+    volumes: ["${DATA_DIR}/a:/a:ro", "./b:/b", "named:/n", "${EMPTY:-/default}/c:/c", "../up:/up"]
+  db:
+    extends: {service: base}
+    image: postgres:16
+  base: {image: base, volumes: [/base:/base]}
+volumes: {named: {}}
+"#,
+        ),
+        (
+            "docker-compose.override.yml",
+            "version: '2.4'\nservices: {app: {volumes: ['/other:/a'], image: over:1}}\n",
+        ),
+    ]);
+    assert_eq!(project.problems, []);
+    let mut compose = std::process::Command::new("docker-compose");
+    compose.arg("config").current_dir(folder.path()).env("HOME", folder.path());
+    let ran = compose.output().expect("run docker-compose");
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+    let resolved = tempfile::tempdir().unwrap();
+    std::fs::write(resolved.path().join("compose.yaml"), &ran.stdout).unwrap();
+    let resolved = read(resolved.path());
+    for (name, service) in &project.services {
+        let mut theirs = resolved.services[name].clone();
+        let mut ours = service.clone();
+        for one in [&mut theirs, &mut ours] {
+            one.ports.sort_by_key(|port| *port.host.start());
+            one.mounts.sort_by(|a, b| a.target.cmp(&b.target));
+        }
+        assert_eq!(ours, theirs, "{}", String::from_utf8_lossy(&ran.stdout));
+    }
+}

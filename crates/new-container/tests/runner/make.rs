@@ -166,6 +166,22 @@ fn without_the_compose_plugin_up_makes_nothing() {
     assert_eq!(sandbox.tree(), before);
 }
 
+#[test]
+fn ctrl_c_ends_with_130_before_and_after_the_files_are_made() {
+    for (sleeps_at, has_files) in [("version", false), ("up", true)] {
+        let sandbox = Sandbox::new();
+        let docker = format!("#!/bin/sh\ncase \"$*\" in *{sleeps_at}*) exec sleep 60 ;; esac\n");
+        sandbox.script("bin/docker", docker);
+        let mut command = sandbox.command("timeout");
+        command.args(["--preserve-status", "--signal", "INT", "2", env!("CARGO_BIN_EXE_new-container")]);
+        command.args(["app", "--up"]);
+        command.env("PATH", format!("{}:/usr/bin:/bin", sandbox.path("bin").display()));
+        let ran = sandbox.run(&mut command).expect_code(130);
+        assert!(ran.stderr.contains("new-container: interrupted; "), "{}", ran.everything());
+        assert_eq!(sandbox.path("data/app").exists(), has_files, "{}", ran.everything());
+    }
+}
+
 /// A rule for every *.db would leave out databases that the script does not copy.
 #[test]
 fn sqlite_leaves_out_its_one_live_file_and_reports_the_rule() {
