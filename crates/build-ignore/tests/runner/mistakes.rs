@@ -96,3 +96,27 @@ fn files_that_git_does_not_read_as_rules_are_named() {
         assert!(found.contains(expected), "no {expected:?} in\n{found}");
     }
 }
+
+/// The rows of the table behind this heading, each as its cells without the back-quotes.
+pub(crate) fn rows_of<'p>(page: &'p str, heading: &str) -> Vec<Vec<&'p str>> {
+    let (_, section) = page.split_once(heading).expect("the page has this section");
+    let rows = section.lines().skip_while(|line| !line.starts_with("| ---")).skip(1);
+    rows.take_while(|line| line.starts_with('|'))
+        .map(|line| line.trim_matches('|').split(" | ").map(|cell| cell.trim().trim_matches('`')).collect())
+        .collect()
+}
+
+#[test]
+fn the_mistakes_of_the_page_get_their_hints() {
+    let rows = rows_of(include_str!("../../../../docs/ignore-rules.md"), "## Rules that look like a mistake");
+    assert!(rows.len() > 10, "{rows:?}");
+    for row in rows {
+        let sandbox = home();
+        sandbox.write("data/immich/.resticignore", format!("{}\n", row[0]));
+        let found = warnings(&sandbox);
+        let write = row[1].replace('`', "");
+        let is_named =
+            found.contains(&format!("{write} would match")) || found.contains(&format!("there is {write}"));
+        assert!(is_named, "{row:?}: {found}");
+    }
+}

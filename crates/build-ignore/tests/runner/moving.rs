@@ -6,6 +6,7 @@ use std::fs;
 use common::testing::{Ran, Sandbox};
 
 use crate::command_line::PROGRAM;
+use crate::mistakes::rows_of;
 use crate::oracle::{Paths, Restic, kept_by_git, scratch};
 
 const IGNORE_FILE: &str = "containers/backrest/ignorefile.txt";
@@ -163,4 +164,31 @@ fn a_damaged_state_is_made_again_from_the_old_file() {
     let _ = run(&sandbox, &[]).expect_success();
     assert_eq!(sandbox.read(IGNORE_FILE), text);
     assert!(before.is_subset(&backed_up(&sandbox, IGNORE_FILE)));
+}
+
+#[test]
+fn the_rules_of_the_page_are_held_back_with_the_rule_to_write() {
+    let rows = rows_of(include_str!("../../../../docs/migrating.md"), "## The ignore rules");
+    assert_eq!(rows.len(), 4, "{rows:?}");
+    for row in rows {
+        let (rule, before, kept, instead) = (row[0], row[1], row[2], row[3]);
+        let sandbox = Sandbox::new();
+        sandbox.write("data/s/.resticignore", format!("{rule}\n"));
+        for path in [before, kept] {
+            sandbox.write(format!("data/s/{path}"), "");
+        }
+        old_file(&sandbox, &[("s", rule)]);
+        let ran = run(&sandbox, &[]).expect_success();
+        prints(
+            &ran,
+            &[&format!("by the rule {rule} ("), &format!("/data/s/{kept}\n"), &format!("write: {instead}\n")],
+        );
+        let held = backed_up(&sandbox, IGNORE_FILE);
+        sandbox.write("data/s/.resticignore", format!("{instead}\n"));
+        let _ = run(&sandbox, &[]).expect_success();
+        assert!(!sandbox.read(IGNORE_FILE).contains("held back"));
+        assert_eq!(backed_up(&sandbox, IGNORE_FILE), held, "{rule}: the rule to write does the same");
+        let names = |path: &str| held.contains(format!("s/{path}").as_bytes());
+        assert!(names(kept) && !names(before), "{rule}");
+    }
 }
