@@ -14,6 +14,7 @@ mod images;
 mod kuma;
 mod ran;
 mod scenarios;
+mod template;
 mod world;
 
 use std::time::Instant;

@@ -50,6 +50,10 @@ pub(super) const ALL: &[Scenario] = &[
     scenario("restored, it is byte for byte what git keeps", backup::is_what_git_keeps),
     scenario("the restored dump loads into a fresh database, row by row", backup::dump_loads),
     scenario("the database is down: no backup, services up again, monitor down", faults::database_is_down),
+    scenario(
+        "the same with a Backrest before 1.11, which fires nothing: services up again, monitor down",
+        faults::no_hook_follows,
+    ),
     scenario("restic fails: services up again, monitor down", faults::restic_fails),
     scenario("the listener is killed: the hook ends at once, services up again", faults::listener_is_killed),
     scenario("the container is killed during a backup: services up again", faults::container_is_killed),

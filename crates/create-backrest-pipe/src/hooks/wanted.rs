@@ -155,9 +155,9 @@ fn encoded(text: &str) -> String {
         .collect()
 }
 
-/// An error's text: one line whatever it holds (%q), and short enough for a message even if each character takes four
-/// bytes. The cause comes last in Backrest's texts, so it is not cut earlier than that.
-const ERROR: &str = r#"{{ printf "%.900q" .Error }}"#;
+/// An error's text: one line whatever it holds (%q). Its cause comes last, so it is sent whole: the client shortens it
+/// in the middle, and the listener finds the cause.
+const ERROR: &str = r#"{{ printf "%.20000q" .Error }}"#;
 
 fn quoted(field: &str) -> String {
     format!(r#"{{{{ printf "%.60q" {field} }}}}"#)

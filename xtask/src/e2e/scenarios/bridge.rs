@@ -103,7 +103,8 @@ pub(super) fn container_is_stopped(world: &World) -> Result<()> {
     )?;
     world.compose("backrest", &["down"])?.success()?;
     let status = Status::ask(world)?;
-    status.has("bad", "no container has the bridge mounted", Some(":/bridge"))?;
+    // compose.yaml has the mount already.
+    status.has("bad", "no container has the bridge mounted", Some("docker compose up --detach"))?;
     up(world)?;
     Status::ask(world)?.all_good()
 }
@@ -146,19 +147,19 @@ impl Status {
         Ok(Status { ran, checks })
     }
 
-    /// One of the lines is in that state, says `what`, and names a command that holds `mend`.
-    fn has(&self, state: &str, what: &str, mend: Option<&str>) -> Result<()> {
+    /// One of the lines is in that state, says `what`, and names a command that holds `fix`.
+    fn has(&self, state: &str, what: &str, fix: Option<&str>) -> Result<()> {
         let holds = |value: &Value, text: &str| value.as_str().is_some_and(|value| value.contains(text));
         let found = self.checks.iter().any(|check| {
             check["state"] == state
                 && holds(&check["what"], what)
-                && mend.is_none_or(|mend| holds(&check["mend"], mend))
+                && fix.is_none_or(|fix| holds(&check["fix"], fix))
         });
         match found {
             true => Ok(()),
             false => {
-                let mend = mend.map(|mend| format!(" → {mend}")).unwrap_or_default();
-                self.ran.clone().unexpected(format!("expected of the container: {state}: {what}{mend}"))
+                let fix = fix.map(|fix| format!(" → {fix}")).unwrap_or_default();
+                self.ran.clone().unexpected(format!("expected of the container: {state}: {what}{fix}"))
             }
         }
     }

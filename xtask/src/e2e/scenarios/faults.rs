@@ -1,6 +1,6 @@
 //! The ways in which a backup fails. Each leaves no snapshot that should not be there, and no service stopped.
 //!
-//! What was broken is mended before anything is expected, so that the scenarios after a failed one can go on.
+//! What was broken is fixed before anything is expected, so that the scenarios after a failed one can go on.
 
 use std::fs;
 use std::thread;
@@ -12,7 +12,7 @@ use nix::unistd::Pid;
 use rand::rngs::SmallRng;
 use rand::{RngCore, SeedableRng};
 
-use super::super::hooks::{Hooks, restic, snapshots};
+use super::super::hooks::{Firing, Hooks, restic, snapshots};
 use super::super::world::World;
 use super::backup::expect_push;
 use super::{bridge, database, stopped};
@@ -34,6 +34,25 @@ pub(super) fn database_is_down(world: &World) -> Result<()> {
     }
     ensure!(snapshots(world)? == before, "expected no further snapshot");
     ensure!(stopped::is_up(world)?, "expected that {} is up again", stopped::NAME);
+    expect_push(world, "status=down", "paperless")
+}
+
+/// Before Backrest 1.11 no hook runs after the one that failed, so the host undoes and pushes by itself.
+pub(super) fn no_hook_follows(world: &World) -> Result<()> {
+    let (hooks, before) = (Hooks::printed(world)?, snapshots(world)?);
+    world.kuma.take();
+    world.compose("paperless", &["stop", "database"])?.success()?;
+    let backup = hooks.back_up_as(Firing::Nothing, world, &[])?;
+    world.compose("paperless", &["start", "database"])?.success()?;
+    database::wait_until_up(world)?;
+    backup.start.code(1)?.says("1 failed: paperless")?;
+    ensure!(backup.restic.is_none() && backup.after.is_empty(), "expected that nothing follows");
+    let end = Instant::now() + Duration::from_secs(60);
+    while !stopped::is_up(world)? {
+        ensure!(Instant::now() < end, "expected that {} is up again", stopped::NAME);
+        thread::sleep(Duration::from_millis(200));
+    }
+    ensure!(snapshots(world)? == before, "expected no further snapshot");
     expect_push(world, "status=down", "paperless")
 }
 
