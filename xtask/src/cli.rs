@@ -71,6 +71,8 @@ pub(crate) enum Task {
     Soak(Endurance),
     /// Write docs/reference.md: the help of every program
     Reference,
+    /// Render the pictures of the pages from real runs
+    Pictures(PicturesOptions),
     /// Check the repository's own rules: documentation, file length, what must not occur
     Tidy,
 }
@@ -149,6 +151,13 @@ pub(crate) enum Root {
     Busybox,
     Bookworm,
     Trixie,
+}
+
+#[derive(Args, Debug)]
+pub(crate) struct PicturesOptions {
+    /// Write nothing; exit with 1 if a picture is out of date
+    #[arg(long)]
+    pub(crate) check: bool,
 }
 
 #[derive(Args, Debug)]

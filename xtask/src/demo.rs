@@ -6,8 +6,8 @@
 //! not as its owner wants it.
 
 mod compare;
-mod home;
-mod services;
+pub(crate) mod home;
+pub(crate) mod services;
 mod table;
 
 use std::fs;
@@ -44,10 +44,8 @@ pub(crate) fn run(options: &DemoOptions) -> Result<Exit> {
     let files: usize = services.iter().map(|service| service.files.len()).sum();
     let services_in_words = count(services.len(), "service");
     title(&format!("{services_in_words} with {} in ~/data and ~/containers", count(files, "file")));
-    detail(
-        "each says in its .resticignore what is not worth a backup; immich: /thumbs/ /encoded-video/ *.tmp",
-    );
-    detail("vaultwarden has a prepare-backup.sh, which dumps its database with sqlite3");
+    detail("each .resticignore lists what to leave out; immich: /thumbs/ *.tmp …");
+    detail("vaultwarden has a prepare-backup.sh that copies its database");
 
     title("$ build-ignore");
     let mut command = place.command(place.at(".local/bin/build-ignore"));
@@ -86,11 +84,11 @@ pub(crate) fn run(options: &DemoOptions) -> Result<Exit> {
     }
     let all = comparison.total().backed_up;
     detail(&format!("{} with {} came back byte for byte", count(all.files, "file"), units::bytes(all.bytes)));
-    detail(&format!("the restored dump loads: {ROWS} rows"));
+    detail(&format!("the restored dump opens: {ROWS} rows"));
     out!("\n{}\n", table::render(&services, &comparison));
     say_where(&place, options.keep.is_some());
     out!(
-        "{GOOD}✓{GOOD:#} nothing lost, nothing too much, in {}\nsnapshot {id}",
+        "{GOOD}✓{GOOD:#} nothing lost, nothing extra, in {}\nsnapshot {id}",
         units::duration(started.elapsed())
     );
     Ok(Exit::Done)
@@ -147,7 +145,7 @@ fn back_up(place: &Place, cancel: &Cancel) -> Result<String> {
     Ok(summary["snapshot_id"].as_str().context("restic backup names no snapshot")?.chars().take(8).collect())
 }
 
-/// Loads the restored dump into a new database and counts.
+/// Opens the restored dump and counts.
 fn rows_of_dump(place: &Place, dump: &Path, cancel: &Cancel) -> Result<usize> {
     let mut command = place.command("sqlite3");
     command.arg("-readonly").arg(dump).arg("SELECT count(*) FROM ciphers");

@@ -6,7 +6,7 @@ use anyhow::Result;
 use common::exit::Exit;
 
 use crate::cli::Task;
-use crate::{bench, build, demo, dist, e2e, install, reference, soak, test, tidy};
+use crate::{bench, build, demo, dist, e2e, install, pictures, reference, soak, test, tidy};
 
 /// Does what `task` says.
 pub(crate) fn run(task: &Task) -> Result<Exit> {
@@ -20,6 +20,7 @@ pub(crate) fn run(task: &Task) -> Result<Exit> {
         Task::E2e(options) => e2e::run(options),
         Task::Bench { what } => bench::run(*what),
         Task::Soak(what) => soak::run(what),
+        Task::Pictures(options) => pictures::run(options),
         Task::Reference => reference::run(),
         Task::Tidy => tidy::run(),
     }

@@ -18,6 +18,7 @@ mod module_map;
 mod needs;
 mod orphans;
 mod package;
+mod pictures;
 mod reference;
 mod soak;
 mod table;

@@ -25,7 +25,7 @@ use super::services::{Content, Planted, Service};
 const SEED: u64 = 20_260_301;
 
 /// Where the demo works.
-pub(super) struct Place {
+pub(crate) struct Place {
     root: PathBuf,
     /// Removes everything when dropped; none where it is to be kept.
     _folder: Option<TempDir>,
@@ -33,7 +33,7 @@ pub(super) struct Place {
 
 impl Place {
     /// A temporary folder, or `keep`, which must be empty or not exist yet.
-    pub(super) fn make(keep: Option<&Path>) -> Result<Place> {
+    pub(crate) fn make(keep: Option<&Path>) -> Result<Place> {
         let place = match keep {
             None => {
                 let folder = tempfile::Builder::new().prefix("backrest-demo-").tempdir();
@@ -59,22 +59,22 @@ impl Place {
     }
 
     /// The home.
-    pub(super) fn home(&self) -> PathBuf {
+    pub(crate) fn home(&self) -> PathBuf {
         self.root.join("home")
     }
 
     /// `path` below the home.
-    pub(super) fn at(&self, path: impl AsRef<Path>) -> PathBuf {
+    pub(crate) fn at(&self, path: impl AsRef<Path>) -> PathBuf {
         self.home().join(path)
     }
 
     /// A folder beside the home: the repository, what was restored.
-    pub(super) fn beside(&self, name: &str) -> PathBuf {
+    pub(crate) fn beside(&self, name: &str) -> PathBuf {
         self.root.join(name)
     }
 
     /// Puts the programs where an installation has them.
-    pub(super) fn install(&self, programs: &[PathBuf]) -> Result<()> {
+    pub(crate) fn install(&self, programs: &[PathBuf]) -> Result<()> {
         let bin = self.at(".local/bin");
         fs::create_dir_all(&bin).context("make the folder of the programs")?;
         for program in programs {
@@ -85,12 +85,12 @@ impl Place {
     }
 
     /// `text` with the home written as `~`.
-    pub(super) fn short(&self, text: &str) -> String {
+    pub(crate) fn short(&self, text: &str) -> String {
         text.replace(&*self.home().to_string_lossy(), "~")
     }
 
     /// A command in an environment that knows this home only.
-    pub(super) fn command(&self, program: impl AsRef<OsStr>) -> Command {
+    pub(crate) fn command(&self, program: impl AsRef<OsStr>) -> Command {
         let mut command = Command::new(program);
         command.env_clear().current_dir(self.home()).env("HOME", self.home());
         let bin = self.at(".local/bin").to_string_lossy().into_owned();
@@ -102,14 +102,14 @@ impl Place {
     }
 
     /// Runs `command` and gives what it wrote; fails if it does.
-    pub(super) fn run(&self, command: &mut Command, input: &[u8], cancel: &Cancel) -> Result<String> {
+    pub(crate) fn run(&self, command: &mut Command, input: &[u8], cancel: &Cancel) -> Result<String> {
         let limits = Limits::within(Duration::from_secs(300));
         let output = process::capture(command, input, limits, Some(cancel))?.success()?;
         Ok(String::from_utf8_lossy(&output).into_owned())
     }
 
     /// Writes Backrest's `.env` and every file of `services`.
-    pub(super) fn fill(&self, services: &[Service], cancel: &Cancel) -> Result<()> {
+    pub(crate) fn fill(&self, services: &[Service], cancel: &Cancel) -> Result<()> {
         let quoted = |path: PathBuf| format!("'{}'", path.to_string_lossy().replace('\'', "\\'"));
         let env = format!(
             "CONTAINER_DIR={}\nDATA_DIR={}\n# /userdata in Backrest's container.\nBACKUP_MOUNT={}\n",

@@ -5,24 +5,24 @@
 
 /// A service with its files.
 #[derive(Clone, Debug)]
-pub(super) struct Service {
+pub(crate) struct Service {
     /// The name of its folders.
-    pub(super) name: &'static str,
+    pub(crate) name: &'static str,
     /// Its files.
-    pub(super) files: Vec<Planted>,
+    pub(crate) files: Vec<Planted>,
 }
 
 /// One file, by its path below the home.
 #[derive(Clone, Debug)]
-pub(super) struct Planted {
-    pub(super) path: String,
-    pub(super) content: Content,
-    pub(super) fate: Fate,
+pub(crate) struct Planted {
+    pub(crate) path: String,
+    pub(crate) content: Content,
+    pub(crate) fate: Fate,
 }
 
 /// What a file holds.
 #[derive(Clone, Copy, Debug)]
-pub(super) enum Content {
+pub(crate) enum Content {
     /// So many bytes that can't be compressed, as photos and films are.
     Random(usize),
     /// This text.
@@ -35,7 +35,7 @@ pub(super) enum Content {
 
 /// What is to become of a file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Fate {
+pub(crate) enum Fate {
     BackedUp,
     LeftOut,
 }
@@ -43,11 +43,11 @@ pub(super) enum Fate {
 const KIB: usize = 1024;
 
 /// The dump that the prepare script of [`DUMPED`] makes, below the home.
-pub(super) const DUMP: &str = "data/vaultwarden/dump.sqlite3";
+pub(crate) const DUMP: &str = "data/vaultwarden/dump.sqlite3";
 /// The service that has a database.
-pub(super) const DUMPED: &str = "vaultwarden";
+pub(crate) const DUMPED: &str = "vaultwarden";
 /// How many rows the database has.
-pub(super) const ROWS: usize = 500;
+pub(crate) const ROWS: usize = 500;
 
 const TABLES: &str = "PRAGMA journal_mode=WAL;
 CREATE TABLE ciphers (uuid TEXT PRIMARY KEY, name TEXT NOT NULL, data TEXT NOT NULL);
@@ -62,7 +62,7 @@ sqlite3 -bail db.sqlite3 '.timeout 60000' \".backup '$DUMP_DIR/dump.sqlite3'\"
 ";
 
 /// All services of the demo.
-pub(super) fn all() -> Vec<Service> {
+pub(crate) fn all() -> Vec<Service> {
     vec![immich(), vaultwarden(), jellyfin(), home_assistant(), paperless()]
 }
 

@@ -8,4 +8,5 @@ mod demo;
 mod dist;
 mod install;
 mod install_script;
+mod pictures;
 mod world;
