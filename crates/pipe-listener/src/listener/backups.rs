@@ -120,6 +120,11 @@ impl Listener {
                 _ => {}
             }
         }
+        let is_network = BuiltIn::named(&job.message.name) == Some(BuiltIn::StartTailscale);
+        if let Some(why) = why.filter(|_| is_network && job.door == Door::Socket) {
+            // A start hook that fails here may fire no other hook.
+            self.push(State::Down, None, &format!("start-tailscale failed: {why}"));
+        }
         if job.door == Door::Timer && job.message.name == crate::dispatch::OVERDUE_BACKUP {
             let how = why.map_or("they ran now".to_string(), |why| format!("they failed: {why}"));
             self.push(

@@ -13,6 +13,8 @@ use common::testing::{Ran, Sandbox, built, wait_until};
 use tempfile::TempDir;
 
 const TOKEN: &str = "T0kenThatNobodyMaySee";
+/// The monitor that keeps a first `down` to itself.
+const RETRYING: &str = "AnotherToken";
 
 /// A server with one push monitor.
 struct Kuma {
@@ -31,10 +33,13 @@ impl Kuma {
         let mut kuma = Kuma { package, folder, port, server: None };
         kuma.start();
         kuma.query("INSERT INTO user (username, password, active) VALUES ('admin', 'x', 1);");
-        kuma.query(&format!(
-            "INSERT INTO monitor (name, type, push_token, active, user_id, interval, accepted_statuscodes_json) \
-             VALUES ('backup', 'push', '{TOKEN}', 1, 1, 86400, '[\"200-299\"]');"
-        ));
+        for (name, token, retries) in [("backup", TOKEN, 0), ("retrying", RETRYING, 1)] {
+            kuma.query(&format!(
+                "INSERT INTO monitor \
+                 (name, type, push_token, active, user_id, interval, maxretries, accepted_statuscodes_json) \
+                 VALUES ('{name}', 'push', '{token}', 1, 1, 86400, {retries}, '[\"200-299\"]');"
+            ));
+        }
         kuma
     }
 
@@ -97,7 +102,10 @@ impl Listener {
     fn pushing_to(address: &str) -> Listener {
         built("backrest-push", "backrest-push");
         let sandbox = Sandbox::new();
-        let env = format!("UPTIME_KUMA_PUSH_URL='{address}/api/push/{TOKEN}?status=up&msg=OK&ping='\n");
+        let env = format!(
+            "UPTIME_KUMA_PUSH_URL='{address}/api/push/{TOKEN}?status=up&msg=OK&ping='\n\
+             UPTIME_KUMA_PUSH_URL_RETRYING='{address}/api/push/{RETRYING}'\n"
+        );
         sandbox.write("containers/backrest/.env", env);
         let mut command = sandbox.command(env!("CARGO_BIN_EXE_pipe-listener"));
         let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().expect("start the listener");
@@ -131,6 +139,18 @@ fn the_real_uptime_kuma_takes_what_is_pushed() {
     kuma.wait_for("1 5 ok, 17 GiB & more=Käse");
     listener.send(&["notify-down", "1 failed: immich (dump is empty)"]).expect_success();
     kuma.wait_for("0 1 failed: immich (dump is empty)");
+
+    listener.send(&["notify-up", "--duration", "12m3.5s", "with a duration"]).expect_success();
+    kuma.wait_for("1 with a duration");
+    assert_eq!(kuma.query("SELECT ping FROM heartbeat ORDER BY id DESC LIMIT 1;"), "723500");
+
+    let retrying = ["--plan", "retrying"];
+    listener.send(&[&["notify-up"], &retrying[..], &["well"]].concat()).expect_success();
+    kuma.wait_for("1 well");
+    listener.send(&[&["notify-down"], &retrying[..], &["not well"]].concat()).expect_success();
+    kuma.wait_for("0 not well");
+    let states = "SELECT group_concat(status) FROM (SELECT status FROM heartbeat ORDER BY id DESC LIMIT 2);";
+    assert_eq!(kuma.query(states), "0,2", "the first was kept as pending");
 
     kuma.stop();
     let ran = listener.send(&["notify-up", "while it was down"]).expect_success();
