@@ -23,9 +23,9 @@ pub(crate) enum What {
     Version,
     /// Send this line.
     Message(String),
-    /// We are the `#!` program of this file.
+    /// This is the `#!` program of that file.
     Script(PathBuf),
-    /// We are the `#!` program of a hook: Backrest gives us the text on standard input.
+    /// This is the `#!` program of a hook, whose text is on standard input.
     StandardInput,
 }
 
@@ -153,7 +153,7 @@ fn nearest(own: PathBuf, home: Option<OsString>) -> PathBuf {
 }
 
 /// The folder in which this program lies. Where /proc is missing, as in an empty chroot, the name that it was called
-/// by tells.
+/// by matters.
 fn own_folder(own_name: &OsStr) -> PathBuf {
     let own = std::env::current_exe().unwrap_or_else(|_| PathBuf::from(own_name));
     match own.parent() {

@@ -1,7 +1,7 @@
 //! Sends one message and passes on what comes back, within its time.
 //!
 //! The listener takes a message within a moment, whatever it is doing; so one that has not been taken after
-//! [`TAKEN`] is told as such, long before the action's own time is over.
+//! [`TAKEN`] is reported, long before the action's own time is over.
 
 use std::io::{self, Read, Write};
 use std::net::Shutdown;
@@ -27,7 +27,7 @@ const TAKEN: Duration = Duration::from_secs(30);
 /// A line of output is at most 8 KiB; what is longer is none.
 const LONGEST_FRAME: usize = 64 << 10;
 
-/// Sends `line` and gives the exit code.
+/// Sends `line` and returns the exit code.
 pub(crate) fn send(line: &str, how: &How) -> ExitCode {
     let end = Instant::now() + how.timeout;
     let unmarked = if how.wait { None } else { without_mark(line) };
@@ -46,11 +46,11 @@ pub(crate) fn send(line: &str, how: &How) -> ExitCode {
     let sent = stream
         .set_write_timeout(Some(left(end)))
         .and_then(|()| stream.write_all(format!("{line}\n").as_bytes()))
-        // Closing this side tells the listener that the end is not waited for.
+        // A half-closed connection means that this client does not wait for the end.
         .and_then(|()| if how.wait { Ok(()) } else { stream.shutdown(Shutdown::Write) });
     match sent {
         Err(error) if is_timeout(&error) => complain(ExitCode::Later, "the host does not take the message"),
-        // It went away; what it said before that is still to be read.
+        // It went away; what it sent before that is still to be read.
         _ => receive(&mut stream, how, end),
     }
 }
@@ -150,7 +150,7 @@ fn is_timeout(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut)
 }
 
-/// The message without the mark that its failure cancels a backup: whoever does not wait does not hear of it.
+/// The message without the mark that its failure cancels a backup: a client that does not wait never learns of it.
 fn without_mark(line: &str) -> Option<String> {
     let message = Message::parse(line.as_bytes()).ok()?;
     let is_preparation = BuiltIn::named(&message.name) == Some(BuiltIn::PreBackups);

@@ -1,7 +1,7 @@
 //! One line of an answer over the socket.
 //!
-//! The first character says what it is: `=` accepted under this number, `|` a line of the action's output, `!` a
-//! word from the listener, `.` the end with an exit code. The end comes once and last; a connection that closes
+//! The first character is its kind: `=` accepted under this number, `|` a line of the action's output, `!` a
+//! note from the listener, `.` the end with an exit code. The end comes once and last; a connection that closes
 //! without it means that the listener went away.
 
 use crate::exit_code::ExitCode;
@@ -13,7 +13,7 @@ pub enum Frame {
     Accepted(u64),
     /// A line of the action's output, without its newline.
     Output(Vec<u8>),
-    /// A word from the listener itself.
+    /// A note from the listener itself.
     Note(String),
     /// How it ended.
     End(ExitCode),

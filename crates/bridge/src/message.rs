@@ -9,7 +9,7 @@ use std::fmt;
 /// The longest line, in bytes, without its newline.
 pub const LONGEST: usize = 4096;
 
-/// An action's name and what is said to it.
+/// An action's name and its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// `[a-z0-9][a-z0-9-]*`.
@@ -65,7 +65,7 @@ pub fn is_name(name: &str) -> bool {
         && bytes.iter().all(|&b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
 }
 
-/// The line that says `name` and `text`, made fit to be sent: control characters (an error text has newlines)
+/// The line with `name` and `text`, made fit to be sent: control characters (an error text has newlines)
 /// become blanks, and what is too long is cut. Nothing is lost that an action could use.
 pub fn line_of(name: &str, text: &str) -> String {
     let mut line = String::from(name);
@@ -82,7 +82,7 @@ pub fn line_of(name: &str, text: &str) -> String {
     line
 }
 
-/// Like [`line_of`], but of what is too long the middle is left out: an error tells most at its end.
+/// Like [`line_of`], but of what is too long the middle is left out: the end of an error explains most.
 pub fn line_with_end(name: &str, text: &str) -> String {
     const START: usize = 400;
     const MARK: &str = " … ";

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Door {
-    /// The FIFO: nobody waits for an answer.
+    /// The FIFO, which has no answers.
     Fifo,
     /// The socket.
     Socket,
@@ -34,4 +34,4 @@ impl fmt::Display for Door {
 
 /// The connection that waits for an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(crate) struct Asker(pub(crate) u64);
+pub(crate) struct ClientId(pub(crate) u64);

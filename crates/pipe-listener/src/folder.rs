@@ -3,7 +3,7 @@
 //! The container may put anything there under any name. So everything is opened relative to the folder itself,
 //! never through a symlink, and looked at before it is opened: opening a device can already do something. Nothing
 //! that is in the way is removed but an empty folder (Docker makes one where a mount's source is missing), a
-//! symlink that we made and a socket that nobody listens on.
+//! symlink that we made and a socket without a listener.
 
 use std::fs::{self, DirBuilder};
 use std::io;
@@ -21,7 +21,7 @@ use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bin
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
 
-/// What tells one file from another.
+/// The identity of a file.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Inode {
     device: u64,
@@ -63,8 +63,8 @@ impl Folder {
         fs::create_dir_all(&settings.container_dir)
             .with_context(|| format!("make: {}", escape_path(&settings.container_dir)))?;
         let folder = Folder { folder: hold(&path)?, path };
-        let said = folder.keep_old_place(&settings.container_dir.join(FIFO))?;
-        Ok((folder, said))
+        let notes = folder.keep_old_place(&settings.container_dir.join(FIFO))?;
+        Ok((folder, notes))
     }
 
     /// Opens the folder that is at its path now.
@@ -177,33 +177,34 @@ impl Folder {
     fn keep_old_place(&self, old: &Path) -> Result<Vec<String>> {
         let naming = || format!("keep the FIFO's old place: {}", escape_path(old));
         let target = Path::new("bridge").join(FIFO);
-        let mut said = Vec::new();
+        let mut notes = Vec::new();
         match fs::symlink_metadata(old).map(|metadata| metadata.file_type()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => return Err(error).with_context(naming),
-            Ok(found) if found.is_symlink() => return Ok(said),
+            Ok(found) if found.is_symlink() => return Ok(notes),
             Ok(found) if found.is_dir() => match fs::remove_dir(old) {
-                Ok(()) => said.push(format!("{}: an empty folder was in its place", escape_path(old))),
+                Ok(()) => notes.push(format!("{}: an empty folder was in its place", escape_path(old))),
                 Err(_) => {
-                    said.push(format!("{} is a folder and stays; hooks can't write to it", escape_path(old)));
-                    return Ok(said);
+                    notes
+                        .push(format!("{} is a folder and stays; hooks can't write to it", escape_path(old)));
+                    return Ok(notes);
                 }
             },
             Ok(found) => {
                 if !found.is_fifo() || self.stat(FIFO).is_some() {
-                    said.push(format!(
+                    notes.push(format!(
                         "{} stays as it is and is not read; the FIFO is {}",
                         escape_path(old),
                         escape_path(self.path.join(FIFO))
                     ));
-                    return Ok(said);
+                    return Ok(notes);
                 }
                 rustix::fs::renameat(rustix::fs::CWD, old, &self.folder, FIFO).with_context(naming)?;
-                said.push(format!("the FIFO moved to {}", escape_path(self.path.join(FIFO))));
+                notes.push(format!("the FIFO moved to {}", escape_path(self.path.join(FIFO))));
             }
         }
         std::os::unix::fs::symlink(target, old).with_context(naming)?;
-        Ok(said)
+        Ok(notes)
     }
 }
 
@@ -223,7 +224,7 @@ fn hold(path: &Path) -> Result<OwnedFd> {
     let folder = rustix::fs::open(path, flags, Mode::empty()).with_context(naming)?;
     let stat = rustix::fs::fstat(&folder).with_context(naming)?;
     if stat.st_uid != nix::unistd::geteuid().as_raw() {
-        return Err(anyhow!("it belongs to somebody else (user {})", stat.st_uid))
+        return Err(anyhow!("it belongs to another user ({})", stat.st_uid))
             .with_context(naming)
             .hint(format!("sudo chown -R $USER {}", escape_path(path)));
     }

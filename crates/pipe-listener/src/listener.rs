@@ -66,7 +66,7 @@ struct Listener {
     from_fifo: Vec<New>,
     /// Up to where the FIFO's lines have been looked at.
     passed: Mark,
-    /// Said by a client or by a timer, not yet written down.
+    /// Progress by a client or by a timer, not yet written down.
     from_others: Vec<New>,
     lanes: [Sender<Start>; 2],
     /// What stops the actions that run, by the number of their message.
@@ -79,7 +79,7 @@ struct Listener {
     signals: Cancel,
     timers: Timers,
     /// Who waits for a status that is being put together.
-    status_askers: Vec<(crate::door::Asker, bool)>,
+    status_clients: Vec<(crate::door::ClientId, bool)>,
     facts: Facts,
     since: String,
     // Let go of last.
@@ -88,7 +88,7 @@ struct Listener {
 
 impl Listener {
     fn open(settings: Settings, cli: &Cli) -> Result<Listener> {
-        let (folder, said) = pipe_listener::folder::Folder::open(&settings)?;
+        let (folder, notes) = pipe_listener::folder::Folder::open(&settings)?;
         let layout = settings.layout();
         private::folder(&layout.state())
             .with_context(|| format!("make: {}", common::text::escape_path(layout.state())))?;
@@ -103,10 +103,10 @@ impl Listener {
             Attempt::Held(lock) => lock,
             Attempt::Busy(holder) => {
                 return Err(anyhow!("another listener runs already ({holder})"))
-                    .hint("there is nothing to do; backrest-send status tells how it is");
+                    .hint("nothing to do; see its state with: backrest-send status");
             }
         };
-        // From here on nobody else touches the queue. Signals first: one that comes now must not cut a start short.
+        // From here on no other process touches the queue. Signals first: one that comes now must not cut a start short.
         let signals = Cancel::on_signals().context("watch for signals")?;
         let mut log = Log::open(&layout.listener_log())?;
         let (queue, recovered) = Queue::open(&layout.queue())?;
@@ -117,7 +117,7 @@ impl Listener {
             std::process::id(),
             common::text::escape_path(doors.folder.path())
         ));
-        said.iter().for_each(|line| log.event(line));
+        notes.iter().for_each(|line| log.event(line));
 
         let (cancel, ending) = (Cancel::new().context("start")?, Cancel::new().context("start")?);
         let runner = Runner { settings: settings.clone(), timeout: cli.action_timeout, cancel, ending };
@@ -153,7 +153,7 @@ impl Listener {
             wake,
             signals,
             timers,
-            status_askers: Vec::new(),
+            status_clients: Vec::new(),
             facts: Facts::default(),
             since: units::now(),
             _lock: lock,

@@ -1,8 +1,8 @@
 //! Messages that were accepted and have not ended: in memory in the order of their arrival, and on disk.
 //!
 //! There are two lanes. Actions run one after another; notifications, which wait for a server on the network, one
-//! after another beside them. Everything changes through [`Queue::advance`], which writes first and only then tells
-//! what may be started, and after [`Queue::flush`] what may be acknowledged: nothing runs that is not written down.
+//! after another beside them. Everything changes through [`Queue::advance`], which writes first and only then
+//! returns what may be started, and after [`Queue::flush`] what may be acknowledged: nothing runs unrecorded.
 
 pub(crate) mod journal;
 #[cfg(test)]
@@ -18,7 +18,7 @@ use bridge::action::{BuiltIn, Lane};
 use bridge::message::Message;
 
 use crate::dispatch::Action;
-use crate::door::{Asker, Door};
+use crate::door::{ClientId, Door};
 use common::moment::Moment;
 use journal::{Damage, Entry, Journal, Mark, Record};
 
@@ -37,7 +37,7 @@ pub(crate) struct New {
     pub(crate) action: Option<Action>,
     pub(crate) door: Door,
     /// Who waits for the answer.
-    pub(crate) asker: Option<Asker>,
+    pub(crate) client: Option<ClientId>,
     /// Where the FIFO's spool ended with it.
     pub(crate) spool: Option<Mark>,
     /// When it was taken, if that was not just now.
@@ -52,7 +52,7 @@ pub(crate) struct Job {
     /// What it means. Not kept while it waits: a file may be another by then.
     pub(crate) action: Option<Action>,
     pub(crate) door: Door,
-    pub(crate) asker: Option<Asker>,
+    pub(crate) client: Option<ClientId>,
     /// When it was started, once it is.
     pub(crate) started: Option<Instant>,
 }
@@ -118,7 +118,7 @@ impl Queue {
 
     /// Puts a message back that an earlier listener had accepted and not started. It is on disk already.
     pub(crate) fn resume(&mut self, id: u64, message: Message, door: Door) {
-        let job = Job { id, message, action: None, door, asker: None, started: None };
+        let job = Job { id, message, action: None, door, client: None, started: None };
         self.line(job.lane()).waiting.push_back(job);
     }
 
@@ -135,7 +135,7 @@ impl Queue {
         let mut jobs = Vec::with_capacity(new.len());
         for (id, new) in (self.journal.next_id()..).zip(new.iter()) {
             let message = new.message.clone();
-            jobs.push(Job { id, message, action: None, door: new.door, asker: new.asker, started: None });
+            jobs.push(Job { id, message, action: None, door: new.door, client: new.client, started: None });
         }
         let starting = LANES.map(|lane| self.would_start(lane, &jobs));
         let now = Moment::now();
@@ -175,7 +175,7 @@ impl Queue {
         Ok(advanced)
     }
 
-    /// Sees to it that everything that was written down is on the disk. Nobody is told of it before that.
+    /// Waits until everything that was recorded is on the disk. No client is answered before that.
     pub(crate) fn flush(&mut self) -> io::Result<()> {
         self.journal.flush()
     }
@@ -196,9 +196,9 @@ impl Queue {
     }
 
     /// The message whose answer that client waits for.
-    pub(crate) fn job_of(&self, asker: Asker) -> Option<&Job> {
+    pub(crate) fn job_of(&self, client: ClientId) -> Option<&Job> {
         let jobs = self.lines.iter().flat_map(|line| line.running.iter().chain(&line.waiting));
-        jobs.into_iter().find(|job| job.asker == Some(asker))
+        jobs.into_iter().find(|job| job.client == Some(client))
     }
 
     fn would_start(&self, lane: Lane, new: &[Job]) -> Option<u64> {

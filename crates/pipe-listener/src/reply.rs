@@ -1,7 +1,7 @@
-//! Everybody who is connected to the socket, in bounded number.
+//! The clients that are connected to the socket, in bounded number.
 //!
-//! When the house is full the one goes who has said nothing for the longest time, so ten thousand silent connections
-//! keep nobody out. Answers are written when the client can take them, never waited for.
+//! At the limit the client that has been silent for the longest time is dropped, so ten thousand silent connections
+//! keep no other client out. Answers are written when the client can take them, never waited for.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -11,7 +11,7 @@ use std::time::Instant;
 use bridge::frame::Frame;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
-use crate::door::Asker;
+use crate::door::ClientId;
 use crate::door::connection::{Connection, Heard};
 
 /// More connections than this are not kept at a time.
@@ -26,7 +26,7 @@ const AT_ONCE: usize = 256;
 /// A client that went away before its message had ended.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Gone {
-    pub(crate) asker: Asker,
+    pub(crate) client: ClientId,
     /// It had not closed its own side before: it wanted to know the end.
     pub(crate) waited: bool,
 }
@@ -34,7 +34,7 @@ pub(crate) struct Gone {
 /// The connections by number; a lower number is older.
 #[derive(Debug)]
 pub(crate) struct Clients {
-    connections: BTreeMap<Asker, Connection>,
+    connections: BTreeMap<ClientId, Connection>,
     /// Who went away while an answer was promised.
     gone: Vec<Gone>,
     next: u64,
@@ -42,7 +42,7 @@ pub(crate) struct Clients {
 }
 
 impl Clients {
-    /// Nobody yet. Raises the limit of open files where that is needed and allowed.
+    /// No client yet. Raises the limit of open files if that is needed and allowed.
     pub(crate) fn new() -> Clients {
         let mut allowed = 1024;
         if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
@@ -59,9 +59,9 @@ impl Clients {
         }
     }
 
-    /// Lets in who waits at the door and hears what they say at once.
-    pub(crate) fn let_in(&mut self, socket: &UnixListener, now: Instant) -> Vec<(Asker, Vec<u8>)> {
-        let mut said = Vec::new();
+    /// Accepts new clients and reads what they send at once.
+    pub(crate) fn let_in(&mut self, socket: &UnixListener, now: Instant) -> Vec<(ClientId, Vec<u8>)> {
+        let mut lines = Vec::new();
         for _ in 0..AT_ONCE {
             let stream = match socket.accept() {
                 Ok((stream, _)) => stream,
@@ -81,30 +81,30 @@ impl Clients {
                 continue;
             }
             let Ok(mut connection) = Connection::new(stream, now) else { continue };
-            let asker = Asker(self.next);
+            let client = ClientId(self.next);
             self.next += 1;
             // Who connects speaks at once, as a rule.
             match connection.read(now) {
-                Heard::Line(line) => said.push((asker, line)),
+                Heard::Line(line) => lines.push((client, line)),
                 Heard::Nothing => {}
                 Heard::Gone => continue,
             }
-            self.connections.insert(asker, connection);
+            self.connections.insert(client, connection);
         }
-        said
+        lines
     }
 
     fn send_one_away(&mut self) {
         let silent = self.connections.iter().find(|(_, connection)| !connection.is_waiting());
-        if let Some(asker) = silent.map(|(asker, _)| *asker) {
-            self.connections.remove(&asker);
+        if let Some(client) = silent.map(|(client, _)| *client) {
+            self.connections.remove(&client);
         }
     }
 
-    fn remove(&mut self, asker: Asker) {
-        let removed = self.connections.remove(&asker);
+    fn remove(&mut self, client: ClientId) {
+        let removed = self.connections.remove(&client);
         let removed = removed.filter(Connection::is_waiting);
-        self.gone.extend(removed.map(|connection| Gone { asker, waited: !connection.is_half_closed() }));
+        self.gone.extend(removed.map(|connection| Gone { client, waited: !connection.is_half_closed() }));
     }
 
     /// Those who have gone away since the last call although an answer was promised.
@@ -113,22 +113,22 @@ impl Clients {
     }
 
     /// Those who are to be waited for: what for, and whose it is.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (Asker, &Connection)> {
-        self.connections.iter().map(|(asker, connection)| (*asker, connection))
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (ClientId, &Connection)> {
+        self.connections.iter().map(|(client, connection)| (*client, connection))
     }
 
     /// Whether that one is still connected.
-    pub(crate) fn is_there(&self, asker: Asker) -> bool {
-        self.connections.contains_key(&asker)
+    pub(crate) fn is_there(&self, client: ClientId) -> bool {
+        self.connections.contains_key(&client)
     }
 
-    /// Reads from and writes to one that is ready. Gives its line once it has one.
-    pub(crate) fn attend(&mut self, asker: Asker, hung_up: bool, now: Instant) -> Option<Vec<u8>> {
-        let connection = self.connections.get_mut(&asker)?;
+    /// Reads from and writes to one that is ready. Returns its line once it has one.
+    pub(crate) fn attend(&mut self, client: ClientId, hung_up: bool, now: Instant) -> Option<Vec<u8>> {
+        let connection = self.connections.get_mut(&client)?;
         let heard = if connection.is_speaking() { connection.read(now) } else { Heard::Nothing };
         let left = hung_up && heard == Heard::Nothing;
         if heard == Heard::Gone || left || !connection.write(now) {
-            self.remove(asker);
+            self.remove(client);
         }
         match heard {
             Heard::Line(line) => Some(line),
@@ -136,19 +136,19 @@ impl Clients {
         }
     }
 
-    /// Attends to those whose time has come. Gives their lines.
-    pub(crate) fn overdue(&mut self, now: Instant) -> Vec<(Asker, Vec<u8>)> {
-        let mut said = Vec::new();
-        self.connections.retain(|&asker, connection| match connection.overdue(now) {
+    /// Attends to those whose time has come. Returns their lines.
+    pub(crate) fn overdue(&mut self, now: Instant) -> Vec<(ClientId, Vec<u8>)> {
+        let mut lines = Vec::new();
+        self.connections.retain(|&client, connection| match connection.overdue(now) {
             Heard::Nothing => true,
             Heard::Gone => false,
             Heard::Line(line) => {
-                said.push((asker, line));
+                lines.push((client, line));
                 true
             }
         });
         self.bound_the_unread();
-        said
+        lines
     }
 
     /// Whose action runs is not touched: it may well read as fast as it can.
@@ -169,16 +169,16 @@ impl Clients {
         self.connections.values().filter_map(Connection::due).min()
     }
 
-    /// Tells `asker`, if it is still there.
-    pub(crate) fn say(&mut self, asker: Option<Asker>, frame: &Frame) {
-        let Some(asker) = asker else { return };
-        let Some(connection) = self.connections.get_mut(&asker) else { return };
-        connection.say(frame);
+    /// Tells `client`, if it is still there.
+    pub(crate) fn send(&mut self, client: Option<ClientId>, frame: &Frame) {
+        let Some(client) = client else { return };
+        let Some(connection) = self.connections.get_mut(&client) else { return };
+        connection.send(frame);
         if matches!(frame, Frame::Accepted(_)) {
             connection.look_for_half_close();
         }
         if !connection.write(Instant::now()) {
-            self.remove(asker);
+            self.remove(client);
         }
     }
 }

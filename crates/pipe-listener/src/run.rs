@@ -1,7 +1,7 @@
-//! Does what an action means, on a thread of its own, and tells as it goes.
+//! Runs actions, on a thread of their own, and reports as they go.
 //!
-//! Every program runs through `common::process`: nothing on its standard input, a deadline, a process group. What
-//! the message says reaches a program as one argument and nothing else.
+//! Every program runs through `common::process`: nothing on its standard input, a deadline, a process group. The
+//! message's text reaches a program as one argument and in no other way.
 
 mod alarm;
 pub(crate) mod container;
@@ -27,24 +27,24 @@ use crate::dispatch::Action;
 use crate::queue::Job;
 use notify::State;
 
-/// What an action tells while it runs.
+/// What an action reports while it runs.
 #[derive(Debug)]
-pub(crate) enum Said {
+pub(crate) enum Progress {
     /// A line of a program's output.
     Output(Vec<u8>),
-    /// A word of ours.
+    /// A note of the listener.
     Note(String),
-    /// It goes on, but whoever waits need not: this is the answer.
+    /// It goes on, but its client need not wait: this is the answer.
     Answer(String),
 }
 
-/// Where an action tells it.
-pub(crate) type Say<'a> = &'a mut dyn FnMut(Said);
+/// Where an action reports it.
+pub(crate) type Report<'a> = &'a mut dyn FnMut(Progress);
 
 /// How an action ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
-    /// Done; there may be something to say about it.
+    /// Done; there may be something to report about it.
     Done(Option<String>),
     /// It failed, because of this.
     Failed(String),
@@ -70,7 +70,7 @@ pub(crate) struct Runner {
     pub(crate) timeout: Duration,
     /// Ends what runs.
     pub(crate) cancel: Cancel,
-    /// The listener is to end: nothing is begun once more.
+    /// The listener stops: nothing is tried again.
     pub(crate) ending: Cancel,
 }
 
@@ -88,13 +88,19 @@ impl Runner {
 
     /// Runs the `action` of a message to its end. A notification names what was wrong with the preparation if
     /// `with_preparation`.
-    pub(crate) fn run(&self, action: &Action, job: &Job, with_preparation: bool, say: Say<'_>) -> Outcome {
+    pub(crate) fn run(
+        &self,
+        action: &Action,
+        job: &Job,
+        with_preparation: bool,
+        report: Report<'_>,
+    ) -> Outcome {
         let until = Instant::now() + self.timeout;
         let result = match action {
-            Action::BuiltIn(action) => self.built_in(*action, job, with_preparation, until, say),
-            Action::TailscaleDown => tailscale::down(self, say),
-            Action::OverdueBackup => Ok(prepare::overdue(self, until, say)),
-            Action::Own(file) => Ok(own::run(self, file, &job.message, until, say)),
+            Action::BuiltIn(action) => self.built_in(*action, job, with_preparation, until, report),
+            Action::TailscaleDown => tailscale::down(self, report),
+            Action::OverdueBackup => Ok(prepare::overdue(self, until, report)),
+            Action::Own(file) => Ok(own::run(self, file, &job.message, until, report)),
         };
         result.unwrap_or_else(|error| Outcome::of_error(&error))
     }
@@ -105,23 +111,23 @@ impl Runner {
         job: &Job,
         with_preparation: bool,
         until: Instant,
-        say: Say<'_>,
+        report: Report<'_>,
     ) -> anyhow::Result<Outcome> {
         match action {
             // These are answered where they arrive.
             BuiltIn::Ping | BuiltIn::Status => Ok(Outcome::Done(None)),
-            BuiltIn::StartTailscale => tailscale::start(self, say),
-            BuiltIn::StopTailscale => tailscale::stop(self, say),
-            BuiltIn::PreBackups => Ok(prepare::pre_backups(self, &job.message.text, until, say)),
-            BuiltIn::PostBackups => Ok(prepare::post_backups(self, &job.message.text, until, say)),
-            BuiltIn::BuildIgnore => Ok(prepare::build_ignore(self, until, say)),
-            BuiltIn::NotifyUp => notify::notify(self, State::Up, job, with_preparation, say),
-            BuiltIn::NotifyDown => notify::notify(self, State::Down, job, with_preparation, say),
+            BuiltIn::StartTailscale => tailscale::start(self, report),
+            BuiltIn::StopTailscale => tailscale::stop(self, report),
+            BuiltIn::PreBackups => Ok(prepare::pre_backups(self, &job.message.text, until, report)),
+            BuiltIn::PostBackups => Ok(prepare::post_backups(self, &job.message.text, until, report)),
+            BuiltIn::BuildIgnore => Ok(prepare::build_ignore(self, until, report)),
+            BuiltIn::NotifyUp => notify::notify(self, State::Up, job, with_preparation, report),
+            BuiltIn::NotifyDown => notify::notify(self, State::Down, job, with_preparation, report),
         }
     }
 
-    /// Runs `command` until it ends or it is `until`, and tells its output.
-    fn program(&self, command: &mut Command, until: Instant, say: Say<'_>) -> Outcome {
+    /// Runs `command` until it ends or it is `until`, and reports its output.
+    fn program(&self, command: &mut Command, until: Instant, report: Report<'_>) -> Outcome {
         // Who needs the push address reads it from the settings.
         for (name, _) in std::env::vars_os() {
             if name.as_encoded_bytes().starts_with(PUSH_URL.as_bytes()) {
@@ -136,7 +142,7 @@ impl Runner {
             if !line.trim_ascii().is_empty() && !line.starts_with(b"hint: ") {
                 last = line.to_vec();
             }
-            say(Said::Output(line.to_vec()));
+            report(Progress::Output(line.to_vec()));
         });
         match finished {
             Ok(Finished { end: End::Exited(0), left_behind, .. }) => Outcome::Done(match left_behind {

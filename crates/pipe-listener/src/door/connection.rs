@@ -1,7 +1,7 @@
 //! One client on the socket: its message in, the answer out, neither ever waited for.
 //!
 //! What it sends after its message is not read. What it does not read is kept up to a bound; then lines of output
-//! are left out and their number is told, so that a slow reader costs neither time nor memory.
+//! are left out and counted, so that a slow reader costs neither time nor memory.
 
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -14,9 +14,9 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 use super::fifo::SILENCE;
 
-/// A client has to say something within this time.
+/// A client has to send something within this time.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// A client that reads nothing for this long, once all is said, is left.
+/// A client that reads nothing for this long, once everything is sent, is dropped.
 const READING: Duration = Duration::from_secs(30);
 /// So much of an answer may wait to be read.
 const ANSWER: usize = 256 << 10;
@@ -24,11 +24,11 @@ const ANSWER: usize = 256 << 10;
 /// What a client is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Phase {
-    /// It has not said its message yet.
+    /// It has not sent its message yet.
     Speaking,
     /// Its message is dealt with.
     Waiting,
-    /// It has been told everything.
+    /// Everything was sent to it.
     Leaving,
 }
 
@@ -111,7 +111,7 @@ impl Connection {
         self.output.len()
     }
 
-    /// Reads what it says.
+    /// Reads what it sends.
     pub(crate) fn read(&mut self, now: Instant) -> Heard {
         let mut chunk = [0; LONGEST + 2];
         let room = LONGEST + 2 - self.input.len();
@@ -139,19 +139,19 @@ impl Connection {
         Heard::Line(line)
     }
 
-    /// Since when it has not read on, though all is said; `None` where there is more to come, or nothing to take.
+    /// Since when it has not read on, though everything is sent; `None` if there is more to come, or nothing to take.
     pub(crate) fn idle_since(&self) -> Option<Instant> {
         (self.phase == Phase::Leaving && !self.is_short).then_some(self.last)
     }
 
-    /// Leaves out the output that it has not read yet. The end it is still told.
+    /// Leaves out the output that it has not read yet. The end is still sent.
     pub(crate) fn shorten(&mut self) {
         (self.output, _) = without_output(&self.output);
         self.is_short = true;
     }
 
     /// Adds to its answer. A line of output is left out where too much has not been read yet.
-    pub(crate) fn say(&mut self, frame: &Frame) {
+    pub(crate) fn send(&mut self, frame: &Frame) {
         if self.phase == Phase::Leaving {
             return;
         }
@@ -170,7 +170,7 @@ impl Connection {
         }
     }
 
-    /// Writes what it takes. Gives whether there is any point in keeping it.
+    /// Writes what it takes. Returns whether there is any point in keeping it.
     pub(crate) fn write(&mut self, now: Instant) -> bool {
         while !self.output.is_empty() {
             match self.stream.write(&self.output) {
@@ -226,13 +226,13 @@ fn without_output(answer: &[u8]) -> (Vec<u8>, usize) {
     let lines = || answer.split_inclusive(|&byte| byte == b'\n');
     let count = lines().skip(1).filter(|line| is_output(line)).count();
     let mut rest = Vec::new();
-    let mut told = count == 0;
+    let mut is_noted = count == 0;
     for (index, line) in lines().enumerate() {
         if index == 0 || !is_output(line) {
             rest.extend_from_slice(line);
-        } else if !told {
+        } else if !is_noted {
             rest.extend(left_out(count).to_line());
-            told = true;
+            is_noted = true;
         }
     }
     (rest, count)

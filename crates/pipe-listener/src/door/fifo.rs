@@ -38,7 +38,7 @@ pub(crate) enum Taken {
     Now,
     /// An earlier listener, which had not come to it.
     Before(SystemTime),
-    /// An earlier listener, and whether it has run can't be told: the journal is damaged.
+    /// An earlier listener; the journal is damaged, so whether it has run is unknown.
     Unknown,
 }
 
@@ -81,7 +81,7 @@ impl Fifo {
     /// Reads from this FIFO from now on. What the one before it still holds is taken first.
     pub(crate) fn use_pipe(&mut self, pipe: Option<(OwnedFd, Inode)>) {
         let now = Instant::now();
-        // Not more than it holds: somebody may be writing to it without end.
+        // Not more than it holds: a writer may never stop.
         for _ in 0..MOST_READS {
             if !self.receive(now).is_ok_and(|any| any) {
                 break;

@@ -1,6 +1,6 @@
 //! Cuts the FIFO's bytes into lines of bounded length and knows where each ended.
 //!
-//! A line that is too long is told once, when it has become so, and skipped up to its newline.
+//! A line that is too long is reported once, when it has become so, and skipped up to its newline.
 
 use bridge::message::LONGEST;
 
@@ -44,7 +44,7 @@ impl Lines {
         (!self.open.is_empty()).then(|| self.line())
     }
 
-    /// Whether a line has begun that could still become a message.
+    /// Whether there is the start of a line that could still become a message.
     pub(crate) fn is_open(&self) -> bool {
         !self.open.is_empty()
     }

@@ -2,7 +2,7 @@
 //!
 //! Before Backrest 1.11 a start hook that fails fires no other hook, and one that was killed fires none in any version.
 //! So the listener pushes every preparation that failed or whose end no client heard. What a reader would get wrong: a
-//! preparation is undone early only if its message says that its failure cancels the backup. Any other backup may go on
+//! preparation is undone early only if its message is marked: its failure cancels the backup. Any other backup may go on
 //! and needs what was prepared.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -77,7 +77,7 @@ impl Listener {
     /// A client that waited for its message has closed the connection. Returns the message if it is over by that.
     pub(super) fn client_gone(&mut self, gone: Gone) -> Option<u64> {
         let (id, is_running, message, door) = {
-            let job = self.queue.job_of(gone.asker)?;
+            let job = self.queue.job_of(gone.client)?;
             (job.id, job.started.is_some(), job.message.clone(), job.door)
         };
         let (action, _) = request_of(&message)?;
@@ -177,7 +177,7 @@ impl Listener {
                  services that were running"
             );
             self.log.event(&format!("#{} post-backups: {note}", job.id));
-            self.clients.say(job.asker, &Frame::Note(note.clone()));
+            self.clients.send(job.client, &Frame::Note(note.clone()));
             let plan = request_of(&job.message).and_then(|(_, request)| request.plan());
             self.push(State::Down, plan, &format!("post-backups came twice: {note}"));
         }
@@ -261,7 +261,7 @@ impl Listener {
     /// Queues a message of the listener's own.
     pub(super) fn send_ourselves(&mut self, name: &str, text: &str) {
         let message = Message { name: name.into(), text: text.into() };
-        let new = New { message, action: None, door: Door::Timer, asker: None, spool: None, at: None };
+        let new = New { message, action: None, door: Door::Timer, client: None, spool: None, at: None };
         self.from_others.push(new);
     }
 }

@@ -1,9 +1,9 @@
-//! Both doors together, and what happens when somebody changes what lies in the bridge folder.
+//! Both doors together, and what happens when the bridge folder is changed.
 //!
-//! inotify tells when the folder changes and when a writer of the FIFO closes it, so nothing is looked at in
-//! intervals. A FIFO or socket that is missing is made again; one that was replaced by something else is told and
-//! left alone, and the other door stays open. Only while something is wrong is it looked at now and then: what puts
-//! it right may be nothing that inotify tells of (rights, room on the disk, a folder above).
+//! inotify reports when the folder changes and when a writer of the FIFO closes it, so nothing is polled. A FIFO or
+//! socket that is missing is made again; one that was replaced by something different is reported and left alone, and
+//! the other door stays open. Only while something is wrong is it looked at every few seconds: inotify may not report
+//! what fixes it (rights, room on the disk, a folder above).
 
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -36,7 +36,7 @@ pub(super) struct Doors {
     look_at: Option<Instant>,
     /// The listener ends: nothing is opened any more.
     closing: bool,
-    /// Why the folder or a door is not open, as it was told last.
+    /// Why the folder or a door is not open, as it was logged last.
     pub(super) folder_trouble: Option<String>,
     pub(super) fifo_trouble: Option<String>,
     pub(super) socket_trouble: Option<String>,
@@ -63,7 +63,7 @@ impl Doors {
         doors.watch()?;
         doors.open_fifo()?;
         doors.socket = Some(doors.folder.open_socket()?);
-        // What we made ourselves is no change; what somebody else did meanwhile is found by looking.
+        // What the listener made itself is not a change; what others did meanwhile is found by looking.
         let now = Instant::now();
         doors.hear_changes(now);
         doors.look_at = Some(now);
@@ -104,7 +104,7 @@ impl Doors {
         self.look_at.into_iter().chain(self.fifo.due()).min()
     }
 
-    /// Reads what changed. Gives whether a writer of the FIFO has closed it.
+    /// Reads what changed. Returns whether a writer of the FIFO has closed it.
     pub(super) fn hear_changes(&mut self, now: Instant) -> bool {
         let mut closed = false;
         let mut space = [MaybeUninit::uninit(); 4096];
@@ -123,35 +123,35 @@ impl Doors {
         closed
     }
 
-    /// Puts right what is not as it should be, if it is time. Gives what to tell.
+    /// Repairs what is wrong with the doors, if it is time. Returns what to log.
     pub(super) fn look_after(&mut self, now: Instant) -> Vec<String> {
         if self.look_at.is_none_or(|at| at > now) {
             return Vec::new();
         }
-        let mut said = Vec::new();
-        self.put_right(&mut said);
+        let mut notes = Vec::new();
+        self.put_right(&mut notes);
         let troubles = [&self.folder_trouble, &self.fifo_trouble, &self.socket_trouble];
         self.look_at = troubles.into_iter().any(Option::is_some).then(|| now + AGAIN);
-        said
+        notes
     }
 
-    fn put_right(&mut self, said: &mut Vec<String>) {
+    fn put_right(&mut self, notes: &mut Vec<String>) {
         if self.folder_trouble.is_some() || self.folder.is_gone() {
             let before = self.folder_trouble.take();
             match self.folder.reopen().and_then(|()| self.watch()) {
-                Ok(()) => said.push("the bridge folder was replaced: opened anew".into()),
-                Err(error) => return tell(said, before.as_ref(), &mut self.folder_trouble, &error),
+                Ok(()) => notes.push("the bridge folder was replaced: opened anew".into()),
+                Err(error) => return note_trouble(notes, before.as_ref(), &mut self.folder_trouble, &error),
             }
         }
         let there = self.folder.inode(FIFO);
         if there.is_none() || there != self.fifo.inode() {
             let before = self.fifo_trouble.take();
             match self.open_fifo() {
-                Ok(()) => said.push("the FIFO was replaced: reading the new one".into()),
-                Err(error) => tell(said, before.as_ref(), &mut self.fifo_trouble, &error),
+                Ok(()) => notes.push("the FIFO was replaced: reading the new one".into()),
+                Err(error) => note_trouble(notes, before.as_ref(), &mut self.fifo_trouble, &error),
             }
         } else if self.fifo_trouble.take().is_some() {
-            said.push("the FIFO is the same again".into());
+            notes.push("the FIFO is the same again".into());
         }
         let there = self.folder.inode(SOCKET);
         if there.is_none() || there != self.socket.as_ref().map(|(_, inode)| *inode) {
@@ -159,16 +159,16 @@ impl Doors {
             match self.folder.open_socket() {
                 Ok(socket) => {
                     self.socket = Some(socket);
-                    said.push("the socket was replaced: opened anew".into());
+                    notes.push("the socket was replaced: opened anew".into());
                 }
-                Err(error) => tell(said, before.as_ref(), &mut self.socket_trouble, &error),
+                Err(error) => note_trouble(notes, before.as_ref(), &mut self.socket_trouble, &error),
             }
         } else if self.socket_trouble.take().is_some() {
-            said.push("the socket is the same again".into());
+            notes.push("the socket is the same again".into());
         }
     }
 
-    /// Lets nobody in any more, so that whoever comes now is told at once that nobody listens.
+    /// Lets no client in any more, so that a new one fails at once.
     pub(super) fn close_socket(&mut self) {
         self.closing = true;
         self.look_at = None;
@@ -185,11 +185,16 @@ impl Doors {
     }
 }
 
-/// Tells a trouble once.
-fn tell(said: &mut Vec<String>, before: Option<&String>, now: &mut Option<String>, error: &anyhow::Error) {
+/// Notes a trouble once.
+fn note_trouble(
+    notes: &mut Vec<String>,
+    before: Option<&String>,
+    now: &mut Option<String>,
+    error: &anyhow::Error,
+) {
     let line = one_line(error);
     if before != Some(&line) {
-        said.push(line.clone());
+        notes.push(line.clone());
     }
     *now = Some(line);
 }

@@ -1,4 +1,4 @@
-//! Ending in order: the running action gets its grace, what waits stays on disk, nobody is left without a word.
+//! An orderly stop: the running action gets its grace, what waits stays on disk, and every client gets an answer.
 
 use std::time::Instant;
 
@@ -30,11 +30,11 @@ impl Listener {
         let waiting: Vec<_> = self
             .queue
             .waiting_jobs()
-            .map(|job| (job.asker, is_over_with_us(&job.message, job.door)))
+            .map(|job| (job.client, is_over_with_us(&job.message, job.door)))
             .collect();
-        for (asker, is_over) in waiting {
+        for (client, is_over) in waiting {
             let what = if is_over { "is not run" } else { "runs when it is back within 10 min" };
-            self.refuse(asker, ExitCode::Later, format!("the listener ends; this {what}"));
+            self.refuse(client, ExitCode::Later, format!("the listener ends; this {what}"));
         }
     }
 

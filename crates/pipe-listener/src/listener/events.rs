@@ -1,4 +1,4 @@
-//! How the threads that run actions tell the loop what happens, and the thread of a lane itself.
+//! How the threads that run actions report to the loop, and the thread of a lane itself.
 //!
 //! The channel is bounded: an action that writes faster than the loop passes on is slowed down by it.
 
@@ -15,15 +15,15 @@ use rustix::event::{EventfdFlags, eventfd};
 use super::notices::Notice;
 use crate::dispatch::{Action, Refusal, look_up};
 use crate::queue::Job;
-use crate::run::{Outcome, Runner, Said, Say, prepare};
+use crate::run::{Outcome, Progress, Report, Runner, prepare};
 use bridge::action::{BuiltIn, Lane};
 use common::contract::status::Status;
 
-/// What a thread tells.
+/// What a thread reports.
 #[derive(Debug)]
 pub(super) enum Event {
-    /// The action of this message says something.
-    Said(u64, Said),
+    /// The action of this message reports something.
+    Progress(u64, Progress),
     /// It is over.
     Done(u64, Outcome),
     /// What is prepared and has to be undone.
@@ -103,8 +103,8 @@ pub(super) fn spawn(lane: Lane, runner: Runner, jobs: Receiver<Start>, events: E
             let runner = Runner { cancel, ..runner.clone() };
             let outcome = match &action {
                 Ok(action) => {
-                    let say: Say<'_> = &mut |said| events.send(Event::Said(job.id, said));
-                    run(&runner, action, &job, notice, say)
+                    let report: Report<'_> = &mut |progress| events.send(Event::Progress(job.id, progress));
+                    run(&runner, action, &job, notice, report)
                 }
                 Err(Refusal::Unknown) => Outcome::Unknown,
                 Err(Refusal::Unsafe(why)) => Outcome::Failed(format!("not run: {why}")),
@@ -123,7 +123,7 @@ pub(super) fn spawn(lane: Lane, runner: Runner, jobs: Receiver<Start>, events: E
     });
 }
 
-fn run(runner: &Runner, action: &Action, job: &Job, notice: Notice, say: Say<'_>) -> Outcome {
+fn run(runner: &Runner, action: &Action, job: &Job, notice: Notice, report: Report<'_>) -> Outcome {
     let is_notification = matches!(action, Action::BuiltIn(BuiltIn::NotifyUp | BuiltIn::NotifyDown));
     match notice {
         Notice::Not(why) if is_notification => Outcome::Done(Some(why.into())),
@@ -131,11 +131,11 @@ fn run(runner: &Runner, action: &Action, job: &Job, notice: Notice, say: Say<'_>
             wait(&[&runner.ending, &delay.wake], at);
             match delay.is_superseded() {
                 true => Outcome::Done(Some("not pushed: a newer message follows".into())),
-                false => runner.run(action, job, false, say),
+                false => runner.run(action, job, false, report),
             }
         }
-        Notice::Now { with_preparation } => runner.run(action, job, with_preparation, say),
-        Notice::Not(_) | Notice::At(..) => runner.run(action, job, false, say),
+        Notice::Now { with_preparation } => runner.run(action, job, with_preparation, report),
+        Notice::Not(_) | Notice::At(..) => runner.run(action, job, false, report),
     }
 }
 

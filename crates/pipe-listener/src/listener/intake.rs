@@ -1,6 +1,6 @@
 //! From a line to the queue: what is answered at once, what is refused, what is written down and then run.
 //!
-//! Nothing is told to be accepted before it is on disk.
+//! No message is acknowledged before it is on disk.
 
 use bridge::action::BuiltIn;
 use bridge::exit_code::ExitCode;
@@ -11,7 +11,7 @@ use super::Listener;
 use super::events::Start;
 use crate::dispatch::{Action, Refusal, look_up};
 use crate::door::fifo::Taken;
-use crate::door::{Asker, Door};
+use crate::door::{ClientId, Door};
 use crate::log::{Topic, short};
 use crate::queue::STALE;
 use crate::queue::{Ahead, New, lane_of};
@@ -22,20 +22,20 @@ use common::cancel::Cancel;
 use common::moment::Moment;
 
 impl Listener {
-    /// A client has said its line.
-    pub(super) fn hear(&mut self, asker: Asker, line: &[u8]) {
+    /// A client has sent its line.
+    pub(super) fn hear(&mut self, client: ClientId, line: &[u8]) {
         if self.timers.is_stopping() {
-            self.refuse(Some(asker), ExitCode::Later, "the listener ends".into());
+            self.refuse(Some(client), ExitCode::Later, "the listener ends".into());
             return;
         }
         match Message::parse(line) {
             Ok(message) => {
-                let new = self.consider(message, Door::Socket, Some(asker));
+                let new = self.consider(message, Door::Socket, Some(client));
                 self.from_others.extend(new);
             }
             Err(why) => {
-                self.tell_malformed(Door::Socket, why, line);
-                self.refuse(Some(asker), ExitCode::Unknown, format!("not a message: {why}"));
+                self.report_malformed(Door::Socket, why, line);
+                self.refuse(Some(client), ExitCode::Unknown, format!("not a message: {why}"));
             }
         }
     }
@@ -47,7 +47,7 @@ impl Listener {
             let message = match arrival.line {
                 Ok(message) => message,
                 Err(why) => {
-                    self.tell_malformed(Door::Fifo, why, &arrival.bytes);
+                    self.report_malformed(Door::Fifo, why, &arrival.bytes);
                     continue;
                 }
             };
@@ -57,13 +57,13 @@ impl Listener {
                 // A backup that is over stays over, and what is done then bears a second run.
                 Taken::Unknown if message.name == BuiltIn::PostBackups.name() => None,
                 Taken::Unknown => {
-                    self.tell_dropped(&message, "the queue is damaged, it may have run already");
+                    self.report_dropped(&message, "the queue is damaged, it may have run already");
                     continue;
                 }
             };
             let is_old = at.as_ref().is_some_and(|at| at.age(&Moment::now()).is_none_or(|age| age > STALE));
             if is_old && message.name != BuiltIn::PostBackups.name() {
-                self.tell_dropped(&message, "it is older than 10 min");
+                self.report_dropped(&message, "it is older than 10 min");
                 continue;
             }
             if let Some(new) = self.consider(message, Door::Fifo, None) {
@@ -72,8 +72,8 @@ impl Listener {
         }
     }
 
-    /// Gives what is to be queued, if the message is.
-    fn consider(&mut self, message: Message, door: Door, asker: Option<Asker>) -> Option<New> {
+    /// Returns what is to be queued, if the message is.
+    fn consider(&mut self, message: Message, door: Door, client: Option<ClientId>) -> Option<New> {
         let shown = short(message.to_string().as_bytes());
         match look_up(&message, door, &self.runner.actions(), || self.runner.trust()) {
             Ok(Action::BuiltIn(BuiltIn::Ping)) => {
@@ -81,13 +81,13 @@ impl Listener {
                     self.log.sparingly(Topic::Ping, "ping (pipe)");
                 }
                 let pong = format!("pong {}", env!("CARGO_PKG_VERSION")).into_bytes();
-                self.clients.say(asker, &Frame::Output(pong));
-                self.clients.say(asker, &Frame::End(ExitCode::Done));
+                self.clients.send(client, &Frame::Output(pong));
+                self.clients.send(client, &Frame::End(ExitCode::Done));
                 None
             }
             Ok(Action::BuiltIn(BuiltIn::Status)) => {
-                if let Some(asker) = asker {
-                    self.ask_status(asker, message.text == "json");
+                if let Some(client) = client {
+                    self.ask_status(client, message.text == "json");
                 }
                 None
             }
@@ -95,50 +95,50 @@ impl Listener {
                 let waiting = self.from_fifo.iter().chain(&self.from_others);
                 let coming = waiting.filter(|new| lane_of(&new.message) == lane_of(&message)).count();
                 if self.queue.room(lane_of(&message)) > coming {
-                    return Some(New { message, action: Some(action), door, asker, spool: None, at: None });
+                    return Some(New { message, action: Some(action), door, client, spool: None, at: None });
                 }
                 self.log
                     .sparingly(Topic::Refused, &format!("refused, too many messages wait: {shown} ({door})"));
-                self.refuse(asker, ExitCode::Later, "too many messages wait already".into());
+                self.refuse(client, ExitCode::Later, "too many messages wait already".into());
                 None
             }
             Err(Refusal::Unknown) => {
                 self.tally.count("unknown-name", Ending::Refused);
                 self.log.sparingly(Topic::UnknownName, &format!("unknown message: {shown} ({door})"));
                 // Nobody waits at the FIFO, and a flood must not have the folder read for each of its lines.
-                if asker.is_some() {
+                if client.is_some() {
                     let known = self.known_names().join(", ");
                     let why = format!("no action has the name {}; known are: {known}", message.name);
-                    self.refuse(asker, ExitCode::Unknown, why);
+                    self.refuse(client, ExitCode::Unknown, why);
                 }
                 None
             }
             Err(Refusal::Unsafe(why)) => {
                 self.tally.count(&message.name, Ending::Refused);
                 self.log.sparingly(Topic::Refused, &format!("refused: {shown} ({door}): {why}"));
-                self.refuse(asker, ExitCode::Failed, format!("not run: {why}"));
+                self.refuse(client, ExitCode::Failed, format!("not run: {why}"));
                 None
             }
         }
     }
 
-    /// Writes down what is new and what has ended, tells who is accepted, and starts what comes next.
+    /// Records what is new and what has ended, acknowledges what is accepted, and starts what comes next.
     pub(super) fn commit(&mut self, ended: &[u64]) {
         let fifo = self.from_fifo.len();
         let mut new = std::mem::take(&mut self.from_fifo);
         new.append(&mut self.from_others);
-        let askers: Vec<_> = new.iter().map(|new| (new.asker, lane_of(&new.message))).collect();
+        let waiting_clients: Vec<_> = new.iter().map(|new| (new.client, lane_of(&new.message))).collect();
         let advanced = match self.queue.advance(&mut new, ended) {
             Ok(advanced) => advanced,
             Err(error) => {
                 self.log.sparingly(Topic::Found, &format!("the queue can't be written: {error}"));
                 self.timers.disk_failed(std::time::Instant::now());
-                // Nobody waits at the FIFO: what came from there is kept. Who asked is told.
+                // No client waits at the FIFO: what came from there is kept. A client at the socket is refused.
                 let others = new.split_off(fifo);
                 self.from_fifo = new;
-                for asker in others.into_iter().filter_map(|new| new.asker) {
+                for client in others.into_iter().filter_map(|new| new.client) {
                     self.refuse(
-                        Some(asker),
+                        Some(client),
                         ExitCode::Later,
                         format!("not accepted, it can't be written down: {error}"),
                     );
@@ -162,18 +162,18 @@ impl Listener {
                 &format!("the queue may not survive a stop of the machine: {error}"),
             );
         }
-        for ((id, Ahead(ahead)), (asker, lane)) in advanced.accepted.into_iter().zip(askers) {
-            self.clients.say(asker, &Frame::Accepted(id));
+        for ((id, Ahead(ahead)), (client, lane)) in advanced.accepted.into_iter().zip(waiting_clients) {
+            self.clients.send(client, &Frame::Accepted(id));
             if ahead > 0 {
-                self.tell_waiting(asker, lane, ahead);
+                self.report_waiting(client, lane, ahead);
             }
         }
     }
 
-    fn tell_waiting(&mut self, asker: Option<Asker>, lane: Lane, ahead: usize) {
+    fn report_waiting(&mut self, client: Option<ClientId>, lane: Lane, ahead: usize) {
         if lane == Lane::Notifications {
-            self.clients.say(asker, &Frame::Note("pushed after the one before it".into()));
-            self.clients.say(asker, &Frame::End(ExitCode::Done));
+            self.clients.send(client, &Frame::Note("pushed after the one before it".into()));
+            self.clients.send(client, &Frame::End(ExitCode::Done));
             return;
         }
         let running = self.queue.running(lane).map_or("another message", |job| job.message.name.as_str());
@@ -181,23 +181,23 @@ impl Listener {
             1 => format!("waits for its turn: {running} runs"),
             _ => format!("waits for its turn: {running} runs, {} more before it", ahead - 1),
         };
-        self.clients.say(asker, &Frame::Note(note));
+        self.clients.send(client, &Frame::Note(note));
     }
 
-    pub(super) fn refuse(&mut self, asker: Option<Asker>, code: ExitCode, why: String) {
-        self.clients.say(asker, &Frame::Note(why));
-        self.clients.say(asker, &Frame::End(code));
+    pub(super) fn refuse(&mut self, client: Option<ClientId>, code: ExitCode, why: String) {
+        self.clients.send(client, &Frame::Note(why));
+        self.clients.send(client, &Frame::End(code));
     }
 
-    fn tell_malformed(&mut self, door: Door, why: Malformed, line: &[u8]) {
+    fn report_malformed(&mut self, door: Door, why: Malformed, line: &[u8]) {
         let shown = short(line);
         let colon = if shown.is_empty() { "" } else { ": " };
         self.tally.count("not-a-message", Ending::Refused);
         self.log.sparingly(Topic::NotAMessage, &format!("not a message ({door}): {why}{colon}{shown}"));
     }
 
-    /// What an earlier listener took from the FIFO and nobody will run.
-    fn tell_dropped(&mut self, message: &Message, why: &str) {
+    /// What an earlier listener took from the FIFO and will not run.
+    fn report_dropped(&mut self, message: &Message, why: &str) {
         let shown = short(message.to_string().as_bytes());
         self.log.event(&format!("{shown} (pipe): dropped: {why}"));
         self.facts.message_lost(&format!("{shown}: dropped: {why}"));
@@ -215,12 +215,12 @@ impl Listener {
         BuiltIn::ALL.into_iter().map(|action| action.name().to_string()).chain(names).collect()
     }
 
-    fn ask_status(&mut self, asker: Asker, json: bool) {
-        self.status_askers.push((asker, json));
-        if self.status_askers.len() > 1 {
+    fn ask_status(&mut self, client: ClientId, json: bool) {
+        self.status_clients.push((client, json));
+        if self.status_clients.len() > 1 {
             // It is under way. Who has left meanwhile needs no place.
             let clients = &self.clients;
-            self.status_askers.retain(|&(asker, _)| clients.is_there(asker));
+            self.status_clients.retain(|&(client, _)| clients.is_there(client));
             return;
         }
         let (runner, events, facts) = (self.runner.clone(), self.events.clone(), self.status_now());

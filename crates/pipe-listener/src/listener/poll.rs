@@ -14,10 +14,10 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::{Event, Listener};
 use crate::dispatch::{OVERDUE_BACKUP, TAILSCALE_DOWN};
-use crate::door::{Asker, Door};
+use crate::door::{ClientId, Door};
 use crate::log::{Topic, short};
 use crate::queue::Job;
-use crate::run::{Outcome, Said, tailscale};
+use crate::run::{Outcome, Progress, tailscale};
 use crate::status;
 use crate::tally::Ending;
 
@@ -32,7 +32,7 @@ pub(super) struct Ready {
     changes: bool,
     fifo: bool,
     socket: bool,
-    clients: Vec<(Asker, bool)>,
+    clients: Vec<(ClientId, bool)>,
 }
 
 enum Source {
@@ -41,7 +41,7 @@ enum Source {
     Changes,
     Fifo,
     Socket,
-    Client(Asker),
+    Client(ClientId),
 }
 
 impl Listener {
@@ -64,12 +64,12 @@ impl Listener {
             fds.push(PollFd::new(socket.as_fd(), input));
             sources.push(Source::Socket);
         }
-        for (asker, connection) in self.clients.iter() {
+        for (client, connection) in self.clients.iter() {
             let mut flags = PollFlags::empty();
             flags.set(PollFlags::POLLIN, connection.is_speaking());
             flags.set(PollFlags::POLLOUT, connection.wants_write());
             fds.push(PollFd::new(connection.as_fd(), flags));
-            sources.push(Source::Client(asker));
+            sources.push(Source::Client(client));
         }
         let timeout = match self.due() {
             // Rounded up, so that the last millisecond is slept through.
@@ -86,7 +86,7 @@ impl Listener {
         }
         let mut ready = Ready::default();
         for (fd, source) in fds.iter().zip(sources) {
-            // Hang-ups and errors count as well: the read or write that follows tells what they mean.
+            // Hang-ups and errors count as well: the read or write that follows shows what they mean.
             let Some(what) = fd.revents().filter(|what| !what.is_empty()) else { continue };
             match source {
                 Source::Signals => ready.signal = true,
@@ -94,9 +94,9 @@ impl Listener {
                 Source::Changes => ready.changes = true,
                 Source::Fifo => ready.fifo = true,
                 Source::Socket => ready.socket = true,
-                Source::Client(asker) => {
+                Source::Client(client) => {
                     let gone = what.intersects(PollFlags::POLLHUP | PollFlags::POLLERR);
-                    ready.clients.push((asker, gone));
+                    ready.clients.push((client, gone));
                 }
             }
         }
@@ -115,18 +115,18 @@ impl Listener {
         }
         self.take_arrivals();
 
-        let mut said = Vec::new();
-        for (asker, gone) in ready.clients {
-            said.extend(self.clients.attend(asker, gone, now).map(|line| (asker, line)));
+        let mut lines = Vec::new();
+        for (client, gone) in ready.clients {
+            lines.extend(self.clients.attend(client, gone, now).map(|line| (client, line)));
         }
-        said.extend(self.clients.overdue(now));
+        lines.extend(self.clients.overdue(now));
         if ready.socket {
             if let Some((socket, _)) = &self.doors.socket {
-                said.extend(self.clients.let_in(socket, now));
+                lines.extend(self.clients.let_in(socket, now));
             }
         }
-        for (asker, line) in said {
-            self.hear(asker, &line);
+        for (client, line) in lines {
+            self.hear(client, &line);
         }
 
         let mut ended = Vec::new();
@@ -220,14 +220,14 @@ impl Listener {
 
     fn note(&mut self, event: Event, ended: &mut Vec<u64>) {
         match event {
-            Event::Said(id, said) => {
-                let asker = self.queue.running_job(id).and_then(|job| job.asker);
-                match said {
-                    Said::Output(line) => self.clients.say(asker, &Frame::Output(line)),
-                    Said::Note(note) => self.clients.say(asker, &Frame::Note(note)),
-                    Said::Answer(note) => {
-                        self.clients.say(asker, &Frame::Note(note.clone()));
-                        self.clients.say(asker, &Frame::End(ExitCode::Done));
+            Event::Progress(id, progress) => {
+                let client = self.queue.running_job(id).and_then(|job| job.client);
+                match progress {
+                    Progress::Output(line) => self.clients.send(client, &Frame::Output(line)),
+                    Progress::Note(note) => self.clients.send(client, &Frame::Note(note)),
+                    Progress::Answer(note) => {
+                        self.clients.send(client, &Frame::Note(note.clone()));
+                        self.clients.send(client, &Frame::End(ExitCode::Done));
                         let name = self.queue.running_job(id).map(|job| job.message.name.clone());
                         self.log
                             .sparingly(Topic::Message(name.unwrap_or_default()), &format!("#{id}: {note}"));
@@ -253,11 +253,11 @@ impl Listener {
             }
             Event::Restarted => self.backrest_restarted(),
             Event::Status(found) => {
-                for (asker, json) in std::mem::take(&mut self.status_askers) {
+                for (client, json) in std::mem::take(&mut self.status_clients) {
                     for line in status::render(&found, json) {
-                        self.clients.say(Some(asker), &Frame::Output(line.into_bytes()));
+                        self.clients.send(Some(client), &Frame::Output(line.into_bytes()));
                     }
-                    self.clients.say(Some(asker), &Frame::End(ExitCode::Done));
+                    self.clients.send(Some(client), &Frame::End(ExitCode::Done));
                 }
             }
         }
@@ -280,10 +280,10 @@ impl Listener {
         self.log.sparingly(topic, &format!("#{id} {shown} ({}): {how}", job.door));
         match outcome {
             Outcome::Done(None) => {}
-            Outcome::Done(Some(what)) => self.clients.say(job.asker, &Frame::Note(what.clone())),
-            _ => self.clients.say(job.asker, &Frame::Note(how.clone())),
+            Outcome::Done(Some(what)) => self.clients.send(job.client, &Frame::Note(what.clone())),
+            _ => self.clients.send(job.client, &Frame::Note(how.clone())),
         }
-        self.clients.say(job.asker, &Frame::End(code));
+        self.clients.send(job.client, &Frame::End(code));
         let event = format!("#{id} {shown}: {how}");
         if job.message.name == OVERDUE_BACKUP && job.door == Door::Timer {
             self.facts.overdue_backup_ended(&how);

@@ -1,8 +1,8 @@
 //! What an earlier listener left behind: what may still run, what is reported instead.
 //!
 //! What a reader gets wrong: when a `pre-backups` ends with the listener, Backrest cancels the backup at once, and what
-//! it then sends finds nobody. So the `post-backups` that undoes it has to come from the next listener, and one that
-//! still waited must not run at all: nobody would undo it. A `post-backups` itself is sent once, and never too old.
+//! it then sends may find no listener. So the `post-backups` that undoes it has to come from the next listener, and
+//! a `pre-backups` that still waited must not run at all: nothing would undo it. A `post-backups` itself is sent once, and never too old.
 
 use bridge::message::Message;
 use bridge::request::Preparation;
@@ -40,13 +40,13 @@ impl Listener {
                     self.failed_with_listener(&message, door);
                     "failed: the listener ended while it ran"
                 }
-                // What we tell ourselves is as true as it was, and so is it that a backup is over.
+                // A message of the listener's own is still valid, and a backup that is over stays over.
                 (Ok(message), _) if door == Door::Timer || message.name == BuiltIn::PostBackups.name() => {
                     self.queue.resume(id, message, door);
                     continue;
                 }
                 (Err(_), _) => "dropped: it can't be read",
-                (_, None) => "dropped: how old it is can't be told, the clock was set back",
+                (_, None) => "dropped: its age is unknown, the clock was set back",
                 (_, Some(age)) if age > STALE => "dropped: it is older than 10 min",
                 (Ok(message), _) if is_over_with_us(&message, door) => {
                     "dropped: its backup was cancelled when the listener ended"

@@ -9,7 +9,7 @@ use bridge::message::Message;
 
 fn new(line: &str) -> New {
     let message = Message::parse(line.as_bytes()).unwrap();
-    New { message, action: None, door: Door::Socket, asker: None, spool: None, at: None }
+    New { message, action: None, door: Door::Socket, client: None, spool: None, at: None }
 }
 
 #[test]

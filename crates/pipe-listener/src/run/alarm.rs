@@ -1,4 +1,4 @@
-//! The text of a push: the part of an error that tells why, behind what is wrong with this backup's services.
+//! The text of a push: the part of an error that explains it, behind what is wrong with this backup's services.
 //!
 //! Backrest's text begins with several hundred characters about what it was doing, quoted more than once, and ends with
 //! what restic printed. Uptime Kuma shows the first line or two. So the text is unescaped, and of an error only its last
@@ -11,7 +11,7 @@ const SHORT: usize = 120;
 /// What restic prints last is looked for in the last part of a text.
 const LONGEST: usize = 16 << 10;
 
-/// The part of `text` that tells why something failed.
+/// The part of `text` that explains why something failed.
 pub(super) fn reason(text: &str) -> String {
     let text = unescape(text);
     let text = &text[floor(&text, text.len().saturating_sub(LONGEST))..];

@@ -16,7 +16,7 @@ use common::settings::{Flags, PUSH_URL, Settings};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::AsFd;
 
-use super::{Outcome, Runner, Said, Say, alarm};
+use super::{Outcome, Progress, Report, Runner, alarm};
 use crate::door::Door;
 use crate::queue::Job;
 
@@ -41,7 +41,7 @@ pub(super) fn notify(
     state: State,
     job: &Job,
     with_preparation: bool,
-    say: Say<'_>,
+    report: Report<'_>,
 ) -> anyhow::Result<Outcome> {
     let settings = Settings::load(&Flags::of(&runner.settings), None, None)?;
     let request = Notification::parse(&job.message.text);
@@ -66,7 +66,7 @@ pub(super) fn notify(
         plan,
         duration: request.duration,
     };
-    Ok(until_it_worked(runner, &push, say))
+    Ok(until_it_worked(runner, &push, report))
 }
 
 /// One push.
@@ -88,7 +88,7 @@ fn text(state: State, text: &str, is_own: bool, before: String, down: Option<Str
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
-fn until_it_worked(runner: &Runner, push: &Push, say: Say<'_>) -> Outcome {
+fn until_it_worked(runner: &Runner, push: &Push, report: Report<'_>) -> Outcome {
     let started = Instant::now();
     let mut pause = Duration::from_secs(1);
     let mut tries = 0;
@@ -100,7 +100,7 @@ fn until_it_worked(runner: &Runner, push: &Push, say: Say<'_>) -> Outcome {
             Err(why) => why,
         };
         if tries == 1 {
-            say(Said::Answer(format!("not pushed yet: {why}; tried again for 10 min")));
+            report(Progress::Answer(format!("not pushed yet: {why}; tried again for 10 min")));
         }
         if started.elapsed() + pause > GIVE_UP {
             return Outcome::Failed(format!("given up after {tries} tries: {why}"));
@@ -138,15 +138,15 @@ fn try_once(runner: &Runner, push: &Push, time: Duration) -> Result<(), String> 
     if pushed.end.is_success() {
         return Ok(());
     }
-    let said = String::from_utf8_lossy(&pushed.stderr);
-    match said.lines().next().map(|line| line.trim_start_matches("backrest-push: ")) {
+    let stderr = String::from_utf8_lossy(&pushed.stderr);
+    match stderr.lines().next().map(|line| line.trim_start_matches("backrest-push: ")) {
         Some(line) if !line.is_empty() => Err(crate::log::short(line.as_bytes())),
         _ if pushed.end == process::End::TimedOut => Err("no answer in time".into()),
         _ => Err(pushed.end.to_string()),
     }
 }
 
-/// Waits; gives whether nobody asked to end meanwhile.
+/// Waits. Returns whether the listener goes on.
 fn sleep(runner: &Runner, time: Duration) -> bool {
     let mut fds = [PollFd::new(runner.ending.as_fd(), PollFlags::POLLIN)];
     let _ = poll(&mut fds, PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX));

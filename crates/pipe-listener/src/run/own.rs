@@ -9,9 +9,15 @@ use std::time::Instant;
 
 use bridge::message::Message;
 
-use super::{Outcome, Runner, Say};
+use super::{Outcome, Report, Runner};
 
-pub(super) fn run(runner: &Runner, file: &Path, message: &Message, until: Instant, say: Say<'_>) -> Outcome {
+pub(super) fn run(
+    runner: &Runner,
+    file: &Path,
+    message: &Message,
+    until: Instant,
+    report: Report<'_>,
+) -> Outcome {
     let settings = &runner.settings;
     let mut command = Command::new(file);
     command
@@ -22,5 +28,5 @@ pub(super) fn run(runner: &Runner, file: &Path, message: &Message, until: Instan
         .env("DATA_ROOT", &settings.data_root)
         .env("CONTAINER_DIR", &settings.container_dir)
         .env("DATA_DIR", &settings.data_dir);
-    runner.program(&mut command, until, say)
+    runner.program(&mut command, until, report)
 }

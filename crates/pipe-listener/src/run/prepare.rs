@@ -13,9 +13,9 @@ use common::paths;
 use common::process::{self, Limits};
 use common::settings::Flags;
 
-use super::{Outcome, Runner, Say};
+use super::{Outcome, Report, Runner};
 
-pub(super) fn pre_backups(runner: &Runner, text: &str, until: Instant, say: Say<'_>) -> Outcome {
+pub(super) fn pre_backups(runner: &Runner, text: &str, until: Instant, report: Report<'_>) -> Outcome {
     let request = match Preparation::parse(text) {
         Ok(request) => request,
         Err(fault) => return Outcome::Failed(fault.to_string()),
@@ -28,8 +28,8 @@ pub(super) fn pre_backups(runner: &Runner, text: &str, until: Instant, say: Say<
     // A run by hand may be under way: the backup waits for it.
     let left = until.saturating_duration_since(Instant::now()).as_secs();
     command.args(["--wait", &format!("{left}s")]);
-    let prepared = runner.program(&mut command, until, say);
-    let ignored = build_ignore(runner, until, say);
+    let prepared = runner.program(&mut command, until, report);
+    let ignored = build_ignore(runner, until, report);
     match (prepared, ignored) {
         (Outcome::Failed(prepare), Outcome::Failed(ignore)) => {
             Outcome::Failed(format!("pre-backup-actions: {prepare}; build-ignore: {ignore}"))
@@ -40,14 +40,14 @@ pub(super) fn pre_backups(runner: &Runner, text: &str, until: Instant, say: Say<
     }
 }
 
-pub(super) fn post_backups(runner: &Runner, text: &str, until: Instant, say: Say<'_>) -> Outcome {
+pub(super) fn post_backups(runner: &Runner, text: &str, until: Instant, report: Report<'_>) -> Outcome {
     let request = match Preparation::parse(text) {
         Ok(request) => request,
         Err(fault) => return Outcome::Failed(fault.to_string()),
     };
     let mut command = tool(runner, "pre-backup-actions", &["--after"]);
     with_key(&mut command, &request);
-    runner.program(&mut command, until, say)
+    runner.program(&mut command, until, report)
 }
 
 fn with_key(command: &mut Command, request: &Preparation) {
@@ -57,8 +57,8 @@ fn with_key(command: &mut Command, request: &Preparation) {
 }
 
 /// For a backup that has not come back, or that the host's restart ended.
-pub(super) fn overdue(runner: &Runner, until: Instant, say: Say<'_>) -> Outcome {
-    runner.program(&mut tool(runner, "pre-backup-actions", &["--after", "--if-due"]), until, say)
+pub(super) fn overdue(runner: &Runner, until: Instant, report: Report<'_>) -> Outcome {
+    runner.program(&mut tool(runner, "pre-backup-actions", &["--after", "--if-due"]), until, report)
 }
 
 /// What can't be asked is tried after this time all the same: a service may be waiting to be started again.
@@ -91,8 +91,8 @@ pub(crate) fn open(runner: &Runner) -> Option<Open> {
     Some(Open { left, since: journal.entries.iter().map(|entry| entry.begun).max() })
 }
 
-pub(super) fn build_ignore(runner: &Runner, until: Instant, say: Say<'_>) -> Outcome {
-    runner.program(&mut tool(runner, "build-ignore", &[]), until, say)
+pub(super) fn build_ignore(runner: &Runner, until: Instant, report: Report<'_>) -> Outcome {
+    runner.program(&mut tool(runner, "build-ignore", &[]), until, report)
 }
 
 fn tool(runner: &Runner, name: &str, arguments: &[&str]) -> Command {

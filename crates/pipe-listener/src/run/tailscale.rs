@@ -1,7 +1,7 @@
 //! The network that a repository elsewhere needs: up before a backup, down some time after it, if it was down before.
 //!
 //! `tailscale up` without flags goes on with the user's own settings; any flag would make it ask for all of them. It
-//! needs the operator's right, else it is run through `sudo -n`. Backrest's forget runs after the hooks that say the
+//! needs the operator's right, otherwise it is run through `sudo -n`. Backrest's forget runs after the hooks at the
 //! backup is over, so the network stays for a while (the linger), and a backup that starts meanwhile keeps it.
 
 use std::process::Command;
@@ -15,7 +15,7 @@ use common::process::{self, Limits};
 use common::settings::Settings;
 use serde::{Deserialize, Serialize};
 
-use super::{Outcome, Runner, Said, Say};
+use super::{Outcome, Progress, Report, Runner};
 use common::moment::Moment;
 
 /// What we did to the network, kept in `state/tailscale.json`.
@@ -27,7 +27,7 @@ pub(crate) struct State {
     pub(crate) unneeded_since: Option<Moment>,
 }
 
-/// What `tailscale status --json` says, as far as it matters here.
+/// The part of `tailscale status --json` that matters here.
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
 pub(crate) struct Status {
@@ -51,7 +51,7 @@ const DEFAULT_LINGER: Duration = Duration::from_secs(600);
 const RIGHTS: &str = "allow it once with: sudo tailscale set --operator=$USER";
 
 /// Brings the network up and waits until it is.
-pub(super) fn start(runner: &Runner, say: Say<'_>) -> Result<Outcome> {
+pub(super) fn start(runner: &Runner, report: Report<'_>) -> Result<Outcome> {
     let before = status(runner)?;
     let known = State::load(&runner.settings);
     if before.is_up() {
@@ -70,7 +70,7 @@ pub(super) fn start(runner: &Runner, say: Say<'_>) -> Result<Outcome> {
         known.save(&runner.settings)?;
         return Err(error);
     }
-    say(Said::Note("tailscale is coming up".into()));
+    report(Progress::Note("tailscale is coming up".into()));
     let until = Instant::now() + READY;
     loop {
         let now = status(runner)?;
@@ -88,7 +88,7 @@ pub(super) fn start(runner: &Runner, say: Say<'_>) -> Result<Outcome> {
 }
 
 /// Notes that the network is no longer needed.
-pub(super) fn stop(runner: &Runner, say: Say<'_>) -> Result<Outcome> {
+pub(super) fn stop(runner: &Runner, report: Report<'_>) -> Result<Outcome> {
     let state = State::load(&runner.settings);
     if !state.ours {
         return Ok(Outcome::Done(Some("left as it is: it was up before".into())));
@@ -97,14 +97,14 @@ pub(super) fn stop(runner: &Runner, say: Say<'_>) -> Result<Outcome> {
     State { unneeded_since: since, ..state }.save(&runner.settings)?;
     let linger = linger(&runner.settings);
     if linger.is_zero() {
-        return down(runner, say);
+        return down(runner, report);
     }
     let time = common::units::duration(linger);
     Ok(Outcome::Done(Some(format!("goes down in {time} unless it is needed again"))))
 }
 
 /// Takes the network down if that is due.
-pub(super) fn down(runner: &Runner, _: Say<'_>) -> Result<Outcome> {
+pub(super) fn down(runner: &Runner, _: Report<'_>) -> Result<Outcome> {
     if due(&runner.settings).is_none_or(|left| !left.is_zero()) {
         return Ok(Outcome::Done(Some("not taken down: it is needed again".into())));
     }
@@ -119,7 +119,7 @@ pub(super) fn down(runner: &Runner, _: Say<'_>) -> Result<Outcome> {
 pub(crate) fn due(settings: &Settings) -> Option<Duration> {
     let state = State::load(settings);
     let since = state.unneeded_since.filter(|_| state.ours)?;
-    // Before a restart, or nobody knows when: it was not needed then and is not now.
+    // Before a restart, or at an unknown time: it was not needed then and is not now.
     let age = since.age(&Moment::now()).unwrap_or(Duration::MAX);
     Some(linger(settings).saturating_sub(age))
 }
@@ -172,7 +172,7 @@ fn status(runner: &Runner) -> Result<Status> {
     let limits = Limits::within(Duration::from_secs(15));
     let asked = process::capture(command.args(["status", "--json"]), b"", limits, Some(&runner.cancel))
         .hint("install Tailscale, or take start-tailscale out of the hooks")?;
-    // A network that is down is told by the exit code too; what it says counts.
+    // The exit code of a network that is down is not 0 either; the JSON counts.
     if let Ok(status) = serde_json::from_slice(&asked.stdout) {
         return Ok(status);
     }

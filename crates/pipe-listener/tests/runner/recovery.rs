@@ -74,7 +74,7 @@ fn a_message_from_the_future_of_another_boot_is_reported_and_not_run() {
         shifted(text, "\"wall\":", 1_000_000_000).replace(&boot_id(), "another-boot")
     });
     host.start();
-    host.wait_for_log("note old (pipe): dropped: how old it is can't be told, the clock was set back");
+    host.wait_for_log("note old (pipe): dropped: its age is unknown, the clock was set back");
 }
 
 #[test]

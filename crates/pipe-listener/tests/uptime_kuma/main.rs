@@ -149,8 +149,11 @@ fn the_real_uptime_kuma_takes_what_is_pushed() {
     kuma.wait_for("1 well");
     listener.send(&[&["notify-down"], &retrying[..], &["not well"]].concat()).expect_success();
     kuma.wait_for("0 not well");
-    let states = "SELECT group_concat(status) FROM (SELECT status FROM heartbeat ORDER BY id DESC LIMIT 2);";
-    assert_eq!(kuma.query(states), "0,2", "the first was kept as pending");
+    let states =
+        "SELECT group_concat(status) FROM (SELECT status FROM heartbeat WHERE msg = 'not well' ORDER BY id);";
+    let states = kuma.query(states);
+    // Versions that retry pushes keep the first as pending (2); this one, 2.0.0-dev.0, does not.
+    assert!(matches!(states.as_str(), "2,0" | "0,0"), "{states}");
 
     kuma.stop();
     let ran = listener.send(&["notify-up", "while it was down"]).expect_success();
