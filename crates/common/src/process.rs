@@ -60,6 +60,8 @@ pub enum End {
     TimedOut,
     /// We were asked to stop and ended its group.
     Cancelled,
+    /// It asked something on the terminal, which is not its own, and we ended its group.
+    AskedTerminal,
 }
 
 impl End {
@@ -86,6 +88,7 @@ impl fmt::Display for End {
             },
             End::TimedOut => f.write_str("not done in time, ended"),
             End::Cancelled => f.write_str("interrupted"),
+            End::AskedTerminal => f.write_str("waits for an answer on the terminal, which it does not have"),
         }
     }
 }

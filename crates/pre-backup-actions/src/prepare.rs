@@ -118,6 +118,9 @@ fn still_stopped(journal: &Journal, context: &Context) -> Option<String> {
     let names: Vec<_> = journal.entries().iter().map(|entry| escape_path(&entry.service)).collect();
     let only = context.options.only.iter().map(|glob| format!(" --only '{}'", escape_path(glob.glob())));
     let command = format!("{TOOL} --after{}", only.collect::<String>());
-    (!names.is_empty())
-        .then(|| format!("their {AFTER} has not run: {}; to bring them back: {command}", names.join(", ")))
+    let them = if names.len() == 1 { "it" } else { "them" };
+    (!names.is_empty()).then(|| {
+        let names = names.join(", ");
+        format!("still prepared, because {AFTER} has not run: {names}; to bring {them} back: {command}")
+    })
 }

@@ -1,6 +1,8 @@
 //! The loop around one child: reads what it writes, keeps its deadline, sees its end.
 //!
-//! One thread and poll(2) on the pipes, a pidfd and the cancel flag: nothing is polled in intervals.
+//! One thread and poll(2) on the pipes, a pidfd and the cancel flag. Nothing is polled in intervals, except that started
+//! from a terminal a child is looked at twice a second: one that asks something there is stopped by the kernel (SIGTTIN)
+//! and would sleep until its deadline.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -13,6 +15,7 @@ use nix::errno::Errno;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use nix::sys::signal::{Signal, killpg};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, pidfd_open};
 
@@ -51,11 +54,15 @@ enum Phase {
 enum Why {
     TimedOut,
     Cancelled,
+    AskedTerminal,
     LeftBehind,
 }
 
 /// A process in uninterruptible sleep outlives KILL; longer than this it is not waited for.
 const AFTER_KILL: Duration = Duration::from_secs(5);
+
+/// From one look at a child that could ask the terminal to the next.
+const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 impl Watch<'_> {
     pub(super) fn until_the_end(mut self, each_chunk: &mut dyn FnMut(usize, &[u8])) -> Result<Watched> {
@@ -77,6 +84,7 @@ impl Watch<'_> {
         }
         let mut phase = Phase::Running { until: self.started + self.limits.deadline };
         let mut exited = false;
+        let has_terminal = File::open("/dev/tty").is_ok();
         loop {
             let open = self.outputs.iter().any(Option::is_some);
             if exited && !open {
@@ -88,7 +96,12 @@ impl Watch<'_> {
                 | Phase::Ending { until, .. }
                 | Phase::Killed { until, .. } => until,
             };
-            let ready = self.wait_until(until, &pidfd, exited, matches!(phase, Phase::Running { .. }))?;
+            let is_running = matches!(phase, Phase::Running { .. });
+            let until = match has_terminal && is_running {
+                true => until.min(Instant::now() + BETWEEN_LOOKS),
+                false => until,
+            };
+            let ready = self.wait_until(until, &pidfd, exited, is_running)?;
             for stream in ready.outputs {
                 self.read_output(stream, each_chunk)?;
             }
@@ -102,6 +115,9 @@ impl Watch<'_> {
             phase = match phase {
                 Phase::Running { .. } if ready.cancelled => self.end(group, Why::Cancelled),
                 Phase::Running { until } if now >= until => self.end(group, Why::TimedOut),
+                Phase::Running { .. } if has_terminal && asks_the_terminal(group) => {
+                    self.end(group, Why::AskedTerminal)
+                }
                 // Who has left the group can't be ended with it: a daemon that kept the output.
                 Phase::Draining { until } if now >= until && is_alone(group) => {
                     return self.give_up(None);
@@ -207,6 +223,7 @@ impl Why {
         match self {
             Why::TimedOut => Some(End::TimedOut),
             Why::Cancelled => Some(End::Cancelled),
+            Why::AskedTerminal => Some(End::AskedTerminal),
             Why::LeftBehind => None,
         }
     }
@@ -223,6 +240,13 @@ struct Ready {
     outputs: Vec<usize>,
     exited: bool,
     cancelled: bool,
+}
+
+/// Whether the leader of a group was stopped because a process of it used the terminal in the background.
+fn asks_the_terminal(group: Pid) -> bool {
+    let flags = WaitPidFlag::WSTOPPED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+    let status = waitid(Id::Pid(group), flags);
+    matches!(status, Ok(WaitStatus::Stopped(_, Signal::SIGTTIN | Signal::SIGTTOU)))
 }
 
 /// Whether a group holds only its leader, which has ended and is not reaped yet. If /proc can't be read, it may hold

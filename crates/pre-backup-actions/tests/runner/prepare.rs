@@ -289,6 +289,67 @@ fn a_person_at_a_terminal_sees_a_table_and_the_summary_last() {
     assert!(plain.contains("its last line: no space"), "{}", ran.everything());
 }
 
+/// Started from a terminal a script is in the background: what reads there would be stopped until its time is over.
+#[test]
+fn a_script_that_asks_something_on_the_terminal_fails_at_once() {
+    let home = Home::new();
+    home.prepare("app", "set -e\nread answer </dev/tty; echo \"got $answer\"");
+    let mut command = home.sandbox.command("script");
+    command.args(["-qec", env!("CARGO_BIN_EXE_pre-backup-actions"), "/dev/null"]).env("TERM", "xterm");
+    let started = Instant::now();
+    let ran = home.sandbox.run(&mut command).expect_code(1);
+    assert!(started.elapsed() < Duration::from_secs(30), "{}", ran.everything());
+    let expected = "1 failed: app (waits for an answer on the terminal, which it does not have)";
+    assert!(ran.stdout.contains(expected), "{}", ran.everything());
+    // Without a terminal the shell itself reports it.
+    let mut command = home.sandbox.command("setsid");
+    let ran = home.sandbox.run(command.args(["-w", env!("CARGO_BIN_EXE_pre-backup-actions")])).expect_code(1);
+    assert!(
+        ran.stdout.contains("/dev/tty") && last_line(&ran.stdout).contains("exit code"),
+        "{}",
+        ran.everything()
+    );
+}
+
+/// The last line is what a person needs then.
+#[test]
+fn an_interruption_leaves_the_command_that_brings_everything_back() {
+    let home = Home::new();
+    home.prepare("a", "rm -f up; touch here; sleep 60");
+    home.after("a", "touch up");
+    let mut command = home.command(&["--jobs", "1"]);
+    let child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    wait_for(&home.sandbox.path("data/a/here"));
+    kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGINT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let expected = "still prepared, because after-backup.sh has not run: a; to bring it back: pre-backup-actions --after";
+    assert_eq!(last_line(&text), expected, "{text}");
+    let _ = home.run(&["--after"]).expect_success();
+    assert!(home.exists("data/a/up"));
+}
+
+/// As the bridge calls it: it waits, and the hook's output shows why.
+#[test]
+fn waiting_for_another_run_is_shown() {
+    let home = Home::new();
+    home.prepare("a", "touch here; until [ -e go ]; do sleep 0.05; done");
+    let mut first = home.start(&[]);
+    wait_for(&home.sandbox.path("data/a/here"));
+    let mut command = home.command(&["--wait", "1m"]);
+    let second = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    home.sandbox.write("data/a/go", "");
+    let output = second.wait_with_output().unwrap();
+    assert!(first.wait().unwrap().success() && output.status.success());
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let expected = format!("another run is under way (process {} since 20", first.id());
+    assert!(
+        text.starts_with(&expected) && text.lines().next().unwrap().ends_with("); waiting for it"),
+        "{text}"
+    );
+}
+
 /// `text` without what moves the cursor or gives colour, and with each line as it stands in the end.
 fn strip(text: &str) -> String {
     let mut out = String::new();
