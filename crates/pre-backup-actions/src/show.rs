@@ -2,7 +2,10 @@
 //!
 //! Each as plain lines for a person, or as one JSON object.
 
+use std::path::PathBuf;
+
 use anyhow::Result;
+use common::compose::{self, Mount, Source};
 use common::contract;
 use common::exit::Exit;
 use common::moment::boot_id;
@@ -184,8 +187,13 @@ fn print_candidate(candidate: &Candidate) {
         })
         .collect();
     out!("{}: {}", candidate.shown(), words.join(", "));
-    for hint in scripts(candidate).filter_map(|script| script.refusal()?.hint.as_ref()) {
-        out!("  hint: {hint}");
+    for script in scripts(candidate) {
+        if let Some(hint) = script.refusal().and_then(|refusal| refusal.hint.as_ref()) {
+            out!("  hint: {hint}");
+        } else if let Some((what, hint)) = place(candidate, script) {
+            out!("  note: {what}");
+            out!("  hint: {hint}");
+        }
     }
 }
 
@@ -206,12 +214,38 @@ fn warnings(script: &Script) -> Vec<String> {
     by_shell.then(|| "no #! line, so /bin/sh runs it".to_string()).into_iter().collect()
 }
 
+/// The compose file that mounts the folder of `script`, writable, into a container of its service: that container can
+/// rewrite the script, which then runs as the user.
+fn mounted_by(candidate: &Candidate, script: &Script) -> Option<PathBuf> {
+    let folder = script.folder.canonicalize().ok()?;
+    let project = compose::read(&candidate.container);
+    let mut mounts = project.services.values().flat_map(|service| &service.mounts);
+    let holds_it = |mount: &Mount| match &mount.source {
+        Source::Host(path) => path.canonicalize().is_ok_and(|path| folder.starts_with(path)),
+        Source::Volume(_) | Source::Anonymous => false,
+    };
+    mounts.any(|mount| !mount.is_read_only && holds_it(mount)).then(|| project.files.first().cloned())?
+}
+
+/// What is odd about the place of `script`, and the command that moves it to a better one.
+fn place(candidate: &Candidate, script: &Script) -> Option<(String, String)> {
+    let file = mounted_by(candidate, script)?;
+    let what = format!("{} mounts its folder into a container, which can rewrite it", escape_path(file));
+    let (path, container) = (escape_path(&script.path), escape_path(&candidate.container));
+    let hint = match script.folder == candidate.container {
+        true => "mount a folder below it instead".into(),
+        false => format!("mv '{path}' '{container}/' (its dumps then lie there)"),
+    };
+    Some((what, hint))
+}
+
 fn problems(script: &Script) -> Vec<String> {
     script.declarations.problems.iter().map(|(line, what)| format!("line {line}: {what}")).collect()
 }
 
 fn as_contract(wanted: &[&Candidate], found: &Found, context: &Context) -> contract::services::Services {
-    let script = |script: &Script| {
+    let script = |candidate: &Candidate, script: &Script| {
+        let (what, hint) = place(candidate, script).unzip();
         let (refused, skipped) = match &script.fitness {
             Fitness::Runs { .. } => (None, None),
             Fitness::Skipped(refusal) => (None, Some(refusal.what.clone())),
@@ -223,14 +257,14 @@ fn as_contract(wanted: &[&Candidate], found: &Found, context: &Context) -> contr
             problems: problems(script),
             refused,
             skipped,
-            warnings: warnings(script),
-            hint: script.refusal().and_then(|refusal| refusal.hint.clone()),
+            warnings: warnings(script).into_iter().chain(what).collect(),
+            hint: script.refusal().and_then(|refusal| refusal.hint.clone()).or(hint),
         }
     };
     let listed = |candidate: &&Candidate| contract::services::Listed {
         service: name::encode(&candidate.name),
-        prepare: candidate.prepare.as_ref().map(script),
-        after: candidate.after.as_ref().map(script),
+        prepare: candidate.prepare.as_ref().map(|one| script(candidate, one)),
+        after: candidate.after.as_ref().map(|one| script(candidate, one)),
     };
     let history = context.history();
     let unreadable = found.unreadable.iter().map(|one| contract::services::Unreadable {

@@ -51,6 +51,8 @@ pub struct Mount {
     pub source: Source,
     /// Where the container sees it.
     pub target: PathBuf,
+    /// The container can't write to it.
+    pub is_read_only: bool,
 }
 
 /// What is mounted.
@@ -148,14 +150,15 @@ fn short_mount(text: &str, folder: &Path) -> Option<Mount> {
     let mut parts = text.split(':');
     let (first, second) = (parts.next()?, parts.next());
     let Some(target) = second else {
-        return Some(Mount { source: Source::Anonymous, target: first.into() });
+        return Some(Mount { source: Source::Anonymous, target: first.into(), is_read_only: false });
     };
     let source = if first.starts_with(['/', '.', '~']) {
         Source::Host(paths::absolute(Path::new(first), folder).ok()?)
     } else {
         Source::Volume(first.to_string())
     };
-    Some(Mount { source, target: target.into() })
+    let is_read_only = parts.next().is_some_and(|mode| mode.split(',').any(|option| option == "ro"));
+    Some(Mount { source, target: target.into(), is_read_only })
 }
 
 fn long_mount(node: &Node, text: &dyn Fn(&Node) -> Option<String>, folder: &Path) -> Option<Mount> {
@@ -168,5 +171,6 @@ fn long_mount(node: &Node, text: &dyn Fn(&Node) -> Option<String>, folder: &Path
         _ => return None,
     };
     let target = value("target").or_else(|| value("destination"))?;
-    Some(Mount { source, target: target.into() })
+    let is_read_only = value("read_only").is_some_and(|value| value == "true");
+    Some(Mount { source, target: target.into(), is_read_only })
 }

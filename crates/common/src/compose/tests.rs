@@ -58,15 +58,16 @@ volumes:
     let host = |path: &str, target: &str| Mount {
         source: Source::Host(folder.path().join(path)),
         target: target.into(),
+        is_read_only: false,
     };
-    assert_eq!(app.mounts, [host("/data/app/common", "/common")]);
+    assert_eq!(app.mounts, [Mount { is_read_only: true, ..host("/data/app/common", "/common") }]);
     assert_eq!(app.variables, ["A", "B"]);
     let db = &project.services["db"];
     let expected = [
         host("db", "/var/lib/postgresql/data"),
-        Mount { source: Source::Volume("named".into()), target: "/n".into() },
+        Mount { source: Source::Volume("named".into()), ..host("", "/n") },
         host("/srv/bound", "/b"),
-        Mount { source: Source::Anonymous, target: "/anonymous".into() },
+        Mount { source: Source::Anonymous, ..host("", "/anonymous") },
         host("/etc/localtime", "/etc/localtime"),
     ];
     assert_eq!(db.mounts, expected);

@@ -253,6 +253,30 @@ fn a_folder_that_can_not_be_entered_stops_no_other_service() {
     );
 }
 
+/// Whoever is root in that container can rewrite the script, which then runs as the user.
+#[test]
+fn a_script_in_a_folder_that_its_own_container_mounts_is_a_note() {
+    let home = Home::new();
+    home.prepare("app", "true");
+    let listed = |compose: &str| {
+        home.sandbox.write("containers/app/compose.yaml", compose);
+        home.run(&["--list"]).expect_success().stdout
+    };
+    let data = home.sandbox.path("data/app").display().to_string();
+    let containers = home.sandbox.path("containers/app").display().to_string();
+    let mounting = |volume: &str| format!("services: {{a: {{image: x, volumes: ['{volume}']}}}}\n");
+    let note = format!(
+        "  note: {containers}/compose.yaml mounts its folder into a container, which can rewrite it\n  hint: mv '{data}/prepare-backup.sh' '{containers}/' "
+    );
+    for volume in [format!("{data}:/data"), "../../data:/all".into(), format!("{data}/:/data:rw")] {
+        let text = listed(&mounting(&volume));
+        assert!(text.contains(&note), "{volume}: {text}");
+    }
+    for volume in [format!("{data}:/data:ro"), format!("{data}/below:/data"), "named:/data".into()] {
+        assert_eq!(listed(&mounting(&volume)), "app: prepare-backup.sh\n", "{volume}");
+    }
+}
+
 /// What a killed new-container leaves holds an executable script; a disk's lost+found belongs to root.
 #[test]
 fn leftovers_are_not_services() {
