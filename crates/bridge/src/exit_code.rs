@@ -37,9 +37,7 @@ impl ExitCode {
             ExitCode::Failed => "the action failed",
             ExitCode::Unknown => "the message is not known or not well formed",
             ExitCode::NoListener => "no listener is running",
-            ExitCode::Later => {
-                "no answer in time, the host can't take the message now, or the message waits in the FIFO"
-            }
+            ExitCode::Later => "no answer in time, the host is full, or the message waits in the FIFO",
         }
     }
 }

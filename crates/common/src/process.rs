@@ -128,7 +128,7 @@ pub fn run(
     let (reader, writer) = output_pipe()?;
     command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
     let started = Instant::now();
-    let child = command.process_group(0).spawn().with_context(|| cannot_start(command));
+    let child = command.process_group(0).spawn().with_context(|| cannot_start(command)); // tidy: watched below
     // The command keeps its copies of the pipe's end until it is told otherwise; with them it would never close.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut lines = Lines::new();
@@ -181,7 +181,7 @@ pub fn capture(
     command.stdout(stdout_writer).stderr(stderr_writer);
     command.stdin(if input.is_empty() { Stdio::null() } else { whole(input)? });
     let started = Instant::now();
-    let child = command.process_group(0).spawn().with_context(|| cannot_start(command));
+    let child = command.process_group(0).spawn().with_context(|| cannot_start(command)); // tidy: watched below
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let mut kept = [Vec::new(), Vec::new()];
     let watched = Watch { child: child?, limits, cancel, started, outputs: vec![Some(stdout), Some(stderr)] }
@@ -205,7 +205,7 @@ pub fn capture_into(
     let (reader, writer) = output_pipe()?;
     command.stdin(Stdio::null()).stdout(output).stderr(writer);
     let started = Instant::now();
-    let child = command.process_group(0).spawn().with_context(|| cannot_start(command));
+    let child = command.process_group(0).spawn().with_context(|| cannot_start(command)); // tidy: watched below
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut stderr = Vec::new();
     let watched = Watch { child: child?, limits, cancel, started, outputs: vec![Some(reader)] }

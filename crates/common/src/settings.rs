@@ -69,6 +69,11 @@ impl Flags {
 pub struct Secret(String);
 
 impl Secret {
+    /// A value that must not be shown.
+    pub fn new(value: impl Into<String>) -> Secret {
+        Secret(value.into())
+    }
+
     /// The value, for the one place that needs it.
     pub fn reveal(&self) -> &str {
         &self.0

@@ -15,9 +15,10 @@ enum Where {
     InTools,
 }
 
-const BANNED: [(&str, Where, &str); 7] = [
+const BANNED: [(&str, Where, &str); 8] = [
     ("#[ignore", Where::Everywhere, "a test never passes by being skipped"),
     (".output()", Where::OutsideTests, "a child without a deadline: use common::process"),
+    (".spawn()", Where::InTools, "a child without a deadline: use common::process"),
     ("fs::write(", Where::InTools, "half a file may stay: use common::atomic"),
     ("File::create(", Where::InTools, "half a file may stay: use common::atomic"),
     ("Command::new(\"sh\")", Where::InTools, "no shell in between"),

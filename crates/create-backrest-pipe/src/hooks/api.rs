@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow, bail};
 use common::exit::HintExt;
+use common::settings::Secret;
 use common::text::{self, escape};
 use serde_json::{Value, json};
 use ureq::Agent;
@@ -166,8 +167,8 @@ impl Backrest {
     }
 
     /// Logs in; what is asked afterwards is asked as `user`.
-    fn log_in(&mut self, user: &str, password: &str) -> Result<()> {
-        let asked = json!({ "username": user, "password": password });
+    fn log_in(&mut self, user: &str, password: &Secret) -> Result<()> {
+        let asked = json!({ "username": user, "password": password.reveal() });
         let answer = match self.ask("v1.Authentication/Login", &asked).context("log in") {
             // It says so of a user that it does not know as well.
             Err(error) if is(&error, Refused::is_unauthorized) => {

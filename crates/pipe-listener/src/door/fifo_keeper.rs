@@ -44,6 +44,7 @@ impl FifoKeeper {
             .stdout(fifo.try_clone_to_owned().context("start the FIFO's keeper")?)
             .stderr(Stdio::null())
             .process_group(0)
+            // tidy: it outlives the listener on purpose, and ends by itself.
             .spawn()
             .context("start the FIFO's keeper")?;
         let before = fs::read_to_string(note).unwrap_or_default();
