@@ -1,7 +1,8 @@
 //! A backup whose hook failed, was killed, or was undone too early: what is undone, what stays, and what is pushed.
 
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::Shutdown;
+use std::process::Stdio;
 use std::time::Duration;
 
 use common::contract::trouble::{Down, Trouble};
@@ -302,4 +303,39 @@ fn a_backup_that_a_restart_of_backrest_ended_is_cleaned_up_after() {
     assert_eq!(host.wait_for_notes(2), ["stopped", "started"]);
     let pushed = server.next();
     assert!(pushed.contains("status=down") && pushed.contains("Backrest%20was%20restarted"), "{pushed}");
+}
+
+#[test]
+fn a_run_by_hand_is_waited_for_and_does_not_cancel_the_backup() {
+    let mut host = Host::new();
+    stopped_service(&mut host);
+    host.start();
+    let mut command = host.sandbox.command(host.program.with_file_name("pre-backup-actions"));
+    let mut by_hand = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    assert_eq!(host.wait_for_notes(1), ["stopped"]);
+    let mut hook = host.send_aside(&MARKED);
+    let mut line = String::new();
+    BufReader::new(hook.stdout.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.contains("another run is under way") && line.contains("waiting"), "{line}");
+    host.open_gate();
+    assert!(by_hand.wait().unwrap().success());
+    let ended = hook.wait_with_output().unwrap();
+    assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stderr));
+}
+
+#[test]
+fn services_and_the_key_reach_the_prepare_steps_and_an_unknown_option_does_not() {
+    let mut host = Host::new();
+    host.with_tools(&[("pre-backup-actions", "echo \"$*\""), ("build-ignore", "")]);
+    host.start();
+    let ran = host.send(&["pre-backups", "--key", "home/a%2Fb", "immich", "db-*"]).expect_success();
+    assert!(ran.stdout.contains(" --key home/a%2Fb --only immich --only db-* --wait "), "{}", ran.stdout);
+    let ran = host.send(&["post-backups", "--key", "home/a%2Fb"]).expect_success();
+    assert!(
+        ran.stdout.starts_with("--after ") && ran.stdout.contains(" --key home/a%2Fb\n"),
+        "{}",
+        ran.stdout
+    );
+    let ran = host.send(&["pre-backups", "--kye", "home"]).expect_code(1);
+    assert!(ran.stdout.is_empty() && ran.stderr.contains("unknown option --kye"), "{}", ran.everything());
 }

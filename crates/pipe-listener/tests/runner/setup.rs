@@ -117,3 +117,52 @@ fn the_help_teaches() {
     let ran = sandbox.run(sandbox.command(client()).arg("--help")).expect_success();
     insta::assert_snapshot!(ran.stdout);
 }
+
+#[test]
+fn systemd_is_notified_once_messages_are_taken() {
+    use std::os::unix::net::UnixDatagram;
+    let mut host = Host::new();
+    let path = host.sandbox.path("notify");
+    let socket = UnixDatagram::bind(&path).unwrap();
+    host.environment.push(("NOTIFY_SOCKET".into(), path.display().to_string()));
+    host.action("environment", "env");
+    host.start();
+    let mut bytes = [0; 64];
+    let length = socket.recv(&mut bytes).unwrap();
+    assert_eq!(bytes[..length].trim_ascii(), b"READY=1");
+    let ran = host.send(&["environment"]).expect_success();
+    assert!(!ran.stdout.contains("NOTIFY_SOCKET"), "{}", ran.stdout);
+}
+
+#[test]
+fn a_full_disk_or_a_closed_pipe_behind_standard_output_stops_no_program_half_way() {
+    let host = Host::listening();
+    host.action("lines", "yes line | head -n 2000; touch \"$HOME/finished\"");
+    let push = common::testing::built("backrest-push", "backrest-push");
+    let listener = std::path::PathBuf::from(env!("CARGO_BIN_EXE_pipe-listener"));
+    let commands: [(&std::path::Path, &str, i32); 9] = [
+        (client(), "--help", 1),
+        (client(), "--version", 1),
+        (client(), "ping", 1),
+        (client(), "status", 1),
+        (client(), "lines", 1),
+        (&listener, "--help", 0),
+        (&listener, "--version", 0),
+        (&push, "--help", 0),
+        (&push, "--version", 0),
+    ];
+    for (program, argument, full) in commands {
+        for (redirection, code) in [("> /dev/full", full), ("| true", 0)] {
+            let script = format!("set -o pipefail; \"$PROGRAM\" {argument} {redirection}");
+            let mut command = host.sandbox.command("bash");
+            command.env("BACKREST_BRIDGE", host.bridge()).env("PROGRAM", program).args(["-c", &script]);
+            let ran = host.sandbox.run(&mut command).expect_code(code);
+            assert!(!ran.stderr.contains("panicked"), "{argument} {redirection}: {}", ran.stderr);
+            assert_eq!(code == 1, ran.stderr.contains("standard output"), "{argument}: {}", ran.stderr);
+            if argument == "lines" {
+                let finished = host.sandbox.path("finished");
+                fs::remove_file(&finished).expect("the action ran to its end");
+            }
+        }
+    }
+}
