@@ -38,9 +38,12 @@ fn of_project(names: &[Vec<u8>], root: &Root, roots: &[Root], settings: &Setting
         .take(1)
         .map(|problem| own.gap(GapKind::UnreadableCompose, &problem.path, None, &problem.what, None))
         .collect();
+    // Backrest's own mounts are what it backs up and the repositories that it writes to.
+    let is_backrest = same_folder(&folder, &settings.container_dir);
     for service in project.services.values() {
         for mount in &service.mounts {
             match &mount.source {
+                Source::Host(_) if is_backrest => {}
                 Source::Host(path) if !is_of_system(path) && !roots.iter().any(|root| root.holds(path)) => {
                     let what = format!(
                         "mounted into the container at {}, and in no backup",
@@ -70,6 +73,11 @@ fn of_project(names: &[Vec<u8>], root: &Root, roots: &[Root], settings: &Setting
         gaps.extend(database(service, &own, roots, settings));
     }
     gaps
+}
+
+fn same_folder(one: &Path, other: &Path) -> bool {
+    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
+    one == other || real(one) == real(other)
 }
 
 /// The folder whose compose file is read.

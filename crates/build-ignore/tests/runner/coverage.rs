@@ -78,6 +78,16 @@ fn mounts_and_volumes_of_compose_files_are_named() {
     assert_eq!(coverage.gaps.len(), 2, "{:#?}", coverage.gaps);
 }
 
+/// A repository must not be backed up into itself.
+#[test]
+fn backrests_own_mounts_are_not_named() {
+    let sandbox = Sandbox::new();
+    fs::create_dir(sandbox.path("backups")).unwrap();
+    let compose = "services: {backrest: {image: backrest, volumes: ['~/backups:/repos', '../../data:/userdata/data:ro']}}\n";
+    sandbox.write("containers/backrest/compose.yaml", compose.replace('~', sandbox.home().to_str().unwrap()));
+    assert_eq!(coverage(&sandbox).gaps, []);
+}
+
 #[test]
 fn a_database_without_a_dump_or_beside_it_is_named() {
     let sandbox = Sandbox::new();
