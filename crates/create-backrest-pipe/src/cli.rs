@@ -94,6 +94,9 @@ pub(crate) struct InitArguments {
     /// Do it without asking
     #[arg(long)]
     pub(crate) yes: bool,
+    /// What starts the listener after a reboot [default: the previous choice, initially cron]
+    #[arg(long, value_enum, value_name = "WHICH")]
+    pub(crate) supervisor: Option<Supervisor>,
 }
 
 /// The options of `status`.

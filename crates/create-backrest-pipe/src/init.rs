@@ -68,10 +68,18 @@ pub(crate) fn run(request: &Request<'_>, flags: &Flags) -> Result<(Option<Work>,
 }
 
 /// What the person does next.
-pub(crate) fn next(settings: &Settings) -> String {
+fn next(settings: &Settings, supervisor: Option<Supervisor>) -> String {
+    let listener = match supervisor {
+        Some(Supervisor::None) => {
+            let places = Places::of(settings);
+            let words: Vec<_> = places.listener.iter().map(escape_path).collect();
+            format!("\n  0. start the listener:  {}", words.join(" "))
+        }
+        _ => String::new(),
+    };
     format!(
         "
-Next:
+Next:{listener}
   1. start Backrest:      cd {} && docker compose up --detach
   2. in its web page, http://localhost:9898: a repository, and a plan whose path is {}
   3. give it its hooks:   create-backrest-pipe hooks --apply http://localhost:9898
@@ -82,7 +90,7 @@ Next:
 }
 
 /// Exit code and last words of a run.
-pub(crate) fn finish(work: &Work, settings: &Settings) -> Result<Exit> {
+pub(crate) fn finish(work: &Work, settings: &Settings, supervisor: Option<Supervisor>) -> Result<Exit> {
     if work.complaints.iter().any(|complaint| complaint.is_failure) {
         return Err(anyhow!("not everything is in place")).hint("fix what is above, then run init again");
     }
@@ -92,7 +100,7 @@ pub(crate) fn finish(work: &Work, settings: &Settings) -> Result<Exit> {
         if work.steps == 0 {
             common::out!("Everything is in place: nothing was changed.");
         }
-        common::out!("{}", next(settings));
+        common::out!("{}", next(settings, supervisor));
     }
     Ok(Exit::Done)
 }

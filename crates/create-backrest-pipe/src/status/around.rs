@@ -15,7 +15,7 @@ use common::units;
 use serde_json::Value;
 use ureq::http::Uri;
 
-use super::report::Check;
+use super::report::{Check, Fix};
 use crate::cli::Supervisor;
 use crate::hooks::wanted::is_on_path;
 
@@ -34,6 +34,14 @@ pub(super) fn settings(settings: &Settings) -> Vec<Check> {
                 format!("{variable} is set in this shell; after a reboot the listener does not have it");
             let fix = format!("set it in {} instead", escape_path(&settings.env_file));
             checks.push(Check::bad("settings", what, fix));
+        }
+    }
+    for (root, flag) in [(&settings.container_root, "container"), (&settings.data_root, "data")] {
+        if !root.is_dir() {
+            let what = format!("the {flag} root is not there: {}", escape_path(root));
+            let fix =
+                format!("name the right folder with --{flag}-root; for a new one: create-backrest-pipe init");
+            checks.push(Check::bad("settings", what, Fix::Ours(fix)));
         }
     }
     if checks.is_empty() {

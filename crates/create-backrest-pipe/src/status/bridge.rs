@@ -18,9 +18,13 @@ use crate::inspect::listener::Listener;
 use crate::places::Places;
 use crate::setup;
 
-/// Run again, the set-up puts right what is missing.
-fn set_up() -> Fix {
-    Fix::ours("create-backrest-pipe")
+/// Run again, the set-up puts right what is missing; without Backrest's folder there is nothing yet.
+fn set_up(facts: &Facts) -> Fix {
+    Fix::ours(if facts.container_dir.is_missing() {
+        "create-backrest-pipe init"
+    } else {
+        "create-backrest-pipe"
+    })
 }
 
 pub(super) fn checks(facts: &Facts, places: &Places) -> Vec<Check> {
@@ -31,7 +35,7 @@ pub(super) fn checks(facts: &Facts, places: &Places) -> Vec<Check> {
     checks.push(client(facts, places));
     checks.push(after_reboot(facts, places));
     checks.extend(facts.bash_listeners.iter().map(|old| {
-        Check::bad("listener", format!("a Bash listener takes messages away: {}", old.command), set_up())
+        Check::bad("listener", format!("a Bash listener takes messages away: {}", old.command), set_up(facts))
     }));
     checks
 }
@@ -40,10 +44,11 @@ pub(super) fn checks(facts: &Facts, places: &Places) -> Vec<Check> {
 fn folder(facts: &Facts) -> Check {
     let name = "bridge";
     if let Some(complaint) = setup::refuse(facts).into_iter().next() {
-        return Check::bad(name, complaint.what, complaint.hint);
+        let fix = if facts.container_dir.is_missing() { set_up(facts) } else { complaint.hint.into() };
+        return Check::bad(name, complaint.what, fix);
     }
     match setup::lacks(facts).first() {
-        Some(lack) => Check::bad(name, format!("not complete: {lack}"), set_up()),
+        Some(lack) => Check::bad(name, format!("not complete: {lack}"), set_up(facts)),
         None => {
             Check::good(name, format!("folder and FIFO are in place: {}", escape_path(&facts.bridge.path)))
         }
@@ -56,7 +61,7 @@ fn listener(facts: &Facts, places: &Places) -> Check {
             Some(Supervisor::None) => {
                 format!("start it in your own way: {}", escape_path(&places.listener[0])).into()
             }
-            _ => set_up(),
+            _ => set_up(facts),
         };
         let what = "no listener runs: hooks fail, or hang if they write to the FIFO";
         return Check::bad("listener", what, fix);
@@ -68,7 +73,7 @@ fn listener(facts: &Facts, places: &Places) -> Check {
         (Some(Supervisor::None), Some(process)) => {
             format!("stop it and start the installed one: kill {process}").into()
         }
-        _ => set_up(),
+        _ => set_up(facts),
     };
     let what = format!("another program than the installed one listens: {text}: {}", escape_path(other));
     Check::bad("listener", what, fix)
@@ -100,7 +105,7 @@ fn client(facts: &Facts, places: &Places) -> Check {
             );
         }
         Client::Outdated => {
-            ("backrest-send is missing in the bridge, or not the installed one".into(), set_up())
+            ("backrest-send is missing in the bridge, or not the installed one".into(), set_up(facts))
         }
         Client::Blocked => {
             ("a folder is in the place of backrest-send".into(), "look at it and remove it".into())
@@ -132,11 +137,11 @@ fn after_reboot(facts: &Facts, places: &Places) -> Check {
         },
         Supervisor::Cron => {
             let Crontab::Text(text) = &facts.crontab else {
-                return Check::bad(name, "nothing starts the listener after a reboot", set_up());
+                return Check::bad(name, "nothing starts the listener after a reboot", set_up(facts));
             };
             match lines::with_listener(text, &places.listener, places.layout.container_dir()) {
                 Ok(edited) if !edited.changes.is_empty() => {
-                    Check::bad(name, "the listener's line is not in your crontab", set_up())
+                    Check::bad(name, "the listener's line is not in your crontab", set_up(facts))
                 }
                 _ if !is_cron_running() => Check::bad(
                     name,

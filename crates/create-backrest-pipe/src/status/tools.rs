@@ -7,13 +7,13 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Result, anyhow};
 use common::contract::coverage::{Coverage, Gap};
 use common::contract::picture::Picture;
 use common::contract::services::{Script, Services};
 use common::contract::trouble::Trouble;
 use common::exit::one_line;
-use common::process::{self, Captured, Limits};
+use common::process::{self, Limits};
 use common::settings::{Flags, Settings};
 use common::text::{count, escape, escape_path};
 use common::trust::Trust;
@@ -33,14 +33,11 @@ fn ask<T: DeserializeOwned>(settings: &Settings, tool: &str, arguments: &[&str])
     let limits = Limits::within(Duration::from_secs(300));
     let asked = process::capture(&mut command, b"", limits, None)?;
     // Exit code 1 means that something was found; it is in the answer.
-    match serde_json::from_slice(&asked.stdout) {
-        Ok(answer) => Ok(answer),
-        Err(_) => Captured::success(asked)
-            .and_then(|text| {
-                serde_json::from_slice(&text).context("the answer is not the JSON of this version")
-            })
-            .with_context(|| tool.to_string()),
-    }
+    serde_json::from_slice(&asked.stdout).map_err(|_| {
+        let printed = String::from_utf8_lossy(&asked.stderr).into_owned();
+        let error = printed.lines().find(|line| !line.trim().is_empty()).map(str::to_string);
+        anyhow!(error.unwrap_or_else(|| format!("{tool}: the answer is not the JSON of this version")))
+    })
 }
 
 /// Scripts that would be refused or skipped, what the settings trust, and services that are still stopped.

@@ -5,6 +5,7 @@
 
 mod backrest;
 mod compose;
+mod doctor;
 mod getting_started;
 mod home;
 mod hooks;
