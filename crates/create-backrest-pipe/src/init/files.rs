@@ -1,5 +1,5 @@
-//! The files of a new Backrest: `compose.yaml`, `.env`, what the backup leaves out of Backrest's own folders, and the
-//! exclude file. A file that exists is left as it is.
+//! The files of a new Backrest: `compose.yaml`, `.env`, and by `build-ignore` the exclude file and the rules that leave
+//! the tools' own files out. A file that exists is left as it is.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,10 +21,6 @@ use crate::work::{Complaint, Verb, Work};
 
 /// The compose file that the project offers.
 const COMPOSE: &str = include_str!("../../../../compose.yaml");
-/// What the host's side writes itself is no data of the user's.
-const OWN_IGNORES: &str = "# What these tools write themselves.\n/bridge\n/logs\n/state\n";
-const DATA_IGNORES: &str = "# What Backrest makes again.\n/cache\n/tmp\n";
-
 /// The files and folders.
 pub(crate) struct Files<'a> {
     settings: &'a Settings,
@@ -70,17 +66,11 @@ impl Files<'_> {
 
     /// Writes the files, and builds the exclude file.
     pub(crate) fn write(&self, work: &mut Work) -> Result<()> {
-        let (own, data) = (&self.settings.container_dir, &self.settings.data_dir);
+        let own = &self.settings.container_dir;
         write_new(&own.join(".env"), &self.env, 0o600, work)?;
         match compose::read(own).files.is_empty() {
             true => write_new(&own.join("compose.yaml"), &self.compose, 0o644, work)?,
             false => self.complain_of_compose(work),
-        }
-        let own_ignores =
-            if own == data { format!("{OWN_IGNORES}{DATA_IGNORES}") } else { OWN_IGNORES.into() };
-        write_new(&own.join(".resticignore"), &own_ignores, 0o644, work)?;
-        if own != data {
-            write_new(&data.join(".resticignore"), DATA_IGNORES, 0o644, work)?;
         }
         if fs::symlink_metadata(&self.settings.ignore_file).is_err() {
             work.step(Verb::Run, "build-ignore", || {

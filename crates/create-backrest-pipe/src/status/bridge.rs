@@ -18,9 +18,9 @@ use crate::inspect::listener::Listener;
 use crate::places::Places;
 use crate::setup;
 
-/// Run again, the set-up puts right what is missing; without Backrest's folder there is nothing yet.
+/// Run again, the set-up puts right what is missing; without a container root there is nothing yet.
 fn set_up(facts: &Facts) -> Fix {
-    Fix::ours(if facts.container_dir.is_missing() {
+    Fix::ours(if !facts.container_root.is_folder() {
         "create-backrest-pipe init"
     } else {
         "create-backrest-pipe"
@@ -44,7 +44,7 @@ pub(super) fn checks(facts: &Facts, places: &Places) -> Vec<Check> {
 fn folder(facts: &Facts) -> Check {
     let name = "bridge";
     if let Some(complaint) = setup::refuse(facts).into_iter().next() {
-        let fix = if facts.container_dir.is_missing() { set_up(facts) } else { complaint.hint.into() };
+        let fix = if !facts.container_root.is_folder() { set_up(facts) } else { complaint.hint.into() };
         return Check::bad(name, complaint.what, fix);
     }
     match setup::lacks(facts).first() {

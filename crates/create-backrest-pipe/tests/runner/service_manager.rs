@@ -125,7 +125,13 @@ fn systemd_starts_it_restarts_it_and_lets_it_go() {
     std::fs::remove_file(home.sandbox.path("data/shop/dump")).unwrap();
     forget(
         &home,
-        &["containers/backrest/ignorefile.txt", "containers/backrest/logs", "containers/backrest/state"],
+        &[
+            "containers/backrest/ignorefile.txt",
+            "containers/backrest/.resticignore",
+            "containers/backrest/logs",
+            "containers/backrest/state",
+            "data/backrest/.resticignore",
+        ],
     );
     assert_eq!(home.everything(), before);
 }
