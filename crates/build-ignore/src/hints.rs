@@ -5,12 +5,14 @@
 //!
 //! What a reader gets wrong: nothing is mended here. The rule keeps git's meaning.
 
-use std::collections::HashMap;
 use std::path::Path;
+use std::sync::Arc;
 
 use common::paths;
 use common::problem::Problem;
 use common::text::{count, escape};
+use rayon::prelude::*;
+use rustc_hash::FxHashMap;
 
 use crate::build::SeenAt;
 use crate::decide;
@@ -20,34 +22,73 @@ use crate::index::Step;
 use crate::rules_file::RulesFile;
 use crate::tree::{Folder, Kind, Tree};
 
-/// More suspicious rules of a root than this are not looked into.
+/// More hints than these are not printed for a root.
 const MOST: usize = 100;
 
 /// What looks like a mistake in the rules of a tree, whose root is at `root` and seen at `seen_at`.
 pub(crate) fn hints(tree: &Tree, root: &Path, seen_at: &SeenAt) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    for file in &tree.files {
-        repeated(file, &mut problems);
-        for (number, rule) in file.rules.list.iter().enumerate() {
-            if problems.len() >= MOST {
-                return problems;
-            }
-            if rule.line == 0 || file.rules.hold_of(number).is_some() {
-                continue;
-            }
-            let what = match rule.negated {
-                true if rule.text == b"!" => Some("it says nothing".to_string()),
-                true => behind_a_left_out_folder(tree, file, rule),
-                false if file.has_matched(number) => None,
-                false => suspicion(&rule.text, file, root, seen_at)
-                    .map(|meant| meant.text(tree, file))
-                    .or_else(|| other_case(tree, file, rule)),
-            };
-            let what = what.map(|what| format!("{}: {what}", rule.shown()));
-            problems.extend(what.map(|what| Problem::at_line(&file.path, rule.line, what)));
-        }
-    }
+    let services: FxHashMap<&[u8], &Folder> =
+        tree.top.entries().filter_map(|entry| Some((entry.name, entry.folder?))).collect();
+    let of_file = |file: &Arc<RulesFile>| {
+        let top = match file.folder.split_first() {
+            None => Some(&tree.top),
+            Some((service, rest)) => services.get(service.as_slice()).and_then(|folder| folder.at(rest)),
+        };
+        let place = Place { tree, file, top, root, seen_at };
+        place.hints()
+    };
+    let mut problems: Vec<Problem> = tree.files.par_iter().flat_map_iter(of_file).collect();
+    problems.truncate(MOST);
     problems
+}
+
+/// A rules file, and what is known around it.
+struct Place<'a> {
+    tree: &'a Tree,
+    file: &'a RulesFile,
+    /// Its folder in the tree.
+    top: Option<&'a Folder>,
+    root: &'a Path,
+    seen_at: &'a SeenAt,
+}
+
+impl Place<'_> {
+    fn hints(&self) -> Vec<Problem> {
+        let file = self.file;
+        let mut problems = repeated(file);
+        let rules = || {
+            let rules = file.rules.list.iter().enumerate();
+            rules.filter(|(number, rule)| rule.line > 0 && file.rules.hold_of(*number).is_none())
+        };
+        let unmatched = rules().filter(|(number, rule)| !rule.negated && !file.has_matched(*number));
+        let other_cases = self.top.map_or_else(FxHashMap::default, |top| {
+            other_cases(top, unmatched.clone().filter_map(|(_, rule)| last_literal(rule)))
+        });
+        for (_, rule) in rules().filter(|(_, rule)| rule.negated) {
+            let what = if rule.text == b"!" {
+                Some("it says nothing".to_string())
+            } else {
+                behind_a_left_out_folder(self.tree, file, rule)
+            };
+            problems.extend(what.map(|what| self.problem(rule, &what)));
+        }
+        for (_, rule) in unmatched {
+            let what = suspicion(&rule.text, file, self.root, self.seen_at)
+                .map(|meant| meant.text(self.top))
+                .or_else(|| {
+                    let name = other_cases.get(last_literal(rule)?)?;
+                    let meant = [split_last(&rule.text).0, name].concat();
+                    Some(format!("case counts in names; there is {}", escape(&meant)))
+                });
+            problems.extend(what.map(|what| self.problem(rule, &what)));
+        }
+        problems.sort_by_key(|problem| problem.line);
+        problems
+    }
+
+    fn problem(&self, rule: &Rule, what: &str) -> Problem {
+        Problem::at_line(&self.file.path, rule.line, format!("{}: {what}", rule.shown()))
+    }
 }
 
 /// What a rule was probably meant to be.
@@ -58,11 +99,11 @@ struct Meant {
 }
 
 impl Meant {
-    fn text(&self, tree: &Tree, file: &RulesFile) -> String {
+    fn text(&self, top: Option<&Folder>) -> String {
         if self.rules.is_empty() {
             return self.why.to_string();
         }
-        let matched: usize = self.rules.iter().map(|rule| matches_of(rule, tree, file)).sum();
+        let matched: usize = self.rules.iter().map(|rule| matches_of(rule, top)).sum();
         let would = if matched == 0 {
             "would match nothing today either".into()
         } else {
@@ -74,6 +115,19 @@ impl Meant {
 }
 
 fn suspicion(text: &[u8], file: &RulesFile, root: &Path, seen_at: &SeenAt) -> Option<Meant> {
+    // This is asked about every rule that matches nothing, and most of them are right.
+    let has_sign = text.iter().any(|byte| b"\"'#{(:$~\t ".contains(byte))
+        || matches!(text, b"/" | [b'.', b'/', ..])
+        || text.windows(2).any(|pair| pair == b"//");
+    let start = text.strip_prefix(b"/").unwrap_or(text);
+    let first = start.split(|&byte| byte == b'/').next().unwrap_or_default();
+    let is_name = |name: &[u8]| name == first;
+    let begins_with_path = first.len() < start.len()
+        && (file.folder.iter().chain(&seen_at.names).any(|name| is_name(name))
+            || root.iter().any(|name| is_name(name.as_encoded_bytes())));
+    if !has_sign && !begins_with_path {
+        return None;
+    }
     let text = std::str::from_utf8(text).ok()?;
     let meant = |why, rule: &str| Some(Meant { why, rules: vec![rule.to_string()] });
     let only_why = |why| Some(Meant { why, rules: Vec::new() });
@@ -151,18 +205,59 @@ fn whole_path(text: &str, file: &RulesFile, root: &Path, seen_at: &SeenAt) -> Op
     (path != text).then(|| Meant { why, rules: Vec::new() })
 }
 
-/// The same rule if upper and lower case did not count.
-fn other_case(tree: &Tree, file: &RulesFile, rule: &Rule) -> Option<String> {
-    let path = rule.path.as_ref().ok()?;
-    let last = match path.last()? {
-        Step::Name(Glob::Literal(name)) => name,
-        _ => return None,
+/// The plain name that a rule ends with.
+fn last_literal(rule: &Rule) -> Option<&[u8]> {
+    match rule.path.as_ref().ok()?.last()? {
+        Step::Name(Glob::Literal(name)) => Some(name),
+        _ => None,
+    }
+}
+
+/// For each of `names`, a name below the folder that differs from it in upper and lower case alone, if there is one.
+fn other_cases<'n>(top: &Folder, names: impl Iterator<Item = &'n [u8]>) -> FxHashMap<&'n [u8], Vec<u8>> {
+    // Two names that differ in case alone: at least one of them has a capital letter.
+    let tree_has_upper = any_upper(top);
+    let names = names.filter(|name| tree_has_upper || has_upper(name));
+    let wanted: FxHashMap<Vec<u8>, &[u8]> = names.map(|name| (name.to_ascii_lowercase(), name)).collect();
+    let mut search = Search {
+        any_upper: wanted.values().any(|name| has_upper(name)),
+        wanted,
+        found: FxHashMap::default(),
     };
-    let top = tree.top.at(&file.folder)?;
-    let found = find_name(top, &last.to_ascii_lowercase(), last)?;
-    let (folder, _) = split_last(&rule.text);
-    let meant = [folder, &found].concat();
-    Some(format!("case counts in names; there is {}", escape(&meant)))
+    if !search.wanted.is_empty() {
+        search.folder(top, &mut Vec::new());
+    }
+    search.found
+}
+
+struct Search<'n> {
+    /// By the name in lower case.
+    wanted: FxHashMap<Vec<u8>, &'n [u8]>,
+    any_upper: bool,
+    found: FxHashMap<&'n [u8], Vec<u8>>,
+}
+
+impl Search<'_> {
+    fn folder(&mut self, folder: &Folder, lower: &mut Vec<u8>) {
+        for entry in folder.entries() {
+            if self.any_upper || has_upper(entry.name) {
+                lower.clear();
+                lower.extend(entry.name.iter().map(u8::to_ascii_lowercase));
+                if let Some(name) = self.wanted.get(lower.as_slice()).filter(|name| **name != entry.name) {
+                    self.found.entry(name).or_insert_with(|| entry.name.to_vec());
+                }
+            }
+            entry.folder.iter().for_each(|inner| self.folder(inner, lower));
+        }
+    }
+}
+
+fn any_upper(folder: &Folder) -> bool {
+    folder.entries().any(|entry| has_upper(entry.name) || entry.folder.is_some_and(any_upper))
+}
+
+fn has_upper(name: &[u8]) -> bool {
+    name.iter().any(u8::is_ascii_uppercase)
 }
 
 fn split_last(text: &[u8]) -> (&[u8], &[u8]) {
@@ -171,22 +266,13 @@ fn split_last(text: &[u8]) -> (&[u8], &[u8]) {
     text.split_at(start)
 }
 
-fn find_name(folder: &Folder, lower: &[u8], but: &[u8]) -> Option<Vec<u8>> {
-    folder.entries().find_map(|entry| {
-        if entry.name != but && entry.name.to_ascii_lowercase() == lower {
-            return Some(entry.name.to_vec());
-        }
-        find_name(entry.folder?, lower, but)
-    })
-}
-
-/// How many existing paths a rule in this file would match.
-fn matches_of(text: &str, tree: &Tree, file: &RulesFile) -> usize {
+/// How many existing paths a rule would match whose file is in `top`.
+fn matches_of(text: &str, top: Option<&Folder>) -> usize {
     let rules = rule::parse(text.as_bytes());
     let Some((rule, path)) = rules.first().and_then(|rule| Some((rule, rule.path.as_ref().ok()?))) else {
         return 0;
     };
-    let Some(top) = tree.top.at(&file.folder) else { return 0 };
+    let Some(top) = top else { return 0 };
     count_matches(top, path, rule.folders_only, &mut Vec::new())
 }
 
@@ -232,14 +318,16 @@ fn behind_a_left_out_folder(tree: &Tree, file: &RulesFile, rule: &Rule) -> Optio
 }
 
 /// The same rule twice without a `!` rule between them.
-fn repeated(file: &RulesFile, problems: &mut Vec<Problem>) {
-    let mut seen: HashMap<&[u8], usize> = HashMap::new();
+fn repeated(file: &RulesFile) -> Vec<Problem> {
+    let mut problems = Vec::new();
+    let mut seen: FxHashMap<&[u8], usize> = FxHashMap::default();
     for rule in &file.rules.list {
         if rule.negated {
             seen.clear();
-        } else if let Some(first) = seen.insert(&rule.text, rule.line).filter(|_| problems.len() < MOST) {
+        } else if let Some(first) = seen.insert(&rule.text, rule.line) {
             let what = format!("the same as line {first}: {}", rule.shown());
             problems.push(Problem::at_line(&file.path, rule.line, what));
         }
     }
+    problems
 }
