@@ -159,6 +159,10 @@ impl Listener {
             _lock: lock,
         };
         listener.recover(recovered);
+        let start = listener.doors.fifo.start();
+        if start > listener.queue.mark() {
+            listener.queue.set_mark(start).context("write the queue")?;
+        }
         while listener.doors.fifo.read_backlog()? {
             listener.take_arrivals();
             listener.commit(&[]);

@@ -3,6 +3,7 @@
 //! Bytes go to the spool file first (see [`super::spool`]), then they are cut into lines. What has no newline is a
 //! message once its writer has closed the FIFO or has been silent for [`SILENCE`].
 
+use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -47,6 +48,7 @@ pub(crate) enum Taken {
 pub(crate) struct Fifo {
     pipe: Option<(OwnedFd, Inode)>,
     spool: Spool,
+    start: Mark,
     lines: Lines,
     /// The journal knows everything that an earlier listener did.
     is_known: bool,
@@ -61,7 +63,7 @@ impl Fifo {
         let (spool, mark) = Spool::open(folder, mark)?;
         let lines = Lines::at(mark.offset, mark.skipping);
         let is_known = damage.is_none();
-        Ok(Fifo { pipe: None, spool, lines, is_known, last_byte: None, arrivals: Vec::new() })
+        Ok(Fifo { pipe: None, spool, start: mark, lines, is_known, last_byte: None, arrivals: Vec::new() })
     }
 
     /// Reads the next piece of what an earlier listener left. Returns whether there was any.
@@ -142,16 +144,24 @@ impl Fifo {
         self.keep(line, Taken::Now);
     }
 
-    /// Empties the spool if it is time. Everything so far must be recorded. Returns where reading goes on, which has to
-    /// be recorded then.
-    pub(crate) fn empty_spool(&mut self) -> Option<io::Result<Mark>> {
+    /// The file with which the spool goes on, if it is time for one, and where reading goes on then. Everything so far
+    /// must be recorded.
+    pub(crate) fn next_spool(&self) -> Option<io::Result<(File, Mark)>> {
         let is_used_up = self.arrivals.is_empty() && !self.lines.is_open();
-        (is_used_up && self.spool.is_long()).then(|| {
-            self.spool.empty()?;
-            let skipping = self.lines.is_skipping();
-            self.lines = Lines::at(0, skipping);
-            Ok(Mark { generation: self.spool.generation(), offset: 0, skipping })
-        })
+        let mark =
+            Mark { generation: self.spool.generation() + 1, offset: 0, skipping: self.lines.is_skipping() };
+        (is_used_up && self.spool.is_long()).then(|| Ok((self.spool.next()?, mark)))
+    }
+
+    /// Goes on with that file. Its mark must be recorded.
+    pub(crate) fn switch_spool(&mut self, next: File) {
+        self.lines = Lines::at(0, self.lines.is_skipping());
+        self.spool.switch(next);
+    }
+
+    /// Where reading went on when the spool was opened.
+    pub(crate) fn start(&self) -> Mark {
+        self.start
     }
 
     fn keep(&mut self, lines: impl IntoIterator<Item = Line>, taken: Taken) {
@@ -181,13 +191,13 @@ mod tests {
 
     const SOUND: Damage = Damage { unreadable: 0, is_cut: false };
 
-    fn pipe() -> (OwnedFd, std::fs::File) {
+    fn pipe() -> (OwnedFd, File) {
         let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_NONBLOCK).unwrap();
-        (read, std::fs::File::from(write))
+        (read, File::from(write))
     }
 
     fn spool_length(folder: &Path) -> u64 {
-        std::fs::metadata(folder.join("spool")).unwrap().len()
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
     }
 
     #[test]
@@ -203,8 +213,8 @@ mod tests {
             sent += usize::from(write.write_all(block.as_bytes()).is_ok());
             while fifo.receive(Instant::now()).unwrap() {}
             count += fifo.take().len();
-            if let Some(mark) = fifo.empty_spool() {
-                assert_eq!(mark.unwrap().offset, 0);
+            if let Some(next) = fifo.next_spool() {
+                fifo.switch_spool(next.unwrap().0);
             }
             most = most.max(spool_length(folder.path()));
         }
@@ -232,21 +242,33 @@ mod tests {
             }
         }
         assert_eq!((count, last.as_str()), (100_000, "open"));
-        let mark = fifo.empty_spool().unwrap().unwrap();
+        let (next, mark) = fifo.next_spool().unwrap().unwrap();
         assert_eq!(mark, Mark { generation: 8, offset: 0, skipping: false });
+        fifo.switch_spool(next);
         assert_eq!(spool_length(folder.path()), 0);
         assert!(!folder.path().join("spool-6").exists());
     }
 
     #[test]
-    fn a_spool_that_was_emptied_without_a_record_is_read_from_its_beginning() {
+    fn what_a_power_cut_left_of_a_spool_is_not_read_again() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("spool"), "ping\n").unwrap();
+        std::fs::write(folder.path().join("spool-3"), "ping\n").unwrap();
+        // Made for later, never used: a listener was killed before it had recorded it.
+        std::fs::write(folder.path().join("spool-4"), "ping\n").unwrap();
         let mark = Mark { generation: 3, offset: 70_000, skipping: true };
         let mut fifo = Fifo::open(folder.path(), mark, SOUND).unwrap();
+        assert!(!fifo.read_backlog().unwrap());
+        assert_eq!(fifo.start(), Mark { generation: 4, offset: 0, skipping: false });
+        assert_eq!(spool_length(folder.path()), 0);
+    }
+
+    #[test]
+    fn without_a_journal_the_newest_spool_is_read_and_what_has_run_is_unknown() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("spool-5"), "ping\n").unwrap();
+        let damage = Damage { unreadable: 0, is_cut: true };
+        let mut fifo = Fifo::open(folder.path(), Mark::default(), damage).unwrap();
         assert!(fifo.read_backlog().unwrap());
-        let arrivals = fifo.take();
-        assert_eq!(arrivals.len(), 1);
-        assert_eq!(arrivals[0].mark, Mark { generation: 4, offset: 5, skipping: false });
+        assert_eq!(fifo.take()[0].taken, Taken::Unknown);
     }
 }

@@ -3,15 +3,15 @@
 //! splice(2) moves them inside the kernel: at every moment they are either still in the FIFO or already in the
 //! file, so a listener that is killed loses none and sees none twice. A journal record holds the byte up to which the
 //! messages are known; what is behind that is read again after a restart, a piece at a time. The file never grows past
-//! [`FULL`] and a line: it is emptied as soon as all of it has been turned into records. A reader would expect the
-//! journal to be written before that: it is written after, and a mark that lies behind the end of the file means that
-//! the file was emptied in between.
+//! [`FULL`] and a line: as soon as all of it has been turned into records, an empty one with the next number takes its
+//! place. What a reader would get wrong: a single file that is truncated would not do. After a power cut it may be
+//! shorter than its record, and could not be told from one that was truncated and filled again.
 
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
@@ -21,7 +21,7 @@ use rustix::pipe::SpliceFlags;
 
 use crate::queue::journal::Mark;
 
-/// A file of this length is emptied as soon as it ends with a line.
+/// A file of this length is replaced as soon as it ends with a line.
 const LONG: u64 = 64 << 10;
 /// To a file of this length nothing is added but the rest of a line. It is more than a FIFO can hold.
 const FULL: u64 = 2 << 20;
@@ -30,6 +30,7 @@ const PIECE: usize = 64 << 10;
 
 #[derive(Debug)]
 pub(crate) struct Spool {
+    folder: PathBuf,
     file: File,
     generation: u64,
     length: u64,
@@ -40,21 +41,31 @@ pub(crate) struct Spool {
 }
 
 impl Spool {
-    /// Opens the spool in `folder`; `mark` is how far it was turned into records. Returns where reading goes on.
+    /// Opens the spool in `folder`; `mark` is how far it was turned into records. Returns where reading goes on; if that
+    /// is in another file it has to be recorded before anything is read.
     pub(crate) fn open(folder: &Path, mark: Mark) -> Result<(Spool, Mark)> {
         let naming = || format!("open the spool: {}", escape_path(folder));
-        let (path, mut mark) = (folder.join("spool"), mark);
-        take_over_numbered(folder, &path, &mut mark).with_context(naming)?;
-        let file = private::read_write(&path).with_context(naming)?;
-        let metadata = file.metadata().with_context(naming)?;
-        if metadata.len() < mark.offset {
-            // It was emptied without a record of it, or the machine stopped before its bytes were on the disk.
-            mark = Mark { generation: mark.generation + 1, ..Mark::default() };
+        let numbers = numbers(folder).with_context(naming)?;
+        let mut mark = mark;
+        if !numbers.contains(&mark.generation) {
+            // The journal was lost: the newest file is the one that was in use.
+            let newest = numbers.iter().copied().filter(|&number| number > mark.generation).max();
+            mark = newest.map_or(mark, |generation| Mark { generation, ..Mark::default() });
         }
+        let mut file = private::read_write(&path(folder, mark.generation)).with_context(naming)?;
+        if file.metadata().with_context(naming)?.len() < mark.offset {
+            // The machine stopped before the file reached the disk: offsets below the mark can't be used again.
+            mark = Mark { generation: mark.generation + 1, ..Mark::default() };
+            file = empty(folder, mark.generation).with_context(naming)?;
+        }
+        let metadata = file.metadata().with_context(naming)?;
         let changed = metadata.modified().with_context(naming)?;
-        let spool =
-            Spool { file, generation: mark.generation, length: metadata.len(), read: mark.offset, changed };
-        Ok((spool, mark))
+        let (generation, length, read) = (mark.generation, metadata.len(), mark.offset);
+        // A file with another number was used up, or was never used.
+        for number in numbers.into_iter().filter(|&number| number != generation) {
+            fs::remove_file(path(folder, number)).with_context(naming)?;
+        }
+        Ok((Spool { folder: folder.to_path_buf(), file, generation, length, read, changed }, mark))
     }
 
     /// The next piece of what an earlier listener took and did not turn into records, and when it was taken.
@@ -123,40 +134,47 @@ impl Spool {
         self.generation
     }
 
-    /// Whether it is to be emptied at the end of a line.
+    /// Whether it is to be replaced at the end of a line.
     pub(crate) fn is_long(&self) -> bool {
         self.length >= LONG
     }
 
-    /// Whether it is to be emptied before the next line.
+    /// Whether it is to be replaced before the next line.
     pub(crate) fn is_full(&self) -> bool {
         self.length >= FULL
     }
 
-    /// Empties it. All of it must be recorded; where reading goes on has to be recorded afterwards.
-    pub(crate) fn empty(&mut self) -> io::Result<()> {
-        self.file.set_len(0)?;
+    /// Makes the file that takes its place, empty.
+    pub(crate) fn next(&self) -> io::Result<File> {
+        empty(&self.folder, self.generation + 1)
+    }
+
+    /// Goes on with that file. All of the one before must be recorded, and where reading goes on.
+    pub(crate) fn switch(&mut self, next: File) {
+        // What stays is removed at the next start.
+        let _ = fs::remove_file(path(&self.folder, self.generation));
+        self.file = next;
         self.generation += 1;
         (self.length, self.read) = (0, 0);
-        Ok(())
     }
 }
 
-/// Earlier versions had files `spool-N`, of which the one with the highest number was in use.
-fn take_over_numbered(folder: &Path, path: &Path, mark: &mut Mark) -> io::Result<()> {
+/// The numbers of the files in `folder`.
+fn numbers(folder: &Path) -> io::Result<Vec<u64>> {
     let mut numbers = Vec::new();
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
         numbers.extend(name.to_str().and_then(|name| name.strip_prefix("spool-")?.parse::<u64>().ok()));
     }
-    numbers.sort_unstable();
-    let last = numbers.pop();
-    for number in numbers {
-        fs::remove_file(folder.join(format!("spool-{number}")))?;
-    }
-    let Some(last) = last else { return Ok(()) };
-    if last > mark.generation {
-        *mark = Mark { generation: last, ..Mark::default() };
-    }
-    fs::rename(folder.join(format!("spool-{last}")), path)
+    Ok(numbers)
+}
+
+fn path(folder: &Path, generation: u64) -> PathBuf {
+    folder.join(format!("spool-{generation}"))
+}
+
+fn empty(folder: &Path, generation: u64) -> io::Result<File> {
+    let file = private::read_write(&path(folder, generation))?;
+    file.set_len(0)?;
+    Ok(file)
 }

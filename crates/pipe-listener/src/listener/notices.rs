@@ -141,10 +141,15 @@ impl Listener {
                 && monitor(&settings, &Notification::parse(&next.message.text)) == *own
         };
         let is_superseded = waiting().any(is_newer);
+        // What is not pushed at its time leaves its place to another.
         if is_superseded || waiting().any(|next| reports_up(&next.message) == Some(false)) {
             delay.superseded.store(is_superseded, Ordering::Relaxed);
             delay.wake.cancel();
             self.notices.delayed = None;
+            self.notices.ups.pop_back();
+            if !is_superseded {
+                self.notices.ups.push_back(Instant::now());
+            }
         }
     }
 }

@@ -185,19 +185,20 @@ impl Listener {
     }
 
     /// Records how far the FIFO was read where the last lines need no record, so that they are not read again, and
-    /// empties the spool when it is time.
+    /// goes on with a new spool file when it is time.
     fn pass_over(&mut self, now: Instant) {
         if !self.from_fifo.is_empty() || !self.timers.may_read_fifo() {
             return;
         }
-        let recorded = match self.doors.fifo.empty_spool() {
+        let recorded = match self.doors.fifo.next_spool() {
+            None if self.passed > self.queue.mark() => self.queue.set_mark(self.passed),
             None => Ok(()),
-            Some(emptied) => emptied.map(|mark| self.passed = mark),
+            Some(next) => next.and_then(|(next, mark)| {
+                self.queue.set_mark(mark)?;
+                self.doors.fifo.switch_spool(next);
+                Ok(())
+            }),
         };
-        let recorded = recorded.and_then(|()| match self.passed > self.queue.mark() {
-            true => self.queue.set_mark(self.passed),
-            false => Ok(()),
-        });
         if let Err(error) = recorded {
             self.log.sparingly(Topic::Found, &format!("the queue can't be written: {error}"));
             // Nothing more is read until this is recorded.
