@@ -297,15 +297,15 @@ fn a_bomb_takes_neither_memory_nor_time() {
     home.prepare("window", &format!("# dump: a.zst\n{window} >\"$DUMP_DIR/a.zst\""));
     home.prepare(
         "nested",
-        "# dump: a.json.gz\nhead -c 700000000 /dev/zero | tr '\\0' '[' | gzip -1 >\"$DUMP_DIR/a.json.gz\"",
+        "# dump: a.json.gz\nhead -c 300000000 /dev/zero | tr '\\0' '[' | gzip -1 >\"$DUMP_DIR/a.json.gz\"",
     );
-    let long = "# dump: a.gz kind=gzip\n# timeout: 3s\nhead -c 20000000 /dev/zero | gzip -1 >part; for n in $(seq 2000); do cat part; done >\"$DUMP_DIR/a.gz\"";
+    let long = "# dump: a.gz kind=gzip\n# timeout: 3s\nhead -c 20000000 /dev/zero | gzip -1 >part; for n in $(seq 500); do cat part; done >\"$DUMP_DIR/a.gz\"";
     home.prepare("long", long);
     // With a table of memory so small the tool would be killed by what it was asked for.
     let mut command = home.sandbox.command("sh");
     command.args([
         "-c",
-        "ulimit -v 700000; exec \"$0\" \"$@\"",
+        "ulimit -v 400000; exec \"$0\" \"$@\"",
         env!("CARGO_BIN_EXE_pre-backup-actions"),
         "--jobs",
         "1",
