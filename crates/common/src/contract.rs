@@ -13,3 +13,4 @@ pub mod push;
 pub mod services;
 pub mod status;
 pub mod trouble;
+pub mod verification;

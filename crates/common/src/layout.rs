@@ -116,6 +116,11 @@ impl Layout {
         self.state().join("ignore-picture.json")
     }
 
+    /// How the last verification of a backup went.
+    pub fn verification(&self) -> PathBuf {
+        self.state().join("verification.json")
+    }
+
     /// What the tools wrote down for people.
     pub fn logs(&self) -> PathBuf {
         self.container_dir.join("logs")

@@ -34,6 +34,13 @@ const INIT_HELP: &str = "\
 It finds your services in ~/containers and ~/data, or in a folder for both such as /opt/stacks, shows all that it would \
 do, and asks once. Files that exist are left as they are; run again, it has nothing to do.";
 
+const VERIFY_EXAMPLES: &str = "\
+Example:
+  create-backrest-pipe verify --plan nightly
+  create-backrest-pipe verify --backrest http://localhost:9898 --user me --password-file ~/.backrest-password --notify
+
+The exit code is 1 if a difference is not explained.";
+
 const STATUS_HELP: &str = "\
 A line starts with ✓ if all is well, with ✗ if something is wrong, with · if it is only worth knowing, and with ?\
 if it could not be checked. The exit code is 1 if something is wrong.";
@@ -78,6 +85,9 @@ pub(crate) enum Command {
     /// Check everything that a backup needs and show how to fix what is wrong
     #[command(after_help = STATUS_HELP)]
     Status(StatusArguments),
+    /// Prove the last backup: compare its listing with this host, read the dumps and a sample of files back
+    #[command(after_help = VERIFY_EXAMPLES)]
+    Verify(VerifyArguments),
     /// Show the last lines of the listener's log
     Log {
         /// Number of lines to show
@@ -112,8 +122,42 @@ pub(crate) struct StatusArguments {
     pub(crate) login: Login,
 }
 
+/// The options of `verify`.
+#[derive(Args, Clone, Debug)]
+pub(crate) struct VerifyArguments {
+    /// Ask the Backrest whose web page is at this address [default: http://localhost:9898]
+    #[arg(long, value_name = "URL")]
+    pub(crate) backrest: Option<String>,
+    /// Name its plan [default: the plan that the address shows, or the only one]
+    #[arg(long, value_name = "ID")]
+    pub(crate) plan: Option<String>,
+    #[command(flatten)]
+    pub(crate) login: Login,
+    /// Read this many files back and compare them with the host's
+    #[arg(long, value_name = "N", default_value_t = 50)]
+    pub(crate) sample: usize,
+    /// Choose the sample of an earlier run again, which printed this number with --json
+    #[arg(long, value_name = "N")]
+    pub(crate) seed: Option<u64>,
+    /// Leave files with more bytes than this out of the sample
+    #[arg(long, value_name = "BYTES", default_value_t = 1 << 30)]
+    pub(crate) largest: u64,
+    /// Wait this long while Backrest is busy
+    #[arg(long, value_name = "TIME", default_value = "1h", value_parser = humantime::parse_duration)]
+    pub(crate) wait: Duration,
+    /// Give up after this time
+    #[arg(long, value_name = "TIME", default_value = "12h", value_parser = humantime::parse_duration)]
+    pub(crate) deadline: Duration,
+    /// Push the result to Uptime Kuma
+    #[arg(long)]
+    pub(crate) notify: bool,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// Who logs in to Backrest.
-#[derive(Args, Debug)]
+#[derive(Args, Clone, Debug)]
 pub(crate) struct Login {
     /// Log in as this user; the password is taken from --password-file, from BACKREST_PASSWORD, or asked for
     #[arg(long, value_name = "NAME")]
@@ -194,7 +238,7 @@ mod tests {
     fn help_of_each_command_teaches() {
         let mut command = Cli::command().term_width(100);
         command.build();
-        for name in ["init", "hooks", "status", "log", "remove"] {
+        for name in ["init", "hooks", "status", "verify", "log", "remove"] {
             insta::assert_snapshot!(name, command.find_subcommand_mut(name).unwrap().render_long_help());
         }
     }

@@ -18,6 +18,7 @@ mod run;
 mod setup;
 mod start_up;
 mod status;
+mod verify;
 mod work;
 
 use std::process::ExitCode;

@@ -20,6 +20,7 @@ use crate::places::{Places, compose_has_bridge};
 use crate::remove;
 use crate::setup;
 use crate::status;
+use crate::verify;
 use crate::work::{Complaint, Work};
 
 const TOOL: &str = "create-backrest-pipe";
@@ -39,6 +40,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
         Some(Command::Init(_)) => Ok(Exit::Usage),
         Some(Command::Hooks(arguments)) => hooks::run(arguments, &settings, cli.dry_run),
         Some(Command::Status(arguments)) => status::run(arguments, &cli.flags, &settings, &places),
+        Some(Command::Verify(arguments)) => verify::run(arguments, &settings),
         Some(Command::Log { lines }) => log::run(*lines, &settings),
         Some(Command::Remove) => {
             let _lock = one_at_a_time(&places)?;

@@ -9,6 +9,7 @@ mod bridge;
 mod container;
 mod report;
 mod tools;
+mod verified;
 mod version;
 
 use anyhow::Result;
@@ -41,6 +42,7 @@ pub(crate) fn run(
     checks.extend(tools::scripts(settings));
     checks.extend(tools::coverage(settings));
     checks.extend(tools::old_scripts(&facts.crontab));
+    checks.push(verified::check(settings));
     checks.extend(around::checks(settings, facts.record.supervisor));
     let checks: Vec<_> = checks.into_iter().map(|check| check.with_flags(flags)).collect();
     match arguments.json {

@@ -14,15 +14,17 @@ use common::exit::HintExt;
 use common::settings::Secret;
 use common::text::{self, escape};
 use serde_json::{Value, json};
-use ureq::Agent;
-use ureq::http::Uri;
+use ureq::http::{Response, Uri};
 use ureq::tls::{RootCerts, TlsConfig};
+use ureq::{Agent, Body};
 
 use super::password::password_of;
 use crate::cli::Login;
 
 /// More than this is no configuration.
 const LARGEST_ANSWER: u64 = 64 << 20;
+/// Most methods look something up.
+const ANSWER_TIME: Duration = Duration::from_secs(60);
 
 /// A running Backrest.
 pub(crate) struct Backrest {
@@ -40,8 +42,13 @@ pub(crate) struct Refused {
 }
 
 impl Refused {
+    /// Backrest itself did not answer: a proxy reports that it is away.
+    pub(crate) fn is_away(&self) -> bool {
+        matches!(self.status, 502..=504)
+    }
+
     /// A login is needed.
-    fn is_unauthorized(&self) -> bool {
+    pub(crate) fn is_unauthorized(&self) -> bool {
         self.status == 401
     }
 
@@ -108,7 +115,7 @@ impl Backrest {
     /// The Backrest at `address`. Nothing is sent yet.
     fn at(address: &Address) -> Backrest {
         let config = Agent::config_builder()
-            .timeout_global(Some(Duration::from_secs(60)))
+            .timeout_global(Some(ANSWER_TIME))
             .http_status_as_error(false)
             .max_redirects(0)
             .proxy(None)
@@ -224,23 +231,63 @@ impl Backrest {
         sources.take(8).filter_map(get).collect()
     }
 
-    fn ask(&self, method: &str, asked: &Value) -> Result<Value> {
-        let naming = || format!("{}/{method}", escape(self.address.as_bytes()));
+    /// Calls `method` and returns its answer.
+    pub(crate) fn ask(&self, method: &str, asked: &Value) -> Result<Value> {
+        self.ask_within(method, asked, ANSWER_TIME)
+    }
+
+    /// The same, for a method that may take longer to answer.
+    pub(crate) fn ask_within(&self, method: &str, asked: &Value, limit: Duration) -> Result<Value> {
+        let body = serde_json::to_vec(asked)?;
+        let mut answer = self.post(method, "application/json", &body, limit)?;
+        let naming = || self.naming(method);
+        let body =
+            answer.body_mut().with_config().limit(LARGEST_ANSWER).read_to_vec().with_context(naming)?;
+        let json = serde_json::from_slice(&body).ok();
+        json.context("the answer is not JSON: this is not Backrest").with_context(naming)
+    }
+
+    /// Posts `body` to `method` and returns the response, whose body is still to be read. Fails with [`Refused`] if its
+    /// status is not a success.
+    pub(crate) fn post(
+        &self,
+        method: &str,
+        kind: &str,
+        body: &[u8],
+        limit: Duration,
+    ) -> Result<Response<Body>> {
         let mut request = self.agent.post(format!("{}/{method}", self.address));
-        request = request.header("Content-Type", "application/json");
+        request = request.header("Content-Type", kind);
         if let Some(token) = &self.token {
             request = request.header("Authorization", format!("Bearer {token}"));
         }
-        let body = serde_json::to_vec(asked)?;
+        let request = request.config().timeout_global(Some(limit)).build();
         let hint = "see that Backrest runs, and that this is the address of its web page, http or https";
-        let mut answer = request.send(&body[..]).with_context(naming).hint(hint)?;
+        let answer = request.send(body).with_context(|| self.naming(method)).hint(hint)?;
+        self.accepted(answer, method)
+    }
+
+    /// Gets what is at `path` below the address, without the login, and returns the response, whose body is still to
+    /// be read. Fails with [`Refused`] if its status is not a success. `path` may hold a token: it is in no error.
+    pub(crate) fn get(&self, path: &str, limit: Duration) -> Result<Response<Body>> {
+        let request = self.agent.get(format!("{}/{path}", self.address));
+        let answer = request.config().timeout_global(Some(limit)).build().call();
+        self.accepted(answer.with_context(|| self.naming("download"))?, "download")
+    }
+
+    fn naming(&self, method: &str) -> String {
+        format!("{}/{method}", escape(self.address.as_bytes()))
+    }
+
+    fn accepted(&self, mut answer: Response<Body>, method: &str) -> Result<Response<Body>> {
         let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let naming = || self.naming(method);
         let body =
             answer.body_mut().with_config().limit(LARGEST_ANSWER).read_to_vec().with_context(naming)?;
         let json: Option<Value> = serde_json::from_slice(&body).ok();
-        if status.is_success() {
-            return json.context("the answer is not JSON: this is not Backrest").with_context(naming);
-        }
         let word = |field: &str| {
             let text = json.as_ref().and_then(|json| json[field].as_str()).unwrap_or_default();
             escape(text.chars().take(300).collect::<String>().as_bytes())

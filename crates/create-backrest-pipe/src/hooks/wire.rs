@@ -35,7 +35,7 @@ pub(super) fn wire(request: &Request<'_>, mut wanted: Wanted) -> Result<Exit> {
     let direction = if request.arguments.remove { Direction::TakeOut } else { Direction::PutIn };
     let address = Address::parse(request.address)?;
     let (backrest, config) = Backrest::open(&address, &request.arguments.login, request.arguments.wait)?;
-    let plan = &plan_of(request, &address, &config)?;
+    let plan = &plan_of(request.arguments.plan.as_deref(), &address, &config)?;
     let mut edited = edit(&config, plan, &wanted, direction)?;
     edited.findings.extend(monitors::shared(&edited.config, request.settings));
     report(&edited.findings);
@@ -65,8 +65,8 @@ pub(super) fn wire(request: &Request<'_>, mut wanted: Wanted) -> Result<Exit> {
 }
 
 /// The plan that is meant: named, shown by the address, or the only one.
-fn plan_of(request: &Request<'_>, address: &Address, config: &Value) -> Result<String> {
-    let named = request.arguments.plan.clone().or_else(|| address.plan().map(String::from));
+pub(crate) fn plan_of(named: Option<&str>, address: &Address, config: &Value) -> Result<String> {
+    let named = named.map(String::from).or_else(|| address.plan().map(String::from));
     let ids: Vec<_> = list(config, "plans").iter().filter_map(|plan| plan["id"].as_str()).collect();
     match (named, ids.as_slice()) {
         (Some(plan), _) => Ok(plan),

@@ -18,3 +18,4 @@ mod set_up;
 mod status;
 mod systemd;
 mod take_over;
+mod verify;

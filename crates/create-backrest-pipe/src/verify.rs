@@ -1,0 +1,256 @@
+//! `verify`: proves the last backup through Backrest's own API: what it lists, what it holds of the dumps, and a sample
+//! of its files, compared with this host.
+//!
+//! Nothing here needs restic, a password of a repository, or root, and nothing is written but a temporary folder and,
+//! at the end, the result for `status`. The work is done in a thread of its own, so that Ctrl-C and the deadline act at
+//! once although the work may wait for Backrest: whatever is on its way then is dropped, and Backrest keeps no state.
+
+mod compare;
+mod dumps;
+mod entry;
+mod excludes;
+mod expected;
+mod host;
+mod listing;
+mod remote;
+mod report;
+mod sample;
+
+use std::ffi::OsStr;
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use anyhow::{Context, Result, anyhow};
+use common::atomic;
+use common::cancel::Cancel;
+use common::contract::verification::{Fault, FaultKind, Outcome, SnapshotInfo, Verification};
+use common::exit::{Exit, HintExt};
+use common::leftover::{self, Scratch};
+use common::private;
+use common::settings::Settings;
+use common::text::{escape, escape_path};
+
+use crate::cli::VerifyArguments;
+use crate::hooks::config::list;
+use compare::Comparison;
+use dumps::{Declared, Place};
+use excludes::Excludes;
+use expected::{Expected, is_below};
+use host::Host;
+use listing::{FITTING, Lister};
+use remote::Remote;
+use sample::Sample;
+
+pub(crate) use report::summary;
+
+/// An error of this host in the middle of a download: repeating the download does not help.
+#[derive(Debug)]
+struct Local(io::Error);
+
+impl Local {
+    fn error(error: io::Error) -> anyhow::Error {
+        anyhow::Error::new(Local(error))
+    }
+}
+
+impl fmt::Display for Local {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(&self.0, f)
+    }
+}
+
+impl std::error::Error for Local {}
+
+/// Verifies the last backup. Exit code 1 if anything is not explained.
+pub(crate) fn run(arguments: &VerifyArguments, settings: &Settings) -> Result<Exit> {
+    let cancel = Cancel::on_signals().context("watch for signals")?;
+    let temporary = std::env::temp_dir();
+    leftover::clear(&temporary);
+    let scratch = Scratch::new(&temporary, OsStr::new("backrest-verify"))
+        .with_context(|| format!("make a temporary folder: {}", escape_path(&temporary)))
+        .hint("name a folder with room for the largest dump in TMPDIR")?;
+    let started = Instant::now();
+    let seed = arguments.seed.unwrap_or_else(|| rand::random_range(0..1_000_000));
+    let (sender, receiver) = mpsc::channel();
+    let job = Job {
+        arguments: arguments.clone(),
+        settings: settings.clone(),
+        scratch: scratch.path().to_path_buf(),
+        cancel: cancel.clone(),
+        seed,
+    };
+    std::thread::Builder::new()
+        .name("verify".into())
+        // No one waits any more after Ctrl-C.
+        .spawn(move || drop(sender.send(job.work())))
+        .context("start a thread")?;
+    let worked = wait(&receiver, &cancel, started + arguments.deadline);
+    let Some(worked) = worked else { return Ok(Exit::Interrupted) };
+    drop(scratch);
+    let (mut verification, error) = match worked {
+        Ok(verification) => (verification, None),
+        Err(error) => (failed(arguments, &error, seed), Some(error)),
+    };
+    verification.seconds = started.elapsed().as_secs();
+    save(&verification, settings)?;
+    if arguments.json {
+        common::out!("{}", serde_json::to_string(&verification)?);
+    } else if error.is_none() {
+        report::print(&verification);
+    }
+    let sent = if arguments.notify { report::notify(&verification, settings) } else { Ok(()) };
+    match (error, verification.outcome) {
+        (Some(error), _) => {
+            if let Err(unsent) = sent {
+                common::exit::report("create-backrest-pipe", &unsent);
+            }
+            Err(error)
+        }
+        (None, Outcome::Proved) => sent.map(|()| Exit::Done),
+        (None, _) => sent.map(|()| Exit::Failed),
+    }
+}
+
+/// Waits for the work; `None` if it was interrupted.
+fn wait(
+    receiver: &mpsc::Receiver<Result<Verification>>,
+    cancel: &Cancel,
+    deadline: Instant,
+) -> Option<Result<Verification>> {
+    loop {
+        match receiver.recv_timeout(Duration::from_millis(100)) {
+            Ok(worked) => return (!cancel.is_cancelled()).then_some(worked),
+            Err(RecvTimeoutError::Disconnected) => return Some(Err(anyhow!("verify: the work broke off"))),
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+        let is_over = Instant::now() >= deadline;
+        if !cancel.is_cancelled() && !is_over {
+            continue;
+        }
+        cancel.cancel();
+        // A child that runs is stopped by the flag; that takes a moment.
+        let _ = receiver.recv_timeout(Duration::from_secs(3));
+        let late = || Err(anyhow!("verify: not done in time")).hint("allow more with --deadline TIME");
+        return is_over.then(late);
+    }
+}
+
+fn failed(arguments: &VerifyArguments, error: &anyhow::Error, seed: u64) -> Verification {
+    Verification {
+        plan: arguments.plan.clone(),
+        at: now(),
+        seconds: 0,
+        outcome: Outcome::Failed,
+        error: Some(common::exit::one_line(error)),
+        snapshot: None,
+        services: Default::default(),
+        explained: Default::default(),
+        faults: Vec::new(),
+        seed,
+        operations: 0,
+    }
+}
+
+fn now() -> i64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(0))
+}
+
+fn save(verification: &Verification, settings: &Settings) -> Result<()> {
+    let path = settings.layout().verification();
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let naming = || format!("keep the result: {}", escape_path(&path));
+    private::folder(folder).with_context(naming)?;
+    atomic::write(&path, &serde_json::to_vec(verification)?, 0o600).with_context(naming)?;
+    Ok(())
+}
+
+/// What the thread is given.
+struct Job {
+    arguments: VerifyArguments,
+    settings: Settings,
+    scratch: PathBuf,
+    cancel: Cancel,
+    seed: u64,
+}
+
+impl Job {
+    fn work(self) -> Result<Verification> {
+        let Job { arguments, settings, scratch, cancel, seed } = &self;
+        let address = arguments.backrest.as_deref().unwrap_or("http://localhost:9898");
+        let mut remote = Remote::open(address, arguments.plan.as_deref(), &arguments.login, arguments.wait)?;
+        let snapshot = remote.newest_snapshot()?;
+        let expected = Expected::make(settings, scratch, FITTING, cancel)?;
+        let excludes = Excludes::of(&remote.plan);
+        let host = Host::new(&expected.roots, snapshot.began, &excludes);
+        let (tops, uncovered) = tops(&remote, &expected);
+
+        let sample = Sample::new(arguments.sample, arguments.largest, *seed);
+        let declared = Declared::load(settings, &host, &remote.config, &remote.plan, cancel)?;
+        let mut comparison = Comparison::new(&host, &tops, expected.paths()?, sample, declared);
+        let mut lister = Lister::new(&mut remote, &snapshot, &expected.weights);
+        lister.list(&tops, &mut |entry| comparison.take(entry))?;
+        let not_listed = std::mem::take(&mut lister.not_listed);
+        let (mut findings, sample, declared) = comparison.finish()?;
+        for folder in not_listed {
+            let service = host.service(folder.as_bytes());
+            let what = "its name is not UTF-8, and its parent folder is too large to be listed with it";
+            findings.add(&service, FaultKind::NotListed, Some(escape(folder.as_bytes())), what.into());
+        }
+        let place = Place { scratch, settings, cancel };
+        declared.prove(&mut remote, &snapshot, &host, &mut findings, &place)?;
+        sample.prove(&mut remote, &snapshot, &host, &mut findings)?;
+
+        let mut faults = uncovered;
+        if snapshot.is_outdated {
+            let what = "the last backup of the plan failed; this is about the one before".into();
+            faults.push(Fault { service: None, kind: FaultKind::LastBackupFailed, path: None, what });
+        }
+        faults.extend(findings.faults);
+        let outcome = if faults.is_empty() { Outcome::Proved } else { Outcome::Wrong };
+        Ok(Verification {
+            plan: Some(remote.plan_id().into()),
+            at: now(),
+            seconds: 0,
+            outcome,
+            error: None,
+            snapshot: Some(SnapshotInfo { id: snapshot.id.clone(), at: snapshot.at.div_euclid(1000) }),
+            services: findings.services,
+            explained: findings.explained,
+            faults,
+            seed: *seed,
+            operations: remote.operations,
+        })
+    }
+}
+
+/// The roots, or the parts of them that the plan backs up, and a fault for each root that it does not back up in full.
+fn tops(remote: &Remote<'_>, expected: &Expected) -> (Vec<String>, Vec<Fault>) {
+    let paths = list(&remote.plan, "paths").iter().filter_map(serde_json::Value::as_str);
+    let paths: Vec<String> =
+        paths.map(|path| common::paths::normal(Path::new(path)).to_string_lossy().into_owned()).collect();
+    let holds =
+        |path: &str, inner: &str| path == "/" || path == inner || is_below(inner.as_bytes(), path.as_bytes());
+    let (mut tops, mut faults) = (Vec::new(), Vec::new());
+    for root in &expected.roots {
+        if paths.iter().any(|path| holds(path, &root.seen_at)) {
+            tops.push(root.seen_at.clone());
+            continue;
+        }
+        let what = format!("the plan does not back up all of {}", escape(root.seen_at.as_bytes()));
+        faults.push(Fault {
+            service: None,
+            kind: FaultKind::RootNotCovered,
+            path: Some(root.seen_at.clone()),
+            what,
+        });
+        let mut parts: Vec<_> = paths.iter().filter(|path| holds(&root.seen_at, path)).cloned().collect();
+        parts.sort_by(|a, b| entry::order(a.as_bytes(), b.as_bytes()));
+        parts.dedup_by(|inner, outer| holds(outer, inner));
+        tops.extend(parts);
+    }
+    (tops, faults)
+}

@@ -1,0 +1,343 @@
+//! The declared dumps: found in the snapshot, read back, and proved by the gate that they passed before the backup.
+//!
+//! What a reader gets wrong: that a dump is in the snapshot is not enough. It has to be the one that this backup's own
+//! prepare step made, and all of it has to come back.
+
+use std::collections::HashMap;
+use std::fs::{self, File};
+use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use bridge::action::BuiltIn;
+use bridge::request::Preparation;
+use common::cancel::Cancel;
+use common::contract::proof::{Proof, ProofOutcome, ProvedDump};
+use common::contract::services::Services;
+use common::contract::verification::FaultKind;
+use common::process::{self, End, Limits};
+use common::settings::{Flags, Settings};
+use common::text::{escape, escape_path};
+use common::units;
+use globset::{GlobBuilder, GlobMatcher};
+use serde_json::Value;
+
+use super::Local;
+use super::compare::Findings;
+use super::entry::{Entry, Kind};
+use super::expected::is_below;
+use super::host::Host;
+use super::remote::{Remote, Snapshot};
+use super::sample::{OnHost, read_back};
+use crate::hooks::config::list;
+use crate::hooks::reading::{self, Reading};
+
+/// `PRAGMA quick_check` and pg_restore read a large dump from a slow disk.
+const PROOF_TIME: Duration = Duration::from_secs(6 * 3600);
+/// A dump is not more files than this.
+const MOST_FILES: usize = 10_000;
+/// What has to stay free on the disk of the temporary file.
+const ROOM: u64 = 1 << 20;
+
+/// The declared dumps, with what the snapshot holds of them.
+#[derive(Debug, Default)]
+pub(super) struct Declared {
+    services: HashMap<String, Vec<Dumps>>,
+    /// Scripts of which the dumps are not known, with their services, paths, and why.
+    unknown: Vec<(String, String, String)>,
+}
+
+/// The dumps of a service.
+#[derive(Debug)]
+struct Dumps {
+    /// Its name, as `pre-backup-actions` knows it.
+    name: String,
+    /// The folder that its dumps are below, as restic sees it.
+    folder: Vec<u8>,
+    /// The plan's hooks prepare it.
+    is_prepared: bool,
+    dumps: Vec<Dump>,
+}
+
+#[derive(Debug)]
+struct Dump {
+    /// As it is declared.
+    text: String,
+    glob: GlobMatcher,
+    is_pattern: bool,
+    found: Vec<Entry>,
+}
+
+impl Declared {
+    /// The dumps that are declared on this host.
+    pub(super) fn load(
+        settings: &Settings,
+        host: &Host<'_>,
+        config: &Value,
+        plan: &Value,
+        cancel: &Cancel,
+    ) -> Result<Declared> {
+        let mut command = Command::new(common::paths::tool("pre-backup-actions"));
+        command.args(["--list", "--json"]).args(Flags::of(settings).to_arguments());
+        let listed =
+            process::capture(&mut command, b"", Limits::within(Duration::from_secs(300)), Some(cancel))?;
+        // With 1 it reports that a script would be refused.
+        let listed = if listed.end == End::Exited(1) { listed.stdout } else { listed.success()? };
+        let listed: Services = serde_json::from_slice(&listed).context("list the declared dumps")?;
+        let prepared = prepared_services(config, plan);
+        let mut declared = Declared::default();
+        for service in listed.unreadable.into_iter().filter(|one| one.had_script) {
+            let seen = host.seen_at(Path::new(&service.folder)).unwrap_or_default();
+            let label = host.service(&[seen, b"/x".to_vec()].concat());
+            declared.unknown.push((label, service.folder, service.why));
+        }
+        for service in listed.services {
+            let Some(script) = service.prepare.filter(|script| script.skipped.is_none()) else { continue };
+            // A dump lies below the folder of its script.
+            let data = Path::new(&script.path).parent().unwrap_or(Path::new("/")).to_path_buf();
+            if let Some(why) = script.refused.as_ref().or(script.problems.first()) {
+                let label = host.service(&[host.seen_at(&data).unwrap_or_default(), b"/x".to_vec()].concat());
+                declared.unknown.push((label, script.path.clone(), why.clone()));
+            }
+            let dumps: Vec<_> = script.dumps.iter().filter_map(|text| Dump::new(text)).collect();
+            let Some(folder) = host.seen_at(&data).filter(|_| !dumps.is_empty()) else { continue };
+            let label = host.service(&[folder.as_slice(), b"/x"].concat());
+            let is_prepared = prepared.iter().any(|glob| glob.is_match(&service.service));
+            declared.services.entry(label).or_default().push(Dumps {
+                name: service.service,
+                folder,
+                is_prepared,
+                dumps,
+            });
+        }
+        Ok(declared)
+    }
+
+    /// A path of the snapshot, in that service.
+    pub(super) fn look(&mut self, service: &str, path: &[u8], entry: &Entry) {
+        for dumps in self.services.get_mut(service).into_iter().flatten() {
+            if entry.kind == Kind::Folder || !is_below(path, &dumps.folder) {
+                continue;
+            }
+            let below = Path::new(std::ffi::OsStr::from_bytes(&path[dumps.folder.len() + 1..]));
+            for dump in &mut dumps.dumps {
+                if dump.found.len() < MOST_FILES && dump.glob.is_match(below) {
+                    dump.found.push(entry.clone());
+                }
+            }
+        }
+    }
+
+    /// Reads the dumps back and proves them, one service after another, in `scratch`.
+    pub(super) fn prove(
+        self,
+        remote: &mut Remote<'_>,
+        snapshot: &Snapshot,
+        host: &Host<'_>,
+        findings: &mut Findings,
+        place: &Place<'_>,
+    ) -> Result<()> {
+        for (label, path, why) in self.unknown {
+            let what = format!("its dumps are not known: {why}");
+            findings.add(&label, FaultKind::DumpNotChecked, Some(escape(path.as_bytes())), what);
+        }
+        let mut services: Vec<_> = self.services.into_iter().collect();
+        services.sort_by(|a, b| a.0.cmp(&b.0));
+        for (label, all) in services {
+            for dumps in all {
+                findings.service(&label).dumps += dumps.dumps.len() as u64;
+                let folder = place.scratch.join("dumps");
+                let mut whole = Vec::new();
+                for dump in &dumps.dumps {
+                    match read(dump, &dumps, &folder, remote, snapshot, host)? {
+                        Ok(()) => whole.push(dump.text.as_str()),
+                        Err((kind, what)) => {
+                            findings.add(&label, kind, Some(escape(dump.text.as_bytes())), what);
+                        }
+                    }
+                }
+                if !whole.is_empty() {
+                    judge(&label, &dumps.name, &whole, &folder, findings, place)?;
+                }
+                if folder.exists() {
+                    fs::remove_dir_all(&folder)
+                        .with_context(|| format!("remove a temporary folder: {}", escape_path(&folder)))?;
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Where and how dumps are proved.
+pub(super) struct Place<'a> {
+    pub(super) scratch: &'a Path,
+    pub(super) settings: &'a Settings,
+    pub(super) cancel: &'a Cancel,
+}
+
+impl Dump {
+    fn new(text: &str) -> Option<Dump> {
+        let pattern = match text.strip_suffix('/') {
+            Some(folder) => format!("{}/**", globset::escape(folder)),
+            None => text.to_string(),
+        };
+        let glob = GlobBuilder::new(&pattern).literal_separator(true).backslash_escape(true).build().ok()?;
+        let is_pattern = text.contains(['*', '?', '[', '{', '\\']);
+        Some(Dump { text: text.into(), glob: glob.compile_matcher(), is_pattern, found: Vec::new() })
+    }
+}
+
+/// The services that the hooks of the plan and of its repository prepare, as globs.
+fn prepared_services(config: &Value, plan: &Value) -> Vec<GlobMatcher> {
+    let repo = list(config, "repos").iter().find(|repo| repo["id"] == plan["repo"]);
+    let hooks = repo.into_iter().chain([plan]).flat_map(|owner| list(owner, "hooks"));
+    let mut globs = Vec::new();
+    for hook in hooks {
+        let messages = match reading::read(hook) {
+            Reading::Script(script) => script.messages().into_iter().cloned().collect(),
+            _ => Vec::new(),
+        };
+        for message in messages.iter().filter(|message| message.built_in() == Some(BuiltIn::PreBackups)) {
+            let services = Preparation::parse(&message.text).map(|asked| asked.services).unwrap_or_default();
+            let all = services.is_empty().then(|| "*".to_string());
+            globs.extend(services.into_iter().chain(all));
+        }
+    }
+    globs
+        .iter()
+        .filter_map(|glob| GlobBuilder::new(glob).build().ok())
+        .map(|glob| glob.compile_matcher())
+        .collect()
+}
+
+type Fault = (FaultKind, String);
+
+/// Reads the files of a dump back into `folder`, or says what is wrong with it.
+fn read(
+    dump: &Dump,
+    dumps: &Dumps,
+    folder: &Path,
+    remote: &mut Remote<'_>,
+    snapshot: &Snapshot,
+    host: &Host<'_>,
+) -> Result<Result<(), Fault>> {
+    let is_new = |entry: &&Entry| host.is_of_the_backup(entry.modified);
+    if dump.found.is_empty() {
+        return Ok(Err((FaultKind::DumpMissing, "the snapshot does not hold it".into())));
+    }
+    if dumps.is_prepared && !dump.found.iter().any(|entry| is_new(&entry)) {
+        let newest = dump.found.iter().map(|entry| entry.modified).max().unwrap_or_default();
+        let written = jiff::Timestamp::from_second(newest).map_or("?".into(), units::local);
+        let what = format!("the one in the snapshot was written {written}, before the backup began");
+        return Ok(Err((FaultKind::DumpOld, what)));
+    }
+    // Of a pattern the older files are earlier dumps that are kept.
+    let wanted = dump.found.iter().filter(|entry| !dump.is_pattern || !dumps.is_prepared || is_new(entry));
+    for entry in wanted {
+        if entry.kind != Kind::File {
+            return Ok(Err((FaultKind::DumpBroken, "it is not a file".into())));
+        }
+        if let Err(fault) = read_file(entry, dumps, folder, remote, snapshot, host)? {
+            return Ok(Err(fault));
+        }
+    }
+    Ok(Ok(()))
+}
+
+fn read_file(
+    entry: &Entry,
+    dumps: &Dumps,
+    folder: &Path,
+    remote: &mut Remote<'_>,
+    snapshot: &Snapshot,
+    host: &Host<'_>,
+) -> Result<Result<(), Fault>> {
+    let path = entry.path.as_bytes();
+    // Its names are those of the listing, of which none is "..", and the folder is ours.
+    let target = folder.join(std::ffi::OsStr::from_bytes(&path[dumps.folder.len() + 1..]));
+    let make = || -> std::io::Result<File> {
+        fs::create_dir_all(target.parent().unwrap_or(folder))?;
+        let room = rustix::fs::statvfs(target.parent().unwrap_or(folder))?;
+        if room.f_bavail.saturating_mul(room.f_frsize) < entry.size.saturating_add(ROOM) {
+            return Err(std::io::ErrorKind::StorageFull.into());
+        }
+        File::create(&target)
+    };
+    let no_room = |error: &dyn std::fmt::Display| {
+        let what = format!("it could not be read back into {}: {error}", escape_path(folder));
+        (FaultKind::DumpNotChecked, what)
+    };
+    let mut file = match make() {
+        Ok(file) => file,
+        Err(error) => return Ok(Err(no_room(&error))),
+    };
+    let here = host.path(path).and_then(|path| OnHost::open(&path, entry));
+    let read = read_back(remote, snapshot, entry, here, &mut |offset, bytes| {
+        if offset == 0 {
+            file.set_len(0).and_then(|()| std::io::Seek::rewind(&mut file)).map_err(Local::error)?;
+        }
+        file.write_all(bytes).map_err(Local::error)
+    });
+    Ok(match read {
+        Err(error) if error.chain().any(|cause| cause.is::<Local>()) => Err(no_room(&error.root_cause())),
+        Err(error) => return Err(error),
+        Ok((read, _)) if read != entry.size => {
+            let what = format!("reading it back broke off after {read} of {} bytes", entry.size);
+            Err((FaultKind::DumpBroken, what))
+        }
+        Ok((_, Some(false))) => Err((
+            FaultKind::DumpBroken,
+            "what was read back differs from the dump here, which did not change".into(),
+        )),
+        Ok(_) => Ok(()),
+    })
+}
+
+/// Lets the gate look at what was read back.
+fn judge(
+    label: &str,
+    name: &str,
+    whole: &[&str],
+    folder: &Path,
+    findings: &mut Findings,
+    place: &Place<'_>,
+) -> Result<()> {
+    let mut command = Command::new(common::paths::tool("pre-backup-actions"));
+    command.arg("--prove").arg(folder).args(["--only", &globset::escape(name), "--json"]);
+    command.args(Flags::of(place.settings).to_arguments());
+    let ran = process::capture(&mut command, b"", Limits::within(PROOF_TIME), Some(place.cancel))?;
+    let output = if ran.end == End::Exited(1) { ran.stdout } else { ran.success()? };
+    let proof: Proof = serde_json::from_slice(&output).context("prove a dump: pre-backup-actions --prove")?;
+    for dump in whole {
+        let proved = proof.dumps.iter().find(|proved| proved.dump == **dump);
+        match proved.map(verdict) {
+            Some((ProofOutcome::Proved, _)) => findings.service(label).dumps_proved += 1,
+            Some((ProofOutcome::Unproved, _)) => findings.service(label).dumps_unproved += 1,
+            Some((ProofOutcome::Fault, why)) => {
+                findings.add(label, FaultKind::DumpBroken, Some(escape(dump.as_bytes())), why);
+            }
+            None => {
+                let what = "its declaration changed meanwhile".to_string();
+                findings.add(label, FaultKind::DumpNotChecked, Some(escape(dump.as_bytes())), what);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What was proved of a dump that may be several files: the worst of them counts.
+fn verdict(dump: &ProvedDump) -> (ProofOutcome, String) {
+    if let Some(why) = &dump.fault {
+        return (ProofOutcome::Fault, why.clone());
+    }
+    for outcome in [ProofOutcome::Fault, ProofOutcome::Unproved] {
+        if let Some(file) = dump.files.iter().find(|file| file.outcome == outcome) {
+            return (outcome, file.why.clone().unwrap_or_default());
+        }
+    }
+    (ProofOutcome::Proved, String::new())
+}

@@ -1,0 +1,200 @@
+//! What the rules keep on this host, as `build-ignore --kept0` lists it: once, into a temporary file, and from there
+//! twice: to plan the listing of the snapshot, and to compare.
+
+use std::collections::{HashMap, HashSet};
+use std::ffi::OsStr;
+use std::fs::File;
+use std::io::{BufReader, Seek};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use common::cancel::Cancel;
+use common::contract::kept::{Content, Record};
+use common::exit::HintExt;
+use common::process::{self, Limits};
+use common::settings::{Flags, Settings};
+use common::text::escape_path;
+
+use super::entry::Kind;
+
+/// A walk through a few million files on a slow disk.
+const WALK_TIME: Duration = Duration::from_secs(3600);
+/// What one name takes in the listing apart from the name itself, and a bit more.
+const BYTES_PER_NAME: u64 = 150;
+
+/// A root on the host.
+#[derive(Clone, Debug)]
+pub(super) struct Root {
+    /// Its folder.
+    pub(super) at: PathBuf,
+    /// Where restic sees it.
+    pub(super) seen_at: String,
+    /// Its name below the mount.
+    pub(super) name: String,
+    /// Folders below it that can't be entered.
+    pub(super) closed: HashSet<Vec<u8>>,
+    /// Services of which the ignore file can't name all that the rules leave out.
+    pub(super) unbounded: HashSet<Vec<u8>>,
+}
+
+/// A path that the rules keep.
+#[derive(Clone, Debug)]
+pub(super) struct Kept {
+    /// Where restic sees it.
+    pub(super) path: Vec<u8>,
+    pub(super) kind: Kind,
+}
+
+/// The list.
+pub(super) struct Expected {
+    file: File,
+    pub(super) roots: Vec<Root>,
+    pub(super) weights: Weights,
+}
+
+/// About how much room folders take in a listing of the snapshot.
+#[derive(Debug, Default)]
+pub(super) struct Weights {
+    /// Bytes of all that is in a folder, for the roots, the folders that are too large, and those directly in these.
+    pub(super) whole: HashMap<String, u64>,
+    /// The folders that don't fit into one listing, with the bytes of what lies directly in them, in restic's order.
+    pub(super) large: Vec<(String, u64)>,
+}
+
+impl Expected {
+    /// Makes the list in `scratch`. What takes more than `fitting` bytes of a listing is large.
+    pub(super) fn make(
+        settings: &Settings,
+        scratch: &Path,
+        fitting: u64,
+        cancel: &Cancel,
+    ) -> Result<Expected> {
+        let path = scratch.join("kept");
+        let naming = || format!("make a temporary file: {}", escape_path(&path));
+        let file =
+            File::options().read(true).write(true).create_new(true).open(&path).with_context(naming)?;
+        let mut command = Command::new(common::paths::tool("build-ignore"));
+        command.arg("--kept0").args(Flags::of(settings).to_arguments()).arg("--mount").arg(&settings.mount);
+        command.arg("--output").arg(&settings.ignore_file);
+        let output = file.try_clone().with_context(naming)?;
+        let made = process::capture_into(&mut command, output, Limits::within(WALK_TIME), Some(cancel))?;
+        made.success()
+            .context("list what the rules keep")
+            .hint("see why: build-ignore --report; or name a larger folder for temporary files in TMPDIR")?;
+        let mut expected = Expected { file, roots: Vec::new(), weights: Weights::default() };
+        expected.plan(fitting)?;
+        Ok(expected)
+    }
+
+    fn reader(&self) -> Result<BufReader<File>> {
+        let mut file = self.file.try_clone()?;
+        file.rewind()?;
+        Ok(BufReader::with_capacity(256 << 10, file))
+    }
+
+    fn plan(&mut self, fitting: u64) -> Result<()> {
+        let mut input = self.reader()?;
+        // The large folders that are open, by their place in `large`, and the small one whose content is passed over.
+        let mut open: Vec<usize> = Vec::new();
+        let mut small: Option<Vec<u8>> = None;
+        let mut seen_at = Vec::new();
+        loop {
+            let record = Record::read(&mut input).context("read the list of what the rules keep")?;
+            let (path, content) = match record {
+                Record::End => return Ok(()),
+                Record::Root { at, seen_at: seen, content } => {
+                    let Ok(text) = String::from_utf8(seen.clone()) else { bail!("the mount is not UTF-8") };
+                    self.roots.push(Root {
+                        at: PathBuf::from(OsStr::from_bytes(&at)),
+                        name: text.rsplit('/').next().unwrap_or_default().into(),
+                        seen_at: text,
+                        closed: HashSet::new(),
+                        unbounded: HashSet::new(),
+                    });
+                    (open, small) = (Vec::new(), None);
+                    seen_at = seen.clone();
+                    (seen, Some(content))
+                }
+                Record::Closed(path) => {
+                    self.roots.last_mut().context("a path before its root")?.closed.insert(path);
+                    continue;
+                }
+                Record::Unbounded(path) => {
+                    self.roots.last_mut().context("a path before its root")?.unbounded.insert(path);
+                    continue;
+                }
+                Record::Folder { path, content } => {
+                    ([seen_at.as_slice(), b"/", &path].concat(), Some(content))
+                }
+                Record::File(path) | Record::Other(path) => {
+                    ([seen_at.as_slice(), b"/", &path].concat(), None)
+                }
+            };
+            if small.as_ref().is_some_and(|folder| is_below(&path, folder)) {
+                continue;
+            }
+            let name = path.iter().rev().take_while(|byte| **byte != b'/').count() as u64;
+            let own = BYTES_PER_NAME + name + 2 * depth(&path);
+            while open.last().is_some_and(|last| !is_below(&path, self.weights.large[*last].0.as_bytes())) {
+                open.pop();
+            }
+            if let Some(folder) = open.last() {
+                self.weights.large[*folder].1 += own;
+            }
+            let Some(content) = content else { continue };
+            let whole = own + weight(content, depth(&path));
+            // What is not UTF-8 can't be asked for by its name.
+            let Ok(text) = String::from_utf8(path.clone()) else {
+                small = Some(path);
+                continue;
+            };
+            self.weights.whole.insert(text.clone(), whole);
+            if whole > fitting {
+                open.push(self.weights.large.len());
+                self.weights.large.push((text, own));
+            } else {
+                small = Some(path);
+            }
+        }
+    }
+
+    /// Every path, in restic's order.
+    pub(super) fn paths(&self) -> Result<impl Iterator<Item = Result<Kept>>> {
+        let mut input = self.reader()?;
+        let mut seen_at = Vec::new();
+        Ok(std::iter::from_fn(move || {
+            loop {
+                let (path, kind) = match Record::read(&mut input) {
+                    Err(error) => return Some(Err(error).context("read the list of what the rules keep")),
+                    Ok(Record::End) => return None,
+                    Ok(Record::Root { seen_at: seen, .. }) => {
+                        seen_at = seen;
+                        continue;
+                    }
+                    Ok(Record::Closed(_) | Record::Unbounded(_)) => continue,
+                    Ok(Record::Folder { path, .. }) => (path, Kind::Folder),
+                    Ok(Record::File(path)) => (path, Kind::File),
+                    Ok(Record::Other(path)) => (path, Kind::Other),
+                };
+                return Some(Ok(Kept { path: [seen_at.as_slice(), b"/", &path].concat(), kind }));
+            }
+        }))
+    }
+}
+
+fn depth(path: &[u8]) -> u64 {
+    path.iter().filter(|byte| **byte == b'/').count() as u64
+}
+
+/// The bytes that the content of a folder so deep takes in a listing: each line is indented by its depth.
+fn weight(content: Content, depth: u64) -> u64 {
+    content.entries * (BYTES_PER_NAME + 2 * (depth + content.depth)) + content.name_bytes
+}
+
+/// Whether `path` is in `folder`, at any depth.
+pub(super) fn is_below(path: &[u8], folder: &[u8]) -> bool {
+    path.strip_prefix(folder).is_some_and(|rest| rest.starts_with(b"/"))
+}

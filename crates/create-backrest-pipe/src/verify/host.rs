@@ -1,0 +1,244 @@
+//! What this host says about one difference: whether it explains it.
+//!
+//! The backup began with its hooks at a known moment, and reads each file later. So what did not change since that
+//! moment has to be in the snapshot as it is now, and anything else is explained by a time stamp: ctime, which the
+//! kernel sets with every change and no program can set back. What a reader gets wrong: a path that is gone is explained
+//! only if the folder that held it changed since.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ffi::OsStr;
+use std::fs::{self, Metadata};
+use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::{Path, PathBuf};
+
+use common::contract::verification::{FaultKind, Reason};
+
+use super::entry::{Entry, Kind};
+use super::expected::{Root, is_below};
+
+/// Another machine's clock may stamp the files, and FAT keeps every other second.
+const SLACK: i64 = 2;
+/// What marks a folder whose content restic leaves out with --exclude-caches.
+const CACHE_TAG: (&str, &[u8]) = ("CACHEDIR.TAG", b"Signature: 8a477f597d28d172789f06886806bc55");
+
+/// What is to be thought of a path.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// It is in the snapshot as it is on the host.
+    Same,
+    Explained(Reason),
+    Unexplained(FaultKind, String),
+}
+
+/// The host, as far as differences are explained by it.
+pub(super) struct Host<'a> {
+    roots: &'a [Root],
+    /// When the backup began, in seconds since 1970.
+    began: i64,
+    /// The plan's own excludes.
+    excludes: &'a super::excludes::Excludes,
+    /// Whether a folder has a tag that makes it a cache, and whether its rules changed since.
+    folders: RefCell<HashMap<PathBuf, Folder>>,
+}
+
+#[derive(Clone, Copy)]
+struct Folder {
+    is_cache: bool,
+    has_new_rules: bool,
+}
+
+impl<'a> Host<'a> {
+    pub(super) fn new(roots: &'a [Root], began: i64, excludes: &'a super::excludes::Excludes) -> Host<'a> {
+        Host { roots, began: began.div_euclid(1000) - SLACK, excludes, folders: RefCell::default() }
+    }
+
+    /// The root that a path of the snapshot lies in, and its path below it.
+    pub(super) fn root_of<'p>(&self, path: &'p [u8]) -> Option<(&'a Root, &'p [u8])> {
+        let root = self.roots.iter().find(|root| is_below(path, root.seen_at.as_bytes()))?;
+        Some((root, &path[root.seen_at.len() + 1..]))
+    }
+
+    /// Where that path lies on the host.
+    pub(super) fn path(&self, path: &[u8]) -> Option<PathBuf> {
+        let (root, below) = self.root_of(path)?;
+        Some(root.at.join(OsStr::from_bytes(below)))
+    }
+
+    /// How restic sees a path of the host.
+    pub(super) fn seen_at(&self, path: &Path) -> Option<Vec<u8>> {
+        let real = path.canonicalize().ok();
+        let seen_in = |root: &Root| -> Option<Vec<u8>> {
+            let direct = path.strip_prefix(&root.at).ok().map(Path::to_path_buf);
+            let below = direct.or_else(|| {
+                let root = root.at.canonicalize().ok()?;
+                real.as_ref()?.strip_prefix(root).ok().map(Path::to_path_buf)
+            })?;
+            Some([root.seen_at.as_bytes(), b"/", below.as_os_str().as_bytes()].concat())
+        };
+        self.roots.iter().find_map(seen_in)
+    }
+
+    /// The service of that path, such as `data/immich`.
+    pub(super) fn service(&self, path: &[u8]) -> String {
+        let Some((root, below)) = self.root_of(path) else { return String::new() };
+        match below.iter().position(|byte| *byte == b'/') {
+            Some(end) => format!("{}/{}", root.name, common::text::escape(&below[..end])),
+            None => root.name.clone(),
+        }
+    }
+
+    /// A path that the rules keep and the snapshot holds.
+    pub(super) fn both(&self, path: &[u8], entry: &Entry) -> Verdict {
+        let Some(metadata) = self.path(path).and_then(|path| fs::symlink_metadata(path).ok()) else {
+            return Verdict::Explained(Reason::Removed);
+        };
+        if entry.kind != kind(&metadata) {
+            return self
+                .unless_changed(&metadata, FaultKind::Different, || "it is another kind of file".into());
+        }
+        if entry.kind == Kind::File && entry.size != metadata.len() {
+            return self.unless_changed(&metadata, FaultKind::Different, || {
+                format!("it has {} bytes there and {} here", entry.size, metadata.len())
+            });
+        }
+        if entry.kind == Kind::File && entry.modified != metadata.mtime() {
+            return self.unless_changed(&metadata, FaultKind::Different, || {
+                let shown =
+                    |seconds| jiff::Timestamp::from_second(seconds).map_or("?".into(), common::units::local);
+                format!("it was changed {} there and {} here", shown(entry.modified), shown(metadata.mtime()))
+            });
+        }
+        Verdict::Same
+    }
+
+    /// A path that the rules keep and the snapshot does not hold.
+    pub(super) fn missing(&self, path: &[u8]) -> Verdict {
+        let Some((root, below)) = self.root_of(path) else { return Verdict::Explained(Reason::Removed) };
+        let at = root.at.join(OsStr::from_bytes(below));
+        let Ok(metadata) = fs::symlink_metadata(&at) else { return Verdict::Explained(Reason::Removed) };
+        if metadata.file_type().is_socket() {
+            return Verdict::Explained(Reason::Socket);
+        }
+        if self.is_since(&metadata) {
+            return Verdict::Explained(Reason::Made);
+        }
+        let device = fs::metadata(&root.at).map(|root| root.dev());
+        for folder in at.ancestors().skip(1).take_while(|folder| folder.starts_with(&root.at)) {
+            let Ok(metadata) = fs::symlink_metadata(folder) else { continue };
+            // A folder that was made since; or that was moved there since, which changes its ctime alone.
+            let is_new = metadata.created().is_ok_and(|time| seconds(time) >= self.began);
+            let is_moved = self.is_since(&metadata) && metadata.mtime() < self.began;
+            if folder != root.at && (is_new || is_moved) {
+                return Verdict::Explained(Reason::Made);
+            }
+            if device.as_ref().is_ok_and(|device| metadata.dev() != *device) {
+                return Verdict::Explained(Reason::OtherFileSystem);
+            }
+            let known = self.folder(folder);
+            if known.is_cache && at != folder.join(CACHE_TAG.0) {
+                return Verdict::Explained(Reason::Cache);
+            }
+            if known.has_new_rules {
+                return Verdict::Explained(Reason::Rules);
+            }
+        }
+        if self.excludes.leave_out(path) {
+            return Verdict::Explained(Reason::Plan);
+        }
+        Verdict::Unexplained(
+            FaultKind::Missing,
+            "the rules keep it, and the snapshot does not hold it".into(),
+        )
+    }
+
+    /// A path that the snapshot holds and the rules don't keep.
+    pub(super) fn extra(&self, path: &[u8]) -> Verdict {
+        let Some((root, below)) = self.root_of(path) else { return Verdict::Explained(Reason::Removed) };
+        let ends = || (0..below.len()).filter(|end| below[*end] == b'/').chain([below.len()]);
+        if ends().any(|end| root.closed.contains(&below[..end])) || root.closed.contains(&b""[..]) {
+            return Verdict::Explained(Reason::Unreadable);
+        }
+        if ends().any(|end| root.unbounded.contains(&below[..end])) || root.unbounded.contains(&b""[..]) {
+            return Verdict::Explained(Reason::Unbounded);
+        }
+        let at = root.at.join(OsStr::from_bytes(below));
+        match fs::symlink_metadata(&at) {
+            Err(error) if error.kind() == ErrorKind::PermissionDenied => {
+                return Verdict::Explained(Reason::Unreadable);
+            }
+            Ok(metadata) if self.is_since(&metadata) => return Verdict::Explained(Reason::Made),
+            Ok(_) => {}
+            Err(_) => {
+                // The nearest folder that is still there held it, or a folder above it.
+                let held = at.ancestors().skip(1).find_map(|folder| fs::symlink_metadata(folder).ok());
+                if held.is_none_or(|held| self.is_since(&held)) {
+                    return Verdict::Explained(Reason::Removed);
+                }
+                let what = "the snapshot holds it, and it was not there when the backup began";
+                return Verdict::Unexplained(FaultKind::TooMany, what.into());
+            }
+        }
+        let above = at.ancestors().skip(1).take_while(|folder| folder.starts_with(&root.at));
+        for folder in above {
+            let metadata = fs::symlink_metadata(folder);
+            let is_moved = |metadata: &Metadata| self.is_since(metadata) && metadata.mtime() < self.began;
+            if folder != root.at && metadata.is_ok_and(|metadata| is_moved(&metadata)) {
+                return Verdict::Explained(Reason::Made);
+            }
+            if self.folder(folder).has_new_rules {
+                return Verdict::Explained(Reason::Rules);
+            }
+        }
+        let what = "the rules leave it out, and the snapshot holds it";
+        Verdict::Unexplained(FaultKind::TooMany, what.into())
+    }
+
+    /// Whether it changed since the backup began.
+    pub(super) fn is_since(&self, metadata: &Metadata) -> bool {
+        metadata.ctime() >= self.began || metadata.mtime() >= self.began
+    }
+
+    /// Whether a time, in seconds since 1970, is not before the backup.
+    pub(super) fn is_of_the_backup(&self, modified: i64) -> bool {
+        modified >= self.began
+    }
+
+    fn unless_changed(&self, metadata: &Metadata, kind: FaultKind, what: impl FnOnce() -> String) -> Verdict {
+        match self.is_since(metadata) {
+            true => Verdict::Explained(Reason::Changed),
+            false => Verdict::Unexplained(kind, what()),
+        }
+    }
+
+    fn folder(&self, folder: &Path) -> Folder {
+        let mut folders = self.folders.borrow_mut();
+        // Bounded, for trees of millions of folders.
+        if folders.len() > 10_000 {
+            folders.clear();
+        }
+        *folders.entry(folder.to_path_buf()).or_insert_with(|| {
+            let rules = fs::symlink_metadata(folder.join(".resticignore"));
+            let tag = common::regular_file::read(&folder.join(CACHE_TAG.0), 64 << 10);
+            Folder {
+                is_cache: tag.is_ok_and(|tag| tag.starts_with(CACHE_TAG.1)),
+                has_new_rules: rules.is_ok_and(|rules| self.is_since(&rules)),
+            }
+        })
+    }
+}
+
+fn seconds(time: std::time::SystemTime) -> i64 {
+    let since = time.duration_since(std::time::UNIX_EPOCH);
+    since.map_or(i64::MIN, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
+}
+
+fn kind(metadata: &Metadata) -> Kind {
+    match metadata.file_type() {
+        kind if kind.is_dir() => Kind::Folder,
+        kind if kind.is_file() => Kind::File,
+        _ => Kind::Other,
+    }
+}

@@ -1,0 +1,150 @@
+//! How a verification is shown: a table of the services, what is wrong, and one line that sums it up; and how that line
+//! is pushed.
+
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use comfy_table::{CellAlignment, Table, presets};
+use common::contract::verification::{Outcome, Service, Verification};
+use common::exit::HintExt;
+use common::process::{self, Limits};
+use common::settings::Settings;
+use common::text::{self, count, escape};
+use common::units;
+
+/// The listener waits its turn.
+const PUSH_TIME: Duration = Duration::from_secs(300);
+
+/// Prints it on standard output.
+pub(super) fn print(verification: &Verification) {
+    if !verification.services.is_empty() {
+        common::out!("{}", table(verification));
+    }
+    if !verification.explained.is_empty() {
+        let explained =
+            verification.explained.iter().map(|(reason, count)| format!("{count} {}", reason.words()));
+        common::out!("Explained: {}", explained.collect::<Vec<_>>().join(", "));
+    }
+    for fault in &verification.faults {
+        let (style, reset) = (text::BAD, text::BAD.render_reset());
+        let what = escape(fault.what.as_bytes());
+        match &fault.path {
+            Some(path) => common::out!("{style}✗{reset} {path}: {what}"),
+            None => common::out!("{style}✗{reset} {what}"),
+        }
+    }
+    let unlisted = unlisted(verification);
+    if unlisted > 0 {
+        common::out!("  and {unlisted} more of the same kinds");
+    }
+    common::out!("{}", summary(verification));
+}
+
+fn unlisted(verification: &Verification) -> u64 {
+    let listed = verification.faults.iter().filter(|fault| fault.service.is_some()).count() as u64;
+    verification.total().unexplained.saturating_sub(listed)
+}
+
+fn table(verification: &Verification) -> Table {
+    let mut table = Table::new();
+    table.load_preset(presets::NOTHING);
+    table.set_header(["service", "files", "in snapshot", "explained", "wrong", "dumps", "sample"]);
+    for (name, service) in &verification.services {
+        table.add_row(row(name, service));
+    }
+    if verification.services.len() > 1 {
+        table.add_row(row("total", &verification.total()));
+    }
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    table
+}
+
+fn row(name: &str, service: &Service) -> Vec<String> {
+    let of = |good: u64, all: u64| if all == 0 { String::new() } else { format!("{good} of {all}") };
+    vec![
+        name.to_string(),
+        service.files.to_string(),
+        service.in_snapshot.to_string(),
+        service.explained.to_string(),
+        service.unexplained.to_string(),
+        of(service.dumps_proved, service.dumps),
+        of(service.sample_same, service.sample),
+    ]
+}
+
+/// One line for a person.
+pub(crate) fn summary(verification: &Verification) -> String {
+    if let Some(error) = &verification.error {
+        return format!("backup not verified: {error}");
+    }
+    let total = verification.total();
+    let id: String = verification.snapshot.iter().flat_map(|snapshot| snapshot.id.chars().take(8)).collect();
+    let at =
+        verification.snapshot.as_ref().and_then(|snapshot| jiff::Timestamp::from_second(snapshot.at).ok());
+    let at = at.map_or("?".into(), units::local);
+    let mut parts = vec![format!("{} of {} files", total.in_snapshot, total.files)];
+    if total.explained > 0 {
+        parts.push(format!("{} explained", total.explained));
+    }
+    if total.dumps > 0 {
+        parts.push(format!("{} of {} dumps proved", total.dumps_proved, total.dumps));
+    }
+    if total.dumps_unproved > 0 {
+        parts.push(format!("{} of a kind that can't be proved", total.dumps_unproved));
+    }
+    parts.push(format!("{} of {} sampled files restored", total.sample_same, total.sample));
+    let verdict = match verification.outcome {
+        Outcome::Proved => "backup proved".to_string(),
+        _ => {
+            let whole = verification.faults.iter().filter(|fault| fault.service.is_none()).count() as u64;
+            let wrong = usize::try_from(total.unexplained + whole).unwrap_or(usize::MAX);
+            format!("backup wrong: {}", count(wrong, "difference"))
+        }
+    };
+    format!("{verdict}: snapshot {id} of {at}: {}", parts.join(", "))
+}
+
+/// Pushes the summary through the listener.
+pub(super) fn notify(verification: &Verification, settings: &Settings) -> Result<()> {
+    let action = match verification.outcome {
+        Outcome::Proved => "notify-up",
+        _ => "notify-down",
+    };
+    let plan =
+        verification.plan.as_deref().map(|plan| format!("--plan {} ", encode(plan))).unwrap_or_default();
+    let mut text = format!("{plan}{}", summary(verification));
+    // A message holds 4,096 bytes.
+    while text.len() > 3000 {
+        text.pop();
+    }
+    let mut command = Command::new(common::paths::tool("backrest-send"));
+    command.arg("--bridge").arg(settings.layout().bridge()).args(["--timeout", "2m", action]);
+    command.arg(text.replace(['\n', '\r'], " "));
+    let sent = process::capture(&mut command, b"", Limits::within(PUSH_TIME), None)?.success();
+    sent.context("push the result").hint("see that the listener runs: create-backrest-pipe status")?;
+    Ok(())
+}
+
+/// A plan's id as one word, as `{{ urlquery .Plan.Id }}` writes it.
+fn encode(plan: &str) -> String {
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    plan.bytes()
+        .map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_is_one_word_and_comes_back() {
+        for plan in ["nightly", "my plan", "50% {{x}} +ü"] {
+            assert!(!encode(plan).contains(' '));
+            assert_eq!(bridge::request::decode(&encode(plan)), plan);
+        }
+    }
+}

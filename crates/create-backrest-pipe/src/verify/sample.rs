@@ -1,0 +1,207 @@
+//! Files chosen at random over services and sizes, read back and compared with the host's.
+//!
+//! Candidates are kept by service and size, a few of each, while the listing goes by; at the end one of each group is
+//! taken in turn. A service of a few small files is so looked at as surely as one of a million.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::Read;
+use std::os::unix::fs::MetadataExt;
+
+use anyhow::Result;
+use common::contract::verification::FaultKind;
+use common::regular_file;
+use common::text::escape;
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom;
+use rand::{Rng, SeedableRng};
+
+use super::compare::Findings;
+use super::entry::Entry;
+use super::host::Host;
+use super::remote::{Remote, Snapshot};
+
+/// That many candidates of each service and size are remembered.
+const EACH: usize = 8;
+
+/// The candidates.
+#[derive(Debug)]
+pub(super) struct Sample {
+    random: StdRng,
+    count: usize,
+    largest: u64,
+    groups: BTreeMap<(String, u32), Group>,
+}
+
+#[derive(Debug, Default)]
+struct Group {
+    seen: usize,
+    chosen: Vec<Entry>,
+}
+
+impl Sample {
+    /// A sample of `count` files of at most `largest` bytes.
+    pub(super) fn new(count: usize, largest: u64, seed: u64) -> Sample {
+        Sample { random: StdRng::seed_from_u64(seed), count, largest, groups: BTreeMap::new() }
+    }
+
+    /// A file that is in the snapshot as it is on the host.
+    pub(super) fn offer(&mut self, service: &str, entry: &Entry) {
+        // A name that is not UTF-8 can't be asked for.
+        let has_name = !entry.path.contains('\u{fffd}');
+        if entry.size == 0 || entry.size > self.largest || self.count == 0 || !has_name {
+            return;
+        }
+        // A group for each power of 64: a few KiB, hundreds of KiB, …
+        let group = self.groups.entry((service.to_string(), entry.size.ilog2() / 6)).or_default();
+        group.seen += 1;
+        if group.chosen.len() < EACH.min(self.count) {
+            group.chosen.push(entry.clone());
+        } else {
+            // Each file of the group stays with the same probability.
+            let place = self.random.random_range(0..group.seen);
+            if let Some(chosen) = group.chosen.get_mut(place) {
+                *chosen = entry.clone();
+            }
+        }
+    }
+
+    /// The files, with their services.
+    fn choose(mut self) -> Vec<(String, Entry)> {
+        let mut groups: Vec<(String, Vec<Entry>)> =
+            self.groups.into_iter().map(|((service, _), group)| (service, group.chosen)).collect();
+        groups.iter_mut().for_each(|(_, entries)| entries.shuffle(&mut self.random));
+        groups.shuffle(&mut self.random);
+        let mut chosen = Vec::new();
+        for round in 0..EACH {
+            let of_round = groups
+                .iter()
+                .filter_map(|(service, entries)| Some((service.clone(), entries.get(round)?.clone())));
+            chosen.extend(of_round);
+        }
+        chosen.truncate(self.count);
+        chosen
+    }
+
+    /// Reads the files back and compares them.
+    pub(super) fn prove(
+        self,
+        remote: &mut Remote<'_>,
+        snapshot: &Snapshot,
+        host: &Host<'_>,
+        findings: &mut Findings,
+    ) -> Result<()> {
+        for (service, entry) in self.choose() {
+            findings.service(&service).sample += 1;
+            let here = host.path(entry.path.as_bytes()).and_then(|path| OnHost::open(&path, &entry));
+            let (read, is_same) = read_back(remote, snapshot, &entry, here, &mut |_, _| Ok(()))?;
+            let fault = match (read == entry.size, is_same) {
+                (false, _) => Some((
+                    FaultKind::NotRestored,
+                    format!("restoring it broke off after {read} of {} bytes", entry.size),
+                )),
+                (true, Some(false)) => Some((
+                    FaultKind::Altered,
+                    "what was restored differs from the file here, which did not change".into(),
+                )),
+                _ => None,
+            };
+            match fault {
+                None => findings.service(&service).sample_same += 1,
+                Some((kind, what)) => findings.add(&service, kind, Some(escape(entry.path.as_bytes())), what),
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Takes a piece of a file at its offset.
+pub(super) type Piece<'a> = dyn FnMut(u64, &[u8]) -> Result<()> + 'a;
+
+/// A file of the host that should be the same as one of the snapshot.
+pub(super) struct OnHost {
+    file: File,
+    before: (i64, i64, u64),
+}
+
+impl OnHost {
+    /// The file at `path`, if it may be read and has the size and the time of `entry`.
+    pub(super) fn open(path: &std::path::Path, entry: &Entry) -> Option<OnHost> {
+        if !fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file()) {
+            return None;
+        }
+        let file = regular_file::open(path).ok()?;
+        let metadata = file.metadata().ok()?;
+        let is_alike = metadata.len() == entry.size && metadata.mtime() == entry.modified;
+        is_alike.then(|| OnHost { before: stamp(&metadata), file })
+    }
+}
+
+fn stamp(metadata: &fs::Metadata) -> (i64, i64, u64) {
+    (metadata.ctime(), metadata.ctime_nsec(), metadata.len())
+}
+
+/// Reads a file of the snapshot, hands it on, and compares it with the host's. Returns how many bytes came, and whether
+/// they are the host's; `None` if there is none to compare with, or it changed meanwhile.
+pub(super) fn read_back(
+    remote: &mut Remote<'_>,
+    snapshot: &Snapshot,
+    entry: &Entry,
+    mut here: Option<OnHost>,
+    each: &mut Piece<'_>,
+) -> Result<(u64, Option<bool>)> {
+    let mut is_same = true;
+    let mut buffer = Vec::new();
+    let read = remote.read(snapshot, &entry.path, entry.size, &mut |offset, bytes| {
+        if let Some(here) = &mut here {
+            if offset == 0 {
+                is_same = true;
+                std::io::Seek::rewind(&mut here.file).map_err(super::Local::error)?;
+            }
+            buffer.clear();
+            (&here.file).take(bytes.len() as u64).read_to_end(&mut buffer).map_err(super::Local::error)?;
+            is_same &= buffer == bytes;
+        }
+        each(offset, bytes)
+    })?;
+    let unchanged =
+        here.filter(|here| here.file.metadata().is_ok_and(|metadata| stamp(&metadata) == here.before));
+    Ok((read, unchanged.map(|_| is_same)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::verify::entry::Kind;
+
+    fn entry(path: &str, size: u64) -> Entry {
+        Entry { path: path.into(), kind: Kind::File, size, modified: 0 }
+    }
+
+    fn chosen(seed: u64) -> Vec<(String, Entry)> {
+        let mut sample = Sample::new(12, 1 << 30, seed);
+        for number in 0..5000 {
+            sample.offer("data/large", &entry(&format!("/l/{number}"), 100));
+        }
+        sample.offer("data/large", &entry("/l/film", 1 << 29));
+        sample.offer("data/large", &entry("/l/disk", 1 << 31));
+        sample.offer("data/small", &entry("/s/a", 5));
+        sample.offer("data/small", &entry("/s/empty", 0));
+        sample.choose()
+    }
+
+    #[test]
+    fn each_service_and_size_is_looked_at() {
+        let chosen = chosen(1);
+        assert_eq!(chosen.len(), 10);
+        let has = |path: &str| chosen.iter().any(|(_, entry)| entry.path == path);
+        assert!(has("/l/film") && has("/s/a"));
+        assert!(!has("/l/disk") && !has("/s/empty"));
+    }
+
+    #[test]
+    fn the_same_seed_chooses_the_same_files() {
+        assert_eq!(chosen(7), chosen(7));
+        assert_ne!(chosen(7), chosen(8));
+    }
+}

@@ -1,0 +1,514 @@
+//! `verify` against a server that behaves as Backrest's API and runs real restic, as a user who is not root. Each fault
+//! that a backup can have is made, and has to be found.
+
+mod server;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use common::contract::verification::{FaultKind, Outcome, Reason, Verification};
+use common::testing::{Ran, Sandbox, built, copy_program};
+use serde_json::json;
+
+use crate::backrest::LOGIN;
+use server::Server;
+
+/// Who runs the tool if the tests run as root.
+const NOBODY: u32 = 65534;
+
+struct World {
+    sandbox: Sandbox,
+    server: Server,
+}
+
+/// Longer than what the tool allows clocks to differ.
+const OLD_ENOUGH: Duration = Duration::from_millis(3200);
+
+impl World {
+    /// A home with two services, a dump and an ignore file, and nothing backed up yet.
+    #[track_caller]
+    fn new() -> World {
+        World::with(|_| {})
+    }
+
+    /// The same with more files, all of which are old enough for a backup to hold them.
+    #[track_caller]
+    fn with(more: impl FnOnce(&Sandbox)) -> World {
+        let sandbox = Sandbox::new();
+        let top = sandbox.home().parent().unwrap().to_path_buf();
+        fs::set_permissions(&top, fs::Permissions::from_mode(0o755)).unwrap();
+        for (name, path) in programs() {
+            let target = top.join(name);
+            if fs::hard_link(path, &target).is_err() {
+                copy_program(path, &target);
+            }
+        }
+        sandbox.write("data/wiki/.resticignore", "*.log\n/cache/\n");
+        sandbox.write("data/wiki/pages/start.txt", "welcome");
+        sandbox.write("data/wiki/pages/größe \u{1b}[31m", "name");
+        sandbox.write("data/wiki/access.log", "left out");
+        sandbox.write("data/wiki/cache/x", "left out");
+        sandbox.write("data/photos/large.raw", noise(700_000));
+        sandbox.write("containers/wiki/compose.yaml", "services: {}\n");
+        sandbox.script("data/wiki/prepare-backup.sh", "#!/bin/sh\n# dump: db.json kind=json\n");
+        sandbox.write("data/wiki/db.json", "[]");
+        more(&sandbox);
+        let mount = format!("BACKUP_MOUNT={}\n", sandbox.home().display());
+        sandbox.write("containers/backrest/.env", mount);
+        let repository = top.join("server");
+        fs::create_dir(&repository).unwrap();
+        let roots = [sandbox.path("data"), sandbox.path("containers")];
+        let hooks = json!([{ "conditions": ["CONDITION_SNAPSHOT_START"], "onError": "ON_ERROR_CANCEL",
+                             "actionCommand": { "command": "#!/bridge/backrest-send\npre-backups\n" } }]);
+        let server = Server::start(&repository, &[&roots[0], &roots[1]], &hooks);
+        let world = World { sandbox, server };
+        world.own();
+        world.tool_of("build-ignore", &[]).expect_success();
+        std::thread::sleep(OLD_ENOUGH);
+        world
+    }
+
+    /// Gives the home to the user who runs the tool.
+    #[track_caller]
+    fn own(&self) {
+        if nix::unistd::geteuid().is_root() {
+            let top = self.sandbox.home().parent().unwrap().to_path_buf();
+            let owner = format!("{NOBODY}:{NOBODY}");
+            let changed = Command::new("chown")
+                .args(["-hR", &owner])
+                .arg(top.join("home"))
+                .arg(top.join("tmp"))
+                .status();
+            assert!(changed.unwrap().success());
+        }
+    }
+
+    fn flag(&self) -> String {
+        format!("--exclude-file={}", self.sandbox.path("containers/backrest/ignorefile.txt").display())
+    }
+
+    /// A backup with the ignore file and a new dump.
+    #[track_caller]
+    fn back_up(&self) {
+        self.back_up_with(&[]);
+    }
+
+    #[track_caller]
+    fn back_up_with(&self, flags: &[&str]) {
+        let flag = self.flag();
+        let flags: Vec<&str> = std::iter::once(flag.as_str()).chain(flags.iter().copied()).collect();
+        self.server.back_up(&flags, || self.dump());
+    }
+
+    fn dump(&self) {
+        self.sandbox.write("data/wiki/db.json", json!({ "pages": "x".repeat(200_000) }).to_string());
+    }
+
+    fn as_user(&self, name: &str) -> Command {
+        self.as_user_run(self.sandbox.home().with_file_name(name))
+    }
+
+    fn as_user_run(&self, program: impl AsRef<Path>) -> Command {
+        let program = program.as_ref();
+        if !nix::unistd::geteuid().is_root() {
+            return self.sandbox.command(program);
+        }
+        let mut command = self.sandbox.command("setpriv");
+        let id = NOBODY.to_string();
+        command.args([
+            "--reuid",
+            &id,
+            "--regid",
+            &id,
+            "--clear-groups",
+            "--inh-caps=-all",
+            "--bounding-set=-all",
+        ]);
+        command.arg(program);
+        command
+    }
+
+    #[must_use]
+    fn tool_of(&self, name: &str, arguments: &[&str]) -> Ran {
+        self.sandbox.run(self.as_user(name).args(arguments))
+    }
+
+    fn verify_command(&self, arguments: &[&str]) -> Command {
+        let mut command = self.as_user("create-backrest-pipe");
+        command.args(["verify", "--plan", "nightly", "--wait", "0s", "--backrest", &self.server.address]);
+        command.args(arguments);
+        command
+    }
+
+    #[must_use]
+    fn verify(&self, arguments: &[&str]) -> Ran {
+        self.sandbox.run(&mut self.verify_command(arguments))
+    }
+
+    /// Verifies with `--json` and returns what was found; the exit code has to fit.
+    #[track_caller]
+    fn found(&self) -> Verification {
+        self.found_in_sample(3)
+    }
+
+    #[track_caller]
+    fn found_in_sample(&self, count: u32) -> Verification {
+        let ran = self.verify(&["--json", "--sample", &count.to_string()]);
+        let found: Verification = match serde_json::from_str(&ran.stdout) {
+            Ok(found) => found,
+            Err(error) => panic!("{error}\n{}", ran.everything()),
+        };
+        ran.expect_code(i32::from(found.outcome != Outcome::Proved));
+        self.expect_nothing_left();
+        let kept = Verification::load(&self.sandbox.path("containers/backrest/state/verification.json"));
+        assert_eq!(kept.unwrap().as_ref(), Some(&found));
+        found
+    }
+
+    #[track_caller]
+    fn expect_nothing_left(&self) {
+        let temporary = self.sandbox.home().with_file_name("tmp");
+        let left: Vec<_> =
+            fs::read_dir(temporary).unwrap().flatten().map(|entry| entry.file_name()).collect();
+        assert!(left.is_empty(), "{left:?}");
+    }
+}
+
+/// The tools, built once for all tests.
+fn programs() -> &'static [(&'static str, PathBuf)] {
+    static BUILT: OnceLock<Vec<(&str, PathBuf)>> = OnceLock::new();
+    BUILT.get_or_init(|| {
+        vec![
+            ("create-backrest-pipe", PathBuf::from(env!("CARGO_BIN_EXE_create-backrest-pipe"))),
+            ("build-ignore", built("build-ignore", "build-ignore")),
+            ("pre-backup-actions", built("pre-backup-actions", "pre-backup-actions")),
+        ]
+    })
+}
+
+/// Bytes that don't compress, the same each time.
+fn noise(count: usize) -> Vec<u8> {
+    let mut state = 1_u64;
+    let next = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (state >> 56) as u8
+    };
+    std::iter::repeat_with(next).take(count).collect()
+}
+
+#[track_caller]
+fn expect_fault(found: &Verification, kind: FaultKind, path: &str) {
+    assert_eq!(found.outcome, Outcome::Wrong, "{found:#?}");
+    let is_it = |fault: &common::contract::verification::Fault| {
+        fault.kind == kind && fault.path.as_ref().is_some_and(|seen| seen.ends_with(path))
+    };
+    assert!(found.faults.iter().any(is_it), "{kind:?} {path}: {found:#?}");
+}
+
+#[track_caller]
+fn expect_only_fault(found: &Verification, kind: FaultKind, path: &str) {
+    expect_fault(found, kind, path);
+    assert_eq!(found.faults.len(), 1, "{found:#?}");
+}
+
+#[test]
+fn a_good_backup_is_proved() {
+    let world = World::new();
+    world.back_up();
+    let ran = world.verify(&[]).expect_success();
+    let summary = ran.stdout.lines().last().unwrap();
+    assert!(summary.starts_with("backup proved: snapshot "), "{}", ran.everything());
+    assert!(summary.contains("1 of 1 dumps proved"), "{}", ran.everything());
+    assert!(!ran.stdout.contains('\u{1b}'), "{}", ran.everything());
+    let found = world.found_in_sample(50);
+    let wiki = found.services["data/wiki"];
+    // .resticignore, the two pages, the script and the dump.
+    assert_eq!((wiki.files, wiki.in_snapshot, wiki.dumps_proved), (5, 5, 1), "{found:#?}");
+    assert_eq!(found.total().sample, found.total().sample_same);
+    assert!(found.total().sample >= 5, "{found:#?}");
+    assert_eq!(found.operations, 1, "a small home is one listing");
+}
+
+#[test]
+fn what_changed_since_is_explained() {
+    let world = World::new();
+    let moved = world.sandbox.path("data/photos");
+    world.back_up();
+    std::thread::sleep(OLD_ENOUGH);
+    world.sandbox.write("data/wiki/pages/new.txt", "made since");
+    world.sandbox.write("data/wiki/pages/start.txt", "changed since");
+    fs::remove_file(world.sandbox.path("containers/wiki/compose.yaml")).unwrap();
+    fs::rename(moved, world.sandbox.path("data/pictures")).unwrap();
+    world.own();
+    let found = world.found();
+    assert_eq!(found.outcome, Outcome::Proved, "{found:#?}");
+    for reason in [Reason::Made, Reason::Changed, Reason::Removed] {
+        assert!(found.explained.contains_key(&reason), "{reason:?} {found:#?}");
+    }
+}
+
+#[test]
+fn a_file_that_is_missing_is_found() {
+    let world = World::new();
+    world.back_up_with(&["--exclude", "start.txt"]);
+    expect_only_fault(&world.found(), FaultKind::Missing, "data/wiki/pages/start.txt");
+}
+
+#[test]
+fn excludes_of_the_plan_itself_and_caches_are_explained() {
+    let world = World::with(|sandbox| {
+        sandbox.write("data/wiki/pages/x.tmp", "x");
+        sandbox.write("data/wiki/thumbs/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n");
+        sandbox.write("data/wiki/thumbs/1", "x");
+    });
+    world.server.state.lock().unwrap().config["plans"][0]["excludes"] = json!(["*.tmp"]);
+    world.back_up_with(&["--exclude", "*.tmp"]);
+    let found = world.found();
+    assert_eq!(found.outcome, Outcome::Proved, "{found:#?}");
+    assert_eq!(found.explained[&Reason::Plan], 1);
+    assert_eq!(found.explained[&Reason::Cache], 1);
+}
+
+#[test]
+fn one_file_too_many_is_found() {
+    let world = World::new();
+    let file = world.sandbox.path("containers/backrest/ignorefile.txt");
+    let text = fs::read_to_string(&file).unwrap();
+    let without: String =
+        text.lines().filter(|line| !line.contains("cache")).map(|line| format!("{line}\n")).collect();
+    assert_ne!(without, text);
+    fs::write(file, without).unwrap();
+    world.back_up();
+    expect_only_fault(&world.found(), FaultKind::TooMany, "data/wiki/cache/x");
+}
+
+#[test]
+fn a_file_that_was_gone_before_the_backup_is_found() {
+    let world = World::new();
+    let stray = world.sandbox.write("data/photos/stray", "x");
+    let later = jiff::Timestamp::now() + jiff::SignedDuration::from_secs(3600);
+    world.back_up_with(&["--time", &later.strftime("%Y-%m-%d %H:%M:%S").to_string()]);
+    fs::remove_file(stray).unwrap();
+    assert_eq!(world.found().explained[&Reason::Removed], 1);
+    std::thread::sleep(OLD_ENOUGH);
+    // Now the backup began when the file was gone already.
+    world.server.state.lock().unwrap().operations[0]["unixTimeStartMs"] =
+        jiff::Timestamp::now().as_millisecond().to_string().into();
+    expect_fault(&world.found(), FaultKind::TooMany, "data/photos/stray");
+}
+
+#[test]
+fn an_exclude_file_that_was_not_used_is_found() {
+    let world = World::new();
+    world.server.back_up(&[], || world.dump());
+    let found = world.found();
+    expect_fault(&found, FaultKind::TooMany, "data/wiki/access.log");
+    expect_fault(&found, FaultKind::TooMany, "data/wiki/cache/x");
+    assert_eq!(found.total().unexplained, 2);
+}
+
+#[test]
+fn a_corrupt_pack_is_found() {
+    let world = World::new();
+    world.back_up();
+    let packs = world.server.state.lock().unwrap().repository().join("data");
+    let files = walk(&packs);
+    // The largest holds the content of files, not the listing.
+    let largest = files.iter().max_by_key(|path| fs::metadata(path).unwrap().len()).unwrap();
+    let mut content = fs::read(largest).unwrap();
+    for byte in content.iter_mut().skip(1000).step_by(5000) {
+        *byte ^= 0xff;
+    }
+    fs::set_permissions(largest, fs::Permissions::from_mode(0o600)).unwrap();
+    fs::write(largest, content).unwrap();
+    let found = world.found_in_sample(50);
+    expect_fault(&found, FaultKind::NotRestored, "data/photos/large.raw");
+}
+
+fn walk(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn yesterdays_dump_is_found() {
+    let world = World::new();
+    let flag = world.flag();
+    world.server.back_up(&[&flag], || {});
+    let found = world.found();
+    expect_only_fault(&found, FaultKind::DumpOld, "db.json");
+    assert_eq!(found.services["data/wiki"].dumps_proved, 0);
+}
+
+#[test]
+fn a_dump_that_is_missing_or_not_whole_is_found() {
+    let world = World::new();
+    let flag = world.flag();
+    world.server.back_up(&[&flag], || drop(world.sandbox.write("data/wiki/db.json", "[1, 2")));
+    expect_only_fault(&world.found(), FaultKind::DumpBroken, "db.json");
+    world.server.back_up(&[&flag], || fs::remove_file(world.sandbox.path("data/wiki/db.json")).unwrap());
+    expect_only_fault(&world.found(), FaultKind::DumpMissing, "db.json");
+}
+
+#[test]
+fn a_restart_half_way_is_waited_for() {
+    let world = World::new();
+    world.back_up();
+    world.server.state.lock().unwrap().is_closed = true;
+    let login = ["--user", LOGIN.0, "--json", "--sample", "2"];
+    for call in 1..=6 {
+        {
+            let mut state = world.server.state.lock().unwrap();
+            let seen = state.long_calls();
+            state.restarts_at = Some(seen + call);
+        }
+        let mut command = world.verify_command(&login);
+        let ran = world.sandbox.run(command.env("BACKREST_PASSWORD", LOGIN.1)).expect_success();
+        assert!(ran.stderr.contains("waiting for Backrest"), "call {call}: {}", ran.everything());
+        let found: Verification = serde_json::from_str(&ran.stdout).unwrap();
+        assert_eq!(found.total().sample, found.total().sample_same, "{found:#?}");
+    }
+}
+
+#[test]
+fn a_wrong_login_is_reported() {
+    let world = World::new();
+    world.back_up();
+    world.server.state.lock().unwrap().is_closed = true;
+    let mut command = world.verify_command(&["--user", LOGIN.0]);
+    let ran = world.sandbox.run(command.env("BACKREST_PASSWORD", "wrong")).expect_code(1);
+    assert!(ran.stderr.contains("log in"), "{}", ran.everything());
+    assert!(!ran.stderr.contains("wrong\n"), "{}", ran.everything());
+    let ran = world.verify(&[]).expect_code(1);
+    assert!(ran.stderr.contains("hint: log in: --user NAME"), "{}", ran.everything());
+    let kept = Verification::load(&world.sandbox.path("containers/backrest/state/verification.json"));
+    assert_eq!(kept.unwrap().unwrap().outcome, Outcome::Failed);
+    world.expect_nothing_left();
+}
+
+#[test]
+fn a_full_disk_for_the_temporary_file_is_reported() {
+    let world = World::new();
+    world.back_up();
+    let script = "mount -t tmpfs -o size=64k,mode=1777 none \"$TMPDIR\" && exec \"$@\"";
+    let mut command = world.sandbox.command("unshare");
+    command.arg("--mount");
+    if !nix::unistd::geteuid().is_root() {
+        command.arg("--map-root-user");
+    }
+    command.args(["sh", "-c", script, "sh"]);
+    let tool = world.verify_command(&["--json", "--sample", "2"]);
+    command.arg(tool.get_program()).args(tool.get_args());
+    let ran = world.sandbox.run(&mut command).expect_code(1);
+    let found: Verification = serde_json::from_str(&ran.stdout).unwrap();
+    expect_only_fault(&found, FaultKind::DumpNotChecked, "db.json");
+    assert!(found.faults[0].what.contains("space"), "{found:#?}");
+}
+
+#[test]
+fn a_script_that_is_refused_has_no_dump_to_prove() {
+    let world = World::new();
+    world.back_up();
+    let script = world.sandbox.path("data/wiki/prepare-backup.sh");
+    fs::set_permissions(script, fs::Permissions::from_mode(0o777)).unwrap();
+    expect_only_fault(&world.found(), FaultKind::DumpNotChecked, "prepare-backup.sh");
+}
+
+#[test]
+fn nothing_is_asked_of_a_busy_backrest() {
+    let world = World::new();
+    world.back_up();
+    let running =
+        json!({ "id": "99", "planId": "other", "status": "STATUS_INPROGRESS", "operationBackup": {} });
+    world.server.state.lock().unwrap().operations.push(running);
+    let ran = world.verify(&[]).expect_code(1);
+    assert!(ran.stderr.contains("Backrest is busy: a backup of plan \"other\""), "{}", ran.everything());
+    assert_eq!(world.server.calls("RunCommand") + world.server.calls("ListSnapshots"), 0);
+}
+
+#[test]
+fn a_large_home_is_listed_in_few_slices() {
+    let world = World::with(|sandbox| {
+        for service in 0..4 {
+            for file in 0..5500 {
+                sandbox.write(format!("data/many{service}/f{}/file-{file:05}", file / 500), "");
+            }
+        }
+        // More names in one folder than an operation's output has room for.
+        for file in 0..16_000 {
+            sandbox.write(format!("data/flat/{file:06}"), "");
+        }
+    });
+    world.back_up();
+    let found = world.found();
+    assert_eq!(found.outcome, Outcome::Proved, "{:#?}", found.faults);
+    assert_eq!(found.services["data/flat"].in_snapshot, 16_000);
+    assert_eq!(found.services["data/many3"].in_snapshot, 5500);
+    assert!(found.operations <= 8, "{} operations", found.operations);
+    assert_eq!(world.server.calls("ListSnapshotFiles"), 1);
+}
+
+#[test]
+fn names_that_are_not_utf8_and_noise_in_the_output_do_no_harm() {
+    use std::os::unix::ffi::OsStrExt;
+    let world = World::with(|sandbox| {
+        for name in [&b"bad\xff"[..], b"bad\xfe", b"b\xff\xffc", b"line\nbreak"] {
+            fs::write(sandbox.path("data/wiki").join(std::ffi::OsStr::from_bytes(name)), name).unwrap();
+        }
+        sandbox.write("data/wiki/it's # $HOME \"x\"/a", "x");
+    });
+    world.server.state.lock().unwrap().noise = Some("** WARNING: connection is not using …\n");
+    world.back_up();
+    let found = world.found_in_sample(50);
+    assert_eq!(found.outcome, Outcome::Proved, "{found:#?}");
+    let wiki = found.services["data/wiki"];
+    assert_eq!(wiki.in_snapshot, 10, "{found:#?}");
+    // A name that is not UTF-8 can't be asked for.
+    assert_eq!(wiki.sample, 6 + 1, "{found:#?}");
+}
+
+#[test]
+fn a_root_that_the_plan_does_not_back_up_is_reported() {
+    let world = World::new();
+    let only = world.sandbox.path("data/wiki");
+    world.server.state.lock().unwrap().config["plans"][0]["paths"] = json!([only]);
+    world.back_up();
+    let found = world.found();
+    expect_fault(&found, FaultKind::RootNotCovered, "/data");
+    expect_fault(&found, FaultKind::RootNotCovered, "/containers");
+    assert_eq!(found.faults.len(), 2, "{found:#?}");
+    assert_eq!(found.services["data/wiki"].in_snapshot, 5);
+}
+
+#[test]
+fn a_killed_run_leaves_nothing_to_the_next() {
+    let world = World::new();
+    world.back_up();
+    // It waits for Backrest while it is killed.
+    let running =
+        json!({ "id": "99", "planId": "other", "status": "STATUS_INPROGRESS", "operationBackup": {} });
+    world.server.state.lock().unwrap().operations.push(running);
+    let temporary = world.sandbox.home().with_file_name("tmp");
+    let is_there = || fs::read_dir(&temporary).unwrap().count() == 1;
+    for signal in ["KILL", "TERM"] {
+        let mut command = world.as_user("create-backrest-pipe");
+        command.args(["verify", "--backrest", &world.server.address]);
+        let mut child =
+            command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
+        common::testing::wait_until("the temporary folder is made", is_there);
+        let id = child.id().to_string();
+        std::thread::sleep(Duration::from_millis(300));
+        assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
+        let end = child.wait().unwrap();
+        if signal == "TERM" {
+            assert_eq!(end.code(), Some(130));
+            world.expect_nothing_left();
+        }
+    }
+    world.server.state.lock().unwrap().operations.pop();
+    world.found();
+}
