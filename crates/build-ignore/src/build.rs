@@ -102,7 +102,7 @@ pub fn build(root: &Path, seen_at: &SeenAt, wanted: Wanted, options: &Options) -
         warn_about_the_rest(root, &left, &sections, &mut warnings);
     }
     warn_about_cost(&sections, &Depths::new(&tree.depths, base.depth() + 1), &mut warnings);
-    warnings.extend(hints::hints(&tree, root, seen_at));
+    warnings.extend(hints::hints(&tree, root, &seen_at.names));
     warnings.extend(matcher.refused.iter().map(|line| {
         Problem::new(
             root,
@@ -164,7 +164,7 @@ fn warn_about_rules(sections: &Sections, warnings: &mut Vec<Problem>) {
             warnings.push(Problem::at_line(&file.path, rule.line, what));
         } else if written.is_unsayable {
             let what =
-                format!("can't be said in restic's syntax; what it matches now is listed by path: {text}");
+                format!("restic's syntax can't express it; what it matches now is listed by path: {text}");
             warnings.push(Problem::at_line(&file.path, rule.line, what));
         }
     }

@@ -1,6 +1,6 @@
 //! What `build-ignore` does when it is called: builds both roots, then writes, checks, reports or explains.
 //!
-//! A root that can't be read does not keep the other one from being built; the exit code tells. Warnings alone do not
+//! A root that can't be read does not keep the other one from being built; the exit code is 1 then. Warnings alone do not
 //! change it unless `--strict` asks for that, because a backup with too much in it is better than none.
 
 use std::fs;

@@ -64,7 +64,7 @@ enum Outcome {
         folder_above: Option<PathBuf>,
         by_path: Option<String>,
     },
-    /// `although` tells that the decision is another one, and why it is kept nevertheless.
+    /// `although` is the reason why it is kept although the decision leaves it out.
     Kept {
         decision: Option<Decision>,
         although: Option<String>,

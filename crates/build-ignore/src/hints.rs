@@ -14,7 +14,6 @@ use common::text::{count, escape};
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
-use crate::build::SeenAt;
 use crate::decide;
 use crate::git::glob::Glob;
 use crate::git::rule::{self, Rule, Segment};
@@ -25,8 +24,8 @@ use crate::tree::{Folder, Kind, Tree};
 /// More hints than these are not printed for a root.
 const MOST: usize = 100;
 
-/// What looks like a mistake in the rules of a tree, whose root is at `root` and seen at `seen_at`.
-pub(crate) fn hints(tree: &Tree, root: &Path, seen_at: &SeenAt) -> Vec<Problem> {
+/// What looks like a mistake in the rules of a tree, whose root is at `root` and to which the names of `seen_at` lead for restic.
+pub(crate) fn hints(tree: &Tree, root: &Path, seen_at: &[Vec<u8>]) -> Vec<Problem> {
     let services: FxHashMap<&[u8], &Folder> =
         tree.top.entries().filter_map(|entry| Some((entry.name, entry.folder?))).collect();
     let of_file = |file: &Arc<RulesFile>| {
@@ -49,7 +48,7 @@ struct Place<'a> {
     /// Its folder in the tree.
     top: Option<&'a Folder>,
     root: &'a Path,
-    seen_at: &'a SeenAt,
+    seen_at: &'a [Vec<u8>],
 }
 
 impl Place<'_> {
@@ -114,7 +113,7 @@ impl Meant {
     }
 }
 
-fn suspicion(text: &[u8], file: &RulesFile, root: &Path, seen_at: &SeenAt) -> Option<Meant> {
+fn suspicion(text: &[u8], file: &RulesFile, root: &Path, seen_at: &[Vec<u8>]) -> Option<Meant> {
     // This is asked about every rule that matches nothing, and most of them are right.
     let has_sign = text.iter().any(|byte| b"\"'#{(:$~\t ".contains(byte))
         || matches!(text, b"/" | [b'.', b'/', ..])
@@ -123,7 +122,7 @@ fn suspicion(text: &[u8], file: &RulesFile, root: &Path, seen_at: &SeenAt) -> Op
     let first = start.split(|&byte| byte == b'/').next().unwrap_or_default();
     let is_name = |name: &[u8]| name == first;
     let begins_with_path = first.len() < start.len()
-        && (file.folder.iter().chain(&seen_at.names).any(|name| is_name(name))
+        && (file.folder.iter().chain(seen_at).any(|name| is_name(name))
             || root.iter().any(|name| is_name(name.as_encoded_bytes())));
     if !has_sign && !begins_with_path {
         return None;
@@ -176,7 +175,7 @@ fn suspicion(text: &[u8], file: &RulesFile, root: &Path, seen_at: &SeenAt) -> Op
 }
 
 /// A rule that begins with the path of its own folder: on the host, in the container, or its last names.
-fn whole_path(text: &str, file: &RulesFile, root: &Path, seen_at: &SeenAt) -> Option<Meant> {
+fn whole_path(text: &str, file: &RulesFile, root: &Path, seen_at: &[Vec<u8>]) -> Option<Meant> {
     let home = paths::home().ok().map(|home| home.to_string_lossy().into_owned());
     let mut path = text.to_string();
     let mut why = "a rule begins in the folder of its file, not at the top";
@@ -188,8 +187,7 @@ fn whole_path(text: &str, file: &RulesFile, root: &Path, seen_at: &SeenAt) -> Op
     }
     let folder: Vec<String> =
         file.folder.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
-    let inside: Vec<String> =
-        seen_at.names.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+    let inside: Vec<String> = seen_at.iter().map(|name| String::from_utf8_lossy(name).into_owned()).collect();
     let host: Vec<String> = root.iter().skip(1).map(|name| name.to_string_lossy().into_owned()).collect();
     let names: Vec<&str> = path.trim_start_matches('/').split('/').collect();
     // The longest beginning of these that the rule has: everything, or only the last names of it.

@@ -3,7 +3,7 @@
 //! In come patterns as steps; a walk asks [`Index::matches`] for each name and [`Index::enter`] for each folder. The
 //! same index serves git's rules and restic's patterns: what differs is how one name is matched.
 //!
-//! What a reader gets wrong: only a match of the whole pattern is told, at the path where it ends. That a pattern
+//! What a reader gets wrong: only a match of the whole pattern is reported, at the path where it ends. That a pattern
 //! also matches everything below (restic) or decides for everything below (git) is the caller's business.
 
 use std::sync::Arc;
@@ -84,13 +84,13 @@ struct Node {
 /// Last names of patterns.
 #[derive(Debug, Default)]
 struct Last {
-    /// The last pattern that matches any name; [`Index::alike`] tells those before it.
+    /// The last pattern that matches any name; [`Index::alike`] has those before it.
     any: Option<Id>,
     /// Most folders have just the one above.
     others: Option<Box<Names>>,
 }
 
-/// The last pattern of each name; [`Index::alike`] tells those before it.
+/// The last pattern of each name; [`Index::alike`] has those before it.
 type ByName = FxHashMap<Box<[u8]>, Id>;
 
 /// Patterns of one name that not every name matches.

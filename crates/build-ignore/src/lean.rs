@@ -1,4 +1,4 @@
-//! A line said for the names that it matches today alone: what `--lean` writes for `*.log` and its like.
+//! Rewrites a line for the names that it matches today alone: what `--lean` writes for `*.log` and its like.
 //!
 //! restic compares the last name of a pattern first, with every path there is. Go tries what follows a `*` at every byte
 //! of a name; that takes five to six times as long as comparing a plain name, and only twice as long if the pattern has a
@@ -6,7 +6,7 @@
 //! So a line becomes a pattern for each length of the names, or one with the beginning that they share, whichever
 //! costs restic less.
 //!
-//! What a reader gets wrong: this gives no guarantee away. What is written matches a part of what the line matches.
+//! What a reader gets wrong: no guarantee is lost by this. What is written matches a part of what the line matches.
 
 use std::collections::BTreeMap;
 use std::sync::{Mutex, PoisonError};

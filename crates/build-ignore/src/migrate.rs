@@ -64,7 +64,7 @@ pub(crate) fn plan(task: &Task, output: &Path) -> Result<(Held, Option<Move>)> {
     }
     match Held::load(output) {
         Ok(held) => Ok((held, None)),
-        // What it said is worked out again from the file that it was made from.
+        // Its content is worked out again from the file that it was made from.
         Err(error) => match read(&beside(output, KEPT))? {
             Some(old) => {
                 note!("{TOOL}: warning: {}; it is made again", common::exit::one_line(&error));
@@ -89,7 +89,7 @@ fn move_from(task: &Task, old: Vec<u8>) -> Result<Move> {
         for group in &now.left_out {
             changed |= held.hold(&group.file, &group.text, group.hold);
         }
-        // The first one tells what the rules would have done.
+        // The first round shows what the rules would have done.
         let first = comparison.get_or_insert(Comparison::default());
         for group in now.left_out {
             first.left_out.push(group);

@@ -111,7 +111,7 @@ fn folder(
 /// More paths than this are not named in one section; the rest is backed up.
 pub const MOST_PATHS: usize = 5_000;
 
-/// Adds a line for each difference to its section, up to [`MOST_PATHS`] each. `why` gives the words for one.
+/// Adds a line for each difference to its section, up to [`MOST_PATHS`] each. `why` returns the reason of one.
 pub fn name_paths(
     sections: &mut Sections,
     differences: &[Difference],

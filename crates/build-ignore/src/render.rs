@@ -105,7 +105,7 @@ fn remark(written: &Written) -> Option<Cow<'static, str>> {
             "  (no pattern can say this; see the single paths below)".into()
         }
         Position::InOrder | Position::Last if written.lines.is_empty() && written.inactive.is_empty() => {
-            "  (said by another line)".into()
+            "  (another line does the same)".into()
         }
         Position::InOrder | Position::Last if written.is_first_only => {
             "  (matches nothing today, so only its first level is written)".into()

@@ -2,7 +2,7 @@
 //!
 //! What a reader gets wrong: "largest" does not list folders inside each other. A folder is broken up as long as one
 //! thing in it makes up more than half of it, so that each line names what a rule would name; and what is left out is
-//! never told as a folder of which other things in folders are kept, so that nobody takes all of it for left out.
+//! never shown as a folder of which other things in folders are kept: all of it would seem to be left out.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};

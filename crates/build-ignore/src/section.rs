@@ -49,7 +49,7 @@ pub struct Written {
     pub is_narrowed: bool,
     /// It matches nothing today, so only the first of its lines is written.
     pub is_first_only: bool,
-    /// Nothing of it can be said in restic's syntax.
+    /// restic's syntax can't express any of it.
     pub is_unsayable: bool,
 }
 

@@ -14,7 +14,7 @@ use similar::{Algorithm, ChangeTag, capture_diff_slices};
 /// More lines than this are not shown.
 const MOST_LINES: usize = 20;
 
-/// Prints what differs between the file and `text`; gives whether anything does.
+/// Prints what differs between the file and `text`; returns whether anything does.
 pub(crate) fn show(path: &Path, text: &[u8], format: Format) -> Result<bool> {
     let old = match fs::read(path) {
         Ok(old) => Some(old),

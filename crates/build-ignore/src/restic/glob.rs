@@ -169,7 +169,7 @@ fn after_chunk<'a>(elements: &[Element], mut name: &'a [u8]) -> Option<&'a [u8]>
     Some(name)
 }
 
-/// The first character and its length in bytes, as Go's `utf8.DecodeRune` gives it. `bytes` is not empty.
+/// The first character and its length in bytes, as Go's `utf8.DecodeRune` returns it. `bytes` is not empty.
 fn first_character(bytes: &[u8]) -> (char, usize) {
     let piece = &bytes[..bytes.len().min(4)];
     let valid = match std::str::from_utf8(piece) {
@@ -179,7 +179,7 @@ fn first_character(bytes: &[u8]) -> (char, usize) {
     valid.chars().next().map_or((char::REPLACEMENT_CHARACTER, 1), |first| (first, first.len_utf8()))
 }
 
-/// Reads the class whose `[` stands before `text`; gives what follows it too.
+/// Reads the class whose `[` is before `text`; returns what follows it, too.
 fn parse_class(text: &[u8]) -> Option<(Element, &[u8])> {
     let (negated, mut rest) = match text.strip_prefix(b"^") {
         Some(rest) => (true, rest),

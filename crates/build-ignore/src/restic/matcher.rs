@@ -4,7 +4,7 @@
 //! writing shows. A service's lines begin with its folder and are looked up only there: each service has an index of its
 //! own, and services with the same lines, of which templates make many, share it.
 //!
-//! What a reader gets wrong: a folder whose every child is certainly left out counts as left out, so that nobody has to
+//! What a reader gets wrong: a folder whose every child is certainly left out counts as left out, so that the walk need not
 //! look into it. restic keeps it as an empty folder.
 
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -209,7 +209,7 @@ impl<'m> Cursor<'m> {
     }
 
     /// The last line that matches `name`, a child of this folder, or what is above it; `inherited` is the one for the
-    /// folder itself. `path` gives the names that lead to the child from the root.
+    /// folder itself. `path` returns the names that lead to the child from the root.
     pub fn deciding<'n>(
         &self,
         inherited: Option<Id>,
@@ -306,7 +306,7 @@ impl ServicePatterns {
                 [] => None,
             };
             negated.push(line.starts_with(b"!"));
-            // A line that is not looked up has no steps: that matches the folder itself, which nobody asks about.
+            // A line that is not looked up has no steps: that matches the folder itself, which is never looked up.
             let steps = steps.unwrap_or_else(|| {
                 set_aside.push(id);
                 Vec::new()

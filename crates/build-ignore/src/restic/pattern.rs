@@ -60,7 +60,7 @@ pub fn below<'l>(start: &[u8], line: &'l [u8]) -> Option<(bool, &'l [u8])> {
     Some((negated, line.strip_prefix(start)?.strip_prefix(b"/")?))
 }
 
-/// The parts of a pattern behind the folder that it begins with, from what [`below`] gives. None where the line can only
+/// The parts of a pattern behind the folder that it begins with, from what [`below`] returns. None where the line can only
 /// be understood as a whole. The lines of a service all begin alike, and this spares reading that again for each.
 pub fn parse_below(below: &[u8]) -> Option<Vec<Part>> {
     if last_space(below).is_some() {

@@ -45,7 +45,7 @@ pub fn all_but_missing(set: ByteSet) -> String {
 }
 
 /// A bracket for the characters whose UTF-8 takes one of `lengths` bytes. The replacement character is among them
-/// only if `bad_bytes`, because Go can't tell it from a byte that is no UTF-8.
+/// only if `bad_bytes`, because to Go it is the same as a byte that is no UTF-8.
 pub fn of_lengths(lengths: impl Iterator<Item = usize>, bad_bytes: bool) -> String {
     let mut inside = String::new();
     for length in lengths {

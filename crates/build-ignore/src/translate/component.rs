@@ -1,8 +1,8 @@
-//! One component of a rule as components of patterns: git's bytes said in Go's characters.
+//! One component of a rule as components of patterns: git's bytes in Go's characters.
 //!
 //! `?` and a bracket match one byte, so a run of k of them matches characters that take k bytes together: each way to
 //! split k becomes an alternative. Beside a `*` the first or last character of the run may spill into what the star
-//! takes. Where that can't be said exactly, [`Side`] tells which way to err.
+//! takes. If no pattern is exact, [`Side`] decides which way to err.
 
 use crate::git::class::ByteSet;
 use crate::git::glob::{Glob, Token};
@@ -20,7 +20,7 @@ pub enum Side {
 /// More ways to split a run than this are not written down.
 const MOST_ALTERNATIVES: usize = 8;
 
-/// The patterns that together stand for `glob`; none where nothing can be said (only for [`Side::Subset`]).
+/// The patterns that together stand for `glob`; none if there is no such pattern (only for [`Side::Subset`]).
 pub fn translate(glob: &Glob, side: Side) -> Vec<Vec<u8>> {
     match glob {
         Glob::Any => return vec![b"*".to_vec()],
@@ -171,7 +171,7 @@ fn split(
     text: &mut String,
     alternatives: &mut Vec<Vec<u8>>,
 ) {
-    // One more than is used tells the caller that there are too many.
+    // One more than is used: the caller sees that there are too many.
     if alternatives.len() > MOST_ALTERNATIVES {
         return;
     }

@@ -84,7 +84,7 @@ pub fn place(files: &[Arc<RulesFile>], lean: bool) -> BTreeMap<SectionName, Vec<
     }
     let mut of_root = sections.remove(&None).unwrap_or_default();
     let position_one = |(_, section): (_, &mut Vec<Placed>)| {
-        // A service's negation can meet a rule of the root, and that gives it something to bring back.
+        // A service's negation can overlap a rule of the root, and then has something to bring back.
         let across = compare(&of_root, section, false);
         let none = vec![false; section.len()];
         position_rules(section, &none, &across.needed);

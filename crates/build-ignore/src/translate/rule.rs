@@ -3,7 +3,7 @@
 //! A positive rule for folders, `r/`, becomes `r/*`: what lies in the folder, never a file of that name. A negation
 //! becomes `!r` whether it is for folders or not. Beyond that, three differences are spelled out: a pattern also
 //! matches everything below, so `a/**` is `a/*`; `**` may fail to be empty where another one follows, so the pattern
-//! is written without the later ones too; and what can't be said is left to [`Side`].
+//! is written without the later ones too; and what restic can't express is left to [`Side`].
 
 use std::borrow::Cow;
 
@@ -39,7 +39,7 @@ pub fn double_stars_for(depth: usize) -> usize {
     (1..=MOST_DOUBLE_STARS).take_while(|count| *count == 1 || ways(*count) <= MOST_WAYS).count()
 }
 
-/// The lines for `rule`, whose path is `path`, of a file whose folder is `base`. None where nothing can be said (only for a positive rule).
+/// The lines for `rule`, whose path is `path`, of a file whose folder is `base`. None if restic can't express it (only for a positive rule).
 ///
 /// A positive rule for any depth gets a line for each depth up to the height of today, the least one first; what is made
 /// deeper before the next run stays in the backup.

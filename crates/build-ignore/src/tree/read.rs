@@ -1,6 +1,6 @@
 //! One folder as the kernel lists it: names and kinds, without a system call for each name.
 //!
-//! getdents(2) tells the kind of an entry on every common file system; where it does not, fstatat(2) is asked.
+//! getdents(2) returns the kind of an entry on every common file system; where it does not, fstatat(2) is asked.
 
 use std::cell::RefCell;
 use std::io;

@@ -297,7 +297,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Notes it, and returns what can be said of such a folder, in which the rules of `chain` apply. A `.resticignore`
+    /// Notes it, and returns an empty folder, in which the rules of `chain` apply. A `.resticignore`
     /// in it may keep what a rule by name leaves out. A rule whose path leads into it is meant for it, and holds.
     fn unreadable(&self, trail: &Trail, error: &io::Error, chain: &Chain) -> Option<Folder> {
         let names = trail.names();

@@ -174,7 +174,7 @@ fn very_long_lines_and_very_many_rules_are_taken() {
     sandbox.write("data/many/.resticignore", many.concat());
     sandbox.write("data/many/file-99999", "");
     let ran = build(&sandbox).expect_success();
-    warns(&ran, "data/long/.resticignore:1: can't be said in restic's syntax");
+    warns(&ran, "data/long/.resticignore:1: restic's syntax can't express it");
     assert!(ran.stderr.lines().all(|line| line.len() < 1000), "a warning is a line that a person can read");
     let text = sandbox.read(IGNORE_FILE);
     assert!(text.lines().all(|line| line.len() < 64 << 10), "restic takes no longer line");

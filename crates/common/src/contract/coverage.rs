@@ -31,7 +31,7 @@ pub struct Scan {
 
 impl Scan {
     /// Whether the patterns cost so much that something should be done: over half of what the paths themselves cost.
-    pub fn is_heavy(&self) -> bool {
+    fn is_heavy(&self) -> bool {
         self.patterns > self.bare / 2.0
     }
 
