@@ -1,7 +1,7 @@
 //! Looks at everything that a set-up consists of and changes nothing. In come the places, out come the facts.
 //!
 //! What a reader gets wrong: the bridge folder can be written by the container, so nothing in it is opened or
-//! followed because of its name; [`entry::look`] only asks what stands there.
+//! followed because of its name; [`entry::look`] only asks what is there.
 
 pub(crate) mod bash_listener;
 pub(crate) mod client;
@@ -57,7 +57,7 @@ impl Facts {
     }
 }
 
-/// Looks at everything; `asked` is the supervisor that the person names. Fails only where it can't be told what is
+/// Looks at everything; `asked` is the supervisor that the person names. Fails only if it can't be found out what is
 /// there.
 pub(crate) fn inspect(places: &Places, asked: Option<Supervisor>) -> Result<Facts> {
     let layout = &places.layout;

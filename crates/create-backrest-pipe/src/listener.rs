@@ -1,6 +1,6 @@
 //! Starts and stops the listener, and stops a Bash listener.
 //!
-//! What a reader gets wrong: a process id can be given to somebody else between looking and sending a signal, so
+//! What a reader gets wrong: a process id can pass to another process between looking and sending a signal, so
 //! signals go through a pidfd, and what is behind it is looked at after it is open.
 
 use std::fs;
@@ -22,7 +22,7 @@ use crate::inspect::listener::{self as inspect, Listener};
 use crate::places::Places;
 use crate::work::{Verb, Work};
 
-/// A listener that can't say within this time that it listens is not coming.
+/// A listener that does not listen within this time has failed.
 const START: Duration = Duration::from_secs(10);
 /// How long a listener may take to end its action; it has its own, shorter grace.
 const STOP: Duration = Duration::from_secs(90);
@@ -73,7 +73,7 @@ pub(crate) fn start(places: &Places) -> Result<String> {
 }
 
 /// Waits until the listener takes connections, so that a message sent right now is not refused. That it never does
-/// so is for the listener's log and for `status` to tell.
+/// so is reported by the listener's log and by `status`.
 fn wait_for_door(socket: &Path, end: Instant) {
     use std::io::ErrorKind::{ConnectionRefused, NotFound};
     while Instant::now() < end {

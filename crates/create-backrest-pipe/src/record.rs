@@ -51,7 +51,7 @@ impl Record {
         };
         serde_json::from_slice(&text)
             .with_context(naming)
-            .hint("remove that file; it only says what `remove` may take away")
+            .hint("remove that file; it only lists what `remove` may take away")
     }
 
     /// The text of the record.
@@ -60,7 +60,7 @@ impl Record {
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
     }
 
-    /// What either of the two says was made; `other` is the newer.
+    /// What was made according to either of the two; `other` is the newer.
     pub(crate) fn and(&self, other: &Record) -> Record {
         Record {
             made_container_dir: self.made_container_dir || other.made_container_dir,

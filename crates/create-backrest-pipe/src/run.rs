@@ -1,4 +1,6 @@
-//! From the command line to the end: settings, one run at a time, then inspect → do, step by step.
+//! From the command line to the end: settings, one run at a time, then what was asked for.
+//!
+//! In comes the command line, out goes the exit code; what could not be done is reported last, each with its hint.
 
 use std::fs::File;
 use std::time::{Duration, Instant};
@@ -27,6 +29,10 @@ const TOOL: &str = "create-backrest-pipe";
 
 /// Does what was asked for.
 pub(crate) fn run(cli: &Cli) -> Result<Exit> {
+    if cli.dry_run && matches!(cli.command, Some(Command::Status(_) | Command::Log { .. })) {
+        common::note!("{TOOL}: --dry-run: status and log change nothing");
+        return Ok(Exit::Usage);
+    }
     if let Some(Command::Init(arguments)) = &cli.command {
         return set_up_backrest(arguments, cli);
     }

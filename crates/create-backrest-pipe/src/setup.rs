@@ -65,7 +65,7 @@ pub(crate) fn set_up(
     }
 }
 
-/// What stands in the way.
+/// What is in the way.
 pub(crate) fn refuse(facts: &Facts) -> Vec<Complaint> {
     let mut complaints = Vec::new();
     if !facts.container_root.is_folder() && facts.container_dir.is_missing() {

@@ -143,7 +143,7 @@ fn reboot_line(command: &[OsString]) -> Result<String, &'static str> {
         line.push(' ');
         line.push_str(&word.replace('%', "\\%"));
     }
-    // The listener keeps its own log, and what it says beside that would be held in cron's memory.
+    // The listener keeps its own log, and what it prints besides would be held in cron's memory.
     line.push_str(" >/dev/null 2>&1");
     Ok(line)
 }

@@ -2,7 +2,7 @@
 //!
 //! It is Connect's JSON over HTTP: POST to `/v1.Backrest/<method>`, and on an error a JSON object with `code` and
 //! `message`. What a reader gets wrong: the configuration holds repository passwords in plain text, so neither it
-//! nor an answer that could hold it ever stands in an error.
+//! nor an answer that could hold it is ever part of an error.
 
 use std::fmt;
 use std::io::ErrorKind;
@@ -177,7 +177,7 @@ impl Backrest {
     fn log_in(&mut self, user: &str, password: &Secret) -> Result<()> {
         let asked = json!({ "username": user, "password": password.reveal() });
         let answer = match self.ask("v1.Authentication/Login", &asked).context("log in") {
-            // It says so of a user that it does not know as well.
+            // An unknown user is answered in the same way.
             Err(error) if is(&error, Refused::is_unauthorized) => {
                 return Err(error).hint("see that user and password are those of Backrest's web page");
             }
@@ -198,7 +198,7 @@ impl Backrest {
         Ok(config)
     }
 
-    /// Writes the configuration, which has to be the one that was read but for what was changed, and gives back what
+    /// Writes the configuration, which has to be the one that was read but for what was changed, and returns what
     /// Backrest has made of it.
     pub(crate) fn set_config(&self, config: &Value) -> Result<Value> {
         self.ask("v1.Backrest/SetConfig", config).context("write Backrest's configuration")

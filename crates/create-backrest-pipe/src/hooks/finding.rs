@@ -22,7 +22,7 @@ pub(crate) enum Finding {
     Old { hooks: usize },
     /// A hook that sends `pre-backups` among other commands, and whose failure does not cancel the backup.
     DoesNotCancel { hook: Name },
-    /// A hook whose message says that its failure cancels the backup, which it does not.
+    /// A hook whose message claims that its failure cancels the backup, which it does not.
     MarkWithoutCancel { hook: Name },
     /// More than one hook sends the message at the same moment.
     Doubled { action: BuiltIn },

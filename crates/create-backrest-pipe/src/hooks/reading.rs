@@ -1,4 +1,4 @@
-//! What a hook of Backrest does: the messages that it sends over the bridge, whoever wrote it and in whatever form.
+//! What a hook of Backrest does: the messages that it sends over the bridge, in whatever form and by whose hand it was written.
 //!
 //! A hook is a text for `sh`, or for the program on its `#!` line, and a Go template before that. It is taken apart
 //! line by line; a line is [`Line::Sends`] only if nothing else happens in it, so that it can be taken out or written

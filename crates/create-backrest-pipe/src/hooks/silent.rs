@@ -1,7 +1,7 @@
 //! A line typed at the terminal that the terminal does not show: the prompt goes out, the line comes back.
 //!
-//! What a reader gets wrong: the echo goes off *before* the prompt is shown, since whoever types fast, or lets a program
-//! type, begins the moment the prompt stands there. And a signal (Ctrl-C, Ctrl-Z) acts only once the echo is on again:
+//! What a reader gets wrong: the echo goes off *before* the prompt is shown, since a fast typist, or a program that types,
+//! begins the moment the prompt is there. And a signal (Ctrl-C, Ctrl-Z) acts only once the echo is on again:
 //! it waits, blocked, until the terminal is what it was.
 
 use std::fs::{File, OpenOptions};
@@ -19,7 +19,7 @@ use nix::sys::termios::{LocalFlags, SetArg, Termios, tcgetattr, tcsetattr};
 const SIGNALS: [Signal; 5] =
     [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGTSTP];
 
-/// Asks for one line on the process's own terminal, whatever standard input is, and gives it without its end. Fails
+/// Asks for one line on the process's own terminal, whatever standard input is, and returns it without its end. Fails
 /// where there is no terminal, or where it closes without a line.
 pub(super) fn ask(prompt: &str) -> Result<String> {
     let terminal =

@@ -18,7 +18,7 @@ use super::config::CANCEL;
 use super::reading::Message;
 use crate::roots;
 
-/// The first line of each of our hooks. Backrest runs the program on a `#!` line and gives it the rest on standard
+/// The first line of each of our hooks. Backrest runs the program on a `#!` line and passes it the rest on standard
 /// input, so the hook needs no shell, which Backrest's smallest image does not have.
 pub(crate) const FIRST_LINE: &str = "#!/bridge/backrest-send";
 
@@ -36,7 +36,7 @@ pub(crate) struct Wanted {
     pub(crate) services: Option<Vec<String>>,
     /// Replace what writes to the FIFO or calls one of the old scripts.
     pub(crate) replaces_old: bool,
-    /// Messages that hooks which can't be read send already, as the person says.
+    /// Messages that hooks which can't be read send already, as the person answered.
     pub(crate) elsewhere: Vec<BuiltIn>,
     /// The unified ignore file as the container sees it.
     pub(crate) ignore_file: String,

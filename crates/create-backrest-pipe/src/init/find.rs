@@ -18,7 +18,7 @@ const SHARED: [&str; 5] =
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Found {
-    /// The settings or the command line say it.
+    /// The settings or the command line name them.
     Set,
     /// `~/containers` and `~/data`.
     Usual,

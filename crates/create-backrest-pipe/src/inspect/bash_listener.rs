@@ -1,7 +1,7 @@
 //! Bash listeners that still run: `backrest-trigger.sh`, which would take messages away from the new listener.
 //!
-//! What a reader gets wrong: the new listener is installed under that old name as well, so the name alone says
-//! nothing. Looked for is a shell that runs a script of that name, as this user and with this home.
+//! What a reader gets wrong: the new listener is installed under that old name as well, so the name alone
+//! proves nothing. Looked for is a shell that runs a script of that name, as this user and with this home.
 
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -19,7 +19,7 @@ pub(crate) struct BashListener {
     pub(crate) command: String,
 }
 
-/// All that run now. A process that can't be looked at is somebody else's.
+/// All that run now. A process that can't be looked at is another user's.
 pub(crate) fn find() -> Vec<BashListener> {
     let Ok(processes) = fs::read_dir("/proc") else { return Vec::new() };
     let ids = processes.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());

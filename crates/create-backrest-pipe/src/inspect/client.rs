@@ -12,7 +12,7 @@ use anyhow::{Context, Result};
 use common::text::escape_path;
 use nix::fcntl::OFlag;
 
-/// How the copy stands beside its source.
+/// How the copy compares with its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Client {
     /// No client was installed beside this program.
@@ -21,9 +21,9 @@ pub(crate) enum Client {
     Unusable(String),
     /// The bridge holds the same file, executable.
     Current,
-    /// It has to be copied into the bridge.
+    /// It must be copied into the bridge.
     Outdated,
-    /// A folder stands where the copy belongs.
+    /// A folder is in the copy's place.
     Blocked,
 }
 

@@ -1,4 +1,4 @@
-//! What stands at a path, without opening or following it.
+//! What is at a path, without opening or following it.
 
 use std::fs;
 use std::io;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use common::text::escape_path;
 
-/// What kind of thing stands there.
+/// What kind of thing is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Missing,
@@ -24,7 +24,7 @@ pub(crate) enum Kind {
     Other(&'static str),
 }
 
-/// A path and what stands there.
+/// A path and what is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) path: PathBuf,
@@ -50,7 +50,7 @@ impl Entry {
         self.kind == Kind::Folder { empty: true } && self.owner == 0
     }
 
-    /// What stands there, with its article.
+    /// What is there, with its article.
     pub(crate) fn in_words(&self) -> String {
         match &self.kind {
             Kind::Missing => "nothing".into(),
@@ -63,7 +63,7 @@ impl Entry {
     }
 }
 
-/// Looks at `path`. Fails where it can't even be told whether something is there.
+/// Looks at `path`. Fails if it can't even be found out whether something is there.
 pub(crate) fn look(path: &Path) -> Result<Entry> {
     let metadata = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,

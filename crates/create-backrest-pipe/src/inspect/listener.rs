@@ -9,12 +9,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use common::lock::{self, Attempt};
 
-/// What the lock says.
+/// What the lock shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Listener {
-    /// Nobody listens.
+    /// No listener runs.
     Stopped,
-    /// Somebody does.
+    /// One runs.
     Running {
         /// Its process, where the lock's text names it.
         process: Option<i32>,
@@ -23,7 +23,7 @@ pub(crate) enum Listener {
     },
 }
 
-/// Asks the lock at `path`. Where there is no lock file nobody has ever listened, and none is made.
+/// Asks the lock at `path`. Without a lock file no listener has ever run, and none is made.
 pub(crate) fn look(path: &Path) -> Result<Listener> {
     let Ok(text) = fs::read_to_string(path) else { return Ok(Listener::Stopped) };
     let is_gone = |process: i32| !Path::new("/proc").join(process.to_string()).exists();
@@ -36,7 +36,7 @@ pub(crate) fn look(path: &Path) -> Result<Listener> {
     })
 }
 
-/// The program that `listener` runs, where it is not the one `installed` now; `None` also where that can't be told. A
+/// The program that `listener` runs, where it is not the one `installed` now; `None` also if that is not known. A
 /// file that was replaced since ends in ` (deleted)` (proc(5)).
 pub(crate) fn other_program(listener: &Listener, installed: &Path) -> Option<PathBuf> {
     let Listener::Running { process: Some(process), .. } = listener else { return None };

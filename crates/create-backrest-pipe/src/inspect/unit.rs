@@ -27,7 +27,7 @@ pub(crate) struct Unit {
     pub(crate) is_enabled: bool,
     /// The listener that runs was started by it.
     pub(crate) runs_listener: bool,
-    /// The user's service manager starts with the machine and not only with a login; `None` where that can't be told.
+    /// The user's service manager starts with the machine and not only with a login; `None` if that is not known.
     pub(crate) lingers: Option<bool>,
     /// Folders that have to be made for the file, outermost first.
     pub(crate) missing_folders: Vec<PathBuf>,

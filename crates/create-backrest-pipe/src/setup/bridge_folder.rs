@@ -16,7 +16,7 @@ use crate::inspect::entry::Kind;
 use crate::places::Places;
 use crate::work::{Complaint, Verb, Work};
 
-/// What the symlink at the FIFO's old place says: relative, so that the folder can be moved as a whole.
+/// The target of the symlink at the FIFO's old place: relative, so that the folder can be moved as a whole.
 pub(crate) const OLD_PIPE_TARGET: &str = "bridge/backrest-pipe";
 
 /// One thing about the bridge that has to change.

@@ -88,7 +88,7 @@ pub(crate) fn take_away(facts: &Facts, places: &Places, work: &mut Work) -> Resu
     Ok(true)
 }
 
-/// What stands in the way of the unit.
+/// What is in the way of the unit.
 pub(crate) fn refuse(facts: &Facts, places: &Places) -> Option<Complaint> {
     if !facts.unit.has_manager {
         return Some(Complaint::failure(

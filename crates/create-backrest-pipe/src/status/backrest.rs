@@ -1,4 +1,4 @@
-//! What Backrest has to be told: the ignore file where its plan looks for it, and the hooks.
+//! What Backrest's configuration needs: the exclude file where its plan looks for it, and the hooks.
 //!
 //! What a reader gets wrong: Backrest's configuration holds passwords and mostly belongs to root, because the
 //! container runs as root. Where it can't be read, that is no fault; the way to look over the API is named.
@@ -82,7 +82,7 @@ pub(super) fn hooks(settings: &Settings, arguments: &StatusArguments) -> (Vec<Ch
     (of_config(&config, settings, arguments), version)
 }
 
-/// Backrest's configuration, and what its web page tells of its version; an `Err` is why it can't be read.
+/// Backrest's configuration, and what its web page reveals of its version; an `Err` is why it can't be read.
 fn config(
     settings: &Settings,
     arguments: &StatusArguments,

@@ -1,6 +1,6 @@
 //! The container's side: whether a container has the bridge mounted, runs, and reaches us with its client.
 //!
-//! Docker is asked as the user would ask it; where it is not there, or not allowed, that is said.
+//! Docker is asked as the user would ask it; where it is not there, or not allowed, that is reported.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -34,7 +34,7 @@ struct Container {
     version: Option<Version>,
 }
 
-/// The checks, and the version of the Backrest that runs if its container tells.
+/// The checks, and the version of the Backrest that runs if its container names it.
 pub(super) fn checks(settings: &Settings, places: &Places) -> (Vec<Check>, Option<Version>) {
     let containers = match containers(places) {
         Ok(containers) => containers,
@@ -45,7 +45,7 @@ pub(super) fn checks(settings: &Settings, places: &Places) -> (Vec<Check>, Optio
 }
 
 fn of_all(containers: &[Container], settings: &Settings, places: &Places) -> Vec<Check> {
-    // One that does not run says nothing where another does: it may be left over from before.
+    // One that does not run does not matter if another does: it may be left over from before.
     let running: Vec<_> = containers.iter().filter(|container| container.runs).collect();
     match (running.as_slice(), containers.first()) {
         ([], None) => {

@@ -1,7 +1,7 @@
 //! Which Backrest runs, and what that version lacks.
 //!
-//! What a reader gets wrong: the image's name often is `latest` and the image has no label, so what its page or its
-//! configuration tells has to do. An upper bound is never guessed.
+//! What a reader gets wrong: the image's name often is `latest` and the image has no label, so its page or its
+//! configuration has to do. An upper bound is never guessed.
 
 use std::fmt;
 
@@ -35,7 +35,7 @@ impl Version {
         numbers.next().is_none().then_some(version)
     }
 
-    /// What `docker inspect` of a container tells: a label, or the tag of its image.
+    /// What `docker inspect` of a container shows: a label, or the tag of its image.
     pub(super) fn of_container(inspected: &Value) -> Option<Version> {
         let label = inspected["Config"]["Labels"]["org.opencontainers.image.version"].as_str();
         let image = inspected["Config"]["Image"].as_str().unwrap_or_default();
@@ -44,7 +44,7 @@ impl Version {
         label.into_iter().chain(tag).find_map(Version::parse)
     }
 
-    /// What the configuration tells: version 6 of its form came with Backrest 1.13.
+    /// What the configuration shows: version 6 of its form came with Backrest 1.13.
     pub(super) fn of_config(config: &Value) -> Option<Version> {
         config["version"].as_i64().filter(|&form| form >= 6).map(|_| Version::AtLeast(1, 13))
     }

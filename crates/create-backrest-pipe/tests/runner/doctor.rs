@@ -134,6 +134,15 @@ fn how_the_last_push_was_answered_is_shown() {
 }
 
 #[test]
+fn what_changes_nothing_takes_no_dry_run() {
+    let home = Home::new();
+    for command in ["status", "log"] {
+        let ran = home.run(&[command, "--dry-run"]).expect_code(2);
+        assert!(ran.stderr.contains("change nothing"), "{}", ran.everything());
+    }
+}
+
+#[test]
 fn roots_that_are_not_there_are_not_ticked() {
     let home = Home::new();
     fs::remove_dir_all(home.sandbox.path("data")).unwrap();

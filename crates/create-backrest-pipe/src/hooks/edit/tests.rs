@@ -1,4 +1,4 @@
-//! Configurations as Backrest gives them.
+//! Configurations as Backrest returns them.
 
 use super::*;
 
@@ -140,7 +140,7 @@ fn a_hook_that_halts_is_told_where_it_stands_before_ours_at_an_end() {
     ] {
         assert!(notes_with("/plans/0/hooks", harmless.clone()).is_empty(), "{harmless}");
     }
-    // The repository's hooks come first, wherever ours stand in the plan; after ours there is nothing to stop.
+    // The repository's hooks come first, wherever ours are in the plan; after ours there is nothing to stop.
     let mut put = put_in(&config()).config;
     put["repos"][0]["hooks"] = json!([halting()]);
     assert_eq!(put_in(&put).findings.len(), 1);
@@ -312,8 +312,8 @@ fn what_is_not_understood_is_shown_and_left_alone() {
     let [Finding::Unclear { asks, .. }] = &edited.findings[..] else { panic!("{:?}", edited.findings) };
     assert_eq!(asks, &[BuiltIn::PreBackups]);
     assert_eq!(edited.config["plans"][0]["hooks"][0], config["plans"][0]["hooks"][0]);
-    let told = Wanted { elsewhere: asks.clone(), ..wanted.clone() };
-    assert_eq!(sending(&edit_with(&config, &told, Direction::PutIn).config, BuiltIn::PreBackups), 0);
+    let answered = Wanted { elsewhere: asks.clone(), ..wanted.clone() };
+    assert_eq!(sending(&edit_with(&config, &answered, Direction::PutIn).config, BuiltIn::PreBackups), 0);
     // It may need the flag, so that stays.
     let out = edit_with(&edited.config, &wanted, Direction::TakeOut);
     assert!(!out.changes_flag && out.findings.contains(&Finding::FlagStays), "{:?}", out.findings);
