@@ -211,7 +211,15 @@ $wanted"
     *) printf 'Nothing to do: %s files below %s are up to date.\n' "$(printf '%s\n' "$paths" | wc -l)" "$prefix" ;;
     esac
     shadowed
+    refused
     advice
+}
+
+# The services' scripts, if one of them would not be run, each with the command that fixes it.
+refused() {
+    [ -x "$prefix/bin/pre-backup-actions" ] || return 0
+    ! services=$("$prefix/bin/pre-backup-actions" --list 2>/dev/null) || return 0
+    [ -z "$services" ] || printf '\nSome scripts would not be run before a backup:\n%s\n' "$services"
 }
 
 # Names that a folder earlier on PATH has as well.

@@ -1,5 +1,8 @@
 //! Installing the real binaries into a home, using them by the old scripts' names, and taking them away.
 
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+
 use common::testing::Sandbox;
 
 use super::world::{output_of, xtask};
@@ -17,6 +20,12 @@ fn the_old_names_work_bare_and_uninstall_leaves_the_home_as_it_was() {
     assert!(said.contains("yours is kept as bin/backrest-trigger.sh.before-backrest-helpers"), "{said}");
     assert!(said.contains("$HOME/.local/bin/dn.sh"), "{said}");
     let installed = sandbox.tree();
+    assert!(!said.contains("would not be run"), "{said}");
+    fs::set_permissions(sandbox.path("data/immich"), Permissions::from_mode(0o777)).expect("open a folder");
+    let warned = output_of(xtask(&sandbox, &["install", "--debug"]));
+    assert!(warned.contains("\nSome scripts would not be run before a backup:\n"), "{warned}");
+    assert!(warned.contains("chmod go-w "), "{warned}");
+    fs::set_permissions(sandbox.path("data/immich"), Permissions::from_mode(0o755)).expect("close a folder");
     let again = output_of(xtask(&sandbox, &["install", "--debug"]));
     assert!(again.starts_with("Nothing to do: "), "{again}");
     assert_eq!(sandbox.tree(), installed);
