@@ -3,7 +3,7 @@
 //!
 //! Text in, declarations and problems out, no I/O. A comment counts wherever it stands in the script, if its first
 //! word is one of these names and a colon follows. One that can't be read is a problem with its line, never passed
-//! over: whoever wrote it counts on it.
+//! over: its author counts on it.
 
 mod dump;
 

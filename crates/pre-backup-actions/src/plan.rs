@@ -1,6 +1,6 @@
 //! From what was found to what runs in which order. No I/O.
 //!
-//! `# after:` is kept to among what runs; a cycle is told and broken at one place, because a backup that runs in the
+//! `# after:` is kept to among what runs; a cycle is reported and broken at one place, because a backup that runs in the
 //! wrong order is better than none.
 
 use std::collections::BTreeMap;

@@ -103,7 +103,7 @@ impl Dump {
     /// Whether a file of this bare name would be one of them.
     pub(crate) fn names_bare(&self, name: &Path) -> bool {
         let folder = self.path().parent().map(Path::to_path_buf).unwrap_or_default();
-        // Below a pattern nobody knows in which folder it would belong.
+        // Below a pattern the folder in which it belongs is not known.
         !(self.is_glob() && has_pattern(&folder.to_string_lossy())) && self.names(&folder.join(name))
     }
 

@@ -59,7 +59,7 @@ impl Start {
     }
 
     /// Whether the file that is at `path` below the service's folder is the very one that was there before. Where time
-    /// stamps are whole seconds, one that was written just before can't be told from one that was written just now.
+    /// stamps are whole seconds, one written just before looks like one written just now.
     pub(super) fn was_there(&self, path: &Path, metadata: &Metadata) -> bool {
         let since = metadata.modified().ok().and_then(|modified| self.stamp.duration_since(modified).ok());
         let is_in_doubt = metadata.mtime_nsec() == 0 && since.is_some_and(|since| since <= WHOLE_SECONDS);

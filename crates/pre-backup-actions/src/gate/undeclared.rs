@@ -1,5 +1,5 @@
 //! Dumps that a script has written without declaring them, as the Bash scripts' users did. They are judged too: a bad
-//! one is a warning, and a good one is told how to be declared.
+//! one is a warning, and for a good one the line that declares it is shown.
 //!
 //! Only the script's folder and the folders in it are looked at, by name, and no more than [`MOST`] entries of each.
 

@@ -112,7 +112,7 @@ fn damage_is_told_kept_aside_and_what_can_be_read_counts() {
             problems[0].to_string().ends_with("journal:3: the journal is damaged: this line can't be read")
         );
         assert_eq!(fs::read_to_string(&problems[1].path).unwrap(), text);
-        assert_eq!(services(&open(folder.path())), ["a", "b"], "told once");
+        assert_eq!(services(&open(folder.path())), ["a", "b"], "reported once");
     }
 }
 

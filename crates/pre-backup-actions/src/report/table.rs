@@ -1,4 +1,4 @@
-//! Tables without frames, as wide as what stands in them.
+//! Tables without frames, as wide as their cells.
 
 use anstream::adapter::strip_str;
 use unicode_width::UnicodeWidthStr;

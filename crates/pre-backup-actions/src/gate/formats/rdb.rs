@@ -1,6 +1,6 @@
 //! A snapshot of Redis or Valkey: how it begins, and the checksum at its end.
 //!
-//! Its last eight bytes are the CRC-64 (Jones) of all before them; a server can be told to leave it out, then they
+//! Its last eight bytes are the CRC-64 (Jones) of all before them; a server can be set to leave it out, then they
 //! are zero. <https://rdb.fnordig.de/file_format.html>
 
 use std::io::Read;
