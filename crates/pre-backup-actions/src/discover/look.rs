@@ -152,7 +152,7 @@ fn fix(distrust: &Distrust, path: &Path, container: &Path) -> Option<String> {
     if let (Cause::Owner(uid), true) = (&distrust.cause, distrust.path == folder && folder != container) {
         let (script, container) = (escape_path(path), escape_path(container));
         return Some(format!(
-            "{first}mkdir -p '{container}' && mv '{script}' '{container}/'; or set TRUSTED_UIDS={uid} in Backrest's .env"
+            "{first}mkdir -p '{container}' && sudo mv '{script}' '{container}/'; or set TRUSTED_UIDS={uid} in Backrest's .env"
         ));
     }
     distrust.fix().map(|command| format!("{first}{command}"))

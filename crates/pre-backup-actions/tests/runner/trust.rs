@@ -101,7 +101,7 @@ fn a_strangers_script_never_runs() {
         assert!(Command::new("chown").arg(owner).arg(&folder).status().unwrap().success());
     };
     chown("4002:4002");
-    home.refuses("app", &format!("must not be run: {folder} belongs to user 4002"), "&& mv '");
+    home.refuses("app", &format!("must not be run: {folder} belongs to user 4002"), "&& sudo mv '");
     chown("4001:4001");
     // A group that is not the user's own, and an ACL that names someone.
     home.mode("data/app/prepare-backup.sh", 0o775);
