@@ -148,7 +148,7 @@ impl Runner {
             Ok(Finished { end: End::Exited(0), left_behind, .. }) => Outcome::Done(match left_behind {
                 LeftBehind::Nothing => None,
                 LeftBehind::Ended => {
-                    Some("processes that it left behind with its output open were ended".into())
+                    Some("processes that it left behind with its output open were terminated".into())
                 }
                 LeftBehind::Running => Some(
                     "it left processes behind that keep its output open; what they write is not read".into(),

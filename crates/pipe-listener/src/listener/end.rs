@@ -26,7 +26,7 @@ impl Listener {
             }
             None => String::new(),
         };
-        self.log.event(&format!("the listener was asked to end{running}"));
+        self.log.event(&format!("the listener was asked to stop{running}"));
         let waiting: Vec<_> = self
             .queue
             .waiting_jobs()
@@ -34,7 +34,7 @@ impl Listener {
             .collect();
         for (client, is_over) in waiting {
             let what = if is_over { "is not run" } else { "runs when it is back within 10 min" };
-            self.refuse(client, ExitCode::Later, format!("the listener ends; this {what}"));
+            self.refuse(client, ExitCode::Later, format!("the listener stops; this {what}"));
         }
     }
 
@@ -72,6 +72,6 @@ impl Listener {
         self.doors.leave();
         let left = self.queue.waiting();
         let waiting = if left == 0 { String::new() } else { format!("; {left} wait for the next") };
-        self.log.event(&format!("the listener ended{waiting}"));
+        self.log.event(&format!("the listener stopped{waiting}"));
     }
 }

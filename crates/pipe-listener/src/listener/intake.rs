@@ -25,7 +25,7 @@ impl Listener {
     /// A client has sent its line.
     pub(super) fn hear(&mut self, client: ClientId, line: &[u8]) {
         if self.timers.is_stopping() {
-            self.refuse(Some(client), ExitCode::Later, "the listener ends".into());
+            self.refuse(Some(client), ExitCode::Later, "the listener stops".into());
             return;
         }
         match Message::parse(line) {

@@ -38,7 +38,7 @@ impl Listener {
             let why = match (parsed, entry.at.age(&now)) {
                 (Ok(message), _) if entry.started => {
                     self.failed_with_listener(&message, door);
-                    "failed: the listener ended while it ran"
+                    "failed: the listener stopped while it ran"
                 }
                 // A message of the listener's own is still valid, and a backup that is over stays over.
                 (Ok(message), _) if door == Door::Timer || message.name == BuiltIn::PostBackups.name() => {
@@ -49,7 +49,7 @@ impl Listener {
                 (_, None) => "dropped: its age is unknown, the clock was set back",
                 (_, Some(age)) if age > STALE => "dropped: it is older than 10 min",
                 (Ok(message), _) if is_over_with_us(&message, door) => {
-                    "dropped: its backup was cancelled when the listener ended"
+                    "dropped: its backup was cancelled when the listener stopped"
                 }
                 (Ok(message), Some(_)) => {
                     self.queue.resume(id, message, door);

@@ -123,13 +123,13 @@ fn a_listener_that_ends_lets_nobody_in_and_tells_who_is_inside() {
     wait_until("it waits", || host.send(&["status"]).stdout.contains("waiting: 1"));
     let mut inside = UnixStream::connect(host.bridge().join("backrest.sock")).unwrap();
     kill(Pid::from_raw(host.process().try_into().unwrap()), Signal::SIGTERM).unwrap();
-    host.wait_for_log("the listener was asked to end; gate may go on for 20.0 s");
+    host.wait_for_log("the listener was asked to stop; gate may go on for 20.0 s");
     let told = waiting.wait_with_output().unwrap();
     assert_eq!(told.status.code(), Some(75), "{told:?}");
     inside.write_all(b"note late\n").unwrap();
     let mut answer = String::new();
     inside.read_to_string(&mut answer).unwrap();
-    assert_eq!(answer, "! the listener ends\n. 75\n");
+    assert_eq!(answer, "! the listener stops\n. 75\n");
     std::thread::sleep(Duration::from_secs(4));
     assert!(host.busy() < 0.1, "it spins");
     host.send(&["ping"]).expect_code(69);

@@ -20,7 +20,7 @@ fn messages_that_wait_when_the_listener_is_killed_run_afterwards() {
     host.open_gate();
     host.start();
     assert_eq!(host.wait_for_notes(5), ["1", "2", "3", "4", "5"]);
-    host.wait_for_log("gate (pipe): failed: the listener ended while it ran");
+    host.wait_for_log("gate (pipe): failed: the listener stopped while it ran");
 }
 
 #[test]

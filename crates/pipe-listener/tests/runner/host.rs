@@ -84,7 +84,7 @@ impl Host {
         wait_until("the listener answers", || {
             self.send(&["ping"]).end == common::process::End::Exited(0) || self.has_ended()
         });
-        assert!(!self.has_ended(), "the listener ended: {}", self.log());
+        assert!(!self.has_ended(), "the listener stopped: {}", self.log());
     }
 
     fn has_ended(&mut self) -> bool {

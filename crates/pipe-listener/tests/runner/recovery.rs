@@ -48,7 +48,7 @@ fn after_a_restart_of_the_machine_a_young_message_runs_and_what_was_running_is_r
     let mut host = Host::with_old_journal(|text| text.replace(&boot_id(), "another-boot"));
     host.start();
     assert_eq!(host.wait_for_notes(1), ["old"]);
-    host.wait_for_log("gate (pipe): failed: the listener ended while it ran");
+    host.wait_for_log("gate (pipe): failed: the listener stopped while it ran");
 }
 
 #[test]
@@ -178,7 +178,7 @@ fn what_a_prepare_step_stopped_comes_back_after_the_listener_was_killed_under_it
     assert_eq!(hook.wait_with_output().unwrap().status.code(), Some(1));
     host.send(&["post-backups"]).expect_code(75);
     host.start();
-    host.wait_for_log("pre-backups --failure-cancels (socket): failed: the listener ended while it ran");
+    host.wait_for_log("pre-backups --failure-cancels (socket): failed: the listener stopped while it ran");
     host.open_gate();
     assert_eq!(host.wait_for_notes(2), ["stopped", "started"]);
     host.wait_for_log("post-backups (timer): done");
@@ -225,7 +225,9 @@ fn prepare_steps_that_still_waited_when_their_hook_failed_are_not_run() {
         assert_eq!(told.status.code(), Some(if is_crash { 1 } else { 75 }), "{told:?}");
         assert_eq!(String::from_utf8_lossy(&told.stderr).contains("this is not run"), !is_crash, "{told:?}");
         host.start();
-        host.wait_for_log("pre-backups (socket): dropped: its backup was cancelled when the listener ended");
+        host.wait_for_log(
+            "pre-backups (socket): dropped: its backup was cancelled when the listener stopped",
+        );
         host.send(&["post-backups"]).expect_success();
         assert!(host.notes().is_empty(), "{:?}", host.notes());
     }
@@ -240,7 +242,7 @@ fn a_backup_that_does_not_wait_for_its_prepare_steps_is_not_taken_for_cancelled(
     assert_eq!(host.wait_for_notes(1), ["stopped"]);
     host.kill();
     host.start();
-    host.wait_for_log("pre-backups (pipe): failed: the listener ended while it ran");
+    host.wait_for_log("pre-backups (pipe): failed: the listener stopped while it ran");
     host.open_gate();
     host.send(&["post-backups"]).expect_success();
     assert_eq!(host.notes(), ["stopped", "started"]);
@@ -288,7 +290,7 @@ fn after_steps_that_the_listener_was_killed_under_run_again() {
     host.sandbox.write("open", "");
     age_the_journal(&host);
     host.start();
-    host.wait_for_log("post-backups (socket): failed: the listener ended while it ran");
+    host.wait_for_log("post-backups (socket): failed: the listener stopped while it ran");
     host.wait_for_log("post-backups (timer): done");
     assert_eq!(host.notes().last().unwrap(), "started");
 }
