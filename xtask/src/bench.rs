@@ -1,6 +1,6 @@
 //! `cargo xtask bench`: the tools' speed beside what they replace, in one run on one machine.
 //!
-//! Absolute times say little about another machine; what is printed to be compared is the ratio, beside its goal.
+//! Absolute times mean little on another machine; what is printed to be compared is the ratio, beside its goal.
 //! A goal that is missed fails the command.
 
 mod actions;

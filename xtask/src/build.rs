@@ -22,7 +22,7 @@ use crate::workspace::{self, Workspace};
 const CLIENT: &str = "backrest-send";
 const LISTENER: &str = "pipe-listener";
 
-/// Builds and says where the binaries are.
+/// Builds and prints where the binaries are.
 pub(crate) fn run(options: &BuildOptions) -> Result<Exit> {
     for path in binaries(&Workspace::find()?, options)? {
         out!("{}", escape_path(path));

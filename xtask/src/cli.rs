@@ -1,6 +1,6 @@
 //! The command line of `cargo xtask`, and nothing else.
 //!
-//! Each subcommand's help says what it does to the machine, because two of them put files outside the repository.
+//! Each subcommand's help describes what it does to the machine, because two of them put files outside the repository.
 
 use std::path::PathBuf;
 

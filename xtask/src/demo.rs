@@ -102,7 +102,7 @@ fn detail(text: &str) {
     out!("  {DIM}{text}{DIM:#}");
 }
 
-/// What a program said, in short.
+/// A program's output, in short.
 fn show(place: &Place, output: &str) {
     for line in output.lines() {
         detail(&place.short(&escape(line.as_bytes())));

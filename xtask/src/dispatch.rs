@@ -8,7 +8,7 @@ use common::exit::Exit;
 use crate::cli::Task;
 use crate::{bench, build, demo, dist, e2e, install, pictures, reference, soak, test, tidy};
 
-/// Does what `task` says.
+/// Runs `task`.
 pub(crate) fn run(task: &Task) -> Result<Exit> {
     match task {
         Task::Build(options) => build::run(options),

@@ -72,7 +72,7 @@ pub(crate) fn run(options: &E2eOptions) -> Result<Exit> {
             Err(error) => {
                 failed += 1;
                 out!("{BAD}✗ {}{BAD:#} ({time})", scenario.name);
-                tell(&error);
+                print_error(&error);
             }
         }
     }
@@ -81,8 +81,8 @@ pub(crate) fn run(options: &E2eOptions) -> Result<Exit> {
     Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
 }
 
-/// What was expected and seen; of a command that did not end as it should, everything it said.
-fn tell(error: &anyhow::Error) {
+/// What was expected and seen; of an unexpected command, its whole output.
+fn print_error(error: &anyhow::Error) {
     out!("    {}", one_line(error));
     if let Some(hint) = hint_of(error) {
         out!("    hint: {hint}");

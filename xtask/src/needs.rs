@@ -1,6 +1,6 @@
 //! The programs beside Rust that the tests and the demo run, and the Debian packages that hold them.
 //!
-//! As root with apt-get what is missing is installed; anybody else is told the one command to type. A package may
+//! As root with apt-get what is missing is installed; another user gets the one command to type. A package may
 //! bring a service (openssh-server, cron): it is not started, because tests use servers of their own.
 
 mod apt;
@@ -121,7 +121,7 @@ pub(crate) const BENCH: &[Need] =
 /// What `cargo fmt` and `cargo clippy` are where Rust itself is Debian's.
 pub(crate) const RUST: &[Need] = &[need("cargo-fmt", "rustfmt"), need("cargo-clippy", "rust-clippy")];
 
-/// Makes sure that every program is there. Fails, with the command that mends it, where one is missing and may not be
+/// Makes sure that every program is there. Fails, with the command that fixes it, if one is missing and may not be
 /// installed, or is missing afterwards.
 pub(crate) fn ensure(needs: &[Need], cancel: &Cancel) -> Result<()> {
     let missing = missing(needs);
@@ -176,7 +176,7 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
     folders.map(|folder| folder.join(program)).find(|path| path.is_file())
 }
 
-/// The last lines that a program said, for an error.
+/// A program's last lines, for an error.
 fn last_words(lines: &[String]) -> String {
     let from = lines.len().saturating_sub(3);
     escape(lines[from..].join("; ").as_bytes())

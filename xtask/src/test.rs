@@ -25,7 +25,7 @@ use count::Count;
 /// The longest that one step may take.
 const DEADLINE: Duration = Duration::from_secs(2 * 3600);
 
-/// Runs all steps; fails where a program is missing, else tells through the exit code whether all was well.
+/// Runs all steps. Fails if a program is missing; otherwise the exit code reports whether all was well.
 pub(crate) fn run() -> Result<Exit> {
     let cancel = Cancel::on_signals().context("listen to signals")?;
     let workspace = Workspace::find()?;

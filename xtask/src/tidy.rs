@@ -1,7 +1,7 @@
 //! `cargo xtask tidy`: the repository's own rules, which no compiler checks.
 //!
 //! Every source file is read once; each rule is a plain function from sources to findings, one module each. A finding
-//! is a line `path:line: what`. A line that has to break a rule says why in a comment `// tidy: …` on it or above it.
+//! is a line `path:line: what`. A line that has to break a rule gives its reason in a comment `// tidy: …` on it or above it.
 
 mod banned;
 mod circles;
@@ -19,7 +19,7 @@ use common::text::count;
 
 use crate::workspace::Workspace;
 
-/// Checks and tells through the exit code.
+/// Checks; the exit code is the result.
 pub(crate) fn run() -> Result<Exit> {
     Ok(if holds(&Workspace::find()?)? { Exit::Done } else { Exit::Failed })
 }

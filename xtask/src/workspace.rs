@@ -18,7 +18,7 @@ pub(crate) struct Workspace {
     pub(crate) root: PathBuf,
     /// Where cargo builds.
     pub(crate) target: PathBuf,
-    /// What `cargo metadata` says of the members.
+    /// The members, from `cargo metadata`.
     pub(crate) members: Vec<Member>,
 }
 

@@ -1,4 +1,4 @@
-//! `bench actions`: prepare scripts that do nothing beside a Bash loop that runs them, what a script that says a lot
+//! `bench actions`: prepare scripts that do nothing beside a Bash loop that runs them, what a script that prints a lot
 //! costs, and the check of a dump beside `gzip -t`.
 //!
 //! The Bash loop only starts each script. Here each also gets a process group, a deadline, a log, a clean environment,
@@ -39,7 +39,7 @@ const MUCH: &str = "#!/bin/sh\nyes 'a line as a dump program writes many of them
 /// The dump is there already; it counts as new.
 const DUMP: &str = "#!/bin/sh\n# dump: dump.gz kind=gzip\ntouch dump.gz\n";
 
-/// Measures all three, and tells whether the goals are met.
+/// Measures all three, and returns whether the goals are met.
 pub(super) fn run(cancel: &Cancel) -> Result<Exit> {
     let tool = build::released("pre-backup-actions")?;
     build::released("build-ignore")?;
@@ -47,7 +47,7 @@ pub(super) fn run(cancel: &Cancel) -> Result<Exit> {
     Ok(if goals.iter().all(|met| *met) { Exit::Done } else { Exit::Failed })
 }
 
-/// Measures the scripts that do nothing, and tells whether their goals are met.
+/// Measures the scripts that do nothing, and returns whether their goals are met.
 pub(super) fn run_scripts(cancel: &Cancel) -> Result<Exit> {
     let tool = build::released("pre-backup-actions")?;
     Ok(if many_scripts(&tool, cancel)? { Exit::Done } else { Exit::Failed })

@@ -35,7 +35,7 @@ const PROGRAMS: usize = 500;
 /// Clients at once.
 const CLIENTS: usize = 1000;
 
-/// Measures, prints, and tells whether the goals are met.
+/// Measures, prints, and returns whether the goals are met.
 pub(super) fn run(cancel: &Cancel) -> Result<Exit> {
     let scratch = tempfile::tempdir().context("make a folder to work in")?;
     let mut effects = Effects::make(scratch.path())?;

@@ -51,7 +51,7 @@ const LINES: &str = "# what can be made again\n/cache/\n/tmp/\nlogs/\n*.log\n*.t
                      !/transcodes/keep\n/backup/old/\nnode_modules/\n__pycache__/\n*.sqlite3-wal\n*.sqlite3-shm\n\
                      /db/*.pid\n.DS_Store\nlost+found/\n/metrics/**/raw\n";
 
-/// Makes the services, times both, and tells whether the goal is met.
+/// Makes the services, times both, and returns whether the goal is met.
 pub(super) fn run(cancel: &Cancel) -> Result<Exit> {
     let tool = build::released("build-ignore")?;
     let home = tempfile::tempdir().context("make a folder to work in")?;
@@ -109,13 +109,13 @@ pub(super) fn run(cancel: &Cancel) -> Result<Exit> {
     Ok(if whole && alone { Exit::Done } else { Exit::Failed })
 }
 
-/// The median of what `benches/compile.rs` says of itself, a new process each time.
+/// The median of what `benches/compile.rs` prints, a new process each time.
 fn compiling_alone(cancel: &Cancel) -> Result<Duration> {
     let mut benchmark = build::benchmark("build-ignore", "compile")?;
     let mut once = || -> Result<Duration> {
         let limits = Limits::within(Duration::from_secs(600));
-        let said = process::capture(&mut benchmark, b"", limits, Some(cancel))?.success()?;
-        let microseconds = String::from_utf8_lossy(&said).trim().parse().context("read what it says")?;
+        let printed = process::capture(&mut benchmark, b"", limits, Some(cancel))?.success()?;
+        let microseconds = String::from_utf8_lossy(&printed).trim().parse().context("read what it prints")?;
         Ok(Duration::from_micros(microseconds))
     };
     // The first time warms the caches and does not count.

@@ -47,7 +47,7 @@ const RULES: [&str; 17] = [
     "/metrics/**/raw",
 ];
 
-/// Makes the trees, runs restic over each, and tells whether the goals are met.
+/// Makes the trees, runs restic over each, and returns whether the goals are met.
 pub(super) fn run(cancel: &Cancel) -> Result<Exit> {
     let tool = build::released("build-ignore")?;
     let mut all_met = true;

@@ -29,7 +29,7 @@ const RULES: &str = "/cache/\n/tmp/\nlogs/\n*.log\n*.tmp\n*.bak\n/thumbs/\n/tran
                      /backup/old/\nnode_modules/\n__pycache__/\n*.sqlite3-wal\n/db/*.pid\n.DS_Store\nlost+found/\n\
                      /metrics/**/raw\n";
 
-/// Runs all of it and tells whether the goals are met.
+/// Runs all of it and returns whether the goals are met.
 pub(super) fn run(cancel: &Cancel) -> Result<Exit> {
     let tool = build::released("build-ignore")?;
     let walk_is_quick = beside_others(&tool, cancel)?;

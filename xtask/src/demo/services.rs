@@ -1,6 +1,6 @@
 //! The services of the demo: which files each has, and which of them its owner would want in a backup.
 //!
-//! Nothing is written here. Each file carries its fate as its owner means it; the rules that say so to the tool are
+//! Nothing is written here. Each file carries its fate as its owner means it; the rules for the tool are
 //! the `.resticignore` files among them. So the comparison at the end does not ask the tool that it judges.
 
 /// A service with its files.

@@ -1,7 +1,7 @@
-//! What git says is not ignored, when each `.resticignore` is read as a `.gitignore`: the judge of what a backup
+//! What git does not ignore, when each `.resticignore` is read as a `.gitignore`: the judge of what a backup
 //! has to hold.
 //!
-//! git itself is told to read files of that name, so nothing is translated and nothing is copied.
+//! git itself reads files of that name, so nothing is translated and nothing is copied.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

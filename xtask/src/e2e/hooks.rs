@@ -45,8 +45,8 @@ impl Hooks {
     /// Asks for them, with Uptime Kuma and without Tailscale.
     pub(super) fn printed(world: &World) -> Result<Hooks> {
         let printed = world.create_backrest_pipe(&["hooks", "--tailscale", "no"])?.success()?;
-        let told: Value = serde_json::from_str(&printed.stdout).context("read the printed hooks")?;
-        let plan = &told["plan"];
+        let shown: Value = serde_json::from_str(&printed.stdout).context("read the printed hooks")?;
+        let plan = &shown["plan"];
         let flags = plan["backup_flags"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let flags = flags.flat_map(|flag| shlex::split(flag).unwrap_or_default()).collect();
         let hooks = plan["hooks"].as_array().context("hooks of a plan")?.clone();

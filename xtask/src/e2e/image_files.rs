@@ -68,9 +68,9 @@ impl<'world> ImageFiles<'world> {
     /// Takes the libraries that the program or library `path` needs.
     pub(super) fn libraries_of(&mut self, path: &Path) -> Result<()> {
         // It fails for what is linked statically, which needs none.
-        let told = self.world.run(self.world.command("ldd").arg(path))?;
+        let listed = self.world.run(self.world.command("ldd").arg(path))?;
         let words =
-            told.stdout.lines().filter(|line| !line.contains("not found")).flat_map(str::split_whitespace);
+            listed.stdout.lines().filter(|line| !line.contains("not found")).flat_map(str::split_whitespace);
         self.taken.extend(words.filter(|word| word.starts_with('/')).map(PathBuf::from));
         Ok(())
     }

@@ -13,7 +13,7 @@ use walkdir::WalkDir;
 use super::image_files::{ImageFiles, program};
 use super::world::World;
 
-/// A program that does nothing until it is told to end.
+/// A program that does nothing until it gets a signal.
 pub(super) const APP: &str = "e2e/app:1";
 /// The container that stands in for Backrest.
 pub(super) const BACKREST: &str = "e2e/backrest:1";
@@ -24,7 +24,7 @@ pub(super) const REDIS: &str = "e2e/redis:1";
 /// An image with nothing in it.
 pub(super) const EMPTY: &str = "e2e/empty:1";
 
-/// The first process of a container ignores TERM unless it says otherwise.
+/// The first process of a container ignores TERM unless it handles it.
 const WAIT: &str = r#"CMD ["sh", "-c", "trap 'exit 0' TERM; sleep 86400 & wait"]"#;
 
 const START_POSTGRES: &str = r#"set -eu

@@ -1,4 +1,4 @@
-//! What stands in for Uptime Kuma: takes pushes on a port of this host, says yes to each, and keeps what came.
+//! A substitute for Uptime Kuma: takes pushes on a port of this host, accepts each, and keeps it.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -55,7 +55,7 @@ impl Ran {
         Ran { name, end: captured.end, stdout: text(&captured.stdout), stderr: text(&captured.stderr) }
     }
 
-    /// An error about this command: `what` says what was expected and seen.
+    /// An error about this command: `what` is what was expected and seen.
     pub(super) fn unexpected<T>(self, what: impl Into<String>) -> Result<T> {
         Err(Unexpected { what: what.into(), ran: self }.into())
     }
@@ -82,7 +82,7 @@ impl Ran {
     }
 
     /// One of its two streams holds `text`.
-    pub(super) fn says(self, text: &str) -> Result<Ran> {
+    pub(super) fn prints(self, text: &str) -> Result<Ran> {
         match self.stdout.contains(text) || self.stderr.contains(text) {
             true => Ok(self),
             false => self.unexpected(format!("expected in its output, and not seen: {text}")),
@@ -90,7 +90,7 @@ impl Ran {
     }
 
     /// Neither stream holds `text`.
-    pub(super) fn does_not_say(self, text: &str) -> Result<Ran> {
+    pub(super) fn does_not_print(self, text: &str) -> Result<Ran> {
         match self.stdout.contains(text) || self.stderr.contains(text) {
             false => Ok(self),
             true => self.unexpected(format!("not expected in its output, and seen: {text}")),

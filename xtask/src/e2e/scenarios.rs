@@ -62,9 +62,9 @@ pub(super) const ALL: &[Scenario] = &[
         bridge::fifo_is_made_again,
     ),
     scenario(
-        "a bridge that is made again: status says that the container lost it",
+        "a bridge that is made again: status reports that the container lost it",
         bridge::folder_is_made_again,
     ),
-    scenario("a container that is stopped: status says so", bridge::container_is_stopped),
+    scenario("a container that is stopped: status reports it", bridge::container_is_stopped),
     scenario("an image with nothing in it reaches the host", empty_image::reaches_the_host),
 ];

@@ -2,7 +2,7 @@
 //! what they bring.
 //!
 //! A package's scripts ask `/usr/sbin/policy-rc.d` whether a service may be started (policy-rc.d is Debian's documented
-//! interface); 101 forbids it. One that somebody put there is left as it is; ours goes away again.
+//! interface); 101 forbids it. One that is there already stays; ours is removed again.
 
 use std::fs;
 use std::io;
@@ -62,7 +62,7 @@ fn apt_get(arguments: &[&str], cancel: &Cancel) -> Result<()> {
     run(&mut command, cancel)
 }
 
-/// Runs a program of apt; what it says is shown only if it fails.
+/// Runs a program of apt; its output is shown only if it fails.
 pub(super) fn run(command: &mut Command, cancel: &Cancel) -> Result<()> {
     let name = process::command_name(command);
     let mut lines = Vec::new();

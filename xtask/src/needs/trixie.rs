@@ -36,7 +36,7 @@ pub(super) fn fetch(target: &Path, package: &str, unpacked: &Path, cancel: &Canc
     apt::run(&mut unpack, cancel)?;
     let _ = fs::remove_dir_all(unpacked);
     fs::rename(part.path(), unpacked).with_context(|| format!("put in place: {}", escape_path(unpacked)))?;
-    // The lists are some tens of MiB that nobody needs again.
+    // The lists are some tens of MiB that are not needed again.
     let _ = fs::remove_dir_all(own);
     Ok(())
 }

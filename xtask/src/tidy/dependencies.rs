@@ -80,7 +80,7 @@ fn top_level(workspace: &Workspace) -> Result<Vec<Problem>> {
     for entry in fs::read_dir(&workspace.root).context("read the repository's folder")? {
         there.push(entry.context("read the repository's folder")?.file_name());
     }
-    // Where cargo builds is nobody's business, and dot-files belong to the tools that read them.
+    // cargo may build anywhere, and dot-files belong to the tools that read them.
     let is_extra = |name: &&std::ffi::OsString| {
         let bytes = name.as_encoded_bytes();
         let known = TOP_LEVEL.iter().chain(&PAGES).any(|known| known.as_bytes() == bytes);

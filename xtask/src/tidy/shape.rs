@@ -10,7 +10,7 @@ use common::problem::Problem;
 use super::source::Source;
 
 const LONGEST: usize = 400;
-/// Up to this one line can say it all.
+/// Up to this length one line is enough.
 const SHORT: usize = 150;
 const LONGEST_MAIN: usize = 34;
 const EMPTY_NAMES: [&str; 6] = ["util.rs", "utils.rs", "helper.rs", "helpers.rs", "manager.rs", "misc.rs"];
@@ -22,30 +22,30 @@ pub(super) fn findings(sources: &[Source]) -> Vec<Problem> {
 
 fn of_file(source: &Source) -> Vec<Problem> {
     let mut found = Vec::new();
-    let mut say = |line: usize, what: String| found.push(Problem::at_line(&source.path, line, what));
+    let mut report = |line: usize, what: String| found.push(Problem::at_line(&source.path, line, what));
     // The list of a crate's modules is not something that `main` does.
     let counts = |line: &&str| !(is_main(&source.path) && line.starts_with("mod "));
     let length = source.text.lines().filter(counts).count();
     let header = source.text.lines().take_while(|line| line.starts_with("//!")).count();
     match header {
-        0 => say(1, "the file does not open with //! and what it is for".into()),
+        0 => report(1, "the file does not open with //! and what it is for".into()),
         1 if length > SHORT && !is_main(&source.path) && !source.is_test() => {
-            say(1, "one line does not say what comes in and what goes out".into());
+            report(1, "one line does not describe what comes in and what goes out".into());
         }
-        15.. => say(1, format!("a header of {header} lines: the rest belongs into docs/")),
+        15.. => report(1, format!("a header of {header} lines: the rest belongs into docs/")),
         _ => {}
     }
     let longest = if is_main(&source.path) { LONGEST_MAIN } else { LONGEST };
     if length > longest {
-        say(length, format!("{length} lines, {longest} at most: look for the second idea in it"));
+        report(length, format!("{length} lines, {longest} at most: look for the second idea in it"));
     }
     if source.path.file_name().is_some_and(|name| EMPTY_NAMES.iter().any(|empty| name == *empty)) {
-        say(1, "the file's name does not say what is in it".into());
+        report(1, "the file's name does not describe what is in it".into());
     }
     for line in source.lines() {
         let name = line.code.trim_start().strip_prefix("fn test").map(|rest| rest.trim_start_matches('_'));
         if line.is_test && name.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) {
-            say(line.number, "a numbered test: name it after the behaviour".into());
+            report(line.number, "a numbered test: name it after the behaviour".into());
         }
     }
     found
@@ -60,34 +60,35 @@ mod tests {
     use super::super::source::sample;
     use super::*;
 
-    fn said(path: &str, text: &str) -> Vec<String> {
+    fn printed(path: &str, text: &str) -> Vec<String> {
         findings(&[sample(path, text)]).iter().map(ToString::to_string).collect()
     }
 
     #[test]
     fn a_file_says_first_what_it_is_for() {
         assert_eq!(
-            said("crates/a/src/b.rs", "//! What it is for,\n//! and what comes out.\nfn b() {}\n"),
+            printed("crates/a/src/b.rs", "//! What it is for,\n//! and what comes out.\nfn b() {}\n"),
             [""; 0]
         );
         assert!(
-            said("crates/a/src/b.rs", "fn b() {}\n")[0].starts_with("crates/a/src/b.rs:1: the file does not")
+            printed("crates/a/src/b.rs", "fn b() {}\n")[0]
+                .starts_with("crates/a/src/b.rs:1: the file does not")
         );
         let long = format!("//! B.\n{}", "fn f() {}\n".repeat(200));
-        assert!(said("crates/a/src/b.rs", &long)[0].contains("one line"));
+        assert!(printed("crates/a/src/b.rs", &long)[0].contains("one line"));
     }
 
     #[test]
     fn long_files_and_empty_names_are_found() {
         let long = format!("//! Long.\n//! Too long.\n{}", "fn f() {}\n".repeat(400));
-        assert!(said("crates/a/src/b.rs", &long)[0].contains("402 lines, 400 at most"));
-        assert!(said("crates/a/src/main.rs", &long)[0].contains("34 at most"));
-        assert!(said("crates/a/src/utils.rs", "//! U.\n//! V.\n")[0].contains("name"));
+        assert!(printed("crates/a/src/b.rs", &long)[0].contains("402 lines, 400 at most"));
+        assert!(printed("crates/a/src/main.rs", &long)[0].contains("34 at most"));
+        assert!(printed("crates/a/src/utils.rs", "//! U.\n//! V.\n")[0].contains("name"));
     }
 
     #[test]
     fn tests_are_named_after_behaviour() {
         let text = "//! T.\n//! U.\nfn test_1() {}\nfn test_of_one() {}\n";
-        assert_eq!(said("crates/a/tests/runner/b.rs", text).len(), 1);
+        assert_eq!(printed("crates/a/tests/runner/b.rs", text).len(), 1);
     }
 }

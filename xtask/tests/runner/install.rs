@@ -16,11 +16,14 @@ fn the_old_names_work_bare_and_uninstall_leaves_the_home_as_it_was() {
     sandbox.script(".local/bin/backrest-trigger.sh", "#!/bin/bash\n# the user's own\n");
     let before = sandbox.tree();
 
-    let said = output_of(xtask(&sandbox, &["install", "--debug"]));
-    assert!(said.contains("yours is kept as bin/backrest-trigger.sh.before-backrest-helpers"), "{said}");
-    assert!(said.contains("$HOME/.local/bin/dn.sh"), "{said}");
+    let printed = output_of(xtask(&sandbox, &["install", "--debug"]));
+    assert!(
+        printed.contains("yours is kept as bin/backrest-trigger.sh.before-backrest-helpers"),
+        "{printed}"
+    );
+    assert!(printed.contains("$HOME/.local/bin/dn.sh"), "{printed}");
     let installed = sandbox.tree();
-    assert!(!said.contains("would not be run"), "{said}");
+    assert!(!printed.contains("would not be run"), "{printed}");
     fs::set_permissions(sandbox.path("data/immich"), Permissions::from_mode(0o777)).expect("open a folder");
     let warned = output_of(xtask(&sandbox, &["install", "--debug"]));
     assert!(warned.contains("\nSome scripts would not be run before a backup:\n"), "{warned}");
@@ -60,10 +63,10 @@ fn the_old_names_work_bare_and_uninstall_leaves_the_home_as_it_was() {
     let ran = sandbox.run(&mut bash).expect_success();
     assert!(ran.stdout.starts_with("new-container "), "{}", ran.everything());
 
-    let said = output_of(xtask(&sandbox, &["uninstall"]));
-    assert!(said.contains("put back   bin/backrest-trigger.sh"), "{said}");
+    let printed = output_of(xtask(&sandbox, &["uninstall"]));
+    assert!(printed.contains("put back   bin/backrest-trigger.sh"), "{printed}");
     let ours = |tree: &str| -> String { tree.lines().filter(|line| line.starts_with(".local")).collect() };
     assert_eq!(ours(&sandbox.tree()), ours(&before));
-    let said = output_of(xtask(&sandbox, &["uninstall"]));
-    assert!(said.starts_with("Nothing to do: "), "{said}");
+    let printed = output_of(xtask(&sandbox, &["uninstall"]));
+    assert!(printed.starts_with("Nothing to do: "), "{printed}");
 }

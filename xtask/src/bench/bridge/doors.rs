@@ -66,7 +66,7 @@ pub(super) fn program(folder: &Path) -> PathBuf {
 pub(super) enum Door {
     Fifo(PathBuf),
     Socket(PathBuf),
-    /// Nobody in between: the program that a message starts.
+    /// Nothing in between: the program that a message starts.
     None(PathBuf),
 }
 
@@ -79,7 +79,7 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    /// Reads all of it. Fails unless it says that the message did well.
+    /// Reads all of it. Fails unless it reports that the message succeeded.
     pub(super) fn read_to_its_end(self) -> Result<()> {
         match self {
             Answer::None => {}
@@ -103,7 +103,7 @@ impl Door {
         match self {
             Door::Fifo(path) => {
                 let naming = || format!("write to the FIFO: {}", escape_path(path));
-                // Fails where nobody reads, instead of waiting.
+                // Fails if there is no reader, instead of waiting.
                 let nonblocking = OFlag::O_NONBLOCK.bits();
                 drop(
                     OpenOptions::new()
@@ -137,7 +137,7 @@ impl Door {
         Ok(stream)
     }
 
-    /// So many clients connect, then all say `ping`, then all read. Gives how many had a whole answer, and the time
+    /// That many clients connect, then all send `ping`, then all read. Returns how many had a whole answer, and the time
     /// from the first word to the last answer.
     pub(super) fn ask_all_at_once(&self, clients: usize) -> Result<(usize, Duration)> {
         let (soft, hard) = getrlimit(Resource::RLIMIT_NOFILE).context("ask for the limit of open files")?;

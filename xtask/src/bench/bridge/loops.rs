@@ -149,7 +149,7 @@ impl Listener {
         let size = text
             .lines()
             .find_map(|found| found.strip_prefix(line)?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-        Ok(size.with_context(|| format!("/proc tells no {line}"))? * 1024)
+        Ok(size.with_context(|| format!("/proc has no {line}"))? * 1024)
     }
 
     /// `backrest-send ping`, as a hook calls it.

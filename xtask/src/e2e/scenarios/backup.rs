@@ -14,7 +14,7 @@ use crate::trees;
 /// Where the container's `/repos/restored` lies, below the home.
 const RESTORED: &str = "backups/restored/userdata";
 
-/// Files with the rules that say what to leave out: nested, negated, with names that are hard to quote.
+/// Files with rules for what to leave out: nested, negated, with names that are hard to quote.
 const FILES: [(&str, &str); 18] = [
     (
         "data/photos/.resticignore",
@@ -42,7 +42,7 @@ const FILES: [(&str, &str); 18] = [
 /// What a person types into the web page: a line for `sh`.
 pub(super) fn hook_for_sh(world: &World) -> Result<()> {
     let text = b"/bridge/backrest-send ping && echo and so on\n/bridge/backrest-send unheard-of\n";
-    world.inside(&["sh"], text)?.code(64)?.says("pong ")?.says("and so on")?;
+    world.inside(&["sh"], text)?.code(64)?.prints("pong ")?.prints("and so on")?;
     world.script(
         "containers/backrest/actions/slow",
         "#!/bin/sh\necho first; sleep 1; echo \"text: $1\"; touch ../../slow-done\n",
@@ -65,7 +65,7 @@ pub(super) fn is_made(world: &World) -> Result<()> {
     let hooks = Hooks::printed(world)?;
     let backup = hooks.back_up(world, &[])?;
     // Both services were prepared.
-    backup.start.success()?.says("paperless: ok")?.says("wiki: ok")?;
+    backup.start.success()?.prints("paperless: ok")?.prints("wiki: ok")?;
     backup.restic.context("restic ran")?.success()?;
     for hook in backup.after {
         hook.success()?;
@@ -89,7 +89,7 @@ pub(super) fn is_what_git_keeps(world: &World) -> Result<()> {
         let (here, there) = (world.at(path), world.at(RESTORED).join(path));
         ensure!(trees::same(&here, &there)?, "not restored as it was: {}", escape_path(path));
     }
-    // Else the comparison says little.
+    // Otherwise the comparison proves little.
     ensure!(kept.len() > 15 && kept.contains(Path::new(database::DUMP)), "seen {} files only", kept.len());
     Ok(())
 }

@@ -115,7 +115,7 @@ pub(super) fn up(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// Does what the hint says.
+/// Follows the hint.
 fn recreate(world: &World) -> Result<()> {
     world.compose("backrest", &["up", "--detach", "--force-recreate"])?.success()?;
     Ok(())
@@ -130,7 +130,7 @@ fn is_fifo(world: &World, path: &str) -> Result<bool> {
     Ok(there.file_type().is_fifo())
 }
 
-/// What `create-backrest-pipe status` says of containers.
+/// What `create-backrest-pipe status` reports about containers.
 struct Status {
     ran: Ran,
     checks: Vec<Value>,
@@ -139,10 +139,10 @@ struct Status {
 impl Status {
     fn ask(world: &World) -> Result<Status> {
         let ran = world.create_backrest_pipe(&["status", "--json"])?;
-        let Ok(told) = serde_json::from_str::<Value>(&ran.stdout) else {
+        let Ok(report) = serde_json::from_str::<Value>(&ran.stdout) else {
             return ran.unexpected("expected one JSON object");
         };
-        let checks = told["checks"].as_array().into_iter().flatten();
+        let checks = report["checks"].as_array().into_iter().flatten();
         let checks = checks.filter(|check| check["name"] == "container").cloned().collect();
         Ok(Status { ran, checks })
     }

@@ -1,4 +1,4 @@
-//! What `docker inspect` says of containers: networks, ports and mounts are those of the compose files.
+//! Containers as `docker inspect` shows them: networks, ports and mounts are those of the compose files.
 
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
@@ -11,10 +11,10 @@ pub(super) fn joins_a_network(world: &World) -> Result<()> {
     let arguments =
         ["whoami", "--image", images::APP, "--network", "proxy", "--port", "127.0.0.1:8080:80", "--up"];
     world.tool("new-container", &arguments)?.success()?;
-    let told = inspect(world, "whoami-whoami-1")?;
-    let networks = &told["NetworkSettings"]["Networks"];
+    let shown = inspect(world, "whoami-whoami-1")?;
+    let networks = &shown["NetworkSettings"]["Networks"];
     ensure!(networks["proxy"].is_object(), "expected to be in the network proxy, seen {networks}");
-    let ports = &told["NetworkSettings"]["Ports"]["80/tcp"];
+    let ports = &shown["NetworkSettings"]["Ports"]["80/tcp"];
     ensure!(
         ports[0]["HostIp"] == "127.0.0.1" && ports[0]["HostPort"] == "8080",
         "expected port 127.0.0.1:8080, seen {ports}"
@@ -24,8 +24,8 @@ pub(super) fn joins_a_network(world: &World) -> Result<()> {
 }
 
 pub(super) fn has_its_mounts(world: &World) -> Result<()> {
-    let told = inspect(world, "backrest")?;
-    let mounts = told["Mounts"].as_array().context("mounts of a container")?;
+    let shown = inspect(world, "backrest")?;
+    let mounts = shown["Mounts"].as_array().context("mounts of a container")?;
     for (source, target, writable) in [
         ("data/backrest/data", "/data", true),
         ("data/backrest/config", "/config", true),
@@ -44,14 +44,14 @@ pub(super) fn has_its_mounts(world: &World) -> Result<()> {
         ensure!(found, "expected a mount of {source} at {target}, writable: {writable}, seen {mounts:?}");
     }
     for path in ["/userdata/data/paperless/prepare-backup.sh", "/userdata/containers/new"] {
-        world.inside(&["touch", path], b"")?.failure()?.says("Read-only file system")?;
+        world.inside(&["touch", path], b"")?.failure()?.prints("Read-only file system")?;
     }
     Ok(())
 }
 
-/// All that the engine tells of a container.
+/// Everything that the engine reports about a container.
 fn inspect(world: &World, name: &str) -> Result<Value> {
-    let told = world.docker(&["inspect", name])?.success()?;
-    let told: Value = serde_json::from_str(&told.stdout).context("read what docker inspect says")?;
-    Ok(told[0].clone())
+    let shown = world.docker(&["inspect", name])?.success()?;
+    let shown: Value = serde_json::from_str(&shown.stdout).context("read what docker inspect prints")?;
+    Ok(shown[0].clone())
 }

@@ -31,7 +31,7 @@ pub(super) fn is_dumped(world: &World) -> Result<()> {
     let env = world.read("containers/paperless/.env")?;
     let password = env.lines().find_map(|line| line.strip_prefix("DB_PASSWORD=")).context("a password")?;
     let ran = world.tool("pre-backup-actions", &["--only", NAME])?.success()?;
-    ran.says("1 ok")?.does_not_say(password)?;
+    ran.prints("1 ok")?.does_not_print(password)?;
     ensure!(world.at(DUMP).is_file(), "expected a dump: {DUMP}");
     world.tool("pre-backup-actions", &["--after"])?.success()?;
     Ok(())
@@ -48,7 +48,7 @@ pub(super) fn name_image(world: &World, service: &str, image: &str) -> Result<()
     Ok(())
 }
 
-/// Waits until the database answers somebody with its password.
+/// Waits until the database accepts its password.
 pub(super) fn wait_until_up(world: &World) -> Result<()> {
     let answers = || Ok(sql(world, None, "SELECT 1;")?.end.is_success());
     match world.wait_for("PostgreSQL answers", answers) {

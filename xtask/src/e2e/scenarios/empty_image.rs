@@ -13,10 +13,10 @@ pub(super) fn reaches_the_host(world: &World) -> Result<()> {
         command.args(run).arg("/bridge/backrest-send").args(arguments);
         world.run_with_input(&mut command, input.as_bytes())
     };
-    client(&["ping"], "")?.success()?.says("pong ")?;
+    client(&["ping"], "")?.success()?.prints("pong ")?;
     client(&["unheard-of"], "")?.code(64)?;
     // What Backrest gives to the program that a hook's first line names.
     world.script("containers/backrest/actions/work", "#!/bin/sh\necho working; exit 1\n")?;
-    client(&[], "# before\nping\nwork\nping\n")?.code(1)?.says("working")?;
+    client(&[], "# before\nping\nwork\nping\n")?.code(1)?.prints("working")?;
     Ok(())
 }

@@ -17,7 +17,7 @@ use super::super::world::World;
 use super::backup::expect_push;
 use super::{bridge, database, stopped};
 
-/// A hook has to see within this time that nobody will answer it.
+/// A hook has to notice within this time that no answer will come.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
 pub(super) fn database_is_down(world: &World) -> Result<()> {
@@ -27,7 +27,7 @@ pub(super) fn database_is_down(world: &World) -> Result<()> {
     let backup = hooks.back_up(world, &[])?;
     world.compose("paperless", &["start", "database"])?.success()?;
     database::wait_until_up(world)?;
-    backup.start.code(1)?.says("1 failed: paperless")?;
+    backup.start.code(1)?.prints("1 failed: paperless")?;
     ensure!(backup.restic.is_none(), "expected that restic does not run");
     for hook in backup.after {
         hook.success()?;
@@ -45,7 +45,7 @@ pub(super) fn no_hook_follows(world: &World) -> Result<()> {
     let backup = hooks.back_up_as(Firing::Nothing, world, &[])?;
     world.compose("paperless", &["start", "database"])?.success()?;
     database::wait_until_up(world)?;
-    backup.start.code(1)?.says("1 failed: paperless")?;
+    backup.start.code(1)?.prints("1 failed: paperless")?;
     ensure!(backup.restic.is_none() && backup.after.is_empty(), "expected that nothing follows");
     let end = Instant::now() + Duration::from_secs(60);
     while !stopped::is_up(world)? {
@@ -94,10 +94,10 @@ pub(super) fn listener_is_killed(world: &World) -> Result<()> {
     world.create_backrest_pipe(&[])?.success()?;
     world.remove("data/slow/wait")?;
     for hook in hook {
-        hook.failure()?.says("the listener")?;
+        hook.failure()?.prints("the listener")?;
     }
     ensure!(time < AT_ONCE, "expected the end of the hook within {AT_ONCE:?}, seen {time:?}");
-    // Nobody listened.
+    // No listener was running.
     for hook in after {
         hook.code(69)?;
     }
@@ -139,7 +139,7 @@ pub(super) fn container_is_killed(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// Nobody says that the backup is over: the listener alone has to start the service again.
+/// No hook reports the end of the backup: the listener alone has to start the service again.
 fn comes_up(world: &World) -> Result<()> {
     let waited = world.wait_for("the service that was stopped is up again", || stopped::is_up(world));
     waited.with_context(|| {

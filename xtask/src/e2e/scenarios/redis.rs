@@ -18,15 +18,19 @@ pub(super) fn is_dumped_and_loads(world: &World) -> Result<()> {
     name_image(world, NAME, images::REDIS)?;
     world.compose(NAME, &["up", "--detach"])?.success()?;
     wait_until_up(world)?;
-    // Nobody comes in without the password, and it is in no argument list.
-    world.compose(NAME, &["exec", "-T", "database", "redis-cli", "PING"])?.says("NOAUTH")?;
+    // The password is required, and it is in no argument list.
+    world.compose(NAME, &["exec", "-T", "database", "redis-cli", "PING"])?.prints("NOAUTH")?;
     let env = world.read("containers/queue/.env")?;
     let password = env.lines().find_map(|line| line.strip_prefix("DB_PASSWORD=")).context("a password")?;
-    world.compose(NAME, &["top"])?.success()?.says("redis-server")?.does_not_say(password)?;
+    world.compose(NAME, &["top"])?.success()?.prints("redis-server")?.does_not_print(password)?;
 
     let fill: String = (0..COUNT).map(|number| format!("SET key:{number} value-{number}\n")).collect();
     redis(world, &fill)?.success()?;
-    world.tool("pre-backup-actions", &["--only", NAME])?.success()?.says("1 ok")?.does_not_say(password)?;
+    world
+        .tool("pre-backup-actions", &["--only", NAME])?
+        .success()?
+        .prints("1 ok")?
+        .does_not_print(password)?;
     world.tool("pre-backup-actions", &["--after"])?.success()?;
     let before = values(world)?;
     ensure!(before.contains("value-0\n") && before.lines().count() == COUNT, "expected {COUNT} values");

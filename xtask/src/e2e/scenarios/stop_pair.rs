@@ -96,7 +96,7 @@ pub(super) fn fails_if_something_runs(world: &World) -> Result<()> {
     world.docker(&[&run[..], &["reader", "--volume", &mount(":ro"), images::APP]].concat())?.success()?;
     world.tool("pre-backup-actions", &["--only", NAME])?.success()?;
     world.docker(&[&run[..], &["writer", "--volume", &mount(""), images::APP]].concat())?.success()?;
-    world.tool("pre-backup-actions", &["--only", NAME])?.code(1)?.says("so not stopped, but writing")?;
+    world.tool("pre-backup-actions", &["--only", NAME])?.code(1)?.prints("so not stopped, but writing")?;
     world.tool("pre-backup-actions", &["--after"])?.success()?;
     world.docker(&["rm", "--force", "reader", "writer"])?.success()?;
     for path in [format!("containers/{NAME}"), format!("data/{NAME}")] {
