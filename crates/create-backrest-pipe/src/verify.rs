@@ -10,11 +10,13 @@ mod dumps;
 mod entry;
 mod excludes;
 mod expected;
+mod findings;
 mod host;
 mod listing;
 mod remote;
 mod report;
 mod sample;
+mod streams;
 
 use std::ffi::OsStr;
 use std::fmt;

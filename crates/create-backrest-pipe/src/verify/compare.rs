@@ -9,53 +9,17 @@ use std::collections::{BTreeMap, VecDeque};
 use std::iter::Peekable;
 
 use anyhow::{Result, ensure};
-use common::contract::verification::{Fault, FaultKind, MOST_FAULTS, Reason, Service};
 use common::text::escape;
 
 use super::dumps::Declared;
 use super::entry::{Entry, Kind, order};
 use super::expected::{Kept, is_below};
+use super::findings::Findings;
 use super::host::{Host, Verdict};
 use super::sample::Sample;
 
 /// More paths that are not UTF-8 than this are not compared.
 const MOST_ODD: usize = 100_000;
-
-/// What was found.
-#[derive(Debug, Default)]
-pub(super) struct Findings {
-    pub(super) services: BTreeMap<String, Service>,
-    pub(super) explained: BTreeMap<Reason, u64>,
-    pub(super) faults: Vec<Fault>,
-    counts: BTreeMap<(String, FaultKind), u64>,
-}
-
-impl Findings {
-    pub(super) fn service(&mut self, name: &str) -> &mut Service {
-        self.services.entry(name.to_string()).or_default()
-    }
-
-    /// Adds a fault. Of many of one kind in one service only the first are listed.
-    pub(super) fn add(&mut self, service: &str, kind: FaultKind, path: Option<String>, what: String) {
-        self.service(service).unexplained += 1;
-        let count = self.counts.entry((service.to_string(), kind)).or_default();
-        *count += 1;
-        if *count <= MOST_FAULTS {
-            self.faults.push(Fault { service: Some(service.to_string()), kind, path, what });
-        }
-    }
-
-    fn judge(&mut self, service: &str, path: &[u8], verdict: Verdict) {
-        match verdict {
-            Verdict::Same => self.service(service).in_snapshot += 1,
-            Verdict::Explained(reason) => {
-                self.service(service).explained += 1;
-                *self.explained.entry(reason).or_default() += 1;
-            }
-            Verdict::Unexplained(kind, what) => self.add(service, kind, Some(escape(path)), what),
-        }
-    }
-}
 
 /// A comparison under way.
 pub(super) struct Comparison<'a, I: Iterator<Item = Result<Kept>>> {

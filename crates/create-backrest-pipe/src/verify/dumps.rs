@@ -26,9 +26,9 @@ use globset::{GlobBuilder, GlobMatcher};
 use serde_json::Value;
 
 use super::Local;
-use super::compare::Findings;
 use super::entry::{Entry, Kind};
 use super::expected::is_below;
+use super::findings::Findings;
 use super::host::Host;
 use super::remote::{Remote, Snapshot};
 use super::sample::{OnHost, read_back};
@@ -265,7 +265,7 @@ fn read_file(
         if room.f_bavail.saturating_mul(room.f_frsize) < entry.size.saturating_add(ROOM) {
             return Err(std::io::ErrorKind::StorageFull.into());
         }
-        File::create(&target)
+        File::options().write(true).create_new(true).open(&target)
     };
     let no_room = |error: &dyn std::fmt::Display| {
         let what = format!("it could not be read back into {}: {error}", escape_path(folder));

@@ -4,18 +4,17 @@
 //! checked before they become part of a command, and no name is used as a path on this host. And Backrest reports a
 //! command that failed, or whose output was cut, as an error without an operation: that operation is then looked for.
 
-use std::io::{BufReader, Read};
+use std::io::BufReader;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail, ensure};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use anyhow::{Context, Result, anyhow, ensure};
 use common::exit::HintExt;
 use common::text::escape;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::entry::{Entry, Kind, is_name};
+use super::streams::{download_path, pump, read_log};
 use crate::cli::Login;
 use crate::hooks::api::{Address, Backrest, Refused, is};
 use crate::hooks::config::list;
@@ -24,8 +23,6 @@ use crate::hooks::wire::plan_of;
 /// Backrest keeps no more of a command's output than 2,000,000 bytes. A command that failed after more than this was
 /// cut.
 const SURELY_CUT: u64 = 1_000_000;
-/// More than an operation's output can be.
-const LARGEST_OUTPUT: u64 = 8 << 20;
 /// The listing of one folder with a few million names.
 const LARGEST_FOLDER: u64 = 2 << 30;
 /// A listing reads the repository's index first, perhaps from the other end of the world.
@@ -196,7 +193,7 @@ impl<'a> Remote<'a> {
             return Ok(Output::Cut);
         }
         let log = command["outputLogref"].as_str().context("its output is not kept")?.to_string();
-        let output = self.retrying(|backrest| read_log(backrest, &log))?;
+        let output = self.retrying(|backrest| read_log(backrest, &log, COMMAND_TIME))?;
         ensure!(output.len() as u64 == size, "{} of {size} bytes of its output came", output.len());
         Ok(Output::Whole(output))
     }
@@ -312,61 +309,6 @@ fn may_pass(error: &anyhow::Error) -> bool {
     !is_local && if is_refused { is(error, passes) } else { is_connection }
 }
 
-/// Hands on what comes, and returns how many bytes that were. The end of the connection is the end of the content.
-fn pump(mut body: impl Read, size: u64, each: &mut dyn FnMut(u64, &[u8]) -> Result<()>) -> Result<u64> {
-    let mut buffer = vec![0; 256 << 10];
-    let mut read = 0;
-    loop {
-        match body.read(&mut buffer) {
-            Ok(0) => return Ok(read),
-            Ok(count) => {
-                each(read, &buffer[..count])?;
-                read += count as u64;
-                if read > size {
-                    return Ok(read);
-                }
-            }
-            Err(_) => return Ok(read),
-        }
-    }
-}
-
-/// The path of a signed download: `./download/TOKEN/`.
-fn download_path(address: &str) -> Option<String> {
-    let token = address.strip_prefix("./download/")?.strip_suffix('/')?;
-    let is_token =
-        !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
-    is_token.then(|| format!("download/{token}/"))
-}
-
-/// A whole log. It comes as Connect's stream: envelopes of a byte of flags, four of length, and JSON.
-fn read_log(backrest: &Backrest, log: &str) -> Result<Vec<u8>> {
-    let message = serde_json::to_vec(&json!({ "ref": log }))?;
-    let mut body = vec![0];
-    body.extend(u32::try_from(message.len())?.to_be_bytes());
-    body.extend(message);
-    let answer = backrest.post("v1.Backrest/GetLogs", "application/connect+json", &body, COMMAND_TIME)?;
-    let mut stream = answer.into_body().into_with_config().limit(2 * LARGEST_OUTPUT).reader();
-    let mut output = Vec::new();
-    loop {
-        let mut head = [0; 5];
-        stream.read_exact(&mut head).context("its output broke off")?;
-        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
-        ensure!(u64::from(length) <= LARGEST_OUTPUT, "its output is larger than it can be");
-        let mut message = vec![0; length as usize];
-        stream.read_exact(&mut message).context("its output broke off")?;
-        let message: Value = serde_json::from_slice(&message).context("its output can't be read")?;
-        const LAST: u8 = 2;
-        if head[0] & LAST != 0 {
-            let error = message["error"]["message"].as_str();
-            return error
-                .map_or(Ok(output), |error| bail!("its output broke off: {}", escape(error.as_bytes())));
-        }
-        output.extend(STANDARD.decode(message["value"].as_str().unwrap_or_default())?);
-        ensure!(output.len() as u64 <= LARGEST_OUTPUT, "its output is larger than it can be");
-    }
-}
-
 /// protobuf's JSON has 64-bit numbers as strings, and leaves out zero.
 fn number(value: &Value) -> Option<i64> {
     value.as_i64().or_else(|| value.as_str()?.parse().ok())
@@ -411,14 +353,6 @@ impl Listed {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_a_download_is_followed() {
-        assert_eq!(download_path("./download/aB3._-x/").as_deref(), Some("download/aB3._-x/"));
-        for wrong in ["", "http://evil/download/x/", "./download//", "./download/../v1/", "./download/a/b/"] {
-            assert_eq!(download_path(wrong), None, "{wrong}");
-        }
-    }
 
     #[test]
     fn words_stay_words() {

@@ -16,8 +16,8 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 
-use super::compare::Findings;
 use super::entry::Entry;
+use super::findings::Findings;
 use super::host::Host;
 use super::remote::{Remote, Snapshot};
 

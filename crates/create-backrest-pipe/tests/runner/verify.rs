@@ -1,204 +1,21 @@
 //! `verify` against a server that behaves as Backrest's API and runs real restic, as a user who is not root. Each fault
 //! that a backup can have is made, and has to be found.
 
+mod http;
 mod server;
+mod world;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::OnceLock;
 use std::time::Duration;
 
 use common::contract::verification::{FaultKind, Outcome, Reason, Verification};
-use common::testing::{Ran, Sandbox, built, copy_program};
 use serde_json::json;
 
 use crate::backrest::LOGIN;
-use server::Server;
-
-/// Who runs the tool if the tests run as root.
-const NOBODY: u32 = 65534;
-
-struct World {
-    sandbox: Sandbox,
-    server: Server,
-}
-
-/// Longer than what the tool allows clocks to differ.
-const OLD_ENOUGH: Duration = Duration::from_millis(3200);
-
-impl World {
-    /// A home with two services, a dump and an ignore file, and nothing backed up yet.
-    #[track_caller]
-    fn new() -> World {
-        World::with(|_| {})
-    }
-
-    /// The same with more files, all of which are old enough for a backup to hold them.
-    #[track_caller]
-    fn with(more: impl FnOnce(&Sandbox)) -> World {
-        let sandbox = Sandbox::new();
-        let top = sandbox.home().parent().unwrap().to_path_buf();
-        fs::set_permissions(&top, fs::Permissions::from_mode(0o755)).unwrap();
-        for (name, path) in programs() {
-            let target = top.join(name);
-            if fs::hard_link(path, &target).is_err() {
-                copy_program(path, &target);
-            }
-        }
-        sandbox.write("data/wiki/.resticignore", "*.log\n/cache/\n");
-        sandbox.write("data/wiki/pages/start.txt", "welcome");
-        sandbox.write("data/wiki/pages/größe \u{1b}[31m", "name");
-        sandbox.write("data/wiki/access.log", "left out");
-        sandbox.write("data/wiki/cache/x", "left out");
-        sandbox.write("data/photos/large.raw", noise(700_000));
-        sandbox.write("containers/wiki/compose.yaml", "services: {}\n");
-        sandbox.script("data/wiki/prepare-backup.sh", "#!/bin/sh\n# dump: db.json kind=json\n");
-        sandbox.write("data/wiki/db.json", "[]");
-        more(&sandbox);
-        let mount = format!("BACKUP_MOUNT={}\n", sandbox.home().display());
-        sandbox.write("containers/backrest/.env", mount);
-        let repository = top.join("server");
-        fs::create_dir(&repository).unwrap();
-        let roots = [sandbox.path("data"), sandbox.path("containers")];
-        let hooks = json!([{ "conditions": ["CONDITION_SNAPSHOT_START"], "onError": "ON_ERROR_CANCEL",
-                             "actionCommand": { "command": "#!/bridge/backrest-send\npre-backups\n" } }]);
-        let server = Server::start(&repository, &[&roots[0], &roots[1]], &hooks);
-        let world = World { sandbox, server };
-        world.own();
-        world.tool_of("build-ignore", &[]).expect_success();
-        std::thread::sleep(OLD_ENOUGH);
-        world
-    }
-
-    /// Gives the home to the user who runs the tool.
-    #[track_caller]
-    fn own(&self) {
-        if nix::unistd::geteuid().is_root() {
-            let top = self.sandbox.home().parent().unwrap().to_path_buf();
-            let owner = format!("{NOBODY}:{NOBODY}");
-            let changed = Command::new("chown")
-                .args(["-hR", &owner])
-                .arg(top.join("home"))
-                .arg(top.join("tmp"))
-                .status();
-            assert!(changed.unwrap().success());
-        }
-    }
-
-    fn flag(&self) -> String {
-        format!("--exclude-file={}", self.sandbox.path("containers/backrest/ignorefile.txt").display())
-    }
-
-    /// A backup with the ignore file and a new dump.
-    #[track_caller]
-    fn back_up(&self) {
-        self.back_up_with(&[]);
-    }
-
-    #[track_caller]
-    fn back_up_with(&self, flags: &[&str]) {
-        let flag = self.flag();
-        let flags: Vec<&str> = std::iter::once(flag.as_str()).chain(flags.iter().copied()).collect();
-        self.server.back_up(&flags, || self.dump());
-    }
-
-    fn dump(&self) {
-        self.sandbox.write("data/wiki/db.json", json!({ "pages": "x".repeat(200_000) }).to_string());
-    }
-
-    fn as_user(&self, name: &str) -> Command {
-        self.as_user_run(self.sandbox.home().with_file_name(name))
-    }
-
-    fn as_user_run(&self, program: impl AsRef<Path>) -> Command {
-        let program = program.as_ref();
-        if !nix::unistd::geteuid().is_root() {
-            return self.sandbox.command(program);
-        }
-        let mut command = self.sandbox.command("setpriv");
-        let id = NOBODY.to_string();
-        command.args([
-            "--reuid",
-            &id,
-            "--regid",
-            &id,
-            "--clear-groups",
-            "--inh-caps=-all",
-            "--bounding-set=-all",
-        ]);
-        command.arg(program);
-        command
-    }
-
-    #[must_use]
-    fn tool_of(&self, name: &str, arguments: &[&str]) -> Ran {
-        self.sandbox.run(self.as_user(name).args(arguments))
-    }
-
-    fn verify_command(&self, arguments: &[&str]) -> Command {
-        let mut command = self.as_user("create-backrest-pipe");
-        command.args(["verify", "--plan", "nightly", "--wait", "0s", "--backrest", &self.server.address]);
-        command.args(arguments);
-        command
-    }
-
-    #[must_use]
-    fn verify(&self, arguments: &[&str]) -> Ran {
-        self.sandbox.run(&mut self.verify_command(arguments))
-    }
-
-    /// Verifies with `--json` and returns what was found; the exit code has to fit.
-    #[track_caller]
-    fn found(&self) -> Verification {
-        self.found_in_sample(3)
-    }
-
-    #[track_caller]
-    fn found_in_sample(&self, count: u32) -> Verification {
-        let ran = self.verify(&["--json", "--sample", &count.to_string()]);
-        let found: Verification = match serde_json::from_str(&ran.stdout) {
-            Ok(found) => found,
-            Err(error) => panic!("{error}\n{}", ran.everything()),
-        };
-        ran.expect_code(i32::from(found.outcome != Outcome::Proved));
-        self.expect_nothing_left();
-        let kept = Verification::load(&self.sandbox.path("containers/backrest/state/verification.json"));
-        assert_eq!(kept.unwrap().as_ref(), Some(&found));
-        found
-    }
-
-    #[track_caller]
-    fn expect_nothing_left(&self) {
-        let temporary = self.sandbox.home().with_file_name("tmp");
-        let left: Vec<_> =
-            fs::read_dir(temporary).unwrap().flatten().map(|entry| entry.file_name()).collect();
-        assert!(left.is_empty(), "{left:?}");
-    }
-}
-
-/// The tools, built once for all tests.
-fn programs() -> &'static [(&'static str, PathBuf)] {
-    static BUILT: OnceLock<Vec<(&str, PathBuf)>> = OnceLock::new();
-    BUILT.get_or_init(|| {
-        vec![
-            ("create-backrest-pipe", PathBuf::from(env!("CARGO_BIN_EXE_create-backrest-pipe"))),
-            ("build-ignore", built("build-ignore", "build-ignore")),
-            ("pre-backup-actions", built("pre-backup-actions", "pre-backup-actions")),
-        ]
-    })
-}
-
-/// Bytes that don't compress, the same each time.
-fn noise(count: usize) -> Vec<u8> {
-    let mut state = 1_u64;
-    let next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 56) as u8
-    };
-    std::iter::repeat_with(next).take(count).collect()
-}
+use world::{OLD_ENOUGH, World};
 
 #[track_caller]
 fn expect_fault(found: &Verification, kind: FaultKind, path: &str) {

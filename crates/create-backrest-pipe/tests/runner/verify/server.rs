@@ -2,7 +2,7 @@
 //! outputs that are cut, logs in Connect's envelopes, signed downloads that break without an error, a login, a restart.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -13,6 +13,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
+use super::http::{Request, head, read_request, refused};
 use crate::backrest::LOGIN;
 
 /// DefaultCommandOutputSizeLimit in Backrest.
@@ -170,37 +171,6 @@ impl Server {
     }
 }
 
-struct Request {
-    method: String,
-    path: String,
-    kind: String,
-    token: String,
-    body: Vec<u8>,
-}
-
-fn read_request(reader: &mut impl BufRead) -> std::io::Result<Option<Request>> {
-    let mut line = String::new();
-    if reader.read_line(&mut line)? == 0 {
-        return Ok(None);
-    }
-    let mut words = line.split(' ').map(str::to_string);
-    let (method, path) = (words.next().unwrap_or_default(), words.next().unwrap_or_default());
-    let mut request = Request { method, path, kind: String::new(), token: String::new(), body: Vec::new() };
-    loop {
-        let mut header = String::new();
-        reader.read_line(&mut header)?;
-        let Some((name, value)) = header.trim_end().split_once(": ") else { break };
-        match name.to_ascii_lowercase().as_str() {
-            "content-length" => request.body = vec![0; value.parse().unwrap()],
-            "content-type" => request.kind = value.into(),
-            "authorization" => request.token = value.into(),
-            _ => {}
-        }
-    }
-    reader.read_exact(&mut request.body)?;
-    Ok(Some(request))
-}
-
 fn serve(mut connection: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
     let mut reader = BufReader::new(connection);
     while let Some(request) = read_request(&mut reader)? {
@@ -242,14 +212,6 @@ fn serve(mut connection: &TcpStream, state: &Mutex<State>) -> std::io::Result<()
         connection.write_all(answer.as_bytes())?;
     }
     Ok(())
-}
-
-fn head(mut connection: &TcpStream, status: u16, kind: &str, length: usize) -> std::io::Result<()> {
-    write!(connection, "HTTP/1.1 {status} S\r\nContent-Type: {kind}\r\nContent-Length: {length}\r\n\r\n")
-}
-
-fn refused(status: u16, code: &str, message: &str) -> (u16, String) {
-    (status, json!({ "code": code, "message": message }).to_string())
 }
 
 fn respond(request: &Request, asked: &Value, state: &mut State) -> (u16, String) {

@@ -1,0 +1,89 @@
+//! What Backrest streams: the content of a file, and the log of an operation.
+//!
+//! A download that breaks just ends, so that only its length tells; a log has an end of its own, and without it is cut.
+
+use std::io::Read;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use common::text::escape;
+use serde_json::{Value, json};
+
+use crate::hooks::api::Backrest;
+
+/// More than an operation's output can be.
+const LARGEST_OUTPUT: u64 = 8 << 20;
+
+/// Hands on what comes, and returns how many bytes that were. The end of the connection is the end of the content.
+pub(super) fn pump(
+    mut body: impl Read,
+    size: u64,
+    each: &mut dyn FnMut(u64, &[u8]) -> Result<()>,
+) -> Result<u64> {
+    let mut buffer = vec![0; 256 << 10];
+    let mut read = 0;
+    loop {
+        match body.read(&mut buffer) {
+            Ok(0) => return Ok(read),
+            Ok(count) => {
+                each(read, &buffer[..count])?;
+                read += count as u64;
+                if read > size {
+                    return Ok(read);
+                }
+            }
+            Err(_) => return Ok(read),
+        }
+    }
+}
+
+/// The path of a signed download: `./download/TOKEN/`.
+pub(super) fn download_path(address: &str) -> Option<String> {
+    let token = address.strip_prefix("./download/")?.strip_suffix('/')?;
+    let is_token =
+        !token.is_empty() && token.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"._-".contains(&byte));
+    is_token.then(|| format!("download/{token}/"))
+}
+
+/// A whole log. It comes as Connect's stream: envelopes of a byte of flags, four of length, and JSON.
+pub(super) fn read_log(backrest: &Backrest, log: &str, limit: Duration) -> Result<Vec<u8>> {
+    let message = serde_json::to_vec(&json!({ "ref": log }))?;
+    let mut body = vec![0];
+    body.extend(u32::try_from(message.len())?.to_be_bytes());
+    body.extend(message);
+    let answer = backrest.post("v1.Backrest/GetLogs", "application/connect+json", &body, limit)?;
+    let mut stream = answer.into_body().into_with_config().limit(2 * LARGEST_OUTPUT).reader();
+    let mut output = Vec::new();
+    loop {
+        let mut head = [0; 5];
+        stream.read_exact(&mut head).context("its output broke off")?;
+        let length = u32::from_be_bytes([head[1], head[2], head[3], head[4]]);
+        ensure!(u64::from(length) <= LARGEST_OUTPUT, "its output is larger than it can be");
+        let mut message = vec![0; length as usize];
+        stream.read_exact(&mut message).context("its output broke off")?;
+        let message: Value = serde_json::from_slice(&message).context("its output can't be read")?;
+        const LAST: u8 = 2;
+        if head[0] & LAST != 0 {
+            let error = message["error"]["message"].as_str();
+            return error
+                .map_or(Ok(output), |error| bail!("its output broke off: {}", escape(error.as_bytes())));
+        }
+        output.extend(STANDARD.decode(message["value"].as_str().unwrap_or_default())?);
+        ensure!(output.len() as u64 <= LARGEST_OUTPUT, "its output is larger than it can be");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_download_is_followed() {
+        assert_eq!(download_path("./download/aB3._-x/").as_deref(), Some("download/aB3._-x/"));
+        for wrong in ["", "http://evil/download/x/", "./download//", "./download/../v1/", "./download/a/b/"] {
+            assert_eq!(download_path(wrong), None, "{wrong}");
+        }
+    }
+}
