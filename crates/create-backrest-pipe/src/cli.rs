@@ -37,7 +37,7 @@ do, and asks once. Files that exist are left as they are; run again, it has noth
 const VERIFY_EXAMPLES: &str = "\
 Example:
   create-backrest-pipe verify --plan nightly
-  create-backrest-pipe verify --backrest http://localhost:9898 --user me --password-file ~/.backrest-password --notify
+  create-backrest-pipe verify --backrest http://nas:9898 --user me --notify
 
 The exit code is 1 if a difference is not explained.";
 
