@@ -18,12 +18,19 @@ pub(crate) struct Access {
     pub(crate) port: Option<u16>,
     /// `-i`.
     pub(crate) identity: Option<PathBuf>,
+    /// `-F`: another configuration than the user's own.
+    pub(crate) config: Option<PathBuf>,
+    /// Further options, each `Keyword=value`.
+    pub(crate) options: Vec<String>,
 }
 
 impl Access {
     /// The flags, without the destination.
     pub(crate) fn flags(&self) -> Vec<OsString> {
         let mut flags: Vec<OsString> = Vec::new();
+        if let Some(config) = &self.config {
+            flags.extend(["-F".into(), config.clone().into_os_string()]);
+        }
         if let Some(user) = &self.user {
             flags.extend(["-o".into(), format!("User={user}").into()]);
         }
@@ -36,6 +43,7 @@ impl Access {
             // An agent with many keys would otherwise offer those first, until the server has had enough.
             flags.extend(["-o".into(), "IdentitiesOnly=yes".into()]);
         }
+        flags.extend(self.options.iter().flat_map(|option| ["-o".into(), option.into()]));
         flags
     }
 }
@@ -77,7 +85,8 @@ mod tests {
 
     #[test]
     fn flags_override_and_files_are_quoted() {
-        let access = Access { host: "nas".into(), user: Some("me".into()), port: Some(2222), identity: None };
+        let access =
+            Access { host: "nas".into(), user: Some("me".into()), port: Some(2222), ..Access::default() };
         assert_eq!(access.flags(), ["-o", "User=me", "-o", "Port=2222"]);
         assert_eq!(
             known_hosts_option(Path::new("/t/new"), &["/home/a b/k".into()]),

@@ -65,6 +65,10 @@ pub(crate) struct Section {
 
 const JSON: &str = "#: ";
 
+/// Versions of ssh differ in the keywords that they know: one of them, also in the user's own lines, would make another
+/// version refuse the whole file, and every host with it.
+const IGNORED: &str = "IgnoreUnknown *\n";
+
 impl Section {
     /// `name` is reached as `endpoint` is, through the section `jump`.
     pub(crate) fn of(name: String, endpoint: &Endpoint, jump: Option<String>) -> Section {
@@ -103,6 +107,7 @@ impl Entry {
             user: self.user.clone(),
             port: self.port,
             identity: self.identity.clone(),
+            ..Access::default()
         }
     }
 
@@ -188,6 +193,7 @@ pub(crate) fn with_entries(config: &str, entries: &[Entry]) -> Result<String> {
         entry.render(&mut ours)?;
     }
     if !ours.is_empty() {
+        ours.insert_str(0, IGNORED);
         ours.push_str("Host *\n");
     }
     marks::replace(config, &ours)

@@ -13,6 +13,7 @@ use common::process::{self, Limits};
 use common::text::escape;
 
 use crate::failure::hinted;
+use crate::proxy_command::program;
 use crate::resolve::{Endpoint, Route};
 
 /// What to know before the first backup.
@@ -93,6 +94,14 @@ pub(crate) fn notes(route: &Route, known: &Known) -> Notes {
                 .to_owned(),
         );
     }
+    for endpoint in route.hops.iter().chain([&route.target]).filter(|endpoint| !endpoint.left_out.is_empty())
+    {
+        notes.warnings.push(format!(
+            "{}: left out for the container, because newer versions of ssh refuse the whole file for it: {}",
+            escape(endpoint.access.host.as_bytes()),
+            endpoint.left_out.join(", ")
+        ));
+    }
     if let Some(proxy) = first.proxy_command.as_deref().filter(|proxy| program(proxy) == "nc") {
         notes.warnings.push(format!(
             "the way leads through {}: the container's nc is BusyBox's",
@@ -113,25 +122,31 @@ pub(crate) fn check_proxy(route: &Route) -> Result<()> {
     for Endpoint { access, proxy_command, .. } in route.hops.iter().chain([&route.target]) {
         let Some(proxy) = proxy_command else { continue };
         let program = program(proxy);
-        if !["ssh", "nc"].contains(&program.as_str()) {
+        let host = escape(access.host.as_bytes());
+        if program == "ssh" {
             return Err(hinted(
                 anyhow!(
-                    "resolve: {}: your ssh goes through a program that Backrest's container does not have: {}",
-                    escape(access.host.as_bytes()),
-                    escape(program.as_bytes())
+                    "resolve: {host}: your ssh goes through another ssh, in a way that can't become a ProxyJump: {}",
+                    escape(proxy.as_bytes())
+                ),
+                "write it as ProxyJump in ~/.ssh/config: the container has no files of yours for a second ssh",
+            ));
+        }
+        let words = shlex::split(proxy).unwrap_or_default();
+        let needs_more =
+            program == "nc" && words.iter().any(|word| word.starts_with("-x") || word.starts_with("-X"));
+        if program != "nc" || needs_more {
+            let shown = if needs_more { "OpenBSD's nc (-x, -X)" } else { &program };
+            return Err(hinted(
+                anyhow!(
+                    "resolve: {host}: your ssh goes through a program that Backrest's container does not have: {}",
+                    escape(shown.as_bytes())
                 ),
                 "give the host a ProxyJump in ~/.ssh/config, or an address that the container reaches by itself",
             ));
         }
     }
     Ok(())
-}
-
-/// The program that a proxy command runs, without its folder.
-fn program(proxy: &str) -> String {
-    let words = shlex::split(proxy).unwrap_or_default();
-    let word = words.iter().find(|word| *word != "exec" && !word.contains('=')).map_or("", String::as_str);
-    word.rsplit('/').next().unwrap_or(word).to_owned()
 }
 
 /// 100.64.0.0/10, and fd7a:115c:a1e0::/48.
@@ -160,6 +175,7 @@ mod tests {
             global_known_hosts: vec![],
             proxy_command: proxy.map(str::to_owned),
             carried: vec![],
+            left_out: vec![],
         };
         Route { hops: vec![], target, asks_programs: false }
     }
@@ -211,6 +227,11 @@ mod tests {
         let error =
             check_proxy(&route("x", Some("exec /opt/cloudflared access ssh --hostname %h"))).unwrap_err();
         assert!(error.to_string().contains("does not have: cloudflared"), "{error}");
-        check_proxy(&route("x", Some("nc -x proxy %h %p"))).unwrap();
+        check_proxy(&route("x", Some("nc -w 5 %h %p"))).unwrap();
+        // BusyBox's netcat speaks to no proxy.
+        let error = check_proxy(&route("x", Some("nc -X connect -x proxy:8080 %h %p"))).unwrap_err();
+        assert!(error.to_string().contains("does not have: OpenBSD's nc"), "{error}");
+        let error = check_proxy(&route("x", Some("ssh gate bin/relay %h %p"))).unwrap_err();
+        assert!(error.to_string().contains("goes through another ssh"), "{error}");
     }
 }

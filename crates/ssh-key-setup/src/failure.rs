@@ -29,6 +29,8 @@ pub(crate) enum Kind {
     HostKeyUnknown,
     /// The server does not let this key (or password) in.
     NotAccepted,
+    /// The server takes the key and wants a second proof beside it.
+    SecondFactor,
     /// A jump host does not pass the connection on.
     JumpRefused,
     /// Client and server have no algorithm in common.
@@ -71,6 +73,7 @@ const PHRASES: &[(&str, Kind)] = &[
     ("Could not resolve hostname", Kind::NameNotResolved),
     ("Name or service not known", Kind::NameNotResolved),
     ("stdio forwarding failed", Kind::JumpRefused),
+    ("unknown channel type", Kind::JumpRefused),
     ("No route to host", Kind::NoRoute),
     ("Network is unreachable", Kind::NoRoute),
     ("Connection refused", Kind::Refused),
@@ -112,12 +115,32 @@ pub(crate) fn of_ssh(said: &[u8], end: End) -> Failure {
         _ => lines.find(|line| line.contains(phrase)),
     };
     let said = match telling {
+        Some(line) if kind == Kind::NotClean => escape(greeting(&text, line).as_bytes()),
         Some(line) => escape(line.trim_matches('@').trim().as_bytes()),
         // The kind says it.
         None if by_end.is_some() => String::new(),
         None => end.to_string(),
     };
     Failure { kind, said }
+}
+
+/// What a server printed in the place of SFTP. The length of the first packet is its first four bytes; what follows
+/// is at times among the client's own lines.
+fn greeting(text: &str, line: &str) -> String {
+    let number = line.split("too long").nth(1).unwrap_or_default().trim();
+    let number = number.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
+    let first = number.parse::<u32>().map(u32::to_be_bytes).unwrap_or_default();
+    let is_text = first.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace());
+    let line = line.trim();
+    if !is_text {
+        return line.to_owned();
+    }
+    let first = String::from_utf8_lossy(&first).into_owned();
+    let quoted = text.lines().map(str::trim).find(|other| other.contains(first.trim_end()) && *other != line);
+    match quoted {
+        Some(quoted) => format!("it starts with \"{quoted}\""),
+        None => format!("it starts with \"{first}\": {line}"),
+    }
 }
 
 impl Failure {
@@ -148,6 +171,10 @@ impl Failure {
                 }
                 Login::Folder => "run ssh-key-setup with this host to put the key on the server again".into(),
             },
+            Kind::SecondFactor => {
+                "a backup can't answer that: have the server take the key alone for this account \
+                 (Match User …, AuthenticationMethods publickey)".into()
+            }
             Kind::JumpRefused => {
                 "allow it there: AllowTcpForwarding yes, and PermitOpen for this address".into()
             }
@@ -182,6 +209,7 @@ impl fmt::Display for Kind {
             Kind::HostKeyRevoked => "its host key was revoked",
             Kind::HostKeyUnknown => "its host key is not trusted",
             Kind::NotAccepted => "the key is not accepted",
+            Kind::SecondFactor => "the key alone is not enough: the server wants a second factor",
             Kind::JumpRefused => "the jump host does not pass the connection on",
             Kind::NoCommonAlgorithm => "client and server have no algorithm in common",
             Kind::NoSftp => "it has no SFTP subsystem",
@@ -228,10 +256,27 @@ mod tests {
                 "channel 0: open failed\nstdio forwarding failed\nConnection closed by UNKNOWN",
                 Kind::JumpRefused,
             ),
+            (
+                "channel 0: open failed: unknown channel type: Unsupported channel type requested",
+                Kind::JumpRefused,
+            ),
             ("something else", Kind::Other),
         ] {
             assert_eq!(of_ssh(said.as_bytes(), End::Exited(255)).kind, kind, "{said}");
         }
         assert_eq!(of_ssh(b"x", End::TimedOut).kind, Kind::NoAnswer);
+    }
+
+    #[test]
+    fn a_greeting_in_the_place_of_sftp_is_decoded() {
+        for (said, quoted) in [
+            ("Received message too long 1416128883\nEnsure the remote shell", "it starts with \"This\""),
+            ("Received message too long 1349281121", "it starts with \"Plea\""),
+            ("Please log in as debian\nReceived message too long 1349281121", "\"Please log in as debian\""),
+            ("Received message too long 2147483648", "too long 2147483648"),
+        ] {
+            let failure = of_ssh(said.as_bytes(), End::Exited(255));
+            assert!(failure.kind == Kind::NotClean && failure.said.contains(quoted), "{}", failure.said);
+        }
     }
 }

@@ -4,11 +4,13 @@
 //! prove, by the user's own `ssh` and `sftp`; the server's shell is never used.
 
 mod access;
+mod algorithms;
 mod authorized_keys;
 mod chain;
 mod cli;
 mod config;
 mod container;
+mod container_view;
 mod failure;
 mod folder;
 mod hops;
@@ -18,6 +20,7 @@ mod key;
 mod known_hosts;
 mod marks;
 mod prove;
+mod proxy_command;
 mod reasons;
 mod remove;
 mod resolve;
@@ -32,5 +35,11 @@ mod stage;
 mod wishes;
 
 fn main() -> std::process::ExitCode {
+    let arguments: Vec<std::ffi::OsString> = std::env::args_os().skip(1).collect();
+    if let Some((first, rest)) = arguments.split_first() {
+        if first == container_view::ENTER {
+            return container_view::entered(rest);
+        }
+    }
     common::exit::finish("ssh-key-setup", setup::run(&<cli::Cli as clap::Parser>::parse()))
 }

@@ -15,7 +15,9 @@ use common::process::{self, Limits};
 use common::text::escape;
 
 use crate::access::Access;
+use crate::algorithms;
 use crate::host_name;
+use crate::proxy_command::{self, Tokens};
 
 /// One host on the way, as `ssh` sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,6 +34,8 @@ pub(crate) struct Endpoint {
     pub(crate) proxy_command: Option<String>,
     /// What the user set that the container needs too: algorithms, address family, compression.
     pub(crate) carried: Vec<(String, String)>,
+    /// Algorithms of the user's that newer versions of ssh refuse, so the container does not get them.
+    pub(crate) left_out: Vec<String>,
 }
 
 /// The way to the server.
@@ -45,15 +49,22 @@ pub(crate) struct Route {
 }
 
 /// Options that a server may need from its clients, by `ssh -G`'s name and the config file's.
-const CARRIED: [(&str, &str); 7] = [
-    ("addressfamily", "AddressFamily"),
-    ("ciphers", "Ciphers"),
-    ("macs", "MACs"),
-    ("kexalgorithms", "KexAlgorithms"),
-    ("hostkeyalgorithms", "HostKeyAlgorithms"),
-    ("pubkeyacceptedalgorithms", "PubkeyAcceptedAlgorithms"),
-    ("compression", "Compression"),
+const CARRIED: [(&str, &str, Carried); 7] = [
+    ("addressfamily", "AddressFamily", Carried::Word),
+    ("ciphers", "Ciphers", Carried::List),
+    ("macs", "MACs", Carried::List),
+    ("kexalgorithms", "KexAlgorithms", Carried::List),
+    ("hostkeyalgorithms", "HostKeyAlgorithms", Carried::List),
+    ("pubkeyacceptedalgorithms", "PubkeyAcceptedAlgorithms", Carried::List),
+    ("compression", "Compression", Carried::Word),
 ];
+
+/// The form of an option that is carried over.
+#[derive(Clone, Copy)]
+enum Carried {
+    Word,
+    List,
+}
 
 const LONGEST_CHAIN: usize = 8;
 
@@ -62,22 +73,26 @@ type Values = BTreeMap<String, String>;
 /// The way to `access`, asked of the user's `ssh`.
 pub(crate) fn route(access: &Access, cancel: &Cancel) -> Result<Route> {
     let mut asks_programs = false;
+    let mut defaults: Option<Values> = None;
     let mut ask = |access: &Access| -> Result<(Values, Endpoint)> {
         let (values, asks) = ask_ssh(access, &[], cancel)?;
-        let (defaults, _) = ask_ssh(access, &["-F", "none"], cancel)?;
+        if defaults.is_none() {
+            let plain = Access { host: access.host.clone(), ..Access::default() };
+            defaults = Some(ask_ssh(&plain, &["-F", "none"], cancel)?.0);
+        }
         asks_programs |= asks;
-        let endpoint = endpoint(access, &values, &defaults)?;
+        let endpoint = endpoint(access, &values, defaults.as_ref().unwrap_or(&values))?;
         Ok((values, endpoint))
     };
     let (mut values, mut target) = ask(access)?;
     let mut hops: Vec<Endpoint> = Vec::new();
-    while let Some(jumps) = jumps_in(&values) {
+    while let Some(jumps) = jumps_in(&values, hops.first().unwrap_or(&target))? {
         // A proxy command that was understood as jump hosts is not wanted beside them.
         hops.first_mut().unwrap_or(&mut target).proxy_command = None;
         let mut chain = Vec::new();
         let mut first_values = Values::new();
-        for (index, jump) in jumps.split(',').enumerate() {
-            let (jump_values, hop) = ask(&jump_access(jump.trim())?)?;
+        for (index, jump) in jumps.iter().enumerate() {
+            let (jump_values, hop) = ask(jump)?;
             if index == 0 {
                 first_values = jump_values;
             }
@@ -97,41 +112,30 @@ pub(crate) fn route(access: &Access, cancel: &Cancel) -> Result<Route> {
     Ok(Route { hops, target, asks_programs })
 }
 
-/// The jump hosts, where ssh goes through any: as ProxyJump, or as the `ssh -W` of a proxy command.
-fn jumps_in(values: &Values) -> Option<String> {
+/// The jump hosts that ssh goes through to `endpoint`: as ProxyJump, or as the `ssh` of a proxy command.
+fn jumps_in(values: &Values, endpoint: &Endpoint) -> Result<Option<Vec<Access>>> {
     let set = |name: &str| values.get(name).filter(|value| !value.is_empty() && *value != "none");
-    set("proxyjump").cloned().or_else(|| jump_of_command(set("proxycommand")?))
-}
-
-/// `ssh [-q] [-p port] [-l user] -W %h:%p host`, the way to jump before ProxyJump came.
-fn jump_of_command(command: &str) -> Option<String> {
-    let words = shlex::split(command)?;
-    let mut words = words.iter().map(String::as_str).filter(|word| *word != "exec");
-    let program = words.next()?;
-    if program.rsplit('/').next() != Some("ssh") {
-        return None;
+    if let Some(jumps) = set("proxyjump") {
+        return jumps.split(',').map(|jump| jump_access(jump.trim())).collect::<Result<_>>().map(Some);
     }
-    let (mut user, mut port, mut host, mut passes_on) = (None, None, None, false);
-    while let Some(word) = words.next() {
-        match word {
-            "-W" => passes_on = words.next() == Some("%h:%p") || passes_on,
-            "-l" => user = words.next(),
-            "-p" => port = words.next(),
-            "-q" | "-a" | "-x" | "-T" | "-A" | "-C" | "-4" | "-6" => {}
-            _ if word.starts_with('-') || host.is_some() => return None,
-            _ => host = Some(word),
-        }
-    }
-    let user = user.map(|user| format!("{user}@")).unwrap_or_default();
-    let port = port.map(|port| format!(":{port}")).unwrap_or_default();
-    passes_on.then_some(())?;
-    Some(format!("{user}{}{port}", host?))
+    let home = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten();
+    let home = home.map(|user| user.dir).unwrap_or_default();
+    let tokens = Tokens {
+        typed: &endpoint.access.host,
+        host: &endpoint.host_name,
+        port: endpoint.port,
+        user: &endpoint.user,
+        home: &home,
+    };
+    Ok(set("proxycommand")
+        .and_then(|command| proxy_command::jump_host(command, tokens))
+        .map(|jump| vec![jump]))
 }
 
 /// What `ssh -G` prints, and whether it asked a program.
 fn ask_ssh(access: &Access, extra: &[&str], cancel: &Cancel) -> Result<(Values, bool)> {
     let mut command = Command::new("ssh");
-    command.args(extra).args(["-v", "-v", "-v", "-G"]).args(access.flags()).arg("--").arg(&access.host);
+    command.args(["-v", "-v", "-v", "-G"]).args(access.flags()).args(extra).arg("--").arg(&access.host);
     let captured = process::capture(&mut command, b"", Limits::within(Duration::from_secs(30)), Some(cancel))
         .hint("install OpenSSH's client: sudo apt-get install openssh-client")?;
     let said = String::from_utf8_lossy(&captured.stderr).into_owned();
@@ -170,15 +174,7 @@ fn endpoint(access: &Access, values: &Values, defaults: &Values) -> Result<Endpo
     let files = |name: &str| -> Vec<PathBuf> {
         value(name).map(|files| files.split_whitespace().map(PathBuf::from).collect()).unwrap_or_default()
     };
-    let carried = CARRIED.iter().filter_map(|(name, keyword)| {
-        let own = values.get(*name)?;
-        let value = match *name {
-            // The user may have limited it to the type of a key that is not the container's.
-            "pubkeyacceptedalgorithms" if !own.contains("ssh-ed25519") => format!("{own},ssh-ed25519"),
-            _ => own.clone(),
-        };
-        (defaults.get(*name) != Some(own)).then(|| ((*keyword).to_owned(), value))
-    });
+    let (carried, left_out) = carried(values, defaults);
     Ok(Endpoint {
         access: access.clone(),
         host_name: needed("hostname")?,
@@ -187,13 +183,41 @@ fn endpoint(access: &Access, values: &Values, defaults: &Values) -> Result<Endpo
         host_key_alias: value("hostkeyalias").cloned(),
         known_hosts: files("userknownhostsfile"),
         global_known_hosts: files("globalknownhostsfile"),
-        proxy_command: value("proxycommand").cloned(),
-        carried: carried.collect(),
+        proxy_command: value("proxycommand").map(|command| proxy_command::for_container(command)),
+        carried,
+        left_out,
     })
 }
 
+/// The options that the container needs too, and the algorithms that it gets no more.
+fn carried(values: &Values, defaults: &Values) -> (Vec<(String, String)>, Vec<String>) {
+    let (mut carried, mut left_out) = (Vec::new(), Vec::new());
+    for (name, keyword, kind) in CARRIED {
+        let Some(own) = values.get(name) else { continue };
+        let default = defaults.get(name).map_or("", String::as_str);
+        if own == default {
+            continue;
+        }
+        let value = match kind {
+            Carried::Word => Some(own.clone()),
+            Carried::List => {
+                // The user may have limited it to the type of a key that is not the container's.
+                let key_is_missing = name == "pubkeyacceptedalgorithms" && !own.contains("ssh-ed25519");
+                let own = if key_is_missing { format!("{own},ssh-ed25519") } else { own.clone() };
+                let mut change = algorithms::change(&own, default);
+                left_out.append(&mut change.left_out);
+                change.value
+            }
+        };
+        carried.extend(value.map(|value| (keyword.to_owned(), value)));
+    }
+    left_out.sort();
+    left_out.dedup();
+    (carried, left_out)
+}
+
 /// `[user@]host[:port]` or `ssh://[user@]host[:port]`, one link of a ProxyJump.
-fn jump_access(jump: &str) -> Result<Access> {
+pub(crate) fn jump_access(jump: &str) -> Result<Access> {
     let rest = jump.strip_prefix("ssh://").unwrap_or(jump);
     let (user, host) = match rest.rsplit_once('@') {
         Some((user, host)) => (Some(user.to_owned()), host),
@@ -210,7 +234,7 @@ fn jump_access(jump: &str) -> Result<Access> {
         .map(str::parse)
         .transpose()
         .with_context(|| format!("resolve: ProxyJump: {}", escape(jump.as_bytes())))?;
-    Ok(Access { host: host.to_owned(), user, port, identity: None })
+    Ok(Access { host: host.to_owned(), user, port, ..Access::default() })
 }
 
 impl Endpoint {
@@ -243,19 +267,6 @@ mod tests {
         let endpoint = endpoint(&access, &own, &defaults).unwrap();
         assert_eq!(endpoint.key_name(), "[nas.lan]:2222");
         assert_eq!(endpoint.carried, [("Ciphers".to_owned(), "aes256-ctr".to_owned())]);
-    }
-
-    #[test]
-    fn a_proxy_command_that_is_a_jump_is_read_as_one() {
-        for (command, jump) in [
-            ("ssh -W %h:%p gate", Some("gate")),
-            ("exec /usr/bin/ssh -q -p 2200 -l me gate -W %h:%p", Some("me@gate:2200")),
-            ("ssh gate nc %h %p", None),
-            ("ssh -F other -W %h:%p gate", None),
-            ("nc -x proxy %h %p", None),
-        ] {
-            assert_eq!(jump_of_command(command).as_deref(), jump, "{command}");
-        }
     }
 
     #[test]

@@ -19,10 +19,22 @@ use common::leftover::{self, Scratch};
 use common::process::{self, End, Limits};
 
 use crate::access::{self, Access};
+use crate::container_view;
 use crate::failure::{self, Failure, Kind};
 
 /// The folder as the container sees it.
 pub(crate) const IN_CONTAINER: &str = "/root/.ssh";
+
+/// Whose files the programs of a connection see.
+#[derive(Debug)]
+enum View {
+    /// The user's.
+    Yours,
+    /// The folder's alone, as root in a container: the folder with the keys.
+    Container(PathBuf),
+    /// The folder's by options, where the system allows no namespaces.
+    Options,
+}
 
 /// A way to one host.
 #[derive(Debug)]
@@ -32,7 +44,7 @@ pub(crate) struct Connection {
     pub(crate) host: String,
     /// What `ssh` and `sftp` are given.
     destination: String,
-    isolated: bool,
+    view: View,
     control: Option<PathBuf>,
     cancel: Cancel,
     folder: Scratch,
@@ -117,17 +129,24 @@ impl Connection {
                 symlink(entry.path(), stage.join(name)).context("link a key")?;
             }
         }
-        let here = stage.to_string_lossy();
-        let config = config.replace(IN_CONTAINER, &here).replace("~/.ssh/", &format!("{here}/"));
-        let config_file = scratch.path().join("config");
-        atomic::write(&config_file, config.as_bytes(), 0o600)?;
         atomic::write(&stage.join("known_hosts"), known_hosts.as_bytes(), 0o600)?;
-        let mut options = vec!["-F".into(), config_file.into()];
+        let mut options: Vec<OsString> = Vec::new();
+        let view = if container_view::is_available() {
+            atomic::write(&stage.join("config"), config.as_bytes(), 0o600)?;
+            View::Container(folder.to_path_buf())
+        } else {
+            let here = stage.to_string_lossy();
+            let config = config.replace(IN_CONTAINER, &here).replace("~/.ssh/", &format!("{here}/"));
+            let config_file = scratch.path().join("config");
+            atomic::write(&config_file, config.as_bytes(), 0o600)?;
+            options.extend(["-F".into(), config_file.into()]);
+            options.extend(option(format!("UserKnownHostsFile={here}/known_hosts")));
+            View::Options
+        };
         options.extend(option("BatchMode=yes"));
         // For a host of the user's own lines, which may say nothing about it.
         options.extend(option("ConnectTimeout=20"));
         options.extend(option("GlobalKnownHostsFile=/dev/null"));
-        options.extend(option(format!("UserKnownHostsFile={here}/known_hosts")));
         options.extend(option("StrictHostKeyChecking=yes"));
         options.extend(option("IdentityAgent=none"));
         // A connection that is kept open would let in whoever comes, with any key or none.
@@ -138,7 +157,7 @@ impl Connection {
             options,
             host: host.to_owned(),
             destination: host.to_owned(),
-            isolated: true,
+            view,
             control: None,
             cancel: cancel.clone(),
             folder: scratch,
@@ -159,9 +178,10 @@ impl Connection {
         let trusted_file = scratch.path().join("known_hosts");
         atomic::write(&trusted_file, trusted.as_bytes(), 0o600)?;
         let mut command = Command::new("ssh");
-        let mut options = access.flags();
+        // Before the flags, which may hold a jump host of the user's: ssh takes the first of each.
+        let mut options = through.map(Connection::proxy_options).unwrap_or_default();
+        options.extend(access.flags());
         options.extend(access::plain_options());
-        options.extend(through.map(Connection::proxy_options).unwrap_or_default());
         let mut control_path = OsString::from("ControlPath=");
         control_path.push(&socket);
         options.extend(option(control_path));
@@ -190,7 +210,7 @@ impl Connection {
             options: kept_open(&socket),
             host: access.host.clone(),
             destination: KEPT_OPEN.to_owned(),
-            isolated: false,
+            view: View::Yours,
             control: Some(socket),
             cancel: cancel.clone(),
             folder: scratch,
@@ -305,16 +325,23 @@ impl Connection {
 
     /// Whose key logs in here.
     pub(crate) fn login(&self) -> failure::Login {
-        if self.isolated { failure::Login::Folder } else { failure::Login::Yours }
+        if matches!(self.view, View::Yours) { failure::Login::Yours } else { failure::Login::Folder }
     }
 
     /// A program in the environment of this connection, without its options.
     pub(crate) fn bare_program(&self, name: &str) -> Command {
-        let mut command = Command::new(name);
-        if self.isolated {
-            command.env_clear().env("HOME", self.folder.path());
-            command.env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()));
-        }
+        let (mut command, home) = match &self.view {
+            View::Yours => return Command::new(name),
+            View::Options => (Command::new(name), self.folder.path()),
+            View::Container(folder) => {
+                let stage = self.folder.path().join("ssh");
+                let mut command = container_view::enter(&stage, &[self.folder.path(), folder]);
+                command.arg(name);
+                (command, Path::new("/root"))
+            }
+        };
+        command.env_clear().env("HOME", home);
+        command.env("PATH", std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into()));
         command
     }
 

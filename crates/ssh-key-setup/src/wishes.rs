@@ -37,7 +37,7 @@ pub(crate) fn wishes(cli: &Cli, settings: &Settings, config: &str) -> Result<Vec
         let host = foreign.host_name.unwrap_or_else(|| foreign.alias.clone());
         host_name::check(&host)?;
         wishes.push(Wish {
-            access: Access { host, user: foreign.user, port: foreign.port, identity: None },
+            access: Access { host, user: foreign.user, port: foreign.port, ..Access::default() },
             alias: foreign.alias,
             path: cli.path.clone(),
             key: foreign.key,
@@ -62,6 +62,7 @@ fn typed(cli: &Cli, host: &str) -> Result<Wish> {
             user: cli.user.clone(),
             port: cli.port,
             identity: cli.identity.clone(),
+            ..Access::default()
         },
         alias,
         path: cli.path.clone(),

@@ -1,0 +1,331 @@
+//! A `ProxyCommand` that is an `ssh` itself: the jump host that it amounts to.
+//!
+//! ssh's options may stand before and after the host, glued or apart; the way on is `-W`, or a netcat or socat on the
+//! jump host. Only a command that is understood whole becomes a jump host. The nested ssh reads the files of the user
+//! who runs it, so one that is not understood can't be proved and can't be carried into the container.
+
+use std::path::{Path, PathBuf};
+
+use crate::access::Access;
+
+/// Values for the tokens of a `ProxyCommand`, as ssh_config(5) has them.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Tokens<'a> {
+    /// `%n`: as typed.
+    pub(crate) typed: &'a str,
+    /// `%h`
+    pub(crate) host: &'a str,
+    /// `%p`
+    pub(crate) port: u16,
+    /// `%r`
+    pub(crate) user: &'a str,
+    /// For `~/` and `$HOME`.
+    pub(crate) home: &'a Path,
+}
+
+/// The program that a proxy command runs, without its folder.
+pub(crate) fn program(command: &str) -> String {
+    let words = shlex::split(command).unwrap_or_default();
+    let word = words.iter().find(|word| *word != "exec" && !word.contains('=')).map_or("", String::as_str);
+    base(word).to_owned()
+}
+
+/// The command as the container can run it: its netcat may be in another folder.
+pub(crate) fn for_container(command: &str) -> String {
+    let rest = command.trim_start().trim_start_matches("exec ").trim_start();
+    match rest.split_once(' ') {
+        Some((program, arguments)) if program.contains('/') && base(program) == "nc" => {
+            format!("nc {arguments}")
+        }
+        _ => command.to_owned(),
+    }
+}
+
+/// The jump host of a proxy command, as ssh is called for it, if it is an `ssh` that does nothing but pass the
+/// connection on.
+pub(crate) fn jump_host(command: &str, tokens: Tokens) -> Option<Access> {
+    let words = shlex::split(command)?;
+    let mut words: Vec<String> =
+        without_silencing(words).iter().map(|word| tokens.expand(word)).collect::<Option<_>>()?;
+    if words.first().is_some_and(|word| word == "exec") {
+        words.remove(0);
+    }
+    if base(words.first()?) != "ssh" {
+        return None;
+    }
+    let call = Call::parse(&words[1..])?;
+    let passes_on = match (&call.forward, call.command.as_slice()) {
+        (Some(to), []) => tokens.is_target(to),
+        (None, command) => is_netcat(command, tokens),
+        _ => false,
+    };
+    passes_on.then_some(())?;
+    let mut access = crate::resolve::jump_access(&call.destination).ok()?;
+    let mut set = |keyword: &str, value: String| match keyword.to_ascii_lowercase().as_str() {
+        "user" => drop(access.user.get_or_insert(value)),
+        "port" => access.port = access.port.or(value.parse().ok()),
+        "identityfile" if access.identity.is_none() => {
+            access.identity = Some(PathBuf::from(tokens.in_home(&value)));
+        }
+        // Ours: each host gets a connection of its own that is kept open, and asks the person.
+        "controlmaster" | "controlpath" | "controlpersist" | "batchmode" | "loglevel" | "requesttty" => {}
+        _ => access.options.push(format!("{keyword}={value}")),
+    };
+    for (keyword, value) in call.options {
+        set(&keyword, value);
+    }
+    access.config = call.config.map(|file| tokens.in_home(&file).into());
+    Some(access)
+}
+
+fn base(word: &str) -> &str {
+    word.rsplit('/').next().unwrap_or(word)
+}
+
+/// The words without `2>/dev/null`, in one word or two.
+fn without_silencing(words: Vec<String>) -> Vec<String> {
+    let mut kept: Vec<String> = Vec::new();
+    let mut words = words.into_iter().peekable();
+    while let Some(word) = words.next() {
+        if word == "2>/dev/null" {
+            continue;
+        }
+        if word == "2>" && words.peek().is_some_and(|next| next == "/dev/null") {
+            words.next();
+            continue;
+        }
+        kept.push(word);
+    }
+    kept
+}
+
+impl Tokens<'_> {
+    /// A word with its tokens replaced; `None` where the shell would make something of it that is not known here.
+    fn expand(self, word: &str) -> Option<String> {
+        let word = word.replace("${HOME}", "~").replace("$HOME", "~");
+        if word.contains(['$', '`', ';', '&', '|', '<', '>', '(', ')', '\n', '*', '?']) {
+            return None;
+        }
+        let mut text = String::new();
+        let mut letters = word.chars();
+        while let Some(letter) = letters.next() {
+            if letter != '%' {
+                text.push(letter);
+                continue;
+            }
+            match letters.next()? {
+                '%' => text.push('%'),
+                'h' => text.push_str(self.host),
+                'n' => text.push_str(self.typed),
+                'p' => text.push_str(&self.port.to_string()),
+                'r' => text.push_str(self.user),
+                _ => return None,
+            }
+        }
+        Some(text)
+    }
+
+    fn in_home(self, path: &str) -> String {
+        match path.strip_prefix("~/") {
+            Some(rest) => self.home.join(rest).to_string_lossy().into_owned(),
+            None => path.to_owned(),
+        }
+    }
+
+    fn is_target(self, forward: &str) -> bool {
+        forward.rsplit_once(':').is_some_and(|(host, port)| self.is(host, port))
+    }
+
+    fn is(self, host: &str, port: &str) -> bool {
+        let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
+        host == self.host && port.parse() == Ok(self.port)
+    }
+}
+
+/// What an `ssh` is called with.
+#[derive(Debug, Default)]
+struct Call {
+    destination: String,
+    forward: Option<String>,
+    options: Vec<(String, String)>,
+    config: Option<String>,
+    command: Vec<String>,
+}
+
+impl Call {
+    /// Reads the words after `ssh`; `None` where one of them is not understood.
+    fn parse(words: &[String]) -> Option<Call> {
+        let mut call = Call::default();
+        let mut rest = words.iter();
+        while let Some(word) = rest.next() {
+            match word.strip_prefix('-').filter(|flags| !flags.is_empty() && *flags != "-") {
+                Some(flags) => call.flags(flags, &mut rest)?,
+                None if word == "--" => {}
+                None if call.destination.is_empty() => call.destination.clone_from(word),
+                None => {
+                    call.command = std::iter::once(word).chain(rest.by_ref()).cloned().collect();
+                }
+            }
+        }
+        (!call.destination.is_empty()).then_some(call)
+    }
+
+    /// One word of flags: several without a value may be glued, and the value to the last.
+    fn flags<'a>(&mut self, flags: &str, rest: &mut impl Iterator<Item = &'a String>) -> Option<()> {
+        for (at, flag) in flags.char_indices() {
+            let fixed = match flag {
+                '4' => Some(("AddressFamily", "inet")),
+                '6' => Some(("AddressFamily", "inet6")),
+                'C' => Some(("Compression", "yes")),
+                // Of no use to a connection that is passed on.
+                'q' | 'a' | 'x' | 'X' | 'Y' | 'T' | 't' | 'A' | 'N' | 'n' | 'v' | 'k' | 'K' | 'M' => None,
+                _ => {
+                    let glued = &flags[at + flag.len_utf8()..];
+                    let value = if glued.is_empty() { rest.next()?.clone() } else { glued.to_owned() };
+                    return self.valued(flag, value);
+                }
+            };
+            self.options.extend(fixed.map(|(keyword, value)| (keyword.to_owned(), value.to_owned())));
+        }
+        Some(())
+    }
+
+    fn valued(&mut self, flag: char, value: String) -> Option<()> {
+        let keyword = match flag {
+            'W' => {
+                self.forward = Some(value);
+                return Some(());
+            }
+            'F' => {
+                self.config = Some(value);
+                return Some(());
+            }
+            'o' => {
+                let (keyword, value) = value.split_once(['=', ' ', '\t'])?;
+                let option =
+                    (keyword.trim().to_owned(), value.trim_start_matches(['=', ' ', '\t']).to_owned());
+                self.options.push(option);
+                return Some(());
+            }
+            'e' | 'S' | 'E' => return Some(()),
+            'l' => "User",
+            'p' => "Port",
+            'i' => "IdentityFile",
+            'J' => "ProxyJump",
+            'b' => "BindAddress",
+            'B' => "BindInterface",
+            'c' => "Ciphers",
+            'm' => "MACs",
+            _ => return None,
+        };
+        self.options.push((keyword.to_owned(), value));
+        Some(())
+    }
+}
+
+/// Whether a command on the jump host only connects its input and output to the target.
+fn is_netcat(command: &[String], tokens: Tokens) -> bool {
+    let Some(words) = shlex::split(&command.join(" ")) else { return false };
+    let words = without_silencing(words);
+    let mut words = words.iter().map(String::as_str).filter(|word| *word != "exec");
+    let program = words.next().map_or("", base);
+    let rest: Vec<&str> = words.collect();
+    match program {
+        "nc" | "ncat" | "netcat" | "nc.openbsd" | "nc.traditional" => {
+            let mut places = Vec::new();
+            let mut rest = rest.into_iter();
+            while let Some(word) = rest.next() {
+                match word {
+                    "-w" | "-q" | "-i" => drop(rest.next()),
+                    "-N" | "-4" | "-6" | "-n" | "-v" | "--" => {}
+                    _ if word.starts_with("-w") || word.starts_with("-q") => {}
+                    _ if word.starts_with('-') => return false,
+                    _ => places.push(word),
+                }
+            }
+            matches!(places.as_slice(), [host, port] if tokens.is(host, port))
+        }
+        "socat" => {
+            let is_ours = |place: &str| ["-", "STDIO", "stdio"].contains(&place);
+            let to = |place: &str| {
+                let (kind, address) = place.split_once(':')?;
+                let kind = kind.to_ascii_uppercase();
+                Some(["TCP", "TCP4", "TCP6"].contains(&kind.as_str()) && tokens.is_target(address))
+            };
+            matches!(rest.as_slice(), [ours, place] if is_ours(ours) && to(place) == Some(true))
+        }
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn jump(command: &str) -> Option<Access> {
+        let home = Path::new("/home/me");
+        jump_host(command, Tokens { typed: "nas", host: "10.0.0.5", port: 22, user: "backup", home })
+    }
+
+    #[test]
+    fn an_ssh_that_passes_on_is_a_jump_host_in_all_its_spellings() {
+        for command in [
+            "ssh -W %h:%p gate",
+            "ssh -W [%h]:%p gate",
+            "ssh -W '[%h]:%p' gate",
+            "ssh -W%h:%p gate",
+            "ssh -qW %h:%p gate",
+            "ssh gate -W %h:%p",
+            "exec /usr/bin/ssh -q -T -a -W %h:%p -- gate",
+            "ssh gate nc %h %p",
+            "ssh -q gate exec nc -q0 -w 5 %h %p 2>/dev/null",
+            "ssh gate 'netcat %h %p'",
+            "ssh gate /bin/nc %h %p 2> /dev/null",
+            "ssh gate socat - TCP:%h:%p",
+            "ssh -W 10.0.0.5:22 gate",
+            "ssh -o ControlMaster=auto -S none -W %h:%p gate",
+        ] {
+            let access = jump(command).unwrap_or_else(|| panic!("{command}"));
+            assert_eq!(access, Access { host: "gate".into(), ..Access::default() }, "{command}");
+        }
+    }
+
+    #[test]
+    fn what_the_nested_ssh_is_given_goes_to_the_jump_host() {
+        let access = jump("ssh -o Port=2200 -i ~/.ssh/k -W %h:%p -o 'HostKeyAlias x' -C me@gate").unwrap();
+        assert_eq!((access.user.as_deref(), access.port), (Some("me"), Some(2200)));
+        assert_eq!(access.identity.as_deref(), Some(Path::new("/home/me/.ssh/k")));
+        assert_eq!(access.options, ["HostKeyAlias=x", "Compression=yes"]);
+        let access = jump("ssh -F $HOME/other -l %r -p 22 -J first,second -W %h:%p gate").unwrap();
+        assert_eq!(access.config.as_deref(), Some(Path::new("/home/me/other")));
+        assert_eq!(
+            (access.user.as_deref(), access.options),
+            (Some("backup"), vec!["ProxyJump=first,second".into()])
+        );
+    }
+
+    #[test]
+    fn what_is_not_understood_whole_is_not_a_jump_host() {
+        for command in [
+            "ssh gate",
+            "ssh -W elsewhere:22 gate",
+            "ssh gate nc elsewhere 22",
+            "ssh gate nc -x proxy %h %p",
+            "ssh -W %h:%p $(pick-a-gate)",
+            "ssh -W %h:%p gate | tee log",
+            "ssh -D 1080 -W %h:%p gate",
+            "sh -c 'ssh -W %h:%p gate'",
+            "nc %h %p",
+            "ssh -W",
+        ] {
+            assert_eq!(jump(command), None, "{command}");
+        }
+    }
+
+    #[test]
+    fn the_containers_netcat_is_found_by_its_name() {
+        assert_eq!(for_container("exec /bin/nc %h %p"), "nc %h %p");
+        assert_eq!(for_container("nc %h %p"), "nc %h %p");
+        assert_eq!(program("exec /opt/cloudflared access ssh"), "cloudflared");
+    }
+}
