@@ -11,6 +11,8 @@ pub(crate) struct Wanted {
     pub(crate) public_key: String,
     /// What stands before it; `None` for a key that may do everything.
     pub(crate) options: Option<String>,
+    /// Options that a run of ours put there although another program might have: those may be changed, too.
+    pub(crate) ours: Vec<String>,
 }
 
 impl Wanted {
@@ -52,6 +54,10 @@ pub(crate) fn sftp_only_in_old_words(program: &str) -> String {
 }
 
 const OLD_WORDS: &str = "no-port-forwarding,no-agent-forwarding,no-X11-forwarding,no-pty,command=";
+
+/// For servers that can't run SFTP under a `command=`: no forward, no terminal, no agent. A shell stays.
+pub(crate) const WITHOUT_COMMAND: [&str; 2] =
+    ["restrict", "no-port-forwarding,no-agent-forwarding,no-X11-forwarding,no-pty"];
 
 /// Only what a jump host has to do: pass a connection on to that one address.
 pub(crate) fn jump_only(host: &str, port: u16) -> String {
@@ -132,7 +138,10 @@ pub(crate) fn with(old: &[u8], wanted: &Wanted) -> Edit {
         found.push(options.to_vec());
     }
     match found.first() {
-        Some(options) if !may_be_changed(options) => {
+        Some(options)
+            if !may_be_changed(options)
+                && !wanted.ours.iter().any(|ours| ours.as_bytes() == options.as_slice()) =>
+        {
             Edit::PresentWithOptions(String::from_utf8_lossy(options).into_owned())
         }
         // The comment is nobody's business but the server's.
@@ -182,6 +191,7 @@ mod tests {
         Wanted {
             public_key: "ssh-ed25519 AAAAours backrest".into(),
             options: Some(sftp_only(Some("/srv/r"))),
+            ours: Vec::new(),
         }
     }
 

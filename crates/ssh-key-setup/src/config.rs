@@ -100,6 +100,11 @@ impl Section {
 }
 
 impl Entry {
+    /// The key's line on the server leaves it a shell, because the server can't run SFTP under a `command=`.
+    pub(crate) fn keeps_a_shell(&self) -> bool {
+        self.options.as_ref().is_some_and(|options| !options.contains("command="))
+    }
+
     /// How the user's own ssh is called for it.
     pub(crate) fn access(&self) -> Access {
         Access {

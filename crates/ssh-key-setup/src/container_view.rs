@@ -72,15 +72,12 @@ fn make_view(folder: &Path, kept: &[&Path]) -> io::Result<()> {
     if homes.iter().any(|home| home == Path::new("/")) {
         return Err(io::Error::other("a home is the root folder"));
     }
-    let both = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS;
-    match unshare(both) {
-        Ok(()) => {
-            fs::write("/proc/self/setgroups", "deny")?;
-            fs::write("/proc/self/uid_map", format!("0 {uid} 1"))?;
-            fs::write("/proc/self/gid_map", format!("0 {gid} 1"))?;
-        }
-        Err(_) if uid.is_root() => unshare(CloneFlags::CLONE_NEWNS)?,
-        Err(error) => return Err(error.into()),
+    // Root needs no user namespace, in which it could do less than in the container; but it may lack the right.
+    if !uid.is_root() || unshare(CloneFlags::CLONE_NEWNS).is_err() {
+        unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)?;
+        fs::write("/proc/self/setgroups", "deny")?;
+        fs::write("/proc/self/uid_map", format!("0 {uid} 1"))?;
+        fs::write("/proc/self/gid_map", format!("0 {gid} 1"))?;
     }
     let none: Option<&Path> = None;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;

@@ -61,6 +61,8 @@ pub(crate) enum Login {
 pub(crate) struct Failure {
     pub(crate) kind: Kind,
     pub(crate) said: String,
+    /// What to do about it, where more is known than the kind.
+    pub(crate) cure: Option<String>,
 }
 
 /// Phrases of OpenSSH, the most telling first.
@@ -121,7 +123,7 @@ pub(crate) fn of_ssh(said: &[u8], end: End) -> Failure {
         None if by_end.is_some() => String::new(),
         None => end.to_string(),
     };
-    Failure { kind, said }
+    Failure { kind, said, cure: None }
 }
 
 /// What a server printed in the place of SFTP. The length of the first packet is its first four bytes; what follows
@@ -148,10 +150,13 @@ impl Failure {
     pub(crate) fn about(&self, host: &str, login: Login) -> anyhow::Error {
         let what = format!("connect: {}: {}", escape(host.as_bytes()), self.kind);
         let what = if self.said.is_empty() { what } else { format!("{what}: {}", self.said) };
-        hinted(anyhow::Error::new(self.kind).context(what), self.cure(host, login))
+        hinted(
+            anyhow::Error::new(self.kind).context(what),
+            self.cure.clone().unwrap_or_else(|| self.usual_cure(host, login)),
+        )
     }
 
-    fn cure(&self, host: &str, login: Login) -> String {
+    fn usual_cure(&self, host: &str, login: Login) -> String {
         let host = escape(host.as_bytes());
         match self.kind {
             Kind::NameNotResolved => format!("check the name, and HostName in ~/.ssh/config: ssh -G {host}"),

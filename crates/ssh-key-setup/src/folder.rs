@@ -57,8 +57,10 @@ impl Folder {
                 fs::set_permissions(path, Permissions::from_mode(0o700)).with_context(naming)?;
             }
             Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => make(path).with_context(naming)?,
-            Err(error) => return Err(error).with_context(naming),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                with_cure(make(path).with_context(naming), path)?;
+            }
+            Err(error) => return with_cure(Err(error).with_context(naming), path),
         }
         let folder = Folder { path: path.to_path_buf() };
         folder.tighten()?;
@@ -195,6 +197,22 @@ fn make(path: &Path) -> Result<()> {
         fs::create_dir_all(parent)?;
     }
     Ok(DirBuilder::new().mode(0o700).create(path)?)
+}
+
+/// An error about `path` with the command that makes the folder above it the user's: Docker makes as root the folders
+/// that a container mounts and that are missing.
+pub(crate) fn with_cure<T>(result: Result<T>, path: &Path) -> Result<T> {
+    let Err(error) = result else { return result };
+    let above = path.ancestors().find_map(|folder| Some((folder, fs::metadata(folder).ok()?)));
+    match above {
+        Some((folder, found)) if found.uid() != own_uid() && own_uid() != 0 => Err(error).hint(format!(
+            "sudo chown {}:{} {}",
+            own_uid(),
+            nix::unistd::getegid(),
+            escape_path(folder)
+        )),
+        _ => Err(error),
+    }
 }
 
 fn own_uid() -> u32 {

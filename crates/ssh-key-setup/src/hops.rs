@@ -44,7 +44,7 @@ pub(crate) fn let_in(
         agree(run, &shown)?;
         let yours = chain.connection(index)?;
         let options = Some(install::jump_restriction(yours, &next.host_name, next.port));
-        let wanted = Wanted { public_key: key.public.clone(), options };
+        let wanted = Wanted { public_key: key.public.clone(), options, ours: Vec::new() };
         let home = install::home(yours).map_err(|error| match failure::kind_of(&error) {
             // It need not have SFTP: routers have none.
             Some(Kind::NoSftp) => hinted(

@@ -8,7 +8,7 @@ mod remote_file;
 use anyhow::{Result, anyhow};
 use common::text::escape;
 
-use crate::authorized_keys::{self, Edit, Wanted};
+use crate::authorized_keys::{self, Edit, WITHOUT_COMMAND, Wanted};
 use crate::sftp::{self, batch, quote};
 use crate::ssh::Connection;
 use remote_file::{Missing, Place, parent};
@@ -43,6 +43,8 @@ pub(crate) fn keys_file(connection: &Connection, home: &str, given: Option<&str>
     if let Some(told) = connection.keys_file().filter(|told| !told.ends_with("/.ssh/authorized_keys")) {
         match remote_file::look(connection, &told)? {
             Place::File(_, found) if found.bits() & 0o111 == 0 => return Ok(told),
+            // The account is locked into a folder, and its keys lie outside: root has to put a key in.
+            Place::Empty => return Ok(told),
             _ => {}
         }
     }
@@ -78,21 +80,31 @@ pub(crate) fn jump_restriction(connection: &Connection, host: &str, port: u16) -
     }
 }
 
-/// What stands before the key so that it does SFTP only, in words that this server knows.
-pub(crate) fn restriction(connection: &Connection, path: &str) -> Result<String> {
-    match openssh_version(&connection.software().unwrap_or_default()) {
-        Some(_) if knows_restrict(connection) => Ok(authorized_keys::sftp_only(Some(path))),
-        Some(_) => Ok(authorized_keys::sftp_only_in_old_words("internal-sftp")),
+/// What may stand before the key so that it does SFTP only, in words that this server may know: the strongest first.
+/// The last ones leave it a shell.
+pub(crate) fn restrictions(connection: &Connection, path: &str) -> Result<Vec<String>> {
+    let weaker = WITHOUT_COMMAND.map(str::to_owned);
+    let mut all = match openssh_version(&connection.software().unwrap_or_default()) {
+        Some(_) if knows_restrict(connection) => vec![authorized_keys::sftp_only(Some(path))],
+        Some(_) => vec![authorized_keys::sftp_only_in_old_words("internal-sftp")],
         None => {
+            let mut found = Vec::new();
             for program in PROGRAMS {
                 if batch(connection, &[format!("ls -lan {}", quote(program))])?.failed.is_none() {
-                    return Ok(authorized_keys::sftp_only_in_old_words(program));
+                    found.push(authorized_keys::sftp_only_in_old_words(program));
+                    break;
                 }
             }
-            // Nothing better is known; the proof that follows tells.
-            Ok(authorized_keys::sftp_only(Some(path)))
+            found
         }
-    }
+    };
+    all.extend(weaker);
+    Ok(all)
+}
+
+/// Whether a server's software is OpenSSH's.
+pub(crate) fn is_openssh(connection: &Connection) -> bool {
+    openssh_version(&connection.software().unwrap_or_default()).is_some()
 }
 
 /// `OpenSSH_9.2p1 Debian-2` is 9.2.
@@ -106,7 +118,7 @@ fn openssh_version(software: &str) -> Option<(u32, u32)> {
 pub(crate) fn install(connection: &Connection, path: &str, wanted: &Wanted) -> Result<Installed> {
     // Whoever puts it in by hand is to put in the restriction, too.
     let cure =
-        format!("mend that, or have this line put into the account's authorized_keys: {}", wanted.line());
+        format!("fix that, or have this line put into the account's authorized_keys: {}", wanted.line());
     let mut installed = Installed::Present;
     let changed =
         remote_file::change(connection, path, Missing::Make, &cure, &mut |old| match authorized_keys::with(
@@ -122,9 +134,15 @@ pub(crate) fn install(connection: &Connection, path: &str, wanted: &Wanted) -> R
     Ok(if changed { Installed::Written } else { installed })
 }
 
+/// Whether a line of `path` on the server lets the key in, as far as it can be seen.
+pub(crate) fn holds(connection: &Connection, path: &str, public_key: &str) -> bool {
+    let seen = remote_file::text(connection, path);
+    seen.is_ok_and(|text| authorized_keys::without(&text, public_key).is_some())
+}
+
 /// Takes every line of the key out of `path`; tells whether there was one.
 pub(crate) fn uninstall(connection: &Connection, path: &str, public_key: &str) -> Result<bool> {
-    let cure = format!("mend that, or take this line out of the account's authorized_keys: {public_key}");
+    let cure = format!("fix that, or take this line out of the account's authorized_keys: {public_key}");
     remote_file::change(connection, path, Missing::Leave, &cure, &mut |old| {
         authorized_keys::without(old, public_key)
     })

@@ -34,6 +34,17 @@ pub(crate) struct Key {
     pub(crate) made: bool,
 }
 
+impl Key {
+    /// The public half as RFC 4716 has it, for servers that read no other form.
+    pub(crate) fn rfc4716(&self) -> Result<String> {
+        let mut command = Command::new("ssh-keygen");
+        command.args(["-e", "-m", "RFC4716", "-f"]).arg(&self.path);
+        let limits = Limits::within(Duration::from_secs(20));
+        let text = process::capture(&mut command, b"", limits, None)?.success()?;
+        Ok(String::from_utf8_lossy(&text).into_owned())
+    }
+}
+
 /// The key `name` in `folder`; made, with a comment for `host`, where it is missing.
 pub(crate) fn find_or_make(folder: &Path, name: &str, host: Option<&str>) -> Result<Key> {
     let path = folder.join(name);

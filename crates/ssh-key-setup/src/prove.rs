@@ -29,6 +29,30 @@ pub(crate) struct Check {
     pub(crate) detail: String,
 }
 
+/// Whether the server refuses what the entry's line is to forbid.
+pub(crate) fn restriction_holds(connection: &Connection, entry: &Entry) -> Result<bool> {
+    match restriction::prove(connection, entry) {
+        Ok(_) => Ok(true),
+        Err(error) if crate::failure::kind_of(&error).is_none() => Ok(false),
+        Err(error) => Err(error),
+    }
+}
+
+/// Marks an error: the key may do more than it should.
+#[derive(Clone, Copy, Debug)]
+struct AboutRestriction;
+
+impl std::fmt::Display for AboutRestriction {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("prove")
+    }
+}
+
+/// Whether the proof failed because the key may do more than it should.
+pub(crate) fn is_about_restriction(error: &anyhow::Error) -> bool {
+    error.downcast_ref::<AboutRestriction>().is_some()
+}
+
 /// Whether the repository's folder is made where it is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Make {
@@ -56,7 +80,10 @@ pub(crate) fn prove(
         seen("restic", found);
     }
     if entry.restricted {
-        seen("restriction", restriction::prove(connection)?);
+        let seen_refused = restriction::prove(connection, entry).map_err(|error| {
+            if crate::failure::kind_of(&error).is_some() { error } else { error.context(AboutRestriction) }
+        })?;
+        seen("restriction", seen_refused);
     }
     Ok(free)
 }

@@ -16,6 +16,7 @@ use crate::rotate::{self, sharing};
 use crate::run::{Files, Run};
 use crate::say::Host;
 use crate::ssh::Connection;
+use crate::stage::Reach;
 use crate::{hops, install, resolve, stage};
 
 /// Removes the entry.
@@ -99,7 +100,11 @@ fn are_refused(run: &Run, files: &Files, entry: &Entry, keys: &[&Key]) -> Result
     let lines = known_hosts::ours(&files.known_hosts)?;
     for key in keys {
         let with_it = Entry { key: key.name.clone(), ..entry.clone() };
-        if stage::is_accepted(&stage::staged(run, &with_it, &lines)?)? {
+        if !matches!(stage::reach(&stage::staged(run, &with_it, &lines)?)?, Reach::NotAccepted) {
+            if stage::takes_any_key(run, entry, &lines)? {
+                run.say.warn(&format!("{} accepts any key, so this one still gets in", entry.alias));
+                return Ok(());
+            }
             return Err(hinted(
                 anyhow!("remove: {}: the server still takes the key", entry.alias),
                 format!(

@@ -17,6 +17,7 @@ use crate::resolve::{self, Route};
 use crate::run::{Files, Run};
 use crate::say::Host;
 use crate::ssh::Connection;
+use crate::stage::Reach;
 use crate::wishes::Wish;
 use crate::{container, hops, reasons, rotate, stage};
 
@@ -65,7 +66,15 @@ pub(crate) fn set_up(
     let lines = chain.lines();
     hops::let_in(run, &entry, &lines, &key, &mut chain, told)?;
     let isolated = stage::staged(run, &entry, &lines)?;
-    let accepted = stage::is_accepted(&isolated)?;
+    let reached = stage::reach(&isolated)?;
+    let accepted = matches!(reached, Reach::Works);
+    if accepted && existing.is_none() && stage::takes_any_key(run, &entry, &lines)? {
+        let error = stage::any_key(&entry.alias);
+        if entry.restricted {
+            return Err(error);
+        }
+        told.warn(run.say, common::exit::one_line(&error));
+    }
     let as_before = existing.is_some_and(|existing| {
         existing.restricted == entry.restricted
             && server_path(path.as_deref(), &existing.home).is_ok_and(|path| path == existing.path)
@@ -77,10 +86,11 @@ pub(crate) fn set_up(
     if accepted && as_before {
         entry.path = existing.map(|entry| entry.path.clone()).unwrap_or_default();
         run.say.line("server", "takes the key", "nothing changed there");
-    } else if accepted && existing.is_none() && has_no_access(&mut chain)? {
-        adopt(run, &mut entry, path.as_deref(), &isolated, told)?;
+    } else if let Some(place) = outside_of_our_reach(run, accepted && existing.is_none(), &key, &mut chain)? {
+        adopt(run, &mut entry, path.as_deref(), &isolated, place, told)?;
     } else {
-        install_on_server(run, &mut entry, path.as_deref(), &key, &isolated, &mut chain, told)?;
+        let goal = Goal { path: path.as_deref(), key: &key, existing };
+        install_on_server(run, &mut entry, &goal, &isolated, &mut chain, told)?;
     }
     learn::other_keys(run, &entry, &mut chain, told)?;
     stage::write(run, files, &entry, chain.lines(), told)?;
@@ -145,11 +155,28 @@ fn tell_route(run: &Run, alias: &str, route: &Route, told: &mut Host) -> Result<
     Ok(())
 }
 
-/// Whether the user's own ssh is not let in at the server.
-fn has_no_access(chain: &mut Chain) -> Result<bool> {
+/// The file of a line that lets the key in and that the user's own access can't change, as far as it is known.
+struct Elsewhere(Option<String>);
+
+/// Where the key's line is, if another person put it in and only they can change it: the user's own access is not let
+/// in, or the server keeps its keys outside of what the account sees.
+fn outside_of_our_reach(
+    run: &Run,
+    is_new_and_works: bool,
+    key: &Key,
+    chain: &mut Chain,
+) -> Result<Option<Elsewhere>> {
+    if !is_new_and_works {
+        return Ok(None);
+    }
     match chain.server() {
-        Ok(_) => Ok(false),
-        Err(error) if failure::kind_of(&error) == Some(Kind::NotAccepted) => Ok(true),
+        Ok(yours) => {
+            let home = install::home(yours)?;
+            let file = install::keys_file(yours, &home, run.cli.authorized_keys.as_deref())?;
+            let is_there = install::holds(yours, &file, &key.public);
+            Ok((!is_there).then_some(Elsewhere(Some(file))))
+        }
+        Err(error) if failure::kind_of(&error) == Some(Kind::NotAccepted) => Ok(Some(Elsewhere(None))),
         Err(error) => Err(error),
     }
 }
@@ -160,54 +187,153 @@ fn adopt(
     entry: &mut Entry,
     path: Option<&str>,
     isolated: &Connection,
+    place: Elsewhere,
     told: &mut Host,
 ) -> Result<()> {
     entry.home = install::home(isolated)?;
     entry.path = server_path(path, &entry.home)?;
-    entry.authorized_keys = install::keys_file(isolated, &entry.home, run.cli.authorized_keys.as_deref())?;
+    entry.authorized_keys = match place.0 {
+        Some(file) => file,
+        None => install::keys_file(isolated, &entry.home, run.cli.authorized_keys.as_deref())?,
+    };
     run.say.line("server", "takes the key", "put in by somebody else");
-    let warning = format!("your own ssh is not let in at {}, so nothing was changed there", entry.alias);
+    let warning = format!(
+        "the key's line at {} is not in a file that your own access can change, so nothing was changed there",
+        entry.alias
+    );
     told.warn(run.say, warning);
     Ok(())
 }
 
+/// What is to be put on a server.
+struct Goal<'a> {
+    path: Option<&'a str>,
+    key: &'a Key,
+    existing: Option<&'a Entry>,
+}
+
+/// Puts the key on the server, with the strongest restriction under which SFTP works there. What does not work is taken
+/// back.
 fn install_on_server(
     run: &Run,
     entry: &mut Entry,
-    path: Option<&str>,
-    key: &Key,
+    goal: &Goal,
     isolated: &Connection,
     chain: &mut Chain,
     told: &mut Host,
 ) -> Result<()> {
     let yours = chain.server()?;
+    if yours.software().is_some_and(|software| software.to_ascii_lowercase().starts_with("mod_sftp")) {
+        return Err(for_mod_sftp(run, entry, goal.key)?);
+    }
     entry.home = install::home(yours)?;
-    entry.path = server_path(path, &entry.home)?;
+    entry.path = server_path(goal.path, &entry.home)?;
     entry.authorized_keys = install::keys_file(yours, &entry.home, run.cli.authorized_keys.as_deref())?;
-    entry.options = if entry.restricted { Some(install::restriction(yours, &entry.path)?) } else { None };
-    let installed = install::install(yours, &entry.authorized_keys, &stage::wanted(entry, key))?;
-    told.changed |= installed == Installed::Written;
-    let what = match &installed {
+    let attempts: Vec<Option<String>> = match entry.restricted {
+        true => install::restrictions(yours, &entry.path)?.into_iter().map(Some).collect(),
+        false => vec![None],
+    };
+    let mut broken = None;
+    for options in attempts {
+        entry.options = options;
+        let installed = install::install(yours, &entry.authorized_keys, &stage::wanted(entry, goal.key))?;
+        match stage::reach(isolated)? {
+            Reach::Works if !entry.keeps_a_shell() || prove::restriction_holds(isolated, entry)? => {
+                told.changed |= installed == Installed::Written;
+                let news = escape(entry.authorized_keys.as_bytes());
+                run.say.line("server", &news, &installed_words(entry, &installed));
+                return Ok(());
+            }
+            Reach::Works => broken = Some(anyhow!("the server ignores the key's options")),
+            Reach::Broken(error) => broken = Some(error),
+            // Another server than OpenSSH may drop a line for one word in it.
+            Reach::NotAccepted if broken.is_some() || !install::is_openssh(yours) => {
+                broken.get_or_insert_with(|| anyhow!("the server does not take the key's line"));
+            }
+            Reach::NotAccepted => return Err(not_accepted(yours, entry, goal, isolated, &installed)?),
+        }
+        if matches!(installed, Installed::PresentWithOptions(_)) {
+            break;
+        }
+    }
+    take_back(yours, entry, goal)?;
+    let why = broken.unwrap_or_else(|| anyhow!("the server does not take the key's line"));
+    Err(match entry.restricted {
+        true => hinted(
+            anyhow!(
+                "connect: {}: SFTP works for you, but not with a restricted key; nothing was left there: {}",
+                entry.alias,
+                common::exit::one_line(&why)
+            ),
+            format!("let the key do all that you may: ssh-key-setup {} --no-restrict", entry.typed),
+        ),
+        false => why,
+    })
+}
+
+fn installed_words(entry: &Entry, installed: &Installed) -> String {
+    match installed {
+        Installed::Written if entry.restricted && entry.keeps_a_shell() => {
+            "put in, without forwards; this server can't limit it to SFTP".to_owned()
+        }
         Installed::Written if entry.restricted => "put in, for SFTP only".to_owned(),
         Installed::Written => "put in, with a shell".to_owned(),
         Installed::Present => "it was there".to_owned(),
         Installed::PresentWithOptions(options) => {
             format!("it was there with options of somebody's, which stay: {}", escape(options.as_bytes()))
         }
-    };
-    run.say.line("server", &escape(entry.authorized_keys.as_bytes()), &what);
-    if stage::is_accepted(isolated)? {
-        return Ok(());
+    }
+}
+
+/// The server's file as it was before: with the line of an earlier run, or without one.
+fn take_back(yours: &Connection, entry: &Entry, goal: &Goal) -> Result<()> {
+    let before = goal.existing.filter(|existing| existing.authorized_keys == entry.authorized_keys);
+    match before {
+        Some(before) => {
+            let mut wanted = stage::wanted(before, goal.key);
+            wanted.ours.extend(entry.options.clone());
+            install::install(yours, &entry.authorized_keys, &wanted).map(drop)
+        }
+        None => install::uninstall(yours, &entry.authorized_keys, &goal.key.public).map(drop),
+    }
+}
+
+/// Why sshd does not take a key that is in its file.
+fn not_accepted(
+    yours: &Connection,
+    entry: &Entry,
+    goal: &Goal,
+    isolated: &Connection,
+    installed: &Installed,
+) -> Result<anyhow::Error> {
+    if let Some(error) = isolated.second_factor() {
+        if *installed == Installed::Written {
+            take_back(yours, entry, goal)?;
+        }
+        return Ok(error);
     }
     let user = entry.sections.last().map_or("", |section| section.user.as_str());
     let reasons = reasons::not_accepted(yours, &entry.home, &entry.authorized_keys, user)?;
-    Err(hinted(
+    Ok(hinted(
         anyhow!(
             "connect: {}: the key stands in {} but is not accepted",
             entry.alias,
             escape(entry.authorized_keys.as_bytes())
         ),
         reasons.join("; or: "),
+    ))
+}
+
+/// ProFTPD's mod_sftp reads keys of another form, from a file that only its configuration names.
+fn for_mod_sftp(run: &Run, entry: &Entry, key: &Key) -> Result<anyhow::Error> {
+    run.say.text("\nProFTPD reads keys in the form of RFC 4716. These lines are the key:\n");
+    run.say.text(&key.rfc4716()?);
+    Ok(hinted(
+        anyhow!("connect: {}: ProFTPD (mod_sftp) does not have the key yet", entry.alias),
+        format!(
+            "put the key into the file that SFTPAuthorizedUserKeys names, and run this again: ssh-keygen -e -f {}",
+            escape_path(key::beside(&key.path, ".pub"))
+        ),
     ))
 }
 

@@ -12,7 +12,7 @@ use common::text::escape_path;
 
 use crate::authorized_keys;
 use crate::cli::Cli;
-use crate::folder::Folder;
+use crate::folder::{self, Folder};
 use crate::host_name;
 use crate::key;
 use crate::run::Run;
@@ -33,7 +33,8 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
     let cancel = Cancel::on_signals()?;
     // Keys, sockets and copies are for the user alone, whatever the umask was.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
-    let _lock = match lock::attempt(&settings.state_dir().join("ssh-key-setup.lock"))? {
+    let lock_file = settings.state_dir().join("ssh-key-setup.lock");
+    let _lock = match folder::with_cure(lock::attempt(&lock_file), &lock_file)? {
         lock::Attempt::Held(lock) => lock,
         lock::Attempt::Busy(holder) => {
             return Err(anyhow!("another ssh-key-setup runs: {holder}")).hint("wait for it");

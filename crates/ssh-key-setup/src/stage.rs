@@ -12,7 +12,7 @@ use crate::chain::Chain;
 use crate::config::{self, Entry};
 use crate::failure::{self, Kind, hinted};
 use crate::install;
-use crate::key::Key;
+use crate::key::{self, Key};
 use crate::known_hosts::{self, Line};
 use crate::prove::{self, Make};
 use crate::resolve::Route;
@@ -49,10 +49,59 @@ pub(crate) fn is_accepted(connection: &Connection) -> Result<bool> {
     }
 }
 
+/// How far a connection with the folder's key gets.
+#[derive(Debug)]
+pub(crate) enum Reach {
+    /// SFTP works.
+    Works,
+    /// The server does not take the key.
+    NotAccepted,
+    /// The server takes the key, and SFTP does not work with it.
+    Broken(anyhow::Error),
+}
+
+/// Tries SFTP; fails where something on the way to the server is in the way.
+pub(crate) fn reach(connection: &Connection) -> Result<Reach> {
+    let Err(error) = install::home(connection) else { return Ok(Reach::Works) };
+    match failure::kind_of(&error) {
+        Some(Kind::NotAccepted) => Ok(Reach::NotAccepted),
+        Some(Kind::NoSftp | Kind::NotClean | Kind::Lost | Kind::Other) => Ok(Reach::Broken(error)),
+        _ => Err(error),
+    }
+}
+
+/// Whether the server lets in a key that it has never seen.
+pub(crate) fn takes_any_key(run: &Run, entry: &Entry, lines: &[Line]) -> Result<bool> {
+    let scratch = crate::ssh::scratch()?;
+    key::find_or_make(scratch.path(), &entry.key, None)?;
+    let config = config::with_entries("", std::slice::from_ref(entry))?;
+    let known_hosts = known_hosts::with_lines("", lines)?;
+    let stranger = Connection::isolated(scratch.path(), &config, &known_hosts, &entry.alias, &run.cancel)?;
+    Ok(!matches!(reach(&stranger)?, Reach::NotAccepted))
+}
+
+/// The error about a server that takes any key.
+pub(crate) fn any_key(alias: &str) -> anyhow::Error {
+    hinted(
+        anyhow!(
+            "connect: {alias}: this server accepts any key (Tailscale SSH?): the folder's key proves nothing and \
+             can't be limited"
+        ),
+        format!(
+            "use sshd's own port there, or turn that off (tailscale set --ssh=false); to use it as it is: \
+             ssh-key-setup {alias} --no-restrict"
+        ),
+    )
+}
+
 /// What is to stand in authorized_keys.
 pub(crate) fn wanted(entry: &Entry, key: &Key) -> Wanted {
     let options = || entry.options.clone().unwrap_or_else(|| authorized_keys::sftp_only(Some(&entry.path)));
-    Wanted { public_key: key.public.clone(), options: entry.restricted.then(options) }
+    Wanted {
+        public_key: key.public.clone(),
+        options: entry.restricted.then(options),
+        ours: authorized_keys::WITHOUT_COMMAND.map(str::to_owned).to_vec(),
+    }
 }
 
 /// Writes the folder's files with the entry and its host keys in them.
@@ -93,7 +142,17 @@ pub(crate) fn prove_and_close(run: &Run, entry: &Entry, told: &mut Host) -> Resu
         checks.push(check.clone());
     });
     told.checks = checks;
-    told.free_bytes = proof?;
+    told.free_bytes = match proof {
+        Err(error) if prove::is_about_restriction(&error) => {
+            // A server that lets anybody in makes nothing of the key's line.
+            let lines = known_hosts::ours(&run.files()?.known_hosts)?;
+            return Err(if takes_any_key(run, entry, &lines)? { any_key(&entry.alias) } else { error });
+        }
+        Err(error) if failure::kind_of(&error) == Some(Kind::NotAccepted) => {
+            return Err(connection.second_factor().unwrap_or(error));
+        }
+        proof => proof?,
+    };
     if !run.cli.check {
         if let Some(why) = run.folder.give_config_to_root(run.cli.rootless)? {
             return Err(hinted(

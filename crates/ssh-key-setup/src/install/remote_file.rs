@@ -85,6 +85,11 @@ pub(super) fn change(
     Err(refused(connection, "write", path, "somebody else changes it all the time", cure))
 }
 
+/// The text of `path`; empty where there is no such file.
+pub(super) fn text(connection: &Connection, path: &str) -> Result<Vec<u8>> {
+    Ok(fetch(connection, path, "", Missing::Leave)?.text)
+}
+
 pub(super) fn parent(path: &str) -> &str {
     match path.rsplit_once('/') {
         Some(("", _)) | None => "/",

@@ -6,32 +6,30 @@
 use anyhow::{Result, anyhow};
 use common::text::escape;
 
+use crate::config::Entry;
 use crate::failure::{self, Kind, hinted};
 use crate::ssh::Connection;
 
 const TOKEN: &str = "ssh-key-setup-shell-token";
 
 /// Sees them refused, and says what was seen. Fails where one is not.
-pub(super) fn prove(connection: &Connection) -> Result<String> {
+pub(super) fn prove(connection: &Connection, entry: &Entry) -> Result<String> {
     let host = escape(connection.host.as_bytes());
     let hint = "take the key's other lines out of authorized_keys on the server, or say --no-restrict";
     let mut shell = connection.ssh(&["-T", "-v"], &["echo", TOKEN]);
     let ran = connection.capture(&mut shell, b"")?;
-    if String::from_utf8_lossy(&ran.stdout).contains(TOKEN) {
-        return Err(hinted(anyhow!("prove: restriction: {host}: the key gets a shell"), hint));
+    if String::from_utf8_lossy(&ran.stdout).contains(TOKEN) && !entry.keeps_a_shell() {
+        return Err(hinted(anyhow!("restriction: {host}: the key gets a shell"), hint));
     }
     let said = String::from_utf8_lossy(&ran.stderr).into_owned();
     let allowed = allowed(&said);
-    let forward = connection.capture(&mut connection.ssh(&["-W", "127.0.0.1:9"], &[]), b"")?;
-    let prohibited = String::from_utf8_lossy(&forward.stderr).contains("prohibited");
-    let failure = failure::of_ssh(&forward.stderr, forward.end);
-    match failure.kind {
-        Kind::JumpRefused if prohibited => {}
-        // The forward itself was tried and only its end refused: so it is allowed.
-        Kind::JumpRefused => {
-            return Err(hinted(anyhow!("prove: restriction: {host}: the key forwards ports"), hint));
-        }
-        _ => return Err(failure.about(&connection.host, connection.login())),
+    if forwards(connection, entry, said.contains("remote software version OpenSSH"))? {
+        return Err(hinted(anyhow!("restriction: {host}: the key forwards ports"), hint));
+    }
+    if entry.keeps_a_shell() {
+        return Ok(
+            "a port forward is refused; this server can't limit a key to SFTP, so it has a shell".to_owned()
+        );
     }
     let Some(allowed) = allowed else {
         return Ok("a shell and a port forward are refused".to_owned());
@@ -40,9 +38,32 @@ pub(super) fn prove(connection: &Connection) -> Result<String> {
     if let Some(option) =
         too_much.iter().find(|option| allowed.split_whitespace().any(|word| word == **option))
     {
-        return Err(hinted(anyhow!("prove: restriction: {host}: the server allows the key {option}"), hint));
+        return Err(hinted(anyhow!("restriction: {host}: the server allows the key {option}"), hint));
     }
     Ok("a shell, a port forward and an agent are refused".to_owned())
+}
+
+/// Whether the server forwards a port for the key. OpenSSH has words of its own for a forward that it does not allow;
+/// of others a failed forward to a port that nothing listens on looks the same, so their own port is tried.
+fn forwards(connection: &Connection, entry: &Entry, is_openssh: bool) -> Result<bool> {
+    let port = entry.sections.last().map_or(22, |section| section.port);
+    let ports = if is_openssh { vec![9] } else { vec![port, 22] };
+    for port in ports {
+        let to = format!("127.0.0.1:{port}");
+        let forward = connection.capture(&mut connection.ssh(&["-W", &to], &[]), b"")?;
+        if forward.stdout.starts_with(b"SSH-") {
+            return Ok(true);
+        }
+        let failure = failure::of_ssh(&forward.stderr, forward.end);
+        let prohibited = String::from_utf8_lossy(&forward.stderr).contains("prohibited");
+        match failure.kind {
+            // The forward itself was tried and only its end refused: so it is allowed.
+            Kind::JumpRefused if is_openssh && !prohibited => return Ok(true),
+            Kind::JumpRefused => {}
+            _ => return Err(failure.about(&connection.host, connection.login())),
+        }
+    }
+    Ok(false)
 }
 
 /// What sshd says that it allows for the key.

@@ -176,3 +176,63 @@ fn a_jump_host_without_sftp_is_told_with_the_line_to_put_in() {
     fs::write(&file, world.text(&file) + line).unwrap();
     world.tool(&["nas"]).expect_success();
 }
+
+#[test]
+fn a_nested_ssh_becomes_a_jump_host_that_works_in_the_container() {
+    let (world, _servers) = chain();
+    let config = world.text(&world.root(".ssh/config"));
+    world.keygen("/root/.ssh/k");
+    for proxy in [
+        "ssh -W [%h]:%p gate",
+        "ssh -o ServerAliveInterval=9 -W %h:%p gate",
+        "ssh -W %h:%p -o ServerAliveInterval=9 gate",
+        "ssh gate nc %h %p",
+        "ssh -i ~/.ssh/id_ed25519 -W %h:%p gate 2>/dev/null",
+    ] {
+        let direct = config.replace("ProxyJump gate", &format!("ProxyCommand {proxy}"));
+        fs::write(world.root(".ssh/config"), direct).unwrap();
+        let ran = world.tool(&["inner", "--install-on-jump-hosts"]).expect_success();
+        assert!(
+            world.text(&world.folder("config")).contains("ProxyJump inner-jump1\n"),
+            "{}",
+            ran.everything()
+        );
+        let mut listing = world.in_container("sftp");
+        world.run(listing.args(["-b", "/dev/null", "inner"])).expect_success();
+        world.tool(&["inner", "--remove"]).expect_success();
+    }
+    // The jump host does not take this key: it is the one to blame.
+    let wrong = config.replace("ProxyJump gate", "ProxyCommand ssh -i ~/.ssh/k -W %h:%p gate");
+    fs::write(world.root(".ssh/config"), wrong).unwrap();
+    let ran = world.tool(&["inner", "--install-on-jump-hosts"]).expect_code(1);
+    assert!(ran.stderr.contains("connect: gate: the key is not accepted"), "{}", ran.everything());
+}
+
+#[test]
+fn a_nested_ssh_that_is_not_understood_is_refused_before_anything_is_put_in() {
+    let (world, _servers) = chain();
+    let config =
+        world.text(&world.root(".ssh/config")).replace("ProxyJump gate", "ProxyCommand ssh gate relay %h %p");
+    fs::write(world.root(".ssh/config"), config).unwrap();
+    let ran = world.tool(&["inner", "--install-on-jump-hosts"]).expect_code(1);
+    assert!(ran.stderr.contains("goes through another ssh"), "{}", ran.everything());
+    assert!(!world.text(&world.authorized_keys("jumper")).contains("backrest-backup-key"));
+}
+
+/// A folder of an earlier version may hold a nested ssh: it works with the user's own files, and fails in the container.
+#[test]
+fn a_proof_sees_no_files_but_the_folders() {
+    let (world, _servers) = chain();
+    world.tool(&["inner", "--install-on-jump-hosts"]).expect_success();
+    let config = world.text(&world.folder("config"));
+    let nested = config
+        .replace("    ProxyJump inner-jump1\n", "    ProxyCommand ssh -W [%h]:%p gate\n")
+        .replace("\"jump\":\"inner-jump1\"", "\"proxy_command\":\"ssh -W [%h]:%p gate\"");
+    assert_ne!(config, nested);
+    fs::write(world.folder("config"), nested).unwrap();
+    world.tool(&["--check"]).expect_code(1);
+    world.run(world.in_container("sftp").args(["-b", "/dev/null", "inner"])).expect_code(255);
+    // Written anew it is a jump host.
+    world.tool(&["inner", "--install-on-jump-hosts"]).expect_success();
+    world.run(world.in_container("sftp").args(["-b", "/dev/null", "inner"])).expect_success();
+}

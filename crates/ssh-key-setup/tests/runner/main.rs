@@ -19,4 +19,5 @@ mod people;
 mod plain;
 mod restriction;
 mod rotation;
+mod servers;
 mod world;

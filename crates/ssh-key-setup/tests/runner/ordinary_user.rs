@@ -86,3 +86,23 @@ fn without_sudo_the_commands_to_type_are_told_and_help() {
     world.as_me(&["--check"]).expect_success();
     works_in_the_container(&world, "one");
 }
+
+#[test]
+fn a_folder_that_docker_made_as_root_comes_with_the_one_command_that_helps() {
+    let (world, _server) = world();
+    for folder in ["data/backrest", "containers/backrest"] {
+        let path = world.srv(&format!("home/me/{folder}"));
+        let _ = fs::remove_dir_all(&path);
+        fs::create_dir_all(&path).unwrap();
+        std::os::unix::fs::chown(&path, Some(0), Some(0)).unwrap();
+        let ran = world.as_me(&["nas", "--rootless"]).expect_code(1);
+        let command = format!("hint: sudo chown 3000:3000 /srv/home/me/{folder}\n");
+        assert!(
+            ran.stderr.contains("ermission denied") && ran.stderr.contains(&command),
+            "{}",
+            ran.everything()
+        );
+        std::os::unix::fs::chown(&path, Some(3000), Some(3000)).unwrap();
+    }
+    world.as_me(&["nas", "--rootless"]).expect_success();
+}
