@@ -7,6 +7,7 @@ mod apt;
 mod compose_plugin;
 mod debian_root;
 mod newest_restic;
+mod ssh_servers;
 mod trixie;
 mod uptime_kuma;
 
@@ -22,6 +23,7 @@ use common::text::escape;
 pub(crate) use compose_plugin::compose_plugin;
 pub(crate) use debian_root::debian_root;
 pub(crate) use newest_restic::newest_restic;
+pub(crate) use ssh_servers::ssh_servers;
 pub(crate) use uptime_kuma::uptime_kuma;
 
 /// A program and the Debian package that holds it.
@@ -43,6 +45,8 @@ pub(crate) const UPTIME_KUMA: &[Need] = &[need("node", "nodejs"), need("npm", "n
 
 /// What the tests run. A line here is all that a new one takes.
 pub(crate) const TESTS: &[Need] = &[
+    need("/usr/bin/pip3", "python3-pip"),
+    need("/usr/lib/proftpd/mod_sftp.so", "proftpd-mod-crypto"),
     need("bash", "bash"),
     need("busybox", "busybox-static"),
     need("crontab", "cron"),
@@ -63,6 +67,7 @@ pub(crate) const TESTS: &[Need] = &[
     need("openssl", "openssl"),
     need("pg_ctlcluster", "postgresql"),
     need("qemu-aarch64-static", "qemu-user-static"),
+    need("proftpd", "proftpd-core"),
     need("readelf", "binutils"),
     need("redis-cli", "redis-tools"),
     need("redis-server", "redis-server"),

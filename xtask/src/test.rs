@@ -32,6 +32,7 @@ pub(crate) fn run() -> Result<Exit> {
     needs::ensure_rust(&cancel)?;
     needs::ensure(needs::TESTS, &cancel)?;
     let restic = needs::newest_restic(&workspace.target, &cancel)?;
+    needs::ssh_servers(&workspace.target, &cancel)?;
 
     let mut failed_checks = 0;
     for (title, arguments) in [

@@ -30,7 +30,7 @@ const PACKAGES: &str =
 /// Builds every program and returns its path.
 pub(super) fn build(dist: &Dist<'_>) -> Result<Vec<PathBuf>> {
     let tools = dist.workspace.target.join("tools");
-    let root = needs::debian_root(&tools, "root-arm64", "trixie", dist.cancel)?;
+    let root = needs::debian_root(&tools, "root-arm64", "trixie", &[], dist.cancel)?;
     if !root.join("usr/bin/aarch64-linux-gnu-gcc").exists() {
         let install = format!(
             "dpkg --add-architecture arm64 && apt-get -q update && apt-get -q install --yes --no-install-recommends {PACKAGES}"

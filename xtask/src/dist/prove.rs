@@ -53,8 +53,8 @@ pub(super) fn run(dist: &Dist<'_>, architecture: Architecture, archive: &Path) -
     for root in roots {
         let path = match root {
             Root::Busybox => busybox(&folder.path().join("busybox"))?,
-            Root::Bookworm => needs::debian_root(&tools, "root-bookworm", "bookworm", dist.cancel)?,
-            Root::Trixie => needs::debian_root(&tools, "root-trixie", "trixie", dist.cancel)?,
+            Root::Bookworm => needs::debian_root(&tools, "root-bookworm", "bookworm", &[], dist.cancel)?,
+            Root::Trixie => needs::debian_root(&tools, "root-trixie", "trixie", &[], dist.cancel)?,
         };
         let mut command = Command::new("unshare");
         command.args(["--mount", "--net", "--pid", "--fork", "--kill-child", "--propagation", "private"]);

@@ -13,8 +13,14 @@ use common::out;
 
 use super::{apt, trixie};
 
-/// The folder `name` of `tools`: a root of `release` with nothing but what every Debian has.
-pub(crate) fn debian_root(tools: &Path, name: &str, release: &str, cancel: &Cancel) -> Result<PathBuf> {
+/// The folder `name` of `tools`: a root of `release` with what every Debian has and `packages`.
+pub(crate) fn debian_root(
+    tools: &Path,
+    name: &str,
+    release: &str,
+    packages: &[&str],
+    cancel: &Cancel,
+) -> Result<PathBuf> {
     let root = tools.join(name);
     if root.exists() {
         return Ok(root);
@@ -23,7 +29,11 @@ pub(crate) fn debian_root(tools: &Path, name: &str, release: &str, cancel: &Canc
     out!("Making a bare root of Debian {release}");
     let part = tempfile::tempdir_in(tools).context("make a folder")?;
     let mut debootstrap = Command::new("debootstrap");
-    debootstrap.args(["--variant=minbase", release]).arg(part.path()).arg(trixie::mirror()?);
+    debootstrap.arg("--variant=minbase");
+    if !packages.is_empty() {
+        debootstrap.arg(format!("--include={}", packages.join(",")));
+    }
+    debootstrap.arg(release).arg(part.path()).arg(trixie::mirror()?);
     apt::run(&mut debootstrap, cancel)?;
     // An ordinary user in there has to get through.
     fs::set_permissions(part.path(), Permissions::from_mode(0o755)).context("open a root")?;

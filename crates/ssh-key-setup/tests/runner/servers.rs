@@ -52,9 +52,10 @@ fn know(world: &World, port: u16, user: &str, host_key: &str) {
 #[track_caller]
 fn asyncssh(world: &World, port: u16, mode: &str) -> Running {
     let host_key = key(world, "asyncssh", &["-t", "ed25519"]);
-    let python = tool_folder("asyncssh").join("bin/python3");
+    let library = tool_folder("asyncssh");
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/runner/servers.py");
-    let mut command = world.command(python.to_str().unwrap());
+    let mut command = world.command("/usr/bin/python3");
+    command.env("PYTHONPATH", library);
     command.args([script, &port.to_string(), "/srv/asyncssh", "/srv/home/bash", mode]);
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("start AsyncSSH");
     let mut line = String::new();
