@@ -111,6 +111,31 @@ pub(crate) fn notes(route: &Route, known: &Known) -> Notes {
     notes
 }
 
+/// Has the ssh in Backrest's running container read `config`, where Docker answers: versions differ in what they take.
+/// Returns whether it did; fails if it refuses the file.
+pub(crate) fn reads(config: &str, alias: &str) -> Result<bool> {
+    let limits = || Limits::within(Duration::from_secs(20));
+    let mut list = Command::new("docker");
+    list.args(["ps", "--format", "{{.ID}} {{.Image}}"]);
+    let Ok(list) = process::capture(&mut list, b"", limits(), None) else { return Ok(false) };
+    let list = String::from_utf8_lossy(&list.stdout).into_owned();
+    let mut containers = list.lines().filter_map(|line| line.split_once(' '));
+    let Some((id, _)) = containers.find(|(_, image)| image.contains("backrest")) else { return Ok(false) };
+    let mut ssh = Command::new("docker");
+    ssh.args(["exec", "-i", id, "ssh", "-F", "/dev/stdin", "-G", "--", alias]);
+    let ran = process::capture(&mut ssh, config.as_bytes(), limits(), None)?;
+    // ssh fails with 255; other codes are Docker's own, or say that the container has no ssh.
+    if ran.end != process::End::Exited(255) {
+        return Ok(ran.end.is_success());
+    }
+    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
+    let first = said.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    Err(hinted(
+        anyhow!("check: {alias}: ssh in Backrest's container refuses config: {}", escape(first.as_bytes())),
+        format!("set it up again, which writes config anew: ssh-key-setup {alias}"),
+    ))
+}
+
 /// Whether the VPN has to be up to reach a name.
 pub(crate) fn is_through_tailscale(name: &str, known: &Known) -> bool {
     let all = !known.addresses.is_empty() && known.addresses.iter().all(is_tailscale);

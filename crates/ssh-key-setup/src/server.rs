@@ -355,6 +355,9 @@ pub(crate) fn check(run: &Run, files: &Files, entry: &Entry, told: &mut Host) ->
         told.host_keys.push(fingerprint);
     }
     run.folder.check(run.cli.rootless)?;
+    if container::reads(&files.config, &entry.alias)? {
+        run.say.line("config", "read by ssh in Backrest's container", "");
+    }
     told.start_tailscale_first = entry.sections.first().is_some_and(|first| {
         container::is_through_tailscale(&first.host_name, &container::ask(&first.host_name))
     });

@@ -358,3 +358,24 @@ fn an_account_without_a_shell_is_named_where_sftp_needs_one() {
     let ran = world.tool(&["nas"]).expect_code(1);
     assert!(ran.stderr.contains("the account's shell is nologin"), "{}", ran.everything());
 }
+
+#[test]
+fn a_check_has_the_containers_own_ssh_read_the_config() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let (world, _server) = World::with_nas(2200, "bash");
+    world.tool(&["nas"]).expect_success();
+    let newest = Newest::of(&world);
+    // In the place of Docker: the newest ssh, as a container has it.
+    let docker = format!(
+        "#!/bin/sh\ncase $1 in ps) echo 1234 garethgeorge/backrest:latest;; exec) shift 3; exec chroot {} \"$@\";; esac\n",
+        newest.root
+    );
+    fs::write(world.srv("bin/docker"), docker).unwrap();
+    fs::set_permissions(world.srv("bin/docker"), fs::Permissions::from_mode(0o755)).unwrap();
+    let ran = world.tool(&["--check"]).expect_success();
+    assert!(ran.stdout.contains("read by ssh in Backrest's container"), "{}", ran.everything());
+    let config = world.text(&world.folder("config"));
+    fs::write(world.folder("config"), format!("{config}Host old\n  HostKeyAlgorithms ssh-dss\n")).unwrap();
+    let ran = world.tool(&["--check"]).expect_code(1);
+    assert!(ran.stderr.contains("refuses config: "), "{}", ran.everything());
+}
