@@ -164,7 +164,7 @@ impl Comparison {
         for group in &self.left_out {
             let place = format!("{}:{}", escape_path(&group.file), group.line);
             out!(
-                "{}: {} that were backed up, by the rule {} ({place})",
+                "{}: {} backed up so far, by the rule {} ({place})",
                 group.service,
                 group.files.amount(),
                 group.rule
@@ -182,7 +182,7 @@ impl Comparison {
     /// Prints what is newly backed up.
     pub(crate) fn print_kept(&self) {
         for (service, files) in &self.kept {
-            out!("{service}: {} that were left out are backed up now", files.amount());
+            out!("{service}: {} left out so far, backed up now", files.amount());
             files.print_first();
         }
     }

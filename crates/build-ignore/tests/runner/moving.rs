@@ -87,7 +87,7 @@ fn nothing_is_lost_and_all_that_differs_is_named() {
     prints(
         &ran,
         &[
-            "data/opencloud: 1 file (5 B) that were backed up, by the rule data (",
+            "data/opencloud: 1 file (5 B) backed up so far, by the rule data (",
             "opencloud/.resticignore:2)",
             "    to leave out only what is at the top of the service, write: /data\n",
             "users/me/data/thesis.odt",
@@ -96,7 +96,7 @@ fn nothing_is_lost_and_all_that_differs_is_named() {
             "by the rule *.log (",
             "config/a.log",
             "build-ignore --adopt",
-            "data/photos: 1 file (1 B) that were left out are backed up now",
+            "data/photos: 1 file (1 B) left out so far, backed up now",
         ],
     );
     let after = backed_up(&sandbox, IGNORE_FILE);
@@ -111,7 +111,7 @@ fn nothing_is_lost_and_all_that_differs_is_named() {
     assert_eq!(sandbox.read(IGNORE_FILE), text);
     assert!(ran.stderr.contains("warning: 3 rules held back"), "{}", ran.everything());
     let ran = run(&sandbox, &["--compare", &sandbox.path(OLD).display().to_string()]).expect_code(1);
-    prints(&ran, &["data/photos: 1 file (1 B) that were left out are backed up now", "by the rule *.log ("]);
+    prints(&ran, &["data/photos: 1 file (1 B) left out so far, backed up now", "by the rule *.log ("]);
 
     // With consent the rules mean what git says.
     let ran = run(&sandbox, &["--adopt"]).expect_success();
@@ -120,7 +120,7 @@ fn nothing_is_lost_and_all_that_differs_is_named() {
     assert_eq!(backed_up(&sandbox, IGNORE_FILE), kept);
     assert!(run(&sandbox, &[]).expect_success().stdout.contains("unchanged"));
     let ran = run(&sandbox, &["--compare", &sandbox.path(OLD).display().to_string()]).expect_code(1);
-    prints(&ran, &["data/jellyfin: 1 file (5 B) that were backed up, by the rule *.log"]);
+    prints(&ran, &["data/jellyfin: 1 file (5 B) backed up so far, by the rule *.log"]);
 }
 
 #[test]
