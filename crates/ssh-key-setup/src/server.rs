@@ -229,6 +229,17 @@ fn install_on_server(
     entry.home = install::home(yours)?;
     entry.path = server_path(goal.path, &entry.home)?;
     entry.authorized_keys = install::keys_file(yours, &entry.home, run.cli.authorized_keys.as_deref())?;
+    // An account that is locked into a folder, and some NAS systems, see other paths over SFTP than over SSH.
+    let over_ssh = yours.keys_file();
+    let root = over_ssh.as_deref().and_then(|file| file.strip_suffix(&entry.authorized_keys));
+    if let Some(root) = root.filter(|root| !root.is_empty()) {
+        let path = escape(entry.path.as_bytes());
+        run.say.line(
+            "path",
+            &path,
+            &format!("as SFTP shows it, so for Backrest; over SSH it is {}{path}", escape(root.as_bytes())),
+        );
+    }
     let attempts: Vec<Option<String>> = match entry.restricted {
         true => install::restrictions(yours, &entry.path)?.into_iter().map(Some).collect(),
         false => vec![None],
