@@ -16,8 +16,8 @@ use super::restic::scratch;
 use crate::build;
 
 const ROUNDS: usize = 3;
-/// Eight times the size may take this many times as long: the paths of a deep tree are longer as well.
-const MOST_GROWTH: f64 = 80.0;
+/// Eight times the size may take this many times as long. Quadratic growth would be 64.
+const MOST_GROWTH: f64 = 24.0;
 
 /// What is doubled: the folders nested in one another, the stars of a rule, the rules of the service.
 #[derive(Clone, Copy)]
