@@ -7,6 +7,11 @@
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use anyhow::{Context, Result};
+use common::text::escape;
+
+use crate::host_name;
+
 /// What `ssh` is given to reach one host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Access {
@@ -77,6 +82,27 @@ pub(crate) fn known_hosts_option(first: &Path, others: &[PathBuf]) -> OsString {
         option.push("\"");
     }
     option
+}
+
+/// `[user@]host[:port]` or `ssh://[user@]host[:port]`, one link of a ProxyJump.
+pub(crate) fn jump_access(jump: &str) -> Result<Access> {
+    let rest = jump.strip_prefix("ssh://").unwrap_or(jump);
+    let (user, host) = match rest.rsplit_once('@') {
+        Some((user, host)) => (Some(user.to_owned()), host),
+        None => (None, rest),
+    };
+    let (host, port) =
+        match (host.strip_prefix('[').and_then(|inner| inner.split_once(']')), host.split_once(':')) {
+            (Some((inner, port)), _) => (inner, port.strip_prefix(':')),
+            (None, Some((name, port))) if !port.contains(':') => (name, Some(port)),
+            _ => (host, None),
+        };
+    host_name::check(host).context("resolve: ProxyJump")?;
+    let port = port
+        .map(str::parse)
+        .transpose()
+        .with_context(|| format!("resolve: ProxyJump: {}", escape(jump.as_bytes())))?;
+    Ok(Access { host: host.to_owned(), user, port, ..Access::default() })
 }
 
 #[cfg(test)]

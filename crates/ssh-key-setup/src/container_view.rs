@@ -7,7 +7,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::AsRawFd;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,7 @@ pub(crate) const ENTER: &str = "--enter-the-containers-view";
 pub(crate) fn is_available() -> bool {
     static AVAILABLE: OnceLock<bool> = OnceLock::new();
     *AVAILABLE.get_or_init(|| {
-        let Ok(folder) = crate::ssh::scratch() else { return false };
+        let Ok(folder) = crate::scratch::scratch() else { return false };
         let mut command = enter(folder.path(), &[]);
         let tried = process::capture(&mut command, b"", Limits::within(Duration::from_secs(20)), None);
         tried.is_ok_and(|tried| tried.end.is_success())
@@ -75,9 +75,9 @@ fn make_view(folder: &Path, kept: &[&Path]) -> io::Result<()> {
     // Root needs no user namespace, in which it could do less than in the container; but it may lack the right.
     if !uid.is_root() || unshare(CloneFlags::CLONE_NEWNS).is_err() {
         unshare(CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNS)?;
-        fs::write("/proc/self/setgroups", "deny")?;
-        fs::write("/proc/self/uid_map", format!("0 {uid} 1"))?;
-        fs::write("/proc/self/gid_map", format!("0 {gid} 1"))?;
+        write_to("/proc/self/setgroups", "deny")?;
+        write_to("/proc/self/uid_map", &format!("0 {uid} 1"))?;
+        write_to("/proc/self/gid_map", &format!("0 {gid} 1"))?;
     }
     let none: Option<&Path> = None;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none)?;
@@ -98,6 +98,10 @@ fn make_view(folder: &Path, kept: &[&Path]) -> io::Result<()> {
         bind(&folder, &home.join(".ssh"))?;
     }
     std::env::set_current_dir("/")
+}
+
+fn write_to(file: &str, text: &str) -> io::Result<()> {
+    File::options().write(true).open(file)?.write_all(text.as_bytes())
 }
 
 /// Shows the folder that is open as `file` at `place`, which is made.

@@ -23,7 +23,7 @@ use crate::access;
 use crate::failure::{self, Login};
 use crate::marks;
 use crate::resolve::Endpoint;
-use crate::ssh::{self, Connection};
+use crate::ssh::Connection;
 
 /// One line of known_hosts.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -156,7 +156,7 @@ fn merge(mut lines: Vec<Line>, more: Vec<Line>) -> Vec<Line> {
 
 /// Connects without logging in; ssh writes the key that the server shows into a file.
 fn ask_server(endpoint: &Endpoint, through: Option<&Connection>, cancel: &Cancel) -> Result<Vec<Line>> {
-    let scratch = ssh::scratch()?;
+    let scratch = crate::scratch::scratch()?;
     let file = scratch.path().join("known_hosts");
     let mut command = Command::new("ssh");
     command.args(endpoint.access.flags()).args(access::plain_options());

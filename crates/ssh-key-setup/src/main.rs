@@ -27,6 +27,7 @@ mod resolve;
 mod rotate;
 mod run;
 mod say;
+mod scratch;
 mod server;
 mod setup;
 mod sftp;

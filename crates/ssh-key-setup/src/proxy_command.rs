@@ -6,7 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::access::Access;
+use crate::access::{Access, jump_access};
 
 /// Values for the tokens of a `ProxyCommand`, as ssh_config(5) has them.
 #[derive(Clone, Copy, Debug)]
@@ -60,7 +60,7 @@ pub(crate) fn jump_host(command: &str, tokens: Tokens) -> Option<Access> {
         _ => false,
     };
     passes_on.then_some(())?;
-    let mut access = crate::resolve::jump_access(&call.destination).ok()?;
+    let mut access = jump_access(&call.destination).ok()?;
     let mut set = |keyword: &str, value: String| match keyword.to_ascii_lowercase().as_str() {
         "user" => drop(access.user.get_or_insert(value)),
         "port" => access.port = access.port.or(value.parse().ok()),

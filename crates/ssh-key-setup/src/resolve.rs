@@ -14,9 +14,8 @@ use common::exit::HintExt;
 use common::process::{self, Limits};
 use common::text::escape;
 
-use crate::access::Access;
+use crate::access::{Access, jump_access};
 use crate::algorithms;
-use crate::host_name;
 use crate::proxy_command::{self, Tokens};
 
 /// One host on the way, as `ssh` sees it.
@@ -214,27 +213,6 @@ fn carried(values: &Values, defaults: &Values) -> (Vec<(String, String)>, Vec<St
     left_out.sort();
     left_out.dedup();
     (carried, left_out)
-}
-
-/// `[user@]host[:port]` or `ssh://[user@]host[:port]`, one link of a ProxyJump.
-pub(crate) fn jump_access(jump: &str) -> Result<Access> {
-    let rest = jump.strip_prefix("ssh://").unwrap_or(jump);
-    let (user, host) = match rest.rsplit_once('@') {
-        Some((user, host)) => (Some(user.to_owned()), host),
-        None => (None, rest),
-    };
-    let (host, port) =
-        match (host.strip_prefix('[').and_then(|inner| inner.split_once(']')), host.split_once(':')) {
-            (Some((inner, port)), _) => (inner, port.strip_prefix(':')),
-            (None, Some((name, port))) if !port.contains(':') => (name, Some(port)),
-            _ => (host, None),
-        };
-    host_name::check(host).context("resolve: ProxyJump")?;
-    let port = port
-        .map(str::parse)
-        .transpose()
-        .with_context(|| format!("resolve: ProxyJump: {}", escape(jump.as_bytes())))?;
-    Ok(Access { host: host.to_owned(), user, port, ..Access::default() })
 }
 
 impl Endpoint {

@@ -5,6 +5,8 @@
 //! socket and never ask. The other has an empty environment, no agent and a config file of its own, made of the folder's
 //! by putting this host's path where the container has `/root/.ssh`.
 
+mod trouble;
+
 use std::ffi::OsString;
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -21,6 +23,7 @@ use common::process::{self, End, Limits};
 use crate::access::{self, Access};
 use crate::container_view;
 use crate::failure::{self, Failure, Kind};
+use crate::scratch::{SCRATCH, scratch, scratch_place};
 
 /// The folder as the container sees it.
 pub(crate) const IN_CONTAINER: &str = "/root/.ssh";
@@ -48,24 +51,6 @@ pub(crate) struct Connection {
     control: Option<PathBuf>,
     cancel: Cancel,
     folder: Scratch,
-}
-
-/// How the names of our temporary folders start.
-const SCRATCH: &str = "ssh-";
-
-/// Where temporary folders lie: short, because a socket's path may have some hundred bytes only, and plain, because
-/// its path stands in options, where blanks and `%` mean something.
-fn scratch_place() -> PathBuf {
-    let given = std::env::temp_dir();
-    let is_plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+@,".contains(c));
-    let fits = given.to_str().is_some_and(|text| text.len() <= 60 && is_plain(text));
-    if fits { given } else { PathBuf::from("/tmp") }
-}
-
-/// A folder for sockets and copies, gone with the run.
-pub(crate) fn scratch() -> Result<Scratch> {
-    let name = format!("{SCRATCH}{}", std::process::id());
-    Scratch::new(&scratch_place(), name.as_ref()).context("make a temporary folder")
 }
 
 /// Ends the connections that a killed run left open and removes its folders: one of them may still be logged in.
@@ -329,51 +314,6 @@ impl Connection {
             Kind::NotClean => self.greeted(failure),
             _ => failure,
         }
-    }
-
-    /// What gives this server SFTP, where that is not sshd's own way.
-    fn sftp_cure(&self) -> Option<String> {
-        let software = self.software()?.to_ascii_lowercase();
-        let cure = if software.starts_with("dropbear") {
-            "Dropbear has no SFTP of its own: install openssh-sftp-server there (opkg install openssh-sftp-server)"
-        } else if software.starts_with("openssh") {
-            return None;
-        } else {
-            "turn SFTP on in that server's own settings"
-        };
-        Some(cure.to_owned())
-    }
-
-    /// The same failure with the text that the server printed in the place of SFTP.
-    fn greeted(&self, failure: Failure) -> Failure {
-        let mut command = self.ssh(&["-T", "-s"], &["sftp"]);
-        let Ok(ran) = self.capture(&mut command, b"") else { return failure };
-        let text = String::from_utf8_lossy(&ran.stdout).into_owned();
-        let Some(line) = text.lines().map(str::trim).find(|line| !line.is_empty()) else { return failure };
-        let line: String = line.chars().take(200).collect();
-        // nologin(8) prints this in the place of the program that it was to start.
-        let cure = line.contains("account is currently not available").then(|| {
-            "the account's shell is nologin, which can't start an sftp-server: put into sshd_config \
-             Subsystem sftp internal-sftp, and reload sshd"
-                .to_owned()
-        });
-        Failure { said: format!("it prints \"{}\"", common::text::escape(line.as_bytes())), cure, ..failure }
-    }
-
-    /// The error of a server that takes the key and wants more; `None` where it does not take it.
-    pub(crate) fn second_factor(&self) -> Option<anyhow::Error> {
-        let ran = self.capture(&mut self.ssh(&["-v", "-T", "-s"], &["sftp"]), b"").ok()?;
-        let said = String::from_utf8_lossy(&ran.stderr).into_owned();
-        let line = said.lines().find(|line| line.contains("partial success"))?;
-        let said = line.split_once("Authenticated").map_or(line, |(_, rest)| rest).trim();
-        let wants = String::from_utf8_lossy(&ran.stderr).lines().find_map(|line| {
-            Some(line.split_once("Permission denied (")?.1.trim_end_matches(").").to_owned())
-        });
-        let said = match wants {
-            Some(wants) => format!("after the key it wants {}", common::text::escape(wants.as_bytes())),
-            None => common::text::escape(said.as_bytes()),
-        };
-        Some(Failure { kind: Kind::SecondFactor, said, cure: None }.about(&self.host, self.login()))
     }
 
     /// Whose key logs in here.

@@ -72,7 +72,7 @@ pub(crate) fn reach(connection: &Connection) -> Result<Reach> {
 
 /// Whether the server lets in a key that it has never seen.
 pub(crate) fn takes_any_key(run: &Run, entry: &Entry, lines: &[Line]) -> Result<bool> {
-    let scratch = crate::ssh::scratch()?;
+    let scratch = crate::scratch::scratch()?;
     key::find_or_make(scratch.path(), &entry.key, None)?;
     let config = config::with_entries("", std::slice::from_ref(entry))?;
     let known_hosts = known_hosts::with_lines("", lines)?;

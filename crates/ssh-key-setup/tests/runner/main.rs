@@ -14,6 +14,7 @@ mod later;
 mod meanwhile;
 mod odd_files;
 mod ordinary_user;
+mod other_paths;
 mod own_config;
 mod people;
 mod plain;

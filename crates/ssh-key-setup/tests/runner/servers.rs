@@ -66,7 +66,7 @@ fn asyncssh(world: &World, port: u16, mode: &str) -> Running {
 }
 
 #[track_caller]
-fn restic_works(world: &World, path: &str) {
+pub(crate) fn restic_works(world: &World, path: &str) {
     let mut init = world.in_container("restic");
     world.run(init.args(["-r", &format!("sftp:nas:{path}"), "init"])).expect_success();
 }
@@ -378,29 +378,4 @@ fn a_check_has_the_containers_own_ssh_read_the_config() {
     fs::write(world.folder("config"), format!("{config}Host old\n  HostKeyAlgorithms ssh-dss\n")).unwrap();
     let ran = world.tool(&["--check"]).expect_code(1);
     assert!(ran.stderr.contains("refuses config: "), "{}", ran.everything());
-}
-
-#[test]
-fn a_path_that_sftp_shows_otherwise_than_ssh_is_shown_both_ways() {
-    let world = World::new();
-    let home = world.srv("home/locked/home/locked");
-    fs::create_dir_all(&home).unwrap();
-    fs::rename(world.srv("home/locked/.ssh"), home.join(".ssh")).unwrap();
-    std::os::unix::fs::chown(world.srv("home/locked"), Some(0), Some(0)).unwrap();
-    std::os::unix::fs::chown(&home, Some(3004), Some(3004)).unwrap();
-    let keys = "AuthorizedKeysFile /srv/home/locked/home/locked/.ssh/authorized_keys";
-    let ways = format!("Match User locked\n ChrootDirectory /srv/home/locked\n {keys}\nMatch all");
-    let _server = world.server(2200, "ed25519", &ways);
-    world.trust("nas", 2200, "locked", "ed25519");
-    let ran = world.tool(&[
-        "nas",
-        "--path",
-        "/home/locked/r",
-        "--authorized-keys",
-        "/home/locked/.ssh/authorized_keys",
-    ]);
-    let ran = ran.expect_success();
-    assert!(ran.stdout.contains("over SSH it is /srv/home/locked/home/locked/r"), "{}", ran.everything());
-    assert!(ran.stdout.contains("sftp:nas:/home/locked/r\n"), "{}", ran.everything());
-    restic_works(&world, "/home/locked/r");
 }
