@@ -2,7 +2,6 @@
 //!
 //! One tool writes a file, another reads or removes it: the name stands here alone. Nothing here touches the disk.
 
-use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use crate::settings::Settings;
@@ -62,11 +61,6 @@ impl Layout {
     /// The folder of accepted messages.
     pub fn queue(&self) -> PathBuf {
         self.state().join("queue")
-    }
-
-    /// Accepted messages.
-    pub fn queue_journal(&self) -> PathBuf {
-        self.queue().join("journal")
     }
 
     /// What `create-backrest-pipe` put in place, and what it replaced.
@@ -169,11 +163,6 @@ impl Layout {
     /// The folder of the user's own actions.
     pub fn own_actions(&self) -> PathBuf {
         self.container_dir.join("actions")
-    }
-
-    /// The user's own action `name`.
-    pub fn own_action(&self, name: impl AsRef<OsStr>) -> PathBuf {
-        self.own_actions().join(name.as_ref())
     }
 }
 

@@ -193,11 +193,6 @@ impl Settings {
         self.container_dir.join("state")
     }
 
-    /// What the tools wrote down for people.
-    pub fn logs_dir(&self) -> PathBuf {
-        self.container_dir.join("logs")
-    }
-
     /// The folder that host and container share.
     pub fn bridge_dir(&self) -> PathBuf {
         self.container_dir.join("bridge")

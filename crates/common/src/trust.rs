@@ -26,7 +26,7 @@ use accounts::Accounts;
 /// A path of more symlinks than this leads nowhere, as for the kernel.
 const MOST_LINKS: usize = 40;
 /// The setting that lists accounts whose files may be run.
-pub const UIDS: &str = "TRUSTED_UIDS";
+const UIDS: &str = "TRUSTED_UIDS";
 /// The setting that lists folders whose files may be run, whoever can write there.
 pub const FOLDERS: &str = "TRUSTED_FOLDERS";
 

@@ -1,4 +1,6 @@
 //! One script: where it lies, whether it can be run, and whether it may.
+//!
+//! In comes a service's folder, out goes the script or the reason why it is not run. Nothing is started here.
 
 use std::ffi::OsStr;
 use std::fs;

@@ -1,4 +1,6 @@
 //! Which files a declaration means: those in `$DUMP_DIR` if there are any, otherwise those in place that are new.
+//!
+//! Only folders whose depth the pattern can match are listed; no link is followed and nothing is read.
 
 use std::fs::{self, Metadata};
 use std::io::ErrorKind;

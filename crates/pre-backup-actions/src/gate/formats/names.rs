@@ -1,4 +1,6 @@
 //! What a file is, by its first bytes, and what its name promises. No I/O.
+//!
+//! The two may differ: a file that its name calls SQL and its bytes call something else is a fault.
 
 use std::path::Path;
 

@@ -152,6 +152,7 @@ fn a_folder_of_pg_dump_is_one_dump() {
         let data = data.into_iter().find(|name| name.to_string_lossy().contains(".dat.")).unwrap();
         let path = copy.0.path().join(data);
         let content = fs::read(&path).unwrap();
+        // tidy: a test cuts a dump.
         fs::write(&path, &content[..content.len() / 2]).unwrap();
         assert!(
             verdict(copy.0.path(), None).unwrap_err().ends_with("the file ends too early"),
