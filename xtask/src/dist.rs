@@ -96,6 +96,8 @@ impl Dist<'_> {
                 command.args(["--package", package]);
             }
             command.env("CARGO_TARGET_DIR", target).env("RUSTFLAGS", self.flags(target));
+            // What a C compiler takes for today: one of the libraries holds the time of its build.
+            command.env("SOURCE_DATE_EPOCH", self.time()?);
             build::cargo(&mut command)?;
         }
         build::built(&target.join(triple), self.options.debug, &names)
@@ -121,15 +123,19 @@ impl Dist<'_> {
         flags
     }
 
+    /// The time of the last commit, in seconds since 1970.
+    fn time(&self) -> Result<String> {
+        let mut git = Command::new("git");
+        let time = self.capture(git.args(["log", "-1", "--format=%ct"]).current_dir(&self.workspace.root))?;
+        Ok(time.trim().to_string())
+    }
+
     /// Packs the folder `name` of `output`: sorted, with the time of the last commit, and owned by root.
     fn pack(&self, output: &Path, name: &str) -> Result<PathBuf> {
-        let mut git = Command::new("git");
-        git.args(["log", "-1", "--format=%ct"]).current_dir(&self.workspace.root);
-        let time = self.capture(&mut git)?;
         let (plain, archive) = (output.join(format!("{name}.tar")), output.join(format!("{name}.tar.gz")));
         let mut tar = Command::new("tar");
         tar.args(["--create", "--format=gnu", "--sort=name", "--owner=0", "--group=0", "--numeric-owner"]);
-        tar.arg(format!("--mtime=@{}", time.trim())).args(["--mode=go-w", "--file"]).arg(&plain);
+        tar.arg(format!("--mtime=@{}", self.time()?)).args(["--mode=go-w", "--file"]).arg(&plain);
         self.capture(tar.arg("--directory").arg(output).arg(name))?;
         let _ = fs::remove_file(&archive);
         self.capture(Command::new("gzip").args(["--best", "--no-name"]).arg(&plain))?;

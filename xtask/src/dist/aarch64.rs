@@ -47,7 +47,10 @@ pub(super) fn build(dist: &Dist<'_>) -> Result<Vec<PathBuf>> {
     dist.capture(vendoring.args(["vendor", "--locked", "--quiet"]).arg(&vendor))?;
     let names = build::programs(dist.workspace);
     for (profile, packages) in build::profiles(dist.options.debug, &names) {
-        build::cargo(&mut compile(dist, [&root, &vendor, &target], profile, &packages))?;
+        let time = dist.time()?;
+        build::cargo(
+            compile(dist, [&root, &vendor, &target], profile, &packages).env("SOURCE_DATE_EPOCH", time),
+        )?;
     }
     build::built(&target.join(TRIPLE), dist.options.debug, &names)
 }
