@@ -23,7 +23,11 @@ const SCRIPT: &str = include_str!("prove.sh");
 const IN_ROOT: &str = r#"
 mkdir -p "$1/proc" "$1/dev" "$1/tmp" "$1/home" "$1/dist"
 mount -t proc proc "$1/proc"
-mount --rbind /dev "$1/dev"
+mount -t tmpfs tmpfs "$1/dev"
+for device in null random urandom zero; do
+    : > "$1/dev/$device"
+    mount --bind "/dev/$device" "$1/dev/$device"
+done
 mount -t tmpfs -o mode=1777 tmpfs "$1/tmp"
 mount -t tmpfs tmpfs "$1/home"
 mount --bind "$2" "$1/dist"
