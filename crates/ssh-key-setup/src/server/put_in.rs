@@ -1,4 +1,6 @@
 //! The key's line onto a server, with the strongest restriction under which SFTP works there.
+//!
+//! The strictest line that the server takes and that leaves SFTP working; what did not work is taken back.
 
 use anyhow::{Result, anyhow};
 use common::text::{escape, escape_path};
