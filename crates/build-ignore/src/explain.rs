@@ -185,18 +185,18 @@ impl Answer {
             rule: String::from_utf8_lossy(&decision.rule().text).into_owned(),
         };
         let outcome = match &self.outcome {
-            Outcome::LeftOut { decision, folder_above, by_path } => contract::Outcome::LeftOut {
+            Outcome::LeftOut { decision, folder_above, by_path } => contract::PathOutcome::LeftOut {
                 decided_by: rule(decision),
                 folder_above: folder_above.as_deref().map(lossy),
                 by_path: by_path.clone(),
             },
             Outcome::Kept { decision, although } => {
-                contract::Outcome::Kept { decided_by: decision.as_ref().map(rule), why: although.clone() }
+                contract::PathOutcome::Kept { decided_by: decision.as_ref().map(rule), why: although.clone() }
             }
             Outcome::LeftOutByMistake { decision } => {
-                contract::Outcome::LeftOutByMistake { decided_by: decision.as_ref().map(rule) }
+                contract::PathOutcome::LeftOutByMistake { decided_by: decision.as_ref().map(rule) }
             }
-            Outcome::Unknown(why) => contract::Outcome::Unknown { why: why.clone() },
+            Outcome::Unknown(why) => contract::PathOutcome::Unknown { why: why.clone() },
         };
         contract::Explained { path: lossy(&self.path), outcome }
     }

@@ -6,7 +6,7 @@
 use std::hash::{Hash, Hasher};
 
 use common::contract::coverage::{Gap, GapKind};
-use common::contract::picture::{Bytes, Change, Picture, Service};
+use common::contract::picture::{Bytes, Picture, PictureChange, ServicePicture};
 use common::exit::one_line;
 use common::settings::Settings;
 use common::text::{WARN, escape};
@@ -70,13 +70,13 @@ fn see(roots: &[Root], gaps: &[Gap]) -> Picture {
                 None => continue,
             };
             let name = root.service_of_folder(&[entry.name.to_vec()]);
-            picture.services.insert(name, Service { rules: 0, keeps });
+            picture.services.insert(name, ServicePicture { rules: 0, keeps });
         }
         for file in &root.built.tree.files {
             file.path.hash(&mut hasher);
             file.rules.list.iter().for_each(|rule| rule.text.hash(&mut hasher));
             let name = root.service_of_folder(&file.folder);
-            let service = picture.services.entry(name).or_insert(Service { rules: 0, keeps: true });
+            let service = picture.services.entry(name).or_insert(ServicePicture { rules: 0, keeps: true });
             service.rules += file.rules.list.iter().filter(|rule| rule.line > 0).count();
         }
     }
@@ -99,17 +99,17 @@ fn leaves_out(folder: &Folder) -> bool {
     folder.entries().any(|entry| entry.is_ignored || entry.folder.is_some_and(leaves_out))
 }
 
-fn changes(before: &Picture, now: &Picture, is_there: impl Fn(&str) -> bool) -> Vec<Change> {
+fn changes(before: &Picture, now: &Picture, is_there: impl Fn(&str) -> bool) -> Vec<PictureChange> {
     let mut changes = Vec::new();
     // A service that no rule applied to kept everything.
     for (name, _) in now.services.iter().filter(|(_, is)| !is.keeps) {
         if before.services.get(name).is_none_or(|was| was.keeps) {
-            changes.push(Change::KeepsNothing(name.clone()));
+            changes.push(PictureChange::KeepsNothing(name.clone()));
         }
     }
     for (name, _) in before.services.iter().filter(|(_, was)| was.rules > 0) {
         if now.services.get(name).is_none_or(|is| is.rules == 0) && is_there(name) {
-            changes.push(Change::RulesVanished(name.clone()));
+            changes.push(PictureChange::RulesVanished(name.clone()));
         }
     }
     if let (Some(was), Some(is)) = (before.bytes, now.bytes) {
@@ -117,7 +117,7 @@ fn changes(before: &Picture, now: &Picture, is_there: impl Fn(&str) -> bool) -> 
         let (out_before, out_now) = (u128::from(was.left_out), u128::from(is.left_out));
         // out_now / total_now - out_before / total_before >= 1/5
         if 5 * out_now * total_before >= 5 * out_before * total_now + total_now * total_before {
-            changes.push(Change::MuchLeftOut { before: was, now: is });
+            changes.push(PictureChange::MuchLeftOut { before: was, now: is });
         }
     }
     changes
@@ -162,7 +162,7 @@ mod tests {
         let picture = |services: &[(&str, usize, bool)], left_out| Picture {
             services: services
                 .iter()
-                .map(|&(name, rules, keeps)| (name.to_string(), Service { rules, keeps }))
+                .map(|&(name, rules, keeps)| (name.to_string(), ServicePicture { rules, keeps }))
                 .collect(),
             bytes: Some(Bytes { total: 100, left_out }),
             ..Picture::default()
@@ -170,9 +170,12 @@ mod tests {
         let before = picture(&[("a", 2, true), ("b", 1, true), ("c", 1, true), ("gone", 3, true)], 10);
         let now = picture(&[("a", 0, true), ("b", 1, false), ("c", 4, true)], 29);
         let found = changes(&before, &now, |name| name != "gone");
-        assert_eq!(found, [Change::KeepsNothing("b".into()), Change::RulesVanished("a".into())]);
+        assert_eq!(
+            found,
+            [PictureChange::KeepsNothing("b".into()), PictureChange::RulesVanished("a".into())]
+        );
         let now = picture(&[], 30);
-        assert!(matches!(changes(&before, &now, |_| false).as_slice(), [Change::MuchLeftOut { .. }]));
+        assert!(matches!(changes(&before, &now, |_| false).as_slice(), [PictureChange::MuchLeftOut { .. }]));
         assert_eq!(changes(&now, &before, |_| true), []);
     }
 }

@@ -18,7 +18,7 @@ use crate::problem::Problem;
 use crate::{env_file, paths, regular_file};
 use yaml::Node;
 
-pub use service::{Mount, Port, Protocol, Service, Source};
+pub use service::{ComposeService, Mount, Port, Protocol, Source};
 
 /// The names of a compose file, in the order in which Compose looks for them; each may have an override beside it.
 const NAMES: [(&str, &[&str]); 4] = [
@@ -39,7 +39,7 @@ pub struct Project {
     /// The files, in the order in which they were read. Empty if the folder has none.
     pub files: Vec<PathBuf>,
     /// The services, by name.
-    pub services: BTreeMap<String, Service>,
+    pub services: BTreeMap<String, ComposeService>,
     /// What could not be read or followed.
     pub problems: Vec<Problem>,
 }
@@ -47,15 +47,15 @@ pub struct Project {
 /// Reads the project of `folder`. One without a compose file has no files.
 pub fn read(folder: &Path) -> Project {
     let mut reader =
-        Reader { folder, env: BTreeMap::new(), project: Project::default(), documents: Vec::new() };
+        ProjectReader { folder, env: BTreeMap::new(), project: Project::default(), documents: Vec::new() };
     reader.read_env(&folder.join(".env"));
     for file in reader.start_files() {
-        reader.read_file(&file, folder, Role::Part);
+        reader.read_file(&file, folder, FileRole::Part);
     }
     reader.finish()
 }
 
-struct Reader<'a> {
+struct ProjectReader<'a> {
     folder: &'a Path,
     env: BTreeMap<String, String>,
     project: Project,
@@ -68,18 +68,18 @@ struct Document {
     /// The folder that its relative paths start from.
     base: PathBuf,
     node: Rc<Node>,
-    role: Role,
+    role: FileRole,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Role {
+enum FileRole {
     /// Its services are the project's.
     Part,
     /// A service of the project extends one in it.
     Base,
 }
 
-impl Reader<'_> {
+impl ProjectReader<'_> {
     fn read_env(&mut self, path: &Path) {
         match regular_file::read(path, LARGEST) {
             Ok(text) => {
@@ -111,7 +111,7 @@ impl Reader<'_> {
         env_file::expand(text, &|name| self.env.get(name).cloned())
     }
 
-    fn read_file(&mut self, path: &Path, base: &Path, role: Role) {
+    fn read_file(&mut self, path: &Path, base: &Path, role: FileRole) {
         if self.documents.iter().any(|known| known.path == path && known.role == role) {
             return;
         }
@@ -144,9 +144,9 @@ impl Reader<'_> {
             included.flat_map(|item| item.text().into_iter().chain(item.items().filter_map(Node::text)));
         let services = node.get("services").into_iter().flat_map(Node::entries);
         let extended = services.filter_map(|(_, service)| service.get("extends")?.get("file")?.text());
-        let files: Vec<(PathBuf, Role)> = included
-            .map(|text| (text, Role::Part))
-            .chain(extended.map(|text| (text, Role::Base)))
+        let files: Vec<(PathBuf, FileRole)> = included
+            .map(|text| (text, FileRole::Part))
+            .chain(extended.map(|text| (text, FileRole::Base)))
             .filter_map(|(text, role)| Some((path_from(&self.expand(text)?, base), role)))
             .collect();
         for (path, role) in files {
@@ -157,9 +157,9 @@ impl Reader<'_> {
 
     fn finish(self) -> Project {
         let volumes = self.volumes();
-        let mut services: BTreeMap<String, Service> = BTreeMap::new();
+        let mut services: BTreeMap<String, ComposeService> = BTreeMap::new();
         let mut problems = Vec::new();
-        for document in self.documents.iter().filter(|document| document.role == Role::Part) {
+        for document in self.documents.iter().filter(|document| document.role == FileRole::Part) {
             for (name, service) in document.node.get("services").into_iter().flat_map(Node::entries) {
                 let found = services.entry(name.to_string()).or_default();
                 for (part, base) in self.with_bases(service, document, &mut problems) {

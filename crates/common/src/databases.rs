@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use crate::compose::Service;
+use crate::compose::ComposeService;
 
 /// A kind of database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,7 +120,10 @@ pub fn of_image(image: &str) -> Option<&'static Database> {
 
 impl Database {
     /// The mounts of `service` that hold its live files.
-    pub fn mounts_of<'s>(&self, service: &'s Service) -> impl Iterator<Item = &'s crate::compose::Mount> {
+    pub fn mounts_of<'s>(
+        &self,
+        service: &'s ComposeService,
+    ) -> impl Iterator<Item = &'s crate::compose::Mount> {
         let folders = self.folders;
         service
             .mounts

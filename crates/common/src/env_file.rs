@@ -32,7 +32,7 @@ pub(crate) fn parse(
     path: &Path,
     environment: &dyn Fn(&str) -> Option<String>,
 ) -> (BTreeMap<String, Value>, Vec<Problem>) {
-    let mut reader = Reader { rest: text.strip_prefix('\u{feff}').unwrap_or(text), line: 1 };
+    let mut reader = Parser { rest: text.strip_prefix('\u{feff}').unwrap_or(text), line: 1 };
     let mut values: BTreeMap<String, Value> = BTreeMap::new();
     let mut problems = Vec::new();
     // Past a quote that is not closed a line may be the rest of its value, so not even its name is repeated.
@@ -45,7 +45,7 @@ pub(crate) fn parse(
                 Written::Literal(text) => Some(text),
                 Written::Expanded(text) => match expand::expand(&text, &lookup) {
                     Ok(text) => Some(text),
-                    Err(why) => return Err(Fault { key: Some(key), column, why }),
+                    Err(why) => return Err(BadStatement { key: Some(key), column, why }),
                 },
                 // A name alone takes its value from the environment.
                 Written::Nothing => environment(&key),
@@ -55,14 +55,14 @@ pub(crate) fn parse(
             }
             Ok(())
         });
-        if let Err(Fault { key, column, why }) = result {
+        if let Err(BadStatement { key, column, why }) = result {
             let name = key.filter(|_| names_are_safe).map(|key| format!("{key}, ")).unwrap_or_default();
             problems.push(Problem::at_line(
                 path,
                 line,
                 format!("{name}column {column}: {why}; the line is not used"),
             ));
-            names_are_safe &= why != Why::OpenQuote;
+            names_are_safe &= why != Flaw::OpenQuote;
         }
     }
     (values, problems)
@@ -75,15 +75,15 @@ struct Statement {
     column: usize,
 }
 
-/// Why a statement can't be used, without a word of its value.
-struct Fault {
+/// Flaw a statement can't be used, without a word of its value.
+struct BadStatement {
     key: Option<String>,
     column: usize,
-    why: Why,
+    why: Flaw,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Why {
+enum Flaw {
     NoName,
     NoEquals,
     OpenQuote,
@@ -93,16 +93,16 @@ enum Why {
     Required,
 }
 
-impl fmt::Display for Why {
+impl fmt::Display for Flaw {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Why::NoName => "there is no name before the value",
-            Why::NoEquals => "there is no = after the name",
-            Why::OpenQuote => "the quote is not closed",
-            Why::AfterQuote => "there is something after the closing quote",
-            Why::OpenBrace => "the brace of a ${…} is not closed",
-            Why::NotAReference => "a ${…} is not understood",
-            Why::Required => "a variable that a ${…} requires is not set",
+            Flaw::NoName => "there is no name before the value",
+            Flaw::NoEquals => "there is no = after the name",
+            Flaw::OpenQuote => "the quote is not closed",
+            Flaw::AfterQuote => "there is something after the closing quote",
+            Flaw::OpenBrace => "the brace of a ${…} is not closed",
+            Flaw::NotAReference => "a ${…} is not understood",
+            Flaw::Required => "a variable that a ${…} requires is not set",
         })
     }
 }
@@ -113,14 +113,14 @@ enum Written {
     Nothing,
 }
 
-struct Reader<'a> {
+struct Parser<'a> {
     rest: &'a str,
     line: usize,
 }
 
-impl<'a> Reader<'a> {
+impl<'a> Parser<'a> {
     /// The next statement with its line, or why it can't be read.
-    fn next_statement(&mut self) -> Option<(usize, Result<Statement, Fault>)> {
+    fn next_statement(&mut self) -> Option<(usize, Result<Statement, BadStatement>)> {
         loop {
             self.skip(self.rest.len() - self.rest.trim_start().len());
             if self.rest.is_empty() {
@@ -134,7 +134,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    fn statement(&mut self) -> Result<Statement, Fault> {
+    fn statement(&mut self) -> Result<Statement, BadStatement> {
         let first = self.rest.split('\n').next().unwrap_or("");
         let body = match first.strip_prefix("export") {
             Some(after) if after.starts_with([' ', '\t']) => after.trim_start_matches([' ', '\t']),
@@ -145,7 +145,7 @@ impl<'a> Reader<'a> {
         let after = after.trim_start_matches([' ', '\t']);
         if key.is_empty() {
             self.take_line();
-            return Err(Fault { key: None, column: column_of(first, body), why: Why::NoName });
+            return Err(BadStatement { key: None, column: column_of(first, body), why: Flaw::NoName });
         }
         let key = key.to_string();
         let Some(value) = after.strip_prefix(['=', ':']) else {
@@ -153,7 +153,7 @@ impl<'a> Reader<'a> {
             let column = column_of(first, after);
             let is_empty = after.trim_end().is_empty() || after.starts_with('#');
             // What looks like a name may be a value that lost its name.
-            let fault = Fault { key: None, column, why: Why::NoEquals };
+            let fault = BadStatement { key: None, column, why: Flaw::NoEquals };
             return if is_empty {
                 Ok(Statement { key, value: Written::Nothing, column })
             } else {
@@ -166,7 +166,7 @@ impl<'a> Reader<'a> {
         match self.rest.chars().next() {
             Some(quote @ ('\'' | '"')) => match self.quoted(quote) {
                 Ok(value) => Ok(Statement { key, value, column }),
-                Err((offset, why)) => Err(Fault { key: Some(key), column: column + offset, why }),
+                Err((offset, why)) => Err(BadStatement { key: Some(key), column: column + offset, why }),
             },
             _ => {
                 let value = without_comment(self.take_line()).trim().to_string();
@@ -176,7 +176,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The value in quotes, or how many characters after its start what is wrong.
-    fn quoted(&mut self, quote: char) -> Result<Written, (usize, Why)> {
+    fn quoted(&mut self, quote: char) -> Result<Written, (usize, Flaw)> {
         let inside = &self.rest[1..];
         let mut escaped = false;
         let end = inside.char_indices().find(|&(_, c)| {
@@ -186,14 +186,14 @@ impl<'a> Reader<'a> {
         });
         let Some((end, _)) = end else {
             self.take_line();
-            return Err((0, Why::OpenQuote));
+            return Err((0, Flaw::OpenQuote));
         };
         let value = &inside[..end];
         self.skip(end + 2);
         let after = self.take_line().trim();
         if !after.is_empty() && !after.starts_with('#') {
             let on_one_line = !value.contains('\n');
-            return Err((if on_one_line { value.chars().count() + 2 } else { 0 }, Why::AfterQuote));
+            return Err((if on_one_line { value.chars().count() + 2 } else { 0 }, Flaw::AfterQuote));
         }
         Ok(match quote {
             '\'' => Written::Literal(value.replace("\\'", "'")),

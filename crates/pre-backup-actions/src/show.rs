@@ -130,7 +130,7 @@ pub(crate) fn journal(context: &Context) -> Result<Exit> {
     let (now, boot) = (unix_now(), boot_id());
     let due = |entry: &Entry| entry.due_by(now, boot);
     if context.options.json {
-        let open = entries.iter().map(|entry| contract::journal::Open {
+        let open = entries.iter().map(|entry| contract::journal::OpenEntry {
             service: name::encode(&entry.service),
             keys: entry.keys.iter().cloned().collect(),
             begun: entry.begun,

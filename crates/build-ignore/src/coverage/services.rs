@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use common::compose::{self, Service, Source};
+use common::compose::{self, ComposeService, Source};
 use common::contract::coverage::{Gap, GapKind};
 use common::databases;
 use common::settings::Settings;
@@ -103,7 +103,7 @@ impl Owner<'_> {
 }
 
 /// A database without a prepare step, or whose live files are in the backup beside its dump.
-fn database(service: &Service, own: &Owner, roots: &[Root], settings: &Settings) -> Option<Gap> {
+fn database(service: &ComposeService, own: &Owner, roots: &[Root], settings: &Settings) -> Option<Gap> {
     let database = databases::of_image(service.image.as_deref()?)?;
     let live = database.mounts_of(service).find_map(|mount| match &mount.source {
         Source::Host(path) => Some(path.as_path()),

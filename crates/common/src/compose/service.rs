@@ -1,4 +1,4 @@
-//! One service of a compose file: in come its YAML nodes, one for each file that defines it, out goes a [`Service`]. No
+//! One service of a compose file: in come its YAML nodes, one for each file that defines it, out goes a [`ComposeService`]. No
 //! I/O. What is not understood is left out.
 
 use std::collections::BTreeMap;
@@ -11,7 +11,7 @@ use crate::paths;
 
 /// A service, as far as it could be read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Service {
+pub struct ComposeService {
     /// The image, with its variables filled in.
     pub image: Option<String>,
     /// The ports of the host that are published.
@@ -66,7 +66,7 @@ pub enum Source {
     Anonymous,
 }
 
-impl Service {
+impl ComposeService {
     /// Adds what one file defines. A later file replaces the image and the profiles, and adds the rest.
     pub(super) fn add(
         &mut self,

@@ -48,7 +48,7 @@ impl Node {
 }
 
 /// What is being built.
-enum Open {
+enum Unfinished {
     List(Vec<Rc<Node>>, usize),
     Map(Vec<(String, Rc<Node>)>, Option<String>, usize),
 }
@@ -57,7 +57,7 @@ enum Open {
 pub(super) fn parse(text: &str) -> Result<Rc<Node>, String> {
     let mut parser = Parser::new_from_str(text);
     let mut anchors: HashMap<usize, Rc<Node>> = HashMap::new();
-    let mut open: Vec<Open> = Vec::new();
+    let mut open: Vec<Unfinished> = Vec::new();
     let (mut nodes, mut aliases) = (0, 0);
     loop {
         let (event, _) = parser.next_token().map_err(|error| error.to_string())?;
@@ -73,16 +73,16 @@ pub(super) fn parse(text: &str) -> Result<Rc<Node>, String> {
                 (Rc::clone(target), 0)
             }
             Event::SequenceStart(anchor, _) => {
-                open.push(Open::List(Vec::new(), anchor));
+                open.push(Unfinished::List(Vec::new(), anchor));
                 continue;
             }
             Event::MappingStart(anchor, _) => {
-                open.push(Open::Map(Vec::new(), None, anchor));
+                open.push(Unfinished::Map(Vec::new(), None, anchor));
                 continue;
             }
             Event::SequenceEnd | Event::MappingEnd => match open.pop() {
-                Some(Open::List(items, anchor)) => (Rc::new(Node::List(items)), anchor),
-                Some(Open::Map(entries, _, anchor)) => (Rc::new(Node::Map(merged(entries)?)), anchor),
+                Some(Unfinished::List(items, anchor)) => (Rc::new(Node::List(items)), anchor),
+                Some(Unfinished::Map(entries, _, anchor)) => (Rc::new(Node::Map(merged(entries)?)), anchor),
                 None => return Err("an end without a start".into()),
             },
             Event::DocumentEnd | Event::StreamEnd => return Ok(Rc::new(Node::Map(Vec::new()))),
@@ -95,16 +95,16 @@ pub(super) fn parse(text: &str) -> Result<Rc<Node>, String> {
             None => {
                 return Ok(if *node == Node::Scalar("~".into()) { Rc::new(Node::Map(vec![])) } else { node });
             }
-            Some(Open::List(items, _)) => items.push(node),
-            Some(Open::Map(entries, key @ None, _)) => {
+            Some(Unfinished::List(items, _)) => items.push(node),
+            Some(Unfinished::Map(entries, key @ None, _)) => {
                 *key = Some(node.text().ok_or("a key that is not a word")?.to_string());
                 if entries.len() > MOST_ENTRIES {
                     return Err("more entries than a compose file can have".into());
                 }
             }
-            Some(Open::Map(entries, key, _)) => entries.push((key.take().unwrap_or_default(), node)),
+            Some(Unfinished::Map(entries, key, _)) => entries.push((key.take().unwrap_or_default(), node)),
         }
-        if let Some(Open::List(items, _)) = open.last() {
+        if let Some(Unfinished::List(items, _)) = open.last() {
             if items.len() > MOST_ENTRIES {
                 return Err("more entries than a compose file can have".into());
             }

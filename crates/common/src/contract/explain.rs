@@ -9,13 +9,13 @@ pub struct Explained {
     pub path: String,
     /// What happens to it.
     #[serde(flatten)]
-    pub outcome: Outcome,
+    pub outcome: PathOutcome,
 }
 
 /// What the rules decide about a path.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "outcome")]
-pub enum Outcome {
+pub enum PathOutcome {
     /// It is not in the backup.
     #[serde(rename = "left out")]
     LeftOut {
@@ -67,7 +67,7 @@ mod tests {
     fn the_format_is_the_documented_one() {
         let rule = Rule { file: "/d/.resticignore".into(), line: 3, rule: "*.gz".into() };
         let outcome =
-            Outcome::LeftOut { decided_by: rule, folder_above: None, by_path: Some("no pattern".into()) };
+            PathOutcome::LeftOut { decided_by: rule, folder_above: None, by_path: Some("no pattern".into()) };
         let left_out = Explained { path: "/d/a.gz".into(), outcome };
         let text = serde_json::to_string(&left_out).unwrap();
         assert_eq!(
@@ -77,6 +77,6 @@ mod tests {
         assert_eq!(serde_json::from_str::<Explained>(&text).unwrap(), left_out);
         let unknown: Explained =
             serde_json::from_str(r#"{"path":"/d","outcome":"unknown","why":"gone"}"#).unwrap();
-        assert_eq!(unknown.outcome, Outcome::Unknown { why: "gone".into() });
+        assert_eq!(unknown.outcome, PathOutcome::Unknown { why: "gone".into() });
     }
 }

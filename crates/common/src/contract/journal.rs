@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Journal {
     /// In the order in which the prepare steps began.
-    pub entries: Vec<Open>,
+    pub entries: Vec<OpenEntry>,
     /// When the first after step is due, in seconds since 1970; long ago if something is due now, `None` if nothing
     /// is open.
     pub next_due: Option<i64>,
@@ -14,7 +14,7 @@ pub struct Journal {
 
 /// A service whose after step has to run.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Open {
+pub struct OpenEntry {
     /// Its name.
     pub service: String,
     /// The keys of the backups that it is prepared for; empty for one without a key.

@@ -17,7 +17,7 @@ const LARGEST: u64 = 64 << 20;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Picture {
     /// Every service that rules apply to, with its root, such as `data/immich`.
-    pub services: BTreeMap<String, Service>,
+    pub services: BTreeMap<String, ServicePicture>,
     /// What was in no backup: kind and path of each gap.
     pub gaps: Vec<(GapKind, String)>,
     /// A fingerprint of all rules.
@@ -28,12 +28,12 @@ pub struct Picture {
     #[serde(default)]
     pub own_rules: Vec<String>,
     /// What changed with the last run.
-    pub changes: Vec<Change>,
+    pub changes: Vec<PictureChange>,
 }
 
 /// One service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Service {
+pub struct ServicePicture {
     /// How many rules it has.
     pub rules: usize,
     /// Whether anything of it but rules and scripts is in the backup.
@@ -52,7 +52,7 @@ pub struct Bytes {
 /// One change that a person should hear of.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Change {
+pub enum PictureChange {
     /// The rules leave out everything in the service.
     KeepsNothing(String),
     /// The service has no rules any more.
@@ -74,19 +74,19 @@ impl Picture {
 
     /// What changed, in one line. None if nothing did.
     pub fn line(&self) -> Option<String> {
-        let changes: Vec<String> = self.changes.iter().take(3).map(Change::text).collect();
+        let changes: Vec<String> = self.changes.iter().take(3).map(PictureChange::text).collect();
         let more = self.changes.len() - changes.len();
         let more = if more > 0 { format!("; and {more} more changes") } else { String::new() };
         (!changes.is_empty()).then(|| changes.join("; ") + &more)
     }
 }
 
-impl Change {
+impl PictureChange {
     fn text(&self) -> String {
         match self {
-            Change::KeepsNothing(service) => format!("the rules leave out everything in {service}"),
-            Change::RulesVanished(service) => format!("{service} has no rules any more"),
-            Change::MuchLeftOut { before, now } => format!(
+            PictureChange::KeepsNothing(service) => format!("the rules leave out everything in {service}"),
+            PictureChange::RulesVanished(service) => format!("{service} has no rules any more"),
+            PictureChange::MuchLeftOut { before, now } => format!(
                 "the rules leave out {} of {}; it was {} of {}",
                 units::bytes(now.left_out),
                 units::bytes(now.total),

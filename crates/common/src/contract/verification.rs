@@ -26,7 +26,7 @@ pub struct Verification {
     /// The snapshot that was compared.
     pub snapshot: Option<SnapshotInfo>,
     /// What was compared, by service, such as `data/immich`.
-    pub services: BTreeMap<String, Service>,
+    pub services: BTreeMap<String, ServiceCounts>,
     /// How many of each kind of difference are explained.
     pub explained: BTreeMap<Reason, u64>,
     /// What is wrong; at most [`MOST_FAULTS`] of each kind and service.
@@ -63,7 +63,7 @@ pub struct SnapshotInfo {
 
 /// The numbers of a service.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Service {
+pub struct ServiceCounts {
     /// Files that the rules keep on the host.
     pub files: u64,
     /// Files of these that the snapshot holds as they are.
@@ -173,8 +173,8 @@ pub enum FaultKind {
 
 impl Verification {
     /// The numbers of all services together.
-    pub fn total(&self) -> Service {
-        self.services.values().fold(Service::default(), |all, one| Service {
+    pub fn total(&self) -> ServiceCounts {
+        self.services.values().fold(ServiceCounts::default(), |all, one| ServiceCounts {
             files: all.files + one.files,
             in_snapshot: all.in_snapshot + one.in_snapshot,
             explained: all.explained + one.explained,

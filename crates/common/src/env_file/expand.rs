@@ -1,12 +1,12 @@
 //! `$NAME`, `${NAME}`, `${NAME:-default}`, `${NAME-default}`, `${NAME:?why}`, `${NAME?why}`, `${NAME:+other}`,
 //! `${NAME+other}` and `$$`, as Compose's template package defines them. A default may hold further names.
 
-use super::Why;
+use super::Flaw;
 
 /// `text` with its names replaced. A name that is not set becomes nothing, as in Compose.
 ///
 /// Fails if a `${` is not closed or not a name, and if a `?` requires a value that isn't there.
-pub(super) fn expand(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, Why> {
+pub(super) fn expand(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, Flaw> {
     let mut out = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(start) = rest.find('$') {
@@ -16,7 +16,7 @@ pub(super) fn expand(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Res
             out.push('$');
             rest = after;
         } else if let Some(after) = rest.strip_prefix('{') {
-            let end = closing_brace(after).ok_or(Why::OpenBrace)?;
+            let end = closing_brace(after).ok_or(Flaw::OpenBrace)?;
             out.push_str(&braced(&after[..end], lookup)?);
             rest = &after[end + 1..];
         } else {
@@ -33,10 +33,10 @@ pub(super) fn expand(text: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Res
     Ok(out)
 }
 
-fn braced(inside: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, Why> {
+fn braced(inside: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<String, Flaw> {
     let (name, after) = inside.split_at(name_length(inside));
     if name.is_empty() {
-        return Err(Why::NotAReference);
+        return Err(Flaw::NotAReference);
     }
     let value = lookup(name);
     let (filled, operator) = match after.strip_prefix(':') {
@@ -47,8 +47,8 @@ fn braced(inside: &str, lookup: &dyn Fn(&str) -> Option<String>) -> Result<Strin
         (None, _) if after.is_empty() => Ok(value.unwrap_or_default()),
         (Some('-'), Some(default)) => filled.map_or_else(|| expand(default, lookup), Ok),
         (Some('+'), Some(other)) => filled.map_or(Ok(String::new()), |_| expand(other, lookup)),
-        (Some('?'), Some(_)) => filled.ok_or(Why::Required),
-        _ => Err(Why::NotAReference),
+        (Some('?'), Some(_)) => filled.ok_or(Flaw::Required),
+        _ => Err(Flaw::NotAReference),
     }
 }
 

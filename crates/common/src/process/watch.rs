@@ -45,13 +45,13 @@ enum Phase {
     /// It has ended by itself; its output stays open until then.
     Draining { until: Instant },
     /// The group was sent TERM because of this; KILL follows then.
-    Ending { why: Why, until: Instant },
+    Ending { why: StopCause, until: Instant },
     /// The group was sent KILL; what can't even be killed is given up then.
-    Killed { why: Why, until: Instant },
+    Killed { why: StopCause, until: Instant },
 }
 
 #[derive(Clone, Copy, PartialEq)]
-enum Why {
+enum StopCause {
     TimedOut,
     Cancelled,
     AskedTerminal,
@@ -113,17 +113,17 @@ impl Watch<'_> {
             }
             let now = Instant::now();
             phase = match phase {
-                Phase::Running { .. } if ready.cancelled => self.end(group, Why::Cancelled),
-                Phase::Running { until } if now >= until => self.end(group, Why::TimedOut),
+                Phase::Running { .. } if ready.cancelled => self.end(group, StopCause::Cancelled),
+                Phase::Running { until } if now >= until => self.end(group, StopCause::TimedOut),
                 Phase::Running { .. } if has_terminal && asks_the_terminal(group) => {
-                    self.end(group, Why::AskedTerminal)
+                    self.end(group, StopCause::AskedTerminal)
                 }
                 // Who has left the group can't be ended with it: a daemon that kept the output.
                 Phase::Draining { until } if now >= until && is_alone(group) => {
                     return self.give_up(None);
                 }
-                Phase::Draining { until } if now >= until => self.end(group, Why::LeftBehind),
-                Phase::Ending { why, until } if now >= until || (exited && why != Why::LeftBehind) => {
+                Phase::Draining { until } if now >= until => self.end(group, StopCause::LeftBehind),
+                Phase::Ending { why, until } if now >= until || (exited && why != StopCause::LeftBehind) => {
                     // The leader may have ended at TERM while others in its group ignore it.
                     let _ = killpg(group, Signal::SIGKILL);
                     Phase::Killed { why, until: now + AFTER_KILL }
@@ -137,8 +137,8 @@ impl Watch<'_> {
             Phase::Ending { why, .. } | Phase::Killed { why, .. } => Some(why),
         };
         let status = self.child.wait().context("wait for a child process")?;
-        let end = why.and_then(Why::end).unwrap_or_else(|| End::of(status));
-        let left = if why == Some(Why::LeftBehind) { LeftBehind::Ended } else { LeftBehind::Nothing };
+        let end = why.and_then(StopCause::end).unwrap_or_else(|| End::of(status));
+        let left = if why == Some(StopCause::LeftBehind) { LeftBehind::Ended } else { LeftBehind::Nothing };
         Ok(Watched { end, elapsed: self.started.elapsed(), left_behind: left })
     }
 
@@ -149,7 +149,7 @@ impl Watch<'_> {
         Ok(Watched { end, elapsed: self.started.elapsed(), left_behind: LeftBehind::Running })
     }
 
-    fn end(&self, group: Pid, why: Why) -> Phase {
+    fn end(&self, group: Pid, why: StopCause) -> Phase {
         let _ = killpg(group, Signal::SIGTERM);
         // A stopped process does not see TERM before it goes on.
         let _ = killpg(group, Signal::SIGCONT);
@@ -162,16 +162,16 @@ impl Watch<'_> {
         for (stream, pipe) in self.outputs.iter().enumerate() {
             if let Some(pipe) = pipe {
                 fds.push(PollFd::new(pipe.as_fd(), PollFlags::POLLIN));
-                roles.push(Role::Output(stream));
+                roles.push(PollRole::Output(stream));
             }
         }
         if !exited {
             fds.push(PollFd::new(pidfd.as_fd(), PollFlags::POLLIN));
-            roles.push(Role::Exit);
+            roles.push(PollRole::Exit);
         }
         if let (Some(cancel), true) = (self.cancel, cancellable) {
             fds.push(PollFd::new(cancel.as_fd(), PollFlags::POLLIN));
-            roles.push(Role::Cancel);
+            roles.push(PollRole::Cancel);
         }
         let left = until.saturating_duration_since(Instant::now());
         // Rounded up, so that the loop does not spin through the last millisecond.
@@ -187,9 +187,9 @@ impl Watch<'_> {
                 continue;
             }
             match role {
-                Role::Output(stream) => ready.outputs.push(stream),
-                Role::Exit => ready.exited = true,
-                Role::Cancel => ready.cancelled = true,
+                PollRole::Output(stream) => ready.outputs.push(stream),
+                PollRole::Exit => ready.exited = true,
+                PollRole::Cancel => ready.cancelled = true,
             }
         }
         Ok(ready)
@@ -217,19 +217,19 @@ impl Watch<'_> {
     }
 }
 
-impl Why {
+impl StopCause {
     /// What is told of a child that was ended because of this; `None` where its own exit code counts.
     fn end(self) -> Option<End> {
         match self {
-            Why::TimedOut => Some(End::TimedOut),
-            Why::Cancelled => Some(End::Cancelled),
-            Why::AskedTerminal => Some(End::AskedTerminal),
-            Why::LeftBehind => None,
+            StopCause::TimedOut => Some(End::TimedOut),
+            StopCause::Cancelled => Some(End::Cancelled),
+            StopCause::AskedTerminal => Some(End::AskedTerminal),
+            StopCause::LeftBehind => None,
         }
     }
 }
 
-enum Role {
+enum PollRole {
     Output(usize),
     Exit,
     Cancel,

@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 
-use common::contract::verification::{Fault, FaultKind, MOST_FAULTS, Reason, Service};
+use common::contract::verification::{Fault, FaultKind, MOST_FAULTS, Reason, ServiceCounts};
 use common::text::escape;
 
 use super::host::Verdict;
@@ -12,14 +12,14 @@ use super::host::Verdict;
 /// What was found.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
-    pub(super) services: BTreeMap<String, Service>,
+    pub(super) services: BTreeMap<String, ServiceCounts>,
     pub(super) explained: BTreeMap<Reason, u64>,
     pub(super) faults: Vec<Fault>,
     counts: BTreeMap<(String, FaultKind), u64>,
 }
 
 impl Findings {
-    pub(super) fn service(&mut self, name: &str) -> &mut Service {
+    pub(super) fn service(&mut self, name: &str) -> &mut ServiceCounts {
         self.services.entry(name.to_string()).or_default()
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use comfy_table::{CellAlignment, Table, presets};
-use common::contract::verification::{Outcome, Service, Verification};
+use common::contract::verification::{Outcome, ServiceCounts, Verification};
 use common::exit::HintExt;
 use common::process::{self, Limits};
 use common::settings::Settings;
@@ -62,7 +62,7 @@ fn table(verification: &Verification) -> Table {
     table
 }
 
-fn row(name: &str, service: &Service) -> Vec<String> {
+fn row(name: &str, service: &ServiceCounts) -> Vec<String> {
     let of = |good: u64, all: u64| if all == 0 { String::new() } else { format!("{good} of {all}") };
     vec![
         name.to_string(),

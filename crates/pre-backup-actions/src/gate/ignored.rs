@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use common::cancel::Cancel;
-use common::contract::explain::{Explained, Outcome};
+use common::contract::explain::{Explained, PathOutcome};
 use common::paths;
 use common::process::{self, End, Limits};
 use common::settings::{Flags, Settings};
@@ -80,15 +80,17 @@ fn answer(line: &[u8]) -> Answer {
         return Answer::Unknown("build-ignore's answer can't be read".into());
     };
     match explained.outcome {
-        Outcome::Kept { .. } => Answer::Kept,
-        Outcome::LeftOut { decided_by: rule, .. } => Answer::LeftOut(format!(
+        PathOutcome::Kept { .. } => Answer::Kept,
+        PathOutcome::LeftOut { decided_by: rule, .. } => Answer::LeftOut(format!(
             "{}:{}: {}",
             escape(rule.file.as_bytes()),
             rule.line,
             escape(rule.rule.as_bytes())
         )),
-        Outcome::LeftOutByMistake { .. } => Answer::LeftOut("the exclude file, although no rule does".into()),
-        Outcome::Unknown { why } => Answer::Unknown(escape(why.as_bytes())),
+        PathOutcome::LeftOutByMistake { .. } => {
+            Answer::LeftOut("the exclude file, although no rule does".into())
+        }
+        PathOutcome::Unknown { why } => Answer::Unknown(escape(why.as_bytes())),
     }
 }
 
