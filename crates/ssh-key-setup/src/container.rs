@@ -13,8 +13,8 @@ use common::process::{self, Limits};
 use common::text::escape;
 
 use crate::failure::hinted;
-use crate::proxy_command::program;
-use crate::resolve::{Endpoint, Route};
+use crate::proxy_command::{Need, need};
+use crate::resolve::Route;
 
 /// What to know before the first backup.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -102,7 +102,7 @@ pub(crate) fn notes(route: &Route, known: &Known) -> Notes {
             endpoint.left_out.join(", ")
         ));
     }
-    if let Some(proxy) = first.proxy_command.as_deref().filter(|proxy| program(proxy) == "nc") {
+    if let Some(proxy) = first.proxy_command.as_deref().filter(|proxy| need(proxy) == Need::Netcat) {
         notes.warnings.push(format!(
             "the way leads through {}: the container's nc is BusyBox's",
             escape(proxy.as_bytes())
@@ -142,36 +142,33 @@ pub(crate) fn is_through_tailscale(name: &str, known: &Known) -> bool {
     all || name.to_ascii_lowercase().ends_with(".ts.net")
 }
 
-/// Fails where the way needs a program that Backrest's image does not have.
-pub(crate) fn check_proxy(route: &Route) -> Result<()> {
-    for Endpoint { access, proxy_command, .. } in route.hops.iter().chain([&route.target]) {
-        let Some(proxy) = proxy_command else { continue };
-        let program = program(proxy);
-        let host = escape(access.host.as_bytes());
-        if program == "ssh" {
-            return Err(hinted(
-                anyhow!(
-                    "resolve: {host}: your ssh goes through another ssh, in a way that can't become a ProxyJump: {}",
-                    escape(proxy.as_bytes())
-                ),
-                "write it as ProxyJump in ~/.ssh/config: the container has no files of yours for a second ssh",
-            ));
-        }
-        let words = shlex::split(proxy).unwrap_or_default();
-        let needs_more =
-            program == "nc" && words.iter().any(|word| word.starts_with("-x") || word.starts_with("-X"));
-        if program != "nc" || needs_more {
-            let shown = if needs_more { "OpenBSD's nc (-x, -X)" } else { &program };
-            return Err(hinted(
-                anyhow!(
-                    "resolve: {host}: your ssh goes through a program that Backrest's container does not have: {}",
-                    escape(shown.as_bytes())
-                ),
-                "give the host a ProxyJump in ~/.ssh/config, or an address that the container reaches by itself",
-            ));
-        }
-    }
-    Ok(())
+/// Fails if a host of the route is reached by a program that Backrest's container can't run.
+pub(crate) fn check_route(route: &Route) -> Result<()> {
+    let mut endpoints = route.hops.iter().chain([&route.target]);
+    endpoints.try_for_each(|endpoint| match &endpoint.proxy_command {
+        Some(command) => check_proxy("resolve", &endpoint.access.host, command),
+        None => Ok(()),
+    })
+}
+
+/// Fails if Backrest's container can't run the proxy command by which `host` is reached.
+pub(crate) fn check_proxy(doing: &str, host: &str, command: &str) -> Result<()> {
+    let (what, hint) = match need(command) {
+        Need::Netcat => return Ok(()),
+        Need::Ssh => (
+            format!("goes through another ssh, in a way that can't become a ProxyJump: {command}"),
+            "write it as ProxyJump: the container has no files of yours for a second ssh",
+        ),
+        Need::Script => (
+            format!("goes through a shell script, which can't become a ProxyJump: {command}"),
+            "write it as ProxyJump: the container has no files of yours for a script",
+        ),
+        Need::Program(program) => (
+            format!("goes through a program that Backrest's container does not have: {program}"),
+            "give the host a ProxyJump in ~/.ssh/config, or an address that the container reaches by itself",
+        ),
+    };
+    Err(hinted(anyhow!("{doing}: {}: your ssh {}", escape(host.as_bytes()), escape(what.as_bytes())), hint))
 }
 
 /// 100.64.0.0/10, and fd7a:115c:a1e0::/48.
@@ -188,6 +185,7 @@ mod tests {
 
     use super::*;
     use crate::access::Access;
+    use crate::resolve::Endpoint;
 
     fn route(host_name: &str, proxy: Option<&str>) -> Route {
         let target = Endpoint {
@@ -250,13 +248,13 @@ mod tests {
     #[test]
     fn a_proxy_program_that_the_image_lacks_is_refused() {
         let error =
-            check_proxy(&route("x", Some("exec /opt/cloudflared access ssh --hostname %h"))).unwrap_err();
+            check_route(&route("x", Some("exec /opt/cloudflared access ssh --hostname %h"))).unwrap_err();
         assert!(error.to_string().contains("does not have: cloudflared"), "{error}");
-        check_proxy(&route("x", Some("nc -w 5 %h %p"))).unwrap();
+        check_route(&route("x", Some("nc -w 5 %h %p"))).unwrap();
         // BusyBox's netcat speaks to no proxy.
-        let error = check_proxy(&route("x", Some("nc -X connect -x proxy:8080 %h %p"))).unwrap_err();
+        let error = check_route(&route("x", Some("nc -X connect -x proxy:8080 %h %p"))).unwrap_err();
         assert!(error.to_string().contains("does not have: OpenBSD's nc"), "{error}");
-        let error = check_proxy(&route("x", Some("ssh gate bin/relay %h %p"))).unwrap_err();
+        let error = check_route(&route("x", Some("ssh gate bin/relay %h %p"))).unwrap_err();
         assert!(error.to_string().contains("goes through another ssh"), "{error}");
     }
 }

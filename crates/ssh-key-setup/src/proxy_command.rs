@@ -23,11 +23,35 @@ pub(crate) struct Tokens<'a> {
     pub(crate) home: &'a Path,
 }
 
-/// The program that a proxy command runs, without its folder.
-pub(crate) fn program(command: &str) -> String {
-    let words = shlex::split(command).unwrap_or_default();
-    let word = words.iter().find(|word| *word != "exec" && !word.contains('=')).map_or("", String::as_str);
-    base(word).to_owned()
+/// What a proxy command needs in the container.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Need {
+    /// The container's own netcat, which is BusyBox's.
+    Netcat,
+    /// Another ssh, which has no files there.
+    Ssh,
+    /// A shell's script of more than one command.
+    Script,
+    /// This program.
+    Program(String),
+}
+
+/// What a proxy command needs, by the program that it runs.
+pub(crate) fn need(command: &str) -> Need {
+    let words = unwrapped(command).unwrap_or_default();
+    let mut words = words.iter().map(String::as_str).skip_while(|word| word.contains('='));
+    let program = base(words.next().unwrap_or_default());
+    // BusyBox's netcat knows these two on every system, both with a value.
+    let is_known = |word: &str| word.starts_with("-w") || word.starts_with("-i") || !word.starts_with('-');
+    match program {
+        "ssh" => Need::Ssh,
+        "nc" => match words.find(|word| !is_known(word)) {
+            None => Need::Netcat,
+            Some(flag) => Need::Program(format!("OpenBSD's nc ({flag})")),
+        },
+        _ if program.contains(OF_THE_SHELL) || SHELLS.contains(&program) => Need::Script,
+        _ => Need::Program(program.to_owned()),
+    }
 }
 
 /// The command as the container can run it: its netcat may be in another folder.
@@ -41,22 +65,48 @@ pub(crate) fn for_container(command: &str) -> String {
     }
 }
 
+/// Whether a proxy command only connects to the target, as ssh does by itself.
+pub(crate) fn is_direct(command: &str, tokens: Tokens) -> bool {
+    words(command, tokens).is_some_and(|words| is_netcat(&words, tokens))
+}
+
+/// What the shell makes something of.
+const OF_THE_SHELL: [char; 12] = ['$', '`', ';', '&', '|', '<', '>', '(', ')', '\n', '*', '?'];
+const SHELLS: [&str; 5] = ["sh", "bash", "dash", "ash", "zsh"];
+
+/// The words of a command, without what only starts it: `exec`, `env`, and a shell that is given it as `-c`.
+fn unwrapped(command: &str) -> Option<Vec<String>> {
+    let words = without_silencing(shlex::split(command)?);
+    let start = words.iter().take_while(|word| ["exec", "command", "env"].contains(&base(word))).count();
+    let words = &words[start..];
+    match words {
+        [shell, flags, script, ..] if SHELLS.contains(&base(shell)) && is_c(flags) => unwrapped(script),
+        _ => Some(words.to_vec()),
+    }
+}
+
+/// `-c`, alone or with others before it.
+fn is_c(flags: &str) -> bool {
+    flags.starts_with('-') && flags.ends_with('c')
+}
+
+/// The words of a command with their tokens replaced.
+fn words(command: &str, tokens: Tokens) -> Option<Vec<String>> {
+    unwrapped(command)?.iter().map(|word| tokens.expand(word)).collect()
+}
+
 /// The jump host of a proxy command, as ssh is called for it, if it is an `ssh` that does nothing but pass the
 /// connection on.
 pub(crate) fn jump_host(command: &str, tokens: Tokens) -> Option<Access> {
-    let words = shlex::split(command)?;
-    let mut words: Vec<String> =
-        without_silencing(words).iter().map(|word| tokens.expand(word)).collect::<Option<_>>()?;
-    if words.first().is_some_and(|word| word == "exec") {
-        words.remove(0);
-    }
+    let words = words(command, tokens)?;
     if base(words.first()?) != "ssh" {
         return None;
     }
     let call = Call::parse(&words[1..])?;
     let passes_on = match (&call.forward, call.command.as_slice()) {
         (Some(to), []) => tokens.is_target(to),
-        (None, command) => is_netcat(command, tokens),
+        // sshd hands it to a shell, which splits it again.
+        (None, command) => is_netcat(&unwrapped(&command.join(" "))?, tokens),
         _ => false,
     };
     passes_on.then_some(())?;
@@ -103,7 +153,7 @@ impl Tokens<'_> {
     /// A word with its tokens replaced; `None` where the shell would make something of it that is not known here.
     fn expand(self, word: &str) -> Option<String> {
         let word = word.replace("${HOME}", "~").replace("$HOME", "~");
-        if word.contains(['$', '`', ';', '&', '|', '<', '>', '(', ')', '\n', '*', '?']) {
+        if word.contains(OF_THE_SHELL) {
             return None;
         }
         let mut text = String::new();
@@ -223,11 +273,9 @@ impl Call {
     }
 }
 
-/// Whether a command on the jump host only connects its input and output to the target.
-fn is_netcat(command: &[String], tokens: Tokens) -> bool {
-    let Some(words) = shlex::split(&command.join(" ")) else { return false };
-    let words = without_silencing(words);
-    let mut words = words.iter().map(String::as_str).filter(|word| *word != "exec");
+/// Whether a command only connects its input and output to the target.
+fn is_netcat(words: &[String], tokens: Tokens) -> bool {
+    let mut words = words.iter().map(String::as_str);
     let program = words.next().map_or("", base);
     let rest: Vec<&str> = words.collect();
     match program {
@@ -284,6 +332,10 @@ mod tests {
             "ssh gate socat - TCP:%h:%p",
             "ssh -W 10.0.0.5:22 gate",
             "ssh -o ControlMaster=auto -S none -W %h:%p gate",
+            "sh -c 'ssh -W %h:%p gate'",
+            "/bin/bash -ec 'exec ssh -W \"[%h]:%p\" \"gate\"' bash",
+            "env ssh 'gate' -W \"%h:%p\"",
+            "ssh gate \"sh -c 'exec nc %h %p'\"",
         ] {
             let access = jump(command).unwrap_or_else(|| panic!("{command}"));
             assert_eq!(access, Access { host: "gate".into(), ..Access::default() }, "{command}");
@@ -314,7 +366,7 @@ mod tests {
             "ssh -W %h:%p $(pick-a-gate)",
             "ssh -W %h:%p gate | tee log",
             "ssh -D 1080 -W %h:%p gate",
-            "sh -c 'ssh -W %h:%p gate'",
+            "sh -c 'cd; ssh -W %h:%p gate'",
             "nc %h %p",
             "ssh -W",
         ] {
@@ -326,6 +378,36 @@ mod tests {
     fn the_containers_netcat_is_found_by_its_name() {
         assert_eq!(for_container("exec /bin/nc %h %p"), "nc %h %p");
         assert_eq!(for_container("nc %h %p"), "nc %h %p");
-        assert_eq!(program("exec /opt/cloudflared access ssh"), "cloudflared");
+    }
+
+    #[test]
+    fn what_a_command_needs_is_the_program_behind_its_wrappers() {
+        let program = |name: &str| Need::Program(name.to_owned());
+        for (command, needed) in [
+            ("nc -w 5 10.0.0.9 2222", Need::Netcat),
+            ("nc -N 10.0.0.9 2222", program("OpenBSD's nc (-N)")),
+            ("nc -x proxy:1080 %h %p", program("OpenBSD's nc (-x)")),
+            ("exec /opt/cloudflared access ssh --hostname %h", program("cloudflared")),
+            ("cloudflared access ssh --hostname %h", program("cloudflared")),
+            ("A=b /usr/bin/ssh gate relay", Need::Ssh),
+            ("sh -c 'ssh gate relay'", Need::Ssh),
+            ("bash -c 'cd; ssh -W %h:%p gate'", Need::Script),
+            ("bash ~/gate.sh", Need::Script),
+            ("~/bin/gate %h", program("gate")),
+        ] {
+            assert_eq!(need(command), needed, "{command}");
+        }
+    }
+
+    #[test]
+    fn a_netcat_to_the_target_is_no_detour() {
+        let home = Path::new("/home/me");
+        let tokens = Tokens { typed: "nas", host: "10.0.0.5", port: 22, user: "backup", home };
+        for command in ["nc %h %p", "exec /bin/nc -q0 -w 5 %h %p 2>/dev/null", "socat - TCP:%h:%p"] {
+            assert!(is_direct(command, tokens), "{command}");
+        }
+        for command in ["nc -x proxy %h %p", "nc %h 2222", "ssh -W %h:%p gate", "nc %h %p | tee log"] {
+            assert!(!is_direct(command, tokens), "{command}");
+        }
     }
 }

@@ -73,7 +73,7 @@ pub(crate) fn remove(run: &Run, files: &Files, entry: &Entry, told: &mut Host) -
 /// Takes the key, and those of an interrupted rotation, out of the server's file and off the jump hosts, and sees that
 /// none of them gets in any longer.
 fn off_the_server(run: &Run, files: &Files, entry: &Entry, key: &Key, half_way: &[Key]) -> Result<()> {
-    let own = stage::on_disk(run, entry)?.logged_in();
+    let own = stage::on_disk(run, entry).and_then(Connection::logged_in);
     // The entry's own goes last, because it takes the others out.
     let others = half_way.iter().filter(|other| other.fingerprint != key.fingerprint);
     let keys: Vec<&Key> = others.chain([key]).collect();

@@ -65,9 +65,10 @@ enum Carried {
     List,
 }
 
-const LONGEST_CHAIN: usize = 8;
+pub(crate) const LONGEST_CHAIN: usize = 8;
 
-type Values = BTreeMap<String, String>;
+/// What `ssh -G` prints, by keyword.
+pub(crate) type Values = BTreeMap<String, String>;
 
 /// The way to `access`, asked of the user's `ssh`.
 pub(crate) fn route(access: &Access, cancel: &Cancel) -> Result<Route> {
@@ -113,22 +114,28 @@ pub(crate) fn route(access: &Access, cancel: &Cancel) -> Result<Route> {
 
 /// The jump hosts that ssh goes through to `endpoint`: as ProxyJump, or as the `ssh` of a proxy command.
 fn jumps_in(values: &Values, endpoint: &Endpoint) -> Result<Option<Vec<Access>>> {
-    let set = |name: &str| values.get(name).filter(|value| !value.is_empty() && *value != "none");
-    if let Some(jumps) = set("proxyjump") {
-        return jumps.split(',').map(|jump| jump_access(jump.trim())).collect::<Result<_>>().map(Some);
+    if let Some(jumps) = value(values, "proxyjump") {
+        // ssh hands its own -F on to the ssh that it starts for a ProxyJump.
+        let config = &endpoint.access.config;
+        let jump = |jump: &str| Ok(Access { config: config.clone(), ..jump_access(jump.trim())? });
+        return jumps.split(',').map(jump).collect::<Result<_>>().map(Some);
     }
-    let home = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten();
-    let home = home.map(|user| user.dir).unwrap_or_default();
-    let tokens = Tokens {
-        typed: &endpoint.access.host,
-        host: &endpoint.host_name,
-        port: endpoint.port,
-        user: &endpoint.user,
-        home: &home,
-    };
-    Ok(set("proxycommand")
-        .and_then(|command| proxy_command::jump_host(command, tokens))
+    let home = home();
+    let command = value(values, "proxycommand");
+    Ok(command
+        .and_then(|command| proxy_command::jump_host(command, endpoint.tokens(&home)))
         .map(|jump| vec![jump]))
+}
+
+/// The user's home as ssh has it.
+fn home() -> PathBuf {
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten();
+    user.map(|user| user.dir).unwrap_or_default()
+}
+
+/// A value that is set.
+pub(crate) fn value<'a>(values: &'a Values, name: &str) -> Option<&'a String> {
+    values.get(name).filter(|value| !value.is_empty() && *value != "none")
 }
 
 /// What `ssh -G` prints, and whether it asked a program.
@@ -154,7 +161,7 @@ fn ask_ssh(access: &Access, extra: &[&str], cancel: &Cancel) -> Result<(Values, 
 }
 
 /// Keyword and value per line; the first of each keyword counts, as in a config file.
-fn parse(output: &str) -> Values {
+pub(crate) fn parse(output: &str) -> Values {
     let mut values = Values::new();
     for line in output.lines() {
         let (keyword, value) = line.split_once(' ').unwrap_or((line, ""));
@@ -164,7 +171,7 @@ fn parse(output: &str) -> Values {
 }
 
 fn endpoint(access: &Access, values: &Values, defaults: &Values) -> Result<Endpoint> {
-    let value = |name: &str| values.get(name).filter(|value| !value.is_empty() && *value != "none");
+    let value = |name: &str| value(values, name);
     let needed = |name: &str| {
         value(name)
             .cloned()
@@ -174,7 +181,7 @@ fn endpoint(access: &Access, values: &Values, defaults: &Values) -> Result<Endpo
         value(name).map(|files| files.split_whitespace().map(PathBuf::from).collect()).unwrap_or_default()
     };
     let (carried, left_out) = carried(values, defaults);
-    Ok(Endpoint {
+    let mut endpoint = Endpoint {
         access: access.clone(),
         host_name: needed("hostname")?,
         port: needed("port")?.parse().context("resolve: the port that ssh -G gives")?,
@@ -185,7 +192,13 @@ fn endpoint(access: &Access, values: &Values, defaults: &Values) -> Result<Endpo
         proxy_command: value("proxycommand").map(|command| proxy_command::for_container(command)),
         carried,
         left_out,
-    })
+    };
+    let home = home();
+    let is_direct = |command: &String| proxy_command::is_direct(command, endpoint.tokens(&home));
+    if endpoint.proxy_command.as_ref().is_some_and(is_direct) {
+        endpoint.proxy_command = None;
+    }
+    Ok(endpoint)
 }
 
 /// The options that the container needs too, and the algorithms that it gets no more.
@@ -216,6 +229,11 @@ fn carried(values: &Values, defaults: &Values) -> (Vec<(String, String)>, Vec<St
 }
 
 impl Endpoint {
+    fn tokens<'a>(&'a self, home: &'a std::path::Path) -> Tokens<'a> {
+        let (typed, host, user) = (&self.access.host, &self.host_name, &self.user);
+        Tokens { typed, host, port: self.port, user, home }
+    }
+
     /// The name under which known_hosts has its keys.
     pub(crate) fn key_name(&self) -> String {
         match (&self.host_key_alias, self.port) {

@@ -148,7 +148,7 @@ fn tell_route(run: &Run, alias: &str, route: &Route, told: &mut Host) -> Result<
         hops => format!("through {}", hops.join(", then ")),
     };
     run.say.line(alias, &told.server, &through);
-    container::check_proxy(route)?;
+    container::check_route(route)?;
     let first = route.hops.first().unwrap_or(&route.target);
     let notes = container::notes(route, &container::ask(&first.host_name));
     for warning in notes.warnings {

@@ -5,6 +5,8 @@
 //! socket and never ask. The other has an empty environment, no agent and a config file of its own, made of the folder's
 //! by putting this host's path where the container has `/root/.ssh`.
 
+mod by_options;
+mod programs;
 mod trouble;
 
 use std::ffi::OsString;
@@ -27,6 +29,9 @@ use crate::scratch::{SCRATCH, scratch, scratch_place};
 
 /// The folder as the container sees it.
 pub(crate) const IN_CONTAINER: &str = "/root/.ssh";
+
+/// The folder's files as a connection uses them, below its temporary folder, which is the home then.
+const STAGE: &str = ".ssh";
 
 /// Whose files the programs of a connection see.
 #[derive(Debug)]
@@ -106,7 +111,7 @@ impl Connection {
         cancel: &Cancel,
     ) -> Result<Connection> {
         let scratch = scratch()?;
-        let stage = scratch.path().join("ssh");
+        let stage = scratch.path().join(STAGE);
         fs::create_dir(&stage).context("make a temporary folder")?;
         for entry in fs::read_dir(folder).into_iter().flatten().flatten() {
             let name = entry.file_name();
@@ -120,12 +125,10 @@ impl Connection {
             atomic::write(&stage.join("config"), config.as_bytes(), 0o600)?;
             View::Container(folder.to_path_buf())
         } else {
-            let here = stage.to_string_lossy();
-            let config = config.replace(IN_CONTAINER, &here).replace("~/.ssh/", &format!("{here}/"));
-            let config_file = scratch.path().join("config");
-            atomic::write(&config_file, config.as_bytes(), 0o600)?;
-            options.extend(["-F".into(), config_file.into()]);
-            options.extend(option(format!("UserKnownHostsFile={here}/known_hosts")));
+            by_options::write(scratch.path(), &stage, config)?;
+            options.extend(["-F".into(), stage.join("config").into()]);
+            // Without quotes, which restic's -o takes for its own: the path is a plain one.
+            options.extend(option(format!("UserKnownHostsFile={}/known_hosts", stage.display())));
             View::Options
         };
         options.extend(option("BatchMode=yes"));
@@ -138,7 +141,7 @@ impl Connection {
         options.extend(option("ControlMaster=no"));
         options.extend(option("ControlPath=none"));
         options.extend(option("LogLevel=INFO"));
-        Ok(Connection {
+        let connection = Connection {
             options,
             host: host.to_owned(),
             destination: host.to_owned(),
@@ -146,7 +149,9 @@ impl Connection {
             control: None,
             cancel: cancel.clone(),
             folder: scratch,
-        })
+        };
+        connection.check_programs()?;
+        Ok(connection)
     }
 
     /// The user's own way, logged in and kept open until this is dropped. Host keys are checked against `trusted` and
@@ -250,7 +255,7 @@ impl Connection {
         command.args(option("UpdateHostKeys=yes")).args(option("HashKnownHosts=no"));
         command.args(["-T", "-s", "--"]).arg(&self.destination).arg("sftp");
         let _ = self.capture(&mut command, b"")?;
-        Ok(self.folder.path().join("ssh/known_hosts"))
+        Ok(self.folder.path().join(STAGE).join("known_hosts"))
     }
 
     /// `sftp OPTIONS HOST`, which reads its commands from standard input.
@@ -327,7 +332,7 @@ impl Connection {
             View::Yours => return Command::new(name),
             View::Options => (Command::new(name), self.folder.path()),
             View::Container(folder) => {
-                let stage = self.folder.path().join("ssh");
+                let stage = self.folder.path().join(STAGE);
                 let mut command = container_view::enter(&stage, &[self.folder.path(), folder]);
                 command.arg(name);
                 (command, Path::new("/root"))

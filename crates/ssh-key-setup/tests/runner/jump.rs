@@ -6,7 +6,7 @@ use crate::world::{World, address};
 
 /// `gate`, then `inner` (only known through gate's config), then `nas`.
 #[track_caller]
-fn chain() -> (World, Vec<crate::world::Server>) {
+pub(crate) fn chain() -> (World, Vec<crate::world::Server>) {
     let world = World::new();
     let servers = vec![
         world.server(2201, "ed25519", "AllowUsers jumper"),

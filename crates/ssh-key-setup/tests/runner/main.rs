@@ -12,6 +12,7 @@ mod jump;
 mod killed;
 mod later;
 mod meanwhile;
+mod no_namespaces;
 mod odd_files;
 mod ordinary_user;
 mod other_paths;
