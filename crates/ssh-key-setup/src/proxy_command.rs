@@ -4,9 +4,12 @@
 //! jump host. Only a command that is understood whole becomes a jump host. The nested ssh reads the files of the user
 //! who runs it, so one that is not understood can't be proved and can't be carried into the container.
 
+mod ssh_call;
+
 use std::path::{Path, PathBuf};
 
 use crate::access::{Access, jump_access};
+use ssh_call::Call;
 
 /// Values for the tokens of a `ProxyCommand`, as ssh_config(5) has them.
 #[derive(Clone, Copy, Debug)]
@@ -189,87 +192,6 @@ impl Tokens<'_> {
     fn is(self, host: &str, port: &str) -> bool {
         let host = host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host);
         host == self.host && port.parse() == Ok(self.port)
-    }
-}
-
-/// What an `ssh` is called with.
-#[derive(Debug, Default)]
-struct Call {
-    destination: String,
-    forward: Option<String>,
-    options: Vec<(String, String)>,
-    config: Option<String>,
-    command: Vec<String>,
-}
-
-impl Call {
-    /// Reads the words after `ssh`; `None` where one of them is not understood.
-    fn parse(words: &[String]) -> Option<Call> {
-        let mut call = Call::default();
-        let mut rest = words.iter();
-        while let Some(word) = rest.next() {
-            match word.strip_prefix('-').filter(|flags| !flags.is_empty() && *flags != "-") {
-                Some(flags) => call.flags(flags, &mut rest)?,
-                None if word == "--" => {}
-                None if call.destination.is_empty() => call.destination.clone_from(word),
-                None => {
-                    call.command = std::iter::once(word).chain(rest.by_ref()).cloned().collect();
-                }
-            }
-        }
-        (!call.destination.is_empty()).then_some(call)
-    }
-
-    /// One word of flags: several without a value may be glued, and the value to the last.
-    fn flags<'a>(&mut self, flags: &str, rest: &mut impl Iterator<Item = &'a String>) -> Option<()> {
-        for (at, flag) in flags.char_indices() {
-            let fixed = match flag {
-                '4' => Some(("AddressFamily", "inet")),
-                '6' => Some(("AddressFamily", "inet6")),
-                'C' => Some(("Compression", "yes")),
-                // Of no use to a connection that is passed on.
-                'q' | 'a' | 'x' | 'X' | 'Y' | 'T' | 't' | 'A' | 'N' | 'n' | 'v' | 'k' | 'K' | 'M' => None,
-                _ => {
-                    let glued = &flags[at + flag.len_utf8()..];
-                    let value = if glued.is_empty() { rest.next()?.clone() } else { glued.to_owned() };
-                    return self.valued(flag, value);
-                }
-            };
-            self.options.extend(fixed.map(|(keyword, value)| (keyword.to_owned(), value.to_owned())));
-        }
-        Some(())
-    }
-
-    fn valued(&mut self, flag: char, value: String) -> Option<()> {
-        let keyword = match flag {
-            'W' => {
-                self.forward = Some(value);
-                return Some(());
-            }
-            'F' => {
-                self.config = Some(value);
-                return Some(());
-            }
-            'o' => {
-                let (keyword, value) = value.split_once(['=', ' ', '\t'])?;
-                let option =
-                    (keyword.trim().to_owned(), value.trim_start_matches(['=', ' ', '\t']).to_owned());
-                self.options.push(option);
-                return Some(());
-            }
-            'e' | 'S' | 'E' => return Some(()),
-            'l' => "User",
-            'p' => "Port",
-            'i' => "IdentityFile",
-            'J' => "ProxyJump",
-            'b' => "BindAddress",
-            'B' => "BindInterface",
-            'c' => "Ciphers",
-            'm' => "MACs",
-            _ => return None,
-        };
-        self.options.push((keyword.to_owned(), value));
-        Some(())
     }
 }
 
