@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 use common::exit::HintExt;
+use common::lock::Holder;
 use common::text::{escape, escape_path};
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
@@ -32,10 +33,10 @@ const STOP: Duration = Duration::from_secs(90);
 pub(crate) fn start(places: &Places) -> Result<String> {
     let layout = &places.layout;
     let lock = layout.listener_lock();
-    if let Listener::Running { text, .. } = inspect::look(&lock)? {
-        return Ok(text);
+    if let Listener::Running(holder) = inspect::look(&lock)? {
+        return Ok(holder.to_string());
     }
-    let before = fs::read_to_string(&lock).unwrap_or_default();
+    let before = Holder::of(&lock).ok();
     let printed = layout.listener_start_log();
     let naming = || format!("write: {}", escape_path(&printed));
     let output = common::private::read_write(&printed).with_context(naming)?;
@@ -48,14 +49,14 @@ pub(crate) fn start(places: &Places) -> Result<String> {
     let mut child = command.spawn().context("start: setsid").hint("apt install util-linux")?;
     let end = Instant::now() + START;
     loop {
-        if is_holder(&lock, &before, &child) {
+        if is_holder(&lock, before.as_ref(), &child) {
             wait_for_door(&layout.socket(), end);
             return Ok(format!("process {}", child.id()));
         }
         if let Some(status) = child.try_wait().context("wait for the listener")? {
             // Another listener may have been quicker.
-            if let Listener::Running { text, .. } = inspect::look(&lock)? {
-                return Ok(text);
+            if let Listener::Running(holder) = inspect::look(&lock)? {
+                return Ok(holder.to_string());
             }
             let last = last_line(&printed);
             return Err(anyhow::anyhow!("start the listener: {status}: {last}"))
@@ -87,9 +88,9 @@ fn wait_for_door(socket: &Path, end: Instant) {
 
 /// Whether the lock's text names `child` and is not what an earlier holder left. The lock itself is not asked for:
 /// for that moment the listener could not take it.
-fn is_holder(lock: &Path, before: &str, child: &Child) -> bool {
-    let text = fs::read_to_string(lock).unwrap_or_default();
-    text != before && inspect::process_of(&text).is_some_and(|id| u32::try_from(id) == Ok(child.id()))
+fn is_holder(lock: &Path, before: Option<&Holder>, child: &Child) -> bool {
+    let Ok(holder) = Holder::of(lock) else { return false };
+    before != Some(&holder) && holder.process.is_some_and(|id| u32::try_from(id) == Ok(child.id()))
 }
 
 fn last_line(file: &Path) -> String {
@@ -100,18 +101,19 @@ fn last_line(file: &Path) -> String {
 
 /// Stops the listener that was found.
 pub(crate) fn ensure_stopped(facts: &Facts, places: &Places, work: &mut Work) -> Result<()> {
-    let Listener::Running { text, .. } = &facts.listener else { return Ok(()) };
-    work.step(Verb::Stop, format!("the listener, {text}"), || stop(&places.layout.listener_lock()))
+    let Listener::Running(holder) = &facts.listener else { return Ok(()) };
+    work.step(Verb::Stop, format!("the listener, {holder}"), || stop(&places.layout.listener_lock()))
 }
 
 /// Stops the listener that holds `lock` and waits until it is gone.
 fn stop(lock: &Path) -> Result<()> {
-    let Listener::Running { process, text } = inspect::look(lock)? else { return Ok(()) };
-    let Some(process) = process else { bail!("stop the listener: its lock does not name its process") };
-    end(process, STOP, || {
-        inspect::look(lock).is_ok_and(|now| now == Listener::Running { process: Some(process), text })
-    })
-    .with_context(|| format!("stop the listener: process {process}"))
+    let Listener::Running(holder) = inspect::look(lock)? else { return Ok(()) };
+    let Some(process) = holder.process else {
+        bail!("stop the listener: its lock does not name its process")
+    };
+    let found = Listener::Running(holder);
+    end(process, STOP, || inspect::look(lock).is_ok_and(|now| now == found))
+        .with_context(|| format!("stop the listener: process {process}"))
 }
 
 /// Stops a Bash listener, which waits in open(2) or read(2) and goes at once.

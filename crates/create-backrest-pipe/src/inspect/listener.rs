@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use common::lock::{self, Attempt};
+use common::lock::{self, Attempt, Holder};
 
 /// What the lock shows.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,50 +15,27 @@ pub(crate) enum Listener {
     /// No listener runs.
     Stopped,
     /// One runs.
-    Running {
-        /// Its process, where the lock's text names it.
-        process: Option<i32>,
-        /// `process 4711 since 2026-03-01T03:00:07+01:00`.
-        text: String,
-    },
+    Running(Holder),
 }
 
 /// Asks the lock at `path`. Without a lock file no listener has ever run, and none is made.
 pub(crate) fn look(path: &Path) -> Result<Listener> {
-    let Ok(text) = fs::read_to_string(path) else { return Ok(Listener::Stopped) };
+    let Ok(holder) = Holder::of(path) else { return Ok(Listener::Stopped) };
     let is_gone = |process: i32| !Path::new("/proc").join(process.to_string()).exists();
-    if process_of(&text).is_some_and(is_gone) {
+    if holder.process.is_some_and(is_gone) {
         return Ok(Listener::Stopped);
     }
     Ok(match lock::attempt(path)? {
         Attempt::Held(_) => Listener::Stopped,
-        Attempt::Busy(text) => Listener::Running { process: process_of(&text), text },
+        Attempt::Busy(holder) => Listener::Running(holder),
     })
 }
 
 /// The program that `listener` runs, where it is not the one `installed` now; `None` also if that is not known. A
 /// file that was replaced since ends in ` (deleted)` (proc(5)).
 pub(crate) fn other_program(listener: &Listener, installed: &Path) -> Option<PathBuf> {
-    let Listener::Running { process: Some(process), .. } = listener else { return None };
+    let Listener::Running(Holder { process: Some(process), .. }) = listener else { return None };
     let runs = fs::read_link(format!("/proc/{process}/exe")).ok()?;
     let installed = fs::canonicalize(installed).ok()?;
     (runs != installed).then_some(runs)
-}
-
-/// The process id in the text that a lock's holder leaves.
-pub(crate) fn process_of(text: &str) -> Option<i32> {
-    text.strip_prefix("process ")?.split(' ').next()?.parse().ok().filter(|&id| id > 1)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::process_of;
-
-    #[test]
-    fn the_holder_is_read_from_the_locks_text() {
-        assert_eq!(process_of("process 4711 since 2026-03-01T03:00:07+01:00"), Some(4711));
-        for odd in ["", "another process", "process -1 since", "process 1 since", "process x since"] {
-            assert_eq!(process_of(odd), None, "{odd}");
-        }
-    }
 }

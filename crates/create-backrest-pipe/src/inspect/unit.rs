@@ -9,6 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use common::lock::Holder;
 use common::process::{self, Limits};
 use common::text::escape_path;
 
@@ -64,7 +65,7 @@ fn has_manager() -> bool {
 }
 
 fn runs(listener: &Listener) -> bool {
-    let Listener::Running { process: Some(process), .. } = listener else { return false };
+    let Listener::Running(Holder { process: Some(process), .. }) = listener else { return false };
     let groups = fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap_or_default();
     groups.lines().any(|line| line.rsplit('/').next() == Some(UNIT))
 }

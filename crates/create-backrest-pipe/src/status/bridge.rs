@@ -56,7 +56,7 @@ fn folder(facts: &Facts) -> Check {
 }
 
 fn listener(facts: &Facts, places: &Places) -> Check {
-    let Listener::Running { process, text } = &facts.listener else {
+    let Listener::Running(holder) = &facts.listener else {
         let fix = match facts.record.supervisor {
             Some(Supervisor::None) => {
                 format!("start it in your own way: {}", escape_path(&places.listener[0])).into()
@@ -67,15 +67,15 @@ fn listener(facts: &Facts, places: &Places) -> Check {
         return Check::bad("listener", what, fix);
     };
     let Some(other) = &facts.other_program else {
-        return Check::good("listener", format!("it listens: {text}"));
+        return Check::good("listener", format!("it listens: {holder}"));
     };
-    let fix = match (facts.record.supervisor, process) {
+    let fix = match (facts.record.supervisor, holder.process) {
         (Some(Supervisor::None), Some(process)) => {
             format!("stop it and start the installed one: kill {process}").into()
         }
         _ => set_up(facts),
     };
-    let what = format!("another program than the installed one listens: {text}: {}", escape_path(other));
+    let what = format!("another program than the installed one listens: {holder}: {}", escape_path(other));
     Check::bad("listener", what, fix)
 }
 
