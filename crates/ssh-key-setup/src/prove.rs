@@ -15,10 +15,10 @@ use common::text::escape;
 use common::units;
 use serde::Serialize;
 
-use crate::config::Entry;
-use crate::failure::hinted;
-use crate::sftp::{self, batch, quote};
-use crate::ssh::Connection;
+use crate::connection::failure::hinted;
+use crate::connection::sftp::{self, batch, quote};
+use crate::connection::ssh::Connection;
+use crate::ssh_folder::config::Entry;
 
 /// Something that was seen to hold.
 #[derive(Clone, Debug, Serialize)]
@@ -33,7 +33,7 @@ pub(crate) struct Check {
 pub(crate) fn restriction_holds(connection: &Connection, entry: &Entry) -> Result<bool> {
     match restriction::prove(connection, entry) {
         Ok(_) => Ok(true),
-        Err(error) if crate::failure::kind_of(&error).is_none() => Ok(false),
+        Err(error) if crate::connection::failure::kind_of(&error).is_none() => Ok(false),
         Err(error) => Err(error),
     }
 }
@@ -68,9 +68,9 @@ pub(crate) fn prove(
     connection: &Connection,
     entry: &Entry,
     make: Make,
-    tell: &mut dyn FnMut(&Check),
+    on_check: &mut dyn FnMut(&Check),
 ) -> Result<Option<u64>> {
-    let mut seen = |name: &'static str, detail: String| tell(&Check { name, detail });
+    let mut seen = |name: &'static str, detail: String| on_check(&Check { name, detail });
     let free = files(connection, entry, make, &mut seen)?;
     seen("files", format!("written, read back, renamed and removed in {}", escape(entry.path.as_bytes())));
     if let Some(free) = free {
@@ -81,7 +81,11 @@ pub(crate) fn prove(
     }
     if entry.restricted {
         let seen_refused = restriction::prove(connection, entry).map_err(|error| {
-            if crate::failure::kind_of(&error).is_some() { error } else { error.context(AboutRestriction) }
+            if crate::connection::failure::kind_of(&error).is_some() {
+                error
+            } else {
+                error.context(AboutRestriction)
+            }
         })?;
         seen("restriction", seen_refused);
     }
@@ -196,14 +200,14 @@ fn restic(connection: &Connection, entry: &Entry) -> Result<Option<String>> {
     let ran = connection.capture(&mut command, b"");
     drop(terminal);
     let Ok(ran) = ran else { return Ok(None) };
-    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
-    if ran.end.is_success() || said.contains("wrong password") || said.contains("no key found") {
+    let stderr = String::from_utf8_lossy(&ran.stderr).into_owned();
+    if ran.end.is_success() || stderr.contains("wrong password") || stderr.contains("no key found") {
         return Ok(Some("reaches it; a repository is there already".to_owned()));
     }
-    if ["Is there a repository", "does not exist", "not exist"].iter().any(|words| said.contains(words)) {
+    if ["Is there a repository", "does not exist", "not exist"].iter().any(|words| stderr.contains(words)) {
         return Ok(Some("reaches it; no repository is there yet, Backrest makes one".to_owned()));
     }
-    let last = said.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+    let last = stderr.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
     Err(anyhow!(
         "prove: restic: {}: {}: {}",
         escape(repository(entry).as_bytes()),

@@ -6,32 +6,35 @@
 use anyhow::{Result, anyhow};
 use common::text::{escape, escape_path};
 
-use crate::chain::Chain;
-use crate::config;
-use crate::config::Entry;
-use crate::failure::{self, hinted};
-use crate::key::{self, Key};
-use crate::known_hosts;
+use crate::connection::failure::{self, hinted};
+use crate::connection::ssh::Connection;
+use crate::jump_hosts;
+use crate::keys_file::install;
+use crate::output::HostReport;
 use crate::rotate::{self, sharing};
+use crate::route::resolve;
+use crate::route::route_connections::RouteConnections;
 use crate::run::{Files, Run};
-use crate::say::Host;
-use crate::ssh::Connection;
+use crate::ssh_folder::config;
+use crate::ssh_folder::config::Entry;
+use crate::ssh_folder::key::{self, Key};
+use crate::ssh_folder::known_hosts;
+use crate::stage;
 use crate::stage::Reach;
-use crate::{hops, install, resolve, stage};
 
 /// Removes the entry.
-pub(crate) fn remove(run: &Run, files: &Files, entry: &Entry, told: &mut Host) -> Result<()> {
+pub(crate) fn remove(run: &Run, files: &Files, entry: &Entry, report: &mut HostReport) -> Result<()> {
     let key = key::read_only(&run.folder.path().join(&entry.key))?;
-    told.server = entry.sections.last().map(config::Section::shown).unwrap_or_default();
-    (told.key_file, told.key_fingerprint) = (escape_path(&key.path), key.fingerprint.clone());
+    report.server = entry.sections.last().map(config::Section::shown).unwrap_or_default();
+    (report.key_file, report.key_fingerprint) = (escape_path(&key.path), key.fingerprint.clone());
     let half_way = rotate::half_way(run, entry)?;
     let also = sharing::at_same_account(files, entry, entry.sections.len().saturating_sub(1))?;
     if let Some(also) = also {
-        run.say.line("server", "keeps the key", &format!("{also} gets in with it at the same account"));
+        run.output.line("server", "keeps the key", &format!("{also} gets in with it at the same account"));
     } else if run.cli.offline {
         for key in std::iter::once(&key).chain(&half_way) {
-            told.warn(
-                run.say,
+            report.warn(
+                run.output,
                 format!("the server was not asked: this key still gets in there: {}", key.public),
             );
         }
@@ -48,7 +51,7 @@ pub(crate) fn remove(run: &Run, files: &Files, entry: &Entry, told: &mut Host) -
                 None => error,
             }
         })?;
-        run.say.line(
+        run.output.line(
             "server",
             &escape(entry.authorized_keys.as_bytes()),
             "the key is out and no longer accepted",
@@ -64,9 +67,9 @@ pub(crate) fn remove(run: &Run, files: &Files, entry: &Entry, told: &mut Host) -
     run.folder.write("config", &config::with_entries(&files.config, &entries)?)?;
     run.folder.write("known_hosts", &known_hosts::with_lines(&files.known_hosts, &lines)?)?;
     run.folder.give_config_to_root(run.cli.rootless)?;
-    told.changed = true;
-    run.say.line("folder", &escape_path(run.folder.path()), &format!("{} taken out", entry.alias));
-    run.say.line("key", &escape_path(&key.path), "kept");
+    report.changed = true;
+    run.output.line("folder", &escape_path(run.folder.path()), &format!("{} taken out", entry.alias));
+    run.output.line("key", &escape_path(&key.path), "kept");
     Ok(())
 }
 
@@ -85,12 +88,12 @@ fn off_the_server(run: &Run, files: &Files, entry: &Entry, key: &Key, half_way: 
     if !by_itself || entry.sections.len() > 1 {
         let route = resolve::route(&entry.access(), &run.cancel)?;
         let file = run.folder.path().join("known_hosts");
-        let mut chain = Chain::new(&route, &file, run.cli.accept_new_host_key, &run.cancel)?;
+        let mut chain = RouteConnections::new(&route, &file, run.cli.accept_new_host_key, &run.cancel)?;
         if !by_itself {
             take_out(chain.server()?)?;
         }
         are_refused(run, files, entry, &keys)?;
-        return keys.iter().try_for_each(|key| hops::take_off(files, entry, key, &mut chain));
+        return keys.iter().try_for_each(|key| jump_hosts::take_off(files, entry, key, &mut chain));
     }
     are_refused(run, files, entry, &keys)
 }
@@ -102,7 +105,7 @@ fn are_refused(run: &Run, files: &Files, entry: &Entry, keys: &[&Key]) -> Result
         let with_it = Entry { key: key.name.clone(), ..entry.clone() };
         if !matches!(stage::reach(&stage::staged(run, &with_it, &lines)?)?, Reach::NotAccepted) {
             if stage::takes_any_key(run, entry, &lines)? {
-                run.say.warn(&format!("{} accepts any key, so this one still gets in", entry.alias));
+                run.output.warn(&format!("{} accepts any key, so this one still gets in", entry.alias));
                 return Ok(());
             }
             return Err(hinted(

@@ -16,16 +16,18 @@ use anyhow::{Context, Result, anyhow};
 use common::text::{escape, escape_path};
 use common::units;
 
-use crate::chain::Chain;
-use crate::config::Entry;
-use crate::failure::hinted;
-use crate::install;
-use crate::key::{self, Key, beside};
-use crate::known_hosts::Line;
+use crate::connection::failure::hinted;
+use crate::jump_hosts;
+use crate::keys_file::install;
+use crate::output::HostReport;
 use crate::prove::{self, Make};
+use crate::route::resolve;
+use crate::route::route_connections::RouteConnections;
 use crate::run::{Files, Run};
-use crate::say::Host;
-use crate::{hops, resolve, stage};
+use crate::ssh_folder::config::Entry;
+use crate::ssh_folder::key::{self, Key, beside};
+use crate::ssh_folder::known_hosts::Line;
+use crate::stage;
 
 /// Whether a rotation of the entry's key was interrupted.
 pub(crate) fn is_unfinished(run: &Run, entry: &Entry) -> bool {
@@ -81,37 +83,37 @@ fn key_after(run: &Run, files: &Files, entry: &Entry) -> Result<String> {
 }
 
 /// Rotates the entry's key, or finishes what an earlier run began.
-pub(crate) fn rotate(run: &Run, files: &Files, entry: &Entry, told: &mut Host) -> Result<()> {
-    let rotated = rotate_to_the_end(run, files, entry, told);
+pub(crate) fn rotate(run: &Run, files: &Files, entry: &Entry, report: &mut HostReport) -> Result<()> {
+    let rotated = rotate_to_the_end(run, files, entry, report);
     if rotated.is_err() && is_unfinished(run, entry) {
         let alias = &entry.alias;
-        told.warn(
-            run.say,
+        report.warn(
+            run.output,
             format!("the rotation is half done; backups go on meanwhile; finish it: ssh-key-setup {alias}"),
         );
     }
     rotated
 }
 
-fn rotate_to_the_end(run: &Run, files: &Files, entry: &Entry, told: &mut Host) -> Result<()> {
+fn rotate_to_the_end(run: &Run, files: &Files, entry: &Entry, report: &mut HostReport) -> Result<()> {
     let old_key = run.folder.path().join(&entry.key);
     let after = Entry { key: key_after(run, files, entry)?, ..entry.clone() };
     let current = run.folder.path().join(&after.key);
     let (new, retiring) = (beside(&current, ".new"), beside(&current, ".retiring"));
     let what = if is_unfinished(run, entry) { "goes on" } else { "rotation" };
     let route = resolve::route(&entry.access(), &run.cancel)?;
-    told.server = route.target.shown();
-    run.say.line(&entry.alias, &told.server, what);
+    report.server = route.target.shown();
+    run.output.line(&entry.alias, &report.server, what);
     if after.key != entry.key {
         let aside = format!("{} stays, for the other hosts", entry.key);
-        run.say.line("key", &escape_path(&current), &aside);
+        run.output.line("key", &escape_path(&current), &aside);
     }
-    let mut chain = stage::settle_host_keys(run, &route, told)?;
+    let mut chain = stage::settle_host_keys(run, &route, report)?;
     let lines = chain.lines();
     if !retiring.exists() {
         let key = key::find_or_make(run.folder.path(), &file_name(&new), Some(&entry.alias))?;
-        run.tell_key(&key);
-        bring_in(run, entry, &key, &lines, &mut chain, told)?;
+        run.show_key(&key);
+        bring_in(run, entry, &key, &lines, &mut chain, report)?;
         fs::hard_link(&old_key, &retiring)
             .with_context(|| format!("keep the old key: {}", escape_path(&retiring)))?;
     }
@@ -126,17 +128,17 @@ fn rotate_to_the_end(run: &Run, files: &Files, entry: &Entry, told: &mut Host) -
         fs::rename(&stray, beside(&current, ".pub")).context("put the new public key in place")?;
     }
     let key = key::read(&current)?;
-    (told.key_file, told.key_fingerprint, told.key_made) =
+    (report.key_file, report.key_fingerprint, report.key_made) =
         (escape_path(&key.path), key.fingerprint.clone(), true);
-    told.changed = true;
-    stage::write(run, files, &after, lines.clone(), told)?;
+    report.changed = true;
+    stage::write(run, files, &after, lines.clone(), report)?;
     let old = key::read(&retiring)?;
     if old.fingerprint == key.fingerprint {
         return Err(anyhow!("rotate: {}: the old and the new key are the same", escape_path(&retiring)));
     }
     send_off(run, files, &after, &old, &lines, &mut chain)?;
     put_aside(run, &current, &retiring)?;
-    stage::prove_and_close(run, &after, told)
+    stage::prove_and_close(run, &after, report)
 }
 
 /// The new key onto the server and the jump hosts, beside the old one, and the proof that it works.
@@ -145,11 +147,11 @@ fn bring_in(
     entry: &Entry,
     key: &Key,
     lines: &[Line],
-    chain: &mut Chain,
-    told: &mut Host,
+    chain: &mut RouteConnections,
+    report: &mut HostReport,
 ) -> Result<()> {
     let staged_entry = Entry { key: key.name.clone(), ..entry.clone() };
-    hops::let_in(run, &staged_entry, lines, key, chain, told)?;
+    jump_hosts::let_in(run, &staged_entry, lines, key, chain, report)?;
     let staged = stage::staged(run, &staged_entry, lines)?;
     if !stage::is_accepted(&staged)? {
         let wanted = stage::wanted(entry, key);
@@ -159,7 +161,7 @@ fn bring_in(
         if by_itself.is_err() || !stage::is_accepted(&staged)? {
             install::install(chain.server()?, &entry.authorized_keys, &wanted)?;
         }
-        run.say.line(
+        run.output.line(
             "server",
             &escape(entry.authorized_keys.as_bytes()),
             "the new key put in beside the old one",
@@ -176,7 +178,7 @@ fn send_off(
     entry: &Entry,
     old: &Key,
     lines: &[Line],
-    chain: &mut Chain,
+    chain: &mut RouteConnections,
 ) -> Result<()> {
     let own = stage::on_disk(run, entry)?;
     if !matches!(install::uninstall(&own, &entry.authorized_keys, &old.public), Ok(true)) {
@@ -192,12 +194,12 @@ fn send_off(
             format!("take this line out of the account's authorized_keys: {}", old.public),
         ));
     }
-    run.say.line(
+    run.output.line(
         "server",
         &escape(entry.authorized_keys.as_bytes()),
         "the old key is out and no longer accepted",
     );
-    hops::take_off(files, entry, old, chain)
+    jump_hosts::take_off(files, entry, old, chain)
 }
 
 /// Keeps the old pair under a name with the date.
@@ -211,7 +213,7 @@ fn put_aside(run: &Run, current: &Path, retiring: &Path) -> Result<()> {
     let aside = free.next().unwrap_or_else(|| beside(current, ".old"));
     let _ = fs::rename(beside(retiring, ".pub"), beside(&aside, ".pub"));
     fs::rename(retiring, &aside).with_context(|| format!("keep the old key: {}", escape_path(&aside)))?;
-    run.say.line("key", &escape_path(&aside), "the old one, kept");
+    run.output.line("key", &escape_path(&aside), "the old one, kept");
     Ok(())
 }
 

@@ -5,18 +5,18 @@ use common::cancel::Cancel;
 use common::text::escape_path;
 
 use crate::cli::Cli;
-use crate::config::{self, Entry};
-use crate::folder::Folder;
-use crate::key;
-use crate::known_hosts;
-use crate::say::Say;
+use crate::output::Output;
+use crate::ssh_folder::config::{self, Entry};
+use crate::ssh_folder::folder::Folder;
+use crate::ssh_folder::key;
+use crate::ssh_folder::known_hosts;
 
 /// What every stage needs.
 pub(crate) struct Run<'a> {
     pub(crate) cli: &'a Cli,
     pub(crate) folder: Folder,
     pub(crate) cancel: Cancel,
-    pub(crate) say: Say,
+    pub(crate) output: Output,
 }
 
 /// The folder's files, as text.
@@ -42,9 +42,9 @@ impl Run<'_> {
         format!("read: {}", escape_path(self.folder.path().join(name)))
     }
 
-    pub(crate) fn tell_key(&self, key: &key::Key) {
+    pub(crate) fn show_key(&self, key: &key::Key) {
         let what = if key.made { "made" } else { "kept" };
-        self.say.line("key", &escape_path(&key.path), &format!("{}, {what}", key.fingerprint));
+        self.output.line("key", &escape_path(&key.path), &format!("{}, {what}", key.fingerprint));
     }
 
     /// The name of a host's key file: the old script's or the usual one, unless another host uses that.

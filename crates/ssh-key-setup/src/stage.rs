@@ -7,27 +7,31 @@ use anyhow::{Result, anyhow};
 use common::atomic::Change;
 use common::text::{escape, escape_path};
 
-use crate::authorized_keys::{self, Wanted};
-use crate::chain::Chain;
-use crate::config::{self, Entry};
-use crate::failure::{self, Kind, hinted};
-use crate::install;
-use crate::key::{self, Key};
-use crate::known_hosts::{self, Line};
+use crate::connection::failure::{self, Kind, hinted};
+use crate::connection::ssh::Connection;
+use crate::keys_file::authorized_keys::{self, WantedLine};
+use crate::keys_file::install;
+use crate::output::HostReport;
 use crate::prove::{self, Make};
-use crate::resolve::Route;
+use crate::route::resolve::Route;
+use crate::route::route_connections::RouteConnections;
 use crate::run::{Files, Run};
-use crate::say::Host;
-use crate::ssh::Connection;
+use crate::ssh_folder::config::{self, Entry};
+use crate::ssh_folder::key::{self, Key};
+use crate::ssh_folder::known_hosts::{self, Line};
 
 /// The trusted host keys of the route, told.
-pub(crate) fn settle_host_keys<'a>(run: &'a Run, route: &'a Route, told: &mut Host) -> Result<Chain<'a>> {
+pub(crate) fn settle_host_keys<'a>(
+    run: &'a Run,
+    route: &'a Route,
+    report: &mut HostReport,
+) -> Result<RouteConnections<'a>> {
     let file = run.folder.path().join("known_hosts");
-    let chain = Chain::new(route, &file, run.cli.accept_new_host_key, &run.cancel)?;
+    let chain = RouteConnections::new(route, &file, run.cli.accept_new_host_key, &run.cancel)?;
     for (lines, source) in chain.keys() {
         for fingerprint in known_hosts::short_fingerprints(lines) {
-            run.say.line("host", &escape(fingerprint.as_bytes()), source.words());
-            told.host_keys.push(fingerprint);
+            run.output.line("host", &escape(fingerprint.as_bytes()), source.words());
+            report.host_keys.push(fingerprint);
         }
     }
     Ok(chain)
@@ -72,7 +76,7 @@ pub(crate) fn reach(connection: &Connection) -> Result<Reach> {
 
 /// Whether the server lets in a key that it has never seen.
 pub(crate) fn takes_any_key(run: &Run, entry: &Entry, lines: &[Line]) -> Result<bool> {
-    let scratch = crate::scratch::scratch()?;
+    let scratch = crate::connection::scratch::scratch()?;
     key::find_or_make(scratch.path(), &entry.key, None)?;
     let config = config::with_entries("", std::slice::from_ref(entry))?;
     let known_hosts = known_hosts::with_lines("", lines)?;
@@ -95,9 +99,9 @@ pub(crate) fn any_key(alias: &str) -> anyhow::Error {
 }
 
 /// What is to stand in authorized_keys.
-pub(crate) fn wanted(entry: &Entry, key: &Key) -> Wanted {
+pub(crate) fn wanted(entry: &Entry, key: &Key) -> WantedLine {
     let options = || entry.options.clone().unwrap_or_else(|| authorized_keys::sftp_only(Some(&entry.path)));
-    Wanted {
+    WantedLine {
         public_key: key.public.clone(),
         options: entry.restricted.then(options),
         ours: authorized_keys::WITHOUT_COMMAND.map(str::to_owned).to_vec(),
@@ -110,7 +114,7 @@ pub(crate) fn write(
     files: &Files,
     entry: &Entry,
     lines: Vec<Line>,
-    told: &mut Host,
+    report: &mut HostReport,
 ) -> Result<()> {
     let mut entries: Vec<Entry> =
         files.entries.iter().filter(|other| other.alias != entry.alias).cloned().collect();
@@ -124,25 +128,25 @@ pub(crate) fn write(
     // known_hosts first: a config without the keys it needs would be a host that can't be reached.
     let changes = [run.folder.write("known_hosts", &known_hosts)?, run.folder.write("config", &config)?];
     let changed = changes.contains(&Change::Written);
-    told.changed |= changed;
-    run.say.line("folder", &escape_path(run.folder.path()), if changed { "written" } else { "unchanged" });
+    report.changed |= changed;
+    run.output.line("folder", &escape_path(run.folder.path()), if changed { "written" } else { "unchanged" });
     Ok(())
 }
 
 /// Proves the folder as it is on disk, and says what to do next.
-pub(crate) fn prove_and_close(run: &Run, entry: &Entry, told: &mut Host) -> Result<()> {
-    told.restricted = entry.restricted;
-    told.repository = prove::repository(entry);
-    told.mount = "${DATA_DIR}/ssh:/root/.ssh:ro".to_owned();
+pub(crate) fn prove_and_close(run: &Run, entry: &Entry, report: &mut HostReport) -> Result<()> {
+    report.restricted = entry.restricted;
+    report.repository = prove::repository(entry);
+    report.mount = "${DATA_DIR}/ssh:/root/.ssh:ro".to_owned();
     let make = if run.cli.check { Make::Nothing } else { Make::Folder };
     let connection = on_disk(run, entry)?;
     let mut checks = Vec::new();
     let proof = prove::prove(&connection, entry, make, &mut |check| {
-        run.say.check(check);
+        run.output.check(check);
         checks.push(check.clone());
     });
-    told.checks = checks;
-    told.free_bytes = match proof {
+    report.checks = checks;
+    report.free_bytes = match proof {
         Err(error) if prove::is_about_restriction(&error) => {
             // A server that lets anybody in makes nothing of the key's line.
             let lines = known_hosts::ours(&run.files()?.known_hosts)?;
@@ -161,11 +165,12 @@ pub(crate) fn prove_and_close(run: &Run, entry: &Entry, told: &mut Host) -> Resu
             ));
         }
     }
-    let say = run.say;
-    say.text(&format!("\nRepository in Backrest:   {}", escape(told.repository.as_bytes())));
-    say.text(&format!("Volume in compose.yaml:   - {}", told.mount));
-    if told.start_tailscale_first {
-        say.text("Hooks in Backrest:        start-tailscale before the backup (create-backrest-pipe hooks)");
+    let output = run.output;
+    output.text(&format!("\nRepository in Backrest:   {}", escape(report.repository.as_bytes())));
+    output.text(&format!("Volume in compose.yaml:   - {}", report.mount));
+    if report.start_tailscale_first {
+        output
+            .text("Hooks in Backrest:        start-tailscale before the backup (create-backrest-pipe hooks)");
     }
     Ok(())
 }

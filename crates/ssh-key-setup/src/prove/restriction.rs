@@ -6,9 +6,9 @@
 use anyhow::{Result, anyhow};
 use common::text::escape;
 
-use crate::config::Entry;
-use crate::failure::{self, Kind, hinted};
-use crate::ssh::Connection;
+use crate::connection::failure::{self, Kind, hinted};
+use crate::connection::ssh::Connection;
+use crate::ssh_folder::config::Entry;
 
 const TOKEN: &str = "ssh-key-setup-shell-token";
 
@@ -21,9 +21,9 @@ pub(super) fn prove(connection: &Connection, entry: &Entry) -> Result<String> {
     if String::from_utf8_lossy(&ran.stdout).contains(TOKEN) && !entry.keeps_a_shell() {
         return Err(hinted(anyhow!("restriction: {host}: the key gets a shell"), hint));
     }
-    let said = String::from_utf8_lossy(&ran.stderr).into_owned();
-    let allowed = allowed(&said);
-    if forwards(connection, entry, said.contains("remote software version OpenSSH"))? {
+    let stderr = String::from_utf8_lossy(&ran.stderr).into_owned();
+    let allowed = allowed(&stderr);
+    if forwards(connection, entry, stderr.contains("remote software version OpenSSH"))? {
         return Err(hinted(anyhow!("restriction: {host}: the key forwards ports"), hint));
     }
     if entry.keeps_a_shell() {
@@ -67,8 +67,8 @@ fn forwards(connection: &Connection, entry: &Entry, is_openssh: bool) -> Result<
 }
 
 /// What sshd says that it allows for the key.
-fn allowed(said: &str) -> Option<&str> {
-    let line = said.lines().rfind(|line| line.contains("Remote: ") && line.contains("key options:"))?;
+fn allowed(stderr: &str) -> Option<&str> {
+    let line = stderr.lines().rfind(|line| line.contains("Remote: ") && line.contains("key options:"))?;
     Some(line.split_once("key options:")?.1.trim())
 }
 
@@ -78,8 +78,8 @@ mod tests {
 
     #[test]
     fn the_servers_own_word_is_read() {
-        let said = "debug1: Remote: /home/me/.ssh/authorized_keys:2: key options: command\r\ndebug1: x\n";
-        assert_eq!(allowed(said), Some("command"));
+        let stderr = "debug1: Remote: /home/me/.ssh/authorized_keys:2: key options: command\r\ndebug1: x\n";
+        assert_eq!(allowed(stderr), Some("command"));
         let open = "debug1: Remote: /k:1: key options: agent-forwarding port-forwarding pty user-rc x11-forwarding\n";
         assert!(allowed(open).unwrap().contains("agent-forwarding"));
         assert_eq!(allowed("debug1: nothing\n"), None);

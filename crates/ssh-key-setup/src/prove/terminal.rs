@@ -11,18 +11,18 @@ use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
 
 /// The terminal, taken back when dropped, where this process was the one that it listens to.
 #[derive(Debug)]
-pub(crate) struct Kept {
+pub(crate) struct KeptTerminal {
     terminal: Option<(File, Pid)>,
 }
 
 /// Remembers who has the terminal.
-pub(crate) fn keep() -> Kept {
+pub(crate) fn keep() -> KeptTerminal {
     let ours = |terminal: &File| tcgetpgrp(terminal).is_ok_and(|group| group == getpgrp());
     let terminal = File::open("/dev/tty").ok().filter(ours);
-    Kept { terminal: terminal.map(|terminal| (terminal, getpgrp())) }
+    KeptTerminal { terminal: terminal.map(|terminal| (terminal, getpgrp())) }
 }
 
-impl Drop for Kept {
+impl Drop for KeptTerminal {
     fn drop(&mut self) {
         let Some((terminal, group)) = &self.terminal else { return };
         // Who is in the background and takes the terminal is stopped by SIGTTOU, unless it does not listen.

@@ -6,10 +6,10 @@
 use anyhow::{Result, anyhow};
 use common::text::escape;
 
-use crate::config::{self, Entry, Section};
-use crate::failure::hinted;
-use crate::known_hosts::{self, Line};
+use crate::connection::failure::hinted;
 use crate::run::Files;
+use crate::ssh_folder::config::{self, Entry, Section};
+use crate::ssh_folder::known_hosts::{self, Line};
 
 /// Who else gets in with the entry's key at the account of its section `index`.
 pub(crate) fn at_same_account<'a>(files: &'a Files, entry: &Entry, index: usize) -> Result<Option<&'a str>> {

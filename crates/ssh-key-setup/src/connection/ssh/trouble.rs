@@ -1,0 +1,55 @@
+//! More about a failure, asked of the server: what it printed, what it wants after the key, how it gets SFTP.
+
+use super::Connection;
+use crate::connection::failure::{Failure, Kind};
+
+impl Connection {
+    /// What gives this server SFTP, where that is not sshd's own way.
+    pub(super) fn sftp_cure(&self) -> Option<String> {
+        let software = self.software()?.to_ascii_lowercase();
+        let cure = if software.starts_with("dropbear") {
+            "Dropbear has no SFTP of its own: install openssh-sftp-server there (opkg install openssh-sftp-server)"
+        } else if software.starts_with("openssh") {
+            return None;
+        } else {
+            "turn SFTP on in that server's own settings"
+        };
+        Some(cure.to_owned())
+    }
+
+    /// The same failure with the text that the server printed in the place of SFTP.
+    pub(super) fn greeted(&self, failure: Failure) -> Failure {
+        let mut command = self.ssh(&["-T", "-s"], &["sftp"]);
+        let Ok(ran) = self.capture(&mut command, b"") else { return failure };
+        let text = String::from_utf8_lossy(&ran.stdout).into_owned();
+        let Some(line) = text.lines().map(str::trim).find(|line| !line.is_empty()) else { return failure };
+        let line: String = line.chars().take(200).collect();
+        // nologin(8) prints this in the place of the program that it was to start.
+        let cure = line.contains("account is currently not available").then(|| {
+            "the account's shell is nologin, which can't start an sftp-server: put into sshd_config \
+             Subsystem sftp internal-sftp, and reload sshd"
+                .to_owned()
+        });
+        Failure {
+            message: format!("it prints \"{}\"", common::text::escape(line.as_bytes())),
+            cure,
+            ..failure
+        }
+    }
+
+    /// The error of a server that takes the key and wants more; `None` where it does not take it.
+    pub(crate) fn second_factor(&self) -> Option<anyhow::Error> {
+        let ran = self.capture(&mut self.ssh(&["-v", "-T", "-s"], &["sftp"]), b"").ok()?;
+        let stderr = String::from_utf8_lossy(&ran.stderr).into_owned();
+        let line = stderr.lines().find(|line| line.contains("partial success"))?;
+        let rest = line.split_once("Authenticated").map_or(line, |(_, rest)| rest).trim();
+        let wants = String::from_utf8_lossy(&ran.stderr).lines().find_map(|line| {
+            Some(line.split_once("Permission denied (")?.1.trim_end_matches(").").to_owned())
+        });
+        let message = match wants {
+            Some(wants) => format!("after the key it wants {}", common::text::escape(wants.as_bytes())),
+            None => common::text::escape(rest.as_bytes()),
+        };
+        Some(Failure { kind: Kind::SecondFactor, message, cure: None }.about(&self.host, self.login()))
+    }
+}

@@ -1,0 +1,124 @@
+//! From the command line to the report: which hosts a run is about, and what each needs.
+//!
+//! One run at a time: a lock. With several hosts one that fails does not keep the others from being done.
+
+use anyhow::{Result, anyhow};
+use common::cancel::Cancel;
+use common::exit::{Exit, HintExt, hint_of, one_line};
+use common::lock;
+use common::problem;
+use common::settings::Settings;
+use common::text::escape_path;
+
+use crate::cli::Cli;
+use crate::connection::ssh;
+use crate::host_name;
+use crate::keys_file::authorized_keys;
+use crate::output::{HostReport, Output, Report};
+use crate::remove;
+use crate::rotate;
+use crate::run::Run;
+use crate::set_up;
+use crate::ssh_folder::folder::{self, Folder};
+use crate::ssh_folder::key;
+use crate::targets::{self, Target};
+
+/// Does what the command line asks.
+pub(crate) fn run(cli: &Cli) -> Result<Exit> {
+    if let Some(host) = &cli.host {
+        host_name::check(host)?;
+    }
+    if let Some(path) = &cli.path {
+        set_up::check_path(path)?;
+    }
+    let settings = Settings::load(&cli.places, None, None)?;
+    problem::warn("ssh-key-setup", &settings.problems);
+    let cancel = Cancel::on_signals()?;
+    // Keys, sockets and copies are for the user alone, whatever the umask was.
+    nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
+    let lock_file = settings.state_dir().join("ssh-key-setup.lock");
+    let _lock = match folder::with_cure(lock::attempt(&lock_file), &lock_file)? {
+        lock::Attempt::Held(lock) => lock,
+        lock::Attempt::Busy(holder) => {
+            return Err(anyhow!("another ssh-key-setup runs: {holder}")).hint("wait for it");
+        }
+    };
+    ssh::clear_leftovers();
+    let path = settings.data_dir.join("ssh");
+    let folder = if cli.check || cli.remove { Folder::look(&path) } else { Folder::open(&path) }?;
+    let run = Run { cli, folder, cancel, output: Output { json: cli.json } };
+    all(&run, &settings)
+}
+
+fn all(run: &Run, settings: &Settings) -> Result<Exit> {
+    let targets = targets::targets(run.cli, settings, &run.files()?.config)?;
+    let mut report = Report { ok: true, folder: escape_path(run.folder.path()), ..Report::default() };
+    if targets.is_empty() {
+        if run.cli.check || run.cli.rotate {
+            let what = if run.cli.check { "check" } else { "rotate" };
+            return Err(anyhow!("{what}: no host is set up")).hint("set one up: ssh-key-setup HOST");
+        }
+        key_alone(run, &mut report)?;
+    }
+    let alone = targets.len() == 1;
+    for (index, target) in targets.into_iter().enumerate() {
+        if index > 0 {
+            run.output.text("");
+        }
+        let mut host = HostReport { alias: target.alias.clone(), ok: true, ..HostReport::default() };
+        if let Err(error) = one(run, target, &mut host) {
+            if alone && !run.cli.json {
+                return Err(error);
+            }
+            report.ok = false;
+            host.ok = false;
+            host.error = Some(one_line(&error));
+            host.hint = hint_of(&error).map(str::to_owned);
+            run.output.error(&error);
+        }
+        report.hosts.push(host);
+    }
+    if run.cli.json {
+        common::out!("{}", serde_json::to_string_pretty(&report)?);
+    }
+    Ok(if report.ok { Exit::Done } else { Exit::Failed })
+}
+
+fn one(run: &Run, target: Target, host: &mut HostReport) -> Result<()> {
+    let files = run.files()?;
+    let entry = files.entries.iter().find(|entry| entry.alias == target.alias).cloned();
+    let cli = run.cli;
+    match entry {
+        Some(entry) if cli.check => set_up::check(run, &files, &entry, host),
+        Some(entry) if cli.remove => remove::remove(run, &files, &entry, host),
+        Some(entry) if cli.rotate || rotate::is_unfinished(run, &entry) => {
+            rotate::rotate(run, &files, &entry, host)
+        }
+        None if cli.check || cli.remove || cli.rotate => {
+            let known: Vec<&str> = files.entries.iter().map(|entry| entry.alias.as_str()).collect();
+            Err(anyhow!("{} is not set up here", target.alias)).hint(match known.as_slice() {
+                [] => format!("set it up first: ssh-key-setup {}", target.alias),
+                known => format!("set it up first, or name one of these: {}", known.join(", ")),
+            })
+        }
+        Some(entry) => set_up::set_up(run, &files, &target.completed(&entry), Some(&entry), host),
+        None => set_up::set_up(run, &files, &target, None, host),
+    }
+}
+
+/// No host yet: the key and the folder, and what to type next.
+fn key_alone(run: &Run, report: &mut Report) -> Result<()> {
+    let key = key::find_or_make(run.folder.path(), &run.key_name(None, &[]), None)?;
+    let output = run.output;
+    output.line("folder", &escape_path(run.folder.path()), "");
+    run.show_key(&key);
+    output
+        .text("\nNo server is set up yet. Type next, with what you type after `ssh` in the place of nas:\n");
+    output.text("    ssh-key-setup nas --path /srv/restic\n");
+    output.text(
+        "Where you can't log in yourself, have this line put into the account's authorized_keys first:\n",
+    );
+    output.text(&format!("    {} {}", authorized_keys::sftp_only(None), key.public));
+    report.public_key = Some(key.public);
+    Ok(())
+}

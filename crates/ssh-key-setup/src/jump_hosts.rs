@@ -1,0 +1,113 @@
+//! Jump hosts: the container's key has to get through each of them.
+//!
+//! On a jump host the key may do one thing: pass a connection on to the next host's address. Whether it does is tried
+//! first; where it does not, the key is put there as on the server, after the person has agreed to that.
+
+use std::io::{self, Write};
+
+use anyhow::{Result, anyhow};
+use common::text::escape;
+
+use crate::connection::failure::{self, Failure, Kind, hinted};
+use crate::connection::ssh::Connection;
+use crate::keys_file::authorized_keys::{self, WantedLine};
+use crate::keys_file::install::{self, InstallOutcome};
+use crate::output::HostReport;
+use crate::rotate::sharing;
+use crate::route::route_connections::RouteConnections;
+use crate::run::{Files, Run};
+use crate::ssh_folder::config::{self, Entry};
+use crate::ssh_folder::key::Key;
+use crate::ssh_folder::known_hosts::{self, Line};
+
+/// Sees to it that every jump host of the entry passes the key's connections on.
+pub(crate) fn let_in(
+    run: &Run,
+    entry: &Entry,
+    lines: &[Line],
+    key: &Key,
+    chain: &mut RouteConnections,
+    report: &mut HostReport,
+) -> Result<()> {
+    for (index, pair) in entry.sections.windows(2).enumerate() {
+        let [jump_host, next] = pair else { continue };
+        let isolated = isolated(run, entry, &jump_host.name, lines)?;
+        let shown = escape(format!("{}@{}", jump_host.user, jump_host.host_name).as_bytes());
+        match passes_on(&isolated, &next.host_name, next.port)? {
+            None => {
+                run.output.line("jump", &shown, "passes the key on");
+                continue;
+            }
+            Some(failure) if failure.kind == Kind::NotAccepted => {}
+            Some(failure) => return Err(failure.about(&jump_host.host_name, failure::Login::Folder)),
+        }
+        agree(run, &shown)?;
+        let yours = chain.connection(index)?;
+        let options = Some(install::jump_restriction(yours, &next.host_name, next.port));
+        let wanted = WantedLine { public_key: key.public.clone(), options, ours: Vec::new() };
+        let home = install::home(yours).map_err(|error| match failure::kind_of(&error) {
+            // It need not have SFTP: routers have none.
+            Some(Kind::NoSftp) => hinted(
+                error,
+                format!(
+                    "put this line into authorized_keys there by hand, and run this again: {}",
+                    wanted.line()
+                ),
+            ),
+            _ => error,
+        })?;
+        let file = install::keys_file(yours, &home, None)?;
+        report.changed |= install::install(yours, &file, &wanted)? == InstallOutcome::Written;
+        if let Some(failure) = passes_on(&isolated, &next.host_name, next.port)? {
+            return Err(failure.about(&jump_host.host_name, failure::Login::Folder));
+        }
+        run.output.line("jump", &shown, &format!("{}, put in, for passing on only", escape(file.as_bytes())));
+    }
+    Ok(())
+}
+
+/// Takes the key off every jump host of the chain but those where another host needs it.
+pub(crate) fn take_off(files: &Files, entry: &Entry, key: &Key, chain: &mut RouteConnections) -> Result<()> {
+    for index in 0..entry.sections.len().saturating_sub(1) {
+        if key.name == entry.key && sharing::at_same_account(files, entry, index)?.is_some() {
+            continue;
+        }
+        let yours = chain.connection(index)?;
+        let home = install::home(yours)?;
+        let file = install::keys_file(yours, &home, None)?;
+        install::uninstall(yours, &file, &key.public)?;
+    }
+    Ok(())
+}
+
+fn isolated(run: &Run, entry: &Entry, name: &str, lines: &[Line]) -> Result<Connection> {
+    let config = config::with_entries("", std::slice::from_ref(entry))?;
+    Connection::isolated(run.folder.path(), &config, &known_hosts::with_lines("", lines)?, name, &run.cancel)
+}
+
+/// Tries to reach the next host's sshd through this one; gives what is in the way.
+fn passes_on(connection: &Connection, host: &str, port: u16) -> Result<Option<Failure>> {
+    let address = authorized_keys::address(host, port);
+    let ran = connection.capture(&mut connection.ssh(&["-W", &address], &[]), b"")?;
+    if ran.stdout.starts_with(b"SSH-") {
+        return Ok(None);
+    }
+    Ok(Some(failure::of_ssh(&ran.stderr, ran.end)))
+}
+
+fn agree(run: &Run, shown: &str) -> Result<()> {
+    if run.cli.install_on_jump_hosts {
+        return Ok(());
+    }
+    let _ = write!(
+        io::stderr(),
+        "The jump host {shown} needs the key too, to pass connections on and nothing else.\nPut it there? Type yes: "
+    );
+    if known_hosts::answer(&run.cancel)?.trim() == "yes" {
+        return Ok(());
+    }
+    Err(hinted(
+        anyhow!("jump host: {shown}: it needs the key too, and you did not agree to put it there"),
+        "answer yes, or give --install-on-jump-hosts, or let the container reach the server without it",
+    ))
+}

@@ -1,0 +1,285 @@
+//! The server's `authorized_keys` as text: which line is ours, and the same file with it put in or taken out.
+//!
+//! Nothing but our own line changes: not order, comments, CR or a missing last newline, so taking the line out again
+//! gives the old bytes. A line is ours where the key itself (its base64) is, whatever options and comment stand around
+//! it, so a key is never there twice.
+
+/// What is to be allowed with the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct WantedLine {
+    /// `ssh-ed25519 AAAA… comment`.
+    pub(crate) public_key: String,
+    /// What stands before it; `None` for a key that may do everything.
+    pub(crate) options: Option<String>,
+    /// Options that a run of ours put there although another program might have: those may be changed, too.
+    pub(crate) ours: Vec<String>,
+}
+
+impl WantedLine {
+    /// The whole line, without its newline.
+    pub(crate) fn line(&self) -> String {
+        match &self.options {
+            Some(options) => format!("{options} {}", self.public_key),
+            None => self.public_key.clone(),
+        }
+    }
+}
+
+/// What an edit comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Edit {
+    /// It is there as wanted.
+    Present,
+    /// It is there, with options that somebody else gave it, which are kept.
+    PresentWithOptions(String),
+    /// The file should hold this.
+    Write(Vec<u8>),
+}
+
+/// Only SFTP, starting in `path` where sshd can be told so, and nothing else.
+///
+/// sshd cuts the arguments of `internal-sftp` at blanks without regard to quotes and expands `%`, so a path with
+/// anything out of the ordinary is left out: it only says where a relative path would start.
+pub(crate) fn sftp_only(path: Option<&str>) -> String {
+    let plain = |path: &&str| path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+@".contains(c));
+    match path.filter(plain) {
+        Some(path) => format!("restrict,command=\"internal-sftp -d {path}\""),
+        None => "restrict,command=\"internal-sftp\"".to_owned(),
+    }
+}
+
+/// The same for servers that don't know `restrict` (OpenSSH before 7.2) or `internal-sftp` (Dropbear and others).
+pub(crate) fn sftp_only_in_old_words(program: &str) -> String {
+    format!("{OLD_WORDS}\"{program}\"")
+}
+
+const OLD_WORDS: &str = "no-port-forwarding,no-agent-forwarding,no-X11-forwarding,no-pty,command=";
+
+/// For servers that can't run SFTP under a `command=`: no forward, no terminal, no agent. A shell stays.
+pub(crate) const WITHOUT_COMMAND: [&str; 2] =
+    ["restrict", "no-port-forwarding,no-agent-forwarding,no-X11-forwarding,no-pty"];
+
+/// Only what a jump host has to do: pass a connection on to that one address.
+pub(crate) fn jump_only(host: &str, port: u16) -> String {
+    format!("{JUMP}permitopen=\"{}\",command=\"/bin/false\"", address(host, port))
+}
+
+/// The same for servers that don't know `restrict`.
+pub(crate) fn jump_only_in_old_words(host: &str, port: u16) -> String {
+    format!("{OLD_JUMP}permitopen=\"{}\",command=\"/bin/false\"", address(host, port))
+}
+
+/// `nas:22`, `[fe80::1]:22`.
+pub(crate) fn address(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}
+
+const JUMP: &str = "restrict,port-forwarding,";
+const OLD_JUMP: &str = "no-agent-forwarding,no-X11-forwarding,no-pty,";
+
+/// What stands before the key type, where the line holds the key and sshd reads it so.
+///
+/// sshd takes a line for a key first, and only where it is none takes what stands before the first blank outside of
+/// quotes for options. So a key that is quoted in somebody's `command="…"` is not there.
+fn options_in<'a>(line: &'a [u8], public_key: &str) -> Option<&'a [u8]> {
+    let text = line.trim_ascii();
+    if holds(text, public_key) {
+        return Some(b"");
+    }
+    let end = end_of_options(text);
+    (!text.starts_with(b"#") && holds(&text[end..], public_key)).then(|| &text[..end])
+}
+
+/// Whether `text` starts with this key: its type and its base64.
+fn holds(text: &[u8], public_key: &str) -> bool {
+    let mut words = text.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+    let mut wanted = public_key.split_ascii_whitespace().map(str::as_bytes);
+    let (key_type, blob) = (wanted.next(), wanted.next());
+    key_type.is_some() && blob.is_some() && words.next() == key_type && words.next() == blob
+}
+
+/// Where the options that `text` starts with end: at the first blank that is not quoted.
+fn end_of_options(text: &[u8]) -> usize {
+    let (mut at, mut quoted) = (0, false);
+    while at < text.len() && (quoted || !matches!(text[at], b' ' | b'\t')) {
+        match text[at..] {
+            [b'\\', b'"', ..] => at += 1,
+            [b'"', ..] => quoted = !quoted,
+            _ => {}
+        }
+        at += 1;
+    }
+    at.min(text.len())
+}
+
+/// Options that a run of ours wrote, or none at all: those may be changed.
+fn may_be_changed(options: &[u8]) -> bool {
+    let old_jump = format!("{OLD_JUMP}permitopen=\"");
+    let ours =
+        ["restrict,command=\"internal-sftp", "restrict,port-forwarding,permitopen=\"", OLD_WORDS, &old_jump];
+    options.is_empty() || ours.iter().any(|start| options.starts_with(start.as_bytes()))
+}
+
+/// `old` with the wanted line: put in at the end, or changed where it stands.
+pub(crate) fn with(old: &[u8], wanted: &WantedLine) -> Edit {
+    let mut new = Vec::with_capacity(old.len() + 400);
+    let mut found: Vec<Vec<u8>> = Vec::new();
+    for line in old.split_inclusive(|&b| b == b'\n') {
+        let Some(options) = options_in(line, &wanted.public_key) else {
+            new.extend_from_slice(line);
+            continue;
+        };
+        // A second line of the same key is dropped: sshd takes the first, and who reads the file believes either.
+        if found.is_empty() {
+            let end = line.trim_ascii_end().len();
+            new.extend_from_slice(wanted.line().as_bytes());
+            new.extend_from_slice(&line[end..]);
+        }
+        found.push(options.to_vec());
+    }
+    match found.first() {
+        Some(options)
+            if !may_be_changed(options)
+                && !wanted.ours.iter().any(|ours| ours.as_bytes() == options.as_slice()) =>
+        {
+            Edit::PresentWithOptions(String::from_utf8_lossy(options).into_owned())
+        }
+        // The comment is nobody's business but the server's.
+        Some(options)
+            if found.len() == 1 && *options == wanted.options.as_deref().unwrap_or("").as_bytes() =>
+        {
+            Edit::Present
+        }
+        Some(_) => Edit::Write(new),
+        None => {
+            // A file without a last newline stays one, so the newline goes before our line instead of after it.
+            let has_no_newline = new.last().is_some_and(|&b| b != b'\n');
+            if has_no_newline {
+                new.push(b'\n');
+            }
+            new.extend_from_slice(wanted.line().as_bytes());
+            if !has_no_newline {
+                new.push(b'\n');
+            }
+            Edit::Write(new)
+        }
+    }
+}
+
+/// `old` without any line that holds the key; `None` where there was none.
+pub(crate) fn without(old: &[u8], public_key: &str) -> Option<Vec<u8>> {
+    let lines = old.split_inclusive(|&b| b == b'\n');
+    let mut new: Vec<u8> =
+        lines.filter(|line| options_in(line, public_key).is_none()).flatten().copied().collect();
+    if new.len() == old.len() {
+        return None;
+    }
+    // The file had no last newline, and the one that is last now was put before our line.
+    if old.last() != Some(&b'\n') && new.last() == Some(&b'\n') {
+        new.pop();
+    }
+    Some(new)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn wanted() -> WantedLine {
+        WantedLine {
+            public_key: "ssh-ed25519 AAAAours backrest".into(),
+            options: Some(sftp_only(Some("/srv/r"))),
+            ours: Vec::new(),
+        }
+    }
+
+    #[track_caller]
+    fn written(old: &str) -> String {
+        match with(old.as_bytes(), &wanted()) {
+            Edit::Write(new) => String::from_utf8(new).unwrap(),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    const LINE: &str = "restrict,command=\"internal-sftp -d /srv/r\" ssh-ed25519 AAAAours backrest";
+
+    #[test]
+    fn a_missing_last_newline_does_not_join_two_keys() {
+        assert_eq!(written("ssh-rsa BBBB me"), format!("ssh-rsa BBBB me\n{LINE}"));
+        assert_eq!(written(""), format!("{LINE}\n"));
+    }
+
+    #[test]
+    fn a_second_run_finds_it() {
+        let once = written("# mine\r\nssh-rsa BBBB me\r\n");
+        assert!(once.starts_with("# mine\r\nssh-rsa BBBB me\r\n"));
+        assert_eq!(with(once.as_bytes(), &wanted()), Edit::Present);
+    }
+
+    #[test]
+    fn an_unrestricted_line_of_the_same_key_is_restricted_where_it_stands() {
+        let old = "a BBBB x\nssh-ed25519 AAAAours root@host\nc DDDD y";
+        assert_eq!(written(old), format!("a BBBB x\n{LINE}\nc DDDD y"));
+        assert_eq!(written("ssh-ed25519 AAAAours"), LINE);
+    }
+
+    #[test]
+    fn options_that_somebody_else_chose_are_kept() {
+        let old = b"from=\"10.0.0.1\",command=\"a b\" ssh-ed25519 AAAAours x\n";
+        assert_eq!(
+            with(old, &wanted()),
+            Edit::PresentWithOptions("from=\"10.0.0.1\",command=\"a b\"".into())
+        );
+    }
+
+    #[test]
+    fn a_key_that_stands_in_a_comment_is_not_there() {
+        assert!(written("#ssh-ed25519 AAAAours x\n").ends_with(&format!("{LINE}\n")));
+    }
+
+    #[test]
+    fn a_key_that_stands_in_somebodys_options_is_not_there() {
+        let theirs = r#"command="echo \"ssh-ed25519 AAAAours x",from="a b" ssh-rsa BBBB me"#;
+        assert_eq!(written(&format!("{theirs}\n")), format!("{theirs}\n{LINE}\n"));
+        assert_eq!(without(format!("{theirs}\n").as_bytes(), &wanted().public_key), None);
+        let with_blanks = format!("\t{}  ssh-ed25519 \t AAAAours y\r\n", r#"command="a \" b",no-pty"#);
+        assert_eq!(
+            with(with_blanks.as_bytes(), &wanted()),
+            Edit::PresentWithOptions(r#"command="a \" b",no-pty"#.into())
+        );
+        assert_eq!(without(with_blanks.as_bytes(), &wanted().public_key).unwrap(), b"");
+    }
+
+    #[test]
+    fn a_key_that_is_there_twice_stays_once() {
+        let twice = format!("{LINE}\nssh-rsa BBBB me\nfrom=\"10.0.0.1\" ssh-ed25519 AAAAours x\n");
+        assert_eq!(written(&twice), format!("{LINE}\nssh-rsa BBBB me\n"));
+    }
+
+    #[test]
+    fn another_path_or_no_restriction_changes_our_own_line() {
+        let plain = WantedLine { options: None, ..wanted() };
+        assert_eq!(
+            with(format!("{LINE}\n").as_bytes(), &plain),
+            Edit::Write(b"ssh-ed25519 AAAAours backrest\n".to_vec())
+        );
+    }
+
+    #[test]
+    fn a_path_that_sshd_would_cut_or_expand_is_left_out() {
+        assert_eq!(sftp_only(Some("/srv/my backups")), "restrict,command=\"internal-sftp\"");
+        assert_eq!(sftp_only(Some("/srv/%u\"")), "restrict,command=\"internal-sftp\"");
+    }
+
+    proptest! {
+        #[test]
+        fn putting_in_and_taking_out_gives_the_file_back(old in "([a-z#\" =,\r]{0,12}\n){0,6}([a-z#\" =,\r]{1,12})?") {
+            let Edit::Write(new) = with(old.as_bytes(), &wanted()) else { panic!("it was not there") };
+            prop_assert!(new.starts_with(old.as_bytes()));
+            prop_assert_eq!(without(&new, &wanted().public_key).unwrap(), old.as_bytes());
+            prop_assert_eq!(without(old.as_bytes(), &wanted().public_key), None);
+        }
+    }
+}

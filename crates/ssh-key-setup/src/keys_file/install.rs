@@ -1,0 +1,161 @@
+//! The key into the server's `authorized_keys`, over SFTP: which file that is, and what is to stand in it.
+//!
+//! What a reader gets wrong: the name by which sshd tells where it found a key may be that of a program
+//! (AuthorizedKeysCommand), which nobody may write keys into.
+
+mod remote_file;
+
+use anyhow::{Result, anyhow};
+use common::text::escape;
+
+use crate::connection::sftp::{self, batch, quote};
+use crate::connection::ssh::Connection;
+use crate::keys_file::authorized_keys::{self, Edit, WITHOUT_COMMAND, WantedLine};
+use remote_file::{Missing, Place, parent};
+
+/// What putting the key on the server came to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum InstallOutcome {
+    /// It was put in or changed.
+    Written,
+    /// It was there.
+    Present,
+    /// It was there with these options, which are not ours and stay.
+    PresentWithOptions(String),
+}
+
+/// The account's home as SFTP shows it: where a session starts.
+pub(crate) fn home(connection: &Connection) -> Result<String> {
+    let pwd = batch(connection, &["pwd".to_owned()])?;
+    sftp::working_directory(pwd.output(0))
+        .filter(|home| home.starts_with('/'))
+        .ok_or_else(|| anyhow!("ask for the home: {}: sftp said nothing", escape(connection.host.as_bytes())))
+}
+
+/// The server's file for the account's keys: as given, else the one that let the user in just now, else
+/// `.ssh/authorized_keys` where it can be seen. An account that is locked into a folder sees its home elsewhere.
+pub(crate) fn keys_file(connection: &Connection, home: &str, given: Option<&str>) -> Result<String> {
+    let home = home.trim_end_matches('/');
+    if let Some(given) = given {
+        let given = given.strip_prefix("~/").unwrap_or(given);
+        return Ok(if given.starts_with('/') { given.to_owned() } else { format!("{home}/{given}") });
+    }
+    if let Some(named) = connection.keys_file().filter(|named| !named.ends_with("/.ssh/authorized_keys")) {
+        match remote_file::look(connection, &named)? {
+            Place::File(_, found) if found.bits() & 0o111 == 0 => return Ok(named),
+            // The account is locked into a folder, and its keys lie outside: root has to put a key in.
+            Place::Empty => return Ok(named),
+            _ => {}
+        }
+    }
+    let usual = format!("{home}/.ssh/authorized_keys");
+    let in_root = "/.ssh/authorized_keys".to_owned();
+    for file in [&usual, &in_root] {
+        if batch(connection, &[format!("ls -lan {}", quote(parent(file)))])?.failed.is_none() {
+            return Ok(file.clone());
+        }
+    }
+    Ok(usual)
+}
+
+/// Where a server that is not OpenSSH keeps the program that serves SFTP.
+const PROGRAMS: [&str; 5] = [
+    "/usr/libexec/sftp-server",
+    "/usr/lib/sftp-server",
+    "/usr/lib/openssh/sftp-server",
+    "/usr/libexec/openssh/sftp-server",
+    "/usr/lib/ssh/sftp-server",
+];
+
+/// Whether the server knows `restrict`.
+fn knows_restrict(connection: &Connection) -> bool {
+    openssh_version(&connection.software().unwrap_or_default()).is_some_and(|version| version >= (7, 2))
+}
+
+/// What stands before the key on a jump host so that it passes a connection on to this address and does nothing else.
+pub(crate) fn jump_restriction(connection: &Connection, host: &str, port: u16) -> String {
+    match knows_restrict(connection) {
+        true => authorized_keys::jump_only(host, port),
+        false => authorized_keys::jump_only_in_old_words(host, port),
+    }
+}
+
+/// What may stand before the key so that it does SFTP only, in words that this server may know: the strongest first.
+/// The last ones leave it a shell.
+pub(crate) fn restrictions(connection: &Connection, path: &str) -> Result<Vec<String>> {
+    let weaker = WITHOUT_COMMAND.map(str::to_owned);
+    let mut all = match openssh_version(&connection.software().unwrap_or_default()) {
+        Some(_) if knows_restrict(connection) => vec![authorized_keys::sftp_only(Some(path))],
+        Some(_) => vec![authorized_keys::sftp_only_in_old_words("internal-sftp")],
+        None => {
+            let mut found = Vec::new();
+            for program in PROGRAMS {
+                if batch(connection, &[format!("ls -lan {}", quote(program))])?.failed.is_none() {
+                    found.push(authorized_keys::sftp_only_in_old_words(program));
+                    break;
+                }
+            }
+            found
+        }
+    };
+    all.extend(weaker);
+    Ok(all)
+}
+
+/// Whether a server's software is OpenSSH's.
+pub(crate) fn is_openssh(connection: &Connection) -> bool {
+    openssh_version(&connection.software().unwrap_or_default()).is_some()
+}
+
+/// `OpenSSH_9.2p1 Debian-2` is 9.2.
+fn openssh_version(software: &str) -> Option<(u32, u32)> {
+    let (major, rest) = software.strip_prefix("OpenSSH_")?.split_once('.')?;
+    let minor = rest.split(|c: char| !c.is_ascii_digit()).next()?;
+    Some((major.parse().ok()?, minor.parse().ok()?))
+}
+
+/// Puts the wanted line into `path`, whose folder is made where it is missing.
+pub(crate) fn install(connection: &Connection, path: &str, wanted: &WantedLine) -> Result<InstallOutcome> {
+    // Whoever puts it in by hand is to put in the restriction, too.
+    let cure =
+        format!("fix that, or have this line put into the account's authorized_keys: {}", wanted.line());
+    let mut installed = InstallOutcome::Present;
+    let changed =
+        remote_file::change(connection, path, Missing::Make, &cure, &mut |old| match authorized_keys::with(
+            old, wanted,
+        ) {
+            Edit::Present => None,
+            Edit::PresentWithOptions(options) => {
+                installed = InstallOutcome::PresentWithOptions(options);
+                None
+            }
+            Edit::Write(text) => Some(text),
+        })?;
+    Ok(if changed { InstallOutcome::Written } else { installed })
+}
+
+/// Whether a line of `path` on the server lets the key in, as far as it can be seen.
+pub(crate) fn holds(connection: &Connection, path: &str, public_key: &str) -> bool {
+    let seen = remote_file::text(connection, path);
+    seen.is_ok_and(|text| authorized_keys::without(&text, public_key).is_some())
+}
+
+/// Takes every line of the key out of `path`; tells whether there was one.
+pub(crate) fn uninstall(connection: &Connection, path: &str, public_key: &str) -> Result<bool> {
+    let cure = format!("fix that, or take this line out of the account's authorized_keys: {public_key}");
+    remote_file::change(connection, path, Missing::Leave, &cure, &mut |old| {
+        authorized_keys::without(old, public_key)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions_are_numbers() {
+        assert_eq!(openssh_version("OpenSSH_10.0p2 Debian-7"), Some((10, 0)));
+        assert_eq!(openssh_version("OpenSSH_6.6.1p1"), Some((6, 6)));
+        assert_eq!(openssh_version("dropbear_2022.83"), None);
+    }
+}

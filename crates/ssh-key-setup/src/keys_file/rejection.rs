@@ -1,0 +1,223 @@
+//! Why a server may not take a key that stands in its `authorized_keys`.
+//!
+//! Asked only after that happened, over the user's own access: modes and owners on the way to the file (sshd's
+//! StrictModes), and what the server's configuration says where an ordinary account may read it. What can't be seen is
+//! said as what to look for.
+
+use std::fs;
+
+use anyhow::Result;
+use common::text::escape;
+
+use crate::connection::sftp::{self, ListedFile, batch, quote};
+use crate::connection::ssh::Connection;
+
+/// The likely reasons, each a clause; never empty.
+pub(crate) fn not_accepted(
+    connection: &Connection,
+    home: &str,
+    file: &str,
+    user: &str,
+) -> Result<Vec<String>> {
+    // sshd follows a symlink and looks at what it leads to.
+    let target = match sftp::is_symlink(connection, file)? {
+        true => sftp::link_target(connection, file)?,
+        false => None,
+    };
+    let places = places(home, target.as_deref().unwrap_or(file));
+    let listings: Vec<String> =
+        places[1..].iter().map(|folder| format!("-ls -lan {}", quote(folder))).collect();
+    let looked = batch(connection, &listings)?;
+    let found: Vec<Option<ListedFile>> =
+        (0..places.len()).map(|index| of_place(&looked, &places, index)).collect();
+    let mut reasons: Vec<String> =
+        places.iter().zip(&found).filter_map(|(path, found)| too_open(path, found.as_ref())).collect();
+    let account = places.iter().position(|place| place == home).and_then(|home| found[home].as_ref());
+    let owner = account.map_or("0", |home| home.owner.as_str());
+    reasons
+        .extend(places.iter().zip(&found).filter_map(|(path, found)| foreign(path, owner, found.as_ref())));
+    reasons.extend(of_configuration(&configuration(connection)?, home, file, user));
+    if reasons.is_empty() {
+        reasons.push(format!(
+            "sshd may look for keys in another file (AuthorizedKeysFile; say which with --authorized-keys), or the \
+             account may be shut out (AllowUsers, AllowGroups, PubkeyAuthentication); the server's log tells: \
+             journalctl -u ssh; key file now: {}",
+            escape(file.as_bytes())
+        ));
+    }
+    Ok(reasons)
+}
+
+/// What sshd's StrictModes looks at: the file first, then the folders above it up to the home, or else to the root.
+fn places(home: &str, file: &str) -> Vec<String> {
+    let home = if home == "/" { home } else { home.trim_end_matches('/') };
+    let above = std::path::Path::new(file).ancestors().map(|place| place.to_string_lossy().into_owned());
+    let mut places = Vec::new();
+    for place in above {
+        let is_last = place == home;
+        places.push(place);
+        if is_last {
+            break;
+        }
+    }
+    places
+}
+
+/// What the listings of the folders, which are `places` without the first, say about `places[index]`.
+fn of_place(looked: &sftp::Batch, places: &[String], index: usize) -> Option<ListedFile> {
+    let name = if index == 0 { places[0].rsplit('/').next()? } else { "." };
+    let listing = sftp::listed(looked.output(index.saturating_sub(1)));
+    listing.into_iter().find(|entry| entry.name == name)
+}
+
+fn too_open(path: &str, found: Option<&ListedFile>) -> Option<String> {
+    let found = found.filter(|found| found.bits() & 0o022 != 0)?;
+    let path = escape(path.as_bytes());
+    Some(format!(
+        "{path} can be written by others (mode {:o}), which sshd's StrictModes refuses: chmod go-w {path}",
+        found.bits()
+    ))
+}
+
+fn foreign(path: &str, owner: &str, found: Option<&ListedFile>) -> Option<String> {
+    let found =
+        found.filter(|found| found.owner != owner && !["0", "root"].contains(&found.owner.as_str()))?;
+    let path = escape(path.as_bytes());
+    Some(format!(
+        "{path} belongs to user {}, not to the account ({owner}), which sshd's StrictModes refuses",
+        found.owner
+    ))
+}
+
+/// sshd's configuration with its drop-ins; empty where it can't be read.
+fn configuration(connection: &Connection) -> Result<String> {
+    let local = connection.local();
+    let drop_ins = local.with_extension("d");
+    fs::create_dir_all(&drop_ins)?;
+    batch(
+        connection,
+        &[
+            format!("-get /etc/ssh/sshd_config.d/*.conf {}", quote(&drop_ins.to_string_lossy())),
+            format!("-get /etc/ssh/sshd_config {}", quote(&local.to_string_lossy())),
+        ],
+    )?;
+    let mut files: Vec<_> = fs::read_dir(&drop_ins)?.flatten().map(|entry| entry.path()).collect();
+    files.sort();
+    files.push(local.clone());
+    let text = files.iter().filter_map(|file| fs::read_to_string(file).ok()).collect::<Vec<_>>().join("\n");
+    fs::remove_dir_all(&drop_ins)?;
+    let _ = fs::remove_file(&local);
+    Ok(text)
+}
+
+/// What of sshd's configuration may keep the key out.
+fn of_configuration(text: &str, home: &str, file: &str, user: &str) -> Vec<String> {
+    let mut reasons = Vec::new();
+    let mut in_match = false;
+    for line in text.lines() {
+        let line = line.trim();
+        let (keyword, value) = line.split_once(|c: char| c.is_whitespace() || c == '=').unwrap_or((line, ""));
+        let value = value.trim();
+        let words = || value.split_whitespace().map(|word| word.trim_matches('"'));
+        let shown = escape(line.as_bytes());
+        let block = if in_match { ", in a Match block" } else { "" };
+        match keyword.to_ascii_lowercase().as_str() {
+            "match" => in_match = !value.eq_ignore_ascii_case("all"),
+            "authorizedkeysfile" => {
+                let expand = |word: &str| {
+                    let word = word.replace("%h", home).replace("%u", user).replace("%%", "%");
+                    if word.starts_with('/') {
+                        word
+                    } else {
+                        format!("{}/{word}", home.trim_end_matches('/'))
+                    }
+                };
+                if !words().any(|word| expand(word) == file) {
+                    let place = words().next().map(expand).unwrap_or_default();
+                    reasons.push(format!(
+                        "sshd looks for keys elsewhere ({shown}{block}): --authorized-keys {}",
+                        escape(place.as_bytes())
+                    ));
+                }
+            }
+            "allowusers" if !words().any(|word| names(word, user)) => {
+                reasons.push(format!("the account is not among those let in ({shown}{block})"));
+            }
+            "allowusers" if !words().any(|word| !word.contains('@') && names(word, user)) => {
+                reasons.push(format!("the account is let in from some addresses only ({shown}{block})"));
+            }
+            "denyusers" if words().any(|word| names(word, user)) => {
+                reasons.push(format!("the account is shut out ({shown}{block})"));
+            }
+            "allowgroups" | "denygroups" => {
+                reasons.push(format!("only some groups are let in ({shown}{block})"));
+            }
+            "pubkeyauthentication" if value.eq_ignore_ascii_case("no") => {
+                reasons.push(format!("keys are not taken at all ({shown}{block})"));
+            }
+            "authenticationmethods" if !words().any(|word| word == "publickey" || word == "any") => {
+                reasons.push(format!("a key alone is not enough ({shown}{block})"));
+            }
+            "pubkeyacceptedalgorithms" | "pubkeyacceptedkeytypes" if !value.contains("ed25519") => {
+                reasons.push(format!("ed25519 keys may not be taken ({shown}{block})"));
+            }
+            _ => {}
+        }
+    }
+    reasons
+}
+
+/// Whether a pattern of `AllowUsers`, `USER` or `USER@ADDRESS`, is about the account.
+fn names(pattern: &str, user: &str) -> bool {
+    let pattern = pattern.split('@').next().unwrap_or(pattern);
+    !pattern.starts_with('!') && matches(pattern.as_bytes(), user.as_bytes())
+}
+
+/// ssh_config(5), PATTERNS: `*` stands for any characters, `?` for one.
+fn matches(pattern: &[u8], text: &[u8]) -> bool {
+    match (pattern.first(), text.first()) {
+        (None, None) => true,
+        (Some(b'*'), _) => matches(&pattern[1..], text) || (!text.is_empty() && matches(pattern, &text[1..])),
+        (Some(b'?'), Some(_)) => matches(&pattern[1..], &text[1..]),
+        (Some(wanted), Some(found)) if wanted == found => matches(&pattern[1..], &text[1..]),
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_configuration_tells_what_keeps_a_key_out() {
+        let reasons = |text: &str| of_configuration(text, "/home/me", "/home/me/.ssh/authorized_keys", "me");
+        assert!(
+            reasons("# AllowUsers x\nAuthorizedKeysFile .ssh/authorized_keys .ssh/authorized_keys2\n")
+                .is_empty()
+        );
+        assert!(reasons("AllowUsers you m*\nPubkeyAuthentication yes").is_empty());
+        assert!(reasons("AllowUsers you me@10.0.0.*")[0].contains("from some addresses only"));
+        assert!(reasons("DenyUsers m?")[0].starts_with("the account is shut out"));
+        assert!(
+            reasons("AuthorizedKeysFile /etc/ssh/keys/%u")[0].ends_with("--authorized-keys /etc/ssh/keys/me")
+        );
+        assert!(reasons("Match User me\n  AllowUsers you")[0].contains("AllowUsers you, in a Match block"));
+        assert!(reasons("AuthenticationMethods publickey,password")[0].contains("not enough"));
+    }
+
+    #[test]
+    fn strict_modes_looks_at_all_folders_up_to_the_home() {
+        assert_eq!(
+            places("/home/me/", "/home/me/.ssh/authorized_keys"),
+            ["/home/me/.ssh/authorized_keys", "/home/me/.ssh", "/home/me"]
+        );
+        assert_eq!(places("/home/me", "/etc/keys"), ["/etc/keys", "/etc", "/"]);
+        assert_eq!(places("/", "/.ssh/k"), ["/.ssh/k", "/.ssh", "/"]);
+    }
+
+    #[test]
+    fn what_others_can_write_is_named_with_its_mode() {
+        let found = ListedFile { mode: "drwxrwxr-x".into(), owner: "1".into(), name: ".".into() };
+        assert!(too_open("/home/me", Some(&found)).unwrap().contains("(mode 775)"));
+    }
+}

@@ -1,0 +1,261 @@
+//! What works here and can't work in the container: names that only this host resolves, addresses that mean something
+//! else in there, programs that it lacks.
+//!
+//! In comes the route and what this host knows of the first name on it; out go the notes, each with what to do. Only
+//! the first host's name matters: the container asks a jump host for all that lies behind it.
+
+use std::net::IpAddr;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Result, anyhow};
+use common::process::{self, Limits};
+use common::text::escape;
+
+use crate::connection::failure::hinted;
+use crate::route::proxy_command::{Need, need};
+use crate::route::resolve::Route;
+
+/// What to know before the first backup.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Notes {
+    /// Each says what and what to do.
+    pub(crate) warnings: Vec<String>,
+    /// The way leads through Tailscale.
+    pub(crate) tailscale: bool,
+}
+
+/// What this host knows of a name.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct NameLookup {
+    pub(crate) addresses: Vec<IpAddr>,
+    /// It stands in `/etc/hosts`, which no container sees.
+    pub(crate) in_hosts_file: bool,
+}
+
+/// Asks this host about a name, as ssh would.
+pub(crate) fn ask(name: &str) -> NameLookup {
+    let mut command = Command::new("getent");
+    command.args(["ahosts", "--", name]);
+    let captured = process::capture(&mut command, b"", Limits::within(Duration::from_secs(20)), None);
+    let text =
+        captured.map(|captured| String::from_utf8_lossy(&captured.stdout).into_owned()).unwrap_or_default();
+    let mut addresses: Vec<IpAddr> =
+        text.lines().filter_map(|line| line.split_whitespace().next()?.parse().ok()).collect();
+    addresses.dedup();
+    let hosts = std::fs::read_to_string("/etc/hosts").unwrap_or_default();
+    let in_hosts_file = hosts.lines().any(|line| {
+        let line = line.split('#').next().unwrap_or_default();
+        line.split_whitespace().skip(1).any(|word| word.eq_ignore_ascii_case(name))
+    });
+    NameLookup { addresses, in_hosts_file }
+}
+
+/// What to say about the route.
+pub(crate) fn notes(route: &Route, known: &NameLookup) -> Notes {
+    let first = route.jump_hosts.first().unwrap_or(&route.target);
+    let name = first.host_name.to_ascii_lowercase();
+    let shown = escape(name.as_bytes());
+    let is_address = name.parse::<IpAddr>().is_ok();
+    let address = known.addresses.first();
+    let extra = match address {
+        Some(address) => {
+            format!("add to Backrest's service in compose.yaml: extra_hosts: [\"{shown}:{address}\"]")
+        }
+        None => "use its address in the place of its name".to_owned(),
+    };
+    let mut notes = Notes { warnings: Vec::new(), tailscale: is_through_tailscale(&name, known) };
+    let loopback = known.addresses.iter().any(IpAddr::is_loopback) || name == "localhost";
+    if loopback {
+        notes.warnings.push(format!(
+            "{shown} is this host itself, and in the container it is the container: use this host's own address in \
+             the network, or a folder under /repos, which needs no SSH"
+        ));
+    } else if name.starts_with("fe80:") {
+        notes.warnings.push(format!(
+            "{shown} is an address of this host's own network card, which the container does not have: use the \
+             server's other address"
+        ));
+    } else if name.ends_with(".local") {
+        notes.warnings.push(format!("{shown} is found over mDNS, which the container can't do: {extra}"));
+    } else if notes.tailscale && !is_address {
+        notes
+            .warnings
+            .push(format!("{shown} is a name of Tailscale's, which the container may not resolve: {extra}"));
+    } else if known.in_hosts_file && !is_address {
+        notes.warnings.push(format!(
+            "{shown} stands in this host's /etc/hosts, which the container does not see: {extra}"
+        ));
+    }
+    if route.asks_programs {
+        notes.warnings.push(
+            "your ssh config asks a program (Match exec): the container gets what it answered now; run this again \
+             where that changes"
+                .to_owned(),
+        );
+    }
+    for endpoint in
+        route.jump_hosts.iter().chain([&route.target]).filter(|endpoint| !endpoint.left_out.is_empty())
+    {
+        notes.warnings.push(format!(
+            "{}: left out for the container, because newer versions of ssh refuse the whole file for it: {}",
+            escape(endpoint.access.host.as_bytes()),
+            endpoint.left_out.join(", ")
+        ));
+    }
+    if let Some(proxy) = first.proxy_command.as_deref().filter(|proxy| need(proxy) == Need::Netcat) {
+        notes.warnings.push(format!(
+            "the way leads through {}: the container's nc is BusyBox's",
+            escape(proxy.as_bytes())
+        ));
+    }
+    notes
+}
+
+/// Has the ssh in Backrest's running container read `config`, where Docker answers: versions differ in what they take.
+/// Returns whether it did; fails if it refuses the file.
+pub(crate) fn reads(config: &str, alias: &str) -> Result<bool> {
+    let limits = || Limits::within(Duration::from_secs(20));
+    let mut list = Command::new("docker");
+    list.args(["ps", "--format", "{{.ID}} {{.Image}}"]);
+    let Ok(list) = process::capture(&mut list, b"", limits(), None) else { return Ok(false) };
+    let list = String::from_utf8_lossy(&list.stdout).into_owned();
+    let mut containers = list.lines().filter_map(|line| line.split_once(' '));
+    let Some((id, _)) = containers.find(|(_, image)| image.contains("backrest")) else { return Ok(false) };
+    let mut ssh = Command::new("docker");
+    ssh.args(["exec", "-i", id, "ssh", "-F", "/dev/stdin", "-G", "--", alias]);
+    let ran = process::capture(&mut ssh, config.as_bytes(), limits(), None)?;
+    // ssh fails with 255; other codes are Docker's own, or say that the container has no ssh.
+    if ran.end != process::End::Exited(255) {
+        return Ok(ran.end.is_success());
+    }
+    let stderr = String::from_utf8_lossy(&ran.stderr).into_owned();
+    let first = stderr.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+    Err(hinted(
+        anyhow!("check: {alias}: ssh in Backrest's container refuses config: {}", escape(first.as_bytes())),
+        format!("set it up again, which writes config anew: ssh-key-setup {alias}"),
+    ))
+}
+
+/// Whether the VPN has to be up to reach a name.
+pub(crate) fn is_through_tailscale(name: &str, known: &NameLookup) -> bool {
+    let all = !known.addresses.is_empty() && known.addresses.iter().all(is_tailscale);
+    all || name.to_ascii_lowercase().ends_with(".ts.net")
+}
+
+/// Fails if a host of the route is reached by a program that Backrest's container can't run.
+pub(crate) fn check_route(route: &Route) -> Result<()> {
+    let mut endpoints = route.jump_hosts.iter().chain([&route.target]);
+    endpoints.try_for_each(|endpoint| match &endpoint.proxy_command {
+        Some(command) => check_proxy("resolve", &endpoint.access.host, command),
+        None => Ok(()),
+    })
+}
+
+/// Fails if Backrest's container can't run the proxy command by which `host` is reached.
+pub(crate) fn check_proxy(doing: &str, host: &str, command: &str) -> Result<()> {
+    let (what, hint) = match need(command) {
+        Need::Netcat => return Ok(()),
+        Need::Ssh => (
+            format!("goes through another ssh, in a way that can't become a ProxyJump: {command}"),
+            "write it as ProxyJump: the container has no files of yours for a second ssh",
+        ),
+        Need::Script => (
+            format!("goes through a shell script, which can't become a ProxyJump: {command}"),
+            "write it as ProxyJump: the container has no files of yours for a script",
+        ),
+        Need::Program(program) => (
+            format!("goes through a program that Backrest's container does not have: {program}"),
+            "give the host a ProxyJump in ~/.ssh/config, or an address that the container reaches by itself",
+        ),
+    };
+    Err(hinted(anyhow!("{doing}: {}: your ssh {}", escape(host.as_bytes()), escape(what.as_bytes())), hint))
+}
+
+/// 100.64.0.0/10, and fd7a:115c:a1e0::/48.
+fn is_tailscale(address: &IpAddr) -> bool {
+    match address {
+        IpAddr::V4(address) => address.octets()[0] == 100 && (64..128).contains(&address.octets()[1]),
+        IpAddr::V6(address) => address.segments()[..3] == [0xfd7a, 0x115c, 0xa1e0],
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::*;
+    use crate::connection::access::Access;
+    use crate::route::resolve::Endpoint;
+
+    fn route(host_name: &str, proxy: Option<&str>) -> Route {
+        let target = Endpoint {
+            access: Access { host: "nas".into(), ..Access::default() },
+            host_name: host_name.into(),
+            port: 22,
+            user: "me".into(),
+            host_key_alias: None,
+            known_hosts: vec![PathBuf::from("/k")],
+            global_known_hosts: vec![],
+            proxy_command: proxy.map(str::to_owned),
+            carried: vec![],
+            left_out: vec![],
+        };
+        Route { jump_hosts: vec![], target, asks_programs: false }
+    }
+
+    fn notes_of(name: &str, address: &str, in_hosts_file: bool) -> Notes {
+        notes(&route(name, None), &NameLookup { addresses: vec![address.parse().unwrap()], in_hosts_file })
+    }
+
+    #[test]
+    fn an_ordinary_name_draws_no_warning() {
+        assert_eq!(notes_of("nas.example.com", "192.168.1.5", false), Notes::default());
+        assert_eq!(notes_of("192.168.1.5", "192.168.1.5", false), Notes::default());
+    }
+
+    #[test]
+    fn names_that_only_this_host_knows_come_with_the_line_to_add() {
+        for (name, word) in [("nas.local", "mDNS"), ("nas", "/etc/hosts")] {
+            let notes = notes_of(name, "192.168.1.5", true);
+            assert!(notes.warnings[0].contains(word), "{notes:?}");
+            assert!(
+                notes.warnings[0].ends_with(&format!("extra_hosts: [\"{name}:192.168.1.5\"]")),
+                "{notes:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn tailscale_is_known_by_name_and_by_address() {
+        assert!(notes_of("nas.tail1234.ts.net", "100.101.1.2", false).tailscale);
+        let by_address = notes_of("100.64.0.9", "100.64.0.9", false);
+        assert!(by_address.tailscale && by_address.warnings.is_empty());
+        assert!(notes_of("nas", "fd7a:115c:a1e0::1", false).tailscale);
+        assert!(!notes_of("x", "100.128.0.1", false).tailscale);
+    }
+
+    #[test]
+    fn an_address_of_one_link_only_is_none_in_the_container() {
+        let notes = notes(&route("fe80::1%eth0", None), &NameLookup::default());
+        assert!(notes.warnings[0].contains("the server's other address"), "{notes:?}");
+    }
+
+    #[test]
+    fn this_host_is_not_this_host_in_the_container() {
+        assert!(notes_of("localhost", "127.0.0.1", true).warnings[0].contains("/repos"));
+    }
+
+    #[test]
+    fn a_proxy_program_that_the_image_lacks_is_refused() {
+        let error =
+            check_route(&route("x", Some("exec /opt/cloudflared access ssh --hostname %h"))).unwrap_err();
+        assert!(error.to_string().contains("does not have: cloudflared"), "{error}");
+        check_route(&route("x", Some("nc -w 5 %h %p"))).unwrap();
+        // BusyBox's netcat speaks to no proxy.
+        let error = check_route(&route("x", Some("nc -X connect -x proxy:8080 %h %p"))).unwrap_err();
+        assert!(error.to_string().contains("does not have: OpenBSD's nc"), "{error}");
+        let error = check_route(&route("x", Some("ssh gate bin/relay %h %p"))).unwrap_err();
+        assert!(error.to_string().contains("goes through another ssh"), "{error}");
+    }
+}

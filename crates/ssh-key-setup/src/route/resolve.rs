@@ -1,0 +1,289 @@
+//! What `ssh` would do with the HOST that was typed: `ssh -G`, read.
+//!
+//! A jump host is resolved the same way. Only the first of a chain may bring jump hosts of its own, as with `ssh -J`;
+//! they come before it, so that the chain ends up flat, the nearest hop first.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use common::cancel::Cancel;
+use common::exit::HintExt;
+use common::process::{self, Limits};
+use common::text::escape;
+
+use crate::connection::access::{Access, jump_access};
+use crate::route::algorithms;
+use crate::route::proxy_command::{self, Tokens};
+
+/// One host on the way, as `ssh` sees it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Endpoint {
+    /// How the user's own ssh is called for it.
+    pub(crate) access: Access,
+    pub(crate) host_name: String,
+    pub(crate) port: u16,
+    pub(crate) user: String,
+    pub(crate) host_key_alias: Option<String>,
+    /// The user's and the machine's known_hosts, whether they exist or not.
+    pub(crate) known_hosts: Vec<PathBuf>,
+    pub(crate) global_known_hosts: Vec<PathBuf>,
+    pub(crate) proxy_command: Option<String>,
+    /// What the user set that the container needs too: algorithms, address family, compression.
+    pub(crate) carried: Vec<(String, String)>,
+    /// Algorithms of the user's that newer versions of ssh refuse, so the container does not get them.
+    pub(crate) left_out: Vec<String>,
+}
+
+/// The way to the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Route {
+    /// Jump hosts, the nearest first.
+    pub(crate) jump_hosts: Vec<Endpoint>,
+    pub(crate) target: Endpoint,
+    /// The user's configuration asks a program (`Match exec`) what to do.
+    pub(crate) asks_programs: bool,
+}
+
+/// Options that a server may need from its clients, by `ssh -G`'s name and the config file's.
+const CARRIED: [(&str, &str, OptionForm); 7] = [
+    ("addressfamily", "AddressFamily", OptionForm::Word),
+    ("ciphers", "Ciphers", OptionForm::List),
+    ("macs", "MACs", OptionForm::List),
+    ("kexalgorithms", "KexAlgorithms", OptionForm::List),
+    ("hostkeyalgorithms", "HostKeyAlgorithms", OptionForm::List),
+    ("pubkeyacceptedalgorithms", "PubkeyAcceptedAlgorithms", OptionForm::List),
+    ("compression", "Compression", OptionForm::Word),
+];
+
+/// The form of an option that is carried over.
+#[derive(Clone, Copy)]
+enum OptionForm {
+    Word,
+    List,
+}
+
+pub(crate) const LONGEST_CHAIN: usize = 8;
+
+/// What `ssh -G` prints, by keyword.
+pub(crate) type Values = BTreeMap<String, String>;
+
+/// The way to `access`, asked of the user's `ssh`.
+pub(crate) fn route(access: &Access, cancel: &Cancel) -> Result<Route> {
+    let mut asks_programs = false;
+    let mut defaults: Option<Values> = None;
+    let mut ask = |access: &Access| -> Result<(Values, Endpoint)> {
+        let (values, asks) = ask_ssh(access, &[], cancel)?;
+        if defaults.is_none() {
+            let plain = Access { host: access.host.clone(), ..Access::default() };
+            defaults = Some(ask_ssh(&plain, &["-F", "none"], cancel)?.0);
+        }
+        asks_programs |= asks;
+        let endpoint = endpoint(access, &values, defaults.as_ref().unwrap_or(&values))?;
+        Ok((values, endpoint))
+    };
+    let (mut values, mut target) = ask(access)?;
+    let mut jump_hosts: Vec<Endpoint> = Vec::new();
+    while let Some(jumps) = jumps_in(&values, jump_hosts.first().unwrap_or(&target))? {
+        // A proxy command that was understood as jump hosts is not wanted beside them.
+        jump_hosts.first_mut().unwrap_or(&mut target).proxy_command = None;
+        let mut chain = Vec::new();
+        let mut first_values = Values::new();
+        for (index, jump) in jumps.iter().enumerate() {
+            let (jump_values, jump_host) = ask(jump)?;
+            if index == 0 {
+                first_values = jump_values;
+            }
+            chain.push(Endpoint {
+                proxy_command: jump_host.proxy_command.filter(|_| index == 0),
+                ..jump_host
+            });
+        }
+        chain.append(&mut jump_hosts);
+        jump_hosts = chain;
+        values = first_values;
+        if jump_hosts.len() > LONGEST_CHAIN {
+            return Err(anyhow::anyhow!(
+                "resolve: {}: more than {LONGEST_CHAIN} jump hosts",
+                escape(access.host.as_bytes())
+            ))
+            .hint("look for a ProxyJump in ~/.ssh/config that leads back to itself");
+        }
+    }
+    Ok(Route { jump_hosts, target, asks_programs })
+}
+
+/// The jump hosts that ssh goes through to `endpoint`: as ProxyJump, or as the `ssh` of a proxy command.
+fn jumps_in(values: &Values, endpoint: &Endpoint) -> Result<Option<Vec<Access>>> {
+    if let Some(jumps) = value(values, "proxyjump") {
+        // ssh hands its own -F on to the ssh that it starts for a ProxyJump.
+        let config = &endpoint.access.config;
+        let jump = |jump: &str| Ok(Access { config: config.clone(), ..jump_access(jump.trim())? });
+        return jumps.split(',').map(jump).collect::<Result<_>>().map(Some);
+    }
+    let home = home();
+    let command = value(values, "proxycommand");
+    Ok(command
+        .and_then(|command| proxy_command::jump_host(command, endpoint.tokens(&home)))
+        .map(|jump| vec![jump]))
+}
+
+/// The user's home as ssh has it.
+fn home() -> PathBuf {
+    let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten();
+    user.map(|user| user.dir).unwrap_or_default()
+}
+
+/// A value that is set.
+pub(crate) fn value<'a>(values: &'a Values, name: &str) -> Option<&'a String> {
+    values.get(name).filter(|value| !value.is_empty() && *value != "none")
+}
+
+/// What `ssh -G` prints, and whether it asked a program.
+fn ask_ssh(access: &Access, extra: &[&str], cancel: &Cancel) -> Result<(Values, bool)> {
+    let mut command = Command::new("ssh");
+    command.args(["-v", "-v", "-v", "-G"]).args(access.flags()).args(extra).arg("--").arg(&access.host);
+    let captured = process::capture(&mut command, b"", Limits::within(Duration::from_secs(30)), Some(cancel))
+        .hint("install OpenSSH's client: sudo apt-get install openssh-client")?;
+    let stderr = String::from_utf8_lossy(&captured.stderr).into_owned();
+    if !captured.end.is_success() {
+        let telling = stderr.lines().rfind(|line| !line.starts_with("debug") && !line.trim().is_empty());
+        bail!(
+            "resolve: {}: ssh -G: {}: {}",
+            escape(access.host.as_bytes()),
+            captured.end,
+            escape(telling.unwrap_or("no reason given").as_bytes())
+        );
+    }
+    let asks = stderr
+        .lines()
+        .any(|line| line.starts_with("debug") && line.contains("match") && line.contains("'exec "));
+    Ok((parse(&String::from_utf8_lossy(&captured.stdout)), asks))
+}
+
+/// Keyword and value per line; the first of each keyword counts, as in a config file.
+pub(crate) fn parse(output: &str) -> Values {
+    let mut values = Values::new();
+    for line in output.lines() {
+        let (keyword, value) = line.split_once(' ').unwrap_or((line, ""));
+        values.entry(keyword.to_ascii_lowercase()).or_insert_with(|| value.trim().to_owned());
+    }
+    values
+}
+
+fn endpoint(access: &Access, values: &Values, defaults: &Values) -> Result<Endpoint> {
+    let value = |name: &str| value(values, name);
+    let needed = |name: &str| {
+        value(name)
+            .cloned()
+            .with_context(|| format!("resolve: {}: ssh -G gives no {name}", escape(access.host.as_bytes())))
+    };
+    let files = |name: &str| -> Vec<PathBuf> {
+        value(name).map(|files| files.split_whitespace().map(PathBuf::from).collect()).unwrap_or_default()
+    };
+    let (carried, left_out) = carried(values, defaults);
+    let mut endpoint = Endpoint {
+        access: access.clone(),
+        host_name: needed("hostname")?,
+        port: needed("port")?.parse().context("resolve: the port that ssh -G gives")?,
+        user: needed("user")?,
+        host_key_alias: value("hostkeyalias").cloned(),
+        known_hosts: files("userknownhostsfile"),
+        global_known_hosts: files("globalknownhostsfile"),
+        proxy_command: value("proxycommand").map(|command| proxy_command::for_container(command)),
+        carried,
+        left_out,
+    };
+    let home = home();
+    let is_direct = |command: &String| proxy_command::is_direct(command, endpoint.tokens(&home));
+    if endpoint.proxy_command.as_ref().is_some_and(is_direct) {
+        endpoint.proxy_command = None;
+    }
+    Ok(endpoint)
+}
+
+/// The options that the container needs too, and the algorithms that it gets no more.
+fn carried(values: &Values, defaults: &Values) -> (Vec<(String, String)>, Vec<String>) {
+    let (mut carried, mut left_out) = (Vec::new(), Vec::new());
+    for (name, keyword, kind) in CARRIED {
+        let Some(own) = values.get(name) else { continue };
+        let default = defaults.get(name).map_or("", String::as_str);
+        if own == default {
+            continue;
+        }
+        let value = match kind {
+            OptionForm::Word => Some(own.clone()),
+            OptionForm::List => {
+                // The user may have limited it to the type of a key that is not the container's.
+                let key_is_missing = name == "pubkeyacceptedalgorithms" && !own.contains("ssh-ed25519");
+                let own = if key_is_missing { format!("{own},ssh-ed25519") } else { own.clone() };
+                let mut change = algorithms::change(&own, default);
+                left_out.append(&mut change.left_out);
+                change.value
+            }
+        };
+        carried.extend(value.map(|value| (keyword.to_owned(), value)));
+    }
+    left_out.sort();
+    left_out.dedup();
+    (carried, left_out)
+}
+
+impl Endpoint {
+    fn tokens<'a>(&'a self, home: &'a std::path::Path) -> Tokens<'a> {
+        let (typed, host, user) = (&self.access.host, &self.host_name, &self.user);
+        Tokens { typed, host, port: self.port, user, home }
+    }
+
+    /// The name under which known_hosts has its keys.
+    pub(crate) fn key_name(&self) -> String {
+        match (&self.host_key_alias, self.port) {
+            (Some(alias), _) => alias.clone(),
+            (None, 22) => self.host_name.clone(),
+            (None, port) => format!("[{}]:{port}", self.host_name),
+        }
+    }
+
+    /// For people: `me@nas.lan`, with the port where it is not 22.
+    pub(crate) fn shown(&self) -> String {
+        let port = if self.port == 22 { String::new() } else { format!(", port {}", self.port) };
+        escape(format!("{}@{}{port}", self.user, self.host_name).as_bytes())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_value_counts_and_only_own_algorithms_are_carried() {
+        let own =
+            parse("host nas\nhostname nas.lan\nport 2222\nuser me\nciphers aes256-ctr\nmacs m\nport 1\n");
+        let defaults = parse("ciphers other\nmacs m\n");
+        let access = Access { host: "nas".into(), ..Access::default() };
+        let endpoint = endpoint(&access, &own, &defaults).unwrap();
+        assert_eq!(endpoint.key_name(), "[nas.lan]:2222");
+        assert_eq!(endpoint.carried, [("Ciphers".to_owned(), "aes256-ctr".to_owned())]);
+    }
+
+    #[test]
+    fn links_of_a_chain_are_read_as_ssh_reads_them() {
+        for (jump, host, user, port) in [
+            ("gate", "gate", None, None),
+            ("me@gate:2200", "gate", Some("me"), Some(2200)),
+            ("ssh://me@gate:2200", "gate", Some("me"), Some(2200)),
+            ("[fe80::1]:22", "fe80::1", None, Some(22)),
+            ("fe80::1", "fe80::1", None, None),
+        ] {
+            let access = jump_access(jump).unwrap();
+            assert_eq!(
+                (access.host.as_str(), access.user.as_deref(), access.port),
+                (host, user, port),
+                "{jump}"
+            );
+        }
+        assert!(jump_access("-oX").is_err() && jump_access("gate:x").is_err());
+    }
+}

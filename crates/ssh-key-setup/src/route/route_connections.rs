@@ -1,0 +1,91 @@
+//! The hosts of a route, one after the other: their trusted keys, and the user's own connections to them.
+//!
+//! Connections are opened only when something needs one, each through the one before it, and stay open: a password is
+//! asked once per host. The keys of a host are settled before anything logs in there.
+
+pub(crate) mod host_keys;
+
+use std::path::Path;
+
+use anyhow::Result;
+use common::cancel::Cancel;
+
+use crate::connection::ssh::Connection;
+use crate::route::resolve::{Endpoint, Route};
+use crate::ssh_folder::known_hosts::{self, Line, Source};
+
+/// A route on which host keys are settled.
+#[derive(Debug)]
+pub(crate) struct RouteConnections<'a> {
+    endpoints: Vec<&'a Endpoint>,
+    keys: Vec<(Vec<Line>, Source)>,
+    connections: Vec<Connection>,
+    cancel: &'a Cancel,
+}
+
+impl<'a> RouteConnections<'a> {
+    /// Settles the host keys of the whole route. `folder_file` is the folder's known_hosts.
+    pub(crate) fn new(
+        route: &'a Route,
+        folder_file: &Path,
+        accept: bool,
+        cancel: &'a Cancel,
+    ) -> Result<RouteConnections<'a>> {
+        let endpoints: Vec<&Endpoint> = route.jump_hosts.iter().chain([&route.target]).collect();
+        let mut chain = RouteConnections { endpoints, keys: Vec::new(), connections: Vec::new(), cancel };
+        for index in 0..chain.endpoints.len() {
+            let endpoint = chain.endpoints[index];
+            let keys = match known_hosts::known(endpoint, folder_file)? {
+                Some(known) => known,
+                None => {
+                    let through = if index > 0 { Some(chain.connection(index - 1)?) } else { None };
+                    (known_hosts::ask(endpoint, through, accept, cancel)?, Source::Confirmed)
+                }
+            };
+            chain.keys.push(keys);
+        }
+        Ok(chain)
+    }
+
+    /// The trusted keys of each host.
+    pub(crate) fn keys(&self) -> &[(Vec<Line>, Source)] {
+        &self.keys
+    }
+
+    /// More keys of host `index`, as trusted as those that it has.
+    pub(crate) fn add(&mut self, index: usize, lines: Vec<Line>) {
+        self.keys[index].0.extend(lines);
+    }
+
+    /// All trusted keys.
+    pub(crate) fn lines(&self) -> Vec<Line> {
+        self.keys.iter().flat_map(|(lines, _)| lines).cloned().collect()
+    }
+
+    /// The user's own connection to host `index`, opened now if it isn't yet, with all before it.
+    pub(crate) fn connection(&mut self, index: usize) -> Result<&Connection> {
+        while self.connections.len() <= index {
+            let next = self.connections.len();
+            let endpoint = self.endpoints[next];
+            let trusted = known_hosts::with_lines("", &self.keys[next].0)?;
+            let through = next.checked_sub(1).map(|before| &self.connections[before]);
+            let files: Vec<_> =
+                endpoint.known_hosts.iter().chain(&endpoint.global_known_hosts).cloned().collect();
+            let opened = Connection::open(&endpoint.access, &trusted, &files, through, self.cancel)?;
+            self.connections.push(opened);
+        }
+        Ok(&self.connections[index])
+    }
+
+    /// The user's own connection to the server.
+    pub(crate) fn server(&mut self) -> Result<&Connection> {
+        self.connection(self.endpoints.len() - 1)
+    }
+}
+
+/// Those behind go first: they run through those before them.
+impl Drop for RouteConnections<'_> {
+    fn drop(&mut self) {
+        while self.connections.pop().is_some() {}
+    }
+}

@@ -1,0 +1,46 @@
+//! The other keys of a server that was new and of which one key was confirmed.
+//!
+//! ssh itself, asked with `UpdateHostKeys`, has the server prove after the login that it holds the others too, under the
+//! key that is trusted. So the folder ends up with every type of key, as if the person had used the server for a while,
+//! and a server that later prefers another type is no stranger. What the person's own known_hosts holds is not added to.
+
+use anyhow::Result;
+use common::text::escape;
+
+use crate::connection::ssh::Connection;
+use crate::output::HostReport;
+use crate::route::route_connections::RouteConnections;
+use crate::run::Run;
+use crate::ssh_folder::config::{self, Entry};
+use crate::ssh_folder::known_hosts::{self, Line, Source};
+
+/// Adds to the chain what its newly confirmed hosts prove. The folder's key has to get through to all of them.
+pub(crate) fn other_keys(
+    run: &Run,
+    entry: &Entry,
+    chain: &mut RouteConnections,
+    report: &mut HostReport,
+) -> Result<()> {
+    for (index, section) in entry.sections.iter().enumerate() {
+        if chain.keys().get(index).is_none_or(|(_, source)| *source != Source::Confirmed) {
+            continue;
+        }
+        let lines = chain.lines();
+        let config = config::with_entries("", std::slice::from_ref(entry))?;
+        let known_hosts = known_hosts::with_lines("", &lines)?;
+        let connection =
+            Connection::isolated(run.folder.path(), &config, &known_hosts, &section.name, &run.cancel)?;
+        // What the session itself comes to does not matter: the keys are told before it.
+        let proved = connection.proved_host_keys()?;
+        let new: Vec<Line> = known_hosts::of_name(&section.key_name(), &proved)?
+            .into_iter()
+            .filter(|line| !lines.contains(line))
+            .collect();
+        for fingerprint in known_hosts::short_fingerprints(&new) {
+            run.output.line("host", &escape(fingerprint.as_bytes()), "proved under the confirmed one");
+            report.host_keys.push(fingerprint);
+        }
+        chain.add(index, new);
+    }
+    Ok(())
+}

@@ -1,0 +1,280 @@
+//! One server, stage by stage: resolve, generate, host keys, install, write, prove.
+//!
+//! A server that takes the folder's key already is not logged in to with the user's own access: the folder alone
+//! proves it. Nothing is written into the folder before the server takes the key.
+
+mod put_in;
+
+use anyhow::{Result, anyhow};
+use common::text::{escape, escape_path};
+
+use crate::connection::failure::{self, Kind, hinted};
+use crate::connection::ssh::Connection;
+use crate::jump_hosts;
+use crate::keys_file::install;
+use crate::output::HostReport;
+use crate::prove::{self, Make};
+use crate::rotate;
+use crate::route::container;
+use crate::route::resolve::{self, Route};
+use crate::route::route_connections::{RouteConnections, host_keys};
+use crate::run::{Files, Run};
+use crate::ssh_folder::config::{self, Entry};
+use crate::ssh_folder::key::{self, Key};
+use crate::ssh_folder::known_hosts;
+use crate::stage;
+use crate::stage::Reach;
+use crate::targets::Target;
+use put_in::{Goal, install_on_server};
+
+/// Sets up the server that is wished for; `existing` is what an earlier run wrote about it.
+pub(crate) fn set_up(
+    run: &Run,
+    files: &Files,
+    target: &Target,
+    existing: Option<&Entry>,
+    report: &mut HostReport,
+) -> Result<()> {
+    let route = resolve::route(&target.access, &run.cancel)?;
+    show_route(run, &target.alias, &route, report)?;
+    if let Some(existing) = existing {
+        same_account(existing, &route)?;
+    }
+    // Before the key: a name that was mistyped leaves no key behind.
+    let mut chain = stage::settle_host_keys(run, &route, report)?;
+    let others: Vec<&Entry> = files.entries.iter().filter(|entry| entry.alias != target.alias).collect();
+    let key_name = match (existing, &target.key) {
+        (Some(existing), _) => existing.key.clone(),
+        (None, Some(key)) => key.clone(),
+        (None, None) => run.key_name(Some(&target.alias), &others),
+    };
+    let key = key::find_or_make(run.folder.path(), &key_name, Some(&target.alias))?;
+    run.show_key(&key);
+    (report.key_file, report.key_fingerprint, report.key_made) =
+        (escape_path(&key.path), key.fingerprint.clone(), key.made);
+
+    let path = target.path.clone().or_else(|| existing.map(|entry| entry.path.clone()));
+    let mut entry = Entry {
+        alias: target.alias.clone(),
+        typed: target.access.host.clone(),
+        user: target.access.user.clone(),
+        port: target.access.port,
+        identity: target.access.identity.clone(),
+        path: path.clone().unwrap_or_default(),
+        home: existing.map(|entry| entry.home.clone()).unwrap_or_default(),
+        authorized_keys: existing.map(|entry| entry.authorized_keys.clone()).unwrap_or_default(),
+        restricted: target.restricted.unwrap_or(true),
+        options: existing.and_then(|entry| entry.options.clone()),
+        key: key.name.clone(),
+        sections: Entry::sections_of(&target.alias, &route),
+    };
+    own_names(&entry, &others)?;
+    let lines = chain.lines();
+    jump_hosts::let_in(run, &entry, &lines, &key, &mut chain, report)?;
+    let isolated = stage::staged(run, &entry, &lines)?;
+    let reached = stage::reach(&isolated)?;
+    let accepted = matches!(reached, Reach::Works);
+    if accepted && existing.is_none() && stage::takes_any_key(run, &entry, &lines)? {
+        let error = stage::any_key(&entry.alias);
+        if entry.restricted {
+            return Err(error);
+        }
+        report.warn(run.output, common::exit::one_line(&error));
+    }
+    let as_before = existing.is_some_and(|existing| {
+        existing.restricted == entry.restricted
+            && server_path(path.as_deref(), &existing.home).is_ok_and(|path| path == existing.path)
+            && run.cli.authorized_keys.as_ref().is_none_or(|file| *file == existing.authorized_keys)
+    });
+    if let (true, Some(existing)) = (accepted, existing) {
+        try_another_path(&isolated, existing, path.as_deref())?;
+    }
+    if accepted && as_before {
+        entry.path = existing.map(|entry| entry.path.clone()).unwrap_or_default();
+        run.output.line("server", "takes the key", "nothing changed there");
+    } else if let Some(place) = outside_of_our_reach(run, accepted && existing.is_none(), &key, &mut chain)? {
+        adopt(run, &mut entry, path.as_deref(), &isolated, place, report)?;
+    } else {
+        let goal = Goal { path: path.as_deref(), key: &key, existing };
+        install_on_server(run, &mut entry, &goal, &isolated, &mut chain, report)?;
+    }
+    host_keys::other_keys(run, &entry, &mut chain, report)?;
+    stage::write(run, files, &entry, chain.lines(), report)?;
+    stage::prove_and_close(run, &entry, report)
+}
+
+/// Fails where another host's section has the name of one of the entry's: ssh would take the first.
+fn own_names(entry: &Entry, others: &[&Entry]) -> Result<()> {
+    for other in others {
+        let is_there = |name: &str| other.sections.iter().any(|section| section.name == name);
+        if let Some(section) = entry.sections.iter().find(|section| is_there(&section.name)) {
+            return Err(hinted(
+                anyhow!("{}: the name {} is in use already, for {}", entry.alias, section.name, other.alias),
+                "give this one another name with --alias",
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// A host may move to another address, but another account is another host: the key would stay at the old one, and
+/// the path may be nothing to the new one.
+fn same_account(existing: &Entry, route: &Route) -> Result<()> {
+    let Some(old) = existing.sections.last().filter(|old| old.user != route.target.user) else {
+        return Ok(());
+    };
+    let alias = &existing.alias;
+    Err(hinted(
+        anyhow!("{alias} is set up for the account {}", escape(old.user.as_bytes())),
+        format!(
+            "give this one a name of its own with --alias, or take that one out first: ssh-key-setup {alias} --remove"
+        ),
+    ))
+}
+
+/// A path that does not work must not take the place of one that does: it is tried before anything is changed.
+fn try_another_path(isolated: &Connection, existing: &Entry, path: Option<&str>) -> Result<()> {
+    let path = server_path(path, &existing.home)?;
+    if path == existing.path {
+        return Ok(());
+    }
+    let entry = Entry { path, restricted: false, ..existing.clone() };
+    prove::prove(isolated, &entry, Make::Folder, &mut |_| {}).map(drop)
+}
+
+/// Says where the way leads, and what the container should know of it.
+fn show_route(run: &Run, alias: &str, route: &Route, report: &mut HostReport) -> Result<()> {
+    report.server = route.target.shown();
+    report.jump_hosts = route.jump_hosts.iter().map(resolve::Endpoint::shown).collect();
+    let through = match report.jump_hosts.as_slice() {
+        [] => String::new(),
+        jump_hosts => format!("through {}", jump_hosts.join(", then ")),
+    };
+    run.output.line(alias, &report.server, &through);
+    container::check_route(route)?;
+    let first = route.jump_hosts.first().unwrap_or(&route.target);
+    let notes = container::notes(route, &container::ask(&first.host_name));
+    for warning in notes.warnings {
+        report.warn(run.output, warning);
+    }
+    report.start_tailscale_first = notes.tailscale;
+    Ok(())
+}
+
+/// The file of a line that lets the key in and that the user's own access can't change, as far as it is known.
+struct Elsewhere(Option<String>);
+
+/// Where the key's line is, if another person put it in and only they can change it: the user's own access is not let
+/// in, or the server keeps its keys outside of what the account sees.
+fn outside_of_our_reach(
+    run: &Run,
+    is_new_and_works: bool,
+    key: &Key,
+    chain: &mut RouteConnections,
+) -> Result<Option<Elsewhere>> {
+    if !is_new_and_works {
+        return Ok(None);
+    }
+    match chain.server() {
+        Ok(yours) => {
+            let home = install::home(yours)?;
+            let file = install::keys_file(yours, &home, run.cli.authorized_keys.as_deref())?;
+            let is_there = install::holds(yours, &file, &key.public);
+            Ok((!is_there).then_some(Elsewhere(Some(file))))
+        }
+        Err(error) if failure::kind_of(&error) == Some(Kind::NotAccepted) => Ok(Some(Elsewhere(None))),
+        Err(error) => Err(error),
+    }
+}
+
+/// Somebody else put the key on the server: what stands there is left as it is.
+fn adopt(
+    run: &Run,
+    entry: &mut Entry,
+    path: Option<&str>,
+    isolated: &Connection,
+    place: Elsewhere,
+    report: &mut HostReport,
+) -> Result<()> {
+    entry.home = install::home(isolated)?;
+    entry.path = server_path(path, &entry.home)?;
+    entry.authorized_keys = match place.0 {
+        Some(file) => file,
+        None => install::keys_file(isolated, &entry.home, run.cli.authorized_keys.as_deref())?,
+    };
+    run.output.line("server", "takes the key", "put in by somebody else");
+    let warning = format!(
+        "the key's line at {} is not in a file that your own access can change, so nothing was changed there",
+        entry.alias
+    );
+    report.warn(run.output, warning);
+    Ok(())
+}
+
+/// `--check`: the proof, and whether the container may use the folder.
+pub(crate) fn check(run: &Run, files: &Files, entry: &Entry, report: &mut HostReport) -> Result<()> {
+    let Some(section) = entry.sections.last() else {
+        return Err(anyhow!("check: {}: config holds no section for it", entry.alias));
+    };
+    report.server = section.shown();
+    run.output.line(&entry.alias, &report.server, "check only");
+    let key = key::read_only(&run.folder.path().join(&entry.key))?;
+    (report.key_file, report.key_fingerprint) = (escape_path(&key.path), key.fingerprint.clone());
+    run.show_key(&key);
+    let names: Vec<String> = entry.sections.iter().map(config::Section::key_name).collect();
+    let mut lines = known_hosts::ours(&files.known_hosts)?;
+    lines.retain(|line| names.contains(&line.name));
+    for fingerprint in known_hosts::short_fingerprints(&lines) {
+        run.output.line("host", &escape(fingerprint.as_bytes()), "from the folder's known_hosts");
+        report.host_keys.push(fingerprint);
+    }
+    run.folder.check(run.cli.rootless)?;
+    if container::reads(&files.config, &entry.alias)? {
+        run.output.line("config", "read by ssh in Backrest's container", "");
+    }
+    report.start_tailscale_first = entry.sections.first().is_some_and(|first| {
+        container::is_through_tailscale(&first.host_name, &container::ask(&first.host_name))
+    });
+    if rotate::is_unfinished(run, entry) {
+        report.warn(
+            run.output,
+            format!("a rotation was interrupted; finish it: ssh-key-setup {}", entry.alias),
+        );
+    }
+    stage::prove_and_close(run, entry, report)
+}
+
+/// Whether `--path` can be a folder on a server.
+pub(crate) fn check_path(given: &str) -> Result<()> {
+    if given.is_empty() || given.contains(|c: char| c.is_control()) {
+        return Err(hinted(
+            anyhow!("--path: not a folder's name: \"{}\"", escape(given.as_bytes())),
+            "give a folder on the server, such as /srv/restic",
+        ));
+    }
+    Ok(())
+}
+
+/// The repository's folder on the server, absolute.
+fn server_path(given: Option<&str>, home: &str) -> Result<String> {
+    let given = given.unwrap_or("restic");
+    check_path(given)?;
+    let given = if given == "~" { "" } else { given.strip_prefix("~/").unwrap_or(given) };
+    let home = std::path::Path::new(home);
+    Ok(common::paths::normal(&home.join(given)).to_string_lossy().into_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_relative_path_lies_below_the_home() {
+        for (given, path) in
+            [(None, "/home/me/restic"), (Some("~/b"), "/home/me/b"), (Some("/srv//r/"), "/srv/r")]
+        {
+            assert_eq!(server_path(given, "/home/me").unwrap(), path);
+        }
+        assert!(server_path(Some("a\nrm *"), "/").is_err());
+    }
+}

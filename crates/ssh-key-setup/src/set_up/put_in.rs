@@ -1,0 +1,162 @@
+//! The key's line onto a server, with the strongest restriction under which SFTP works there.
+//!
+//! The strictest line that the server takes and that leaves SFTP working; what did not work is taken back.
+
+use anyhow::{Result, anyhow};
+use common::text::{escape, escape_path};
+
+use super::server_path;
+use crate::connection::failure::hinted;
+use crate::connection::ssh::Connection;
+use crate::keys_file::install::{self, InstallOutcome};
+use crate::keys_file::rejection;
+use crate::output::HostReport;
+use crate::prove;
+use crate::route::route_connections::RouteConnections;
+use crate::run::Run;
+use crate::ssh_folder::config::Entry;
+use crate::ssh_folder::key::{self, Key};
+use crate::stage::{self, Reach};
+
+/// What is to be put on a server.
+pub(super) struct Goal<'a> {
+    pub(super) path: Option<&'a str>,
+    pub(super) key: &'a Key,
+    pub(super) existing: Option<&'a Entry>,
+}
+
+/// Puts the key on the server, with the strongest restriction under which SFTP works there. What does not work is taken
+/// back.
+pub(super) fn install_on_server(
+    run: &Run,
+    entry: &mut Entry,
+    goal: &Goal,
+    isolated: &Connection,
+    chain: &mut RouteConnections,
+    report: &mut HostReport,
+) -> Result<()> {
+    let yours = chain.server()?;
+    if yours.software().is_some_and(|software| software.to_ascii_lowercase().starts_with("mod_sftp")) {
+        return Err(for_mod_sftp(run, entry, goal.key)?);
+    }
+    entry.home = install::home(yours)?;
+    entry.path = server_path(goal.path, &entry.home)?;
+    entry.authorized_keys = install::keys_file(yours, &entry.home, run.cli.authorized_keys.as_deref())?;
+    // An account that is locked into a folder, and some NAS systems, see other paths over SFTP than over SSH.
+    let over_ssh = yours.keys_file();
+    let root = over_ssh.as_deref().and_then(|file| file.strip_suffix(&entry.authorized_keys));
+    if let Some(root) = root.filter(|root| !root.is_empty()) {
+        let path = escape(entry.path.as_bytes());
+        run.output.line(
+            "path",
+            &path,
+            &format!("as SFTP shows it, so for Backrest; over SSH it is {}{path}", escape(root.as_bytes())),
+        );
+    }
+    let attempts: Vec<Option<String>> = match entry.restricted {
+        true => install::restrictions(yours, &entry.path)?.into_iter().map(Some).collect(),
+        false => vec![None],
+    };
+    let mut broken = None;
+    for options in attempts {
+        entry.options = options;
+        let installed = install::install(yours, &entry.authorized_keys, &stage::wanted(entry, goal.key))?;
+        match stage::reach(isolated)? {
+            Reach::Works if !entry.keeps_a_shell() || prove::restriction_holds(isolated, entry)? => {
+                report.changed |= installed == InstallOutcome::Written;
+                let news = escape(entry.authorized_keys.as_bytes());
+                run.output.line("server", &news, &installed_words(entry, &installed));
+                return Ok(());
+            }
+            Reach::Works => broken = Some(anyhow!("the server ignores the key's options")),
+            Reach::Broken(error) => broken = Some(error),
+            // Another server than OpenSSH may drop a line for one word in it.
+            Reach::NotAccepted if broken.is_some() || !install::is_openssh(yours) => {
+                broken.get_or_insert_with(|| anyhow!("the server does not take the key's line"));
+            }
+            Reach::NotAccepted => return Err(not_accepted(yours, entry, goal, isolated, &installed)?),
+        }
+        if matches!(installed, InstallOutcome::PresentWithOptions(_)) {
+            break;
+        }
+    }
+    take_back(yours, entry, goal)?;
+    let why = broken.unwrap_or_else(|| anyhow!("the server does not take the key's line"));
+    Err(match entry.restricted {
+        true => hinted(
+            anyhow!(
+                "connect: {}: SFTP works for you, but not with a restricted key; nothing was left there: {}",
+                entry.alias,
+                common::exit::one_line(&why)
+            ),
+            format!("let the key do all that you may: ssh-key-setup {} --no-restrict", entry.typed),
+        ),
+        false => why,
+    })
+}
+
+fn installed_words(entry: &Entry, installed: &InstallOutcome) -> String {
+    match installed {
+        InstallOutcome::Written if entry.restricted && entry.keeps_a_shell() => {
+            "put in, without forwards; this server can't limit it to SFTP".to_owned()
+        }
+        InstallOutcome::Written if entry.restricted => "put in, for SFTP only".to_owned(),
+        InstallOutcome::Written => "put in, with a shell".to_owned(),
+        InstallOutcome::Present => "it was there".to_owned(),
+        InstallOutcome::PresentWithOptions(options) => {
+            format!("it was there with options of somebody's, which stay: {}", escape(options.as_bytes()))
+        }
+    }
+}
+
+/// The server's file as it was before: with the line of an earlier run, or without one.
+fn take_back(yours: &Connection, entry: &Entry, goal: &Goal) -> Result<()> {
+    let before = goal.existing.filter(|existing| existing.authorized_keys == entry.authorized_keys);
+    match before {
+        Some(before) => {
+            let mut wanted = stage::wanted(before, goal.key);
+            wanted.ours.extend(entry.options.clone());
+            install::install(yours, &entry.authorized_keys, &wanted).map(drop)
+        }
+        None => install::uninstall(yours, &entry.authorized_keys, &goal.key.public).map(drop),
+    }
+}
+
+/// Why sshd does not take a key that is in its file.
+fn not_accepted(
+    yours: &Connection,
+    entry: &Entry,
+    goal: &Goal,
+    isolated: &Connection,
+    installed: &InstallOutcome,
+) -> Result<anyhow::Error> {
+    if let Some(error) = isolated.second_factor() {
+        if *installed == InstallOutcome::Written {
+            take_back(yours, entry, goal)?;
+        }
+        return Ok(error);
+    }
+    let user = entry.sections.last().map_or("", |section| section.user.as_str());
+    let reasons = rejection::not_accepted(yours, &entry.home, &entry.authorized_keys, user)?;
+    Ok(hinted(
+        anyhow!(
+            "connect: {}: the key stands in {} but is not accepted",
+            entry.alias,
+            escape(entry.authorized_keys.as_bytes())
+        ),
+        reasons.join("; or: "),
+    ))
+}
+
+/// ProFTPD's mod_sftp reads keys of another form, from a file that only its configuration names.
+fn for_mod_sftp(run: &Run, entry: &Entry, key: &Key) -> Result<anyhow::Error> {
+    run.output.text("\nProFTPD reads keys in the form of RFC 4716. These lines are the key:\n");
+    run.output.text(&key.rfc4716()?);
+    Ok(hinted(
+        anyhow!("connect: {}: ProFTPD (mod_sftp) does not have the key yet", entry.alias),
+        format!(
+            "put the key into the file that SFTPAuthorizedUserKeys names, and run this again: ssh-keygen -e -f {}",
+            escape_path(key::beside(&key.path, ".pub"))
+        ),
+    ))
+}

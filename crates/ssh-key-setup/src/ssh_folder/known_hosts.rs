@@ -1,0 +1,305 @@
+//! The host keys that the container is to trust: those that the user trusts already, and no others.
+//!
+//! `ssh-keygen -F` looks them up, so hashed names, patterns, `@cert-authority` and `@revoked` are read as OpenSSH reads
+//! them. A host that is known nowhere is asked for its key, which is shown and has to be confirmed. Our part of the
+//! folder's `known_hosts` stands between marks; each line has one name, in plain text.
+
+use std::collections::BTreeSet;
+use std::io::{self, BufRead, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::Duration;
+
+use anyhow::{Context, Result, anyhow};
+use common::cancel::Cancel;
+use common::exit::HintExt;
+use common::process::{self, Limits};
+use common::text::{escape, escape_path};
+
+use ssh_key::public::KeyData;
+use ssh_key::{Algorithm, EcdsaCurve, HashAlg, PublicKey};
+
+use crate::connection::access;
+use crate::connection::failure::{self, Login};
+use crate::connection::ssh::Connection;
+use crate::route::resolve::Endpoint;
+use crate::ssh_folder::managed_block;
+
+/// One line of known_hosts.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct Line {
+    /// `@cert-authority` or `@revoked`.
+    pub(crate) marker: Option<String>,
+    /// `nas` or `[nas]:2222`.
+    pub(crate) name: String,
+    pub(crate) key_type: String,
+    pub(crate) key: String,
+}
+
+impl Line {
+    /// As it stands in the file, without the newline.
+    pub(crate) fn text(&self) -> String {
+        let marker = self.marker.as_deref().map(|marker| format!("{marker} ")).unwrap_or_default();
+        format!("{marker}{} {} {}", self.name, self.key_type, self.key)
+    }
+
+    /// A key that is trusted, rather than one that is not.
+    pub(crate) fn is_trusted(&self) -> bool {
+        self.marker.as_deref() != Some("@revoked")
+    }
+
+    fn public_key(&self) -> Result<PublicKey> {
+        let key = PublicKey::from_openssh(&format!("{} {}", self.key_type, self.key));
+        key.with_context(|| format!("read the host key of {}", escape(self.name.as_bytes())))
+    }
+
+    fn parse(line: &str, name: &str) -> Option<Line> {
+        let mut words = line.split_whitespace().peekable();
+        let marker = words.next_if(|word| word.starts_with('@')).map(str::to_owned);
+        words.next()?;
+        let (key_type, key) = (words.next()?.to_owned(), words.next()?.to_owned());
+        Some(Line { marker, name: name.to_owned(), key_type, key })
+    }
+}
+
+impl Source {
+    /// In words.
+    pub(crate) fn words(self) -> &'static str {
+        match self {
+            Source::Known => "from your known_hosts",
+            Source::Folder => "from the folder's known_hosts",
+            Source::Confirmed => "new, confirmed",
+        }
+    }
+}
+
+/// Where host keys come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    /// The user's or the machine's known_hosts.
+    Known,
+    /// The folder's, where an earlier run put them.
+    Folder,
+    /// The server itself, and somebody said yes.
+    Confirmed,
+}
+
+/// The keys that `files` hold for the endpoint.
+pub(crate) fn look_up(endpoint: &Endpoint, files: &[PathBuf]) -> Result<Vec<Line>> {
+    let name = endpoint.key_name();
+    let mut lines = find(&name, &name, files)?;
+    if !lines.iter().any(Line::is_trusted) && endpoint.host_key_alias.is_none() && endpoint.port != 22 {
+        // ssh, too, takes a key that is known for the host without a port.
+        lines.extend(find(&endpoint.host_name, &name, files)?);
+    }
+    Ok(lines.into_iter().collect::<BTreeSet<_>>().into_iter().collect())
+}
+
+/// The keys that one file holds under a name.
+pub(crate) fn of_name(name: &str, file: &Path) -> Result<Vec<Line>> {
+    find(name, name, &[file.to_path_buf()])
+}
+
+fn find(searched: &str, name: &str, files: &[PathBuf]) -> Result<Vec<Line>> {
+    let mut lines = Vec::new();
+    for file in files.iter().filter(|file| file.is_file()) {
+        let mut command = Command::new("ssh-keygen");
+        command.args(["-F", searched, "-f"]).arg(file);
+        let captured = process::capture(&mut command, b"", Limits::within(Duration::from_secs(20)), None)
+            .with_context(|| format!("look up the host key: {}", escape_path(file)))?;
+        // It exits with 1 where there is none.
+        let found = String::from_utf8_lossy(&captured.stdout).into_owned();
+        let keys = found.lines().filter(|line| !line.trim_start().starts_with('#'));
+        lines.extend(keys.filter_map(|line| Line::parse(line, name)));
+    }
+    Ok(lines)
+}
+
+/// The keys that are trusted for the endpoint already, by the user or by an earlier run; `None` where there are none.
+pub(crate) fn known(endpoint: &Endpoint, folder_file: &Path) -> Result<Option<(Vec<Line>, Source)>> {
+    let known = look_up(endpoint, &own_files(endpoint))?;
+    if known.iter().any(Line::is_trusted) {
+        return Ok(Some((known, Source::Known)));
+    }
+    let folders = look_up(endpoint, &[folder_file.to_path_buf()])?;
+    let trusted = folders.iter().any(Line::is_trusted);
+    Ok(trusted.then(|| (merge(known, folders), Source::Folder)))
+}
+
+fn own_files(endpoint: &Endpoint) -> Vec<PathBuf> {
+    endpoint.known_hosts.iter().chain(&endpoint.global_known_hosts).cloned().collect()
+}
+
+/// Asks the server for its key, shows it and has it confirmed. `through` is the connection to the jump host before it.
+pub(crate) fn ask(
+    endpoint: &Endpoint,
+    through: Option<&Connection>,
+    accept: bool,
+    cancel: &Cancel,
+) -> Result<Vec<Line>> {
+    let known = look_up(endpoint, &own_files(endpoint))?;
+    let offered = ask_server(endpoint, through, cancel)?;
+    if let Some(revoked) = known.iter().find(|line| offered.iter().any(|offer| offer.key == line.key)) {
+        return Err(anyhow!("host key: {}: it was revoked", escape(revoked.name.as_bytes())))
+            .hint("do not connect; ask whoever revoked it");
+    }
+    confirm(endpoint, &offered, accept, cancel)?;
+    Ok(merge(known, offered))
+}
+
+fn merge(mut lines: Vec<Line>, more: Vec<Line>) -> Vec<Line> {
+    lines.extend(more);
+    lines.sort();
+    lines.dedup();
+    lines
+}
+
+/// Connects without logging in; ssh writes the key that the server shows into a file.
+fn ask_server(endpoint: &Endpoint, through: Option<&Connection>, cancel: &Cancel) -> Result<Vec<Line>> {
+    let scratch = crate::connection::scratch::scratch()?;
+    let file = scratch.path().join("known_hosts");
+    let mut command = Command::new("ssh");
+    command.args(endpoint.access.flags()).args(access::plain_options());
+    command.args(through.map(Connection::proxy_options).unwrap_or_default());
+    command.arg("-o").arg(access::known_hosts_option(&file, &[]));
+    for option in [
+        "GlobalKnownHostsFile=/dev/null",
+        "StrictHostKeyChecking=accept-new",
+        "HashKnownHosts=no",
+        "UpdateHostKeys=no",
+        "VerifyHostKeyDNS=no",
+        "ControlPath=none",
+        "LogLevel=INFO",
+        "BatchMode=yes",
+        "PreferredAuthentications=none",
+    ] {
+        command.args(["-o", option]);
+    }
+    command.arg("--").arg(&endpoint.access.host).arg("true");
+    let captured =
+        process::capture(&mut command, b"", Limits::within(Duration::from_secs(60)), Some(cancel))?;
+    let lines = find(&endpoint.key_name(), &endpoint.key_name(), &[file])?;
+    if lines.is_empty() {
+        return Err(
+            failure::of_ssh(&captured.stderr, captured.end).about(&endpoint.access.host, Login::Yours)
+        );
+    }
+    Ok(lines)
+}
+
+/// One fingerprint per trusted line: `ED25519 SHA256:…`. A line that holds no key is passed over, as ssh does.
+pub(crate) fn short_fingerprints(lines: &[Line]) -> Vec<String> {
+    let keys = lines.iter().filter(|line| line.is_trusted()).filter_map(|line| line.public_key().ok());
+    keys.map(|key| format!("{} {}", short_type(&key), key.fingerprint(HashAlg::Sha256))).collect()
+}
+
+/// A key's type as `ssh-keygen -l` shows it.
+fn short_type(key: &PublicKey) -> String {
+    match key.algorithm() {
+        Algorithm::Ed25519 => "ED25519".to_owned(),
+        Algorithm::Ecdsa { .. } => "ECDSA".to_owned(),
+        Algorithm::Rsa { .. } => "RSA".to_owned(),
+        Algorithm::Dsa => "DSA".to_owned(),
+        Algorithm::SkEd25519 => "ED25519-SK".to_owned(),
+        Algorithm::SkEcdsaSha2NistP256 => "ECDSA-SK".to_owned(),
+        other => other.as_str().to_uppercase(),
+    }
+}
+
+/// A key's size as `ssh-keygen -l` shows it, in bits.
+fn bits(key: &PublicKey) -> usize {
+    match (key.algorithm(), key.key_data()) {
+        (Algorithm::Ecdsa { curve: EcdsaCurve::NistP384 }, _) => 384,
+        (Algorithm::Ecdsa { curve: EcdsaCurve::NistP521 }, _) => 521,
+        (_, KeyData::Rsa(key)) => key.n.as_positive_bytes().map_or(0, |n| n.len() * 8),
+        (_, KeyData::Dsa(key)) => key.p.as_positive_bytes().map_or(0, |p| p.len() * 8),
+        _ => 256,
+    }
+}
+
+fn confirm(endpoint: &Endpoint, offered: &[Line], accept: bool, cancel: &Cancel) -> Result<()> {
+    if accept {
+        return Ok(());
+    }
+    let mut stderr = io::stderr().lock();
+    let _ = writeln!(stderr, "{} is not known to you yet. It shows this key:", endpoint.shown());
+    for line in offered {
+        let key = line.public_key()?;
+        let (kind, fingerprint) = (short_type(&key), key.fingerprint(HashAlg::Sha256));
+        let _ = writeln!(stderr, "  {} {fingerprint} ({kind})", bits(&key));
+        for row in fingerprint.to_randomart(&format!("[{kind} {}]", bits(&key))).lines() {
+            let _ = writeln!(stderr, "  {row}");
+        }
+    }
+    let _ = write!(
+        stderr,
+        "Compare it with what the server's own console says: ssh-keygen -lvf /etc/ssh/ssh_host_…_key.pub\nIs it the server's? Type yes to trust it: "
+    );
+    let _ = stderr.flush();
+    if answer(cancel)?.trim() == "yes" {
+        return Ok(());
+    }
+    if !io::stdin().is_terminal() {
+        let _ = writeln!(stderr);
+    }
+    Err(anyhow!("host key: {}: not confirmed", endpoint.shown()))
+        .hint("connect once with ssh and confirm it there, answer yes here, or give --accept-new-host-key")
+}
+
+/// One line of standard input; empty at its end.
+pub(crate) fn answer(cancel: &Cancel) -> Result<String> {
+    use std::os::fd::AsFd;
+
+    use nix::poll::{PollFd, PollFlags, PollTimeout};
+
+    let stdin = io::stdin();
+    let mut fds =
+        [PollFd::new(stdin.as_fd(), PollFlags::POLLIN), PollFd::new(cancel.as_fd(), PollFlags::POLLIN)];
+    while nix::poll::poll(&mut fds, PollTimeout::NONE) == Err(nix::errno::Errno::EINTR) {}
+    if cancel.is_cancelled() {
+        // The terminal has shown ^C after the question.
+        let _ = writeln!(io::stderr());
+        return Err(anyhow!("interrupted")).hint("run it again; what was done stays done");
+    }
+    let mut line = String::new();
+    stdin.lock().read_line(&mut line).context("read the answer")?;
+    Ok(line)
+}
+
+/// The file's text with our part holding just `lines`.
+pub(crate) fn with_lines(text: &str, lines: &[Line]) -> Result<String> {
+    let unique: BTreeSet<&Line> = lines.iter().collect();
+    let ours: String = unique.iter().map(|line| line.text() + "\n").collect();
+    managed_block::replace(text, &ours)
+}
+
+/// The lines in our part of the file.
+pub(crate) fn ours(text: &str) -> Result<Vec<Line>> {
+    let parse = |line: &str| {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let name = words.iter().find(|word| !word.starts_with('@'))?;
+        Line::parse(line, name)
+    };
+    Ok(managed_block::split(text)?.ours.lines().filter_map(parse).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_are_written_once_and_read_back() {
+        let line = |marker: Option<&str>, key: &str| Line {
+            marker: marker.map(str::to_owned),
+            name: "[nas]:2222".into(),
+            key_type: "ssh-ed25519".into(),
+            key: key.into(),
+        };
+        let lines = [line(None, "A"), line(Some("@revoked"), "B"), line(None, "A")];
+        let text = with_lines("mine ssh-rsa C\n", &lines).unwrap();
+        assert!(text.ends_with("mine ssh-rsa C\n"), "{text}");
+        assert!(text.contains("\n@revoked [nas]:2222 ssh-ed25519 B\n"), "{text}");
+        assert_eq!(ours(&text).unwrap().len(), 2);
+        assert_eq!(with_lines(&text, &[]).unwrap(), "mine ssh-rsa C\n");
+    }
+}
