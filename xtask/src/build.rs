@@ -30,7 +30,7 @@ pub(crate) fn run(options: &BuildOptions) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// Builds, and gives the path of each program that users run.
+/// Builds, and returns the path of each program that users run.
 pub(crate) fn binaries(workspace: &Workspace, options: &BuildOptions) -> Result<Vec<PathBuf>> {
     let mut dynamic = workspace::cargo(&workspace.root);
     // Bare: without xtask, whose own running binary cargo would otherwise build anew.
@@ -92,7 +92,7 @@ pub(crate) fn for_demo(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     Ok(names.map(|name| workspace.target.join("debug").join(name)).to_vec())
 }
 
-/// Builds what is linked statically, the client and for use the listener, and gives the folder that holds it.
+/// Builds the static programs (the client, and for use the listener) and returns the folder that holds them.
 pub(crate) fn both_ends_of_the_bridge(workspace: &Workspace, options: &BuildOptions) -> Result<PathBuf> {
     let triple = host_triple(&workspace.root)?;
     let mut fixed = workspace::cargo(&workspace.root);
@@ -107,7 +107,7 @@ pub(crate) fn both_ends_of_the_bridge(workspace: &Workspace, options: &BuildOpti
     Ok(workspace.target.join(&triple).join(if options.debug { "debug" } else { "small" }))
 }
 
-/// Builds one binary for use, of the package of the same name, and gives its path.
+/// Builds one binary for use, of the package of the same name, and returns its path.
 pub(crate) fn released(name: &str) -> Result<PathBuf> {
     let workspace = Workspace::find()?;
     let mut command = workspace::cargo(&workspace.root);
@@ -115,7 +115,7 @@ pub(crate) fn released(name: &str) -> Result<PathBuf> {
     Ok(workspace.target.join("release").join(name))
 }
 
-/// Builds the benchmark `name` of `package` for use and gives the command that runs it.
+/// Builds the benchmark `name` of `package` for use and returns the command that runs it.
 pub(crate) fn benchmark(package: &str, name: &str) -> Result<Command> {
     let workspace = Workspace::find()?;
     let bench = || {

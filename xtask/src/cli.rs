@@ -42,13 +42,13 @@ pub(crate) enum Task {
     /// Show in a temporary home what the tools do, with real files and real restic
     #[command(
         after_help = "Example:\n  cargo xtask demo --keep /tmp/demo\n\nAs root on Debian restic and sqlite3 are \
-                            installed where they are missing. Nothing else outside the temporary home is touched."
+                            installed if they are missing. Nothing else outside the temporary home is touched."
     )]
     Demo(DemoOptions),
     /// Check the format, the lints, the repository's own rules, and run all tests
     #[command(
         after_help = "As root on Debian the programs that the tests need are installed first (no service is \
-                            started); else what is missing is named. The last line is `N passed, N failed`. \
+                            started); otherwise the missing ones are named. The last line is `N passed, N failed`. \
                             `cargo xtask e2e`, which starts a Docker engine, is not part of it."
     )]
     Test,

@@ -2,7 +2,7 @@
 //!
 //! In a temporary home: services with rules and a prepare script, the listener, the message that Backrest's hook
 //! sends, the backup that Backrest would run, and the restored snapshot compared with what it should hold. Nothing
-//! outside that home is touched and nothing stays, unless `--keep` names a place for it. It fails where anything is
+//! outside that home is touched and nothing stays, unless `--keep` names a place for it. It fails if anything is
 //! not as its owner wants it.
 
 mod compare;
@@ -86,7 +86,7 @@ pub(crate) fn run(options: &DemoOptions) -> Result<Exit> {
     detail(&format!("{} with {} came back byte for byte", count(all.files, "file"), units::bytes(all.bytes)));
     detail(&format!("the restored dump opens: {ROWS} rows"));
     out!("\n{}\n", table::render(&services, &comparison));
-    say_where(&place, options.keep.is_some());
+    print_place(&place, options.keep.is_some());
     out!(
         "{GOOD}✓{GOOD:#} nothing lost, nothing extra, in {}\nsnapshot {id}",
         units::duration(started.elapsed())
@@ -129,7 +129,7 @@ fn hook(place: &Place, client: &str, event: &str, message: &str, cancel: &Cancel
     Ok(())
 }
 
-/// Runs restic as Backrest does and gives the snapshot's id.
+/// Runs restic as Backrest does and returns the snapshot's id.
 fn back_up(place: &Place, cancel: &Cancel) -> Result<String> {
     let flag = format!("--exclude-file={}", place.at("containers/backrest/ignorefile.txt").display());
     title(&place.short(&format!("$ restic backup ~/data ~/containers {flag}")));
@@ -152,7 +152,7 @@ fn rows_of_dump(place: &Place, dump: &Path, cancel: &Cancel) -> Result<usize> {
     place.run(&mut command, b"", cancel)?.trim().parse().context("count the rows of the restored dump")
 }
 
-fn say_where(place: &Place, kept: bool) {
+fn print_place(place: &Place, kept: bool) {
     if kept {
         out!("Everything is still there: {}", escape_path(place.beside("")));
         out!("  home/        the services; containers/backrest/ignorefile.txt is what restic was given");

@@ -103,7 +103,7 @@ impl Dist<'_> {
         build::built(&target.join(triple), self.options.debug, &names)
     }
 
-    /// No path of this machine in a program, where a panic would name it.
+    /// No path of this machine in a program: a panic would name it.
     fn flags(&self, target: &Path) -> String {
         let home = env::var_os("CARGO_HOME").map(PathBuf::from);
         let home = home.or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")));

@@ -1,8 +1,8 @@
 //! `cargo xtask e2e`: the whole way of a backup with a real Docker engine, and the ways in which it fails.
 //!
 //! In a temporary home with the tools installed: services that `new-container` made, PostgreSQL in a container, and a
-//! container that stands in for Backrest, started with this repository's compose.yaml. Its hooks are run in it as
-//! Backrest runs them, and so is restic. Each scenario goes on where the one before it ended, and prints one line.
+//! container that replaces Backrest's, started with this repository's compose.yaml. Its hooks run in it as Backrest
+//! runs them, and so does restic. Each scenario continues from the state the one before it left, and prints one line.
 //!
 //! Nothing outside the home is touched: the engine has namespaces of its own, and ends with this process in any case.
 

@@ -127,7 +127,7 @@ pub(crate) const DIST: &[Need] = &[
 pub(crate) const BENCH: &[Need] =
     &[need("bfs", "bfs"), need("fdfind", "fd-find"), need("find", "findutils"), need("grep", "grep")];
 
-/// What `cargo fmt` and `cargo clippy` are where Rust itself is Debian's.
+/// The packages of `cargo fmt` and `cargo clippy` if Rust itself comes from Debian.
 pub(crate) const RUST: &[Need] = &[need("cargo-fmt", "rustfmt"), need("cargo-clippy", "rust-clippy")];
 
 /// Makes sure that every program is there. Fails, with the command that fixes it, if one is missing and may not be
@@ -204,7 +204,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_program_that_is_missing_is_named_with_the_command_that_mends_it() {
+    fn a_missing_program_is_named_with_the_command_that_installs_it() {
         let wanted =
             [need("bash", "bash"), need("no-such-program", "some-package"), need("nor-this", "some-package")];
         let missing = missing(&wanted);

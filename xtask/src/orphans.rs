@@ -1,8 +1,8 @@
 //! What the tools that we run leave running: the listener's helper, which outlives it for a while on purpose, and
 //! whatever a script may have started.
 //!
-//! While this value lives, a process whose parent has ended becomes our child (PR_SET_CHILD_SUBREAPER); when it is
-//! dropped, every child that is left is ended. So it has to be dropped after everything that waits for a child.
+//! While this value lives, a process whose parent has exited becomes our child (PR_SET_CHILD_SUBREAPER); when it is
+//! dropped, every child that is left is killed. So drop it after everything that waits for a child.
 
 use std::fs;
 
@@ -32,7 +32,7 @@ impl Drop for Orphans {
                 return;
             }
             for child in children {
-                // It may have ended by itself; then there is only its end to be taken note of.
+                // It may have exited on its own; then it only has to be reaped.
                 let _ = kill(child, Signal::SIGKILL);
                 let _ = waitpid(child, None);
             }

@@ -74,7 +74,7 @@ pub(crate) fn run(options: &PicturesOptions) -> Result<Exit> {
     let _orphans = Orphans::adopt()?;
     place.install(&build::binaries(&workspace, &crate::cli::BuildOptions { debug: true })?)?;
     place.fill(&services::all(), &cancel)?;
-    // The defaults hold here, because the home is where everyone's is.
+    // The defaults hold here, because the home is below /home, as usual.
     fs::write(place.at("containers/backrest/.env"), "TZ=Etc/UTC\n").context("write .env")?;
     for folder in ["crontabs", "programs"] {
         fs::create_dir(place.beside(folder)).context("make a folder")?;

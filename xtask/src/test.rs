@@ -1,7 +1,7 @@
 //! `cargo xtask test`: everything that has to hold before a change is good.
 //!
 //! Programs first, then format, lints, the repository's own rules, and all tests of all crates. Every step runs even
-//! where one before it failed, so that one run shows all that is wrong. The last line is `N passed, N failed`: the
+//! if one before it failed, so that one run shows everything that is wrong. The last line is `N passed, N failed`: the
 //! tests of all binaries, and a failed check counts as one failed.
 
 mod count;
@@ -69,7 +69,7 @@ fn cargo(root: &Path) -> Command {
     command
 }
 
-/// Runs one command, shows its output as it comes, and gives each line to `each_line`.
+/// Runs one command, shows its output as it comes, and passes each line to `each_line`.
 fn step(title: &str, command: &mut Command, cancel: &Cancel, each_line: &mut dyn FnMut(&str)) -> Result<End> {
     out!("== {title}");
     let finished = process::run(command, Limits::within(DEADLINE), Some(cancel), &mut |line| {

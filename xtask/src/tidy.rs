@@ -1,7 +1,8 @@
 //! `cargo xtask tidy`: the repository's own rules, which no compiler checks.
 //!
 //! Every source file is read once; each rule is a plain function from sources to findings, one module each. A finding
-//! is a line `path:line: what`. A line that has to break a rule gives its reason in a comment `// tidy: …` on it or above it.
+//! is a line `path:line: what`. A line that has to break a rule has the reason in a comment `// tidy: …` on it or above
+//! it.
 
 mod banned;
 mod circles;
@@ -24,7 +25,7 @@ pub(crate) fn run() -> Result<Exit> {
     Ok(if holds(&Workspace::find()?)? { Exit::Done } else { Exit::Failed })
 }
 
-/// Checks, prints what is against the rules, and gives whether nothing is.
+/// Checks, prints what breaks the rules, and returns whether nothing does.
 pub(crate) fn holds(workspace: &Workspace) -> Result<bool> {
     let sources = source::all(workspace)?;
     let mut findings = Vec::new();

@@ -23,8 +23,8 @@ pub enum Change {
     Unchanged,
 }
 
-/// Makes `path` hold `content`. A file that exists keeps its mode and, where that is allowed, its owner; a new one
-/// gets `mode`. What stands at `path` is replaced, not followed, if it is a symlink.
+/// Makes `path` hold `content`. A file that exists keeps its mode and, if that is allowed, its owner; a new one
+/// gets `mode`. A symlink at `path` is replaced, not followed.
 pub fn write(path: &Path, content: &[u8], mode: u32) -> Result<Change> {
     let old = match fs::symlink_metadata(path) {
         Ok(old) if old.is_file() => Some(old),
@@ -51,7 +51,7 @@ pub fn write(path: &Path, content: &[u8], mode: u32) -> Result<Change> {
 }
 
 /// Makes the file `path` with `content` and `mode`; fails with [`io::ErrorKind::AlreadyExists`] in its chain, and
-/// changes nothing, where something of that name exists.
+/// changes nothing, if something of that name exists.
 pub fn create_new(path: &Path, content: &[u8], mode: u32) -> Result<()> {
     let part = part_file(path, content, mode).with_context(|| naming(path))?;
     part.become_new(path).with_context(|| naming(path))?;
@@ -59,7 +59,7 @@ pub fn create_new(path: &Path, content: &[u8], mode: u32) -> Result<()> {
 }
 
 /// Puts the names in `folder` on the disk. Some file systems (of other machines, of FUSE) can't do that for a folder and
-/// say EINVAL (fsync(2)): there is nothing more to be done then.
+/// return EINVAL (fsync(2)); nothing more can be done then.
 pub fn sync_folder(folder: &Path) -> io::Result<()> {
     match File::open(folder)?.sync_all() {
         Err(error) if error.kind() == io::ErrorKind::InvalidInput => Ok(()),

@@ -1,6 +1,6 @@
 //! Asking long work to stop: a flag that any number of poll(2) loops can wait on.
 //!
-//! It is a pipe into which one byte is written and which nobody reads: it stays readable, so nobody misses it. A
+//! It is a pipe into which one byte is written and which is never read: it stays readable, so no one misses it. A
 //! signal handler does nothing but write that byte.
 
 use std::io;

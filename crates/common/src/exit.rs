@@ -11,7 +11,7 @@ use std::process::ExitCode;
 use crate::output;
 use crate::text::escape;
 
-/// How a tool ends. clap itself exits with 2 where the command line is wrong.
+/// How a tool ends. clap itself exits with 2 if the command line is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
     /// All was done.
@@ -66,7 +66,7 @@ impl<T, E: Into<anyhow::Error>> HintExt<T> for Result<T, E> {
     }
 }
 
-/// The cause chain on one line, outermost first; a cause whose text already stands in the line is left out, and
+/// The cause chain on one line, outermost first; a cause whose text is already in the line is left out, and
 /// nothing in it can steer a terminal.
 pub fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
@@ -87,7 +87,7 @@ pub fn hint_of(error: &anyhow::Error) -> Option<&str> {
     error.chain().find_map(|cause| cause.downcast_ref::<Hinted>()).map(|hinted| hinted.hint.as_str())
 }
 
-/// Prints what went wrong, if anything, and gives the exit code.
+/// Prints what went wrong, if anything, and returns the exit code.
 pub fn finish(tool: &str, result: anyhow::Result<Exit>) -> ExitCode {
     let exit = match result {
         Ok(exit) => exit,
@@ -128,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cause_is_neither_lost_nor_said_twice() {
+    fn a_cause_is_neither_lost_nor_repeated() {
         let error = Err::<(), _>(io::Error::from_raw_os_error(28))
             .context("write: /x: No space left on device (os error 28)")
             .context("build")

@@ -1,6 +1,6 @@
 //! The name of every file that the tools keep in Backrest's folder of the container root.
 //!
-//! One tool writes a file, another reads or removes it: the name stands here alone. Nothing here touches the disk.
+//! One tool writes a file, another reads or removes it: the name is defined here alone. Nothing here touches the disk.
 
 use std::path::{Path, PathBuf};
 

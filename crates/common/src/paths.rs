@@ -22,7 +22,7 @@ pub fn home() -> Result<PathBuf> {
         .hint("set HOME, or name the folders with --container-root and --data-root")
 }
 
-/// Where another of these tools lies: beside the one that runs, else wherever `PATH` has it. Cron's `PATH` does not
+/// The path of another of these tools: beside the one that runs, otherwise as found on `PATH`. Cron's `PATH` does not
 /// hold `~/.local/bin`, so the neighbour comes first.
 pub fn tool(name: &str) -> PathBuf {
     let beside = env::current_exe().ok().map(|own| own.with_file_name(name));
@@ -44,7 +44,7 @@ fn with_usual_places(path: Option<&OsStr>) -> OsString {
 
 /// `path` with a leading `~` replaced by the home, made absolute below `base`, and without `.`, `..` and `//`.
 ///
-/// Fails only where `~` is used and there is no home.
+/// Fails only if `~` is used and there is no home.
 pub fn absolute(path: &Path, base: &Path) -> Result<PathBuf> {
     let path = match path.strip_prefix("~") {
         Ok(rest) => home()?.join(rest),
@@ -53,7 +53,7 @@ pub fn absolute(path: &Path, base: &Path) -> Result<PathBuf> {
     Ok(normal(&base.join(path)))
 }
 
-/// `path` without `.`, `..`, `//` and a trailing `/`; what `..` means where a symlink stands before it is not asked.
+/// `path` without `.`, `..`, `//` and a trailing `/`; a symlink before `..` is not resolved.
 pub fn normal(path: &Path) -> PathBuf {
     let mut out = PathBuf::new();
     for component in path.components() {

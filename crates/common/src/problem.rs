@@ -12,7 +12,7 @@ use crate::text::{escape, escape_path};
 pub struct Problem {
     /// The file or folder it is about.
     pub path: PathBuf,
-    /// The line, counted from 1, where it is about one.
+    /// The line, counted from 1, if it is about one.
     pub line: Option<usize>,
     /// What is wrong, and what happens because of it.
     pub what: String,

@@ -5,7 +5,7 @@ use std::fs;
 /// One process.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ProcStat {
-    /// It has ended and was not waited for.
+    /// It has exited and was not waited for.
     pub is_zombie: bool,
     /// Its process group.
     pub group: i32,

@@ -1,13 +1,12 @@
 //! Child processes with a deadline, a process group of their own, and output that is read as it comes.
 //!
 //! Three ways to run one: [`run`] hands over merged output line by line, [`capture`] keeps both streams, and
-//! [`foreground`] leaves the terminal to the child (a password question, an editor). The deadline ends the whole
-//! group: TERM first, KILL after the grace. A grandchild that keeps the output open after its parent has ended gets
-//! the drain time and is then ended too, or left alone where it has gone out of the group, so nothing here waits for
-//! ever.
+//! [`foreground`] leaves the terminal to the child (a password question, an editor). At the deadline the whole group
+//! is terminated: TERM first, KILL after the grace. A grandchild that keeps the output open after its parent has exited
+//! gets the drain time and is then killed too, or left alone if it has left the group, so nothing here waits for ever.
 //!
 //! The child's own end is seen through a pidfd and it is reaped last: until then its process id, which is the
-//! group's id, can't be given to anybody else.
+//! group's id, can't be reused.
 
 mod lines;
 mod watch;
@@ -38,7 +37,7 @@ pub struct Limits {
     pub deadline: Duration,
     /// From TERM to KILL.
     pub grace: Duration,
-    /// How long output may stay open after the child itself has ended.
+    /// How long output may stay open after the child itself has exited.
     pub drain: Duration,
 }
 
@@ -54,13 +53,13 @@ impl Limits {
 pub enum End {
     /// It exited with this code.
     Exited(i32),
-    /// This signal, which was not ours, ended it.
+    /// A signal that was not ours killed it.
     Killed(i32),
-    /// Its deadline passed and we ended its group.
+    /// Its deadline passed and we killed its group.
     TimedOut,
-    /// We were asked to stop and ended its group.
+    /// We were asked to stop and killed its group.
     Cancelled,
-    /// It asked something on the terminal, which is not its own, and we ended its group.
+    /// It asked something on the terminal, which is not its own, and we killed its group.
     AskedTerminal,
 }
 
@@ -83,17 +82,17 @@ impl fmt::Display for End {
         match *self {
             End::Exited(code) => write!(f, "exit code {code}"),
             End::Killed(signal) => match Signal::try_from(signal) {
-                Ok(signal) => write!(f, "ended by {signal}"),
-                Err(_) => write!(f, "ended by signal {signal}"),
+                Ok(signal) => write!(f, "killed by {signal}"),
+                Err(_) => write!(f, "killed by signal {signal}"),
             },
-            End::TimedOut => f.write_str("not done in time, ended"),
+            End::TimedOut => f.write_str("timed out and was terminated"),
             End::Cancelled => f.write_str("interrupted"),
             End::AskedTerminal => f.write_str("waits for an answer on the terminal, which it does not have"),
         }
     }
 }
 
-/// What is known of a child that has ended.
+/// What is known of a child that has finished.
 #[derive(Clone, Copy, Debug)]
 pub struct Finished {
     /// How it ended.
@@ -109,16 +108,16 @@ pub struct Finished {
 pub enum LeftBehind {
     /// There were none.
     Nothing,
-    /// They were ended.
-    Ended,
-    /// They go on, and what they write is not read: they have left the child's process group, or can't be ended.
+    /// They were killed.
+    Killed,
+    /// They keep running, and what they write is not read: they have left the child's process group, or can't be killed.
     Running,
 }
 
-/// Runs `command` with nothing on its standard input and gives each line of its output, both streams in the order
-/// they were written, to `each_line`: without the newline, and in pieces of at most 8 KiB where it is longer.
+/// Runs `command` with nothing on its standard input and passes each line of its output, both streams in the order
+/// they were written, to `each_line`: without the newline, and in pieces of at most 8 KiB if it is longer.
 ///
-/// Fails where the program can't be started. That it exits with another code than 0 is told, not an error.
+/// Fails if the program can't be started. An exit code other than 0 is returned, it is not an error.
 pub fn run(
     command: &mut Command,
     limits: Limits,
@@ -129,7 +128,7 @@ pub fn run(
     command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
     let started = Instant::now();
     let child = command.process_group(0).spawn().with_context(|| cannot_start(command)); // tidy: watched below
-    // The command keeps its copies of the pipe's end until it is told otherwise; with them it would never close.
+    // The command keeps its copies of the pipe's end until they are replaced; with them it would never close.
     command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut lines = Lines::new();
     let watched = Watch { child: child?, limits, cancel, started, outputs: vec![Some(reader)] }
@@ -154,21 +153,20 @@ pub struct Captured {
 const CAPTURE_LIMIT: usize = 16 << 20;
 
 impl Captured {
-    /// Standard output of a child that exited with 0; else an error that names the command, how it ended, and the
+    /// Standard output of a child that exited with 0; otherwise an error that names the command, how it ended, and the
     /// last line that it wrote on standard error.
     pub fn success(self) -> Result<Vec<u8>> {
         if self.end.is_success() {
             return Ok(self.stdout);
         }
-        let said = self.stderr.split(|&b| b == b'\n').rfind(|line| !line.trim_ascii().is_empty());
-        match said {
+        match self.stderr.split(|&b| b == b'\n').rfind(|line| !line.trim_ascii().is_empty()) {
             Some(line) => bail!("{}: {}: {}", self.name, self.end, escape(line.trim_ascii())),
             None => bail!("{}: {}", self.name, self.end),
         }
     }
 }
 
-/// Runs `command`, gives it `input`, and keeps what it writes. Fails where it can't be started.
+/// Runs `command` with `input` on its standard input, and keeps its output. Fails if it can't be started.
 pub fn capture(
     command: &mut Command,
     input: &[u8],

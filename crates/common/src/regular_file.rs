@@ -1,7 +1,7 @@
 //! Reads a file that someone else may have put there: it never blocks and never uses more memory than asked for.
 //!
 //! A FIFO, a device or a socket in the file's place is an error, not a wait. A symlink is followed, as the programs do
-//! that the file is meant for; check the path first where that matters.
+//! that the file is meant for; check the path first if that matters.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read};

@@ -1,4 +1,4 @@
-//! Where everything lies: flag, then environment, then Backrest's own `.env`, then the default.
+//! Where everything is: flag, then environment, then Backrest's own `.env`, then the default.
 //!
 //! What a reader gets wrong: `DATA_DIR` and `CONTAINER_DIR` are taken from `.env` but never from the process's
 //! environment, because every service's `.env` sets variables of these names for itself. Relative paths in `.env`
@@ -111,7 +111,7 @@ pub struct Settings {
 impl Settings {
     /// Reads environment and `.env`. `mount` and `output` are the flags that only some tools have.
     ///
-    /// Fails where a default needs the home and there is none, and where the mount is not absolute. A `.env` that
+    /// Fails if a default needs the home and there is none, and if the mount is not absolute. A `.env` that
     /// can't be read is a problem in the result, not an error.
     pub fn load(flags: &Flags, mount: Option<&Path>, output: Option<&Path>) -> Result<Settings> {
         let here = env::current_dir().context("find the working directory")?;
@@ -216,7 +216,7 @@ impl Settings {
         names.filter(|name| self.other(name).is_some()).collect()
     }
 
-    /// A setting that only one tool has: from the environment, else from `.env`; empty is as good as not set.
+    /// A setting that only one tool has: from the environment, otherwise from `.env`; empty counts as not set.
     pub fn other(&self, name: &str) -> Option<String> {
         environment(name).or_else(|| self.others.get(name).cloned().filter(|value| !value.is_empty()))
     }

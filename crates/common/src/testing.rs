@@ -149,7 +149,7 @@ impl Drop for Sandbox {
 }
 
 impl Sandbox {
-    /// Whether the process of that folder in /proc was started from here, stands here, or writes here.
+    /// Whether the process of that folder in /proc was started from here, runs here, or writes here.
     fn is_home_of(&self, process: &Path) -> bool {
         let command = fs::read(process.join("cmdline")).unwrap_or_default();
         let own = self.folder.path();
@@ -255,7 +255,7 @@ pub fn built(package: &str, binary: &str) -> PathBuf {
     path
 }
 
-/// Cargo, for a build from within a test. What the outer cargo told this test about its own package is left out: some
+/// Cargo, for a build from within a test. What the outer cargo set for this test's own package is left out: some
 /// build scripts (ring's) look at it and would build everything that depends on them anew, back and forth.
 pub fn cargo() -> Command {
     let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

@@ -18,9 +18,9 @@ pub const BAD: Style = AnsiColor::Red.on_default().bold();
 /// What can be skipped by the eye.
 pub const DIM: Style = Style::new().dimmed();
 
-/// `bytes` as one line of harmless text: `\n`, `\t`, `\x1b`, `\u{202e}`; a byte that is no UTF-8 becomes `\xff`.
+/// `bytes` as one line of harmless text: `\n`, `\t`, `\x1b`, `\u{202e}`; a byte that is not UTF-8 becomes `\xff`.
 pub fn escape(bytes: &[u8]) -> String {
-    // Nearly every text is plain, which is told at a glance.
+    // Nearly every text is plain, which is quick to see.
     if bytes.iter().all(|byte| matches!(byte, b' '..=b'~')) {
         return String::from_utf8_lossy(bytes).into_owned();
     }
@@ -56,7 +56,7 @@ fn push_escaped(out: &mut String, c: char) {
     }
 }
 
-/// Characters that reorder or hide what stands around them (Unicode's Bidi_Control, line and paragraph separators,
+/// Characters that reorder or hide their neighbours (Unicode's Bidi_Control, line and paragraph separators,
 /// zero-width characters and the byte order mark).
 fn is_invisible_or_bidirectional(c: char) -> bool {
     matches!(c, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')

@@ -1,7 +1,7 @@
 //! Whether a stranger could have written a script: everyone but the user, root and those whom the user trusts.
 //!
 //! In comes the path of a file, out goes why it must not be run. The path is walked step by step as the kernel walks
-//! it: whoever can write the file, a folder above it, or a folder on the path of a symlink could put something else
+//! it: anyone who can write the file, a folder above it, or a folder on the path of a symlink could put something else
 //! there. What a reader would get wrong: a mode of 0664 is fine if the group is the user's own and has no other
 //! member (umask 002), and a mode of 0640 is not the whole truth if an ACL names someone.
 
@@ -27,7 +27,7 @@ use accounts::Accounts;
 const MOST_LINKS: usize = 40;
 /// The setting that lists accounts whose files may be run.
 const UIDS: &str = "TRUSTED_UIDS";
-/// The setting that lists folders whose files may be run, whoever can write there.
+/// The setting that lists folders whose files may be run, no matter who can write there.
 pub const FOLDERS: &str = "TRUSTED_FOLDERS";
 
 /// Whom the user trusts.
@@ -79,7 +79,7 @@ impl Trust {
     pub fn of(settings: &Settings) -> (Trust, Vec<Problem>) {
         let (uids, folders) = (settings.other(UIDS), settings.other(FOLDERS));
         let mut problems = Vec::new();
-        let mut trust = Trust::nobody_else();
+        let mut trust = Trust::only_us_and_root();
         for word in uids.iter().flat_map(|text| text.split([',', ' ', '\t'])).filter(|word| !word.is_empty())
         {
             let uid = word.parse().ok().or_else(|| Some(User::from_name(word).ok()??.uid.as_raw()));
@@ -105,7 +105,7 @@ impl Trust {
     }
 
     /// The user and root alone.
-    pub fn nobody_else() -> Trust {
+    pub fn only_us_and_root() -> Trust {
         Trust {
             uids: BTreeSet::from([0, geteuid().as_raw()]),
             gid: getegid().as_raw(),

@@ -68,7 +68,7 @@ mod tests {
     }
 
     #[test]
-    fn times_read_as_a_person_says_them() {
+    fn times_read_as_a_person_writes_them() {
         assert_eq!(duration(Duration::from_millis(7)), "7 ms");
         assert_eq!(duration(Duration::from_millis(1250)), "1.2 s");
         assert_eq!(duration(Duration::from_secs(192)), "3 m 12 s");

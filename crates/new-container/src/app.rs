@@ -198,7 +198,7 @@ fn password() -> String {
     rand::rng().sample_iter(Alphanumeric).take(32).map(char::from).collect()
 }
 
-/// What the alias is to call: our name alone where the shell would find just us by it.
+/// What the alias calls: our name alone if the shell finds us by it.
 fn own_path() -> PathBuf {
     let Ok(own) = env::current_exe() else { return TOOL.into() };
     let path = env::var_os("PATH").unwrap_or_default();

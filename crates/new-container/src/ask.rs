@@ -1,6 +1,6 @@
 //! The dialogue on a terminal: asks for what the command line left open.
 //!
-//! In comes the command line, out goes a complete [`Request`]; `None` if the person ended the input (Ctrl-D), and then
+//! In comes the command line, out goes a complete [`Request`]; `None` if the person closed the input (Ctrl-D), and then
 //! nothing may be made. An empty answer is the default in brackets.
 
 use std::fmt;
@@ -31,7 +31,7 @@ pub(crate) struct Dialogue<'a> {
     pub(crate) taken: &'a Taken,
 }
 
-/// The person ended the input.
+/// The person closed the input.
 #[derive(Debug)]
 struct Ended;
 

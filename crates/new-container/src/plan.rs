@@ -174,7 +174,7 @@ fn values(request: &Request, places: &Places, password: &mut dyn FnMut() -> Stri
     ])
 }
 
-/// `text`, which holds no quote and no control character, as YAML reads it back as a string: in quotes where it could
+/// `text`, which holds no quote and no control character, as YAML reads it back as a string: in quotes if it could
 /// be taken for a number, a truth value or nothing.
 fn yaml_word(text: &str) -> String {
     let is_word = matches!(

@@ -8,10 +8,10 @@ use crate::cli::Shell;
 
 /// What to source. `program` is how the shell is to call us.
 ///
-/// Fails where the path can't be written in a shell's words.
+/// Fails if the path can't be written in a shell's words.
 pub(crate) fn text(shell: Shell, program: &Path) -> Result<String> {
     let program =
-        program.to_str().ok_or_else(|| anyhow!("write the alias: the path of new-container is no UTF-8"))?;
+        program.to_str().ok_or_else(|| anyhow!("write the alias: the path of new-container is not UTF-8"))?;
     let word = shlex::try_quote(program)?;
     // The alias is a word of a word: what its text is made of is quoted once more.
     let alias = match shell {

@@ -56,7 +56,7 @@ while read -r id project service name was; do
     if [[ $was == paused && $state == running ]]; then
         docker pause "$id" || result=1
     elif [[ $was == running || $was == paused ]] && [[ $state != gone ]] && ! is_up "$state"; then
-        # One that did its work and ended well is not a failure.
+        # One that did its work and exited with 0 is not a failure.
         code=$(docker inspect --format '{{.State.ExitCode}}' "$id")
         if [[ $code != 0 ]]; then
             echo "$name is $state (exit code $code)" >&2

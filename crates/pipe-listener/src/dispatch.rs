@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     fn found(name: &str, actions: &Path) -> Result<Action, Refusal> {
-        look_up(&Message::parse(name.as_bytes()).unwrap(), Door::Socket, actions, Trust::nobody_else)
+        look_up(&Message::parse(name.as_bytes()).unwrap(), Door::Socket, actions, Trust::only_us_and_root)
     }
 
     fn file(folder: &Path, name: &str, mode: u32) -> PathBuf {

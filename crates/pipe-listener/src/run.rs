@@ -147,7 +147,7 @@ impl Runner {
         match finished {
             Ok(Finished { end: End::Exited(0), left_behind, .. }) => Outcome::Done(match left_behind {
                 LeftBehind::Nothing => None,
-                LeftBehind::Ended => {
+                LeftBehind::Killed => {
                     Some("processes that it left behind with its output open were terminated".into())
                 }
                 LeftBehind::Running => Some(

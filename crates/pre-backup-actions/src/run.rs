@@ -75,7 +75,7 @@ impl Runner<'_> {
             Err(error) => Some(common::exit::one_line(error)),
         };
         match finished.map(|finished| finished.left_behind) {
-            Ok(LeftBehind::Ended) => {
+            Ok(LeftBehind::Killed) => {
                 output.note("left processes behind that kept its output open; they were ended");
             }
             Ok(LeftBehind::Running) => {

@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn every_way_of_being_wrong_is_told() {
+    fn every_kind_of_difference_is_reported() {
         let (home, restored) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let (home, restored) = (home.path(), restored.path());
         for path in ["same", "other", "lost", "cache"] {

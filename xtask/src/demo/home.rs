@@ -27,7 +27,7 @@ const SEED: u64 = 20_260_301;
 /// Where the demo works.
 pub(crate) struct Place {
     root: PathBuf,
-    /// Removes everything when dropped; none where it is to be kept.
+    /// Removes everything when dropped; `None` if it is to be kept.
     _folder: Option<TempDir>,
 }
 
@@ -101,7 +101,7 @@ impl Place {
         command
     }
 
-    /// Runs `command` and gives what it wrote; fails if it does.
+    /// Runs `command` and returns its output; fails if it does.
     pub(crate) fn run(&self, command: &mut Command, input: &[u8], cancel: &Cancel) -> Result<String> {
         let limits = Limits::within(Duration::from_secs(300));
         let output = process::capture(command, input, limits, Some(cancel))?.success()?;

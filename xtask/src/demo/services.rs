@@ -23,7 +23,7 @@ pub(crate) struct Planted {
 /// What a file holds.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Content {
-    /// So many bytes that can't be compressed, as photos and films are.
+    /// This many bytes that can't be compressed, like photos and films.
     Random(usize),
     /// This text.
     Text(&'static str),

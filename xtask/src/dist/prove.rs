@@ -1,4 +1,4 @@
-//! Tries an archive where nothing else is: roots of busybox, Debian 12 and Debian 13 without Rust, as an ordinary user
+//! Tries an archive where nothing else is installed: roots of busybox, Debian 12 and Debian 13 without Rust, as an ordinary user
 //! with an empty home.
 //!
 //! In each root `prove.sh` installs an older version, runs every program, upgrades while a listener takes messages, and
@@ -70,7 +70,7 @@ pub(super) fn run(dist: &Dist<'_>, architecture: Architecture, archive: &Path) -
     Ok(())
 }
 
-/// The same archive as if it were an older one: other bytes, and a program that is no longer part of it.
+/// The same archive as an older one: other bytes, and a program that later versions lack.
 fn older(dist: &Dist<'_>, archive: &Path, work: &Path, to: &Path) -> Result<()> {
     let unpacked = work.join("old");
     fs::create_dir(&unpacked).context("make a folder")?;

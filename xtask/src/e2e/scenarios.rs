@@ -1,4 +1,4 @@
-//! The scenarios, in their order: each goes on where the one before it ended.
+//! The scenarios, in their order: each continues from the state the one before it left.
 
 mod backup;
 mod bridge;

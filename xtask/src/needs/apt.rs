@@ -23,7 +23,7 @@ const POLICY_TEXT: &str =
     "#!/bin/sh\n# Put here by `cargo xtask` while it installs packages; may be removed.\nexit 101\n";
 const LISTS: &str = "/var/lib/apt/lists";
 
-/// Whether packages can be installed: as root, where there is apt-get.
+/// Whether packages can be installed: as root, with apt-get.
 pub(crate) fn may_install() -> bool {
     Uid::effective().is_root() && find("apt-get").is_some()
 }
@@ -33,7 +33,7 @@ pub(crate) fn command_to_type(packages: &[&str]) -> String {
     format!("sudo apt-get install --no-install-recommends {}", packages.join(" "))
 }
 
-/// Installs `packages`; where that fails, once more with fresh lists, because old ones name files that have gone.
+/// Installs `packages`; if that fails, once more with fresh lists, because old ones name files that have gone.
 pub(crate) fn install(packages: &[&str], cancel: &Cancel) -> Result<()> {
     if !has_lists(Path::new(LISTS)) {
         update(cancel)?;

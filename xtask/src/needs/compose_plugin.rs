@@ -26,7 +26,7 @@ const FOLDERS: [&str; 4] = [
 const NAME: &str = "docker-compose";
 const HINT: &str = "install Docker's Compose plugin for all users";
 
-/// The path of the plugin, put in place first where it is missing.
+/// The path of the plugin, installed first if it is missing.
 pub(crate) fn compose_plugin(target: &Path, cancel: &Cancel) -> Result<PathBuf> {
     let installed = FOLDERS.iter().map(|folder| Path::new(folder).join(NAME));
     if let Some(plugin) = installed.into_iter().find(|plugin| version(plugin).is_ok()) {

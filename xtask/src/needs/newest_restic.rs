@@ -18,7 +18,7 @@ use super::trixie;
 
 const HINT: &str = "set RESTIC_NEWEST to the path of a restic of version 0.18 or newer";
 
-/// The path of that restic, put in place first where it is missing.
+/// The path of that restic, installed first if it is missing.
 pub(crate) fn newest_restic(target: &Path, cancel: &Cancel) -> Result<PathBuf> {
     if let Some(given) = env::var_os("RESTIC_NEWEST").filter(|path| !path.is_empty()) {
         let given = PathBuf::from(given);

@@ -42,7 +42,7 @@ pub(super) fn fetch(target: &Path, package: &str, unpacked: &Path, cancel: &Canc
 }
 
 fn apt_get(own: &Path, arguments: &[&str]) -> Result<Command> {
-    let own = own.to_str().context("the target folder's path is no UTF-8")?;
+    let own = own.to_str().context("the target folder's path is not UTF-8")?;
     let mut command = Command::new("apt-get");
     command.env("LC_ALL", "C.UTF-8").arg("-q");
     for option in [

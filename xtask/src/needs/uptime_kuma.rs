@@ -1,7 +1,7 @@
 //! The real Uptime Kuma, for the test that pushes to it: npm puts its package below the target folder.
 //!
 //! The package has some steps of its database in another folder than the one that its server reads; they are copied
-//! there, else it does not start.
+//! there, otherwise it does not start.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +16,7 @@ use common::text::escape_path;
 
 const PACKAGE: &str = "uptime-kuma@2.0.0-dev.0";
 
-/// The folder of its package, put in place first where it is missing.
+/// The folder of its package, installed first if it is missing.
 pub(crate) fn uptime_kuma(target: &Path, cancel: &Cancel) -> Result<PathBuf> {
     let prefix = target.join("tools/uptime-kuma");
     let package = prefix.join("node_modules/uptime-kuma");

@@ -20,7 +20,7 @@ pub(super) const COLUMNS: u16 = 80;
 /// More than any picture has.
 const ROWS: u16 = 120;
 const DEADLINE: Duration = Duration::from_secs(300);
-/// A command that has printed nothing for so long waits for an answer.
+/// A command that has printed nothing for this long waits for an answer.
 const QUIET: Duration = Duration::from_millis(1500);
 
 /// A screen, without the empty rows at its end.

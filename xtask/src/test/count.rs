@@ -1,7 +1,7 @@
 //! Counts tests from what `cargo test` prints.
 //!
 //! Each test binary ends with a line `test result: ok. 3 passed; 0 failed; 0 ignored; …`; the sums of those are the
-//! result. A test's own output is only shown where it failed, so a stray line of that form can't raise the count of a
+//! result. A test's own output is only shown if it failed, so a stray line of that form can't raise the count of a
 //! good run.
 
 /// The sums over all binaries.

@@ -1,5 +1,5 @@
-//! The documentation keeps up with the code: every setting that a tool reads stands in `docs/settings.md`, and every
-//! link from one page to another leads somewhere.
+//! The documentation keeps up with the code: every setting that a tool reads is described in `docs/settings.md`, and
+//! every link from one page to another has a target.
 //!
 //! A setting is found by the call that reads it, `environment("NAME")`, `from_file("NAME")` or `other("NAME")`.
 
@@ -38,7 +38,7 @@ pub(super) fn findings(workspace: &Workspace, sources: &[Source]) -> Result<Vec<
         for (line, target) in links(&text) {
             if !folder.join(target).exists() {
                 let path = page.strip_prefix(&workspace.root).unwrap_or(&page);
-                found.push(Problem::at_line(path, line, format!("the link {target} leads nowhere")));
+                found.push(Problem::at_line(path, line, format!("the link {target} has no target")));
             }
         }
     }

@@ -1,4 +1,4 @@
-//! The shape of a file: it opens with what it is for, holds one idea, and `main` only starts things.
+//! The shape of a file: it opens with its purpose, holds one idea, and `main` only starts things.
 //!
 //! The lengths are where a reader loses the thread: 400 lines for a file, 34 for a `main.rs` without its list of
 //! modules.
@@ -65,7 +65,7 @@ mod tests {
     }
 
     #[test]
-    fn a_file_says_first_what_it_is_for() {
+    fn a_file_opens_with_its_purpose() {
         assert_eq!(
             printed("crates/a/src/b.rs", "//! What it is for,\n//! and what comes out.\nfn b() {}\n"),
             [""; 0]

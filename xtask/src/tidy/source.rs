@@ -116,7 +116,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn comments_tests_and_excuses_are_told_apart() {
+    fn comments_tests_and_excuses_are_distinguished() {
         let text = "//! doc\nlet a = 1; // why\n// tidy: needed\n// because\nlet b;\nlet c;\n#[cfg(test)]\nmod tests {}\n";
         let source = sample("crates/x/src/a.rs", text);
         let lines: Vec<_> = source.lines().map(|l| (l.number, l.code, l.is_test, l.is_excused)).collect();

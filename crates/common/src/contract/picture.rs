@@ -67,7 +67,7 @@ pub enum PictureChange {
 }
 
 impl Picture {
-    /// Reads the file. None if there is none, or it can't be read.
+    /// Reads the file. `None` if it is missing or can't be read.
     pub fn load(path: &Path) -> Option<Picture> {
         serde_json::from_slice(&regular_file::read(path, LARGEST).ok()?).ok()
     }

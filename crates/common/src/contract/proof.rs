@@ -17,7 +17,7 @@ pub struct ProvedDump {
     pub dump: String,
     /// The files that it means.
     pub files: Vec<ProvedFile>,
-    /// Why there is none, or why they are too small together.
+    /// Why it is missing, or why the dumps are too small together.
     pub fault: Option<String>,
 }
 

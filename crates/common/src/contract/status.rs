@@ -33,7 +33,7 @@ pub struct Status {
     pub tailscale_down_due: String,
     /// The log file.
     pub log: String,
-    /// The last message that ended, and how.
+    /// The last finished message, and its result.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<String>,
     /// The last message that failed.
@@ -45,7 +45,7 @@ pub struct Status {
     /// The last push.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_push: Option<String>,
-    /// How the after steps of a backup that did not come back ended.
+    /// The result of the after steps of a backup that never reported back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overdue_backup: Option<String>,
     /// The state of Tailscale; missing until it was asked for.

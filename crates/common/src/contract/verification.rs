@@ -84,7 +84,7 @@ pub struct ServiceCounts {
     pub sample_same: u64,
 }
 
-/// Why a difference is none of the backup's.
+/// Why a difference is not a fault of the backup.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Reason {

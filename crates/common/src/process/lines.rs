@@ -24,7 +24,7 @@ impl Lines {
         self.extend(bytes, each_line);
     }
 
-    /// Gives what stands after the last newline, if anything does.
+    /// Passes on the text after the last newline, if there is any.
     pub(super) fn finish(&mut self, each_line: &mut dyn FnMut(&[u8])) {
         if !self.open.is_empty() {
             each_line(without_cr(&self.open));

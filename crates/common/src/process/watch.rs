@@ -38,11 +38,11 @@ pub(super) struct Watched {
     pub(super) left_behind: LeftBehind,
 }
 
-/// Where a child stands between its start and its end.
+/// The state of a child between its start and its end.
 enum Phase {
     /// It runs until then.
     Running { until: Instant },
-    /// It has ended by itself; its output stays open until then.
+    /// It has exited on its own; its output stays open until then.
     Draining { until: Instant },
     /// The group was sent TERM because of this; KILL follows then.
     Ending { why: StopCause, until: Instant },
@@ -118,13 +118,13 @@ impl Watch<'_> {
                 Phase::Running { .. } if has_terminal && asks_the_terminal(group) => {
                     self.end(group, StopCause::AskedTerminal)
                 }
-                // Who has left the group can't be ended with it: a daemon that kept the output.
+                // A process that has left the group is not killed with it: a daemon that kept the output.
                 Phase::Draining { until } if now >= until && is_alone(group) => {
                     return self.give_up(None);
                 }
                 Phase::Draining { until } if now >= until => self.end(group, StopCause::LeftBehind),
                 Phase::Ending { why, until } if now >= until || (exited && why != StopCause::LeftBehind) => {
-                    // The leader may have ended at TERM while others in its group ignore it.
+                    // The leader may have exited at TERM while others in its group ignore it.
                     let _ = killpg(group, Signal::SIGKILL);
                     Phase::Killed { why, until: now + AFTER_KILL }
                 }
@@ -138,11 +138,11 @@ impl Watch<'_> {
         };
         let status = self.child.wait().context("wait for a child process")?;
         let end = why.and_then(StopCause::end).unwrap_or_else(|| End::of(status));
-        let left = if why == Some(StopCause::LeftBehind) { LeftBehind::Ended } else { LeftBehind::Nothing };
+        let left = if why == Some(StopCause::LeftBehind) { LeftBehind::Killed } else { LeftBehind::Nothing };
         Ok(Watched { end, elapsed: self.started.elapsed(), left_behind: left })
     }
 
-    /// Leaves what can't be ended to itself. The child's own end counts where it is known.
+    /// Gives up on what can't be killed. The child's own exit status counts if it is known.
     fn give_up(&mut self, end: Option<End>) -> Result<Watched> {
         let status = self.child.try_wait().context("wait for a child process")?;
         let end = end.or(status.map(End::of)).unwrap_or(End::TimedOut);
@@ -182,7 +182,7 @@ impl Watch<'_> {
         }
         let mut ready = Ready::default();
         for (fd, role) in fds.iter().zip(roles) {
-            // POLLHUP and POLLERR count as well: the read or write that follows tells what they mean.
+            // POLLHUP and POLLERR count as well: the read or write that follows shows what they mean.
             if fd.any() != Some(true) {
                 continue;
             }
@@ -218,7 +218,7 @@ impl Watch<'_> {
 }
 
 impl StopCause {
-    /// What is told of a child that was ended because of this; `None` where its own exit code counts.
+    /// How a child that was killed for this reason is reported; `None` if its own exit code counts.
     fn end(self) -> Option<End> {
         match self {
             StopCause::TimedOut => Some(End::TimedOut),
@@ -249,7 +249,7 @@ fn asks_the_terminal(group: Pid) -> bool {
     matches!(status, Ok(WaitStatus::Stopped(_, Signal::SIGTTIN | Signal::SIGTTOU)))
 }
 
-/// Whether a group holds only its leader, which has ended and is not reaped yet. If /proc can't be read, it may hold
+/// Whether a group holds only its leader, which has exited and is not reaped yet. If /proc can't be read, it may hold
 /// others.
 fn is_alone(group: Pid) -> bool {
     let processes = proc_stat::all();

@@ -23,7 +23,7 @@ impl Folder {
 }
 
 fn cause(path: &Path) -> Option<Cause> {
-    Trust::nobody_else().check_program(path).err().map(|distrust| distrust.cause)
+    Trust::only_us_and_root().check_program(path).err().map(|distrust| distrust.cause)
 }
 
 fn set_mode(path: &Path, mode: u32) {
@@ -38,7 +38,7 @@ fn the_file_and_each_folder_above_it_count() {
     let above = folder.0.path().join("a");
     for path in [&file, &above] {
         chown(path, Some(4711), None).unwrap();
-        let distrust = Trust::nobody_else().check(&file).unwrap_err();
+        let distrust = Trust::only_us_and_root().check(&file).unwrap_err();
         assert_eq!(distrust, Distrust { path: path.clone(), cause: Cause::Owner(4711) });
         assert_eq!(distrust.fix().unwrap(), format!("sudo chown 0 '{}'", path.display()));
         chown(path, Some(0), None).unwrap();
@@ -91,7 +91,7 @@ fn an_acl_that_lets_someone_else_write_is_seen() {
     set("u:4711:r");
     assert_eq!(cause(&file), None);
     set("u:4711:rw");
-    let distrust = Trust::nobody_else().check(&file).unwrap_err();
+    let distrust = Trust::only_us_and_root().check(&file).unwrap_err();
     assert_eq!(distrust.cause, Cause::AclUser(4711));
     let fix = distrust.fix().unwrap();
     assert!(Command::new("sh").args(["-c", &fix]).status().unwrap().success(), "{fix}");
@@ -107,7 +107,7 @@ fn what_the_settings_trust_passes_and_nothing_else() {
     let open = folder.0.path().join("open");
     chown(&file, Some(999), Some(999)).unwrap();
     set_mode(&file, 0o775);
-    let mut trust = Trust::nobody_else();
+    let mut trust = Trust::only_us_and_root();
     trust.uids.insert(999);
     assert!(trust.check(&file).is_ok(), "a container's user with the group of the same number");
     set_mode(&open, 0o777);

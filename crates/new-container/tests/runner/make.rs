@@ -26,7 +26,7 @@ const FILES: [&str; 4] = [
 ];
 
 #[test]
-fn the_four_files_are_made_and_said() {
+fn the_four_files_are_made_and_listed() {
     let sandbox = Sandbox::new();
     let ran = sandbox.run(&mut tool(&sandbox, &["app", "--image", "nginx:1"])).expect_success();
     for file in FILES {

@@ -32,7 +32,7 @@ fn a_failing_script_does_not_stop_the_others_and_is_told() {
     home.prepare("c", "kill -KILL $$");
     let ran = home.run(&["--jobs", "1"]).expect_code(1);
     assert!(home.exists("data/b/ran"));
-    assert_eq!(last_line(&ran.stdout), "1 ok, 2 failed: a (exit code 3), c (ended by SIGKILL)");
+    assert_eq!(last_line(&ran.stdout), "1 ok, 2 failed: a (exit code 3), c (killed by SIGKILL)");
     assert!(
         ran.stdout.contains("a | dumping\na | no space\na: failed: exit code 3 ("),
         "{}",

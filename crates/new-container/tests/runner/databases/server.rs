@@ -1,4 +1,4 @@
-//! A database server as a process of the test, with a folder of its own, ended when dropped.
+//! A database server as a process of the test, with a folder of its own, killed when dropped.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
@@ -30,7 +30,7 @@ pub(super) fn folder(user: Option<&str>) -> TempDir {
     folder
 }
 
-/// `program`, as `user` where we are root: PostgreSQL refuses to run as root.
+/// `program`, as `user` if we are root: PostgreSQL refuses to run as root.
 pub(super) fn command_as(user: &str, program: impl AsRef<Path>) -> Command {
     if !geteuid().is_root() {
         return Command::new(program.as_ref());

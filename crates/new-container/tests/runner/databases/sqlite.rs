@@ -34,7 +34,7 @@ fn sqlite_is_copied_while_it_is_written_to_and_every_broken_dump_is_caught() {
     let mut line = String::new();
     while !line.contains("written") {
         line.clear();
-        assert!(std::io::BufRead::read_line(&mut printed, &mut line).unwrap() > 0, "the writer ended");
+        assert!(std::io::BufRead::read_line(&mut printed, &mut line).unwrap() > 0, "the writer exited");
     }
 
     let ran = service.prepare(&[]).expect_success();
