@@ -11,6 +11,7 @@ mod docs;
 mod shape;
 mod shared;
 mod source;
+mod words;
 
 use anyhow::Result;
 use common::exit::Exit;
@@ -35,6 +36,7 @@ pub(crate) fn holds(workspace: &Workspace) -> Result<bool> {
     findings.extend(shared::findings(&sources));
     findings.extend(dependencies::findings(workspace, &sources)?);
     findings.extend(docs::findings(workspace, &sources)?);
+    findings.extend(words::findings(workspace)?);
     findings.sort_by(|a: &Problem, b: &Problem| (&a.path, a.line).cmp(&(&b.path, b.line)));
     for finding in &findings {
         out!("{finding}");

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_wrong_is_said() {
+    fn every_mistake_is_reported() {
         for words in [
             &["--timeout"][..],
             &["--timeout", "soon"],

@@ -21,7 +21,7 @@ pub struct Message {
 /// Why a line is not a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Malformed {
-    /// Nothing stands in it.
+    /// It is empty.
     Empty,
     /// It is longer than [`LONGEST`].
     TooLong,

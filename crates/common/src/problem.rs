@@ -1,6 +1,6 @@
 //! Something in a file that a person wrote which can't be used as it stands: where, what, and what to do.
 //!
-//! A parser gives back what it understood and a list of these; it never stops at the first.
+//! A parser returns what it understood and a list of these; it never stops at the first.
 
 use std::fmt;
 use std::path::PathBuf;

@@ -144,7 +144,7 @@ fn large_dump(tool: &Path, cancel: &Cancel) -> Result<bool> {
     Ok(goal("no slower than gzip -t", medians[1] <= medians[0] && used[1] <= used[0]))
 }
 
-/// What a database writes, packed: members of 16 MiB until there is 1 GiB of them. Gives the size of what is in it.
+/// What a database writes, packed: members of 16 MiB until there is 1 GiB of them. Returns the size of the content.
 fn make_dump(path: &Path, cancel: &Cancel) -> Result<u64> {
     let mut random = rand::rng();
     let mut text = Vec::new();
@@ -167,7 +167,7 @@ fn make_dump(path: &Path, cancel: &Cancel) -> Result<u64> {
     Ok(members * text.len() as u64)
 }
 
-/// A service with that prepare script; gives its folder.
+/// A service with that prepare script; returns its folder.
 fn service(home: &Path, name: &str, script: &str) -> Result<PathBuf> {
     let folder = home.join("data").join(name);
     for folder in [&folder, &home.join("containers/backrest")] {

@@ -123,7 +123,7 @@ fn compiling_alone(cancel: &Cancel) -> Result<Duration> {
     Ok(measure::median((0..ROUNDS).map(|_| once()).collect::<Result<_>>()?))
 }
 
-/// So many services with rules below `home`.
+/// Makes `count` services with rules below `home`.
 pub(super) fn make_services(home: &Path, count: usize) -> Result<()> {
     for number in 0..count {
         for root in ["data", "containers"] {

@@ -1,4 +1,4 @@
-//! Backrest's part: hooks, restic between them, and which hooks fire when, all in the container that stands in for it.
+//! Backrest's part: hooks, restic between them, and which hooks fire when, all in the container that replaces it.
 //!
 //! A hook's text is a Go template; what it renders to is given to the program that its first line names, on standard
 //! input. Of templates only what our hooks have is understood ([`template`]); anything else is an error.

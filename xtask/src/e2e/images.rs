@@ -1,7 +1,7 @@
 //! The images that the scenarios run, made of what this machine has: no registry is asked.
 //!
 //! They behave as the images whose names they are given later: PostgreSQL's makes its database from the variables of
-//! compose.yaml when it first starts, and asks everybody for a password; Backrest's has a shell, restic and nothing
+//! compose.yaml when it first starts, and asks everyone for a password; Backrest's has a shell, restic and nothing
 //! that knows of this host.
 
 use std::fs;
@@ -15,7 +15,7 @@ use super::world::World;
 
 /// A program that does nothing until it gets a signal.
 pub(super) const APP: &str = "e2e/app:1";
-/// The container that stands in for Backrest.
+/// The container that replaces Backrest.
 pub(super) const BACKREST: &str = "e2e/backrest:1";
 /// A PostgreSQL server.
 pub(super) const POSTGRES: &str = "e2e/postgres:1";

@@ -119,7 +119,7 @@ impl World {
         self.run_with_input(&mut command, input)
     }
 
-    /// Runs `program` in the container that stands in for Backrest.
+    /// Runs `program` in the container that replaces Backrest.
     pub(super) fn inside(&self, program: &[&str], input: &[u8]) -> Result<Ran> {
         let mut command = self.command("docker");
         command

@@ -142,7 +142,7 @@ impl Watch<'_> {
         Ok(Watched { end, elapsed: self.started.elapsed(), left_behind: left })
     }
 
-    /// Gives up on what can't be killed. The child's own exit status counts if it is known.
+    /// Abandons what can't be killed. The child's own exit status counts if it is known.
     fn give_up(&mut self, end: Option<End>) -> Result<Watched> {
         let status = self.child.try_wait().context("wait for a child process")?;
         let end = end.or(status.map(End::of)).unwrap_or(End::TimedOut);

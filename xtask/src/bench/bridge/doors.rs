@@ -1,6 +1,6 @@
 //! How messages get in, and how their first effect is seen.
 //!
-//! In goes the text of one message or, through a FIFO, of many; out come the answer, where the door gives one, and one
+//! In goes the text of one message or, through a FIFO, of many; out come the answer, if the door has one, and one
 //! byte for each program that a message has started.
 
 use std::fs::{File, OpenOptions};

@@ -18,7 +18,7 @@ const FOLDER: &str = "containers/backrest/bridge";
 const FIFO: &str = "containers/backrest/bridge/backrest-pipe";
 const OLD_FIFO: &str = "containers/backrest/backrest-pipe";
 
-/// Starts the stand-in for Backrest before there is a bridge, with this repository's compose.yaml and the FIFO mounted
+/// Starts the container that replaces Backrest before there is a bridge, with this repository's compose.yaml and the FIFO mounted
 /// by itself as well, as compose files from before do.
 pub(super) fn is_taken_over(world: &World) -> Result<()> {
     let file = fs::read_to_string(world.repository.join("compose.yaml")).context("read compose.yaml")?;

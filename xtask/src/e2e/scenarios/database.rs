@@ -37,7 +37,7 @@ pub(super) fn is_dumped(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// Gives `image` the name of every image that the compose file of `service` names and that is not there.
+/// Tags `image` with the name of every image that the compose file of `service` names and that is not there.
 pub(super) fn name_image(world: &World, service: &str, image: &str) -> Result<()> {
     let named = world.compose(service, &["config", "--images"])?.success()?;
     for name in named.stdout.lines() {
@@ -59,7 +59,7 @@ pub(super) fn wait_until_up(world: &World) -> Result<()> {
     }
 }
 
-/// Gives `text` to `psql`, in the database of that name or in the service's own.
+/// Passes `text` to `psql`, in the database of that name or in the service's own.
 pub(super) fn sql(world: &World, database: Option<&str>, text: &str) -> Result<Ran> {
     let psql = "PGPASSWORD=\"$POSTGRES_PASSWORD\" exec psql -X -q -v ON_ERROR_STOP=1 -U \"$POSTGRES_USER\" \
                 -d \"${1:-$POSTGRES_DB}\"";

@@ -15,7 +15,7 @@ pub(super) fn reaches_the_host(world: &World) -> Result<()> {
     };
     client(&["ping"], "")?.success()?.prints("pong ")?;
     client(&["unheard-of"], "")?.code(64)?;
-    // What Backrest gives to the program that a hook's first line names.
+    // What Backrest passes to the program that a hook's first line names.
     world.script("containers/backrest/actions/work", "#!/bin/sh\necho working; exit 1\n")?;
     client(&[], "# before\nping\nwork\nping\n")?.code(1)?.prints("working")?;
     Ok(())

@@ -51,7 +51,7 @@ fn wait_until_up(world: &World) -> Result<()> {
     world.wait_for("Redis answers", || Ok(redis(world, "PING\n")?.stdout.trim() == "PONG"))
 }
 
-/// Gives commands to `redis-cli`, which knows the password from the container's environment.
+/// Passes commands to `redis-cli`, which knows the password from the container's environment.
 fn redis(world: &World, commands: &str) -> Result<Ran> {
     let client = "REDISCLI_AUTH=\"$REDIS_PASSWORD\" exec redis-cli";
     world.compose_with_input(NAME, &["exec", "-T", "database", "sh", "-c", client], commands.as_bytes())

@@ -1,0 +1,160 @@
+//! Plain English: words that this project avoids, each with what to write instead and the reason.
+//!
+//! They are looked for as whole words, without regard to case, in every line of Rust (comments, texts, and names, which
+//! are split at `_` and at capitals), of the pages, of the shell scripts and of the templates. What a page has in
+//! backticks is quoted and not looked at. [`table`] is the list of CONTRIBUTING.md; a test compares the two.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use common::problem::Problem;
+use common::text::escape_path;
+use walkdir::{DirEntry, WalkDir};
+
+use crate::workspace::Workspace;
+
+/// The page that lists the words, and the file that does.
+const LISTS: [&str; 2] = ["CONTRIBUTING.md", "xtask/src/tidy/words.rs"];
+
+/// A row of the list: the words, what to write instead, and why.
+type Row = (&'static [&'static str], &'static str, &'static str);
+
+const AVOIDED: [Row; 8] = [
+    (
+        &["tell", "tells", "told", "telling"],
+        "report, log, print, show; know, distinguish",
+        "programs have output, not speech: name it",
+    ),
+    (&["said"], "reported, logged, printed; the output", "programs have output, not speech: name it"),
+    (&["mend", "mends", "mended", "mending"], "fix", "the usual word"),
+    (
+        &["nobody", "somebody", "anybody", "everybody", "whoever"],
+        "no one, another user, anyone, the caller",
+        "the role matters: name it",
+    ),
+    (&["begun"], "started", "the usual word"),
+    (&["gives"], "returns, prints, passes, has", "it has too many meanings"),
+    (&["stand in", "stands in", "stood in"], "is in, is listed in; replaces", "text and files don't stand"),
+    (&["so many", "so long as", "is not so"], "N, at most N; as long as; wrong, and how", "a riddle"),
+];
+
+/// What is not plain yet: the beginnings of paths.
+const NOT_PLAIN_YET: [&str; 7] = [
+    "crates/build-ignore/",
+    "crates/create-backrest-pipe/",
+    "crates/pipe-listener/",
+    "crates/pre-backup-actions/",
+    "crates/ssh-key-setup/",
+    "docs/",
+    "crates/common/src/contract/journal.rs",
+];
+
+/// The kinds of files that hold words, by their ending; those without one are scripts and templates.
+const KINDS: [&str; 7] = ["rs", "md", "sh", "py", "toml", "yaml", ""];
+
+/// What is against this rule.
+pub(super) fn findings(workspace: &Workspace) -> Result<Vec<Problem>> {
+    let mut found = Vec::new();
+    for entry in WalkDir::new(&workspace.root).into_iter().filter_entry(is_ours) {
+        let entry = entry.context("read the repository")?;
+        let path = entry.path().strip_prefix(&workspace.root).unwrap_or(entry.path());
+        let ending = path.extension().unwrap_or_default();
+        let is_left_out = LISTS.iter().any(|list| path.ends_with(list))
+            || NOT_PLAIN_YET.iter().any(|start| path.to_string_lossy().starts_with(start));
+        if entry.file_type().is_file() && !is_left_out && KINDS.iter().any(|kind| ending == *kind) {
+            let text = fs::read(entry.path()).with_context(|| format!("read: {}", escape_path(path)))?;
+            found.extend(of_file(path, &String::from_utf8_lossy(&text)));
+        }
+    }
+    Ok(found)
+}
+
+/// Neither cargo's target folder nor what is hidden, except the checks of `.ci`.
+fn is_ours(entry: &DirEntry) -> bool {
+    let name = entry.file_name().to_string_lossy();
+    entry.depth() == 0 || name == ".ci" || !(name.starts_with('.') || name == "target")
+}
+
+fn of_file(path: &Path, text: &str) -> Vec<Problem> {
+    let is_page = path.extension().is_some_and(|end| end == "md");
+    let mut is_excused = false;
+    let mut found = Vec::new();
+    for (index, line) in text.lines().enumerate() {
+        let was_excuse = std::mem::replace(&mut is_excused, line.contains("// tidy: "));
+        if was_excuse || is_excused {
+            continue;
+        }
+        let words = match is_page {
+            true => words(&line.split('`').step_by(2).collect::<Vec<_>>().join(" x ")),
+            false => words(line),
+        };
+        for (avoided, instead, why) in AVOIDED {
+            let hits = avoided.iter().filter(|word| words.contains(&format!(" {word} ")));
+            found.extend(hits.map(|word| {
+                Problem::at_line(path, index + 1, format!("\"{word}\": write {instead} ({why})"))
+            }));
+        }
+    }
+    found
+}
+
+/// The words of `line` in lower case, with one space before and after each: `fn isTold_so(` is ` fn is told so `.
+fn words(line: &str) -> String {
+    let mut words = String::from(" ");
+    let mut before = ' ';
+    for c in line.chars() {
+        let is_letter = c.is_alphanumeric() || c == '\'';
+        if !words.ends_with(' ') && (!is_letter || before.is_lowercase() && c.is_uppercase()) {
+            words.push(' ');
+        }
+        if is_letter {
+            words.extend(c.to_lowercase());
+        }
+        before = c;
+    }
+    words.push(' ');
+    words
+}
+
+/// The list as the page has it.
+#[cfg(test)]
+fn table() -> String {
+    let rows =
+        AVOIDED.iter().map(|(words, instead, why)| format!("| {} | {instead} | {why} |\n", words.join(", ")));
+    format!("| avoid | write | because |\n| --- | --- | --- |\n{}", rows.collect::<String>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(path: &str, text: &str) -> Vec<Option<usize>> {
+        of_file(Path::new(path), text).iter().map(|problem| problem.line).collect()
+    }
+
+    #[test]
+    fn an_avoided_word_is_found_in_comments_texts_and_names() {
+        let text = "//! It is Told.\nlet a = \"nobody knows\";\nfn it_is_mended() {}\nstruct HasBegun;\nlet told2;\n\
+                    // it stands\n// in\n// stands  in it\nlet untold = retell; // a storyteller\n";
+        let found: Vec<_> = of_file(Path::new("crates/a/src/b.rs"), text);
+        let lines: Vec<_> = found.iter().filter_map(|problem| problem.line).collect();
+        assert_eq!(lines, [1, 2, 3, 4, 8], "{found:?}");
+        assert!(found[2].to_string().ends_with(": \"mended\": write fix (the usual word)"), "{}", found[2]);
+    }
+
+    #[test]
+    fn a_reason_excuses_a_line_and_backticks_excuse_a_quotation() {
+        let text = "// tidy: the account of that name\nlet user = \"nobody\";\nlet user = \"nobody\";\n";
+        assert_eq!(lines("crates/a/src/b.rs", text), [Some(3)]);
+        assert_eq!(lines("docs/a.md", "the user `nobody`, `mend`\nso many, or nobody\n"), [Some(2), Some(2)]);
+        assert_eq!(lines("crates/a/templates/a.sh", "# `mend` it\n"), [Some(1)]);
+    }
+
+    #[test]
+    fn the_page_lists_the_same_words() {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let page = fs::read_to_string(root.join(LISTS[0])).unwrap();
+        assert!(page.contains(&table()), "{} lacks:\n{}", LISTS[0], table());
+    }
+}
