@@ -1,7 +1,7 @@
 //! The compressions that are read to their end. A decoder never needs more memory for a stranger's file than for the
 //! largest one that its own program writes.
 
-use std::io::{self, BufReader, ErrorKind, Read};
+use std::io::{self, BufRead, BufReader, ErrorKind, Read};
 
 use bzip2::bufread::MultiBzDecoder;
 use flate2::bufread::MultiGzDecoder;
@@ -81,8 +81,50 @@ impl Compression {
             Compression::Bzip2 => {
                 Box::new(InOurWords { decoder: MultiBzDecoder::new(file), compression: self })
             }
-            Compression::Lz4 => Box::new(InOurWords { decoder: FrameDecoder::new(file), compression: self }),
+            Compression::Lz4 => Box::new(InOurWords { decoder: Lz4Frames::new(file), compression: self }),
         }
+    }
+}
+
+/// All frames of an lz4 file. Its decoder reads one, and takes a file that ends between two blocks for whole.
+struct Lz4Frames<R: Read> {
+    decoder: FrameDecoder<Ending<R>>,
+    is_in_frame: bool,
+}
+
+/// A file that remembers that a decoder wanted more than there is.
+struct Ending<R> {
+    file: BufReader<R>,
+    has_ended: bool,
+}
+
+impl<R: Read> Lz4Frames<R> {
+    fn new(file: BufReader<R>) -> Lz4Frames<R> {
+        Lz4Frames { decoder: FrameDecoder::new(Ending { file, has_ended: false }), is_in_frame: false }
+    }
+}
+
+impl<R: Read> Read for Ending<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let length = self.file.read(buffer)?;
+        self.has_ended |= length == 0 && !buffer.is_empty();
+        Ok(length)
+    }
+}
+
+impl<R: Read> Read for Lz4Frames<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        while self.is_in_frame || !self.decoder.get_mut().file.fill_buf()?.is_empty() {
+            let length = self.decoder.read(buffer)?;
+            if length == 0 && self.decoder.get_ref().has_ended {
+                return Err(ErrorKind::UnexpectedEof.into());
+            }
+            self.is_in_frame = length > 0 || buffer.is_empty();
+            if self.is_in_frame {
+                return Ok(length);
+            }
+        }
+        Ok(0)
     }
 }
 

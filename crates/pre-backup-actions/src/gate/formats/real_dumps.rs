@@ -131,6 +131,50 @@ fn a_compressed_nothing_is_empty_whatever_packed_it() {
     }
 }
 
+/// Several blocks each, so that an end between two of them is tried too.
+#[test]
+fn a_compressed_file_is_whole_only_with_its_last_byte() {
+    let text = "-- PostgreSQL database dump\n".repeat(10_000) + "-- PostgreSQL database dump complete\n";
+    let variants: [(&str, &[&str], &str, Kind); 8] = [
+        ("gzip", &["-c"], ".gz", Kind::Gzip),
+        ("zstd", &["-c", "-q"], ".zst", Kind::Zstd),
+        ("zstd", &["-c", "-q", "--no-check"], ".zst", Kind::Zstd),
+        ("xz", &["-c", "--block-size=50000"], ".xz", Kind::Xz),
+        ("xz", &["-c", "--check=none"], ".xz", Kind::Xz),
+        ("bzip2", &["-c", "-1"], ".bz2", Kind::Bzip2),
+        ("lz4", &["-c", "-q", "-B4"], ".lz4", Kind::Lz4),
+        ("lz4", &["-c", "-q", "-B4", "-BD", "--no-frame-crc"], ".lz4", Kind::Lz4),
+    ];
+    let folder = Folder::new();
+    for (program, options, ending, kind) in variants {
+        let whole = through(program, options, text.as_bytes());
+        let name = format!("d.sql{ending}");
+        assert_eq!(verdict(&folder.file(&name, &whole), None), Ok(None), "{program} {options:?}");
+        for cut in 1..whole.len() {
+            let path = folder.file(&name, &whole[..cut]);
+            assert!(verdict(&path, Some(kind)).is_err(), "{program} {options:?}, {cut} of {} bytes", whole.len());
+        }
+    }
+}
+
+/// As `cat a.gz b.gz` and `>>` make them; an empty part is one, too.
+#[test]
+fn a_compressed_file_may_have_several_parts() {
+    let folder = Folder::new();
+    let content = fs::read(dump("bookworm", "pg.sql")).unwrap();
+    let (first, second) = content.split_at(content.len() / 2);
+    for (program, options, ending) in COMPRESSIONS {
+        let packed = |text: &[u8]| through(program, options, text);
+        let (first, second, nothing) = (packed(first), packed(second), packed(b""));
+        let name = format!("d.sql{ending}");
+        let whole = [&nothing[..], &first, &nothing, &second, &nothing].concat();
+        assert_eq!(verdict(&folder.file(&name, &whole), None), Ok(None), "{ending}");
+        for wrong in [&first[..], &[&first[..], &second[..20]].concat(), &[&whole[..], b"garbage"].concat()] {
+            assert!(verdict(&folder.file(&name, wrong), None).is_err(), "{ending}");
+        }
+    }
+}
+
 #[test]
 fn a_folder_of_pg_dump_is_one_dump() {
     for suite in SUITES {
