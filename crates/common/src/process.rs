@@ -173,11 +173,21 @@ pub fn capture(
     limits: Limits,
     cancel: Option<&Cancel>,
 ) -> Result<Captured> {
+    let input = if input.is_empty() { Stdio::null() } else { whole(input)? };
+    capture_from(command, input, limits, cancel)
+}
+
+/// [`capture`] with `input` as standard input: for input of any size.
+pub fn capture_from(
+    command: &mut Command,
+    input: Stdio,
+    limits: Limits,
+    cancel: Option<&Cancel>,
+) -> Result<Captured> {
     let name = command_name(command);
     let (stdout, stdout_writer) = output_pipe()?;
     let (stderr, stderr_writer) = output_pipe()?;
-    command.stdout(stdout_writer).stderr(stderr_writer);
-    command.stdin(if input.is_empty() { Stdio::null() } else { whole(input)? });
+    command.stdin(input).stdout(stdout_writer).stderr(stderr_writer);
     let started = Instant::now();
     let child = command.process_group(0).spawn().with_context(|| cannot_start(command)); // tidy: watched below
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -75,6 +75,11 @@ const KINDS: [(&str, Kind, &str); 14] = [
 ];
 
 impl Kind {
+    /// Whether it is a compression.
+    pub(crate) fn is_compression(self) -> bool {
+        matches!(self, Kind::Gzip | Kind::Zstd | Kind::Xz | Kind::Bzip2 | Kind::Lz4)
+    }
+
     /// Its word in a declaration.
     pub(crate) fn word(self) -> &'static str {
         KINDS.iter().find(|(_, kind, _)| *kind == self).map_or("any", |(word, ..)| word)

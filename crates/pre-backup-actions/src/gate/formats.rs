@@ -4,6 +4,7 @@
 //! Compression is seen by the first bytes, so `kind=postgres` holds for `db.sql`, `db.sql.gz` and `db.sql.zst` alike.
 //! What a reader would get wrong: a file that no check fits is not whole, it is unproved.
 
+mod archive;
 mod ask;
 mod compression;
 mod folder;
@@ -16,7 +17,7 @@ mod zstd_frames;
 
 use std::cell::Cell;
 use std::collections::VecDeque;
-use std::fs::{File, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Cursor, ErrorKind, Read, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -29,7 +30,6 @@ use nix::fcntl::OFlag;
 
 use super::Budget;
 use crate::declare::Kind;
-use compression::Compression;
 
 /// Enough for the first and the last lines of a dump.
 const EDGE: usize = 8 << 10;
@@ -114,34 +114,33 @@ fn check_file(path: &Path, kind: Option<Kind>, source: &Source, budget: &Budget)
     let mut magic = [0; 16];
     let known = read_some(&mut source.reader(), &mut magic).map_err(flaw)?;
     source.rewind().map_err(flaw)?;
-    let compression = Compression::of(&magic[..known]);
-    if kind.and_then(Compression::declared_as).is_some_and(|declared| declared != compression) {
-        let declared = kind.map_or("any", Kind::word);
-        return Err(Flaw::Damaged(format!("it is not {declared}'s")));
+    let packed = compression::of(&magic[..known]);
+    if let Some(declared) = kind.filter(|kind| kind.is_compression() && Some(*kind) != packed) {
+        return Err(Flaw::Damaged(format!("it is not {}'s", declared.word())));
     }
     let promise = names::promise(path);
     // If nothing is declared, the name is: an error message in db.sql.gz is not a dump.
-    if let (None, Some(packed)) = (kind, promise.compression.filter(|packed| *packed != compression)) {
-        return Err(Flaw::Damaged(format!("it is not {}, as its name says", packed.word())));
+    if let (None, Some(promised)) = (kind, promise.packed.filter(|_| promise.packed != packed)) {
+        return Err(Flaw::Damaged(format!("it is not {}'s, as its name says", promised.word())));
     }
-    let mut content = compression.reader(source.reader());
+    let mut content = compression::reader(packed, source.reader());
     let mut head = vec![0; EDGE];
     let known = read_some(&mut content, &mut head).map_err(flaw)?;
     head.truncate(known);
     if head.is_empty() {
         return Err(Flaw::Empty);
     }
-    let whole = Whole { path, head, content, compression, source, budget };
+    let whole = Whole { path, head, content, packed, source, budget };
     let kind = match kind {
         Some(kind) => kind,
         None => match names::recognize(&whole.head, &promise.inner) {
             Some(kind) => kind,
-            None => return whole.unknown(promise.encryption),
+            None => return whole.unknown(promise.is_sealed),
         },
     };
     match kind {
         Kind::Any | Kind::Gzip | Kind::Zstd | Kind::Xz | Kind::Bzip2 | Kind::Lz4 => whole.any(),
-        Kind::Postgres => whole.postgres(),
+        Kind::Postgres => archive::check(whole),
         Kind::Mysql => whole.sql(sql::mysql),
         Kind::Sql => whole.unknown_sql(),
         Kind::Sqlite => whole.sqlite(),
@@ -158,42 +157,45 @@ struct Whole<'a> {
     head: Vec<u8>,
     /// What follows the head, decompressed.
     content: Box<dyn Read + 'a>,
-    compression: Compression,
+    packed: Option<Kind>,
     source: &'a Source<'a>,
     budget: &'a Budget<'a>,
 }
 
 impl Whole<'_> {
     fn any(mut self) -> Proof {
-        if self.compression != Compression::None {
-            drain(&mut self.content)?;
-        }
+        self.unpack()?;
         Ok(Proved::Whole)
     }
 
+    /// Reads what follows the head to its end, if that proves anything. Returns its length.
+    fn unpack(&mut self) -> Result<u64, Flaw> {
+        if self.packed.is_some() { drain(&mut self.content) } else { Ok(0) }
+    }
+
     /// Nothing is known about it but, if it is compressed, that it is whole as that.
-    fn unknown(mut self, promised: bool) -> Proof {
-        if self.compression != Compression::None {
-            drain(&mut self.content)?;
-            return Ok(Proved::Whole);
-        }
+    fn unknown(mut self, is_sealed: bool) -> Proof {
+        self.unpack()?;
         if folder::holds(self.path) {
             return Ok(Proved::Whole);
         }
-        match names::encryption(&self.head) {
-            Some(program) => Ok(Proved::Nothing {
-                short: "dump is encrypted",
-                why: format!("it is encrypted ({program}), so nothing in it could be checked"),
-            }),
-            None if promised && names::is_text(&self.head) => {
-                Err(Flaw::damaged("it is not encrypted, as its name says, but text"))
-            }
-            None => Ok(Proved::Nothing {
-                short: "dump is of an unknown kind",
-                why: "it is of an unknown kind, so nothing in it could be checked; kind=any accepts that"
-                    .into(),
-            }),
+        if let Some(program) = names::encryption(&self.head) {
+            let why = format!("it is encrypted ({program}), so nothing in it could be checked");
+            return Ok(Proved::Nothing { short: "dump is encrypted", why });
         }
+        if is_sealed && names::is_text(&self.head) {
+            return Err(Flaw::damaged("it is not what its name says, but text"));
+        }
+        let why = match self.packed {
+            None => {
+                "it is of an unknown kind, so nothing in it could be checked; kind=any accepts that".into()
+            }
+            Some(packed) => format!(
+                "its compression is whole, but what is in it is of an unknown kind; kind={} accepts that",
+                packed.word()
+            ),
+        };
+        Ok(Proved::Nothing { short: "dump is of an unknown kind", why })
     }
 
     fn stream(self, check: fn(&mut dyn Read) -> Result<(), Flaw>) -> Proof {
@@ -221,7 +223,7 @@ impl Whole<'_> {
 
     /// Its last bytes.
     fn tail(&mut self) -> Result<Vec<u8>, Flaw> {
-        if self.compression != Compression::None {
+        if self.packed.is_some() {
             return last_bytes(&self.head, &mut self.content);
         }
         let mut tail = Vec::new();
@@ -230,38 +232,28 @@ impl Whole<'_> {
         Ok(tail)
     }
 
-    fn postgres(mut self) -> Proof {
-        let is_tar = self.head.starts_with(names::PG_TAR);
-        if !self.head.starts_with(names::PG_ARCHIVE) && !is_tar {
-            return self.sql(sql::postgres);
-        }
-        if names::is_folder_toc(&self.head) {
-            // It is checked with the files that it names.
-            return folder::check(self.path.parent().unwrap_or(Path::new("/")), self.budget);
-        }
-        if is_tar {
-            // pg_restore looks for what it needs and does not see that the end is missing.
-            tar::check(&mut Cursor::new(&self.head).chain(&mut self.content))?;
-        }
-        if self.compression != Compression::None {
-            drain(&mut self.content)?;
-            return Ok(Proved::Partly(
-                "pg_restore can't look into a compressed archive; only the compression was checked".into(),
-            ));
-        }
-        ask::pg_restore(self.path, self.budget)
-    }
-
     fn sqlite(mut self) -> Proof {
-        if self.compression != Compression::None {
-            let length = self.head.len() as u64 + drain(&mut self.content)?;
-            sql::sqlite_header(&self.head, length).map_err(Flaw::Damaged)?;
-            return Ok(Proved::Partly(
-                "sqlite3 can't look into a compressed database; its size and compression were checked".into(),
-            ));
+        let length = match self.packed {
+            Some(_) => self.head.len() as u64 + self.unpack()?,
+            None => self.source.length,
+        };
+        sql::sqlite_header(&self.head, length)?;
+        if self.packed.is_some() {
+            let why = "sqlite3 can't look into a compressed database; its size and compression were checked";
+            return Ok(Proved::Partly(why.into()));
         }
-        sql::sqlite_header(&self.head, self.source.length).map_err(Flaw::Damaged)?;
-        ask::sqlite(self.path, self.budget)
+        let proved = ask::sqlite(self.path, self.budget)?;
+        // The file of a live database, of which the newest part is in another file.
+        for ending in ["-wal", "-journal"] {
+            let mut beside = self.path.as_os_str().to_os_string();
+            beside.push(ending);
+            if fs::metadata(beside).is_ok_and(|metadata| metadata.len() > 0) {
+                let why =
+                    format!("a file of the same name with {ending} lies beside it and was not looked at");
+                return Ok(Proved::Partly(format!("{why}; sqlite3's .backup makes one whole file")));
+            }
+        }
+        Ok(proved)
     }
 }
 

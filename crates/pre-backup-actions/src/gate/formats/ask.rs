@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::Path;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use common::process::{self, End, Limits};
 use common::text::escape;
@@ -13,13 +13,13 @@ use super::{Flaw, Proof, Proved};
 /// How pg_restore reports that it does not know the archive's format or its compression. It has no exit code for that.
 const CAN_NOT_READ: [&str; 2] = ["unsupported version", "does not support compression"];
 
-/// Has pg_restore read the archive, or the folder, at `path` to its end.
-pub(super) fn pg_restore(path: &Path, budget: &Budget) -> Proof {
+/// Has pg_restore read an archive to its end: the file or folder at `path`, or what comes from `input`.
+pub(super) fn pg_restore(path: Option<&Path>, input: Stdio, budget: &Budget) -> Proof {
     // To SQL that no one reads: `--list` reads the table of contents at the beginning and nothing after it.
     let mut command = Command::new("pg_restore");
     // Its words are looked at, so they have to be in one language.
-    command.arg("--file=/dev/null").arg(path).env("LC_ALL", "C");
-    let answer = ask(&mut command, budget)?;
+    command.arg("--file=/dev/null").args(path).env("LC_ALL", "C");
+    let answer = ask(&mut command, input, budget)?;
     let why = match answer {
         Answer::Done(_) => return Ok(Proved::Whole),
         Answer::NotInstalled => {
@@ -44,7 +44,7 @@ pub(super) fn sqlite(path: &Path, budget: &Budget) -> Proof {
         .args(["-batch", "-init", "/dev/null", "-readonly"])
         .arg(immutable_uri(path))
         .arg("PRAGMA quick_check(1);");
-    match ask(&mut command, budget)? {
+    match ask(&mut command, Stdio::null(), budget)? {
         Answer::Done(answer) if answer.trim_ascii() == b"ok" => Ok(Proved::Whole),
         Answer::Done(answer) => Err(Flaw::Damaged(format!("quick_check: {}", escape(answer.trim_ascii())))),
         Answer::Failed(why) => Err(Flaw::Damaged(format!("sqlite3: {why}"))),
@@ -60,8 +60,9 @@ enum Answer {
     NotInstalled,
 }
 
-fn ask(command: &mut Command, budget: &Budget) -> Result<Answer, Flaw> {
-    let captured = match process::capture(command, b"", Limits::within(budget.left()), Some(budget.cancel)) {
+fn ask(command: &mut Command, input: Stdio, budget: &Budget) -> Result<Answer, Flaw> {
+    let limits = Limits::within(budget.left());
+    let captured = match process::capture_from(command, input, limits, Some(budget.cancel)) {
         Ok(captured) => captured,
         Err(error) if is_not_installed(&error) => return Ok(Answer::NotInstalled),
         Err(error) => return Err(Flaw::Damaged(common::exit::one_line(&error))),

@@ -13,77 +13,37 @@ use super::BUFFER;
 use super::zstd_frames::Frames;
 use crate::declare::Kind;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Compression {
-    None,
-    Gzip,
-    Zstd,
-    Xz,
-    Bzip2,
-    Lz4,
+/// What a file that begins with `magic` is compressed with, if it is.
+pub(super) fn of(magic: &[u8]) -> Option<Kind> {
+    match magic {
+        [0x1f, 0x8b, ..] => Some(Kind::Gzip),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => Some(Kind::Zstd),
+        [first, 0x2a, 0x4d, 0x18, ..] if first & 0xf0 == 0x50 => Some(Kind::Zstd),
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Some(Kind::Xz),
+        // A block, or the end of a file without one.
+        [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, ..]
+        | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, 0x45, 0x38, ..] => Some(Kind::Bzip2),
+        [0x04, 0x22, 0x4d, 0x18, ..] => Some(Kind::Lz4),
+        _ => None,
+    }
 }
 
-impl Compression {
-    /// What a file that begins with `magic` is compressed with.
-    pub(super) fn of(magic: &[u8]) -> Compression {
-        match magic {
-            [0x1f, 0x8b, ..] => Compression::Gzip,
-            [0x28, 0xb5, 0x2f, 0xfd, ..] => Compression::Zstd,
-            [first, 0x2a, 0x4d, 0x18, ..] if first & 0xf0 == 0x50 => Compression::Zstd,
-            [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => Compression::Xz,
-            // A block, or the end of a file without one.
-            [b'B', b'Z', b'h', b'1'..=b'9', 0x31, 0x41, 0x59, 0x26, ..]
-            | [b'B', b'Z', b'h', b'1'..=b'9', 0x17, 0x72, 0x45, 0x38, ..] => Compression::Bzip2,
-            [0x04, 0x22, 0x4d, 0x18, ..] => Compression::Lz4,
-            _ => Compression::None,
+/// Reads what is packed in `file`.
+pub(super) fn reader<'a>(packed: Option<Kind>, file: impl Read + 'a) -> Box<dyn Read + 'a> {
+    let file = BufReader::with_capacity(BUFFER, file);
+    let decoder: Box<dyn Read + 'a> = match packed {
+        Some(Kind::Gzip) => Box::new(MultiGzDecoder::new(file)),
+        // It has words of its own.
+        Some(Kind::Zstd) => return Box::new(Frames::new(file)),
+        Some(Kind::Xz) => {
+            let most = u32::try_from(WINDOW >> 10).unwrap_or(u32::MAX);
+            Box::new(XzReader::new_mem_limit(file, true, most))
         }
-    }
-
-    /// The compression that a declared kind is, if it is one.
-    pub(super) fn declared_as(kind: Kind) -> Option<Compression> {
-        match kind {
-            Kind::Gzip => Some(Compression::Gzip),
-            Kind::Zstd => Some(Compression::Zstd),
-            Kind::Xz => Some(Compression::Xz),
-            Kind::Bzip2 => Some(Compression::Bzip2),
-            Kind::Lz4 => Some(Compression::Lz4),
-            _ => None,
-        }
-    }
-
-    /// `gzip's`, for a sentence.
-    pub(super) fn word(self) -> &'static str {
-        match self {
-            Compression::None => "plain",
-            Compression::Gzip => "gzip's",
-            Compression::Zstd => "zstd's",
-            Compression::Xz => "xz's",
-            Compression::Bzip2 => "bzip2's",
-            Compression::Lz4 => "lz4's",
-        }
-    }
-
-    /// Reads what is packed in `file`.
-    pub(super) fn reader<'a>(self, file: impl Read + 'a) -> Box<dyn Read + 'a> {
-        let file = BufReader::with_capacity(BUFFER, file);
-        match self {
-            Compression::None => Box::new(file),
-            Compression::Gzip => {
-                Box::new(InOurWords { decoder: MultiGzDecoder::new(file), compression: self })
-            }
-            // It has words of its own.
-            Compression::Zstd => Box::new(Frames::new(file)),
-            Compression::Xz => {
-                let most = u32::try_from(WINDOW >> 10).unwrap_or(u32::MAX);
-                let decoder = XzReader::new_mem_limit(file, true, most);
-                Box::new(InOurWords { decoder, compression: self })
-            }
-            Compression::Bzip2 => {
-                Box::new(InOurWords { decoder: MultiBzDecoder::new(file), compression: self })
-            }
-            Compression::Lz4 => Box::new(InOurWords { decoder: Lz4Frames::new(file), compression: self }),
-        }
-    }
+        Some(Kind::Bzip2) => Box::new(MultiBzDecoder::new(file)),
+        Some(Kind::Lz4) => Box::new(Lz4Frames::new(file)),
+        _ => return Box::new(file),
+    };
+    Box::new(InOurWords { decoder, packed: packed.map_or("", Kind::word) })
 }
 
 /// All frames of an lz4 file. Its decoder reads one, and takes a file that ends between two blocks for whole.
@@ -131,7 +91,7 @@ impl<R: Read> Read for Lz4Frames<R> {
 /// A decoder whose errors are for people: the crates print types of their own.
 struct InOurWords<R> {
     decoder: R,
-    compression: Compression,
+    packed: &'static str,
 }
 
 impl<R: Read> Read for InOurWords<R> {
@@ -139,7 +99,7 @@ impl<R: Read> Read for InOurWords<R> {
         self.decoder.read(buffer).map_err(|error| match error.kind() {
             ErrorKind::UnexpectedEof | ErrorKind::Interrupted => error,
             ErrorKind::OutOfMemory => io::Error::other("it needs more memory to unpack than any honest file"),
-            _ => io::Error::other(format!("its data is not {}", self.compression.word())),
+            _ => io::Error::other(format!("its data is not {}'s", self.packed)),
         })
     }
 }

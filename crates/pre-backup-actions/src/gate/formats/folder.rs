@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::process::Stdio;
 
 use common::regular_file;
 
@@ -35,7 +36,8 @@ pub(super) fn check(path: &Path, budget: &Budget) -> Proof {
 
 /// Whether the file at `path` is data of a folder of pg_dump's: it is checked with the folder's table of contents.
 pub(super) fn holds(path: &Path) -> bool {
-    let is_data = path.file_name().is_some_and(|name| !data_files(name.as_encoded_bytes()).is_empty());
+    let names = [path.file_name(), path.file_stem()];
+    let is_data = names.iter().flatten().any(|name| !data_files(name.as_encoded_bytes()).is_empty());
     let toc = || regular_file::read(&path.with_file_name(TOC), LONGEST_TOC).unwrap_or_default();
     is_data && names::is_folder_toc(&toc())
 }
@@ -74,7 +76,7 @@ fn postgres(folder: &Path, toc: &[u8], budget: &Budget) -> Proof {
             return Err(Flaw::Damaged(format!("{name}, which {TOC} names, is missing")));
         }
     }
-    ask::pg_restore(folder, budget)
+    ask::pg_restore(Some(folder), Stdio::null(), budget)
 }
 
 /// Names such as `3359.dat`, `blob_16389.dat` and `blobs.toc`. They are stored as they are, each after its length.

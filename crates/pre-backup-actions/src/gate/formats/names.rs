@@ -4,8 +4,7 @@
 
 use std::path::Path;
 
-use super::compression::Compression;
-use super::sql;
+use super::{sql, tar};
 use crate::declare::Kind;
 
 /// How an archive of pg_dump's custom format begins, and the table of contents of its folder format.
@@ -13,13 +12,17 @@ pub(super) const PG_ARCHIVE: &[u8] = b"PGDMP";
 /// How an archive of pg_dump's tar format begins: with the table of contents.
 pub(super) const PG_TAR: &[u8] = b"toc.dat\0";
 
+/// Endings of files that are encrypted, or packed in a way that is not read here.
+const SEALED: [&str; 12] =
+    [".age", ".gpg", ".pgp", ".7z", ".zip", ".rar", ".br", ".lz", ".lzma", ".lzo", ".z", ".zz"];
+
 /// What a name says about its file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Promise {
     /// How it is compressed, if the name says so.
-    pub(super) compression: Option<Compression>,
-    /// It is encrypted.
-    pub(super) encryption: bool,
+    pub(super) packed: Option<Kind>,
+    /// It is encrypted, or packed in a way that is not read here, and so is not a text.
+    pub(super) is_sealed: bool,
     /// The name of what is in it, in small letters.
     pub(super) inner: String,
 }
@@ -28,34 +31,37 @@ pub(super) struct Promise {
 pub(super) fn promise(path: &Path) -> Promise {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
     let endings = [
-        (".gz", Compression::Gzip, ""),
-        (".tgz", Compression::Gzip, ".tar"),
-        (".zst", Compression::Zstd, ""),
-        (".tzst", Compression::Zstd, ".tar"),
-        (".xz", Compression::Xz, ""),
-        (".txz", Compression::Xz, ".tar"),
-        (".bz2", Compression::Bzip2, ""),
-        (".tbz2", Compression::Bzip2, ".tar"),
-        (".lz4", Compression::Lz4, ""),
+        (".gz", Kind::Gzip, ""),
+        (".tgz", Kind::Gzip, ".tar"),
+        (".zst", Kind::Zstd, ""),
+        (".tzst", Kind::Zstd, ".tar"),
+        (".xz", Kind::Xz, ""),
+        (".txz", Kind::Xz, ".tar"),
+        (".bz2", Kind::Bzip2, ""),
+        (".tbz2", Kind::Bzip2, ".tar"),
+        (".tbz", Kind::Bzip2, ".tar"),
+        (".lz4", Kind::Lz4, ""),
     ];
-    let packed = endings.iter().find_map(|(ending, packed, inner)| {
+    let by_ending = endings.iter().find_map(|(ending, packed, inner)| {
         Some((Some(*packed), format!("{}{inner}", name.strip_suffix(ending)?)))
     });
-    let encryption = [".age", ".gpg", ".pgp"].iter().any(|ending| name.ends_with(ending));
-    let (compression, inner) = packed.unwrap_or((None, name));
-    Promise { compression, encryption, inner }
+    let is_sealed = SEALED.iter().any(|ending| name.ends_with(ending));
+    let (packed, inner) = by_ending.unwrap_or((None, name));
+    Promise { packed, is_sealed, inner }
 }
 
 /// What a file is that begins with `head` and whose name, without the ending of its compression, is `name`; `None` if
 /// nothing is known about it.
 pub(super) fn recognize(head: &[u8], name: &str) -> Option<Kind> {
+    // An archive that isn't known here may hold a text.
     let lines = || head.split(|&byte| byte == b'\n').take(12);
-    let has = |text: &[u8]| lines().any(|line| line.starts_with(text));
+    let is_binary = lines().next().is_some_and(|line| !is_text(line));
+    let has = |text: &[u8]| !is_binary && lines().any(|line| line.starts_with(text));
     if head.starts_with(b"SQLite format 3\0") {
         Some(Kind::Sqlite)
     } else if head.starts_with(PG_ARCHIVE) || head.starts_with(PG_TAR) {
         Some(Kind::Postgres)
-    } else if head.get(257..262) == Some(b"ustar") {
+    } else if tar::is_header(head) {
         // Before its text: that is its first member's.
         Some(Kind::Tar)
     } else if head.starts_with(b"REDIS0") || head.starts_with(b"VALKEY") {
@@ -75,6 +81,9 @@ pub(super) fn recognize(head: &[u8], name: &str) -> Option<Kind> {
         let endings = [
             (".tar", Kind::Tar),
             (".json", Kind::Json),
+            (".ndjson", Kind::Json),
+            (".jsonl", Kind::Json),
+            (".geojson", Kind::Json),
             (".rdb", Kind::Rdb),
             (".sql", Kind::Sql),
             (".sqlite", Kind::Sqlite),
@@ -134,11 +143,8 @@ mod tests {
         assert_eq!(recognize(b"\xed\xda\x0c\xed", "portainer.db"), None);
         assert_eq!(recognize(b"hello", "x.sql"), Some(Kind::Sql));
         assert_eq!(recognize(b"hello", "x"), None);
-        let mut tar = vec![0; 512];
-        tar[257..262].copy_from_slice(b"ustar");
-        tar[..10].copy_from_slice(b"readme.sql");
-        tar.extend(b"-- PostgreSQL database dump\n");
-        assert_eq!(recognize(&tar, "x.sql"), Some(Kind::Tar));
+        assert_eq!(recognize(b"PK\x03\x04\n-- PostgreSQL database dump\n", "x.zip"), None);
+        assert_eq!(recognize(b"hello", "x.jsonl"), Some(Kind::Json));
     }
 
     #[test]
@@ -160,11 +166,11 @@ mod tests {
     fn a_name_promises_its_compression() {
         let promise_of = |name: &str| {
             let promise = promise(Path::new(name));
-            (promise.compression, promise.inner)
+            (promise.packed, promise.inner)
         };
-        assert_eq!(promise_of("a/DB.SQL.GZ"), (Some(Compression::Gzip), "db.sql".into()));
-        assert_eq!(promise_of("all.txz"), (Some(Compression::Xz), "all.tar".into()));
+        assert_eq!(promise_of("a/DB.SQL.GZ"), (Some(Kind::Gzip), "db.sql".into()));
+        assert_eq!(promise_of("all.txz"), (Some(Kind::Xz), "all.tar".into()));
         assert_eq!(promise_of("db.sql"), (None, "db.sql".into()));
-        assert!(promise(Path::new("db.sql.age")).encryption);
+        assert!(promise(Path::new("db.sql.age")).is_sealed);
     }
 }

@@ -102,6 +102,7 @@ pub(super) fn sqlite(content: &mut dyn Read) -> Result<(), Flaw> {
     // Of a line as long as a blob is, the beginning is enough.
     const KEPT: usize = 200;
     let (mut line, mut last, mut first): (Vec<u8>, Vec<u8>, Option<Vec<u8>>) = Default::default();
+    let mut lines = 0_u64;
     loop {
         let buffer = reader.fill_buf().map_err(flaw)?;
         let is_over = buffer.is_empty();
@@ -120,6 +121,7 @@ pub(super) fn sqlite(content: &mut dyn Read) -> Result<(), Flaw> {
             )));
         }
         if !line.trim_ascii().is_empty() {
+            lines += 1;
             first.get_or_insert_with(|| line.clone());
             std::mem::swap(&mut last, &mut line);
         }
@@ -133,6 +135,8 @@ pub(super) fn sqlite(content: &mut dyn Read) -> Result<(), Flaw> {
             first_line(&first).map_err(Flaw::Damaged)?;
             Err(Flaw::damaged("the first line of sqlite3's .dump is missing"))
         }
+        // PRAGMA, BEGIN, COMMIT: what sqlite3 makes of a path that isn't there.
+        (_, b"COMMIT;") if lines <= 3 => Err(Flaw::Empty),
         (_, b"COMMIT;") => Ok(()),
         (_, last) if last.starts_with(b"ROLLBACK") => {
             Err(Flaw::Damaged(format!("sqlite3 gave up: its last line is {}", escape(last))))
@@ -141,11 +145,11 @@ pub(super) fn sqlite(content: &mut dyn Read) -> Result<(), Flaw> {
     }
 }
 
-/// What is wrong about a whole SQLite file of `length` bytes that begins with `head`, as far as its size tells
+/// What is wrong about a whole SQLite file of `length` bytes that begins with `head`, as far as its size shows
 /// (<https://www.sqlite.org/fileformat2.html>).
-pub(super) fn sqlite_header(head: &[u8], length: u64) -> Result<(), String> {
-    if !head.starts_with(b"SQLite format 3\0") || head.len() < 100 {
-        return Err("it does not begin as an SQLite database does".into());
+pub(super) fn sqlite_header(head: &[u8], length: u64) -> Result<(), Flaw> {
+    if !head.starts_with(b"SQLite format 3\0") || head.len() < 108 {
+        return Err(Flaw::damaged("it does not begin as an SQLite database does"));
     }
     let number = |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     let page = match u64::from(u16::from_be_bytes([head[16], head[17]])) {
@@ -155,9 +159,11 @@ pub(super) fn sqlite_header(head: &[u8], length: u64) -> Result<(), String> {
     let pages = u64::from(number(28));
     // The count holds only where the file was last changed by a version that knows of it.
     if number(24) == number(92) && pages > 0 && pages * page != length {
-        return Err(format!("its header says {} bytes, it has {length}", pages * page));
+        return Err(Flaw::Damaged(format!("its header says {} bytes, it has {length}", pages * page)));
     }
-    Ok(())
+    // The first page lists the tables: a leaf without an entry is what sqlite3 makes of a path that isn't there.
+    let lists_nothing = head[100] == 0x0d && head[103..105] == [0, 0];
+    if lists_nothing { Err(Flaw::Empty) } else { Ok(()) }
 }
 
 fn contains(text: &[u8], part: &[u8]) -> bool {

@@ -24,23 +24,22 @@ pub(super) fn check(reader: &mut dyn Read) -> Result<(), Flaw> {
             return if members == 0 { Err(Flaw::Empty) } else { Ok(()) };
         }
         members += 1;
-        let sum: u32 = header
-            .iter()
-            .enumerate()
-            .map(|(at, &byte)| if (148..156).contains(&at) { 32 } else { u32::from(byte) })
-            .sum();
-        if number(&header[148..156]) != Some(u64::from(sum)) {
-            return Err(Flaw::Damaged(format!("header {members} is damaged")));
-        }
-        let Some(size) = number(&header[124..136]) else {
-            return Err(Flaw::Damaged(format!("header {members} is damaged")));
-        };
+        let size = number(&header[124..136]).filter(|_| is_header(&header));
+        let size = size.ok_or_else(|| Flaw::Damaged(format!("header {members} is damaged")))?;
         let padded = size.div_ceil(BLOCK as u64).saturating_mul(BLOCK as u64);
         let read = io::copy(&mut reader.take(padded), &mut io::sink()).map_err(flaw)?;
         if read < padded {
             return Err(Flaw::Damaged(format!("it ends within member {members}")));
         }
     }
+}
+
+/// Whether `head` begins with the header of a member. Its checksum says so: the oldest format has no other mark.
+pub(super) fn is_header(head: &[u8]) -> bool {
+    let Some(header) = head.get(..BLOCK) else { return false };
+    let bytes = header.iter().enumerate();
+    let sum: u32 = bytes.map(|(at, &byte)| if (148..156).contains(&at) { 32 } else { u32::from(byte) }).sum();
+    number(&header[148..156]) == Some(u64::from(sum))
 }
 
 /// Octal digits, or with the first bit set a number to the base of 256.

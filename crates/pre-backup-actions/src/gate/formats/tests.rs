@@ -58,7 +58,8 @@ fn whole_and_broken(name: &str, whole: &[u8], kind: Kind) {
     let folder = Folder::new();
     let path = folder.file(name, whole);
     assert_eq!(verdict(&path, Some(kind)), Ok(None), "{name}");
-    assert_eq!(verdict(&path, None), Ok(None), "{name}, its kind not declared");
+    let expected = Ok(Some("unproved: dump is of an unknown kind".into()));
+    assert_eq!(verdict(&path, None), expected, "{name}, its kind not declared");
     for cut in [whole.len() / 5, whole.len() / 3, whole.len() - 5] {
         let path = folder.file(name, &whole[..cut]);
         assert!(verdict(&path, Some(kind)).is_err(), "{name} cut to {cut} of {}", whole.len());
@@ -132,8 +133,9 @@ fn archives_are_walked_to_their_last_block() {
     let long = "long-name-".repeat(20);
     folder.file(&long, b"x");
     let place = folder.0.path().to_str().unwrap().to_string();
-    for format in ["gnu", "posix", "ustar"] {
-        let names: &[&str] = if format == "ustar" { &["one", "two"] } else { &["one", "two", &long] };
+    for format in ["v7", "gnu", "posix", "ustar"] {
+        let names: &[&str] =
+            if ["v7", "ustar"].contains(&format) { &["one", "two"] } else { &["one", "two", &long] };
         let arguments = [&["-C", &place, "--format", format, "-c"], names].concat();
         let archive = through("tar", &arguments, b"");
         let whole = Folder::new();
@@ -170,6 +172,31 @@ fn a_database_of_sqlite_is_asked_about_itself() {
     assert!(error.contains("quick_check") || error.contains("malformed"), "{error}");
     let names: Vec<_> = fs::read_dir(folder.0.path()).unwrap().map(|e| e.unwrap().file_name()).collect();
     assert_eq!(names.len(), 3, "nothing was written beside them: {names:?}");
+}
+
+/// `sqlite3 wrong-path.db .backup …` exits with 0.
+#[test]
+fn what_sqlite_makes_of_a_path_that_is_not_there_is_empty() {
+    let folder = Folder::new();
+    let place = |name: &str| folder.0.path().join(name).to_str().unwrap().to_string();
+    through("sqlite3", &[&place("nosuch.db"), &format!(".backup '{}'", place("d.db"))], b"");
+    let sql = through("sqlite3", &[&place("nosuch2.db"), ".dump"], b"");
+    let packed = through("gzip", &["-c"], &fs::read(place("d.db")).unwrap());
+    let (sql, packed) = (folder.file("d.sql", &sql), folder.file("d.sqlite.gz", &packed));
+    for path in [PathBuf::from(place("d.db")), sql, packed] {
+        assert_eq!(verdict(&path, None), Err("Empty".into()), "{}", path.display());
+    }
+}
+
+#[test]
+fn what_lies_beside_a_database_was_not_looked_at() {
+    let folder = Folder::new();
+    let path = folder.0.path().join("d.db");
+    through("sqlite3", &[path.to_str().unwrap()], b"CREATE TABLE t(a);");
+    assert_eq!(verdict(&path, None), Ok(None));
+    folder.file("d.db-wal", b"x");
+    let why = verdict(&path, None).unwrap().unwrap();
+    assert!(why.contains("with -wal lies beside it"), "{why}");
 }
 
 #[test]
@@ -209,14 +236,39 @@ fn what_no_check_fits_is_unproved_and_never_ok() {
         ("db.sql.age", b"age-encryption.org/v1\n-> X25519 abc\n", "dump is encrypted"),
         ("db.sql.gpg", b"\x8c\x0d\x04\x09\x03\x08", "dump is encrypted"),
         ("db.sql", b"INSERT INTO t VALUES (1);\n", "dump has no closing line"),
+        (
+            "app.log.gz",
+            &through("gzip", &["-c"], b"Error: no such container\n"),
+            "dump is of an unknown kind",
+        ),
+        ("db.xz", &through("xz", &["-c"], b"Error: no such container\n"), "dump is of an unknown kind"),
+        (
+            "db.age.gz",
+            &through("gzip", &["-c"], b"age-encryption.org/v1\n-> X25519 abc\n"),
+            "dump is encrypted",
+        ),
     ] {
         let path = folder.file(name, content);
         assert_eq!(verdict(&path, None), Ok(Some(format!("unproved: {short}"))), "{name}");
         assert_eq!(verdict(&path, Some(Kind::Any)), Ok(None), "{name}: the declaration accepts that");
     }
-    for name in
-        ["d.sql", "kuma.db", "d.sqlite", "d.sql.age", "d.sql.gz", "d.sql.xz", "d.json", "d.rdb", "d.db3"]
-    {
+    for name in [
+        "d.sql",
+        "kuma.db",
+        "d.sqlite",
+        "d.sql.age",
+        "d.sql.gz",
+        "d.sql.xz",
+        "d.json",
+        "d.rdb",
+        "d.db3",
+        "d.jsonl",
+        "d.sql.br",
+        "d.zip",
+        "d.7z",
+        "d.sql.lzo",
+        "d.sql.Z",
+    ] {
         let path = folder.file(name, b"Error: no such container: app\n");
         assert!(verdict(&path, None).is_err(), "{name}");
     }
