@@ -3,6 +3,7 @@
 //! A server that takes the folder's key already is not logged in to with the user's own access: the folder alone
 //! proves it. Nothing is written into the folder before the server takes the key.
 
+mod path;
 mod put_in;
 
 use anyhow::{Result, anyhow};
@@ -25,6 +26,8 @@ use crate::ssh_folder::known_hosts;
 use crate::stage;
 use crate::stage::Reach;
 use crate::targets::Target;
+pub(crate) use path::check_path;
+use path::{is_other_view_of, server_path};
 use put_in::{Goal, install_on_server};
 
 /// Sets up the server that is wished for; `existing` is what an earlier run wrote about it.
@@ -81,14 +84,15 @@ pub(crate) fn set_up(
         }
         report.warn(run.output, common::exit::one_line(&error));
     }
+    let same_path = match (accepted, existing) {
+        (true, Some(existing)) => is_same_path(&isolated, existing, path.as_deref())?,
+        _ => false,
+    };
     let as_before = existing.is_some_and(|existing| {
         existing.restricted == entry.restricted
-            && server_path(path.as_deref(), &existing.home).is_ok_and(|path| path == existing.path)
+            && same_path
             && run.cli.authorized_keys.as_ref().is_none_or(|file| *file == existing.authorized_keys)
     });
-    if let (true, Some(existing)) = (accepted, existing) {
-        try_another_path(&isolated, existing, path.as_deref())?;
-    }
     if accepted && as_before {
         entry.path = existing.map(|entry| entry.path.clone()).unwrap_or_default();
         run.output.line("server", "takes the key", "nothing changed there");
@@ -132,14 +136,15 @@ fn same_account(existing: &Entry, route: &Route) -> Result<()> {
     ))
 }
 
-/// A path that does not work must not take the place of one that does: it is tried before anything is changed.
-fn try_another_path(isolated: &Connection, existing: &Entry, path: Option<&str>) -> Result<()> {
+/// Whether the repository stays where it is. A path that does not work must not take the place of one that does: it is
+/// tried before anything is changed.
+fn is_same_path(isolated: &Connection, existing: &Entry, path: Option<&str>) -> Result<bool> {
     let path = server_path(path, &existing.home)?;
-    if path == existing.path {
-        return Ok(());
+    if path == existing.path || is_other_view_of(isolated, &path, &existing.path)? {
+        return Ok(true);
     }
     let entry = Entry { path, restricted: false, ..existing.clone() };
-    prove::prove(isolated, &entry, Make::Folder, &mut |_| {}).map(drop)
+    prove::prove(isolated, &entry, Make::Folder, &mut |_| {}).map(|_| false)
 }
 
 /// Says where the way leads, and what the container should know of it.
@@ -242,39 +247,4 @@ pub(crate) fn check(run: &Run, files: &Files, entry: &Entry, report: &mut HostRe
         );
     }
     stage::prove_and_close(run, entry, report)
-}
-
-/// Whether `--path` can be a folder on a server.
-pub(crate) fn check_path(given: &str) -> Result<()> {
-    if given.is_empty() || given.contains(|c: char| c.is_control()) {
-        return Err(hinted(
-            anyhow!("--path: not a folder's name: \"{}\"", escape(given.as_bytes())),
-            "give a folder on the server, such as /srv/restic",
-        ));
-    }
-    Ok(())
-}
-
-/// The repository's folder on the server, absolute.
-fn server_path(given: Option<&str>, home: &str) -> Result<String> {
-    let given = given.unwrap_or("restic");
-    check_path(given)?;
-    let given = if given == "~" { "" } else { given.strip_prefix("~/").unwrap_or(given) };
-    let home = std::path::Path::new(home);
-    Ok(common::paths::normal(&home.join(given)).to_string_lossy().into_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_relative_path_lies_below_the_home() {
-        for (given, path) in
-            [(None, "/home/me/restic"), (Some("~/b"), "/home/me/b"), (Some("/srv//r/"), "/srv/r")]
-        {
-            assert_eq!(server_path(given, "/home/me").unwrap(), path);
-        }
-        assert!(server_path(Some("a\nrm *"), "/").is_err());
-    }
 }

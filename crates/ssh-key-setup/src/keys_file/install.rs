@@ -49,8 +49,12 @@ pub(crate) fn keys_file(connection: &Connection, home: &str, given: Option<&str>
         }
     }
     let usual = format!("{home}/.ssh/authorized_keys");
-    let in_root = "/.ssh/authorized_keys".to_owned();
-    for file in [&usual, &in_root] {
+    // The root of an account that is locked in, and the home on a Synology, whose SFTP starts above it.
+    let mut places =
+        vec![usual.clone(), "/.ssh/authorized_keys".to_owned(), "/home/.ssh/authorized_keys".to_owned()];
+    let named = connection.keys_file().unwrap_or_default();
+    places.extend(named.match_indices('/').map(|(at, _)| named[at..].to_owned()));
+    for file in places.iter().filter(|file| file.ends_with("/.ssh/authorized_keys")) {
         if batch(connection, &[format!("ls -lan {}", quote(parent(file)))])?.failed.is_none() {
             return Ok(file.clone());
         }

@@ -5,7 +5,7 @@
 use anyhow::{Result, anyhow};
 use common::text::{escape, escape_path};
 
-use super::server_path;
+use super::path::{over_sftp, root_over_ssh, server_path};
 use crate::connection::failure::hinted;
 use crate::connection::ssh::Connection;
 use crate::keys_file::install::{self, InstallOutcome};
@@ -40,18 +40,18 @@ pub(super) fn install_on_server(
         return Err(for_mod_sftp(run, entry, goal.key)?);
     }
     entry.home = install::home(yours)?;
-    entry.path = server_path(goal.path, &entry.home)?;
     entry.authorized_keys = install::keys_file(yours, &entry.home, run.cli.authorized_keys.as_deref())?;
-    // An account that is locked into a folder, and some NAS systems, see other paths over SFTP than over SSH.
-    let over_ssh = yours.keys_file();
-    let root = over_ssh.as_deref().and_then(|file| file.strip_suffix(&entry.authorized_keys));
-    if let Some(root) = root.filter(|root| !root.is_empty()) {
-        let path = escape(entry.path.as_bytes());
-        run.output.line(
-            "path",
-            &path,
-            &format!("as SFTP shows it, so for Backrest; over SSH it is {}{path}", escape(root.as_bytes())),
-        );
+    let named = yours.keys_file();
+    let typed = server_path(goal.path, &entry.home)?;
+    entry.path = over_sftp(yours, typed.clone(), named.as_deref(), &entry.authorized_keys)?;
+    let over_ssh = match root_over_ssh(named.as_deref(), &entry.authorized_keys) {
+        Some(root) => format!("{root}{}", entry.path),
+        None => typed,
+    };
+    if over_ssh != entry.path {
+        let aside =
+            format!("as SFTP shows it, so for Backrest; over SSH it is {}", escape(over_ssh.as_bytes()));
+        run.output.line("path", &escape(entry.path.as_bytes()), &aside);
     }
     let attempts: Vec<Option<String>> = match entry.restricted {
         true => install::restrictions(yours, &entry.path)?.into_iter().map(Some).collect(),

@@ -212,6 +212,7 @@ fn a_server_that_is_no_openssh_gets_the_restriction_in_words_it_knows() {
     assert!(ran.stdout.contains("a shell and a port forward are refused"), "{}", ran.everything());
     let keys = world.text(&world.authorized_keys("bash"));
     assert!(our_line(&keys).starts_with("no-port-forwarding,no-agent-forwarding,"), "{keys}");
+    crate::servers::restic_works(&world, "/srv/home/bash/restic/r");
     let again = world.tool(&["nas"]).expect_success();
     assert!(again.stdout.contains("unchanged"), "{}", again.everything());
 }

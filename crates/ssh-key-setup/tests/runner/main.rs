@@ -2,6 +2,7 @@
 
 #![cfg(test)]
 
+mod asyncssh;
 mod bare;
 mod documented;
 mod dropbear;

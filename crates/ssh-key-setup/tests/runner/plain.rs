@@ -35,7 +35,7 @@ fn from_nothing_to_a_backup_with_nothing_but_the_folder() {
 
 /// The machine's restic, and the newest as `cargo xtask test` puts it in place beside it.
 #[track_caller]
-fn restics(world: &World) -> [&'static str; 2] {
+pub(crate) fn restics(world: &World) -> [&'static str; 2] {
     let newest = std::env::var_os("RESTIC_NEWEST").map(PathBuf::from).unwrap_or_else(|| {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/restic-trixie/usr/bin/restic")
     });

@@ -4,7 +4,6 @@
 //! `cargo xtask test` puts AsyncSSH and the newest OpenSSH below `target/tools`.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -14,7 +13,7 @@ use crate::world::{World, address};
 
 /// What `cargo xtask test` puts in place.
 #[track_caller]
-fn tool_folder(name: &str) -> PathBuf {
+pub(crate) fn tool_folder(name: &str) -> PathBuf {
     let tools = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../tools");
     let folder = fs::canonicalize(tools.join(name));
     folder.unwrap_or_else(|error| {
@@ -23,7 +22,7 @@ fn tool_folder(name: &str) -> PathBuf {
 }
 
 /// A server, which ends with the test.
-struct Running(Child);
+pub(crate) struct Running(pub(crate) Child);
 
 impl Drop for Running {
     fn drop(&mut self) {
@@ -33,7 +32,7 @@ impl Drop for Running {
 }
 
 #[track_caller]
-fn key(world: &World, name: &str, options: &[&str]) -> String {
+pub(crate) fn key(world: &World, name: &str, options: &[&str]) -> String {
     let path = format!("/srv/{name}");
     world
         .run(world.command("ssh-keygen").args(["-q", "-N", "", "-C", "host", "-f", &path]).args(options))
@@ -41,28 +40,11 @@ fn key(world: &World, name: &str, options: &[&str]) -> String {
     world.text(&world.srv(&format!("{name}.pub"))).split(' ').take(2).collect::<Vec<_>>().join(" ")
 }
 
-fn know(world: &World, port: u16, user: &str, host_key: &str) {
+pub(crate) fn know(world: &World, port: u16, user: &str, host_key: &str) {
     world.own_ssh(
         &format!("Host nas\n  HostName 127.0.0.1\n  Port {port}\n  User {user}\n"),
         &format!("{} {host_key}\n", address(port)),
     );
-}
-
-/// AsyncSSH for the account `bash`.
-#[track_caller]
-fn asyncssh(world: &World, port: u16, mode: &str) -> Running {
-    let host_key = key(world, "asyncssh", &["-t", "ed25519"]);
-    let library = tool_folder("asyncssh");
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/runner/servers.py");
-    let mut command = world.command("/usr/bin/python3");
-    command.env("PYTHONPATH", library);
-    command.args([script, &port.to_string(), "/srv/asyncssh", "/srv/home/bash", mode]);
-    let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("start AsyncSSH");
-    let mut line = String::new();
-    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-    assert_eq!(line, "ready\n", "AsyncSSH does not start");
-    know(world, port, "bash", &host_key);
-    Running(child)
 }
 
 #[track_caller]
@@ -72,58 +54,9 @@ pub(crate) fn restic_works(world: &World, path: &str) {
 }
 
 #[track_caller]
-fn our_lines(world: &World) -> Vec<String> {
+pub(crate) fn our_lines(world: &World) -> Vec<String> {
     let keys = world.text(&world.authorized_keys("bash"));
     keys.lines().filter(|line| line.contains("backrest-backup-key")).map(str::to_owned).collect()
-}
-
-#[test]
-fn asyncssh_gets_the_restriction_under_which_its_sftp_works() {
-    let world = World::new();
-    let _server = asyncssh(&world, 2200, "keys");
-    let ran = world.tool(&["nas"]).expect_success();
-    assert!(ran.stdout.contains("can't limit"), "{}", ran.everything());
-    let lines = our_lines(&world);
-    assert!(lines.len() == 1 && !lines[0].contains("command="), "{lines:?}");
-    restic_works(&world, "/srv/home/bash/restic/r");
-    world.tool(&["--check"]).expect_success();
-    let again = world.tool(&["nas"]).expect_success();
-    assert!(again.stdout.contains("unchanged"), "{}", again.everything());
-    world.tool(&["nas", "--no-restrict"]).expect_success();
-    assert!(our_lines(&world)[0].starts_with("ssh-ed25519 "), "{:?}", our_lines(&world));
-    world.tool(&["nas", "--remove"]).expect_success();
-    assert!(our_lines(&world).is_empty());
-}
-
-#[test]
-fn a_line_that_breaks_sftp_is_got_out_of_by_every_way() {
-    for arguments in [&["nas"][..], &["nas", "--no-restrict"]] {
-        let world = World::new();
-        let _server = asyncssh(&world, 2200, "keys");
-        world.tool(&[]).expect_success();
-        let public = world.text(&world.folder("id_ed25519.pub"));
-        let file = world.authorized_keys("bash");
-        let broken = format!("{}restrict,command=\"internal-sftp -d /srv\" {public}", world.text(&file));
-        fs::write(&file, broken).unwrap();
-        world.tool(arguments).expect_success();
-        restic_works(&world, "/srv/home/bash/restic/r");
-        world.tool(&["nas", "--remove"]).expect_success();
-        assert!(our_lines(&world).is_empty());
-    }
-}
-
-#[test]
-fn a_server_that_lets_anybody_in_is_noticed() {
-    let world = World::new();
-    let _server = asyncssh(&world, 2200, "anybody");
-    let ran = world.tool(&["nas"]).expect_code(1);
-    assert!(ran.stderr.contains("accepts any key (Tailscale SSH?)"), "{}", ran.everything());
-    assert!(ran.stderr.contains("--no-restrict"), "{}", ran.everything());
-    assert!(our_lines(&world).is_empty());
-    let ran = world.tool(&["nas", "--no-restrict"]).expect_success();
-    assert!(ran.stderr.contains("accepts any key"), "{}", ran.everything());
-    restic_works(&world, "/srv/home/bash/restic/r");
-    world.tool(&["nas", "--remove"]).expect_success();
 }
 
 /// ProFTPD for the account `bash`, which reads keys from `/srv/proftpd-keys/ACCOUNT`.

@@ -1,4 +1,8 @@
-"""An AsyncSSH server for the tests: PORT, HOST KEY, ACCOUNT's home, and "keys" or "anybody"."""
+"""An AsyncSSH server for the tests: PORT, HOST KEY, ACCOUNT's home, and a mode.
+
+keys: an ordinary server; anybody: lets in without a key; silent: reports no exit status for SFTP; locked: SFTP alone,
+with the account's home as its root.
+"""
 
 import asyncio
 import os
@@ -21,9 +25,13 @@ class Server(asyncssh.SSHServer):
 
 
 class Files(asyncssh.SFTPServer):
+    def __init__(self, channel):
+        super().__init__(channel, chroot=home if mode == "locked" else None)
+
     def exit(self):
         # By itself AsyncSSH reports no exit status, which restic before 0.18 takes for a failure.
-        self.channel.exit(0)
+        if mode != "silent":
+            self.channel.exit(0)
 
 
 async def shell(process):
@@ -45,7 +53,12 @@ async def main():
     os.setgid(account.st_gid)
     os.setuid(account.st_uid)
     await asyncssh.create_server(
-        Server, "127.0.0.1", port, server_host_keys=[key], process_factory=shell, sftp_factory=Files
+        Server,
+        "127.0.0.1",
+        port,
+        server_host_keys=[key],
+        process_factory=None if mode == "locked" else shell,
+        sftp_factory=Files,
     )
     print("ready", flush=True)
     await asyncio.get_event_loop().create_future()
