@@ -3,7 +3,7 @@
 //! The listener takes a message within a moment, whatever it is doing; so one that has not been taken after
 //! [`TAKEN`] is reported, long before the action's own time is over.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IsTerminal, Read, Write};
 use std::net::Shutdown;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
@@ -34,13 +34,8 @@ pub(crate) fn send(line: &str, how: &How) -> ExitCode {
     let line = unmarked.as_deref().unwrap_or(line);
     let mut stream = match connect(&how.bridge, end) {
         Ok(stream) => stream,
-        Err((ExitCode::NoListener, why)) if fifo::may_wait(line) && fifo::leave(&how.bridge, line) => {
-            return complain(
-                ExitCode::Later,
-                &format!("{why}; the message waits in the FIFO for the next listener"),
-            );
-        }
-        Err((code, why)) => return complain(code, &why),
+        Err((ExitCode::Later, why)) => return unanswered(&why, line, how),
+        Err((code, why)) => return not_taken(code, &why, line, how),
     };
     interrupt::watch(line);
     let sent = stream
@@ -49,13 +44,37 @@ pub(crate) fn send(line: &str, how: &How) -> ExitCode {
         // A half-closed connection means that this client does not wait for the end.
         .and_then(|()| if how.wait { Ok(()) } else { stream.shutdown(Shutdown::Write) });
     match sent {
-        Err(error) if is_timeout(&error) => complain(ExitCode::Later, "the host does not take the message"),
+        Err(error) if is_timeout(&error) => unanswered("the host does not take the message", line, how),
         // It went away; what it sent before that is still to be read.
-        _ => receive(&mut stream, how, end),
+        _ => receive(&mut stream, line, how, end),
     }
 }
 
-fn receive(stream: &mut UnixStream, how: &How, end: Instant) -> ExitCode {
+/// No listener has taken the message, and none will.
+fn not_taken(code: ExitCode, why: &str, line: &str, how: &How) -> ExitCode {
+    match leave_behind(line, how) {
+        true => {
+            complain(ExitCode::Later, &format!("{why}; the message waits in the FIFO for the next listener"))
+        }
+        false => complain(code, why),
+    }
+}
+
+/// Leaves in the FIFO what bears a delay, and of a message that a backup waits for the report that it failed: Backrest
+/// may fire no hook after this one. Who types the message sees that. Returns whether the message itself waits.
+fn leave_behind(line: &str, how: &How) -> bool {
+    if fifo::may_wait(line) {
+        return fifo::leave(&how.bridge, line);
+    }
+    if how.wait && !io::stderr().is_terminal() {
+        if let Some(report) = fifo::report_of(line) {
+            fifo::leave(&how.bridge, &report);
+        }
+    }
+    false
+}
+
+fn receive(stream: &mut UnixStream, line: &str, how: &How, end: Instant) -> ExitCode {
     let (mut buffer, mut chunk) = (Vec::new(), vec![0; 16 << 10]);
     let mut accepted = None;
     let taken_by = Instant::now() + TAKEN;
@@ -81,6 +100,12 @@ fn receive(stream: &mut UnixStream, how: &How, end: Instant) -> ExitCode {
                     output.push(b'\n');
                 }
                 Some(Frame::Note(text)) => note(&text),
+                Some(Frame::End(ExitCode::Later)) if accepted.is_none() => {
+                    if leave_behind(line, how) {
+                        note("the message waits in the FIFO");
+                    }
+                    return ExitCode::Later;
+                }
                 Some(Frame::End(code)) => return code,
                 None => {
                     return complain(
@@ -102,23 +127,36 @@ fn receive(stream: &mut UnixStream, how: &How, end: Instant) -> ExitCode {
         if Instant::now() >= until {
             return match accepted {
                 Some(id) => complain(ExitCode::Later, &format!("timed out; the host is still running #{id}")),
-                None => complain(ExitCode::Later, "the listener does not answer"),
+                None => unanswered("the listener does not answer", line, how),
             };
         }
         let read = stream.set_read_timeout(Some(left(until))).and_then(|()| stream.read(&mut chunk));
         match read {
-            Ok(0) => return went_away(accepted),
+            Ok(0) => return went_away(accepted, line, how),
             Ok(length) => buffer.extend_from_slice(&chunk[..length]),
             Err(error) if is_timeout(&error) || error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return went_away(accepted),
+            Err(_) => return went_away(accepted, line, how),
         }
     }
 }
 
-fn went_away(accepted: Option<u64>) -> ExitCode {
+/// The listener hangs. It may take the message yet, so nothing but the report of a failure is left for it.
+fn unanswered(why: &str, line: &str, how: &How) -> ExitCode {
+    if !fifo::may_wait(line) {
+        leave_behind(line, how);
+    }
+    complain(ExitCode::Later, why)
+}
+
+fn went_away(accepted: Option<u64>, line: &str, how: &How) -> ExitCode {
     match accepted {
         Some(id) => complain(ExitCode::Failed, &format!("the listener went away while #{id} waited or ran")),
-        None => complain(ExitCode::NoListener, "the listener went away before it had taken the message"),
+        None => not_taken(
+            ExitCode::NoListener,
+            "the listener went away before it had taken the message",
+            line,
+            how,
+        ),
     }
 }
 

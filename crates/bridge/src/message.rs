@@ -8,6 +8,8 @@ use std::fmt;
 
 /// The longest line, in bytes, without its newline.
 pub const LONGEST: usize = 4096;
+/// The longest line that is made here: with its newline it is written to a FIFO whole or not at all (pipe(7), PIPE_BUF).
+const WHOLE: usize = 4095;
 
 /// An action's name and its text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,8 +76,8 @@ pub fn line_of(name: &str, text: &str) -> String {
         line.push(' ');
         line.extend(text.chars().map(|c| if c.is_control() { ' ' } else { c }));
     }
-    if line.len() > LONGEST {
-        let cut = (0..=LONGEST - '…'.len_utf8()).rev().find(|&at| line.is_char_boundary(at)).unwrap_or(0);
+    if line.len() > WHOLE {
+        let cut = (0..=WHOLE - '…'.len_utf8()).rev().find(|&at| line.is_char_boundary(at)).unwrap_or(0);
         line.truncate(cut);
         line.push('…');
     }
@@ -86,7 +88,7 @@ pub fn line_of(name: &str, text: &str) -> String {
 pub fn line_with_end(name: &str, text: &str) -> String {
     const START: usize = 400;
     const MARK: &str = " … ";
-    let room = LONGEST.saturating_sub(name.len() + 1);
+    let room = WHOLE.saturating_sub(name.len() + 1);
     let text = text.trim();
     if text.len() <= room || room < 2 * START {
         return line_of(name, text);

@@ -28,6 +28,10 @@ pub struct Notification {
     pub plan: Option<String>,
     /// How long the backup took.
     pub duration: Option<Duration>,
+    /// When it was left in the FIFO because no listener was running, in seconds since 1970.
+    pub sent: Option<u64>,
+    /// It reports that a preparation failed: what a hook reports of that backup next is the same failure.
+    pub preparation_failed: bool,
     /// The sentence; may be empty.
     pub text: String,
 }
@@ -45,6 +49,8 @@ const FAILURE_CANCELS: &str = "--failure-cancels";
 const KEY: &str = "--key";
 const PLAN: &str = "--plan";
 const DURATION: &str = "--duration";
+const SENT: &str = "--sent";
+const PREPARATION_FAILED: &str = "--preparation-failed";
 
 impl Preparation {
     /// Reads the text of a message.
@@ -98,6 +104,10 @@ impl Notification {
             match option {
                 PLAN => notification.plan = option_value(value, &mut rest).map(str::to_string),
                 DURATION => notification.duration = option_value(value, &mut rest).and_then(duration),
+                SENT => {
+                    notification.sent = option_value(value, &mut rest).and_then(|value| value.parse().ok());
+                }
+                PREPARATION_FAILED if value.is_none() => notification.preparation_failed = true,
                 _ => break,
             }
             notification.text = rest.trim().to_string();
@@ -118,6 +128,13 @@ impl Notification {
         }
         if let Some(duration) = self.duration {
             text += &format!("{DURATION} {}s ", duration.as_secs_f64());
+        }
+        if let Some(sent) = self.sent {
+            text += &format!("{SENT} {sent} ");
+        }
+        if self.preparation_failed {
+            text += PREPARATION_FAILED;
+            text.push(' ');
         }
         format!("{text}{}", self.text).trim_end().to_string()
     }
@@ -271,6 +288,12 @@ mod tests {
             );
         }
         assert_eq!(Notification::parse("--duration soon x").text, "x");
+        let read = Notification::parse("--plan a --sent 1764318000 --preparation-failed no room");
+        assert_eq!(
+            (read.sent, read.preparation_failed, read.text.as_str()),
+            (Some(1_764_318_000), true, "no room")
+        );
+        assert_eq!(Notification::parse(&read.to_text()), read);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! counted, and the count is logged. What the listener itself does is always logged.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -16,7 +17,7 @@ use common::units;
 /// How many lines of a topic are logged at once.
 const BURST: u32 = 30;
 /// After this time one more line of a topic is logged.
-const REFILL: Duration = Duration::from_secs(180);
+const REFILL: Duration = Duration::from_secs(240);
 /// How often the number of lines that were left out is logged.
 const SUMMARY: Duration = Duration::from_secs(600);
 
@@ -35,6 +36,8 @@ pub(crate) enum Topic {
     Ping,
     /// A message of this name that was accepted. Only names of actions get here.
     Message(String),
+    /// A message of this name that failed: any number that work leave room for it.
+    Failed(String),
 }
 
 #[derive(Debug)]
@@ -120,7 +123,7 @@ impl Log {
         for (topic, budget) in &mut self.budgets {
             let count = std::mem::take(&mut budget.left_out);
             if count > 0 {
-                lines.push(format!("{}: {count} more lines of this kind were left out", topic.name()));
+                lines.push(format!("{topic}: {count} more lines of this kind were left out"));
                 budget.summed_up = Instant::now();
             }
         }
@@ -128,15 +131,16 @@ impl Log {
     }
 }
 
-impl Topic {
-    fn name(&self) -> &str {
+impl fmt::Display for Topic {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Topic::Found => "found by the listener",
-            Topic::NotAMessage => "not a message",
-            Topic::UnknownName => "unknown messages",
-            Topic::Refused => "refused messages",
-            Topic::Ping => "ping",
-            Topic::Message(name) => name,
+            Topic::Found => f.write_str("found by the listener"),
+            Topic::NotAMessage => f.write_str("not a message"),
+            Topic::UnknownName => f.write_str("unknown messages"),
+            Topic::Refused => f.write_str("refused messages"),
+            Topic::Ping => f.write_str("ping"),
+            Topic::Message(name) => f.write_str(name),
+            Topic::Failed(name) => write!(f, "{name} that failed"),
         }
     }
 }
@@ -201,6 +205,7 @@ mod tests {
             for topic in [Topic::NotAMessage, Topic::UnknownName, Topic::Refused]
                 .into_iter()
                 .chain(bridge::action::BuiltIn::ALL.map(|action| Topic::Message(action.name().into())))
+                .chain(bridge::action::BuiltIn::ALL.map(|action| Topic::Failed(action.name().into())))
             {
                 log.sparingly_at(topic, &"x".repeat(200), now);
             }

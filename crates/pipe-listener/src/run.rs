@@ -47,15 +47,44 @@ pub(crate) enum Outcome {
     /// Done; there may be something to report about it.
     Done(Option<String>),
     /// It failed, because of this.
-    Failed(String),
+    Failed(Failure),
     /// There is no such action (any more).
     Unknown,
 }
 
+/// Why an action failed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Failure {
+    /// For the log and for pushes: everything.
+    pub(crate) why: String,
+    /// For the client, which has seen what programs printed: the rest.
+    pub(crate) unseen: String,
+}
+
+impl Failure {
+    /// A failure in `part` of an action.
+    fn in_part(self, part: &str) -> Failure {
+        let naming = |text| format!("{part}: {text}");
+        Failure { why: naming(self.why), unseen: naming(self.unseen) }
+    }
+
+    /// Two failures of one action.
+    fn and(self, other: Failure) -> Failure {
+        let joined = |one, two| format!("{one}; {two}");
+        Failure { why: joined(self.why, other.why), unseen: joined(self.unseen, other.unseen) }
+    }
+}
+
 impl Outcome {
+    /// It failed, because of `why`, which no program has printed.
+    pub(crate) fn failed(why: impl Into<String>) -> Outcome {
+        let why = why.into();
+        Outcome::Failed(Failure { unseen: why.clone(), why })
+    }
+
     /// The outcome of an error, with what to do about it.
     fn of_error(error: &anyhow::Error) -> Outcome {
-        Outcome::Failed(match hint_of(error) {
+        Outcome::failed(match hint_of(error) {
             Some(hint) => format!("{} ({})", one_line(error), escape(hint.as_bytes())),
             None => one_line(error),
         })
@@ -154,10 +183,11 @@ impl Runner {
                     "it left processes behind that keep its output open; what they write is not read".into(),
                 ),
             }),
-            Ok(Finished { end, .. }) if last.is_empty() => Outcome::Failed(end.to_string()),
-            Ok(Finished { end, .. }) => {
-                Outcome::Failed(format!("{end}: {}", crate::log::short(last.trim_ascii())))
-            }
+            Ok(Finished { end, .. }) if last.is_empty() => Outcome::failed(end.to_string()),
+            Ok(Finished { end, .. }) => Outcome::Failed(Failure {
+                why: format!("{end}: {}", crate::log::short(last.trim_ascii())),
+                unseen: end.to_string(),
+            }),
             Err(error) => Outcome::of_error(&error),
         }
     }

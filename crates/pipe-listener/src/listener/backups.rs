@@ -108,7 +108,7 @@ impl Listener {
     pub(super) fn after_end(&mut self, job: &Job, outcome: &Outcome) {
         let is_unheard = self.backups.unheard.remove(&job.id);
         let why = match outcome {
-            Outcome::Failed(why) => Some(why.as_str()),
+            Outcome::Failed(failure) => Some(failure.why.as_str()),
             Outcome::Done(_) | Outcome::Unknown => None,
         };
         if let Some((action, request)) = request_of(&job.message) {
@@ -123,7 +123,7 @@ impl Listener {
         let is_network = BuiltIn::named(&job.message.name) == Some(BuiltIn::StartTailscale);
         if let Some(why) = why.filter(|_| is_network && job.door == Door::Socket) {
             // A start hook that fails here may fire no other hook.
-            self.push(State::Down, None, &format!("start-tailscale failed: {why}"));
+            self.push_failure_to_prepare(None, &format!("start-tailscale failed: {why}"));
         }
         if job.door == Door::Timer && job.message.name == crate::dispatch::OVERDUE_BACKUP {
             let how = why.map_or("they ran now".to_string(), |why| format!("they failed: {why}"));
@@ -151,7 +151,6 @@ impl Listener {
             None => {}
         }
         if undoes {
-            self.notices.backup_cancelled(request_of(&job.message).and_then(|(_, request)| request.plan()));
             self.undo(request_of(&job.message).and_then(|(_, request)| request.key));
         }
     }
@@ -220,7 +219,13 @@ impl Listener {
         let failed = trouble.preparations.get(request.key.as_deref().unwrap_or_default());
         let failed = failed.filter(|failed| failed.is_failure && self.backups.is_new(failed.at));
         let why = failed.map_or(why, |failed| failed.summary.as_str());
-        self.push(State::Down, request.plan(), &format!("preparing the backup failed: {why}"));
+        self.push_failure_to_prepare(request.plan(), &format!("preparing the backup failed: {why}"));
+    }
+
+    fn push_failure_to_prepare(&mut self, plan: Option<String>, text: &str) {
+        let text = text.to_string();
+        let request = Notification { preparation_failed: true, text, ..Notification::default() };
+        self.push_to_monitors(State::Down, plan, &request);
     }
 
     /// Pushes each service that is stopped because its after step failed, at once, and its return.
@@ -238,8 +243,13 @@ impl Listener {
         }
     }
 
-    /// Pushes to the monitor of `plan`, or to the common one, or if there is none to those of all plans.
     fn push(&mut self, state: State, plan: Option<String>, text: &str) {
+        let request = Notification { text: text.to_string(), ..Notification::default() };
+        self.push_to_monitors(state, plan, &request);
+    }
+
+    /// Pushes to the monitor of `plan`, or to the common one, or if there is none to those of all plans.
+    fn push_to_monitors(&mut self, state: State, plan: Option<String>, request: &Notification) {
         let Ok(settings) = Settings::load(&Flags::of(&self.settings), None, None) else { return };
         let name = match state {
             State::Up => BuiltIn::NotifyUp.name(),
@@ -251,7 +261,7 @@ impl Listener {
         };
         for plan in plans {
             let plan = plan.as_deref().map(bridge::request::encode);
-            let request = Notification { plan, text: text.to_string(), ..Notification::default() };
+            let request = Notification { plan, ..request.clone() };
             let line = line_of(name, &request.to_text());
             let text = line.strip_prefix(name).unwrap_or_default().trim().to_string();
             self.send_ourselves(name, &text);

@@ -107,7 +107,7 @@ pub(super) fn spawn(lane: Lane, runner: Runner, jobs: Receiver<Start>, events: E
                     run(&runner, action, &job, notice, report)
                 }
                 Err(Refusal::Unknown) => Outcome::Unknown,
-                Err(Refusal::Unsafe(why)) => Outcome::Failed(format!("not run: {why}")),
+                Err(Refusal::Unsafe(why)) => Outcome::failed(format!("not run: {why}")),
             };
             let prepares = matches!(
                 action,

@@ -6,6 +6,7 @@ use bridge::action::BuiltIn;
 use bridge::exit_code::ExitCode;
 use bridge::frame::Frame;
 use bridge::message::{Malformed, Message};
+use bridge::request::Notification;
 
 use super::Listener;
 use super::events::Start;
@@ -63,6 +64,10 @@ impl Listener {
             };
             let is_old = at.as_ref().is_some_and(|at| at.age(&Moment::now()).is_none_or(|age| age > STALE));
             if is_old && message.name != BuiltIn::PostBackups.name() {
+                self.report_dropped(&message, "it is older than 10 min");
+                continue;
+            }
+            if is_stale_up(&message) {
                 self.report_dropped(&message, "it is older than 10 min");
                 continue;
             }
@@ -228,4 +233,12 @@ impl Listener {
             events.send(super::Event::Status(Box::new(status::complete(&runner, facts))));
         });
     }
+}
+
+/// Whether it is a `notify-up` that was left in the FIFO so long ago that another backup may be due by now. A FIFO does
+/// not record when it was written to, and the keeper's ten minutes pass only while the machine is awake.
+fn is_stale_up(message: &Message) -> bool {
+    let sent = (message.name == BuiltIn::NotifyUp.name()).then(|| Notification::parse(&message.text).sent);
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+    sent.flatten().is_some_and(|sent| now.as_secs().saturating_sub(sent) > STALE.as_secs())
 }

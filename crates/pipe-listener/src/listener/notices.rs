@@ -1,7 +1,8 @@
 //! Which notifications are pushed, and when: every `down`, and of the `up`s the newest.
 //!
 //! The other end can send notifications without end. An `up` that is followed by a newer message to the same monitor is
-//! not pushed, and no more than [`MOST_UPS`] are pushed a minute. A failure that was pushed already is not pushed twice.
+//! not pushed, and no more than [`MOST_UPS`] are pushed a minute. A failure that was pushed already is not pushed twice,
+//! and no `up` follows it before another backup is prepared.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -56,6 +57,8 @@ impl Delay {
 pub(super) struct Notices {
     ups: VecDeque<Instant>,
     failures: Vec<Failure>,
+    /// The last `pre-backups`: what was reported before it is about another backup.
+    preparation: u64,
     delayed: Option<(String, Delay)>,
     /// The preparation without a key that was named in a push: when it ended.
     named: Option<i64>,
@@ -63,8 +66,10 @@ pub(super) struct Notices {
 
 #[derive(Debug)]
 struct Failure {
+    /// The message that reported it.
+    id: u64,
     plan: Option<String>,
-    /// `None` for a failed preparation that cancelled the backup: whatever is reported then is the same failure.
+    /// `None` for a failed preparation: the next report about its backup is the same failure.
     text: Option<String>,
     at: Instant,
 }
@@ -87,11 +92,17 @@ impl Listener {
     /// What becomes of a message that was just started.
     pub(super) fn notice(&mut self, job: &Job) -> Notice {
         const NOW: Notice = Notice::Now { with_preparation: false };
+        if BuiltIn::named(&job.message.name) == Some(BuiltIn::PreBackups) {
+            self.notices.preparation = self.notices.preparation.max(job.id);
+        }
         let Some(is_up) = reports_up(&job.message) else { return NOW };
         let Ok(settings) = Settings::load(&Flags::of(&self.settings), None, None) else { return NOW };
         let request = Notification::parse(&job.message.text);
         let now = Instant::now();
         if is_up {
+            if job.door != Door::Timer && self.notices.contradicts(&request, now) {
+                return Notice::Not("not pushed: this backup was reported as failed");
+            }
             let own = monitor(&settings, &request);
             if self.queue.waiting_in(Lane::Notifications).any(|next| {
                 reports_up(&next.message).is_some()
@@ -106,8 +117,11 @@ impl Listener {
                     return Notice::At(at, delay);
                 }
             }
-        } else if !self.notices.is_new_failure(&request, job.door, now) {
-            return Notice::Not("not pushed again: the same failure was pushed already");
+        } else {
+            let is_common = monitor(&settings, &request) == monitor(&settings, &Notification::default());
+            if !self.notices.is_new_failure(&request, job, is_common, now) {
+                return Notice::Not("not pushed again: the same failure was pushed already");
+            }
         }
         let with_preparation = job.door != Door::Timer && self.names_preparation(&request);
         Notice::Now { with_preparation }
@@ -165,25 +179,41 @@ impl Notices {
         at
     }
 
-    /// A preparation failed, and with it the backup of `plan`: what hooks report of that is the same failure.
-    pub(super) fn backup_cancelled(&mut self, plan: Option<String>) {
-        self.failures.push(Failure { plan, text: None, at: Instant::now() });
+    /// Leaves out failures of other backups, and those that no hook reports any more.
+    fn forget_failures(&mut self, now: Instant) {
+        let is_young = |failure: &Failure| now.saturating_duration_since(failure.at) < ONE_FAILURE;
+        let preparation = self.preparation;
+        self.failures.retain(|failure| failure.id > preparation && is_young(failure));
     }
 
-    /// Whether this failure was not pushed already. The listener's own pushes are all different.
-    fn is_new_failure(&mut self, request: &Notification, door: Door, now: Instant) -> bool {
-        self.failures.retain(|failure| now.saturating_duration_since(failure.at) < ONE_FAILURE);
-        if door == Door::Timer {
-            return true;
+    /// Whether this `up` is about a backup that a hook has reported as failed. Before Backrest 1.9 a backup in which some
+    /// files could not be read is reported twice: first with a warning, then as a success.
+    fn contradicts(&mut self, request: &Notification, now: Instant) -> bool {
+        self.forget_failures(now);
+        let plan = request.plan();
+        plan.is_some() && self.failures.iter().any(|failure| failure.plan == plan && failure.text.is_some())
+    }
+
+    /// Whether this failure was not pushed already. The listener's own pushes are all different. Old hooks don't name
+    /// the plan of a preparation: its failure is that of any plan whose reports go to the same, common monitor.
+    fn is_new_failure(&mut self, request: &Notification, job: &Job, is_common: bool, now: Instant) -> bool {
+        self.forget_failures(now);
+        let plan = request.plan();
+        let is_known = |failure: &Failure| match &failure.text {
+            Some(text) => failure.plan == plan && *text == request.text,
+            None => failure.plan == plan || failure.plan.is_none() && is_common,
+        };
+        let is_own = job.door == Door::Timer;
+        let known = self.failures.iter().position(is_known).filter(|_| !is_own);
+        if let Some(known) = known {
+            self.failures.remove(known);
         }
-        let (plan, text) = (request.plan(), Some(request.text.clone()));
-        let is_known =
-            |failure: &Failure| failure.plan == plan && (failure.text.is_none() || failure.text == text);
-        if self.failures.iter().any(is_known) {
-            return false;
+        let is_preparation = known.is_none() && request.preparation_failed;
+        if is_preparation || !is_own {
+            let text = (!is_preparation).then(|| request.text.clone());
+            self.failures.push(Failure { id: job.id, plan, text, at: now });
         }
-        self.failures.push(Failure { plan, text, at: now });
-        true
+        known.is_none()
     }
 }
 
@@ -206,20 +236,65 @@ mod tests {
         assert_eq!(notices.next_up(start + 2 * SPAN + Duration::from_secs(1)), None);
     }
 
+    fn job(id: u64, door: Door) -> Job {
+        let message = Message { name: BuiltIn::NotifyDown.name().into(), text: String::new() };
+        Job { id, message, action: None, door, client: None, started: None }
+    }
+
     #[test]
     fn one_failure_is_pushed_once() {
         let mut notices = Notices::default();
+        let start = Instant::now();
+        let (mut now, mut id) = (start, 0);
+        let mut is_new = |notices: &mut Notices, text: &str, door| {
+            id += 1;
+            notices.is_new_failure(&request(text), &job(id, door), true, now)
+        };
+        assert!(is_new(&mut notices, "--plan a --preparation-failed no room", Door::Timer));
+        assert!(!is_new(&mut notices, "--plan a task cancelled", Door::Socket));
+        assert!(!is_new(&mut notices, "--plan a task cancelled", Door::Fifo));
+        assert!(is_new(&mut notices, "--plan a Fatal: wrong password", Door::Socket), "the next task");
+        assert!(is_new(&mut notices, "--plan b task cancelled", Door::Socket));
+        assert!(!is_new(&mut notices, "--plan b task cancelled", Door::Fifo));
+        assert!(is_new(&mut notices, "--plan b another reason", Door::Fifo));
+        notices.preparation = 8;
+        assert!(is_new(&mut notices, "--plan b another reason", Door::Fifo), "the next backup");
+        now = start + 2 * ONE_FAILURE;
+        let is_new = |notices: &mut Notices, text: &str| {
+            notices.is_new_failure(&request(text), &job(20, Door::Socket), true, now)
+        };
+        assert!(is_new(&mut notices, "--plan a task cancelled"));
+    }
+
+    #[test]
+    fn a_preparation_without_a_plan_fails_once_for_the_common_monitor() {
         let now = Instant::now();
-        notices.backup_cancelled(Some("a".into()));
-        assert!(notices.is_new_failure(&request("--plan a preparing failed"), Door::Timer, now));
-        assert!(!notices.is_new_failure(&request("--plan a task cancelled"), Door::Socket, now));
-        assert!(notices.is_new_failure(&request("--plan b task cancelled"), Door::Socket, now));
-        assert!(!notices.is_new_failure(&request("--plan b task cancelled"), Door::Fifo, now));
-        assert!(notices.is_new_failure(&request("--plan b another reason"), Door::Fifo, now));
-        assert!(notices.is_new_failure(
-            &request("--plan a task cancelled"),
-            Door::Socket,
-            now + 2 * ONE_FAILURE
-        ));
+        let failed = request("--preparation-failed shop failed");
+        for (text, is_common, is_new) in [
+            ("task cancelled: hook failed", true, false),
+            ("--plan a task cancelled: hook failed", true, false),
+            ("--plan a task cancelled: hook failed", false, true),
+        ] {
+            let mut notices = Notices::default();
+            assert!(notices.is_new_failure(&failed, &job(1, Door::Timer), true, now));
+            let seen = notices.is_new_failure(&request(text), &job(2, Door::Socket), is_common, now);
+            assert_eq!(seen, is_new, "{text}");
+        }
+    }
+
+    #[test]
+    fn an_up_after_the_down_of_the_same_backup_is_not_pushed() {
+        let mut notices = Notices::default();
+        let now = Instant::now();
+        assert!(!notices.contradicts(&request("--plan a 5 files"), now));
+        notices.is_new_failure(&request("--plan a partial backup"), &job(5, Door::Socket), true, now);
+        notices.is_new_failure(&request("disk nearly full"), &job(6, Door::Socket), true, now);
+        assert!(notices.contradicts(&request("--plan a 5 files"), now));
+        assert!(!notices.contradicts(&request("--plan b 5 files"), now));
+        assert!(!notices.contradicts(&request("5 files"), now), "a message by hand");
+        assert!(!notices.contradicts(&request("--plan a 5 files"), now + 2 * ONE_FAILURE));
+        notices.is_new_failure(&request("--plan a partial backup"), &job(7, Door::Socket), true, now);
+        notices.preparation = 8;
+        assert!(!notices.contradicts(&request("--plan a 5 files"), now), "another backup");
     }
 }

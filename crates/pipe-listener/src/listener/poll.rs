@@ -17,7 +17,7 @@ use crate::dispatch::{OVERDUE_BACKUP, TAILSCALE_DOWN};
 use crate::door::{ClientId, Door};
 use crate::log::{Topic, short};
 use crate::queue::Job;
-use crate::run::{Outcome, Progress, tailscale};
+use crate::run::{Failure, Outcome, Progress, tailscale};
 use crate::status;
 use crate::tally::Ending;
 
@@ -231,7 +231,7 @@ impl Listener {
                         self.clients.send(client, &Frame::End(ExitCode::Done));
                         let name = self.queue.running_job(id).map(|job| job.message.name.clone());
                         self.log
-                            .sparingly(Topic::Message(name.unwrap_or_default()), &format!("#{id}: {note}"));
+                            .sparingly(Topic::Failed(name.unwrap_or_default()), &format!("#{id}: {note}"));
                     }
                 }
             }
@@ -272,17 +272,23 @@ impl Listener {
         let (code, how) = match outcome {
             Outcome::Done(None) => (ExitCode::Done, format!("done after {took}")),
             Outcome::Done(Some(what)) => (ExitCode::Done, format!("done after {took}: {what}")),
-            Outcome::Failed(why) => (ExitCode::Failed, format!("failed after {took}: {why}")),
+            Outcome::Failed(Failure { why, .. }) => (ExitCode::Failed, format!("failed after {took}: {why}")),
             Outcome::Unknown => (ExitCode::Unknown, "not known any more".into()),
         };
         let ending = if code == ExitCode::Done { Ending::Done } else { Ending::Failed };
         self.tally.count(&job.message.name, ending);
-        let topic = Topic::Message(job.message.name.clone());
+        let topic = match code {
+            ExitCode::Done => Topic::Message(job.message.name.clone()),
+            _ => Topic::Failed(job.message.name.clone()),
+        };
         self.log.sparingly(topic, &format!("#{id} {shown} ({}): {how}", job.door));
         match outcome {
             Outcome::Done(None) => {}
             Outcome::Done(Some(what)) => self.clients.send(job.client, &Frame::Note(what.clone())),
-            _ => self.clients.send(job.client, &Frame::Note(how.clone())),
+            Outcome::Failed(Failure { unseen, .. }) => {
+                self.clients.send(job.client, &Frame::Note(format!("failed after {took}: {unseen}")));
+            }
+            Outcome::Unknown => self.clients.send(job.client, &Frame::Note(how.clone())),
         }
         self.clients.send(job.client, &Frame::End(code));
         let event = format!("#{id} {shown}: {how}");

@@ -47,7 +47,7 @@ pub(super) fn notify(
     let request = Notification::parse(&job.message.text);
     let plan = request.plan();
     if settings.push_address(plan.as_deref()).is_none() {
-        return Ok(Outcome::Failed(format!(
+        return Ok(Outcome::failed(format!(
             "no push address (set {PUSH_URL} in {})",
             common::text::escape_path(&settings.env_file)
         )));
@@ -103,10 +103,10 @@ fn until_it_worked(runner: &Runner, push: &Push, report: Report<'_>) -> Outcome 
             report(Progress::Answer(format!("not pushed yet: {why}; tried again for 10 min")));
         }
         if started.elapsed() + pause > GIVE_UP {
-            return Outcome::Failed(format!("given up after {tries} tries: {why}"));
+            return Outcome::failed(format!("given up after {tries} tries: {why}"));
         }
         if !sleep(runner, pause) {
-            return Outcome::Failed(format!("the listener was stopped after {tries} tries: {why}"));
+            return Outcome::failed(format!("the listener was stopped after {tries} tries: {why}"));
         }
         pause = (2 * pause).min(LONGEST_PAUSE);
     }

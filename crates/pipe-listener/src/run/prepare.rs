@@ -18,7 +18,7 @@ use super::{Outcome, Report, Runner};
 pub(super) fn pre_backups(runner: &Runner, text: &str, until: Instant, report: Report<'_>) -> Outcome {
     let request = match Preparation::parse(text) {
         Ok(request) => request,
-        Err(fault) => return Outcome::Failed(fault.to_string()),
+        Err(fault) => return Outcome::failed(fault.to_string()),
     };
     let mut command = tool(runner, "pre-backup-actions", &[]);
     with_key(&mut command, &request);
@@ -30,20 +30,21 @@ pub(super) fn pre_backups(runner: &Runner, text: &str, until: Instant, report: R
     command.args(["--wait", &format!("{left}s")]);
     let prepared = runner.program(&mut command, until, report);
     let ignored = build_ignore(runner, until, report);
-    match (prepared, ignored) {
-        (Outcome::Failed(prepare), Outcome::Failed(ignore)) => {
-            Outcome::Failed(format!("pre-backup-actions: {prepare}; build-ignore: {ignore}"))
-        }
-        (Outcome::Failed(why), _) => Outcome::Failed(format!("pre-backup-actions: {why}")),
-        (_, Outcome::Failed(why)) => Outcome::Failed(format!("build-ignore: {why}")),
-        (prepared, _) => prepared,
+    let failure = |outcome: &Outcome, part| match outcome {
+        Outcome::Failed(failure) => Some(failure.clone().in_part(part)),
+        Outcome::Done(_) | Outcome::Unknown => None,
+    };
+    match (failure(&prepared, "pre-backup-actions"), failure(&ignored, "build-ignore")) {
+        (Some(prepare), Some(ignore)) => Outcome::Failed(prepare.and(ignore)),
+        (Some(failure), None) | (None, Some(failure)) => Outcome::Failed(failure),
+        (None, None) => prepared,
     }
 }
 
 pub(super) fn post_backups(runner: &Runner, text: &str, until: Instant, report: Report<'_>) -> Outcome {
     let request = match Preparation::parse(text) {
         Ok(request) => request,
-        Err(fault) => return Outcome::Failed(fault.to_string()),
+        Err(fault) => return Outcome::failed(fault.to_string()),
     };
     let mut command = tool(runner, "pre-backup-actions", &["--after"]);
     with_key(&mut command, &request);

@@ -24,7 +24,8 @@ fn pre_backups_makes_the_ignore_file_even_where_a_prepare_step_failed_and_fails_
     host.start();
     let ran = host.send(&["pre-backups"]).expect_code(1);
     assert_eq!(ran.stdout, "prepared\ndump failed\nignored\n");
-    assert!(ran.stderr.contains("pre-backup-actions: exit code 1: dump failed"), "{}", ran.stderr);
+    assert!(ran.stderr.ends_with(": pre-backup-actions: exit code 1\n"), "{}", ran.stderr);
+    assert!(host.log().contains("pre-backup-actions: exit code 1: dump failed"), "{}", host.log());
     assert!(host.sandbox.path("ignored").exists());
 }
 
@@ -34,7 +35,9 @@ fn pre_backups_fails_where_only_the_ignore_file_could_not_be_made() {
     host.with_tools(&[("pre-backup-actions", "exit 0"), ("build-ignore", "echo no space >&2; exit 1")]);
     host.start();
     let ran = host.send(&["pre-backups"]).expect_code(1);
-    assert!(ran.stderr.contains("build-ignore: exit code 1: no space"), "{}", ran.stderr);
+    assert!(ran.stdout.contains("no space\n"), "{}", ran.everything());
+    assert!(ran.stderr.ends_with(": build-ignore: exit code 1\n"), "{}", ran.stderr);
+    assert!(host.log().contains("build-ignore: exit code 1: no space"), "{}", host.log());
 }
 
 #[test]
@@ -150,4 +153,15 @@ fn an_action_that_outlasts_the_grace_is_ended_and_reported() {
     let said = client.wait_with_output().unwrap();
     assert_eq!(said.status.code(), Some(1), "{said:?}");
     assert!(host.log().contains("gate (socket): failed after "), "{}", host.log());
+}
+
+#[test]
+fn any_number_of_messages_that_work_leave_room_in_the_log_for_one_that_fails() {
+    let host = Host::listening();
+    host.action("check", "test -z \"$1\"");
+    for _ in 0..60 {
+        host.send(&["check"]).expect_success();
+    }
+    host.send(&["check", "the disk"]).expect_code(1);
+    assert!(host.log().contains("check the disk (socket): failed after "), "{}", host.log());
 }

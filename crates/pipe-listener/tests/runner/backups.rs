@@ -16,19 +16,19 @@ const MARKED: [&str; 4] = ["pre-backups", "--failure-cancels", "--key", "home/ni
 
 /// A listener with a real service, and a server that takes every push.
 #[track_caller]
-fn with_server() -> (Host, Server) {
+pub(crate) fn with_server() -> (Host, Server) {
     let server = Server::answering(vec![OK; 1000]);
     let host = Host::with_push_address(&format!("http://127.0.0.1:{}", server.port));
     (host, server)
 }
 
-/// Puts the program that pushes beside the listener.
-#[track_caller]
-fn with_push(host: &Host) {
-    copy_program(built("backrest-push", "backrest-push"), host.program.with_file_name("backrest-push"));
-}
-
 impl Host {
+    /// Puts the program that pushes beside the listener.
+    #[track_caller]
+    pub(crate) fn with_push(&self) {
+        copy_program(built("backrest-push", "backrest-push"), self.program.with_file_name("backrest-push"));
+    }
+
     #[track_caller]
     fn write_trouble(&self, trouble: &Trouble) {
         let text = serde_json::to_string(trouble).unwrap();
@@ -40,7 +40,7 @@ impl Host {
 fn a_marked_preparation_whose_client_was_killed_is_stopped_undone_and_pushed() {
     let (mut host, server) = with_server();
     stopped_service(&mut host);
-    with_push(&host);
+    host.with_push();
     host.start();
     let mut hook = host.send_aside(&MARKED);
     assert_eq!(host.wait_for_notes(1), ["stopped"]);
@@ -60,7 +60,7 @@ fn a_marked_preparation_whose_client_was_killed_is_stopped_undone_and_pushed() {
 fn an_unmarked_preparation_whose_client_was_killed_stays_and_is_pushed() {
     let (mut host, server) = with_server();
     stopped_service(&mut host);
-    with_push(&host);
+    host.with_push();
     host.start();
     let mut hook = host.send_aside(&["pre-backups"]);
     assert_eq!(host.wait_for_notes(1), ["stopped"]);
@@ -80,7 +80,7 @@ fn an_unmarked_preparation_whose_client_was_killed_stays_and_is_pushed() {
 fn a_client_that_closes_its_own_side_alone_is_not_gone() {
     let (mut host, server) = with_server();
     stopped_service(&mut host);
-    with_push(&host);
+    host.with_push();
     host.start();
     let mut client = host.connect();
     client.write_all(b"pre-backups --failure-cancels\n").unwrap();
@@ -99,7 +99,7 @@ fn a_client_that_closes_its_own_side_alone_is_not_gone() {
 fn who_does_not_wait_is_not_taken_for_gone() {
     let (mut host, server) = with_server();
     stopped_service(&mut host);
-    with_push(&host);
+    host.with_push();
     host.start();
     host.send(&["--no-wait", "pre-backups", "--failure-cancels"]).expect_success();
     assert_eq!(host.wait_for_notes(1), ["stopped"]);
@@ -113,7 +113,7 @@ fn who_does_not_wait_is_not_taken_for_gone() {
 fn a_marked_preparation_that_waited_when_its_client_was_killed_never_runs() {
     let (mut host, server) = with_server();
     stopped_service(&mut host);
-    with_push(&host);
+    host.with_push();
     host.note_and_gate();
     host.start();
     host.write("gate\n");
@@ -133,12 +133,17 @@ fn a_marked_preparation_that_waited_when_its_client_was_killed_never_runs() {
 fn a_marked_preparation_that_fails_is_undone_at_once_and_pushed_once() {
     let (mut host, server) = with_server();
     stopped_service(&mut host);
-    with_push(&host);
+    host.with_push();
     let prepare = "#!/bin/sh\necho stopped >> ../../notes\necho no space >&2\nexit 1\n";
     host.sandbox.script("data/shop/prepare-backup.sh", prepare);
     host.start();
-    host.send(&MARKED).expect_code(1);
+    let ran = host.send(&MARKED).expect_code(1);
     assert_eq!(host.wait_for_notes(2), ["stopped", "started"]);
+    let output = ran.everything();
+    for text in ["no space", "1 failed"] {
+        assert_eq!(output.matches(text).count(), 1, "{output}");
+    }
+    assert!(ran.stderr.ends_with(": pre-backup-actions: exit code 1\n"), "{}", ran.stderr);
     let pushed = server.next();
     assert!(pushed.contains("preparing%20the%20backup%20failed") && pushed.contains("shop"), "{pushed}");
     assert!(!pushed.contains("hint"), "{pushed}");
@@ -155,7 +160,7 @@ fn a_marked_preparation_that_fails_is_undone_at_once_and_pushed_once() {
 fn a_second_post_backups_long_after_the_first_is_reported_and_pushed() {
     let (mut host, server) = with_server();
     stopped_service(&mut host);
-    with_push(&host);
+    host.with_push();
     host.open_gate();
     host.start();
     host.send(&["pre-backups", "--key", "home/nightly"]).expect_success();
@@ -181,7 +186,7 @@ fn while_a_service_is_stopped_every_push_is_down_and_its_return_is_pushed() {
                 mkdir -p \"$HOME/containers/backrest/state/actions\"\n\
                 cp \"$HOME/trouble\" \"$HOME/containers/backrest/state/actions/trouble\"";
     host.with_tools(&[("pre-backup-actions", tool), ("build-ignore", "")]);
-    with_push(&host);
+    host.with_push();
     host.start();
     host.send(&["post-backups"]).expect_success();
     let first = server.next();
@@ -268,7 +273,7 @@ fn a_message_that_finds_no_listener_waits_in_the_fifo_unless_a_backup_waits_for_
 fn ctrl_c_prints_the_command_that_undoes_a_preparation() {
     let mut host = Host::new();
     stopped_service(&mut host);
-    with_push(&host);
+    host.with_push();
     host.start();
     let hook = host.send_aside(&["pre-backups", "--key", "home/nightly"]);
     assert_eq!(host.wait_for_notes(1), ["stopped"]);
@@ -285,7 +290,7 @@ fn ctrl_c_prints_the_command_that_undoes_a_preparation() {
 fn a_backup_that_a_restart_of_backrest_ended_is_cleaned_up_after() {
     let (mut host, server) = with_server();
     stopped_service(&mut host);
-    with_push(&host);
+    host.with_push();
     host.open_gate();
     let docker = "#!/bin/sh\ncase $1 in ps) echo 0123abc;; inspect) cat \"$HOME/started-at\";; esac\n";
     host.sandbox.script("bin/docker", docker);

@@ -17,3 +17,4 @@ mod setup;
 mod siege;
 mod soak;
 mod tailscale;
+mod versions;
