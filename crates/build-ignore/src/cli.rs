@@ -15,19 +15,19 @@ pub(crate) const TOOL: &str = "build-ignore";
 #[derive(Debug, Parser)]
 #[command(version, after_help = EXAMPLES)]
 pub struct Cli {
-    /// Write here; - prints [env: IGNORE_FILE] [default: <Backrest's container folder>/ignorefile.txt]
+    /// File to write; - is standard output [env: IGNORE_FILE] [default: <Backrest's container folder>/ignorefile.txt]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
-    /// Where restic sees both roots, as data and containers [env: BACKUP_MOUNT] [default: /userdata]
+    /// Folder in which restic sees both roots, as data and containers [env: BACKUP_MOUNT] [default: /userdata]
     #[arg(long, value_name = "DIR")]
     pub mount: Option<PathBuf>,
-    /// No longer there; kept for its hint
+    /// Removed; kept for its hint
     #[arg(long, hide = true)]
     pub relative: bool,
     /// Write nothing; show what is out of date in the file and exit with 1 if anything is
     #[arg(long, group = "mode")]
     pub check: bool,
-    /// Say what happens to these paths and which rule decides; exit with 0 if one is left out, else 1
+    /// Show what happens to these paths and which rule decides; exit with 0 if any is left out, otherwise with 1
     #[arg(long, group = "mode", requires = "paths")]
     pub explain: bool,
     /// Paths for --explain, as they are on the host or in the container
@@ -36,25 +36,25 @@ pub struct Cli {
     /// Show per service what is kept and left out, and what is largest; write nothing
     #[arg(long, group = "mode")]
     pub report: bool,
-    /// Show what no backup holds: links, volumes, disks, live databases; exit with 1 if there is any; write nothing
+    /// Show what is in no backup: links, volumes, disks, live databases; exit with 1 if there is any; write nothing
     #[arg(long, group = "mode")]
     pub coverage: bool,
-    /// Show which files FILE, any exclude file of restic, keeps and the rules leave out, and the reverse; write nothing
+    /// Compare the rules with FILE, any exclude file of restic: show the files that only one of them keeps; write nothing
     #[arg(long, group = "mode", value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub compare: Option<PathBuf>,
     /// List every path that the rules keep, for programs: records that end with NUL bytes; write nothing
     #[arg(long, group = "mode")]
     pub kept0: bool,
-    /// Agree that the rules leave out what the exclude file before them kept, and write them in full
+    /// Accept that the rules leave out what the previous exclude file kept, and write all of them
     #[arg(long, group = "mode")]
     pub adopt: bool,
-    /// Print JSON for machines
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
     /// Exit with 1 if there was any warning, after writing
     #[arg(long)]
     pub strict: bool,
-    /// Write only what matches something today, and comments for the rest; restic scans faster [env: IGNORE_LEAN]
+    /// Write only patterns that match something today, and the rest as comments; restic scans faster [env: IGNORE_LEAN]
     #[arg(long)]
     pub lean: bool,
     #[command(flatten)]

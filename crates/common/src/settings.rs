@@ -24,7 +24,7 @@ use crate::text::escape_path;
 
 /// The flags that every tool has. Not given: environment, `.env`, default.
 #[derive(Args, Clone, Debug, Default)]
-#[command(next_help_heading = "Where things lie")]
+#[command(next_help_heading = "Locations")]
 pub struct Flags {
     /// Folder with one folder per service that holds its compose.yaml [env: CONTAINER_ROOT] [default: ~/containers]
     #[arg(long, value_name = "DIR", global = true)]

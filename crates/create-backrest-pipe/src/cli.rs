@@ -1,4 +1,4 @@
-//! The command line, and nothing else: what can be asked, in the words that `--help` shows.
+//! The command line, and nothing else, in the words that `--help` shows.
 //!
 //! Nothing named means: put everything in place.
 
@@ -11,10 +11,10 @@ use serde::{Deserialize, Serialize};
 
 const EXAMPLES: &str = "\
 Example:
-  create-backrest-pipe            put everything in place that is missing
+  create-backrest-pipe            set up what is missing
   create-backrest-pipe status     show what is wrong, if anything
   create-backrest-pipe hooks      print the hooks for Backrest
-  create-backrest-pipe remove     take away what was put there
+  create-backrest-pipe remove     remove it again
 
 This creates, in Backrest's container folder:
   bridge/                 the folder to mount in the container at /bridge
@@ -31,8 +31,8 @@ Example:
   create-backrest-pipe hooks --apply http://nas:9898 --plan nightly --remove";
 
 const INIT_HELP: &str = "\
-It finds your services in ~/containers and ~/data, or in a folder for both such as /opt/stacks, shows all that it would \
-do, and asks once. Files that exist are left as they are; run again, it has nothing to do.";
+It finds your services in ~/containers and ~/data, or in a folder for both such as /opt/stacks, shows everything it would \
+do, and asks once. Existing files stay as they are; a second run has nothing to do.";
 
 const VERIFY_EXAMPLES: &str = "\
 Example:
@@ -42,16 +42,16 @@ Example:
 The exit code is 1 if a difference is not explained.";
 
 const STATUS_HELP: &str = "\
-A line starts with ✓ if all is well, with ✗ if something is wrong, with · if it is only worth knowing, and with ?\
+A line starts with ✓ if all is well, with ✗ if something is wrong, with · if it is only worth knowing, and with ? \
 if it could not be checked. The exit code is 1 if something is wrong.";
 
-/// Put the bridge between Backrest's container and this host in place
+/// Set up the bridge between Backrest's container and this host
 #[derive(Debug, Parser)]
 #[command(name = "create-backrest-pipe", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     #[command(subcommand)]
     pub(crate) command: Option<Command>,
-    /// Choose what starts the listener after a reboot [default: the previous choice, initially cron]
+    /// What starts the listener after a reboot [default: the previous choice, initially cron]
     #[arg(long, value_enum, value_name = "WHICH")]
     pub(crate) supervisor: Option<Supervisor>,
     /// Show what would be done and do nothing
@@ -67,13 +67,13 @@ pub(crate) struct Cli {
 pub(crate) enum Supervisor {
     /// A line in your crontab
     Cron,
-    /// A user unit, which also starts it again when it ends
+    /// A user unit, which also restarts it if it stops
     Systemd,
     /// Nothing; you start pipe-listener yourself
     None,
 }
 
-/// What is asked for; nothing named means: put everything in place.
+/// The subcommands; without one, everything that is missing is set up.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     /// Set up a new Backrest: folders, compose.yaml, .env, bridge and listener
@@ -94,7 +94,7 @@ pub(crate) enum Command {
         #[arg(long, value_name = "N", default_value_t = 20)]
         lines: usize,
     },
-    /// Stop the listener and take away what create-backrest-pipe has put in place
+    /// Stop the listener and remove what create-backrest-pipe set up
     Remove,
 }
 
@@ -128,7 +128,7 @@ pub(crate) struct VerifyArguments {
     /// Ask the Backrest whose web page is at this address [default: http://localhost:9898]
     #[arg(long, value_name = "URL")]
     pub(crate) backrest: Option<String>,
-    /// Name its plan [default: the plan that the address shows, or the only one]
+    /// Its plan [default: the plan that the address shows, or the only one]
     #[arg(long, value_name = "ID")]
     pub(crate) plan: Option<String>,
     #[command(flatten)]
@@ -136,10 +136,10 @@ pub(crate) struct VerifyArguments {
     /// Read this many files back and compare them with the host's
     #[arg(long, value_name = "N", default_value_t = 50)]
     pub(crate) sample: usize,
-    /// Choose the sample of an earlier run again, which printed this number with --json
+    /// Repeat the sample of an earlier run, which printed this number with --json
     #[arg(long, value_name = "N")]
     pub(crate) seed: Option<u64>,
-    /// Leave files with more bytes than this out of the sample
+    /// Leave files larger than this out of the sample
     #[arg(long, value_name = "BYTES", default_value_t = 1 << 30)]
     pub(crate) largest: u64,
     /// Wait this long while Backrest is busy
@@ -173,10 +173,10 @@ pub(crate) struct HooksArguments {
     /// Put them into the Backrest whose web page is at this address, after showing the difference
     #[arg(long, value_name = "URL")]
     pub(crate) apply: Option<String>,
-    /// Name the plan of that Backrest [default: the plan that the address shows, or the only one]
+    /// Plan of that Backrest [default: the plan that the address shows, or the only one]
     #[arg(long, value_name = "ID", requires = "apply")]
     pub(crate) plan: Option<String>,
-    /// Prepare these services only (can be repeated; names and globs; '*' for all) [default: as before, at first all]
+    /// Prepare these services only (can be repeated; names and globs; '*' for all) [default: the previous choice, initially all]
     #[arg(long, value_name = "NAME", value_delimiter = ',', value_parser = service)]
     pub(crate) services: Vec<String>,
     /// Replace hooks of the old scripts, which write to backrest-pipe
@@ -185,7 +185,7 @@ pub(crate) struct HooksArguments {
     /// Wait this long for Backrest to start
     #[arg(long, value_name = "TIME", default_value = "30s", value_parser = humantime::parse_duration)]
     pub(crate) wait: Duration,
-    /// Take them out of it again
+    /// Remove them from that Backrest
     #[arg(long, requires = "apply")]
     pub(crate) remove: bool,
     /// Apply the changes without asking

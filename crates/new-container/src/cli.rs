@@ -14,7 +14,7 @@ use common::settings::Flags;
 #[derive(Debug, Parser)]
 #[command(name = "new-container", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
-    /// Name of the service, its folders and its Compose project: small letters, digits, - and _
+    /// Name of the service, its folders and its Compose project: lowercase letters, digits, - and _
     #[arg(value_parser = parse_name)]
     pub(crate) name: Option<String>,
 
@@ -46,7 +46,7 @@ pub(crate) struct Cli {
     #[arg(long)]
     pub(crate) ask: bool,
 
-    /// Print the files, and make nothing
+    /// Print the files and create nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
 
@@ -68,11 +68,11 @@ pub(crate) struct Cli {
     #[arg(long, requires = "adopt")]
     pub(crate) yes: bool,
 
-    /// List your own templates, and do nothing else
+    /// List your own templates and exit
     #[arg(long, conflicts_with = "name")]
     pub(crate) list_templates: bool,
 
-    /// Print the alias dn for the shell's start file, and do nothing else
+    /// Print the alias dn for the shell's start file and exit
     #[arg(long, value_name = "SHELL", conflicts_with = "name")]
     pub(crate) shell_init: Option<Shell>,
 
@@ -106,7 +106,7 @@ Examples:
   new-container whoami --image traefik/whoami --network proxy --up
   new-container notes --stop                  stop it during each backup
   new-container immich --adopt                add what its backup lacks
-  eval \"$(new-container --shell-init bash)\"   from now on dn is short for it
+  eval \"$(new-container --shell-init bash)\"   from now on, dn runs new-container
 
 Your own templates: <container root>/.templates/default changes every new service, .templates/KIND those with that \
 database, and .templates/FOLDER those made with --template FOLDER. A file there named compose.yaml, .env, \
@@ -114,7 +114,7 @@ database, and .templates/FOLDER those made with --template FOLDER. A file there 
 {{name}} and {{password}} in them are filled in; docs/new-container.md lists all of them.";
 
 /// Docker Compose's rule for a project's name, which is also a good one for a folder: it starts with a letter or
-/// digit and goes on with those, `-` and `_`, all small.
+/// digit and continues with those, `-` and `_`, all lowercase.
 pub(crate) fn parse_name(text: &str) -> Result<String, String> {
     let is_plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit();
     let well_formed = text.starts_with(is_plain) && text.chars().all(|c| is_plain(c) || c == '-' || c == '_');
@@ -130,7 +130,8 @@ pub(crate) fn parse_name(text: &str) -> Result<String, String> {
         .take(63)
         .collect();
     let proposal = proposal.trim_end_matches(['-', '_']);
-    let rule = "a name is small letters, digits, - and _, starts with a letter or digit, and has at most 63";
+    let rule =
+        "a name has lowercase letters, digits, - and _, starts with a letter or digit, and has at most 63";
     Err(if proposal.is_empty() { rule.to_string() } else { format!("{rule}; try {proposal}") })
 }
 
@@ -140,7 +141,7 @@ pub(crate) fn parse_image(text: &str) -> Result<String, String> {
     if text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(is_allowed) {
         Ok(text.to_string())
     } else {
-        Err("an image is named like nginx:1.29 or host/owner/image:tag".into())
+        Err("write an image like nginx:1.29 or host/owner/image:tag".into())
     }
 }
 
@@ -151,16 +152,16 @@ pub(crate) fn parse_port(text: &str) -> Result<String, String> {
     let (address, numbers) = match parts.as_slice() {
         [host, container] => (None, [*host, *container]),
         [address, host, container] => (Some(*address), [*host, *container]),
-        _ => return Err("a port is written HOST:CONTAINER, such as 8080:80".into()),
+        _ => return Err("write a port as HOST:CONTAINER, such as 8080:80".into()),
     };
     if let Some(wrong) = numbers.iter().find(|number| !is_port(number)) {
         return Err(format!("{wrong} is not a port: a number from 1 to 65535"));
     }
     if address.is_some_and(|address| address.parse::<Ipv4Addr>().is_err()) {
-        return Err("an address before the ports is written like 127.0.0.1".into());
+        return Err("write an address before the ports, such as 127.0.0.1".into());
     }
     if !matches!(protocol, "tcp" | "udp") {
-        return Err(format!("{protocol} is not a protocol: tcp or udp"));
+        return Err(format!("unknown protocol {protocol}: use tcp or udp"));
     }
     Ok(text.to_string())
 }
@@ -178,7 +179,7 @@ pub(crate) fn parse_network(text: &str) -> Result<String, String> {
     if text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(is_allowed) {
         Ok(text.to_string())
     } else {
-        Err("a network's name is letters, digits, _ . and -".into())
+        Err("a network's name has letters, digits, _ . and -".into())
     }
 }
 

@@ -10,7 +10,7 @@ use common::settings::Flags;
 /// Takes messages from the FIFO and the socket in <Backrest's folder>/bridge and runs the action that each names,
 /// one after another: pre-backups, post-backups, build-ignore, start-tailscale, stop-tailscale, notify-up,
 /// notify-down, ping, status, and every executable file in <Backrest's folder>/actions. It runs until a signal stops
-/// it; create-backrest-pipe starts it in the background and after a restart of the machine.
+/// it; create-backrest-pipe starts it in the background and after a reboot.
 #[derive(Debug, Parser)]
 #[command(
     name = "pipe-listener",

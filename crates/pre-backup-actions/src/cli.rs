@@ -17,7 +17,7 @@ use std::time::Duration;
 use clap::Parser;
 use common::settings::Flags;
 
-/// Run every service's prepare-backup.sh, and when the backup is over its after-backup.sh
+/// Run every service's prepare-backup.sh, and its after-backup.sh when the backup is over
 ///
 /// A service's folder in the data root or in the container root may hold prepare-backup.sh, which runs before a backup
 /// (a database is dumped, a service is stopped), and after-backup.sh, which runs once the backup is over, however it
@@ -26,11 +26,11 @@ use common::settings::Flags;
 #[derive(Debug, Parser)]
 #[command(name = "pre-backup-actions", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
-    /// Run the after steps of what the journal holds, the last one first, instead of preparing
+    /// Run the after steps that the journal lists, the last one first, instead of preparing
     #[arg(long)]
     pub(crate) after: bool,
 
-    /// With --after: run every after-backup.sh there is, whatever the journal says
+    /// With --after: run every after-backup.sh, even if the journal does not list it
     #[arg(long, requires = "after", conflicts_with = "if_due")]
     pub(crate) all: bool,
 
@@ -38,11 +38,11 @@ pub(crate) struct Cli {
     #[arg(long, requires = "after")]
     pub(crate) if_due: bool,
 
-    /// Show what the journal holds: after steps that still have to run, and when they are due
+    /// Show the journal: after steps that still have to run, and when they are due
     #[arg(long, conflicts_with_all = ["after", "list", "dry_run"])]
     pub(crate) journal: bool,
 
-    /// Show how earlier runs went: how long they took, how large the dumps were
+    /// Show earlier runs: how long they took, how large the dumps were
     #[arg(long, value_name = "SERVICE", num_args = 0..=1, conflicts_with_all = ["after", "journal", "list", "dry_run"])]
     pub(crate) history: Option<Option<String>>,
 
@@ -66,7 +66,7 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "INSTANCE/PLAN", value_parser = parse_key)]
     pub(crate) key: Option<String>,
 
-    /// Scripts that run side by side [default: the number of cores, at most 4]
+    /// Number of scripts to run at the same time [default: the number of cores, at most 4]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
     pub(crate) jobs: Option<u16>,
 
@@ -79,11 +79,11 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "TIME", value_parser = parse_time)]
     pub(crate) after_deadline: Option<Duration>,
 
-    /// Wait for a run that is under way (TIME or an hour) instead of failing; --after waits 30m without it
+    /// Wait for another run to finish (TIME, or an hour) instead of failing; --after waits 30m without this
     #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1h", value_parser = parse_time)]
     pub(crate) wait: Option<Duration>,
 
-    /// Take a dump that has shrunk more than its declaration allows, and compare with it from now on
+    /// Accept a dump that has shrunk more than its declaration allows; later dumps are compared with it
     #[arg(long, conflicts_with_all = ["after", "list", "journal"])]
     pub(crate) accept_shrunk: bool,
 
@@ -99,8 +99,8 @@ const EXAMPLES: &str = "\
 Examples:
   pre-backup-actions                          prepare all services
   pre-backup-actions --only immich --only 'db-*'
-  pre-backup-actions --after                  bring back what was stopped
-  pre-backup-actions --journal                what still has to be brought back
+  pre-backup-actions --after                  run the after steps of the last run
+  pre-backup-actions --journal                list the after steps that still have to run
 
 A script runs in its own folder, with SERVICE, DATA_DIR, CONTAINER_DIR, DUMP_DIR and BACKUP_RUN in its environment \
 and nothing on standard input.";
@@ -108,7 +108,7 @@ and nothing on standard input.";
 /// A glob whose `*` stays within a name.
 pub(crate) fn parse_pattern(text: &str) -> Result<globset::Glob, String> {
     if text.is_empty() {
-        return Err("a service's name is not empty".into());
+        return Err("a service's name must not be empty".into());
     }
     globset::GlobBuilder::new(text)
         .literal_separator(true)
@@ -120,7 +120,7 @@ pub(crate) fn parse_pattern(text: &str) -> Result<globset::Glob, String> {
 /// The name of a backup, which goes into the journal and into pushes.
 fn parse_key(text: &str) -> Result<String, String> {
     match text {
-        "" => Err("a key is not empty; leave the flag out instead".into()),
+        "" => Err("a key must not be empty; leave the flag out instead".into()),
         _ if text.len() > 200 => Err("a key has at most 200 bytes".into()),
         _ if text.chars().any(char::is_control) => Err("a key has no control characters".into()),
         _ => Ok(text.to_string()),

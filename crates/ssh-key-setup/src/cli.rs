@@ -13,7 +13,7 @@ Example:
   ssh-key-setup nas --path /srv/restic
   ssh-key-setup nas --check
 
-The first makes a key, lets it in at the host that `ssh nas` reaches, writes the folder that Backrest's container \
+The first makes a key, installs it on the host that `ssh nas` reaches, writes the folder that Backrest's container \
 mounts as /root/.ssh, proves it with a file written, read and removed, and prints the repository's URI. The second \
 proves it again and changes nothing.";
 
@@ -21,11 +21,11 @@ proves it again and changes nothing.";
 #[derive(Debug, Parser)]
 #[command(name = "ssh-key-setup", version, after_help = AFTER_HELP)]
 pub(crate) struct Cli {
-    /// The server, as you type it after `ssh`; without it, every host that is set up already, else those of
-    /// BACKREST_SSH_HOST
+    /// The server, as you type it after `ssh` [default: every host that is set up already, otherwise those of
+    /// BACKREST_SSH_HOST]
     pub(crate) host: Option<String>,
 
-    /// Folder on the server for the repository, made where it is missing [default: restic, in the account's home]
+    /// Folder on the server for the repository, created if it is missing [default: restic, in the account's home]
     #[arg(long, value_name = "DIR")]
     pub(crate) path: Option<String>,
 
@@ -33,23 +33,23 @@ pub(crate) struct Cli {
     #[arg(long, value_name = "NAME", requires = "host")]
     pub(crate) alias: Option<String>,
 
-    /// Account on the server [default: as `ssh` has it]
+    /// Account on the server [default: what `ssh` uses]
     #[arg(long, requires = "host")]
     pub(crate) user: Option<String>,
 
-    /// Port of the server [default: as `ssh` has it]
+    /// Port of the server [default: what `ssh` uses]
     #[arg(long, requires = "host", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port: Option<u16>,
 
-    /// Key of yours that gets you in at the server now [default: as `ssh` has it]
+    /// Your key that logs you in to the server now [default: what `ssh` uses]
     #[arg(long, value_name = "FILE", requires = "host")]
     pub(crate) identity: Option<PathBuf>,
 
-    /// Where the server keeps the account's keys [default: as the server says, else .ssh/authorized_keys]
+    /// Where the server keeps the account's keys [default: as the server reports, otherwise .ssh/authorized_keys]
     #[arg(long, value_name = "FILE", requires = "host")]
     pub(crate) authorized_keys: Option<String>,
 
-    /// Let the key log in with a shell too, not over SFTP alone
+    /// Allow the key a shell, not only SFTP
     #[arg(long)]
     pub(crate) no_restrict: bool,
 
@@ -57,7 +57,7 @@ pub(crate) struct Cli {
     #[arg(long)]
     pub(crate) accept_new_host_key: bool,
 
-    /// Put the key on jump hosts too, for passing on to the next host only, without asking
+    /// Install the key on jump hosts too, without asking; there it can only forward to the next host
     #[arg(long)]
     pub(crate) install_on_jump_hosts: bool,
 
@@ -65,15 +65,15 @@ pub(crate) struct Cli {
     #[arg(long)]
     pub(crate) rootless: bool,
 
-    /// Prove only, and change nothing in the folder or in the server's keys
+    /// Only prove that it works; change nothing in the folder or in the server's keys
     #[arg(long, group = "mode")]
     pub(crate) check: bool,
 
-    /// Put a new key in the place of the old one, which goes only once the new one is proved
+    /// Replace the key; the old one is removed only once the new one is proved
     #[arg(long, group = "mode")]
     pub(crate) rotate: bool,
 
-    /// Take the key off the server and the host out of the folder
+    /// Remove the key from the server and the host from the folder
     #[arg(long, group = "mode", requires = "host")]
     pub(crate) remove: bool,
 
