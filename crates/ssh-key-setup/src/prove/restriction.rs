@@ -15,7 +15,7 @@ const TOKEN: &str = "ssh-key-setup-shell-token";
 /// Sees them refused, and says what was seen. Fails where one is not.
 pub(super) fn prove(connection: &Connection, entry: &Entry) -> Result<String> {
     let host = escape(connection.host.as_bytes());
-    let hint = "take the key's other lines out of authorized_keys on the server, or say --no-restrict";
+    let hint = "take the key's other lines out of authorized_keys on the server, or use --no-restrict";
     let mut shell = connection.ssh(&["-T", "-v"], &["echo", TOKEN]);
     let ran = connection.capture(&mut shell, b"")?;
     if String::from_utf8_lossy(&ran.stdout).contains(TOKEN) && !entry.keeps_a_shell() {

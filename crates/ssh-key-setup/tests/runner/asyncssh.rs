@@ -60,9 +60,9 @@ fn a_line_that_breaks_sftp_is_got_out_of_by_every_way() {
 }
 
 #[test]
-fn a_server_that_lets_anybody_in_is_noticed() {
+fn a_server_that_lets_anyone_in_is_noticed() {
     let world = World::new();
-    let _server = asyncssh(&world, 2200, "anybody");
+    let _server = asyncssh(&world, 2200, "anyone");
     let ran = world.tool(&["nas"]).expect_code(1);
     assert!(ran.stderr.contains("accepts any key (Tailscale SSH?)"), "{}", ran.everything());
     assert!(ran.stderr.contains("--no-restrict"), "{}", ran.everything());
@@ -95,6 +95,21 @@ fn a_server_of_sftp_alone_that_shows_other_paths_is_set_up_with_those() {
     restic_works(&world, "/backups/r");
     assert!(world.srv("home/bash/backups/r").is_dir());
     world.tool(&["--check"]).expect_success();
+    world.tool(&["nas", "--remove"]).expect_success();
+    assert!(our_lines(&world).is_empty());
+}
+
+#[test]
+fn a_server_that_ignores_a_keys_options_keeps_no_line_that_promises_more() {
+    let world = World::new();
+    let _server = asyncssh(&world, 2200, "deaf");
+    let ran = world.tool(&["nas"]).expect_success();
+    assert!(ran.stdout.contains("this server can't limit a key to SFTP"), "{}", ran.everything());
+    let lines = our_lines(&world);
+    assert!(lines.len() == 1 && !lines[0].contains("command="), "{lines:?}");
+    restic_works(&world, "/srv/home/bash/restic/r");
+    world.tool(&["--check"]).expect_success();
+    world.tool(&["nas", "--no-restrict"]).expect_success();
     world.tool(&["nas", "--remove"]).expect_success();
     assert!(our_lines(&world).is_empty());
 }

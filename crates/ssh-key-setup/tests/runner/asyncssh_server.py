@@ -1,7 +1,7 @@
 """An AsyncSSH server for the tests: PORT, HOST KEY, ACCOUNT's home, and a mode.
 
-keys: an ordinary server; anybody: lets in without a key; silent: reports no exit status for SFTP; locked: SFTP alone,
-with the account's home as its root.
+keys: an ordinary server; anyone: lets in without a key; silent: reports no exit status for SFTP; locked: SFTP alone,
+with the account's home as its root; deaf: ignores the options before a key, as servers in Go do.
 """
 
 import asyncio
@@ -18,10 +18,19 @@ class Server(asyncssh.SSHServer):
         self.conn = conn
 
     def begin_auth(self, username):
-        if mode == "anybody":
+        if mode == "anyone":
             return False
-        self.conn.set_authorized_keys(home + "/.ssh/authorized_keys")
+        if mode != "deaf":
+            self.conn.set_authorized_keys(home + "/.ssh/authorized_keys")
         return True
+
+    def public_key_auth_supported(self):
+        return mode == "deaf"
+
+    def validate_public_key(self, username, key):
+        blob = key.export_public_key().split()[1].decode()
+        with open(home + "/.ssh/authorized_keys") as file:
+            return blob in file.read()
 
 
 class Files(asyncssh.SFTPServer):
