@@ -16,8 +16,7 @@ pub(crate) const PAGE: &str = "docs/modules.md";
 
 const START: &str = "# Modules
 
-For developers: every source file and what it is for, in the words of its own first sentence. [Architecture](architecture.md)
-explains how the crates work together. `cargo xtask reference` writes this page.
+Reference for developers: every source file and its purpose, from its own first sentence. [Architecture](architecture.md) explains how the crates work together. `cargo xtask reference` writes this page.
 ";
 
 /// The page for the repository in `root`. Fails if a source file can't be read.

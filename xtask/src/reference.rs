@@ -19,8 +19,8 @@ const PAGE: &str = "docs/reference.md";
 
 const START: &str = "# Reference
 
-For everyone who runs the programs: what `--help` prints, for every program and subcommand. `cargo xtask reference` writes this
-page.
+Reference for everyone who runs the programs: the output of `--help`, for every program and subcommand. `cargo xtask reference`
+writes this page.
 ";
 
 /// Writes the page.

@@ -1,5 +1,5 @@
 //! The documentation keeps up with the code: every setting that a tool reads is described in `docs/settings.md`, and
-//! every link from one page to another has a target.
+//! every link from one page to another has a target. A page opens with its kind and its reader: `How-to for …`.
 //!
 //! A setting is found by the call that reads it, `environment("NAME")`, `from_file("NAME")` or `other("NAME")`.
 
@@ -15,6 +15,8 @@ use crate::reference;
 use crate::workspace::Workspace;
 
 const SETTINGS: &str = "docs/settings.md";
+/// What a page opens with: one purpose, and then who it is for.
+const KINDS: [&str; 4] = ["Guide for ", "How-to for ", "Reference for ", "Explanation for "];
 
 /// What is against these rules.
 pub(super) fn findings(workspace: &Workspace, sources: &[Source]) -> Result<Vec<Problem>> {
@@ -35,6 +37,10 @@ pub(super) fn findings(workspace: &Workspace, sources: &[Source]) -> Result<Vec<
     for page in pages.chain([workspace.root.join("README.md")]) {
         let Ok(text) = fs::read_to_string(&page) else { continue };
         let folder = page.parent().context("a page without a folder")?;
+        if folder.ends_with("docs") && !opens_with_its_reader(&text) {
+            let path = page.strip_prefix(&workspace.root).unwrap_or(&page);
+            found.push(Problem::at_line(path, 3, format!("open with one of {}", KINDS.join(", "))));
+        }
         for (line, target) in links(&text) {
             if !folder.join(target).exists() {
                 let path = page.strip_prefix(&workspace.root).unwrap_or(&page);
@@ -43,6 +49,11 @@ pub(super) fn findings(workspace: &Workspace, sources: &[Source]) -> Result<Vec<
         }
     }
     Ok(found)
+}
+
+/// Whether the line below the title names the kind of the page and its reader.
+fn opens_with_its_reader(page: &str) -> bool {
+    page.lines().nth(2).is_some_and(|line| KINDS.iter().any(|kind| line.starts_with(kind)))
 }
 
 /// The names of the environment variables and `.env` keys that the tools read.
@@ -77,6 +88,12 @@ mod tests {
             "//! S.\nlet a = environment(\"DATA_ROOT\");\nsettings.other(\"LINGER\");\nmap.get(\"key\");\n";
         let sources = [sample("crates/a/src/a.rs", text)];
         assert_eq!(settings(&sources).into_iter().collect::<Vec<_>>(), ["DATA_ROOT", "LINGER"]);
+    }
+
+    #[test]
+    fn a_page_opens_with_its_reader() {
+        assert!(opens_with_its_reader("# A\n\nHow-to for people who read.\n"));
+        assert!(!opens_with_its_reader("# A\n\nThis is for people.\n") && !opens_with_its_reader("# A\n"));
     }
 
     #[test]

@@ -166,7 +166,7 @@ impl Failure {
             Kind::HostKeyChanged | Kind::HostKeyUnknown => format!(
                 "find out why; only if the server was set up anew: ssh-keygen -R {host}, ssh {host}, then run this again"
             ),
-            Kind::HostKeyRevoked => "do not connect; ask whoever revoked it".into(),
+            Kind::HostKeyRevoked => "do not connect; ask the server's administrator".into(),
             Kind::NotAccepted => match login {
                 Login::Yours => {
                     format!(

@@ -141,7 +141,7 @@ pub(crate) fn ask(
     let offered = ask_server(endpoint, through, cancel)?;
     if let Some(revoked) = known.iter().find(|line| offered.iter().any(|offer| offer.key == line.key)) {
         return Err(anyhow!("host key: {}: it was revoked", escape(revoked.name.as_bytes())))
-            .hint("do not connect; ask whoever revoked it");
+            .hint("do not connect; ask the server's administrator");
     }
     confirm(endpoint, &offered, accept, cancel)?;
     Ok(merge(known, offered))
