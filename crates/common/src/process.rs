@@ -23,6 +23,7 @@ use anyhow::{Context, Result, bail};
 use nix::fcntl::OFlag;
 use nix::sys::signal::Signal;
 use rustix::fs::MemfdFlags;
+use rustix::process::{Pid, Resource, Rlimit};
 
 use crate::cancel::Cancel;
 use crate::text::escape;
@@ -174,15 +175,33 @@ pub fn capture(
     cancel: Option<&Cancel>,
 ) -> Result<Captured> {
     let input = if input.is_empty() { Stdio::null() } else { whole(input)? };
-    capture_from(command, input, limits, cancel)
+    capture_child(command, input, limits, cancel, &|_| {})
 }
 
-/// [`capture`] with `input` as standard input: for input of any size.
-pub fn capture_from(
+/// [`capture`] of a program that checks a file which may keep it busy for ever. `input` may be of any size. The deadline
+/// limits its processor time too, so that it ends even if this process is killed.
+pub fn capture_checker(
     command: &mut Command,
     input: Stdio,
     limits: Limits,
     cancel: Option<&Cancel>,
+) -> Result<Captured> {
+    capture_child(command, input, limits, cancel, &|child| {
+        let seconds = Some(limits.deadline.as_secs() + 1);
+        let limit = Rlimit { current: seconds, maximum: seconds };
+        if let Some(child) = i32::try_from(child).ok().and_then(Pid::from_raw) {
+            // If it has ended already there is nothing to limit.
+            rustix::process::prlimit(Some(child), Resource::Cpu, limit).ok();
+        }
+    })
+}
+
+fn capture_child(
+    command: &mut Command,
+    input: Stdio,
+    limits: Limits,
+    cancel: Option<&Cancel>,
+    on_start: &dyn Fn(u32),
 ) -> Result<Captured> {
     let name = command_name(command);
     let (stdout, stdout_writer) = output_pipe()?;
@@ -191,8 +210,10 @@ pub fn capture_from(
     let started = Instant::now();
     let child = command.process_group(0).spawn().with_context(|| cannot_start(command)); // tidy: watched below
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let child = child?;
+    on_start(child.id());
     let mut kept = [Vec::new(), Vec::new()];
-    let watched = Watch { child: child?, limits, cancel, started, outputs: vec![Some(stdout), Some(stderr)] }
+    let watched = Watch { child, limits, cancel, started, outputs: vec![Some(stdout), Some(stderr)] }
         .until_the_end(&mut |stream, bytes| {
             let room = CAPTURE_LIMIT - kept[stream].len();
             kept[stream].extend_from_slice(&bytes[..bytes.len().min(room)]);

@@ -199,7 +199,10 @@ impl Gate<'_> {
                 return Err(fault("dump is not a folder", &file.path, "a folder", "it is a file"));
             }
             (false, false) if !metadata.is_file() => {
-                let saw = "it is a symlink or something else";
+                let saw = match metadata.is_symlink() {
+                    true => "it is a symlink; a # dump: line names the file itself",
+                    false => "it is a FIFO, a device or a socket",
+                };
                 return Err(fault("dump is not a file", &file.path, "a file", saw));
             }
             _ => {}

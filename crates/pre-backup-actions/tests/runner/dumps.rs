@@ -61,7 +61,7 @@ fn a_bad_dump_never_replaces_a_good_one() {
         (
             "ln -s /etc/passwd \"$DUMP_DIR/db.sql.gz\"",
             "dump is not a file",
-            "db.sql.gz: expected a file, but it is a symlink or something else",
+            "db.sql.gz: expected a file, but it is a symlink; a # dump: line names the file itself",
         ),
         (
             "echo x >\"$DUMP_DIR/other\"",

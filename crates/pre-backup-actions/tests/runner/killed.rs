@@ -183,3 +183,23 @@ fn in_a_session_without_a_number_it_is_ended_as_well() {
     let expected = "session 0\na | its prepare step still ran, although its run was killed; it was ended\n";
     assert!(ran.stdout.starts_with(expected), "{}", ran.everything());
 }
+
+/// A program that checks a dump may be kept busy by that dump: it does not go on for ever without us.
+#[test]
+fn a_check_that_outlives_its_killed_run_ends_by_itself() {
+    let home = Home::new();
+    home.sandbox.script(
+        "bin/sqlite3",
+        "#!/bin/sh\necho $$ >\"$HOME/part\"; mv \"$HOME/part\" \"$HOME/pid\"\nwhile :; do :; done\n",
+    );
+    let make = "/usr/bin/sqlite3 \"$DUMP_DIR/db.sqlite\" 'CREATE TABLE t(a)'";
+    home.prepare("app", &format!("# dump: db.sqlite\n# timeout: 2s\n{make}"));
+    let mut command = home.command(&[]);
+    command.env("PATH", format!("{}:/usr/bin:/bin", home.sandbox.path("bin").display()));
+    let mut run = command.stdout(std::process::Stdio::null()).spawn().unwrap();
+    wait_for(&home.sandbox.path("pid"));
+    run.kill().unwrap();
+    run.wait().unwrap();
+    let checker: i32 = home.lines("pid")[0].parse().unwrap();
+    assert!((0..3).any(|_| group_is_gone(checker)), "the check goes on");
+}

@@ -10,7 +10,8 @@ use std::thread;
 use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 
-use super::{Flaw, Proof, Whole, ask, drain, flaw, folder, names, sql, tar};
+use super::super::Budget;
+use super::{Flaw, Proof, Proved, Whole, ask, drain, flaw, folder, names, sql, tar};
 
 /// Checks `whole`.
 pub(super) fn check(whole: Whole) -> Proof {
@@ -23,18 +24,30 @@ pub(super) fn check(whole: Whole) -> Proof {
         return folder::check(whole.path.parent().unwrap_or(Path::new("/")), whole.budget);
     }
     let budget = whole.budget;
-    let mut all = Tee { inner: Cursor::new(whole.head).chain(whole.content), copy: None };
-    // pg_restore looks for what it needs and does not see that the end is missing.
-    let read = |all: &mut Tee<_>| if is_tar { tar::check(all) } else { Ok(()) };
-    if whole.packed.is_none() {
-        read(&mut all)?;
-        return ask::pg_restore(Some(whole.path), Stdio::null(), budget);
+    let mut all = Cursor::new(whole.head).chain(whole.content);
+    if is_tar {
+        // pg_restore looks for what it needs and does not see that the end is missing.
+        tar::check(&mut all)?;
     }
+    match (whole.packed, is_tar) {
+        (None, _) => ask::pg_restore(Some(whole.path), Stdio::null(), budget),
+        (Some(_), true) => {
+            drain(&mut all)?;
+            // From a pipe that ends too early pg_restore would read for ever.
+            let why = "pg_restore can't look into a compressed tar archive; only its members were counted";
+            Ok(Proved::Partly(why.into()))
+        }
+        (Some(_), false) => from_a_pipe(all, budget),
+    }
+}
+
+/// Has pg_restore read what is unpacked meanwhile.
+fn from_a_pipe(all: impl Read, budget: &Budget) -> Proof {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC).map_err(|errno| flaw(errno.into()))?;
-    all.copy = Some(writer.into());
+    let mut all = Tee { inner: all, copy: Some(writer.into()) };
     thread::scope(|scope| {
         let asked = scope.spawn(|| ask::pg_restore(None, reader.into(), budget));
-        let read = read(&mut all).and_then(|()| drain(&mut all));
+        let read = drain(&mut all);
         drop(all);
         let proof =
             asked.join().unwrap_or_else(|_| Err(Flaw::damaged("it could not be handed to pg_restore")));

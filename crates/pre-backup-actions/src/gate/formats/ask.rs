@@ -43,7 +43,8 @@ pub(super) fn sqlite(path: &Path, budget: &Budget) -> Proof {
     command
         .args(["-batch", "-init", "/dev/null", "-readonly"])
         .arg(immutable_uri(path))
-        .arg("PRAGMA quick_check(1);");
+        // The file itself may ask for a larger cache.
+        .arg("PRAGMA cache_size=-8192; PRAGMA quick_check(1);");
     match ask(&mut command, Stdio::null(), budget)? {
         Answer::Done(answer) if answer.trim_ascii() == b"ok" => Ok(Proved::Whole),
         Answer::Done(answer) => Err(Flaw::Damaged(format!("quick_check: {}", escape(answer.trim_ascii())))),
@@ -62,7 +63,7 @@ enum Answer {
 
 fn ask(command: &mut Command, input: Stdio, budget: &Budget) -> Result<Answer, Flaw> {
     let limits = Limits::within(budget.left());
-    let captured = match process::capture_from(command, input, limits, Some(budget.cancel)) {
+    let captured = match process::capture_checker(command, input, limits, Some(budget.cancel)) {
         Ok(captured) => captured,
         Err(error) if is_not_installed(&error) => return Ok(Answer::NotInstalled),
         Err(error) => return Err(Flaw::Damaged(common::exit::one_line(&error))),

@@ -45,6 +45,10 @@ pub(super) fn holds(path: &Path) -> bool {
 /// A file of a folder; what is wrong is reported with its name.
 fn file_in(folder: &Path, file: &Path, budget: &Budget) -> Proof {
     let name = common::text::escape_path(file.strip_prefix(folder).unwrap_or(file));
+    // All in it are files, links, FIFOs and the like: all_below lists no folders.
+    if !file.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
+        return Err(Flaw::Damaged(format!("{name} in it is not a file")));
+    }
     let source =
         super::Source::open(file, budget).map_err(|error| Flaw::Unreadable(format!("{name}: {error}")))?;
     // A folder's own program knows what an empty file in it means.

@@ -70,7 +70,9 @@ fn every_kind_works_through_every_compression() {
             for kind in [Some(kind), None] {
                 let verdict =
                     verdict(&path, kind).unwrap_or_else(|why| panic!("{suite}/{name}{ending}: {why}"));
-                let is_proved = verdict.is_none() || is_newer_archive(suite, name) || name == "sqlite.db";
+                let is_proved = verdict.is_none()
+                    || is_newer_archive(suite, name)
+                    || ["sqlite.db", "pg.tar"].contains(&name);
                 assert!(is_proved, "{suite}/{name}{ending}: {verdict:?}");
             }
             let cut = through(program, options, &content[..content.len() - 150]);
@@ -144,7 +146,7 @@ fn a_compressed_nothing_is_empty_whatever_packed_it() {
 /// Several blocks each, so that an end between two of them is tried too.
 #[test]
 fn a_compressed_file_is_whole_only_with_its_last_byte() {
-    let text = "-- PostgreSQL database dump\n".repeat(10_000) + "-- PostgreSQL database dump complete\n";
+    let text = "-- PostgreSQL database dump\n".repeat(5_000) + "-- PostgreSQL database dump complete\n";
     let variants: [(&str, &[&str], &str, Kind); 8] = [
         ("gzip", &["-c"], ".gz", Kind::Gzip),
         ("zstd", &["-c", "-q"], ".zst", Kind::Zstd),

@@ -62,13 +62,17 @@ pub(super) fn first_line(head: &[u8]) -> Result<(), String> {
     Err(format!("its first line is not SQL: {shown}"))
 }
 
+const CLUSTER_END: &[u8] = b"-- PostgreSQL database cluster dump complete";
+
 /// What is missing at the end of `pg_dump`'s or `pg_dumpall`'s plain output.
 ///
 /// After the closing line only blank lines, comments and, since the releases of August 2025, `\unrestrict` follow.
 pub(super) fn postgres(head: &[u8], tail: &[u8]) -> Result<(), String> {
-    let is_cluster = contains(head, b"PostgreSQL database cluster dump");
+    // `pg_dumpall --globals-only` may come first, and is closed soon.
+    let is_cluster = contains(head, b"PostgreSQL database cluster dump\n")
+        && !(contains(head, CLUSTER_END) && contains(head, b"PostgreSQL database dump\n"));
     let closing: &[u8] = match is_cluster {
-        true => b"-- PostgreSQL database cluster dump complete",
+        true => CLUSTER_END,
         false => b"-- PostgreSQL database dump complete",
     };
     if !is_cluster && !contains(head, b"PostgreSQL database dump") {
@@ -195,6 +199,10 @@ mod tests {
         let head = b"--\n-- PostgreSQL database cluster dump\n--\n";
         assert!(postgres(head, b"-- PostgreSQL database dump complete\n--\n").is_err());
         assert_eq!(postgres(head, b"\n-- PostgreSQL database cluster dump complete\n--\n\n"), Ok(()));
+        // The roles alone, then each database.
+        let both = [head, CLUSTER_END, b"\n--\n\n", PG].concat();
+        assert_eq!(postgres(&both, b"-- PostgreSQL database dump complete\n--\n"), Ok(()));
+        assert!(postgres(&both, CLUSTER_END).is_err());
     }
 
     #[test]
