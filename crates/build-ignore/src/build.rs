@@ -83,7 +83,8 @@ pub fn build(root: &Path, seen_at: &SeenAt, wanted: Wanted, options: &Options) -
     let mut warnings = std::mem::take(&mut tree.problems);
     warn_about_closed(&tree.closed, &mut warnings);
     warnings.extend(exceptions.blocked.iter().map(|name| too_many_rules(root, name.as_deref())));
-    warn_about_rules(&sections, &mut warnings);
+    let hints = hints::hints(&tree, root, &seen_at.names);
+    warn_about_rules(&sections, &hints, &mut warnings);
 
     let mut matcher = Matcher::new(&sections, &base, &seen_at.names);
     if lean {
@@ -102,7 +103,7 @@ pub fn build(root: &Path, seen_at: &SeenAt, wanted: Wanted, options: &Options) -
         warn_about_the_rest(root, &left, &sections, &mut warnings);
     }
     warn_about_cost(&sections, &Depths::new(&tree.depths, base.depth() + 1), &mut warnings);
-    warnings.extend(hints::hints(&tree, root, &seen_at.names));
+    warnings.extend(hints);
     warnings.extend(matcher.refused.iter().map(|line| {
         Problem::new(
             root,
@@ -152,19 +153,20 @@ fn drop_idle_lines(sections: &mut Sections, matcher: &Matcher, lean: bool) -> bo
     any_narrowed
 }
 
-fn warn_about_rules(sections: &Sections, warnings: &mut Vec<Problem>) {
+/// A rule that can't match anything is named once: by a hint, if there is one.
+fn warn_about_rules(sections: &Sections, hints: &[Problem], warnings: &mut Vec<Problem>) {
     for written in sections.values().flat_map(|section| &section.rules) {
         let (file, rule) = (&written.placed.file, written.placed.rule());
-        let text = rule.shown();
-        if file.rules.hold_of(written.placed.number).is_some() {
-            continue;
-        }
-        if let Position::Never(why) = written.placed.position {
-            let what = format!("matches nothing, as in git: {why}: {text}");
-            warnings.push(Problem::at_line(&file.path, rule.line, what));
-        } else if written.is_unsayable {
-            let what =
-                format!("restic's syntax can't express it; what it matches now is listed by path: {text}");
+        let what = match written.placed.position {
+            Position::Never(why) => format!("matches nothing, as in git: {why}: {}", rule.shown()),
+            _ if written.is_unsayable => {
+                let text = rule.shown();
+                format!("restic's syntax can't express it; what it matches now is listed by path: {text}")
+            }
+            _ => continue,
+        };
+        let is_hinted = |hint: &Problem| hint.line == Some(rule.line) && hint.path == file.path;
+        if file.rules.hold_of(written.placed.number).is_none() && !hints.iter().any(is_hinted) {
             warnings.push(Problem::at_line(&file.path, rule.line, what));
         }
     }
@@ -205,7 +207,10 @@ const COSTLY: f64 = 100_000.0;
 /// Only `**` makes a pattern costly: restic tries every way to fill it.
 fn warn_about_cost(sections: &Sections, depths: &Depths, warnings: &mut Vec<Problem>) {
     for written in sections.values().flat_map(|section| &section.rules) {
-        let has_stars = |line: &&Vec<u8>| line.windows(2).any(|pair| pair == b"**");
+        let has_stars = |line: &&Vec<u8>| {
+            let stars = line.iter().filter(|byte| **byte == b'*').count();
+            stars > 1 && line.windows(2).any(|pair| pair == b"**")
+        };
         let total: f64 = written.lines.iter().filter(has_stars).map(|line| depths.cost_of_line(line)).sum();
         let of_path = total / depths.paths().max(1) as f64;
         if of_path >= COSTLY {

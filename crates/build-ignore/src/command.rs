@@ -50,11 +50,11 @@ fn run_task(task: &Task) -> Result<Exit> {
     let output = target(&settings.ignore_file);
     let is_write = matches!(task.mode, Mode::Write | Mode::Adopt);
     let is_ours = settings.ignore_file.starts_with(settings.layout().container_dir());
-    let own_rules = if is_write && is_ours {
-        let picture = Picture::load(&settings.layout().ignore_picture());
-        own_rules::add(settings, &picture.unwrap_or_default().own_rules)
-    } else {
-        Vec::new()
+    let before = if is_write && is_ours { Picture::load(&settings.layout().ignore_picture()) } else { None };
+    let own_rules = match &before {
+        _ if !(is_write && is_ours) => Vec::new(),
+        None => own_rules::add(settings, &[]),
+        Some(before) => own_rules::add(settings, &before.own_rules),
     };
     let (mut held, mut moved) = migrate::plan(task, &output)?;
     // What the rules say when nothing is held back.
@@ -103,7 +103,7 @@ fn run_task(task: &Task) -> Result<Exit> {
             }
             if is_ours {
                 let gaps = coverage::gaps(&roots, settings);
-                picture::look_back(&roots, &gaps, settings, &options, own_rules);
+                picture::look_back(&roots, &gaps, settings, &options, before, own_rules);
             }
             summarise(task, &roots, change, &warnings, moved.as_ref())?;
             match (&moved, kept, task.format) {

@@ -182,7 +182,10 @@ pub(crate) fn print(gaps: &[Gap]) {
 impl Root {
     /// The service of a folder to which `names` lead from this root; the root itself without names.
     pub(crate) fn service_of_folder(&self, names: &[Vec<u8>]) -> String {
-        names.first().map_or(self.name.to_string(), |service| format!("{}/{}", self.name, escape(service)))
+        match names.first() {
+            Some(service) => [self.name, "/", &escape(service)].concat(),
+            None => self.name.to_string(),
+        }
     }
 
     /// Whether a path of the host lies in this root, or is it.

@@ -18,6 +18,7 @@ pub mod index;
 mod kept;
 pub mod lean;
 mod migrate;
+mod mistakes;
 mod own_rules;
 mod picture;
 pub mod reconcile;

@@ -23,16 +23,16 @@ const MOST_GAPS: usize = 5;
 /// What belongs to the backup itself, and does not count as something that a service keeps.
 const OWN_FILES: [&[u8]; 3] = [b".resticignore", b"prepare-backup.sh", b"after-backup.sh"];
 
-/// Compares what the roots are with the last run, prints what changed, and remembers it.
+/// Compares what the roots are with the last run, `before`, prints what changed, and remembers it.
 pub(crate) fn look_back(
     roots: &[Root],
     gaps: &[Gap],
     settings: &Settings,
     options: &Options,
+    before: Option<Picture>,
     own_rules: Vec<String>,
 ) {
     let place = settings.layout().ignore_picture();
-    let before = Picture::load(&place);
     let mut picture = Picture { own_rules, ..see(roots, gaps) };
     let rules_changed = before.as_ref().is_none_or(|before| before.rules != picture.rules);
     picture.bytes = match &before {

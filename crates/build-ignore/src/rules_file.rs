@@ -5,8 +5,8 @@
 //! already ignored is the walk's business: git never looks below such a folder.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use common::text::escape_path;
 use serde::{Deserialize, Serialize};
@@ -14,11 +14,12 @@ use serde::{Deserialize, Serialize};
 use crate::git::glob::Glob;
 use crate::git::rule::{self, Rule};
 use crate::index::{Index, State, Step};
+use crate::mistakes::{self, Suspects};
 
 /// What the file is called.
 pub const FILE_NAME: &str = ".resticignore";
 
-/// What stands in a `.resticignore`. Files with the same content share it: templates make many of those.
+/// What is in a `.resticignore`. Files with the same content share it: templates make many of those.
 #[derive(Debug)]
 pub struct Rules {
     /// The rules in order.
@@ -28,6 +29,7 @@ pub struct Rules {
     rule_of: Vec<usize>,
     /// Rules that are not read as they are written, by their number.
     holds: Vec<(usize, Hold)>,
+    suspects: OnceLock<Suspects>,
 }
 
 /// How a rule is read that waits for the person's consent.
@@ -51,13 +53,24 @@ impl Rules {
         let usable =
             list.iter().enumerate().filter_map(|(number, rule)| Some((number, rule.path.as_ref().ok()?)));
         let (rule_of, patterns) = usable.map(|(number, path)| (number, path.clone())).unzip();
-        Rules { index: Index::new(patterns, |_| false), rule_of, list, holds: Vec::new() }
+        Rules {
+            index: Index::new(patterns, |_| false),
+            rule_of,
+            list,
+            holds: Vec::new(),
+            suspects: OnceLock::new(),
+        }
     }
 
     /// The same with these rules held, whose paths say so already.
     #[must_use]
     pub fn held(self, holds: Vec<(usize, Hold)>) -> Rules {
         Rules { holds, ..self }
+    }
+
+    /// The rules whose text looks like a mistake.
+    pub(crate) fn suspects(&self) -> &Suspects {
+        self.suspects.get_or_init(|| mistakes::suspects(&self.list))
     }
 
     /// How the rule of this number is held, if it is.
@@ -74,17 +87,20 @@ pub struct RulesFile {
     pub path: PathBuf,
     /// The names that lead from the root to its folder.
     pub folder: Vec<Vec<u8>>,
-    /// What stands in it.
+    /// What is in it.
     pub rules: Arc<Rules>,
     matched: Vec<AtomicBool>,
+    /// Rules for folders that match the name of a file.
+    matched_file: Vec<AtomicBool>,
     height: AtomicUsize,
 }
 
 impl RulesFile {
     /// The file at `path`, in the folder to which the names of `folder` lead from the root.
     pub fn new(path: PathBuf, folder: Vec<Vec<u8>>, rules: Arc<Rules>) -> RulesFile {
-        let matched = rules.list.iter().map(|_| AtomicBool::new(false)).collect();
-        RulesFile { path, folder, rules, matched, height: AtomicUsize::new(0) }
+        let [matched, matched_file] =
+            [(); 2].map(|()| rules.list.iter().map(|_| AtomicBool::new(false)).collect());
+        RulesFile { path, folder, rules, matched, matched_file, height: AtomicUsize::new(0) }
     }
 
     /// How many names deep its folder goes, apart from what is left out and what could not be looked into; 0 before
@@ -103,6 +119,11 @@ impl RulesFile {
         self.matched[rule].load(Ordering::Relaxed)
     }
 
+    /// Whether the rule of this number, which is for folders, would have matched a file that was asked about.
+    pub(crate) fn would_match_file(&self, rule: usize) -> bool {
+        self.matched_file[rule].load(Ordering::Relaxed)
+    }
+
     fn last_match(&self, state: &State, name: &[u8], is_folder: bool) -> Option<usize> {
         let mut last = None;
         self.rules.index.matches(state, name, |id| {
@@ -112,6 +133,8 @@ impl RulesFile {
                     self.matched[number].store(true, Ordering::Relaxed);
                 }
                 last = last.max(Some(number));
+            } else {
+                self.matched_file[number].store(true, Ordering::Relaxed);
             }
         });
         last

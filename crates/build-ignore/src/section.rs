@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use rustc_hash::FxHashSet;
+use rustc_hash::{FxBuildHasher, FxHashSet};
 
 use crate::rules_file::RulesFile;
 use crate::translate::line::Base;
@@ -112,7 +112,7 @@ fn section(rules: &[Placed], base: &Base, depth: usize) -> Section {
 /// Of equal lines only the last one can decide.
 pub(crate) fn drop_repeated(rules: &mut [Written]) {
     let lines = rules.iter().rev().flat_map(|rule| rule.lines.iter().rev());
-    let mut seen = FxHashSet::default();
+    let mut seen = FxHashSet::with_capacity_and_hasher(2 * rules.len(), FxBuildHasher);
     let is_last: Vec<bool> = lines.map(|line| seen.insert(line.as_slice())).collect();
     drop(seen);
     if is_last.iter().all(|is_last| *is_last) {

@@ -127,6 +127,13 @@ impl Folder {
         self.is_whole
     }
 
+    /// Whether a name in it or below it has a capital letter of ASCII.
+    pub fn has_upper(&self) -> bool {
+        // Without an early end, which keeps the compiler from looking at many bytes at once.
+        self.names.iter().fold(false, |found, byte| found | byte.is_ascii_uppercase())
+            || self.folders.iter().any(|(_, inner)| inner.has_upper())
+    }
+
     /// How many names deep it goes, apart from what is left out.
     pub fn height(&self) -> usize {
         self.height

@@ -41,15 +41,17 @@ impl Rule {
 
     /// The line as it follows the path of a file: `:3`.
     pub fn after_path(&self) -> String {
-        if self.line == 0 { String::new() } else { format!(":{}", self.line) }
+        if self.line == 0 { String::new() } else { [":", &self.line.to_string()].concat() }
     }
 
     /// Its text for a person: harmless, and no longer than one reads.
     pub fn shown(&self) -> String {
         let mut text = escape(&self.text);
-        if let Some((end, _)) = text.char_indices().nth(MOST_SHOWN) {
-            text.truncate(end);
-            text.push('…');
+        if text.len() > MOST_SHOWN {
+            if let Some((end, _)) = text.char_indices().nth(MOST_SHOWN) {
+                text.truncate(end);
+                text.push('…');
+            }
         }
         text
     }

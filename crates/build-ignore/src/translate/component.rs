@@ -20,14 +20,26 @@ pub enum Side {
 /// More ways to split a run than this are not written down.
 const MOST_ALTERNATIVES: usize = 8;
 
+/// The one pattern for a glob of the usual forms.
+pub fn simple(glob: &Glob) -> Option<Vec<u8>> {
+    let (start, name, end): (&[u8], &[u8], &[u8]) = match glob {
+        Glob::Any => (b"*", b"", b""),
+        Glob::Literal(name) => (b"", name, b""),
+        Glob::Suffix(suffix) => (b"*", suffix, b""),
+        Glob::Prefix(prefix) => (b"", prefix, b"*"),
+        Glob::Tokens(_) => return None,
+    };
+    let mut text = Vec::with_capacity(name.len() + 1);
+    text.extend_from_slice(start);
+    push_literal(&mut text, name);
+    text.extend_from_slice(end);
+    Some(text)
+}
+
 /// The patterns that together stand for `glob`; none if there is no such pattern (only for [`Side::Subset`]).
 pub fn translate(glob: &Glob, side: Side) -> Vec<Vec<u8>> {
-    match glob {
-        Glob::Any => return vec![b"*".to_vec()],
-        Glob::Literal(name) => return vec![literal(name)],
-        Glob::Suffix(suffix) => return vec![[b"*".as_slice(), &literal(suffix)].concat()],
-        Glob::Prefix(prefix) => return vec![[literal(prefix).as_slice(), b"*"].concat()],
-        Glob::Tokens(_) => {}
+    if let Some(text) = simple(glob) {
+        return vec![text];
     }
     let mut pieces = pieces(&glob.tokens());
     if side == Side::Superset && !is_plain_enough(&pieces) {
@@ -79,14 +91,23 @@ fn append_each(sequences: &mut Vec<Vec<u8>>, ends: &[Vec<u8>]) {
 /// A name, or a part of one, such that Go matches just these bytes.
 pub fn literal(bytes: &[u8]) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len());
+    push_literal(&mut out, bytes);
+    out
+}
+
+fn push_literal(out: &mut Vec<u8>, bytes: &[u8]) {
+    let is_special = |byte: u8| matches!(byte, b'\n' | b'\\' | b'[' | b']' | b'*' | b'?');
+    // Without an early end the compiler looks at many bytes at once.
+    if !bytes.iter().fold(false, |found, byte| found | is_special(*byte)) {
+        return out.extend_from_slice(bytes);
+    }
     for &byte in bytes {
         match byte {
             b'\n' => out.extend_from_slice(class::newline().as_bytes()),
-            b'\\' | b'[' | b']' | b'*' | b'?' => out.extend([b'\\', byte]),
+            byte if is_special(byte) => out.extend([b'\\', byte]),
             byte => out.push(byte),
         }
     }
-    out
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -52,15 +52,20 @@ pub fn translate(rule: &Rule, path: &[Segment], base: &Base, limits: Limits) -> 
     for step in path.iter() {
         match step {
             Step::AnyFolders if seen_double_star => {
-                append_each(&mut variants, vec![Some(Out::AnyFolders), None]);
+                append_each(&mut variants, &[Some(Out::AnyFolders), None]);
             }
             Step::AnyFolders => {
                 seen_double_star = true;
-                append_each(&mut variants, vec![Some(Out::AnyFolders)]);
+                append(&mut variants, Out::AnyFolders);
             }
             Step::Name(glob) => {
+                if let Some(text) = component::simple(glob) {
+                    append(&mut variants, Out::Name(text));
+                    continue;
+                }
                 let texts = component::translate(glob, side);
-                append_each(&mut variants, texts.into_iter().map(|text| Some(Out::Name(text))).collect());
+                let ends: Vec<_> = texts.into_iter().map(|text| Some(Out::Name(text))).collect();
+                append_each(&mut variants, &ends);
             }
         }
         if variants.len() > MOST_LINES {
@@ -92,20 +97,20 @@ pub fn translate(rule: &Rule, path: &[Segment], base: &Base, limits: Limits) -> 
     lines
 }
 
-/// Lengthens each of `variants` by each of `ends`. A single end, the common case, costs no more than itself.
-fn append_each(variants: &mut Vec<Vec<Out>>, mut ends: Vec<Option<Out>>) {
-    match (variants.as_mut_slice(), ends.len()) {
-        ([only], 1) => only.extend(ends.remove(0)),
-        (_, 1) => variants.iter_mut().for_each(|variant| variant.extend(ends[0].clone())),
-        _ => {
-            let longer = |variant: &Vec<Out>| {
-                ends.iter()
-                    .map(|end| variant.iter().chain(end).cloned().collect::<Vec<_>>())
-                    .collect::<Vec<_>>()
-            };
-            *variants = variants.iter().flat_map(longer).collect();
-        }
+/// Lengthens each of `variants` by `end`.
+fn append(variants: &mut [Vec<Out>], end: Out) {
+    match variants {
+        [only] => only.push(end),
+        _ => variants.iter_mut().for_each(|variant| variant.push(end.clone())),
     }
+}
+
+/// Lengthens each of `variants` by each of `ends`.
+fn append_each(variants: &mut Vec<Vec<Out>>, ends: &[Option<Out>]) {
+    let longer = |variant: &Vec<Out>| {
+        ends.iter().map(|end| variant.iter().chain(end).cloned().collect::<Vec<_>>()).collect::<Vec<_>>()
+    };
+    *variants = variants.iter().flat_map(longer).collect();
 }
 
 /// Without what says nothing, and without what would take too many lines.

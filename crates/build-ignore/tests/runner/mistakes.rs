@@ -3,6 +3,7 @@
 use common::testing::Sandbox;
 
 use crate::command_line::PROGRAM;
+use crate::oracle;
 
 /// Rules of the service immich that match nothing, and what the hint has to contain.
 const MISTAKES: &[(&str, &str)] = &[
@@ -25,8 +26,50 @@ const MISTAKES: &[(&str, &str)] = &[
     ("- thumbs", "thumbs would match 1 path"),
     ("re:.*log", "there are no regular expressions"),
     ("//thumbs", "two slashes in a row match nothing; /thumbs would match 1 path"),
-    ("!", "it says nothing"),
-    ("/", "it says nothing"),
+    ("!", "it names nothing"),
+    ("/", "it names nothing"),
+    ("!\"photo\"", "quotes are part of the name; !photo would match 1 path"),
+    ("!immich/photo", "not at the top; !/photo would match 1 path"),
+    ("! photo", "around it is part of the name; !photo would match 1 path"),
+    ("\"data/immich/thumbs\"  # note", "quotes are part of the name; /thumbs would match 1 path"),
+    ("\u{201c}thumbs\u{201d}", "quotes are part of the name; thumbs would match 1 path"),
+    ("`thumbs`", "quotes are part of the name; thumbs would match 1 path"),
+    ("  thumbs", "around it is part of the name; thumbs would match 1 path"),
+    ("thumbs\u{a0}", "around it is part of the name; thumbs would match 1 path"),
+    ("\u{feff}thumbs", "around it is part of the name; thumbs would match 1 path"),
+    ("thu\u{200b}mbs", "can't be seen; thumbs would match 1 path"),
+    ("\u{ff0a}.log", "only looks like the usual one, or can't be seen; *.log would match 2 paths"),
+    ("thumbs\r\r", "around it is part of the name; thumbs would match 1 path"),
+    ("~me/data/immich/thumbs", "no ~ is expanded in a rule; /thumbs would match 1 path"),
+    ("%USERPROFILE%\\data\\immich\\thumbs", "no ~ is expanded in a rule; /thumbs would match 1 path"),
+    ("${DATA_DIR}/thumbs", "no ~ is expanded in a rule; /thumbs would match 1 path"),
+    ("$CACHE/thumbs", "no variable and no ~ is expanded in a rule"),
+    ("thumbs\\1", "a / separates names; a backslash escapes the next character; thumbs/1 would match 1 path"),
+    (".\\thumbs", "; /thumbs would match 1 path"),
+    ("d/./b.log", "no name in a path is . or ..; /d/b.log would match 1 path"),
+    ("../wiki/cache", "a rule never reaches above the folder of its file"),
+    ("./*", "no path begins with ./; /* would match 6 paths"),
+    ("thumbs/**/", "only folders in it are left out; thumbs/** would match 1 path"),
+    ("/**b.log", "** stands for folders only if it is a whole name; /**/*b.log would match 1 path"),
+    ("d/**.tmp", "; d/**/*.tmp would match nothing today either"),
+    ("^.*\\.log$", "there are no regular expressions; *.log would match 2 paths"),
+    ("(thumbs|photo)", "there are no regular expressions; thumbs and photo would match 2 paths"),
+    ("--exclude='*.log'", "quotes are part of the name; *.log would match 2 paths"),
+    ("thumbs, photo", "a line holds one rule; thumbs and photo would match 2 paths"),
+    ("thumbs photo", "a line holds one rule; thumbs and photo would match 2 paths"),
+    ("thumbs;", "a line holds one rule; thumbs would match 1 path"),
+    ("// previews", "only a # at the start of a line makes a comment"),
+    ("photo/", "is for folders, and only a file has this name; write photo"),
+    ("!/photo/", "is for folders, and only a file has this name; write !/photo"),
+    ("caf\u{e9}", ""),
+    ("~$*.docx", ""),
+    ("$RECYCLE.BIN/", ""),
+    ("*~", ""),
+    ("\\#recycle/", ""),
+    ("**foo**", ""),
+    ("#thumbs", ""),
+    ("nothing\r", ""),
+    ("my photo", ""),
 ];
 
 fn home() -> Sandbox {
@@ -37,6 +80,12 @@ fn home() -> Sandbox {
     sandbox
 }
 
+/// The rules of the table, each in a line of its own.
+fn text_of(mistakes: &[(&str, &str)], sandbox: &Sandbox) -> String {
+    let host = sandbox.home().display().to_string();
+    mistakes.iter().map(|(rule, _)| rule.replace("HOST", &host) + "\n").collect()
+}
+
 fn warnings(sandbox: &Sandbox) -> String {
     sandbox.run(sandbox.command(PROGRAM).args(["--output", "-"])).expect_success().stderr
 }
@@ -44,14 +93,29 @@ fn warnings(sandbox: &Sandbox) -> String {
 #[test]
 fn each_mistake_gets_its_hint() {
     let sandbox = home();
-    let host = sandbox.home().display().to_string();
-    let rules: Vec<String> = MISTAKES.iter().map(|(rule, _)| rule.replace("HOST", &host) + "\n").collect();
-    sandbox.write("data/immich/.resticignore", rules.concat());
+    sandbox.write("data/immich/.resticignore", text_of(MISTAKES, &sandbox));
     let found = warnings(&sandbox);
     for (line, (rule, expected)) in (1..).zip(MISTAKES) {
         let place = format!("data/immich/.resticignore:{line}: ");
         let hint = found.lines().find(|found| found.contains(&place) && found.contains(expected));
-        assert!(hint.is_some(), "line {line}, {rule:?}: no {expected:?} in\n{found}");
+        assert!(hint.is_some() != expected.is_empty(), "line {line}, {rule:?}: no {expected:?} in\n{found}");
+    }
+}
+
+#[test]
+fn a_hint_changes_nothing_about_what_git_keeps() {
+    let sandbox = home();
+    let scratch = oracle::scratch();
+    for (number, mistake) in MISTAKES.iter().enumerate() {
+        let text = text_of(std::slice::from_ref(mistake), &sandbox);
+        for rules in [format!("*.tmp\n{text}"), format!("*\n!*/\n{text}")] {
+            sandbox.write("data/immich/.resticignore", rules);
+            let listed = sandbox.run(sandbox.command(PROGRAM).arg("--kept0")).expect_success().stdout;
+            let by_git = oracle::kept_by_git(&sandbox.path("data/immich"), scratch.path());
+            let ours = listed.split('\0').filter_map(|record| record.strip_prefix("Fimmich/"));
+            let ours: oracle::Paths = ours.map(|path| path.as_bytes().to_vec()).collect();
+            assert_eq!(ours, by_git, "{number}: {mistake:?}");
+        }
     }
 }
 
