@@ -31,7 +31,6 @@ use crate::cli::E2eOptions;
 use crate::orphans::Orphans;
 use crate::workspace::Workspace;
 use crate::{install, needs};
-use engine::Engine;
 use ran::Unexpected;
 use world::World;
 
@@ -52,9 +51,9 @@ pub(crate) fn run(options: &E2eOptions) -> Result<Exit> {
     let prefix = world.at(".local");
     world.run(&mut install::script(&prefix, &workspace, &options.build)?)?.success()?;
     let started = Instant::now();
-    let engine = Engine::start(&world)?;
+    let version = world.start_engine()?;
     images::make(&world, &restic)?;
-    out!("A Docker engine {} with its images, in {}", engine.version, units::duration(started.elapsed()));
+    out!("A Docker engine {} with its images, in {}", version, units::duration(started.elapsed()));
 
     let (mut passed, mut failed) = (0, 0);
     for scenario in scenarios::ALL.iter().filter(|scenario| scenario.name.contains(&options.only)) {
@@ -76,7 +75,7 @@ pub(crate) fn run(options: &E2eOptions) -> Result<Exit> {
             }
         }
     }
-    drop(engine);
+    drop(world);
     out!("{passed} passed, {failed} failed");
     Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
 }

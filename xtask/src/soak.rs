@@ -31,8 +31,9 @@ pub(crate) fn run(what: &Endurance) -> Result<Exit> {
             cargo.env("BRIDGE_SOAK_KILLS", kills.to_string());
         }
         Endurance::Hostile => {
-            cargo.args(["--package", "pipe-listener", "--test", "runner", "--", "--nocapture", "siege::"]);
-            cargo.args(["--test-threads", "1"]).env("BRIDGE_SIEGE", "1");
+            cargo.args(["--package", "pipe-listener", "--test", "runner", "--", "--nocapture"]);
+            cargo.args(["siege::", "soak::", "--test-threads", "1"]);
+            cargo.env("BRIDGE_SIEGE", "1").env("BRIDGE_SOAK_KILLS", "250");
         }
         Endurance::Push => {
             needs::ensure(needs::UPTIME_KUMA, &cancel)?;

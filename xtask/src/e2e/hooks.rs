@@ -4,6 +4,7 @@
 //! input. Of templates only what our hooks have is understood ([`template`]); anything else is an error.
 
 use anyhow::{Context, Result};
+use common::process::End;
 use serde_json::Value;
 
 use super::ran::Ran;
@@ -13,14 +14,18 @@ use super::world::World;
 /// The name of the plan that the hooks belong to.
 const PLAN: &str = "nightly";
 
-/// How a Backrest fires hooks when the one at the start of a backup fails.
+/// The Backrests that differ in how they fire hooks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Firing {
-    /// From 1.11 on: those for an error.
-    Errors,
-    /// Before: none.
-    Nothing,
+    /// Before 1.9 a backup of a part of the files ends with a warning and then as a success.
+    Before1_9,
+    /// Before 1.11 no hook runs after the one at the start has failed.
+    Before1_11,
+    From1_11,
 }
+
+/// restic's exit code if it could not read all files.
+const PARTIAL: i32 = 3;
 /// Where restic finds its repository in the container.
 pub(super) const RESTIC: [&str; 5] = ["restic", "--no-cache", "--quiet", "--repo", "/repos/e2e"];
 
@@ -77,13 +82,13 @@ impl Hooks {
 
     /// A backup as Backrest makes it, with further arguments for restic.
     pub(super) fn back_up(&self, world: &World, arguments: &[&str]) -> Result<Backup> {
-        self.back_up_as(Firing::Errors, world, arguments)
+        self.back_up_as(Firing::From1_11, world, arguments)
     }
 
     /// A backup as a Backrest makes it that fires hooks in that way.
     pub(super) fn back_up_as(&self, firing: Firing, world: &World, arguments: &[&str]) -> Result<Backup> {
         let start = self.fire(world, &["SNAPSHOT_START"], "")?.pop().context("a hook for the start")?;
-        if !start.end.is_success() && firing == Firing::Nothing {
+        if !start.end.is_success() && firing != Firing::From1_11 {
             return Ok(Backup { start, restic: None, after: Vec::new() });
         }
         if !start.end.is_success() {
@@ -92,14 +97,23 @@ impl Hooks {
             return Ok(Backup { start, restic: None, after });
         }
         let restic = self.restic_backup(world, arguments)?;
-        let after = if restic.end.is_success() {
-            let snapshot = Some("0123456789abcdef");
-            let values = Values { plan: PLAN, error: "", snapshot };
-            self.fire_with(world, &["SNAPSHOT_SUCCESS", "SNAPSHOT_END"], &values)?
-        } else {
-            let conditions = ["SNAPSHOT_ERROR", "ANY_ERROR", "SNAPSHOT_END"];
-            self.fire(world, &conditions, restic.stderr.trim_end())?
-        };
+        let made = Values { plan: PLAN, error: "", snapshot: Some("0123456789abcdef") };
+        let partial = Values { error: "partial backup, 1 files may not have been read completely.", ..made };
+        let success = ["SNAPSHOT_SUCCESS", "SNAPSHOT_END"];
+        let mut after = Vec::new();
+        match restic.end {
+            End::Exited(0) => after.extend(self.fire_with(world, &success, &made)?),
+            End::Exited(PARTIAL) => {
+                after.extend(self.fire_with(world, &["SNAPSHOT_WARNING", "SNAPSHOT_END"], &partial)?);
+                if firing == Firing::Before1_9 {
+                    after.extend(self.fire_with(world, &success, &made)?);
+                }
+            }
+            _ => {
+                let conditions = ["SNAPSHOT_ERROR", "ANY_ERROR", "SNAPSHOT_END"];
+                after.extend(self.fire(world, &conditions, restic.stderr.trim_end())?);
+            }
+        }
         Ok(Backup { start, restic: Some(restic), after })
     }
 

@@ -40,6 +40,10 @@ pub(super) const ALL: &[Scenario] = &[
         "the stop pair: running, paused, restarting, profiles, other projects, each back in its own state",
         stop_pair::restores_each_state,
     ),
+    scenario(
+        "the stop pair: after a restart of the engine each is back in its own state",
+        stop_pair::restores_after_a_restart,
+    ),
     scenario("the stop pair: a container that was removed in between is done", stop_pair::removed_is_done),
     scenario("the stop pair: what it can't stop fails the step", stop_pair::fails_if_something_runs),
     scenario("folders that Docker made in place of the bridge are taken over", bridge::is_taken_over),
@@ -55,6 +59,10 @@ pub(super) const ALL: &[Scenario] = &[
         faults::no_hook_follows,
     ),
     scenario("restic fails: services up again, monitor down", faults::restic_fails),
+    scenario(
+        "some files can't be read: services up again, monitor down, with each Backrest's way of firing",
+        faults::files_are_missing,
+    ),
     scenario("the listener is killed: the hook ends at once, services up again", faults::listener_is_killed),
     scenario("the container is killed during a backup: services up again", faults::container_is_killed),
     scenario(

@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use anyhow::{Context, Result, bail};
 
 /// What Backrest fills in.
+#[derive(Clone, Copy)]
 pub(super) struct Values<'a> {
     pub(super) plan: &'a str,
     pub(super) error: &'a str,

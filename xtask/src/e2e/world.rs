@@ -9,6 +9,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -17,6 +18,7 @@ use common::process::{self, End, Limits};
 use common::text::escape_path;
 use tempfile::TempDir;
 
+use super::engine::Engine;
 use super::kuma::Kuma;
 use super::ran::Ran;
 use crate::background;
@@ -26,11 +28,12 @@ const DEADLINE: Duration = Duration::from_secs(180);
 /// A folder of ours over the one that holds everybody's crontabs.
 const IN_OWN_CRONTABS: &str = r#"mount --bind "$1" /var/spool/cron/crontabs && shift && exec "$@""#;
 
-/// The home, what stands beside it, and who listens to pushes.
+/// The home, what lies beside it, and the server that takes pushes.
 pub(super) struct World {
     folder: TempDir,
     pub(super) cancel: Cancel,
     pub(super) kuma: Kuma,
+    engine: Mutex<Option<Engine>>,
     /// This repository.
     pub(super) repository: PathBuf,
 }
@@ -43,6 +46,7 @@ impl World {
             folder: folder.context("make a temporary folder")?,
             cancel: cancel.clone(),
             kuma: Kuma::start()?,
+            engine: Mutex::default(),
             repository: repository.to_path_buf(),
         };
         for path in [
@@ -58,6 +62,14 @@ impl World {
         }
         symlink(plugin, world.at(".docker/cli-plugins/docker-compose")).context("put the plugin in place")?;
         Ok(world)
+    }
+
+    /// Starts the engine, or ends it with all its containers and starts it again, as a restart of the machine does.
+    /// Returns its version.
+    pub(super) fn start_engine(&self) -> Result<String> {
+        let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(engine.take());
+        Ok(engine.insert(Engine::start(self)?).version.clone())
     }
 
     /// `path` below the home.

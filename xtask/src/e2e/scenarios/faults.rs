@@ -42,7 +42,7 @@ pub(super) fn no_hook_follows(world: &World) -> Result<()> {
     let (hooks, before) = (Hooks::printed(world)?, snapshots(world)?);
     world.kuma.take();
     world.compose("paperless", &["stop", "database"])?.success()?;
-    let backup = hooks.back_up_as(Firing::Nothing, world, &[])?;
+    let backup = hooks.back_up_as(Firing::Before1_11, world, &[])?;
     world.compose("paperless", &["start", "database"])?.success()?;
     database::wait_until_up(world)?;
     backup.start.code(1)?.prints("1 failed: paperless")?;
@@ -73,8 +73,29 @@ pub(super) fn restic_fails(world: &World) -> Result<()> {
     expect_push(world, "status=down", "nightly")
 }
 
+/// The monitor stays down, also if the backup is then reported as a success.
+pub(super) fn files_are_missing(world: &World) -> Result<()> {
+    for firing in [Firing::Before1_9, Firing::Before1_11, Firing::From1_11] {
+        let hooks = Hooks::printed(world)?;
+        world.kuma.take();
+        // Its beginning can't be read.
+        let backup = hooks.back_up_as(firing, world, &["/proc/1/mem"])?;
+        backup.start.success()?;
+        backup.restic.context("restic ran")?.code(3)?;
+        for hook in backup.after {
+            hook.success()?;
+        }
+        ensure!(stopped::is_up(world)?, "expected that {} is up again", stopped::NAME);
+        let pushes = world.kuma.take();
+        let is_down = |push: &String| push.contains("status=down") && push.contains("partial%20backup");
+        ensure!(!pushes.is_empty() && pushes.iter().all(is_down), "{firing:?}: seen {pushes:?}");
+    }
+    Ok(())
+}
+
 pub(super) fn listener_is_killed(world: &World) -> Result<()> {
     let hooks = Hooks::printed(world)?;
+    world.kuma.take();
     world.script(
         "data/slow/prepare-backup.sh",
         "#!/bin/sh\n[ -e wait ] || exit 0\ntouch here\nwhile [ -e wait ]; do sleep 0.1; done\n",
@@ -97,11 +118,12 @@ pub(super) fn listener_is_killed(world: &World) -> Result<()> {
         hook.failure()?.prints("the listener")?;
     }
     ensure!(time < AT_ONCE, "expected the end of the hook within {AT_ONCE:?}, seen {time:?}");
-    // No listener was running.
+    // No listener was running, so the messages waited for it.
     for hook in after {
-        hook.code(69)?;
+        hook.code(75)?;
     }
-    comes_up(world)
+    comes_up(world)?;
+    expect_push(world, "status=down", "the%20listener%20was%20stopped")
 }
 
 pub(super) fn container_is_killed(world: &World) -> Result<()> {

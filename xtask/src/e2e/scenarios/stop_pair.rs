@@ -75,6 +75,22 @@ pub(super) fn restores_each_state(world: &World) -> Result<()> {
     remove(world)
 }
 
+/// The machine restarts during the backup: what has to run again, and in which state, is on the disk.
+pub(super) fn restores_after_a_restart(world: &World) -> Result<()> {
+    start(world)?;
+    world.docker(&["pause", "everything-cron-1"])?.success()?;
+    world.docker(&["stop", "everything-database-1"])?.success()?;
+    world.wait_for("a container that restarts", || Ok(state_of(world, "crash")? == "restarting"))?;
+    let before = states(world)?;
+    world.tool("pre-backup-actions", &["--only", NAME])?.success()?;
+    world.start_engine()?;
+    world.tool("pre-backup-actions", &["--after"])?.success()?;
+    let mut after = states(world)?;
+    after.insert("everything-crash-1".into(), "restarting".into());
+    ensure!(after == before, "expected the states {before:?}, seen {after:?}");
+    remove(world)
+}
+
 pub(super) fn removed_is_done(world: &World) -> Result<()> {
     start(world)?;
     world.tool("pre-backup-actions", &["--only", NAME])?.success()?;
