@@ -6,6 +6,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::io;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::output;
@@ -109,9 +110,33 @@ pub fn finish(tool: &str, result: anyhow::Result<Exit>) -> ExitCode {
 /// Prints an error and its hint, also for a tool that goes on all the same.
 pub fn report(tool: &str, error: &anyhow::Error) {
     crate::note!("{tool}: {}", one_line(error));
-    if let Some(hint) = hint_of(error) {
+    let hint = hint_of(error).map(str::to_string).or_else(|| is_full(error).then(no_inodes).flatten());
+    if let Some(hint) = hint {
         crate::note!("hint: {}", escape(hint.as_bytes()));
     }
+}
+
+fn is_full(error: &anyhow::Error) -> bool {
+    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
+    causes.any(|cause| cause.kind() == io::ErrorKind::StorageFull)
+}
+
+/// Why no file can be made though there is room: `df` shows free space then, and only `df -i` shows the cause. The error
+/// names no file system, so those that the tools write to are looked at.
+fn no_inodes() -> Option<String> {
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let below = |name| home.as_ref().map(|home| home.join(name));
+    let folders = [below("containers"), below("data"), home.clone(), std::env::current_dir().ok()];
+    let folders = folders.into_iter().flatten().chain([std::env::temp_dir()]);
+    let mut used_up = folders.filter(|folder| has_no_inodes(folder)).map(crate::text::escape_path);
+    used_up
+        .next()
+        .map(|folder| format!("free inodes, not space (see: df -i {folder}): remove files, many small ones"))
+}
+
+/// Whether blocks are free but no inodes. A file system that makes inodes as it needs them (btrfs) has a total of 0.
+fn has_no_inodes(folder: &Path) -> bool {
+    rustix::fs::statvfs(folder).is_ok_and(|all| all.f_files > 0 && all.f_favail == 0 && all.f_bavail > 0)
 }
 
 fn is_closed_pipe(error: &anyhow::Error) -> bool {

@@ -10,7 +10,7 @@ use common::testing::{built, copy_program, wait_until};
 use crate::host::Host;
 
 impl Host {
-    /// Lets `note old` wait in the queue of a listener that is killed, and changes what stands in the journal.
+    /// Lets `note old` wait in the queue of a listener that is killed, and changes the journal.
     #[track_caller]
     fn with_old_journal(change: impl Fn(&str) -> String) -> Host {
         let mut host = Host::listening();
@@ -58,7 +58,7 @@ fn an_old_message_is_reported_and_not_run() {
     host.wait_for_log("note old (pipe): dropped: it is older than 10 min");
     host.send(&["note", "new"]).expect_success();
     assert_eq!(host.notes(), ["new"]);
-    assert!(host.send(&["status"]).stdout.contains("last-lost: "), "status tells it");
+    assert!(host.send(&["status"]).stdout.contains("last-lost: "), "status reports it");
 }
 
 #[test]
@@ -104,8 +104,8 @@ fn where_the_journal_is_damaged_nothing_runs_twice_and_what_may_be_lost_is_repor
         let log = host.log();
         let dropped = "note two (pipe): dropped: the queue is damaged, it may have run already";
         assert!(log.contains(dropped), "{kind}: {log}");
-        assert!(host.send(&["status"]).stdout.contains("last-lost: "), "{kind}: status tells it");
-        // It is told once.
+        assert!(host.send(&["status"]).stdout.contains("last-lost: "), "{kind}: status reports it");
+        // It is reported once.
         host.kill();
         host.start();
         assert_eq!(host.log().matches("may have run already").count(), 2, "{kind}: {}", host.log());
@@ -221,9 +221,9 @@ fn prepare_steps_that_still_waited_when_their_hook_failed_are_not_run() {
         } else {
             host.terminate();
         }
-        let told = hook.wait_with_output().unwrap();
-        assert_eq!(told.status.code(), Some(if is_crash { 1 } else { 75 }), "{told:?}");
-        assert_eq!(String::from_utf8_lossy(&told.stderr).contains("this is not run"), !is_crash, "{told:?}");
+        let ran = hook.wait_with_output().unwrap();
+        assert_eq!(ran.status.code(), Some(if is_crash { 1 } else { 75 }), "{ran:?}");
+        assert_eq!(String::from_utf8_lossy(&ran.stderr).contains("this is not run"), !is_crash, "{ran:?}");
         host.start();
         host.wait_for_log(
             "pre-backups (socket): dropped: its backup was cancelled when the listener stopped",
@@ -249,7 +249,7 @@ fn a_backup_that_does_not_wait_for_its_prepare_steps_is_not_taken_for_cancelled(
     assert!(!host.log().contains("(timer)"), "{}", host.log());
 }
 
-/// The journal of the listener that was killed, as it would be after so long a pause.
+/// The journal of the listener that was killed, as it would be after a long pause.
 fn age_the_journal(host: &Host) {
     let journal = host.sandbox.path("containers/backrest/state/queue/journal");
     let text = fs::read_to_string(&journal).unwrap();
@@ -278,13 +278,13 @@ fn after_steps_that_the_listener_was_killed_under_run_again() {
     let mut host = Host::new();
     stopped_service(&mut host);
     host.open_gate();
-    let after = "#!/bin/sh\necho begun >> ../../notes\nuntil [ -e ../../open ]; do sleep 0.02; done\n\
+    let after = "#!/bin/sh\necho starting >> ../../notes\nuntil [ -e ../../open ]; do sleep 0.02; done\n\
                  echo started >> ../../notes\n";
     host.sandbox.script("data/shop/after-backup.sh", after);
     host.start();
     host.send(&["pre-backups"]).expect_success();
     let hook = host.send_aside(&["post-backups"]);
-    assert_eq!(host.wait_for_notes(2), ["stopped", "begun"]);
+    assert_eq!(host.wait_for_notes(2), ["stopped", "starting"]);
     host.kill();
     assert_eq!(hook.wait_with_output().unwrap().status.code(), Some(1));
     host.sandbox.write("open", "");
@@ -293,4 +293,28 @@ fn after_steps_that_the_listener_was_killed_under_run_again() {
     host.wait_for_log("post-backups (socket): failed: the listener stopped while it ran");
     host.wait_for_log("post-backups (timer): done");
     assert_eq!(host.notes().last().unwrap(), "started");
+}
+
+#[test]
+fn every_tool_names_inodes_if_it_is_them_that_are_used_up() {
+    let host = Host::new();
+    let script = "mount -t tmpfs -o size=1m,nr_inodes=20 none \"$HOME\" && cd \"$HOME\" && \
+                  mkdir -p containers/wiki data/wiki && while touch \"data/wiki/$((n += 1))\"; do :; done 2>&- \n\
+                  exec \"$@\"";
+    for (tool, arguments) in [
+        ("build-ignore", &[] as &[&str]),
+        ("create-backrest-pipe", &["--supervisor", "none"]),
+        ("new-container", &["notes", "--image", "x:1"]),
+        ("ssh-key-setup", &["root@127.0.0.1", "--port", "1"]),
+    ] {
+        let mut command = host.sandbox.command("unshare");
+        command.args(["--map-root-user", "--mount", "sh", "-c", script, "sh"]);
+        let ran = host.sandbox.run(command.arg(built(tool, tool)).args(arguments)).expect_code(1);
+        let expected = format!("hint: free inodes, not space (see: df -i {}", host.sandbox.home().display());
+        assert!(ran.stderr.contains(&expected), "{tool}: {}", ran.stderr);
+    }
+    let mut command = host.sandbox.command("sh");
+    command.args(["-c", "exec \"$0\" --help > /dev/full"]).arg(built("build-ignore", "build-ignore"));
+    let ran = host.sandbox.run(&mut command);
+    assert!(!ran.stderr.contains("inodes"), "{}", ran.stderr);
 }
