@@ -199,7 +199,7 @@ pub(crate) enum Endurance {
         #[arg(long, default_value_t = 1000)]
         kills: u32,
     },
-    /// Hostile clients in numbers, at both doors of the bridge
+    /// Hostile clients, ignore files and kills in numbers
     Hostile,
     /// Pushes to the real Uptime Kuma, which npm puts below the target folder
     Push,

@@ -51,7 +51,7 @@ pub(crate) fn run(options: &E2eOptions) -> Result<Exit> {
     let prefix = world.at(".local");
     world.run(&mut install::script(&prefix, &workspace, &options.build)?)?.success()?;
     let started = Instant::now();
-    let version = world.start_engine()?;
+    let version = engine::start(&world)?;
     images::make(&world, &restic)?;
     out!("A Docker engine {} with its images, in {}", version, units::duration(started.elapsed()));
 

@@ -20,17 +20,23 @@ use crate::background::Background;
 const DEADLINE: Duration = Duration::from_secs(3600);
 
 /// An engine that runs.
-pub(super) struct Engine {
+struct Engine {
     process: Option<Background>,
     /// The control group of its containers.
     group: String,
-    /// What it is.
-    pub(super) version: String,
+}
+
+/// Starts the engine and waits until it answers. One that runs is stopped first, with all its containers, as by a restart
+/// of the machine. Returns the engine's version.
+pub(super) fn start(world: &World) -> Result<String> {
+    world.keep_engine(None);
+    let (engine, version) = Engine::start(world)?;
+    world.keep_engine(Some(Box::new(engine)));
+    Ok(version)
 }
 
 impl Engine {
-    /// Starts it and waits until it answers.
-    pub(super) fn start(world: &World) -> Result<Engine> {
+    fn start(world: &World) -> Result<(Engine, String)> {
         let at = |name: &str| world.beside("engine").join(name).to_string_lossy().into_owned();
         let group = format!("backrest-e2e-{}", process::id());
         // A user's own settings of the machine's engine are not for this one.
@@ -68,7 +74,7 @@ impl Engine {
             version = escape(asked.stdout.trim().as_bytes());
             Ok(asked.end.is_success())
         })?;
-        Ok(Engine { process: Some(process), group, version })
+        Ok((Engine { process: Some(process), group }, version))
     }
 }
 

@@ -18,7 +18,6 @@ use common::process::{self, End, Limits};
 use common::text::escape_path;
 use tempfile::TempDir;
 
-use super::engine::Engine;
 use super::kuma::Kuma;
 use super::ran::Ran;
 use crate::background;
@@ -33,7 +32,7 @@ pub(super) struct World {
     folder: TempDir,
     pub(super) cancel: Cancel,
     pub(super) kuma: Kuma,
-    engine: Mutex<Option<Engine>>,
+    engine: Mutex<Option<Box<dyn Send>>>,
     /// This repository.
     pub(super) repository: PathBuf,
 }
@@ -64,12 +63,9 @@ impl World {
         Ok(world)
     }
 
-    /// Starts the engine, or ends it with all its containers and starts it again, as a restart of the machine does.
-    /// Returns its version.
-    pub(super) fn start_engine(&self) -> Result<String> {
-        let mut engine = self.engine.lock().unwrap_or_else(PoisonError::into_inner);
-        drop(engine.take());
-        Ok(engine.insert(Engine::start(self)?).version.clone())
+    /// Keeps the engine that runs as long as this world, after the one before it has stopped.
+    pub(super) fn keep_engine(&self, engine: Option<Box<dyn Send>>) {
+        *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = engine;
     }
 
     /// `path` below the home.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 
-use super::super::images;
 use super::super::world::World;
+use super::super::{engine, images};
 
 const NAME: &str = "everything";
 
@@ -83,7 +83,7 @@ pub(super) fn restores_after_a_restart(world: &World) -> Result<()> {
     world.wait_for("a container that restarts", || Ok(state_of(world, "crash")? == "restarting"))?;
     let before = states(world)?;
     world.tool("pre-backup-actions", &["--only", NAME])?.success()?;
-    world.start_engine()?;
+    engine::start(world)?;
     world.tool("pre-backup-actions", &["--after"])?.success()?;
     let mut after = states(world)?;
     after.insert("everything-crash-1".into(), "restarting".into());
