@@ -1,7 +1,5 @@
 //! `backrest-send --help`: the actions and the exit codes come from the tables that the listener uses too.
 
-use std::fmt::Write;
-
 use crate::action::BuiltIn;
 use crate::exit_code::ExitCode;
 
@@ -9,11 +7,11 @@ use crate::exit_code::ExitCode;
 pub fn text() -> String {
     let mut text = String::from(BEFORE_THE_ACTIONS);
     for action in BuiltIn::ALL {
-        let _ = writeln!(text, "  {:<16} {}", action.name(), action.purpose());
+        text += &format!("  {:<16} {}\n", action.name(), action.purpose());
     }
     text.push_str(BEFORE_THE_CODES);
     for code in ExitCode::ALL {
-        let _ = writeln!(text, "  {:<3} {}", code.number(), code.meaning());
+        text += &format!("  {:<3} {}\n", code.number(), code.meaning());
     }
     text.push_str(EXAMPLES);
     text

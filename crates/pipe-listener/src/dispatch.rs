@@ -11,7 +11,7 @@ use bridge::message::Message;
 
 use common::trust::{Distrust, Trust};
 
-use crate::door::Door;
+use crate::door::Origin;
 
 /// What is to be done for a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,14 +42,14 @@ pub(crate) const OVERDUE_BACKUP: &str = "overdue-backup";
 /// only if one of them has that name.
 pub(crate) fn look_up(
     message: &Message,
-    door: Door,
+    door: Origin,
     actions: &Path,
     trust: impl FnOnce() -> Trust,
 ) -> Result<Action, Refusal> {
     let name = message.name.as_str();
     match name {
-        TAILSCALE_DOWN if door == Door::Timer => return Ok(Action::TailscaleDown),
-        OVERDUE_BACKUP if door == Door::Timer => return Ok(Action::OverdueBackup),
+        TAILSCALE_DOWN if door == Origin::Timer => return Ok(Action::TailscaleDown),
+        OVERDUE_BACKUP if door == Origin::Timer => return Ok(Action::OverdueBackup),
         _ => {}
     }
     let built_in = BuiltIn::named(name);
@@ -78,7 +78,7 @@ mod tests {
     use super::*;
 
     fn found(name: &str, actions: &Path) -> Result<Action, Refusal> {
-        look_up(&Message::parse(name.as_bytes()).unwrap(), Door::Socket, actions, Trust::only_us_and_root)
+        look_up(&Message::parse(name.as_bytes()).unwrap(), Origin::Socket, actions, Trust::only_us_and_root)
     }
 
     fn file(folder: &Path, name: &str, mode: u32) -> PathBuf {

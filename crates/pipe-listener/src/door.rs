@@ -10,10 +10,10 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-/// Where a message came in.
+/// Where a message came from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum Door {
+pub(crate) enum Origin {
     /// The FIFO, which has no answers.
     Fifo,
     /// The socket.
@@ -22,12 +22,12 @@ pub(crate) enum Door {
     Timer,
 }
 
-impl fmt::Display for Door {
+impl fmt::Display for Origin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
-            Door::Fifo => "pipe",
-            Door::Socket => "socket",
-            Door::Timer => "timer",
+            Origin::Fifo => "pipe",
+            Origin::Socket => "socket",
+            Origin::Timer => "timer",
         })
     }
 }

@@ -18,7 +18,7 @@ use bridge::action::{BuiltIn, Lane};
 use bridge::message::Message;
 
 use crate::dispatch::Action;
-use crate::door::{ClientId, Door};
+use crate::door::{ClientId, Origin};
 use common::moment::Moment;
 use journal::{Damage, Entry, Journal, Mark, Record};
 
@@ -35,7 +35,7 @@ pub(crate) struct New {
     pub(crate) message: Message,
     /// What it means, where that was looked up.
     pub(crate) action: Option<Action>,
-    pub(crate) door: Door,
+    pub(crate) door: Origin,
     /// Who waits for the answer.
     pub(crate) client: Option<ClientId>,
     /// Where the FIFO's spool ended with it.
@@ -51,7 +51,7 @@ pub(crate) struct Job {
     pub(crate) message: Message,
     /// What it means. Not kept while it waits: a file may be another by then.
     pub(crate) action: Option<Action>,
-    pub(crate) door: Door,
+    pub(crate) door: Origin,
     pub(crate) client: Option<ClientId>,
     /// When it was started, once it is.
     pub(crate) started: Option<Instant>,
@@ -92,7 +92,7 @@ pub(crate) struct Recovered {
 }
 
 #[derive(Debug, Default)]
-struct Line {
+struct WaitingLane {
     running: Option<Job>,
     waiting: VecDeque<Job>,
 }
@@ -101,7 +101,7 @@ struct Line {
 #[derive(Debug)]
 pub(crate) struct Queue {
     journal: Journal,
-    lines: [Line; 2],
+    lines: [WaitingLane; 2],
     /// What has ended while the disk was full.
     unrecorded: Vec<u64>,
     paused: bool,
@@ -117,7 +117,7 @@ impl Queue {
     }
 
     /// Puts a message back that an earlier listener had accepted and not started. It is on disk already.
-    pub(crate) fn resume(&mut self, id: u64, message: Message, door: Door) {
+    pub(crate) fn resume(&mut self, id: u64, message: Message, door: Origin) {
         let job = Job { id, message, action: None, door, client: None, started: None };
         self.line(job.lane()).waiting.push_back(job);
     }
@@ -251,7 +251,7 @@ impl Queue {
         self.journal.next_id()
     }
 
-    fn line(&mut self, lane: Lane) -> &mut Line {
+    fn line(&mut self, lane: Lane) -> &mut WaitingLane {
         &mut self.lines[lane as usize]
     }
 }

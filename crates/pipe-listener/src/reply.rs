@@ -20,7 +20,7 @@ const MOST: u64 = 2048;
 const RESERVE: u64 = 128;
 /// Where all of them together have not read so much, output is taken from those who have not read on for longest.
 const ALL_ANSWERS: usize = 4 << 20;
-/// So many are let in before the others are looked at again.
+/// At most this number are let in before the others are looked at again.
 const AT_ONCE: usize = 256;
 
 /// A client that went away before its message had ended.
@@ -169,7 +169,7 @@ impl Clients {
         self.connections.values().filter_map(Connection::due).min()
     }
 
-    /// Tells `client`, if it is still there.
+    /// Sends this to `client`, if it is still there.
     pub(crate) fn send(&mut self, client: Option<ClientId>, frame: &Frame) {
         let Some(client) = client else { return };
         let Some(connection) = self.connections.get_mut(&client) else { return };

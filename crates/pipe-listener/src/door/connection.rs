@@ -18,7 +18,7 @@ use super::fifo::SILENCE;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// A client that reads nothing for this long, once everything is sent, is dropped.
 const READING: Duration = Duration::from_secs(30);
-/// So much of an answer may wait to be read.
+/// At most this much of an answer may wait to be read.
 const ANSWER: usize = 256 << 10;
 
 /// What a client is doing.

@@ -17,7 +17,7 @@ use super::spool::Spool;
 use crate::queue::journal::{Damage, Mark};
 use pipe_listener::folder::Inode;
 
-/// So long a message may wait for its newline.
+/// The longest that a message may wait for its newline.
 pub(crate) const SILENCE: Duration = Duration::from_millis(200);
 /// After so many reads everything has been read that a FIFO holds at a time: /proc/sys/fs/pipe-max-size is 1 MiB.
 pub(crate) const MOST_READS: usize = 16;

@@ -95,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_without_end_is_told_once_and_kept_nowhere() {
+    fn a_line_without_end_is_reported_once_and_kept_nowhere() {
         let mut lines = Lines::default();
         let mut out = Vec::new();
         for _ in 0..1000 {

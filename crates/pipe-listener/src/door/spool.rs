@@ -5,7 +5,7 @@
 //! messages are known; what is behind that is read again after a restart, a piece at a time. The file never grows past
 //! [`FULL`] and a line: as soon as all of it has been turned into records, an empty one with the next number takes its
 //! place. What a reader would get wrong: a single file that is truncated would not do. After a power cut it may be
-//! shorter than its record, and could not be told from one that was truncated and filled again.
+//! shorter than its record, and could not be distinguished from one that was truncated and filled again.
 
 use std::fs::{self, File};
 use std::io;

@@ -16,7 +16,7 @@ use common::contract::trouble::Trouble;
 use common::settings::{Flags, Settings};
 
 use super::Listener;
-use crate::door::Door;
+use crate::door::Origin;
 use crate::log::short;
 use crate::queue::{Job, New};
 use crate::reply::Gone;
@@ -68,9 +68,9 @@ fn request_of(message: &Message) -> Option<(BuiltIn, Preparation)> {
 }
 
 /// Whether the backup of `message` is cancelled if it fails.
-pub(super) fn failure_cancels(message: &Message, door: Door) -> bool {
+pub(super) fn failure_cancels(message: &Message, door: Origin) -> bool {
     let request = request_of(message).filter(|(action, _)| *action == BuiltIn::PreBackups);
-    door == Door::Socket && request.is_some_and(|(_, request)| request.failure_cancels)
+    door == Origin::Socket && request.is_some_and(|(_, request)| request.failure_cancels)
 }
 
 impl Listener {
@@ -121,11 +121,11 @@ impl Listener {
             }
         }
         let is_network = BuiltIn::named(&job.message.name) == Some(BuiltIn::StartTailscale);
-        if let Some(why) = why.filter(|_| is_network && job.door == Door::Socket) {
+        if let Some(why) = why.filter(|_| is_network && job.door == Origin::Socket) {
             // A start hook that fails here may fire no other hook.
             self.push_failure_to_prepare(None, &format!("start-tailscale failed: {why}"));
         }
-        if job.door == Door::Timer && job.message.name == crate::dispatch::OVERDUE_BACKUP {
+        if job.door == Origin::Timer && job.message.name == crate::dispatch::OVERDUE_BACKUP {
             let how = why.map_or("they ran now".to_string(), |why| format!("they failed: {why}"));
             self.push(
                 State::Down,
@@ -162,7 +162,7 @@ impl Listener {
         for (_, state) in self.backups.preparations.iter_mut().filter(|(known, _)| is_of_key(known)) {
             match state {
                 Prepared::Open => *state = Prepared::Undone { at: Instant::now(), by: job.id },
-                Prepared::Undone { at, by } if job.door != Door::Timer && at.elapsed() > TOGETHER => {
+                Prepared::Undone { at, by } if job.door != Origin::Timer && at.elapsed() > TOGETHER => {
                     early = Some((*by, at.elapsed()));
                     *at = Instant::now();
                 }
@@ -271,7 +271,7 @@ impl Listener {
     /// Queues a message of the listener's own.
     pub(super) fn send_ourselves(&mut self, name: &str, text: &str) {
         let message = Message { name: name.into(), text: text.into() };
-        let new = New { message, action: None, door: Door::Timer, client: None, spool: None, at: None };
+        let new = New { message, action: None, door: Origin::Timer, client: None, spool: None, at: None };
         self.from_others.push(new);
     }
 }

@@ -74,7 +74,7 @@ impl Events {
     }
 
     pub(super) fn send(&self, event: Event) {
-        // Nobody hears us any more when the listener stops.
+        // Nothing receives this any more when the listener stops.
         let _ = self.sender.send(event);
         self.wake.up();
     }

@@ -12,7 +12,7 @@ use super::Listener;
 use super::events::Start;
 use crate::dispatch::{Action, Refusal, look_up};
 use crate::door::fifo::Taken;
-use crate::door::{ClientId, Door};
+use crate::door::{ClientId, Origin};
 use crate::log::{Topic, short};
 use crate::queue::STALE;
 use crate::queue::{Ahead, New, lane_of};
@@ -31,11 +31,11 @@ impl Listener {
         }
         match Message::parse(line) {
             Ok(message) => {
-                let new = self.consider(message, Door::Socket, Some(client));
+                let new = self.consider(message, Origin::Socket, Some(client));
                 self.from_others.extend(new);
             }
             Err(why) => {
-                self.report_malformed(Door::Socket, why, line);
+                self.report_malformed(Origin::Socket, why, line);
                 self.refuse(Some(client), ExitCode::Unknown, format!("not a message: {why}"));
             }
         }
@@ -48,7 +48,7 @@ impl Listener {
             let message = match arrival.line {
                 Ok(message) => message,
                 Err(why) => {
-                    self.report_malformed(Door::Fifo, why, &arrival.bytes);
+                    self.report_malformed(Origin::Fifo, why, &arrival.bytes);
                     continue;
                 }
             };
@@ -71,18 +71,18 @@ impl Listener {
                 self.report_dropped(&message, "it is older than 10 min");
                 continue;
             }
-            if let Some(new) = self.consider(message, Door::Fifo, None) {
+            if let Some(new) = self.consider(message, Origin::Fifo, None) {
                 self.from_fifo.push(New { spool: Some(arrival.mark), at, ..new });
             }
         }
     }
 
     /// Returns what is to be queued, if the message is.
-    fn consider(&mut self, message: Message, door: Door, client: Option<ClientId>) -> Option<New> {
+    fn consider(&mut self, message: Message, door: Origin, client: Option<ClientId>) -> Option<New> {
         let shown = short(message.to_string().as_bytes());
         match look_up(&message, door, &self.runner.actions(), || self.runner.trust()) {
             Ok(Action::BuiltIn(BuiltIn::Ping)) => {
-                if door == Door::Fifo {
+                if door == Origin::Fifo {
                     self.log.sparingly(Topic::Ping, "ping (pipe)");
                 }
                 let pong = format!("pong {}", env!("CARGO_PKG_VERSION")).into_bytes();
@@ -110,7 +110,7 @@ impl Listener {
             Err(Refusal::Unknown) => {
                 self.tally.count("unknown-name", Ending::Refused);
                 self.log.sparingly(Topic::UnknownName, &format!("unknown message: {shown} ({door})"));
-                // Nobody waits at the FIFO, and a flood must not have the folder read for each of its lines.
+                // No client waits at the FIFO, and a flood must not have the folder read for each of its lines.
                 if client.is_some() {
                     let known = self.known_names().join(", ");
                     let why = format!("no action has the name {}; known are: {known}", message.name);
@@ -194,7 +194,7 @@ impl Listener {
         self.clients.send(client, &Frame::End(code));
     }
 
-    fn report_malformed(&mut self, door: Door, why: Malformed, line: &[u8]) {
+    fn report_malformed(&mut self, door: Origin, why: Malformed, line: &[u8]) {
         let shown = short(line);
         let colon = if shown.is_empty() { "" } else { ": " };
         self.tally.count("not-a-message", Ending::Refused);
@@ -235,7 +235,7 @@ impl Listener {
     }
 }
 
-/// Whether it is a `notify-up` that was left in the FIFO so long ago that another backup may be due by now. A FIFO does
+/// Whether it is a `notify-up` that was left in the FIFO so early that another backup may be due by now. A FIFO does
 /// not record when it was written to, and the keeper's ten minutes pass only while the machine is awake.
 fn is_stale_up(message: &Message) -> bool {
     let sent = (message.name == BuiltIn::NotifyUp.name()).then(|| Notification::parse(&message.text).sent);

@@ -17,7 +17,7 @@ use common::contract::trouble::Trouble;
 use common::settings::{Flags, Settings};
 
 use super::Listener;
-use crate::door::Door;
+use crate::door::Origin;
 use crate::queue::Job;
 
 /// How many `up`s are pushed in a [`SPAN`].
@@ -56,7 +56,7 @@ impl Delay {
 #[derive(Debug, Default)]
 pub(super) struct Notices {
     ups: VecDeque<Instant>,
-    failures: Vec<Failure>,
+    failures: Vec<ReportedFailure>,
     /// The last `pre-backups`: what was reported before it is about another backup.
     preparation: u64,
     delayed: Option<(String, Delay)>,
@@ -65,7 +65,7 @@ pub(super) struct Notices {
 }
 
 #[derive(Debug)]
-struct Failure {
+struct ReportedFailure {
     /// The message that reported it.
     id: u64,
     plan: Option<String>,
@@ -100,7 +100,7 @@ impl Listener {
         let request = Notification::parse(&job.message.text);
         let now = Instant::now();
         if is_up {
-            if job.door != Door::Timer && self.notices.contradicts(&request, now) {
+            if job.door != Origin::Timer && self.notices.contradicts(&request, now) {
                 return Notice::Not("not pushed: this backup was reported as failed");
             }
             let own = monitor(&settings, &request);
@@ -123,7 +123,7 @@ impl Listener {
                 return Notice::Not("not pushed again: the same failure was pushed already");
             }
         }
-        let with_preparation = job.door != Door::Timer && self.names_preparation(&request);
+        let with_preparation = job.door != Origin::Timer && self.names_preparation(&request);
         Notice::Now { with_preparation }
     }
 
@@ -181,7 +181,7 @@ impl Notices {
 
     /// Leaves out failures of other backups, and those that no hook reports any more.
     fn forget_failures(&mut self, now: Instant) {
-        let is_young = |failure: &Failure| now.saturating_duration_since(failure.at) < ONE_FAILURE;
+        let is_young = |failure: &ReportedFailure| now.saturating_duration_since(failure.at) < ONE_FAILURE;
         let preparation = self.preparation;
         self.failures.retain(|failure| failure.id > preparation && is_young(failure));
     }
@@ -199,11 +199,11 @@ impl Notices {
     fn is_new_failure(&mut self, request: &Notification, job: &Job, is_common: bool, now: Instant) -> bool {
         self.forget_failures(now);
         let plan = request.plan();
-        let is_known = |failure: &Failure| match &failure.text {
+        let is_known = |failure: &ReportedFailure| match &failure.text {
             Some(text) => failure.plan == plan && *text == request.text,
             None => failure.plan == plan || failure.plan.is_none() && is_common,
         };
-        let is_own = job.door == Door::Timer;
+        let is_own = job.door == Origin::Timer;
         let known = self.failures.iter().position(is_known).filter(|_| !is_own);
         if let Some(known) = known {
             self.failures.remove(known);
@@ -211,7 +211,7 @@ impl Notices {
         let is_preparation = known.is_none() && request.preparation_failed;
         if is_preparation || !is_own {
             let text = (!is_preparation).then(|| request.text.clone());
-            self.failures.push(Failure { id: job.id, plan, text, at: now });
+            self.failures.push(ReportedFailure { id: job.id, plan, text, at: now });
         }
         known.is_none()
     }
@@ -236,7 +236,7 @@ mod tests {
         assert_eq!(notices.next_up(start + 2 * SPAN + Duration::from_secs(1)), None);
     }
 
-    fn job(id: u64, door: Door) -> Job {
+    fn job(id: u64, door: Origin) -> Job {
         let message = Message { name: BuiltIn::NotifyDown.name().into(), text: String::new() };
         Job { id, message, action: None, door, client: None, started: None }
     }
@@ -250,18 +250,18 @@ mod tests {
             id += 1;
             notices.is_new_failure(&request(text), &job(id, door), true, now)
         };
-        assert!(is_new(&mut notices, "--plan a --preparation-failed no room", Door::Timer));
-        assert!(!is_new(&mut notices, "--plan a task cancelled", Door::Socket));
-        assert!(!is_new(&mut notices, "--plan a task cancelled", Door::Fifo));
-        assert!(is_new(&mut notices, "--plan a Fatal: wrong password", Door::Socket), "the next task");
-        assert!(is_new(&mut notices, "--plan b task cancelled", Door::Socket));
-        assert!(!is_new(&mut notices, "--plan b task cancelled", Door::Fifo));
-        assert!(is_new(&mut notices, "--plan b another reason", Door::Fifo));
+        assert!(is_new(&mut notices, "--plan a --preparation-failed no room", Origin::Timer));
+        assert!(!is_new(&mut notices, "--plan a task cancelled", Origin::Socket));
+        assert!(!is_new(&mut notices, "--plan a task cancelled", Origin::Fifo));
+        assert!(is_new(&mut notices, "--plan a Fatal: wrong password", Origin::Socket), "the next task");
+        assert!(is_new(&mut notices, "--plan b task cancelled", Origin::Socket));
+        assert!(!is_new(&mut notices, "--plan b task cancelled", Origin::Fifo));
+        assert!(is_new(&mut notices, "--plan b another reason", Origin::Fifo));
         notices.preparation = 8;
-        assert!(is_new(&mut notices, "--plan b another reason", Door::Fifo), "the next backup");
+        assert!(is_new(&mut notices, "--plan b another reason", Origin::Fifo), "the next backup");
         now = start + 2 * ONE_FAILURE;
         let is_new = |notices: &mut Notices, text: &str| {
-            notices.is_new_failure(&request(text), &job(20, Door::Socket), true, now)
+            notices.is_new_failure(&request(text), &job(20, Origin::Socket), true, now)
         };
         assert!(is_new(&mut notices, "--plan a task cancelled"));
     }
@@ -276,8 +276,8 @@ mod tests {
             ("--plan a task cancelled: hook failed", false, true),
         ] {
             let mut notices = Notices::default();
-            assert!(notices.is_new_failure(&failed, &job(1, Door::Timer), true, now));
-            let seen = notices.is_new_failure(&request(text), &job(2, Door::Socket), is_common, now);
+            assert!(notices.is_new_failure(&failed, &job(1, Origin::Timer), true, now));
+            let seen = notices.is_new_failure(&request(text), &job(2, Origin::Socket), is_common, now);
             assert_eq!(seen, is_new, "{text}");
         }
     }
@@ -287,13 +287,13 @@ mod tests {
         let mut notices = Notices::default();
         let now = Instant::now();
         assert!(!notices.contradicts(&request("--plan a 5 files"), now));
-        notices.is_new_failure(&request("--plan a partial backup"), &job(5, Door::Socket), true, now);
-        notices.is_new_failure(&request("disk nearly full"), &job(6, Door::Socket), true, now);
+        notices.is_new_failure(&request("--plan a partial backup"), &job(5, Origin::Socket), true, now);
+        notices.is_new_failure(&request("disk nearly full"), &job(6, Origin::Socket), true, now);
         assert!(notices.contradicts(&request("--plan a 5 files"), now));
         assert!(!notices.contradicts(&request("--plan b 5 files"), now));
         assert!(!notices.contradicts(&request("5 files"), now), "a message by hand");
         assert!(!notices.contradicts(&request("--plan a 5 files"), now + 2 * ONE_FAILURE));
-        notices.is_new_failure(&request("--plan a partial backup"), &job(7, Door::Socket), true, now);
+        notices.is_new_failure(&request("--plan a partial backup"), &job(7, Origin::Socket), true, now);
         notices.preparation = 8;
         assert!(!notices.contradicts(&request("--plan a 5 files"), now), "another backup");
     }

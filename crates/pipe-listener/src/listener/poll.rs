@@ -14,14 +14,14 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::{Event, Listener};
 use crate::dispatch::{OVERDUE_BACKUP, TAILSCALE_DOWN};
-use crate::door::{ClientId, Door};
+use crate::door::{ClientId, Origin};
 use crate::log::{Topic, short};
 use crate::queue::Job;
 use crate::run::{Failure, Outcome, Progress, tailscale};
 use crate::status;
 use crate::tally::Ending;
 
-/// So many events are attended to before the doors and clients are looked at again.
+/// At most this number of events are attended to before the doors and clients are looked at again.
 const EVENTS: usize = 256;
 
 /// What is ready.
@@ -292,7 +292,7 @@ impl Listener {
         }
         self.clients.send(job.client, &Frame::End(code));
         let event = format!("#{id} {shown}: {how}");
-        if job.message.name == OVERDUE_BACKUP && job.door == Door::Timer {
+        if job.message.name == OVERDUE_BACKUP && job.door == Origin::Timer {
             self.facts.overdue_backup_ended(&how);
         }
         match job.lane() {

@@ -9,7 +9,7 @@ use bridge::request::Preparation;
 
 use super::Listener;
 use super::backups::failure_cancels;
-use crate::door::Door;
+use crate::door::Origin;
 use crate::log::short;
 use crate::queue::Recovered;
 use crate::queue::STALE;
@@ -41,7 +41,7 @@ impl Listener {
                     "failed: the listener stopped while it ran"
                 }
                 // A message of the listener's own is still valid, and a backup that is over stays over.
-                (Ok(message), _) if door == Door::Timer || message.name == BuiltIn::PostBackups.name() => {
+                (Ok(message), _) if door == Origin::Timer || message.name == BuiltIn::PostBackups.name() => {
                     self.queue.resume(id, message, door);
                     continue;
                 }
@@ -67,7 +67,7 @@ impl Listener {
     }
 
     /// An action was running when an earlier listener was killed, so it failed.
-    fn failed_with_listener(&mut self, message: &Message, door: Door) {
+    fn failed_with_listener(&mut self, message: &Message, door: Origin) {
         if failure_cancels(message, door) || message.name == BuiltIn::PostBackups.name() {
             let request = Preparation::parse(&message.text).unwrap_or_default();
             self.undo(request.key);
@@ -80,6 +80,6 @@ impl Listener {
 
 /// Whether no one needs this message any more once its client was refused. A client that wrote to the FIFO does not
 /// wait for the answer, so that backup may well be running.
-pub(super) fn is_over_with_us(message: &Message, door: Door) -> bool {
-    message.name == BuiltIn::PreBackups.name() && door == Door::Socket
+pub(super) fn is_over_with_us(message: &Message, door: Origin) -> bool {
+    message.name == BuiltIn::PreBackups.name() && door == Origin::Socket
 }

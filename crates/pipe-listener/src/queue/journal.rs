@@ -12,7 +12,7 @@ use common::moment::Moment;
 use common::record_log::{self, Opened, RecordLog};
 use serde::{Deserialize, Serialize};
 
-use crate::door::Door;
+use crate::door::Origin;
 
 /// How far the FIFO's spool file has been turned into records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -48,7 +48,7 @@ pub(crate) struct Entry {
     /// When it was accepted.
     pub(crate) at: Moment,
     /// Where it came in.
-    pub(crate) door: Door,
+    pub(crate) door: Origin,
     /// The line.
     pub(crate) line: String,
     /// Where in the spool file it ended, if it came through the FIFO.

@@ -4,12 +4,12 @@ use std::fs;
 
 use super::journal::{Damage, Journal, Mark, Record};
 use super::{Ahead, Lane, New, Queue};
-use crate::door::Door;
+use crate::door::Origin;
 use bridge::message::Message;
 
 fn new(line: &str) -> New {
     let message = Message::parse(line.as_bytes()).unwrap();
-    New { message, action: None, door: Door::Socket, client: None, spool: None, at: None }
+    New { message, action: None, door: Origin::Socket, client: None, spool: None, at: None }
 }
 
 #[test]

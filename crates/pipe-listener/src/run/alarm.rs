@@ -111,7 +111,7 @@ mod tests {
     const WRONG_PASSWORD: &str = r#"failed to get snapshots for plan: get snapshots for plan "nightly": command "/bin/restic snapshots --json -o sftp.args=-oBatchMode=yes --tag plan:nightly --tag created-by:home" failed: exit status 12\nOutput:\n{\"message_type\":\"exit_error\",\"code\":12,\"message\":\"Fatal: wrong password or no key found\"}\n"#;
 
     #[test]
-    fn the_part_that_tells_arrives() {
+    fn the_part_that_explains_arrives() {
         assert_eq!(reason(WRONG_PASSWORD), "Fatal: wrong password or no key found (exit status 12)");
         let preamble = "x".repeat(600);
         for (text, expected) in [

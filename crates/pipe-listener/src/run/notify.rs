@@ -2,7 +2,7 @@
 //!
 //! Each try is a process of its own (`backrest-push`), so that the listener, which runs for months,
 //! never holds a TLS library's memory. The text goes to its standard input and the push address nowhere at all: the
-//! child reads it from the settings. Whoever sent the message is answered after the first try.
+//! child reads it from the settings. The client that sent the message is answered after the first try.
 
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::AsFd;
 
 use super::{Outcome, Progress, Report, Runner, alarm};
-use crate::door::Door;
+use crate::door::Origin;
 use crate::queue::Job;
 
 /// No more tries after this.
@@ -58,7 +58,7 @@ pub(super) fn notify(
         .and_then(|picture| picture.line())
         .filter(|_| with_preparation);
     let before = [preparation, ignore].into_iter().flatten().collect::<Vec<_>>().join("; ");
-    let is_own = job.door == Door::Timer;
+    let is_own = job.door == Origin::Timer;
     let push = Push {
         // While a service is stopped because of us nothing is well.
         state: if trouble.down.is_empty() { state } else { State::Down },

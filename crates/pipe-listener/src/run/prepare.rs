@@ -1,4 +1,4 @@
-//! What stands around a backup: prepare steps, the ignore file, and what undoes the prepare steps.
+//! What happens around a backup: prepare steps, the ignore file, and what undoes the prepare steps.
 //!
 //! The ignore file is made even where a prepare step failed: the backup may run all the same, and the file must be
 //! as fresh as it can be. The action fails if either did.

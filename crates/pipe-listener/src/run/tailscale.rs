@@ -20,7 +20,7 @@ use common::moment::Moment;
 
 /// What we did to the network, kept in `state/tailscale.json`.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct State {
+pub(crate) struct NetworkRecord {
     /// We brought it up; it was down before.
     pub(crate) ours: bool,
     /// Since when it is no longer needed.
@@ -44,7 +44,7 @@ struct Own {
 
 /// `tailscale up` and `down` answer within seconds or hang for ever.
 const COMMAND: Duration = Duration::from_secs(90);
-/// So long the network may take to be usable.
+/// The longest that the network may take to be usable.
 const READY: Duration = Duration::from_secs(60);
 const DEFAULT_LINGER: Duration = Duration::from_secs(600);
 
@@ -53,9 +53,9 @@ const RIGHTS: &str = "allow it once with: sudo tailscale set --operator=$USER";
 /// Brings the network up and waits until it is.
 pub(super) fn start(runner: &Runner, report: Report<'_>) -> Result<Outcome> {
     let before = status(runner)?;
-    let known = State::load(&runner.settings);
+    let known = NetworkRecord::load(&runner.settings);
     if before.is_up() {
-        let kept = State { ours: known.ours, unneeded_since: None };
+        let kept = NetworkRecord { ours: known.ours, unneeded_since: None };
         kept.save(&runner.settings)?;
         let why = if kept.ours { "up already, since an earlier backup" } else { "up already" };
         return Ok(Outcome::Done(Some(why.into())));
@@ -65,7 +65,7 @@ pub(super) fn start(runner: &Runner, report: Report<'_>) -> Result<Outcome> {
             .hint("log in once with: sudo tailscale up");
     }
     // Written first: if we die in between, taking down what never came up does no harm.
-    State { ours: true, unneeded_since: None }.save(&runner.settings)?;
+    NetworkRecord { ours: true, unneeded_since: None }.save(&runner.settings)?;
     if let Err(error) = change(runner, "up") {
         known.save(&runner.settings)?;
         return Err(error);
@@ -89,12 +89,12 @@ pub(super) fn start(runner: &Runner, report: Report<'_>) -> Result<Outcome> {
 
 /// Notes that the network is no longer needed.
 pub(super) fn stop(runner: &Runner, report: Report<'_>) -> Result<Outcome> {
-    let state = State::load(&runner.settings);
+    let state = NetworkRecord::load(&runner.settings);
     if !state.ours {
         return Ok(Outcome::Done(Some("left as it is: it was up before".into())));
     }
     let since = Some(Moment::now());
-    State { unneeded_since: since, ..state }.save(&runner.settings)?;
+    NetworkRecord { unneeded_since: since, ..state }.save(&runner.settings)?;
     let linger = linger(&runner.settings);
     if linger.is_zero() {
         return down(runner, report);
@@ -111,13 +111,13 @@ pub(super) fn down(runner: &Runner, _: Report<'_>) -> Result<Outcome> {
     let result = change(runner, "down");
     // What failed now would fail again and again; it stays up, and the next backup's end tries once more.
     let ours = result.is_err();
-    State { ours, unneeded_since: None }.save(&runner.settings)?;
+    NetworkRecord { ours, unneeded_since: None }.save(&runner.settings)?;
     result.map(|()| Outcome::Done(Some("tailscale is down again".into())))
 }
 
 /// How long until the network is to be taken down; zero where that is due, `None` where it isn't asked for.
 pub(crate) fn due(settings: &Settings) -> Option<Duration> {
-    let state = State::load(settings);
+    let state = NetworkRecord::load(settings);
     let since = state.unneeded_since.filter(|_| state.ours)?;
     // Before a restart, or at an unknown time: it was not needed then and is not now.
     let age = since.age(&Moment::now()).unwrap_or(Duration::MAX);
@@ -127,7 +127,7 @@ pub(crate) fn due(settings: &Settings) -> Option<Duration> {
 /// One line on what tailscale is and may do, for `status`.
 pub(crate) fn describe(runner: &Runner) -> Tailscale {
     Tailscale::Installed(match status(runner) {
-        Ok(status) if status.is_up() => match State::load(&runner.settings).ours {
+        Ok(status) if status.is_up() => match NetworkRecord::load(&runner.settings).ours {
             true => "up, brought up for a backup".into(),
             false => "up".into(),
         },
@@ -217,9 +217,9 @@ impl Status {
     }
 }
 
-impl State {
+impl NetworkRecord {
     /// What is remembered; nothing where there is no file.
-    pub(crate) fn load(settings: &Settings) -> State {
+    pub(crate) fn load(settings: &Settings) -> NetworkRecord {
         let text = std::fs::read(settings.layout().tailscale()).unwrap_or_default();
         serde_json::from_slice(&text).unwrap_or_default()
     }

@@ -56,8 +56,8 @@ fn with_crons_path_an_action_finds_what_lies_in_the_usual_places() {
     host.environment.push(("PATH".into(), "/usr/bin:/bin".into()));
     host.action("where", "echo \"$PATH\"");
     host.start();
-    let told = host.send(&["where"]).expect_success().stdout;
-    assert!(told.starts_with("/usr/bin:/bin:") && told.contains(":/usr/local/bin:"), "{told}");
+    let seen = host.send(&["where"]).expect_success().stdout;
+    assert!(seen.starts_with("/usr/bin:/bin:") && seen.contains(":/usr/local/bin:"), "{seen}");
 }
 
 #[test]
@@ -65,8 +65,8 @@ fn an_own_action_runs_in_backrests_folder_and_the_listener_stays_where_it_is() {
     let host = Host::listening();
     let folder = host.sandbox.path("containers/backrest");
     host.action("where", "pwd -P; echo \"$ACTION $CONTAINER_DIR $DATA_DIR $CONTAINER_ROOT $DATA_ROOT\"");
-    let stands = || std::fs::read_link(format!("/proc/{}/cwd", host.process())).unwrap();
-    let before = stands();
+    let working_folder = || std::fs::read_link(format!("/proc/{}/cwd", host.process())).unwrap();
+    let before = working_folder();
     let real = std::fs::canonicalize(&folder).unwrap();
     let home = host.sandbox.home();
     let home = home.display();
@@ -77,7 +77,7 @@ fn an_own_action_runs_in_backrests_folder_and_the_listener_stays_where_it_is() {
     for _ in 0..2 {
         assert_eq!(host.send(&["where"]).expect_success().stdout, said);
     }
-    assert!(stands() == before && before != real);
+    assert!(working_folder() == before && before != real);
 }
 
 #[test]
@@ -85,9 +85,9 @@ fn an_action_that_takes_too_long_is_ended_with_all_its_processes() {
     let mut host = Host::new();
     host.arguments = vec!["--action-timeout".into(), "300ms".into()];
     host.start();
-    host.action("hang", "echo begun; trap '' TERM; sleep 600 & wait; sleep 600");
+    host.action("hang", "echo started; trap '' TERM; sleep 600 & wait; sleep 600");
     let ran = host.send(&["hang"]).expect_code(1);
-    assert!(ran.stdout.starts_with("begun") && ran.stderr.contains("timed out"), "{}", ran.everything());
+    assert!(ran.stdout.starts_with("started") && ran.stderr.contains("timed out"), "{}", ran.everything());
     host.send(&["ping"]).expect_success();
 }
 
@@ -106,7 +106,7 @@ fn a_listener_that_is_asked_to_end_lets_the_running_action_finish_and_keeps_the_
 }
 
 #[test]
-fn a_listener_that_ends_lets_nobody_in_and_tells_who_is_inside() {
+fn a_listener_that_stops_lets_no_client_in_and_answers_those_inside() {
     let mut host = Host::new();
     // What becomes due meanwhile must not let it spin.
     host.sandbox
@@ -123,8 +123,8 @@ fn a_listener_that_ends_lets_nobody_in_and_tells_who_is_inside() {
     let mut inside = UnixStream::connect(host.bridge().join("backrest.sock")).unwrap();
     kill(Pid::from_raw(host.process().try_into().unwrap()), Signal::SIGTERM).unwrap();
     host.wait_for_log("the listener was asked to stop; gate may go on for 20.0 s");
-    let told = waiting.wait_with_output().unwrap();
-    assert_eq!(told.status.code(), Some(75), "{told:?}");
+    let seen = waiting.wait_with_output().unwrap();
+    assert_eq!(seen.status.code(), Some(75), "{seen:?}");
     inside.write_all(b"note late\n").unwrap();
     let mut answer = String::new();
     inside.read_to_string(&mut answer).unwrap();

@@ -41,7 +41,7 @@ fn the_exit_code_says_what_happened() {
 }
 
 #[test]
-fn nobody_listening_is_told_at_once() {
+fn a_missing_listener_is_reported_at_once() {
     let mut host = Host::new();
     std::fs::create_dir_all(host.bridge()).unwrap();
     let started = Instant::now();
@@ -55,7 +55,7 @@ fn nobody_listening_is_told_at_once() {
 }
 
 #[test]
-fn a_listener_that_dies_in_the_middle_is_told_at_once() {
+fn a_listener_that_dies_in_the_middle_is_reported_at_once() {
     let mut host = Host::listening();
     host.note_and_gate();
     let mut client = host.send_aside(&["gate"]);
@@ -70,7 +70,7 @@ fn a_listener_that_dies_in_the_middle_is_told_at_once() {
 }
 
 #[test]
-fn no_end_in_time_is_told_and_the_host_goes_on() {
+fn no_end_in_time_is_reported_and_the_host_goes_on() {
     let host = Host::listening();
     host.note_and_gate();
     let ran = host.send(&["gate", "--timeout", "1s"]).expect_code(75);
@@ -91,7 +91,7 @@ fn a_listener_that_hangs_is_given_up_in_time() {
 }
 
 #[test]
-fn who_does_not_wait_is_told_only_that_the_message_was_taken() {
+fn a_client_that_does_not_wait_learns_only_that_the_message_was_taken() {
     let host = Host::listening();
     host.note_and_gate();
     host.send(&["--no-wait", "gate"]).expect_success();
@@ -134,11 +134,11 @@ fn as_the_program_of_a_hook_each_line_is_a_message_up_to_the_first_that_fails() 
     let host = Host::listening();
     host.note_and_gate();
     host.action("bad", "exit 1");
-    // Backrest gives what follows the first line to its program.
+    // Backrest passes what follows the first line to its program.
     let hook = "\n# comment\nnote one\r\n  note two\nbad\nnote three\n";
     host.sandbox.run_with_input(&mut host.client(&[]), hook.as_bytes()).expect_code(1);
     assert_eq!(host.notes(), ["one", "two"]);
-    // The kernel gives the file's path to its program.
+    // The kernel passes the file's path to its program.
     let text = format!("#!{}\nnote from a file\n", client().display());
     let file = host.sandbox.script("hook", text);
     let mut command = host.sandbox.command(file);
@@ -159,7 +159,7 @@ fn the_rest_of_a_long_line_of_a_hook_is_no_message() {
 }
 
 #[test]
-fn much_output_comes_whole_and_nobody_who_reads_it_is_needed() {
+fn much_output_comes_whole_and_needs_no_reader() {
     let host = Host::listening();
     host.action("much", "seq 1 20000; exit 3");
     let ran = host.send(&["much"]).expect_code(1);
@@ -202,7 +202,7 @@ fn a_bridge_at_a_path_longer_than_a_sockets_address_works() {
 }
 
 #[test]
-fn an_answer_that_is_none_is_told() {
+fn an_answer_that_can_not_be_read_is_reported() {
     let host = Host::new();
     std::fs::create_dir_all(host.bridge()).unwrap();
     let fake = UnixListener::bind(host.bridge().join("backrest.sock")).unwrap();

@@ -9,14 +9,15 @@ use common::testing::{Ran, copy_program};
 
 use crate::host::Host;
 
-/// Builds the client as it is installed, once, and gives its path.
+/// Builds the client as it is installed, once, and returns its path.
 #[track_caller]
 fn static_client() -> &'static Path {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
     BUILT.get_or_init(|| {
-        let told = Command::new("rustc").arg("-vV").output().expect("run rustc").stdout;
-        let told = String::from_utf8(told).unwrap();
-        let triple = told.lines().find_map(|line| line.strip_prefix("host: ")).expect("rustc tells its host");
+        let seen = Command::new("rustc").arg("-vV").output().expect("run rustc").stdout;
+        let seen = String::from_utf8(seen).unwrap();
+        let triple =
+            seen.lines().find_map(|line| line.strip_prefix("host: ")).expect("rustc prints its host");
         let test = std::env::current_exe().unwrap();
         let target = test.ancestors().nth(3).unwrap();
         let mut cargo = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
@@ -50,9 +51,9 @@ impl Host {
 fn the_client_is_one_small_static_file() {
     let length = fs::metadata(static_client()).unwrap().len();
     assert!(length <= 2 << 20, "{length} bytes");
-    let told = Command::new("readelf").args(["--program-headers", "--wide"]).arg(static_client()).output();
-    let told = String::from_utf8(told.expect("run readelf (Debian package binutils)").stdout).unwrap();
-    assert!(told.contains("LOAD") && !told.contains("INTERP"), "{told}");
+    let seen = Command::new("readelf").args(["--program-headers", "--wide"]).arg(static_client()).output();
+    let seen = String::from_utf8(seen.expect("run readelf (Debian package binutils)").stdout).unwrap();
+    assert!(seen.contains("LOAD") && !seen.contains("INTERP"), "{seen}");
 }
 
 #[test]
@@ -77,7 +78,7 @@ fn a_hook_without_a_shell_prepares_a_real_backup_or_stops_it() {
     host.sandbox.write("data/photos/.resticignore", "cache/\n");
     host.sandbox.script("data/photos/prepare-backup.sh", "#!/bin/sh\necho dumping\necho dump > dump.sql\n");
     host.start();
-    // What Backrest gives to the program that a hook's first line names.
+    // Backrest passes this to the program that a hook's first line names.
     let hook = "# before the backup\npre-backups\n";
     let ran = host.in_empty_image(&["--timeout", "1m"], hook).expect_success();
     assert!(ran.stdout.contains("dumping"), "{}", ran.stdout);

@@ -55,7 +55,7 @@ fn a_hook_that_writes_never_waits_for_the_action_before_it() {
     host.write("gate\n");
     let started = Instant::now();
     for number in 0..200 {
-        // More than a FIFO holds at a time, if nobody read it meanwhile.
+        // More than a FIFO holds at a time, if nothing reads it meanwhile.
         host.write_patiently(format!("note {number} {}\n", "x".repeat(1000)));
     }
     assert!(started.elapsed() < Duration::from_secs(20), "writing waited");
@@ -93,7 +93,7 @@ fn a_second_listener_is_refused_and_steals_nothing() {
 }
 
 #[test]
-fn what_is_not_a_message_is_told_harmlessly_and_does_no_harm() {
+fn what_is_not_a_message_is_logged_harmlessly_and_does_no_harm() {
     let host = Host::listening();
     host.note_and_gate();
     let long = vec![b'a'; 300_000];

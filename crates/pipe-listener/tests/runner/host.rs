@@ -162,7 +162,7 @@ impl Host {
         self.open_fifo().write_all(bytes.as_ref()).expect("write to the FIFO");
     }
 
-    /// Opens the FIFO for writing; fails where nobody has it open for reading.
+    /// Opens the FIFO for writing; fails if no process has it open for reading.
     #[track_caller]
     pub(crate) fn open_fifo(&self) -> File {
         let nonblocking = nix::fcntl::OFlag::O_NONBLOCK.bits();
@@ -213,7 +213,7 @@ impl Host {
         wait_until(&format!("{text:?} in the log"), || self.log().contains(text));
     }
 
-    /// Copies the listener beside stand-ins for the tools that it runs.
+    /// Copies the listener beside substitutes for the tools that it runs.
     #[track_caller]
     pub(crate) fn with_tools(&mut self, tools: &[(&str, &str)]) {
         let program = self.sandbox.path("tools/pipe-listener");

@@ -91,7 +91,7 @@ fn half_a_message_is_taken_after_a_silence() {
 }
 
 #[test]
-fn thousands_of_silent_connections_keep_nobody_out() {
+fn thousands_of_silent_connections_keep_no_client_out() {
     let host = Host::listening();
     let before = host.resident_kib();
     let mut silent = Vec::new();
@@ -148,7 +148,7 @@ fn a_flood_is_bounded_in_memory_and_in_the_log() {
 #[test]
 fn a_slow_reader_costs_neither_time_nor_memory() {
     let host = Host::listening();
-    host.action("much", "yes 'a line of output that nobody reads' | head -n 500000");
+    host.action("much", "yes 'a line of output that no client reads' | head -n 500000");
     let before = host.resident_kib();
     let mut slow = host.connect();
     slow.write_all(b"much\n").unwrap();
@@ -182,7 +182,7 @@ fn hundreds_of_slow_readers_together_cost_little_memory() {
 }
 
 #[test]
-fn a_client_that_leaves_or_stays_for_ever_holds_nobody_up() {
+fn a_client_that_leaves_or_stays_for_ever_delays_no_other() {
     let host = Host::listening();
     host.note_and_gate();
     let mut leaves = host.connect();
@@ -238,7 +238,7 @@ fn a_writer_that_never_stops_keeps_neither_the_others_nor_the_end_waiting() {
 }
 
 #[test]
-fn an_action_that_writes_without_end_keeps_nobody_waiting() {
+fn an_action_that_writes_without_end_delays_no_client() {
     let host = Host::listening();
     host.action("endless", "exec yes");
     let before = host.resident_kib();

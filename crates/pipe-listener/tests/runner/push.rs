@@ -1,4 +1,4 @@
-//! Uptime Kuma: pushes that work, are tried again, delay nobody, and tell nobody the address.
+//! Uptime Kuma: pushes that work, are tried again, delay nothing, and show the address to no one.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
@@ -10,7 +10,7 @@ use common::testing::{built, wait_until};
 
 use crate::host::Host;
 
-const TOKEN: &str = "T0kenThatNobodyMaySee";
+const TOKEN: &str = "T0kenThatNoOneMaySee";
 pub(crate) const OK: &str =
     "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 11\r\n\r\n{\"ok\":true}";
 const NOT_FOUND: &str = concat!(
@@ -67,7 +67,7 @@ impl Host {
     }
 
     #[track_caller]
-    fn nobody_was_told_the_address(&self) {
+    fn address_is_nowhere(&self) {
         for folder in
             ["containers/backrest/logs", "containers/backrest/state", "containers/backrest/state/queue"]
         {
@@ -101,11 +101,11 @@ fn up_and_down_are_pushed_with_the_hooks_text() {
     }
     host.write("notify-up\n");
     assert!(server.next().contains("?status=up&msg=OK&ping="));
-    host.nobody_was_told_the_address();
+    host.address_is_nowhere();
 }
 
 #[test]
-fn a_push_that_failed_is_told_and_tried_again() {
+fn a_push_that_failed_is_reported_and_tried_again() {
     let server = Server::answering(vec![
         NOT_FOUND,
         "HTTP/1.1 502 Bad Gateway\r\nContent-Length: 0\r\n\r\n",
@@ -123,7 +123,7 @@ fn a_push_that_failed_is_told_and_tried_again() {
     assert!(ran.stderr.contains("tried again for 10 min"), "{}", ran.stderr);
     host.wait_for_log("notify-up x (socket): done");
     host.wait_for_log("after 4 tries");
-    host.nobody_was_told_the_address();
+    host.address_is_nowhere();
 }
 
 #[test]
@@ -140,7 +140,7 @@ fn a_server_that_hangs_delays_neither_the_hook_nor_the_next_action() {
     assert!(ran.stderr.contains("pushed after the one before it"), "{}", ran.stderr);
     assert!(!host.log().contains("not pushed yet"), "all that while the first push hung");
     host.wait_for_log("not pushed yet: no answer in time");
-    host.nobody_was_told_the_address();
+    host.address_is_nowhere();
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn while_a_push_waits_for_its_server_no_argument_list_and_no_other_environment_h
     // The request is here and has no answer.
     let (server, _) = listener.accept().unwrap();
     assert!(request_line(&server).contains(TOKEN));
-    let (mut pushes, mut told) = (0, Vec::new());
+    let (mut pushes, mut seen) = (0, Vec::new());
     for process in std::fs::read_dir("/proc").unwrap().flatten() {
         let read = |name| std::fs::read(process.path().join(name)).unwrap_or_default();
         let arguments = String::from_utf8_lossy(&read("cmdline")).into_owned();
@@ -163,24 +163,24 @@ fn while_a_push_waits_for_its_server_no_argument_list_and_no_other_environment_h
         }
         pushes += usize::from(arguments.contains("backrest-push\0up"));
         if arguments.contains(TOKEN) || environment.contains(TOKEN) {
-            told.push(arguments);
+            seen.push(arguments);
         }
     }
-    assert_eq!((pushes, told), (1, Vec::<String>::new()), "the one push is under way");
+    assert_eq!((pushes, seen), (1, Vec::<String>::new()), "the one push is under way");
     (&server).write_all(OK.as_bytes()).unwrap();
     drop(server);
     assert!(client.wait().unwrap().success());
 }
 
 #[test]
-fn a_server_that_is_not_there_is_told_without_the_address() {
+fn a_server_that_is_not_there_is_reported_without_the_address() {
     // A port that was free a moment ago.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
     let mut host = Host::with_push_address(&format!("http://127.0.0.1:{port}"));
     host.start();
     let ran = host.send(&["notify-up"]).expect_success();
     assert!(ran.stderr.contains("not pushed yet: the server refuses the connection"), "{}", ran.stderr);
-    host.nobody_was_told_the_address();
+    host.address_is_nowhere();
 }
 
 #[test]
@@ -228,7 +228,7 @@ fn a_certificate_is_checked_against_what_the_host_trusts() {
         "{}",
         ran.stderr
     );
-    assert!(host.terminate() < Duration::from_secs(10), "a push that is to be tried again holds up nobody");
+    assert!(host.terminate() < Duration::from_secs(10), "a push that is to be tried again holds up nothing");
     host.environment.push(("SSL_CERT_FILE".into(), host.sandbox.path("ca.pem").display().to_string()));
     host.start();
     let client = host.send_aside(&["notify-up", "trusted"]);
@@ -240,7 +240,7 @@ fn a_certificate_is_checked_against_what_the_host_trusts() {
     assert!(said.status.success() && said.stderr.is_empty(), "{said:?}");
     let _ = server.kill();
     let _ = server.wait();
-    host.nobody_was_told_the_address();
+    host.address_is_nowhere();
 }
 
 #[test]

@@ -67,7 +67,7 @@ fn a_device_in_the_fifos_place_is_not_opened() {
         Mode::from_bits_truncate(0o666),
         zero,
     );
-    // Only root may make a device; anybody else's container may not either.
+    // Only root may make a device; the container of another user may not either.
     if made.is_ok() {
         let ran = host.sandbox.run(&mut host.command()).expect_code(1);
         assert!(ran.stderr.contains("it is a device, not a FIFO"), "{}", ran.stderr);
@@ -102,7 +102,7 @@ fn a_bridge_folder_that_became_something_else_is_taken_up_again_once_it_is_one()
     });
     host.wait_for_log("open the bridge folder: ");
     assert_eq!(fs::read_dir(&precious).unwrap().count(), 0, "it is not followed");
-    // Nothing tells of this: it is not in the folder that was watched.
+    // Nothing reports this: it is not in the folder that was watched.
     fs::remove_file(host.bridge()).unwrap();
     wait_until("it is made again", || host.send(&["ping"]).end.is_success());
     assert!(host.send(&["status"]).stdout.contains("pipe: ok\nsocket: ok\n"));

@@ -84,7 +84,7 @@ fn what_is_not_a_fifo_is_refused_and_left_alone() {
 }
 
 #[test]
-fn a_home_without_containers_is_told_what_to_do() {
+fn a_home_without_containers_gets_a_hint() {
     let sandbox = Sandbox::empty();
     let ran = sandbox.run(&mut sandbox.command(env!("CARGO_BIN_EXE_pipe-listener"))).expect_code(1);
     assert!(ran.stderr.contains("find the containers: no such folder: "), "{}", ran.stderr);

@@ -1,4 +1,4 @@
-//! Hostile clients in numbers, at both doors: nothing crashes, spins, grows or keeps an honest client out.
+//! Hostile clients and services in numbers: nothing crashes, spins, grows or keeps an honest one out.
 //!
 //! In an ordinary run each is short; `cargo xtask soak hostile` sets `BRIDGE_SIEGE` to run them in full.
 //! `BRIDGE_SOAK_SEED` repeats a run's bytes.
@@ -193,4 +193,52 @@ fn what_lies_in_the_bridge_changes_all_the_time() {
     }
     assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
     host.has_held(before);
+}
+
+/// What a hostile service may put in the place of its rules.
+fn put_hostile_rules(path: &std::path::Path, random: &mut Random) {
+    let pieces: [&[u8]; 16] = [
+        b"**/", b"*", b"?", b"[", b"]", b"[!a-z]", b"\\", b"!", b"/", b"..", b"$HOME", b" ", b"\r", b"\n",
+        b"a", b"\xff\0",
+    ];
+    let mut text = Vec::new();
+    match random.below(8) {
+        0 => return nix::unistd::mkfifo(path, Mode::S_IRWXU).unwrap(),
+        1 => return symlink("/dev/zero", path).unwrap(),
+        2 => return symlink(path, path).unwrap(),
+        3 => return fs::create_dir(path).unwrap(),
+        4 => text.resize(random.below(300_000) as usize, b'*'),
+        5 => text.extend((0..random.below(20_000)).map(|_| random.below(256) as u8)),
+        _ => {
+            for _ in 0..random.below(2000) {
+                text.extend(pieces[random.below(pieces.len() as u64) as usize]);
+            }
+        }
+    }
+    fs::write(path, text).unwrap();
+}
+
+#[test]
+fn hostile_ignore_files_stall_nothing_and_cost_the_others_no_rule() {
+    let tool = common::testing::built("build-ignore", "build-ignore");
+    let mut random = Random(seed());
+    for _ in 0..scale(43, 2) {
+        let host = Host::new();
+        host.sandbox.write("data/honest/.resticignore", "thumbs/\n");
+        host.sandbox.write("data/honest/thumbs/1.webp", "derived");
+        for service in 0..50 {
+            let folder = format!("data/hostile-{service}");
+            host.sandbox.write(format!("{folder}/a/b/precious"), "precious");
+            put_hostile_rules(&host.sandbox.path(format!("{folder}/.resticignore")), &mut random);
+        }
+        let started = Instant::now();
+        let ran = host.sandbox.run(host.sandbox.command(&tool).args(["--mount", "/userdata"]));
+        let end = &ran.end;
+        assert!(matches!(end, common::process::End::Exited(0 | 1)), "{}", ran.everything());
+        assert!(started.elapsed() < Duration::from_secs(60), "{:?}", started.elapsed());
+        assert!(!ran.stderr.contains("panicked") && !ran.stderr.contains('\x1b'), "{}", ran.stderr);
+        let patterns = fs::read(host.sandbox.path("containers/backrest/ignorefile.txt")).unwrap();
+        let patterns = String::from_utf8_lossy(&patterns).into_owned();
+        assert!(patterns.contains("/userdata/data/honest/thumbs"), "{}", ran.stderr);
+    }
 }

@@ -93,7 +93,7 @@ fn whatever_was_accepted_ran_once_or_was_reported_however_often_the_listener_is_
         "twice: {twice:?}\nvanished: {vanished:?}\n{}",
         host.log()
     );
-    assert!(accepted.len() >= kills, "too few messages to tell: {}", accepted.len());
+    assert!(accepted.len() >= kills, "too few messages to prove anything: {}", accepted.len());
 }
 
 /// The tokens of the messages that the log reports as failed or dropped.
@@ -161,7 +161,7 @@ impl Clients {
     }
 }
 
-/// Sends a token; gives whether it was accepted.
+/// Sends a token; returns whether it was accepted.
 type Send = fn(&Path, &str) -> bool;
 
 #[track_caller]

@@ -133,7 +133,7 @@ fn after_a_restart_of_the_machine_only_what_we_brought_up_goes_down() {
         host.send(&["start-tailscale"]).expect_success();
         host.send(&["stop-tailscale"]).expect_success();
         host.kill();
-        // As after a boot whose clock is behind: nobody knows how long ago it was, and it was not needed then.
+        // As after a boot whose clock is behind: how long ago it was is unknown, and it was not needed then.
         let file = host.sandbox.path("containers/backrest/state/tailscale.json");
         let boot = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap();
         let text = fs::read_to_string(&file).unwrap();
@@ -164,7 +164,7 @@ fn without_the_operators_right_it_goes_through_sudo() {
 }
 
 #[test]
-fn missing_rights_are_told_with_what_to_do() {
+fn missing_rights_are_reported_with_what_to_do() {
     let mut host = Host::with_tailscale("Stopped", "0s");
     host.flag("denied");
     host.as_ordinary_user();

@@ -91,7 +91,7 @@ impl Drop for Kuma {
     }
 }
 
-/// A listener in a home of its own, told where to push to.
+/// A listener in a home of its own, configured to push to this server.
 struct Listener {
     sandbox: Sandbox,
     child: Child,
