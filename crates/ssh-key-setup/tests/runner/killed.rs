@@ -7,8 +7,10 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
+use std::time::Instant;
 
 use common::process::End;
+use common::testing::wait_until;
 
 use crate::world::{Server, World};
 
@@ -240,4 +242,37 @@ fn the_removal_of_a_host_whose_rotation_was_killed_leaves_no_key_behind() {
         killing.all_is_well(step);
     }
     assert!(with_both_keys >= 3, "both keys were on the server {with_both_keys} times");
+}
+
+/// Any moment, not only a step: while ssh logs in, while a file is on its way, between two of them.
+#[test]
+fn nothing_is_left_of_fifty_runs_that_were_killed_at_any_time() {
+    let killing = Killing::new();
+    let world = &killing.world;
+    let start = Instant::now();
+    killing.set_up();
+    let undisturbed = start.elapsed();
+    let commands: [&[&str]; 5] =
+        [&["nas"], &["nas", "--rotate"], &["nas"], &["--check"], &["nas", "--remove"]];
+    let mut killed = 0;
+    for number in 0..50u32 {
+        // All moments of a run, in an order in which neighbours are far from each other.
+        let moment = undisturbed * (number * 19 % 50) / 100;
+        let script = "at=$1; shift; \"$@\" & sleep $at; kill -KILL $! && wait $!";
+        let mut command = world.command("sh");
+        command.args(["-c", &format!("{{ {script}; }} > /dev/null 2>&1"), "sh"]);
+        command.arg(format!("{:.3}", moment.as_secs_f64())).arg("ssh-key-setup");
+        let ran = world.run(command.args(commands[number as usize % commands.len()]));
+        killed += u32::from(ran.end == End::Exited(128 + 9));
+    }
+    assert!(killed >= 20, "{killed} of 50 runs were killed");
+    world.tool(&["nas"]).expect_success();
+    let listing = || world.run(world.command("ls").args(["-A", "/run/tmp"])).expect_success().stdout;
+    assert_eq!(listing(), "");
+    // A zombie, which the world's first process does not reap, has no program any more.
+    let running = "readlink /proc/[0-9]*/exe | grep -xE '/usr/bin/(ssh|sftp)'";
+    wait_until("all of ssh has ended", || {
+        !world.run(world.command("sh").args(["-c", running])).end.is_success()
+    });
+    killing.all_is_well(&Step::Sftp(0));
 }
