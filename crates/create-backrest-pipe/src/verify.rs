@@ -16,6 +16,7 @@ mod listing;
 mod remote;
 mod report;
 mod sample;
+mod spool;
 mod streams;
 
 use std::ffi::OsStr;
@@ -193,8 +194,8 @@ impl Job {
         let sample = Sample::new(arguments.sample, arguments.largest, *seed);
         let declared = Declared::load(settings, &host, &remote.config, &remote.plan, cancel)?;
         let mut comparison = Comparison::new(&host, &tops, expected.paths()?, sample, declared);
-        let mut lister = Lister::new(&mut remote, &snapshot, &expected.weights);
-        lister.list(&tops, &mut |entry| comparison.take(entry))?;
+        let mut lister = Lister::new(&mut remote, &snapshot, &expected.weights, &tops, scratch)?;
+        lister.list(&mut |entry| comparison.take(entry))?;
         let not_listed = std::mem::take(&mut lister.not_listed);
         let (mut findings, sample, declared) = comparison.finish()?;
         for folder in not_listed {

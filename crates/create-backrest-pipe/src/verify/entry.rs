@@ -7,10 +7,10 @@
 use std::cmp::Ordering;
 
 use anyhow::{Context, Result, ensure};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 /// What a path is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Kind {
     Folder,
     File,
@@ -18,7 +18,7 @@ pub(super) enum Kind {
 }
 
 /// A path of a snapshot.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Entry {
     /// Absolute. A byte that is not UTF-8 became U+FFFD.
     pub(super) path: String,
@@ -29,21 +29,14 @@ pub(super) struct Entry {
     pub(super) modified: i64,
 }
 
-impl Entry {
-    /// restic's order.
-    pub(super) fn order(&self, other: &Entry) -> Ordering {
-        order(self.path.as_bytes(), other.path.as_bytes())
-    }
-}
-
 /// restic's order of paths: name by name, byte by byte.
 pub(super) fn order(a: &[u8], b: &[u8]) -> Ordering {
     a.split(|byte| *byte == b'/').cmp(b.split(|byte| *byte == b'/'))
 }
 
-/// Whether a file can be called that.
+/// Whether a file can be called that. Linux has at most 255 bytes in a name; one that is not UTF-8 grew threefold.
 pub(super) fn is_name(name: &str) -> bool {
-    !matches!(name, "" | "." | "..") && !name.contains(['/', '\0'])
+    !matches!(name, "" | "." | "..") && !name.contains(['/', '\0']) && name.len() <= 3 * 255
 }
 
 #[derive(Deserialize)]

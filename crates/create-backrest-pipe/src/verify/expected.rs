@@ -4,6 +4,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs::File;
+use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::io::{BufReader, Seek};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -58,10 +59,22 @@ pub(super) struct Expected {
 /// About how much room folders take in a listing of the snapshot.
 #[derive(Debug, Default)]
 pub(super) struct Weights {
-    /// Bytes of all that is in a folder, for the roots, the folders that are too large, and those directly in these.
-    pub(super) whole: HashMap<String, u64>,
+    /// Bytes of all that is in a folder, for the roots, the folders that are too large, and those directly in these, by
+    /// the hash of its path: there may be millions, and two that are confused only make a listing too large or small.
+    whole: HashMap<u64, u64>,
     /// The folders that don't fit into one listing, with the bytes of what lies directly in them, in restic's order.
     pub(super) large: Vec<(String, u64)>,
+}
+
+impl Weights {
+    /// About how many bytes of a listing this folder with all that is in it takes.
+    pub(super) fn of(&self, folder: &str) -> Option<u64> {
+        self.whole.get(&hash(folder)).copied()
+    }
+}
+
+fn hash(path: &str) -> u64 {
+    BuildHasherDefault::<DefaultHasher>::default().hash_one(path)
 }
 
 impl Expected {
@@ -151,7 +164,7 @@ impl Expected {
                 small = Some(path);
                 continue;
             };
-            self.weights.whole.insert(text.clone(), whole);
+            self.weights.whole.insert(hash(&text), whole);
             if whole > fitting {
                 open.push(self.weights.large.len());
                 self.weights.large.push((text, own));

@@ -2,16 +2,19 @@
 //!
 //! An operation's output is cut at 2,000,000 bytes. How much a folder takes is known from the host before it is asked
 //! for, so that folders are put together until one listing is nearly full. A folder that is too large for one is listed
-//! without what lies deeper, and those in it are put together. What the host does not know (it was removed since, or
-//! was never meant to be there) is found out: a listing that is cut is asked for again in parts.
+//! without what is deeper, and the folders in it are put together. What the host does not know (it was removed since,
+//! or was never meant to be there) is found out: a listing that is cut is asked for again in parts. At most one listing
+//! is in memory; the content of large folders waits on disk.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
+use std::path::Path;
 
 use anyhow::{Context, Result};
 
 use super::entry::{self, Entry, Kind};
 use super::expected::{Weights, is_below};
 use super::remote::{Output, Remote, Snapshot};
+use super::spool::{Entries, Place, Spool};
 
 /// What a listing may take by our reckoning; Backrest cuts it at 2,000,000 bytes.
 pub(super) const FITTING: u64 = 1_850_000;
@@ -19,16 +22,29 @@ pub(super) const FITTING: u64 = 1_850_000;
 const UNKNOWN: u64 = FITTING / 50;
 /// The command line is part of the output, and Linux bounds it.
 const MOST_WORDS: usize = 100_000;
+/// At most this many paths wait in memory for the next listing.
+const MOST_WAITING: usize = 20_000;
 
 /// Lists a snapshot.
 pub(super) struct Lister<'a, 'b> {
-    pub(super) remote: &'a mut Remote<'b>,
-    pub(super) snapshot: &'a Snapshot,
+    remote: &'a mut Remote<'b>,
+    snapshot: &'a Snapshot,
     weights: &'a Weights,
-    /// What lies directly in the large folders.
-    direct: HashMap<String, Vec<Entry>>,
+    /// The large folders below what is listed, in restic's order, with the bytes of what is directly in them.
+    large: Vec<&'a (String, u64)>,
+    spool: Spool,
+    /// What is directly in large folders, until they are opened.
+    direct: HashMap<String, Place>,
+    /// What comes next; the last of these first.
+    sources: Vec<Source>,
     /// Folders that can't be asked for, because their names are not UTF-8.
     pub(super) not_listed: Vec<String>,
+}
+
+enum Source {
+    Items(VecDeque<Item>),
+    /// What is directly in this folder.
+    Folder(String, Box<Entries>),
 }
 
 enum Item {
@@ -40,158 +56,175 @@ enum Item {
 type Sink<'s> = dyn FnMut(Entry) -> Result<()> + 's;
 
 impl<'a, 'b> Lister<'a, 'b> {
+    /// A lister of each path in `tops`, these included. It writes into `scratch`.
     pub(super) fn new(
         remote: &'a mut Remote<'b>,
         snapshot: &'a Snapshot,
         weights: &'a Weights,
-    ) -> Lister<'a, 'b> {
-        Lister { remote, snapshot, weights, direct: HashMap::new(), not_listed: Vec::new() }
-    }
-
-    /// Hands each path in `tops` to `sink`, these included.
-    pub(super) fn list(&mut self, tops: &[String], sink: &mut Sink<'_>) -> Result<()> {
-        let is_wanted = |folder: &String| {
+        tops: &[String],
+        scratch: &Path,
+    ) -> Result<Lister<'a, 'b>> {
+        let is_wanted = |folder: &str| {
             tops.iter().any(|top| folder == top || is_below(folder.as_bytes(), top.as_bytes()))
         };
-        let large: Vec<_> = self.weights.large.iter().filter(|(folder, _)| is_wanted(folder)).collect();
-        let mut rest = large.as_slice();
-        while !rest.is_empty() {
-            let sizes = rest.iter().map(|(folder, bytes)| (folder.len(), *bytes));
-            let mut count = how_many(sizes);
-            loop {
-                let folders: Vec<String> = rest[..count].iter().map(|(folder, _)| folder.clone()).collect();
-                match self.ask(&folders, false)? {
-                    Some(entries) => self.keep_direct(&folders, entries),
-                    None if count > 1 => {
-                        count /= 2;
-                        continue;
-                    }
-                    None => {
-                        let entries = self.remote.folder(self.snapshot, &folders[0])?;
-                        self.direct.insert(folders[0].clone(), entries);
-                    }
-                }
-                break;
-            }
-            rest = &rest[count..];
-        }
-        let mut items: VecDeque<Item> = tops.iter().map(|top| Item::Folder(top.clone())).collect();
-        let mut flat = VecDeque::new();
-        while let Some(item) = items.pop_front() {
-            match item {
-                Item::Folder(folder) if self.direct.contains_key(&folder) => {
-                    let direct = self.direct.remove(&folder).unwrap_or_default();
-                    self.open(&folder, direct, &mut items);
-                }
-                item => flat.push_back(item),
-            }
-        }
-        self.hand_out(flat, sink)
+        Ok(Lister {
+            remote,
+            snapshot,
+            weights,
+            large: weights.large.iter().filter(|(folder, _)| is_wanted(folder)).collect(),
+            spool: Spool::new(scratch)?,
+            direct: HashMap::new(),
+            sources: vec![Source::Items(tops.iter().cloned().map(Item::Folder).collect())],
+            not_listed: Vec::new(),
+        })
     }
 
-    fn keep_direct(&mut self, folders: &[String], entries: Vec<Entry>) {
-        for folder in folders {
-            self.direct.entry(folder.clone()).or_default();
+    /// Hands each path to `sink`.
+    pub(super) fn list(&mut self, sink: &mut Sink<'_>) -> Result<()> {
+        loop {
+            let mut items = self.next_items()?;
+            if items.is_empty() {
+                return Ok(());
+            }
+            let folders = items.iter().filter_map(|item| match item {
+                Item::Folder(folder) => Some(folder.clone()),
+                Item::Entry(_) => None,
+            });
+            let mut asked: Vec<String> = folders.collect();
+            let mut entries = Vec::new();
+            while !asked.is_empty() {
+                if let Some(listed) = self.ask(&asked, true)? {
+                    entries = listed;
+                    break;
+                }
+                asked.truncate(asked.len() / 2);
+            }
+            let is_cut = asked.is_empty();
+            let (mut entries, mut asked) = (entries.into_iter().peekable(), asked.len());
+            while let Some(item) = items.pop_front() {
+                match item {
+                    Item::Entry(entry) => sink(entry)?,
+                    Item::Folder(folder) if asked > 0 => {
+                        asked -= 1;
+                        let is_in_it = |entry: &Entry| {
+                            entry.path == folder || is_below(entry.path.as_bytes(), folder.as_bytes())
+                        };
+                        while let Some(entry) = entries.next_if(is_in_it) {
+                            sink(entry)?;
+                        }
+                    }
+                    Item::Folder(folder) => {
+                        if is_cut {
+                            self.fetch(vec![folder.clone()])?;
+                        }
+                        items.push_front(Item::Folder(folder));
+                        self.sources.push(Source::Items(std::mem::take(&mut items)));
+                    }
+                }
+            }
         }
-        for entry in entries {
+    }
+
+    /// As many folders as fit into one listing, and what is between them.
+    fn next_items(&mut self) -> Result<VecDeque<Item>> {
+        let (mut items, mut fit) = (VecDeque::new(), Fit::default());
+        while items.len() < MOST_WAITING {
+            let Some(item) = self.next_item()? else { break };
+            if let Item::Folder(folder) = &item {
+                if !fit.takes(folder, self.weights.of(folder).unwrap_or(UNKNOWN)) {
+                    self.sources.push(Source::Items([item].into()));
+                    break;
+                }
+            }
+            items.push_back(item);
+        }
+        Ok(items)
+    }
+
+    /// The next path, or the next folder that is not large.
+    fn next_item(&mut self) -> Result<Option<Item>> {
+        while let Some(source) = self.sources.last_mut() {
+            let item = match source {
+                Source::Items(items) => items.pop_front(),
+                Source::Folder(folder, entries) => match entries.next().transpose()? {
+                    Some(entry) if entry.path == *folder || entry.kind != Kind::Folder => {
+                        Some(Item::Entry(entry))
+                    }
+                    Some(entry) if entry.path.contains('\u{fffd}') => {
+                        self.not_listed.push(entry.path);
+                        continue;
+                    }
+                    Some(entry) => Some(Item::Folder(entry.path)),
+                    None => None,
+                },
+            };
+            match item {
+                None => drop(self.sources.pop()),
+                Some(Item::Folder(folder)) if self.is_large(&folder)? => {
+                    let place = self.direct.remove(&folder).unwrap_or_default();
+                    let entries = self.spool.entries(place)?;
+                    self.sources.push(Source::Folder(folder, Box::new(entries)));
+                }
+                item => return Ok(item),
+            }
+        }
+        Ok(None)
+    }
+
+    /// Whether a folder is large; if so its content is in `direct` now, and that of large folders after it, as far as
+    /// one listing holds them.
+    fn is_large(&mut self, folder: &String) -> Result<bool> {
+        if self.direct.contains_key(folder) {
+            return Ok(true);
+        }
+        let known = |large: &&(String, u64)| entry::order(large.0.as_bytes(), folder.as_bytes());
+        let Ok(at) = self.large.binary_search_by(known) else { return Ok(false) };
+        let mut fit = Fit::default();
+        let rest = self.large[at..].iter().take_while(|(folder, bytes)| fit.takes(folder, *bytes));
+        let folders = rest.map(|(folder, _)| folder.clone()).collect();
+        self.fetch(folders)?;
+        Ok(true)
+    }
+
+    /// Lists what is directly in these folders, or in the first half of them if that is all that fits.
+    fn fetch(&mut self, mut folders: Vec<String>) -> Result<()> {
+        let entries = loop {
+            match self.ask(&folders, false)? {
+                Some(entries) => break entries,
+                None if folders.len() > 1 => folders.truncate(folders.len() / 2),
+                None => return self.fetch_one(folders.remove(0)),
+            }
+        };
+        let mut direct: HashMap<&str, Vec<&Entry>> =
+            folders.iter().map(|folder| (folder.as_str(), Vec::new())).collect();
+        for entry in &entries {
             let parent = entry.path.rsplit_once('/').map_or("", |(parent, _)| parent);
             // A folder that was asked for as well as the one it is in comes once; the one itself comes first of all.
-            if let Some(own) = self.direct.get_mut(&entry.path) {
-                own.insert(0, entry.clone());
+            if let Some(own) = direct.get_mut(entry.path.as_str()) {
+                own.insert(0, entry);
             }
-            if let Some(list) = self.direct.get_mut(parent) {
+            if let Some(list) = direct.get_mut(parent) {
                 list.push(entry);
             }
         }
-    }
-
-    fn hand_out(&mut self, items: VecDeque<Item>, sink: &mut Sink<'_>) -> Result<()> {
-        let mut items = items;
-        while let Some(item) = items.pop_front() {
-            let folder = match item {
-                Item::Entry(entry) => {
-                    sink(entry)?;
-                    continue;
-                }
-                Item::Folder(folder) => folder,
-            };
-            // As many of the folders that follow as fit.
-            let following = items.iter().filter_map(|item| match item {
-                Item::Folder(folder) => Some(folder),
-                Item::Entry(_) => None,
-            });
-            let mut folders: Vec<String> =
-                std::iter::once(&folder).chain(following).take(2000).cloned().collect();
-            folders.truncate(how_many(folders.iter().map(|folder| (folder.len(), self.weight(folder)))));
-            let entries = loop {
-                match self.ask(&folders, true)? {
-                    Some(entries) => break Some(entries),
-                    None if folders.len() > 1 => folders.truncate(folders.len() / 2),
-                    None => break None,
-                }
-            };
-            let Some(entries) = entries else {
-                let direct = match self.ask(&folders, false)? {
-                    Some(entries) => entries,
-                    None => self.remote.folder(self.snapshot, &folder)?,
-                };
-                self.open(&folder, direct, &mut items);
-                continue;
-            };
-            self.hand_out_slice(&folders, entries, &mut items, sink)?;
+        for (folder, entries) in direct {
+            let start = self.spool.end();
+            entries.into_iter().try_for_each(|entry| self.spool.add(entry))?;
+            self.direct.insert(folder.into(), start..self.spool.end());
         }
         Ok(())
     }
 
-    /// Hands out `entries`, which are in `folders`, and what of `items` lies between these.
-    fn hand_out_slice(
-        &mut self,
-        folders: &[String],
-        entries: Vec<Entry>,
-        items: &mut VecDeque<Item>,
-        sink: &mut Sink<'_>,
-    ) -> Result<()> {
-        let mut entries = entries.into_iter().peekable();
-        for (number, folder) in folders.iter().enumerate() {
-            // The first was taken from the items already.
-            let mut is_reached = number == 0;
-            while !is_reached {
-                match items.pop_front().context("a folder is gone from the plan")? {
-                    Item::Entry(entry) => sink(entry)?,
-                    Item::Folder(_) => is_reached = true,
-                }
-            }
-            let is_in_it =
-                |entry: &Entry| entry.path == *folder || is_below(entry.path.as_bytes(), folder.as_bytes());
-            while let Some(entry) = entries.next_if(is_in_it) {
-                sink(entry)?;
-            }
-        }
+    /// Lists what is directly in a folder with more names than an operation's output holds.
+    fn fetch_one(&mut self, folder: String) -> Result<()> {
+        let start = self.spool.end();
+        let spool = &mut self.spool;
+        self.remote.folder(self.snapshot, &folder, &mut |entry| match entry {
+            Some(entry) => spool.add(&entry),
+            None => spool.truncate(start),
+        })?;
+        self.direct.insert(folder, start..self.spool.end());
         Ok(())
-    }
-
-    /// Puts what lies directly in a folder in front of `items`.
-    fn open(&mut self, folder: &str, direct: Vec<Entry>, items: &mut VecDeque<Item>) {
-        let mut inner = VecDeque::new();
-        for entry in direct {
-            let is_itself = entry.path == folder;
-            if !is_itself && !is_below(entry.path.as_bytes(), folder.as_bytes()) {
-                continue;
-            }
-            match entry.kind {
-                Kind::Folder if !is_itself && entry.path.contains('\u{fffd}') => {
-                    self.not_listed.push(entry.path);
-                }
-                Kind::Folder if !is_itself => inner.push_back(Item::Folder(entry.path)),
-                _ => inner.push_back(Item::Entry(entry)),
-            }
-        }
-        inner.append(items);
-        *items = inner;
-    }
-
-    fn weight(&self, folder: &str) -> u64 {
-        self.weights.whole.get(folder).copied().unwrap_or(UNKNOWN)
     }
 
     /// A listing of these folders; `None` if it is cut.
@@ -213,27 +246,34 @@ impl<'a, 'b> Lister<'a, 'b> {
         }
         let mut entries = parsed.context("list the snapshot")??;
         // Without the folders above.
+        let folders: HashSet<&str> = folders.iter().map(String::as_str).collect();
+        let above = |path: &str| path.rfind('/').unwrap_or(0);
         entries.retain(|entry| {
-            folders
-                .iter()
-                .any(|folder| entry.path == *folder || is_below(entry.path.as_bytes(), folder.as_bytes()))
+            let path = entry.path.as_str();
+            std::iter::successors(Some(path), |path| {
+                Some(&path[..above(path)]).filter(|above| !above.is_empty())
+            })
+            .any(|path| folders.contains(path))
         });
         Ok(Some(entries))
     }
 }
 
-/// How many of these, each with the length of its path and its bytes in a listing, fit into one; one at least.
-fn how_many(sizes: impl Iterator<Item = (usize, u64)>) -> usize {
-    let (mut bytes, mut words, mut count) = (0, 0, 0);
-    for (length, size) in sizes {
-        bytes += size + length as u64;
-        words += length + 3;
-        if count > 0 && (bytes > FITTING || words > MOST_WORDS) {
-            break;
-        }
-        count += 1;
+/// What was put together for one listing.
+#[derive(Default)]
+struct Fit {
+    bytes: u64,
+    words: usize,
+}
+
+impl Fit {
+    /// Whether this folder, of so many bytes in a listing, fits in too. The first always does.
+    fn takes(&mut self, folder: &str, bytes: u64) -> bool {
+        let is_first = self.words == 0;
+        self.bytes += bytes + folder.len() as u64;
+        self.words += folder.len() + 3;
+        is_first || self.bytes <= FITTING && self.words <= MOST_WORDS
     }
-    count.max(1)
 }
 
 #[cfg(test)]
@@ -242,9 +282,13 @@ mod tests {
 
     #[test]
     fn as_many_as_fit_are_asked_for_at_once() {
-        assert_eq!(how_many([(10, FITTING * 2), (10, 1)].into_iter()), 1);
-        assert_eq!(how_many([(10, FITTING / 2), (10, FITTING / 3), (10, FITTING / 3)].into_iter()), 2);
-        assert_eq!(how_many((0..5000).map(|_| (97, 1))), MOST_WORDS / 100);
-        assert_eq!(how_many(std::iter::empty()), 1);
+        let how_many = |length: usize, bytes: &[u64]| {
+            let mut fit = Fit::default();
+            bytes.iter().take_while(|bytes| fit.takes(&"x".repeat(length), **bytes)).count()
+        };
+        assert_eq!(how_many(10, &[FITTING * 2, 1]), 1);
+        assert_eq!(how_many(10, &[FITTING / 2, FITTING / 3, FITTING / 3]), 2);
+        assert_eq!(how_many(97, &[1; 5000]), MOST_WORDS / 100);
+        assert_eq!(how_many(1, &[]), 0);
     }
 }

@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::entry::{Entry, Kind, is_name};
-use super::streams::{download_path, pump, read_log};
+use super::streams::{download_path, each_of, pump, read_log};
 use crate::cli::Login;
 use crate::hooks::api::{Address, Backrest, Refused, is};
 use crate::hooks::config::list;
@@ -198,29 +198,35 @@ impl<'a> Remote<'a> {
         Ok(Output::Whole(output))
     }
 
-    /// What lies in one folder of the snapshot, however many names these are.
-    pub(super) fn folder(&mut self, snapshot: &Snapshot, folder: &str) -> Result<Vec<Entry>> {
+    /// Hands on what is directly in one folder of the snapshot, however many names these are, in restic's order; first
+    /// and after a break `None`, because then all of it comes again.
+    pub(super) fn folder(
+        &mut self,
+        snapshot: &Snapshot,
+        folder: &str,
+        each: &mut dyn FnMut(Option<Entry>) -> Result<()>,
+    ) -> Result<()> {
         self.wait_until_idle()?;
         let asked = json!({ "repoId": self.repo, "snapshotId": snapshot.id, "path": folder });
         let body = serde_json::to_vec(&asked)?;
-        let read = |backrest: &Backrest| -> Result<Listing> {
-            let answer =
-                backrest.post("v1.Backrest/ListSnapshotFiles", "application/json", &body, COMMAND_TIME)?;
-            let body = answer.into_body().into_with_config().limit(LARGEST_FOLDER).reader();
-            serde_json::from_reader(BufReader::with_capacity(256 << 10, body))
-                .context("the answer can't be read")
-        };
-        let listing = self.retrying(read);
-        let listing = listing
-            .with_context(|| format!("list a folder of the snapshot: {}", escape(folder.as_bytes())))?;
         let is_in_it = |path: &str| {
             path == folder
                 || path.strip_prefix(folder).and_then(|below| below.strip_prefix('/')).is_some_and(is_name)
         };
-        let listed = listing.entries.into_iter().filter(|listed| is_in_it(&listed.path));
-        let mut entries: Vec<Entry> = listed.filter_map(Listed::entry).collect();
-        entries.sort_by(Entry::order);
-        Ok(entries)
+        let read = |backrest: &Backrest| {
+            each(None)?;
+            let answer =
+                backrest.post("v1.Backrest/ListSnapshotFiles", "application/json", &body, COMMAND_TIME)?;
+            let body = answer.into_body().into_with_config().limit(LARGEST_FOLDER).reader();
+            let body = BufReader::with_capacity(256 << 10, body);
+            let mut hand_on = |listed: Listed| match listed.entry().filter(|entry| is_in_it(&entry.path)) {
+                Some(entry) => each(Some(entry)),
+                None => Ok(()),
+            };
+            each_of("entries", body, &mut hand_on).context("the answer can't be read")
+        };
+        let read = self.retrying(read);
+        read.with_context(|| format!("list a folder of the snapshot: {}", escape(folder.as_bytes())))
     }
 
     /// Reads a file of the snapshot and hands its content on piece by piece, at most `size` bytes and a byte more.
@@ -317,12 +323,6 @@ fn number(value: &Value) -> Option<i64> {
 /// A word as Backrest's reader of command lines takes it apart again.
 fn quote(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
-}
-
-#[derive(Deserialize)]
-struct Listing {
-    #[serde(default)]
-    entries: Vec<Listed>,
 }
 
 #[derive(Deserialize)]

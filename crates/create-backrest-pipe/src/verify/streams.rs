@@ -2,6 +2,7 @@
 //!
 //! A download that breaks just ends, so that only its length tells; a log has an end of its own, and without it is cut.
 
+use std::fmt;
 use std::io::Read;
 use std::time::Duration;
 
@@ -9,6 +10,10 @@ use anyhow::{Context, Result, bail, ensure};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use common::text::escape;
+use serde::Deserialize;
+use serde::de::{
+    DeserializeOwned, DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 use serde_json::{Value, json};
 
 use crate::hooks::api::Backrest;
@@ -36,6 +41,67 @@ pub(super) fn pump(
             }
             Err(_) => return Ok(read),
         }
+    }
+}
+
+/// Reads a JSON object and hands on each element of the list `field`, without keeping any.
+pub(super) fn each_of<T: DeserializeOwned>(
+    field: &'static str,
+    input: impl Read,
+    each: &mut dyn FnMut(T) -> Result<()>,
+) -> Result<()> {
+    let mut failed = None;
+    let mut each = |element: T| {
+        each(element).map_err(|error| {
+            failed = Some(error);
+        })
+    };
+    let mut json = serde_json::Deserializer::from_reader(input);
+    let read = Elements { field, is_inside: false, each: &mut each }.deserialize(&mut json);
+    match (failed, read) {
+        (Some(error), _) => Err(error),
+        (None, read) => Ok(read.and_then(|()| json.end())?),
+    }
+}
+
+/// The object, or if it is inside already the list.
+struct Elements<'a, T> {
+    field: &'static str,
+    is_inside: bool,
+    each: &'a mut dyn FnMut(T) -> Result<(), ()>,
+}
+
+impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Elements<'_, T> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
+        if self.is_inside { json.deserialize_seq(self) } else { json.deserialize_map(self) }
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for Elements<'_, T> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "an object with a list of {}", self.field)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key::<String>()? {
+            if name == self.field {
+                map.next_value_seed(Elements { field: self.field, is_inside: true, each: &mut *self.each })?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<(), A::Error> {
+        while let Some(element) = list.next_element()? {
+            (self.each)(element).map_err(|()| A::Error::custom("an element was refused"))?;
+        }
+        Ok(())
     }
 }
 
@@ -78,6 +144,26 @@ pub(super) fn read_log(backrest: &Backrest, log: &str, limit: Duration) -> Resul
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn elements_come_one_by_one_and_a_cut_list_is_an_error() {
+        let text = r#"{"path": "/x", "entries": [1, 2], "more": {"entries": [3]}}"#;
+        let read = |text: &str| {
+            let mut seen = Vec::new();
+            let read = each_of("entries", text.as_bytes(), &mut |number: u32| {
+                ensure!(number < 9, "nine");
+                seen.push(number);
+                Ok(())
+            });
+            (seen, read.map_err(|error| error.to_string()))
+        };
+        assert_eq!(read(text), (vec![1, 2], Ok(())));
+        for cut in 1..text.len() {
+            assert!(read(&text[..cut]).1.is_err(), "cut at {cut}");
+        }
+        assert_eq!(read("{}"), (vec![], Ok(())));
+        assert_eq!(read(r#"{"entries": [1, 9, 2]}"#), (vec![1], Err("nine".into())));
+    }
 
     #[test]
     fn only_a_download_is_followed() {
