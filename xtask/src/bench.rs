@@ -9,6 +9,7 @@ mod hostile;
 mod ignore;
 mod measure;
 mod restic;
+mod verify;
 mod walk;
 
 use anyhow::{Context, Result};
@@ -30,6 +31,7 @@ pub(crate) fn run(what: Measure) -> Result<Exit> {
         Measure::Hostile => hostile::run(&cancel),
         Measure::Ignore => ignore::run(&cancel),
         Measure::Restic => restic::run(&cancel),
+        Measure::Verify => verify::run(&cancel),
         Measure::Walk => walk::run(&cancel),
     }
 }

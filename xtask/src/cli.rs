@@ -181,6 +181,8 @@ pub(crate) enum Measure {
     Scripts,
     /// restic's processor time with exclude files of different forms; takes minutes
     Restic,
+    /// create-backrest-pipe verify beside restic ls, and its memory for a million files; takes minutes
+    Verify,
     /// build-ignore's walk beside find, bfs and fd; growth and memory
     Walk,
 }

@@ -5,6 +5,7 @@
 //! standard error, and the exit code is that of the table in `common::exit`.
 
 mod background;
+mod backrest_api;
 mod bench;
 mod build;
 mod cli;

@@ -9,6 +9,7 @@ mod faults;
 mod redis;
 mod stop_pair;
 mod stopped;
+mod verify;
 
 use anyhow::Result;
 
@@ -53,6 +54,10 @@ pub(super) const ALL: &[Scenario] = &[
     scenario("a whole backup, from START to END", backup::is_made),
     scenario("restored, it is byte for byte what git keeps", backup::is_what_git_keeps),
     scenario("the restored dump loads into a fresh database, row by row", backup::dump_loads),
+    scenario(
+        "verify proves the last backup as a user who is not root, and finds a file that is missing",
+        verify::proves_the_last_backup,
+    ),
     scenario("the database is down: no backup, services up again, monitor down", faults::database_is_down),
     scenario(
         "the same with a Backrest before 1.11, which fires nothing: services up again, monitor down",

@@ -9,8 +9,7 @@ use serde_json::{Map, Value, json};
 
 /// Where the repository's password stands; it must never be seen in what a tool prints.
 pub(crate) const REPOSITORY_PASSWORD: &str = "repository-password-in-plain-text";
-/// The user and the password of the web page.
-pub(crate) const LOGIN: (&str, &str) = ("me", "page-password");
+pub(crate) use crate::verify::server::LOGIN;
 const TOKEN: &str = "token-of-a-session";
 
 /// What the server is.

@@ -1,15 +1,16 @@
 //! `verify` against a server that behaves as Backrest's API and runs real restic, as a user who is not root. Each fault
 //! that a backup can have is made, and has to be found.
 
+mod ends;
+mod explained;
+mod hostile;
 mod http;
-mod server;
+pub(crate) mod server;
 mod world;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
-use std::time::Duration;
 
 use common::contract::verification::{FaultKind, Outcome, Reason, Verification};
 use serde_json::json;
@@ -51,43 +52,10 @@ fn a_good_backup_is_proved() {
 }
 
 #[test]
-fn what_changed_since_is_explained() {
-    let world = World::new();
-    let moved = world.sandbox.path("data/photos");
-    world.back_up();
-    std::thread::sleep(OLD_ENOUGH);
-    world.sandbox.write("data/wiki/pages/new.txt", "made since");
-    world.sandbox.write("data/wiki/pages/start.txt", "changed since");
-    fs::remove_file(world.sandbox.path("containers/wiki/compose.yaml")).unwrap();
-    fs::rename(moved, world.sandbox.path("data/pictures")).unwrap();
-    world.own();
-    let found = world.found();
-    assert_eq!(found.outcome, Outcome::Proved, "{found:#?}");
-    for reason in [Reason::Made, Reason::Changed, Reason::Removed] {
-        assert!(found.explained.contains_key(&reason), "{reason:?} {found:#?}");
-    }
-}
-
-#[test]
 fn a_file_that_is_missing_is_found() {
     let world = World::new();
     world.back_up_with(&["--exclude", "start.txt"]);
     expect_only_fault(&world.found(), FaultKind::Missing, "data/wiki/pages/start.txt");
-}
-
-#[test]
-fn excludes_of_the_plan_itself_and_caches_are_explained() {
-    let world = World::with(|sandbox| {
-        sandbox.write("data/wiki/pages/x.tmp", "x");
-        sandbox.write("data/wiki/thumbs/CACHEDIR.TAG", "Signature: 8a477f597d28d172789f06886806bc55\n");
-        sandbox.write("data/wiki/thumbs/1", "x");
-    });
-    world.server.state.lock().unwrap().config["plans"][0]["excludes"] = json!(["*.tmp"]);
-    world.back_up_with(&["--exclude", "*.tmp"]);
-    let found = world.found();
-    assert_eq!(found.outcome, Outcome::Proved, "{found:#?}");
-    assert_eq!(found.explained[&Reason::Plan], 1);
-    assert_eq!(found.explained[&Reason::Cache], 1);
 }
 
 #[test]
@@ -299,33 +267,4 @@ fn a_root_that_the_plan_does_not_back_up_is_reported() {
     expect_fault(&found, FaultKind::RootNotCovered, "/containers");
     assert_eq!(found.faults.len(), 2, "{found:#?}");
     assert_eq!(found.services["data/wiki"].in_snapshot, 5);
-}
-
-#[test]
-fn a_killed_run_leaves_nothing_to_the_next() {
-    let world = World::new();
-    world.back_up();
-    // It waits for Backrest while it is killed.
-    let running =
-        json!({ "id": "99", "planId": "other", "status": "STATUS_INPROGRESS", "operationBackup": {} });
-    world.server.state.lock().unwrap().operations.push(running);
-    let temporary = world.sandbox.home().with_file_name("tmp");
-    let is_there = || fs::read_dir(&temporary).unwrap().count() == 1;
-    for signal in ["KILL", "TERM"] {
-        let mut command = world.as_user("create-backrest-pipe");
-        command.args(["verify", "--backrest", &world.server.address]);
-        let mut child =
-            command.stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null()).spawn().unwrap();
-        common::testing::wait_until("the temporary folder is made", is_there);
-        let id = child.id().to_string();
-        std::thread::sleep(Duration::from_millis(300));
-        assert!(Command::new("kill").args(["-s", signal, &id]).status().unwrap().success());
-        let end = child.wait().unwrap();
-        if signal == "TERM" {
-            assert_eq!(end.code(), Some(130));
-            world.expect_nothing_left();
-        }
-    }
-    world.server.state.lock().unwrap().operations.pop();
-    world.found();
 }

@@ -14,7 +14,9 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::http::{Request, head, read_request, refused};
-use crate::backrest::LOGIN;
+
+/// The user and the password of the web page.
+pub(crate) const LOGIN: (&str, &str) = ("me", "page-password");
 
 /// DefaultCommandOutputSizeLimit in Backrest.
 const OUTPUT_LIMIT: usize = 2_000_000;
@@ -31,6 +33,12 @@ pub(crate) struct State {
     pub(crate) calls: Vec<String>,
     /// What restic prints on standard error in the middle of its output.
     pub(crate) noise: Option<&'static str>,
+    /// Changes what `restic ls` prints, as a hostile container may.
+    pub(crate) forge: Option<fn(String) -> String>,
+    /// Ends a download after this many bytes, with status 200 all the same.
+    pub(crate) breaks_after: Option<usize>,
+    /// Takes requests and never answers.
+    pub(crate) hangs: bool,
     logs: HashMap<String, Vec<u8>>,
     /// What is away until then.
     away_until: Option<Instant>,
@@ -50,18 +58,9 @@ fn now() -> i64 {
     i64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap()
 }
 
-/// restic as `cargo xtask test` puts it in place: Backrest brings a restic that knows `ls --ncdu`.
-#[track_caller]
-fn newest_restic() -> PathBuf {
-    let in_workspace =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/restic-trixie/usr/bin/restic");
-    let program = std::env::var_os("RESTIC_NEWEST").map(PathBuf::from).unwrap_or(in_workspace);
-    assert!(program.is_file(), "no restic at {}: `cargo xtask test` puts it there", program.display());
-    program
-}
-
 impl State {
-    fn restic(&self) -> Command {
+    /// restic with the repository and its password.
+    pub(crate) fn restic(&self) -> Command {
         let mut command = Command::new(&self.restic);
         command.env_clear().env("RESTIC_REPOSITORY", self.repository()).env("RESTIC_PASSWORD", "for a test");
         command.env("HOME", &self.folder).env("RESTIC_CACHE_DIR", self.folder.join("cache"));
@@ -97,9 +96,9 @@ impl State {
 }
 
 impl Server {
-    /// A server whose repository and cache lie in `folder` and whose plan backs up `paths`.
+    /// A server that runs `restic`, with its repository and cache in `folder`. Its plan backs up `paths`.
     #[track_caller]
-    pub(crate) fn start(folder: &Path, paths: &[&Path], hooks: &Value) -> Server {
+    pub(crate) fn start(restic: &Path, folder: &Path, paths: &[&Path], hooks: &Value) -> Server {
         let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();
         let address = format!("http://{}", listener.local_addr().unwrap());
         let config = json!({
@@ -114,15 +113,16 @@ impl Server {
             restarts_at: None,
             calls: Vec::new(),
             noise: None,
+            forge: None,
+            breaks_after: None,
+            hangs: false,
             logs: HashMap::new(),
             away_until: None,
             session: 1,
             long_calls: 0,
-            restic: newest_restic(),
+            restic: restic.to_path_buf(),
             folder: folder.to_path_buf(),
         };
-        let made = state.restic().args(["init", "--quiet"]).output().unwrap();
-        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let state = Arc::new(Mutex::new(state));
         let shared = Arc::clone(&state);
         std::thread::spawn(move || {
@@ -132,6 +132,13 @@ impl Server {
             }
         });
         Server { state, address }
+    }
+
+    /// Makes the repository.
+    #[track_caller]
+    pub(crate) fn init(&self) {
+        let made = self.state.lock().unwrap().restic().args(["init", "--quiet"]).output().unwrap();
+        assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
     }
 
     /// A backup of the plan as Backrest makes one: `hook` is what its START hook does.
@@ -177,6 +184,12 @@ fn serve(mut connection: &TcpStream, state: &Mutex<State>) -> std::io::Result<()
         let method = request.path.rsplit('/').find(|part| !part.is_empty()).unwrap_or_default().to_string();
         {
             let mut state = state.lock().unwrap();
+            if state.hangs {
+                drop(state);
+                loop {
+                    std::thread::park();
+                }
+            }
             if state.away_until.is_some_and(|until| Instant::now() < until) {
                 return Ok(());
             }
@@ -297,6 +310,9 @@ fn run_command(asked: &Value, state: &mut State) -> (u16, String) {
     let ran = state.restic().args(&words).output().unwrap();
     let mut output = format!("command: \"/bin/restic {}\"\n", words.join(" ")).into_bytes();
     let mut printed = ran.stdout;
+    if let Some(forge) = state.forge {
+        printed = forge(String::from_utf8(printed).unwrap()).into_bytes();
+    }
     if let Some(noise) = state.noise {
         let line = printed.iter().position(|byte| *byte == b'\n').map_or(0, |end| end + 1);
         printed.splice(line..line, noise.bytes());
@@ -342,14 +358,14 @@ fn logs(request: &Request, state: &State) -> Vec<u8> {
 fn download(mut connection: &TcpStream, path: &str, state: &Mutex<State>) -> std::io::Result<()> {
     let token = path.trim_start_matches("/download/").trim_end_matches('/');
     let parts: Vec<&str> = token.split('.').collect();
-    let (child, session) = {
+    let (child, session, breaks_after) = {
         let state = state.lock().unwrap();
         let named = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(parts[2]).unwrap();
         let index = state.operations.iter().find(|one| one["id"] == parts[1]).unwrap();
         let id = index["operationIndexSnapshot"]["snapshot"]["id"].as_str().unwrap();
         let mut command = state.restic();
         command.args(["dump", id]).arg(String::from_utf8(named).unwrap()).args(["--archive", "tar"]);
-        (command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn(), state.session)
+        (command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn(), state.session, state.breaks_after)
     };
     if parts[0] != session.to_string() {
         return write!(connection, "HTTP/1.1 403 S\r\nContent-Length: 0\r\n\r\n");
@@ -363,7 +379,10 @@ fn download(mut connection: &TcpStream, path: &str, state: &Mutex<State>) -> std
     }
     write!(connection, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n")?;
     let mut chunk = first;
-    while !chunk.is_empty() {
+    let mut left = breaks_after.unwrap_or(usize::MAX);
+    while !chunk.is_empty() && left > 0 {
+        chunk.truncate(left);
+        left -= chunk.len();
         write!(connection, "{:x}\r\n", chunk.len())?;
         connection.write_all(&chunk)?;
         connection.write_all(b"\r\n")?;
@@ -371,6 +390,7 @@ fn download(mut connection: &TcpStream, path: &str, state: &Mutex<State>) -> std
         (&mut content).take(64 << 10).read_to_end(&mut chunk)?;
     }
     // An error of restic is only a stream that ends.
+    drop(content);
     child.wait()?;
     connection.write_all(b"0\r\n\r\n")
 }

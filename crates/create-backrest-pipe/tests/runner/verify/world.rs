@@ -14,6 +14,7 @@ use common::testing::{Ran, Sandbox, built, copy_program};
 use serde_json::json;
 
 use super::server::Server;
+use crate::home::client;
 
 /// Who runs the tool if the tests run as root.
 const NOBODY: u32 = 65534;
@@ -63,7 +64,8 @@ impl World {
         let roots = [sandbox.path("data"), sandbox.path("containers")];
         let hooks = json!([{ "conditions": ["CONDITION_SNAPSHOT_START"], "onError": "ON_ERROR_CANCEL",
                              "actionCommand": { "command": "#!/bridge/backrest-send\npre-backups\n" } }]);
-        let server = Server::start(&repository, &[&roots[0], &roots[1]], &hooks);
+        let server = Server::start(&newest_restic(), &repository, &[&roots[0], &roots[1]], &hooks);
+        server.init();
         let world = World { sandbox, server };
         world.own();
         world.tool_of("build-ignore", &[]).expect_success();
@@ -177,6 +179,16 @@ impl World {
     }
 }
 
+/// restic as `cargo xtask test` puts it in place: Backrest brings a restic that knows `ls --ncdu`.
+#[track_caller]
+fn newest_restic() -> PathBuf {
+    let in_workspace =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/restic-trixie/usr/bin/restic");
+    let program = std::env::var_os("RESTIC_NEWEST").map(PathBuf::from).unwrap_or(in_workspace);
+    assert!(program.is_file(), "no restic at {}: `cargo xtask test` puts it there", program.display());
+    program
+}
+
 /// The tools, built once for all tests.
 fn programs() -> &'static [(&'static str, PathBuf)] {
     static BUILT: OnceLock<Vec<(&str, PathBuf)>> = OnceLock::new();
@@ -185,6 +197,9 @@ fn programs() -> &'static [(&'static str, PathBuf)] {
             ("create-backrest-pipe", PathBuf::from(env!("CARGO_BIN_EXE_create-backrest-pipe"))),
             ("build-ignore", built("build-ignore", "build-ignore")),
             ("pre-backup-actions", built("pre-backup-actions", "pre-backup-actions")),
+            ("pipe-listener", built("pipe-listener", "pipe-listener")),
+            ("backrest-push", built("backrest-push", "backrest-push")),
+            ("backrest-send", client().to_path_buf()),
         ]
     })
 }
