@@ -11,12 +11,11 @@ mod request;
 use std::process::ExitCode;
 
 use anyhow::Result;
-use clap::Parser;
 use common::exit::Exit;
 use common::settings::Settings;
 
 fn main() -> ExitCode {
-    common::exit::finish("backrest-push", run(&cli::Cli::parse()))
+    common::exit::main("backrest-push", run)
 }
 
 fn run(cli: &cli::Cli) -> Result<Exit> {

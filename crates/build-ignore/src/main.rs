@@ -4,8 +4,7 @@
 
 use std::process::ExitCode;
 
-use build_ignore::{cli::Cli, command};
-use clap::Parser;
+use build_ignore::command;
 use mimalloc::MiMalloc;
 
 /// Without it a run for 1,000 services takes a third longer (`cargo xtask bench ignore`).
@@ -13,5 +12,5 @@ use mimalloc::MiMalloc;
 static ALLOCATOR: MiMalloc = MiMalloc;
 
 fn main() -> ExitCode {
-    common::exit::finish("build-ignore", command::run(&Cli::parse()))
+    common::exit::main("build-ignore", command::run)
 }

@@ -5,9 +5,11 @@
 
 use std::error::Error as StdError;
 use std::fmt;
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+
+use clap::Parser;
 
 use crate::output;
 use crate::text::escape;
@@ -86,6 +88,20 @@ pub fn one_line(error: &anyhow::Error) -> String {
 /// The outermost hint in the chain.
 pub fn hint_of(error: &anyhow::Error) -> Option<&str> {
     error.chain().find_map(|cause| cause.downcast_ref::<Hinted>()).map(|hinted| hinted.hint.as_str())
+}
+
+/// What a tool's `main` does: reads the command line, runs the tool and returns its exit code. Help and version go the
+/// way of all output, so that a full disk behind them is an error; clap itself would exit with 0.
+pub fn main<C: Parser>(tool: &str, run: impl FnOnce(&C) -> anyhow::Result<Exit>) -> ExitCode {
+    match C::try_parse() {
+        Ok(cli) => finish(tool, run(&cli)),
+        Err(wrong) if wrong.use_stderr() => wrong.exit(),
+        Err(help) => {
+            // Its `write` keeps an error for `finish`.
+            let printed = write!(output::stdout(), "{}", help.render().ansi());
+            finish(tool, printed.map(|()| Exit::Done).map_err(anyhow::Error::from))
+        }
+    }
 }
 
 /// Prints what went wrong, if anything, and returns the exit code.

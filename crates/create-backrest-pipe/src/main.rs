@@ -23,8 +23,6 @@ mod work;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    common::exit::finish("create-backrest-pipe", run::run(&cli::Cli::parse()))
+    common::exit::main("create-backrest-pipe", run::run)
 }

@@ -17,11 +17,9 @@ mod write;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 /// The name of this tool, for messages.
 const TOOL: &str = "new-container";
 
 fn main() -> ExitCode {
-    common::exit::finish(TOOL, app::run(&cli::Cli::parse()))
+    common::exit::main(TOOL, app::run)
 }

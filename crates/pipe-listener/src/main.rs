@@ -14,9 +14,6 @@ mod tally;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    let cli = cli::Cli::parse();
-    common::exit::finish("pipe-listener", listener::start(&cli))
+    common::exit::main("pipe-listener", listener::start)
 }

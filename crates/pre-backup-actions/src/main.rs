@@ -31,8 +31,6 @@ mod watcher;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    common::exit::finish(context::TOOL, app::run(&cli::Cli::parse()))
+    common::exit::main(context::TOOL, app::run)
 }

@@ -28,5 +28,5 @@ fn main() -> std::process::ExitCode {
             return connection::container_view::entered(rest);
         }
     }
-    common::exit::finish("ssh-key-setup", dispatch::run(&<cli::Cli as clap::Parser>::parse()))
+    common::exit::main("ssh-key-setup", dispatch::run)
 }
