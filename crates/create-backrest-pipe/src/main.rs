@@ -18,6 +18,7 @@ mod run;
 mod setup;
 mod start_up;
 mod status;
+mod tool;
 mod verify;
 mod work;
 

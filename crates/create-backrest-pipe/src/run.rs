@@ -22,6 +22,7 @@ use crate::places::{Places, compose_has_bridge};
 use crate::remove;
 use crate::setup;
 use crate::status;
+use crate::tool;
 use crate::verify;
 use crate::work::{Complaint, Work};
 
@@ -61,6 +62,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
             let facts = inspect::inspect(&places, cli.supervisor)?;
             let mut work = Work::new(cli.dry_run);
             setup::set_up(&facts, &places, &settings, cli.supervisor, &mut work)?;
+            work.complaints.extend(tool::refused_scripts(&settings));
             let supervisor = cli.supervisor.or(facts.record.supervisor).unwrap_or(Supervisor::Cron);
             let is_first = facts.bridge.is_missing();
             let next = if is_first { after_set_up(&places, supervisor) } else { String::new() };
@@ -75,6 +77,7 @@ fn set_up_backrest(arguments: &InitArguments, cli: &Cli) -> Result<Exit> {
     match init::run(&request, &cli.flags)? {
         (Some(work), settings) => {
             complain(&work.complaints);
+            complain(&tool::refused_scripts(&settings));
             init::finish(&work, &settings, request.supervisor)
         }
         (None, _) => {

@@ -4,41 +4,23 @@
 //! In comes their JSON, out goes a line each; a kind that occurs often is cut and counted.
 
 use std::path::Path;
-use std::process::Command;
-use std::time::Duration;
 
-use anyhow::{Result, anyhow};
 use common::contract::coverage::{Coverage, Gap};
 use common::contract::picture::Picture;
 use common::contract::services::{Script, Services};
 use common::contract::trouble::Trouble;
 use common::exit::one_line;
-use common::process::{self, Limits};
-use common::settings::{Flags, Settings};
+use common::settings::Settings;
 use common::text::{count, escape, escape_path};
 use common::trust::Trust;
-use serde::de::DeserializeOwned;
 
 use super::report::{Check, Fix};
 use crate::crontab::Crontab;
 use crate::hooks::reading::OLD_SCRIPTS;
+use crate::tool::ask;
 
 /// Of one kind no more lines than these are shown.
 const MOST: usize = 8;
-
-/// What a tool prints as JSON, in the same folders.
-fn ask<T: DeserializeOwned>(settings: &Settings, tool: &str, arguments: &[&str]) -> Result<T> {
-    let mut command = Command::new(common::paths::tool(tool));
-    command.args(arguments).args(Flags::of(settings).to_arguments());
-    let limits = Limits::within(Duration::from_secs(300));
-    let asked = process::capture(&mut command, b"", limits, None)?;
-    // Exit code 1 means that something was found; it is in the answer.
-    serde_json::from_slice(&asked.stdout).map_err(|_| {
-        let printed = String::from_utf8_lossy(&asked.stderr).into_owned();
-        let error = printed.lines().find(|line| !line.trim().is_empty()).map(str::to_string);
-        anyhow!(error.unwrap_or_else(|| format!("{tool}: the answer is not the JSON of this version")))
-    })
-}
 
 /// Scripts that would be refused or skipped, what the settings trust, and services that are still stopped.
 pub(super) fn scripts(settings: &Settings) -> Vec<Check> {

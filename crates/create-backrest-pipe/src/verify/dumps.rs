@@ -4,11 +4,11 @@
 //! prepare step made, and all of it has to come back.
 
 use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -18,8 +18,7 @@ use common::cancel::Cancel;
 use common::contract::proof::{Proof, ProofOutcome, ProvedDump};
 use common::contract::services::Services;
 use common::contract::verification::FaultKind;
-use common::process::{self, End, Limits};
-use common::settings::{Flags, Settings};
+use common::settings::Settings;
 use common::text::{escape, escape_path};
 use common::units;
 use globset::{GlobBuilder, GlobMatcher};
@@ -34,7 +33,10 @@ use super::remote::{Remote, Snapshot};
 use super::sample::{OnHost, read_back};
 use crate::hooks::config::list;
 use crate::hooks::reading::{self, Reading};
+use crate::tool::ask_within;
 
+/// The services' folders are looked through.
+const LIST_TIME: Duration = Duration::from_secs(300);
 /// `PRAGMA quick_check` and pg_restore read a large dump from a slow disk.
 const PROOF_TIME: Duration = Duration::from_secs(6 * 3600);
 /// A dump is not more files than this.
@@ -80,13 +82,9 @@ impl Declared {
         plan: &Value,
         cancel: &Cancel,
     ) -> Result<Declared> {
-        let mut command = Command::new(common::paths::tool("pre-backup-actions"));
-        command.args(["--list", "--json"]).args(Flags::of(settings).to_arguments());
-        let listed =
-            process::capture(&mut command, b"", Limits::within(Duration::from_secs(300)), Some(cancel))?;
-        // With 1 it reports that a script would be refused.
-        let listed = if listed.end == End::Exited(1) { listed.stdout } else { listed.success()? };
-        let listed: Services = serde_json::from_slice(&listed).context("list the declared dumps")?;
+        let words = ["--list", "--json"];
+        let listed: Services = ask_within(LIST_TIME, Some(cancel), settings, "pre-backup-actions", &words)
+            .context("list the declared dumps")?;
         let prepared = prepared_services(config, plan);
         let mut declared = Declared::default();
         for service in listed.unreadable.into_iter().filter(|one| one.had_script) {
@@ -122,7 +120,7 @@ impl Declared {
             if entry.kind == Kind::Folder || !is_below(path, &dumps.folder) {
                 continue;
             }
-            let below = Path::new(std::ffi::OsStr::from_bytes(&path[dumps.folder.len() + 1..]));
+            let below = Path::new(OsStr::from_bytes(&path[dumps.folder.len() + 1..]));
             for dump in &mut dumps.dumps {
                 if dump.found.len() < MOST_FILES && dump.glob.is_match(below) {
                     dump.found.push(entry.clone());
@@ -258,7 +256,7 @@ fn read_file(
 ) -> Result<Result<(), Fault>> {
     let path = entry.path.as_bytes();
     // Its names are those of the listing, of which none is "..", and the folder is ours.
-    let target = folder.join(std::ffi::OsStr::from_bytes(&path[dumps.folder.len() + 1..]));
+    let target = folder.join(OsStr::from_bytes(&path[dumps.folder.len() + 1..]));
     let make = || -> std::io::Result<File> {
         fs::create_dir_all(target.parent().unwrap_or(folder))?;
         let room = rustix::fs::statvfs(target.parent().unwrap_or(folder))?;
@@ -306,12 +304,12 @@ fn judge(
     findings: &mut Findings,
     place: &Place<'_>,
 ) -> Result<()> {
-    let mut command = Command::new(common::paths::tool("pre-backup-actions"));
-    command.arg("--prove").arg(folder).args(["--only", &globset::escape(name), "--json"]);
-    command.args(Flags::of(place.settings).to_arguments());
-    let ran = process::capture(&mut command, b"", Limits::within(PROOF_TIME), Some(place.cancel))?;
-    let output = if ran.end == End::Exited(1) { ran.stdout } else { ran.success()? };
-    let proof: Proof = serde_json::from_slice(&output).context("prove a dump: pre-backup-actions --prove")?;
+    let only = globset::escape(name);
+    let words =
+        [OsStr::new("--prove"), folder.as_os_str(), "--only".as_ref(), only.as_ref(), "--json".as_ref()];
+    let proof: Proof =
+        ask_within(PROOF_TIME, Some(place.cancel), place.settings, "pre-backup-actions", &words)
+            .context("prove a dump: pre-backup-actions --prove")?;
     for dump in whole {
         let proved = proof.dumps.iter().find(|proved| proved.dump == **dump);
         match proved.map(verdict) {

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use common::lock::{Attempt, attempt};
-use common::testing::{Sandbox, wait_until};
+use common::testing::{Sandbox, built, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
@@ -294,4 +294,27 @@ fn a_fifo_of_another_mode_is_closed_to_others() {
         (mode(&home.backrest("bridge")), mode(&home.backrest("bridge/backrest-pipe"))),
         (0o700, 0o600)
     );
+}
+
+#[test]
+fn scripts_that_would_be_refused_are_listed_with_the_command_that_fixes_each() {
+    let home = Home::new();
+    home.install("pre-backup-actions", &built("pre-backup-actions", "pre-backup-actions"));
+    home.sandbox.script("data/good/prepare-backup.sh", "#!/bin/sh\n");
+    let bad = home.sandbox.script("data/bad/prepare-backup.sh", "#!/bin/sh\n");
+    let after = home.sandbox.script("data/bad/after-backup.sh", "#!/bin/sh\n");
+    for script in [&bad, &after] {
+        fs::set_permissions(script, std::os::unix::fs::PermissionsExt::from_mode(0o777)).unwrap();
+    }
+    let ran = home.run(&[]).expect_success();
+    let fixes: Vec<_> = ran.stderr.lines().filter_map(|line| line.strip_prefix("hint: ")).collect();
+    assert_eq!(fixes.len(), 2, "{}", ran.everything());
+    assert!(ran.stderr.contains(&format!("{}: not run: ", bad.display())), "{}", ran.everything());
+    assert!(!ran.stderr.contains("good/"), "{}", ran.everything());
+    for fix in fixes {
+        assert!(
+            home.sandbox.run(home.sandbox.command("sh").args(["-c", fix])).expect_success().stderr.is_empty()
+        );
+    }
+    assert_eq!(home.run(&[]).expect_success().stderr, "");
 }
