@@ -191,7 +191,9 @@ fn written(missing: &[WantedHook], ours: &[Value]) -> Vec<Value> {
         *found = Some(match take(&is_near) {
             None => wanted.to_json(),
             Some(mut hook) => {
-                hook["conditions"] = wanted.json_conditions().into();
+                let own = conditions_of(&hook).into_iter().filter(|condition| !is_known(condition));
+                let own = own.map(|condition| format!("CONDITION_{condition}"));
+                hook["conditions"] = wanted.json_conditions().into_iter().chain(own).collect();
                 hook["actionCommand"]["command"] = wanted::text_of(&wanted.messages).into();
                 if wanted.cancels && !cancels(&hook) {
                     hook["onError"] = CANCEL.into();
@@ -214,14 +216,21 @@ fn names_of(hook: &Value) -> Vec<String> {
     }
 }
 
+/// Whether hooks of ours may have that condition. Any other was added by a person, and stays.
+fn is_known(condition: &str) -> bool {
+    let (of, end) = condition.rsplit_once('_').unwrap_or_default();
+    let is_end = ["START", "END", "ERROR", "SUCCESS", "SKIPPED", "WARNING"].contains(&end);
+    is_end && ["SNAPSHOT", "ANY", "PRUNE", "CHECK", "FORGET"].contains(&of)
+}
+
 /// Whether `hook` does what `wanted` asks for, however it is written.
 fn is_same(hook: &Value, wanted: &WantedHook) -> bool {
     let Reading::Script(script) = reading::read(hook) else { return false };
     let conditions = conditions_of(hook);
     let halts = hook.get("onError").is_some_and(|on_error| on_error != "ON_ERROR_IGNORE");
     script.messages().into_iter().eq(&wanted.messages)
-        && conditions.len() == wanted.conditions.len()
-        && conditions.iter().all(|condition| wanted.conditions.contains(condition))
+        && wanted.conditions.iter().all(|condition| conditions.contains(condition))
+        && conditions.iter().all(|condition| wanted.conditions.contains(condition) || !is_known(condition))
         && if wanted.cancels { cancels(hook) } else { !halts }
 }
 

@@ -366,3 +366,30 @@ fn services_and_key_stay_until_others_are_named() {
         edit_with(&serde_json::from_str(&other).unwrap(), &wanted_with(false, false), Direction::PutIn);
     assert!(edited.changes_hooks);
 }
+
+#[test]
+fn what_a_newer_backrest_has_in_a_hook_stays_when_the_hook_is_completed() {
+    for command in
+        ["/bridge/backrest-send pre-backups", "#!/bridge/backrest-send\nstart-tailscale\npre-backups"]
+    {
+        let mut config = config();
+        config["plans"][0]["hooks"] = json!([{
+            "id": 7, "enabled": true, "retry": { "max": 3 },
+            "conditions": ["CONDITION_SNAPSHOT_START", "CONDITION_OF_THE_FUTURE"],
+            "actionCommand": { "command": command, "timeoutMs": "5000" },
+        }]);
+        let edited = put_in(&config);
+        let hooks = list(&edited.config["plans"][0], "hooks");
+        let starting: Vec<_> = hooks.iter().filter(|hook| sends(hook, BuiltIn::PreBackups)).collect();
+        let [hook] = starting.as_slice() else { panic!("{hooks:#?}") };
+        assert_eq!(
+            (&hook["id"], &hook["enabled"], &hook["retry"]["max"]),
+            (&json!(7), &json!(true), &json!(3))
+        );
+        assert_eq!(hook["actionCommand"]["timeoutMs"], "5000");
+        assert_eq!(hook["conditions"], json!(["CONDITION_SNAPSHOT_START", "CONDITION_OF_THE_FUTURE"]));
+        assert_eq!(hook["onError"], "ON_ERROR_CANCEL");
+        let again = put_in(&edited.config).difference;
+        assert!(again.is_empty(), "{command}: {again:#?}\n{hooks:#?}");
+    }
+}

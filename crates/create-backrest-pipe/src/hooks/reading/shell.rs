@@ -15,6 +15,8 @@ struct Command {
     outputs: Vec<Word>,
     /// It gets the output of the command before.
     is_piped: bool,
+    /// The shell does not wait for it.
+    is_background: bool,
 }
 
 /// A word without its quotes.
@@ -33,7 +35,7 @@ const RESERVED: [&str; 16] = [
 ];
 
 /// Commands that change nothing about what a hook does for the bridge.
-const NEUTRAL: [&str; 7] = ["true", ":", "exit", "set", "sleep", "echo", "printf"];
+const NEUTRAL: [&str; 8] = ["true", ":", "exit", "set", "sleep", "wait", "echo", "printf"];
 
 /// The lines of `text`; `None` if it can't be read line by line.
 pub(super) fn lines(text: &str) -> Option<Vec<Read>> {
@@ -60,7 +62,7 @@ fn read(line: &str) -> Option<Read> {
         let to_fifo = command.outputs.iter().any(is_fifo);
         if name == CLIENT {
             let (message, options) = sent(&words[1..])?;
-            if options.iter().any(|option| option == "--no-wait") {
+            if command.is_background || options.iter().any(|option| option == "--no-wait") {
                 way = Way::Unanswered;
             } else if !options.is_empty() {
                 has_options = true;
@@ -214,6 +216,7 @@ fn split(line: &str) -> Option<Vec<Command>> {
                     }
                     ';' | '&' | '|' => {
                         let is_piped = c == '|' && !rest.starts_with('|');
+                        commands.last_mut()?.is_background = c == '&' && !rest.starts_with('&');
                         rest = rest.trim_start_matches(c);
                         commands.push(Command { is_piped, ..Command::default() });
                     }

@@ -82,6 +82,8 @@ fn what_goes_through_the_fifo_is_not_answered() {
         "echo pre-backups | tee /backrest-pipe",
         "/bridge/backrest-send --no-wait pre-backups",
         "#!/bin/bash\necho pre-backups 1> /backrest-pipe\n",
+        "/bridge/backrest-send pre-backups &",
+        "#!/bin/sh\n/bridge/backrest-send pre-backups & wait\n",
     ] {
         let Reading::Script(script) = reading(text) else { panic!("{text}: {:?}", reading(text)) };
         let message = Message { name: "pre-backups".into(), text: String::new() };
@@ -90,6 +92,39 @@ fn what_goes_through_the_fifo_is_not_answered() {
             "{text}: {script:?}"
         );
         assert!(script.messages().is_empty() && !script.is_pure(), "{text}");
+    }
+}
+
+#[test]
+fn however_it_is_typed_the_message_is_found_or_asked_about() {
+    for text in [
+        "/bridge/backrest-send pre-backups || true",
+        "cd /bridge && ./backrest-send pre-backups",
+        "PATH=/bridge:$PATH backrest-send pre-backups",
+        "\t/bridge/backrest-send\tpre-backups",
+        "set -eu; /bridge/backrest-send pre-backups >/dev/null 2>&1",
+        "/bridge/backrest-send pre-backups && /bridge/backrest-send notify-up 'all well'",
+        "#!/bin/ash -e\n/bridge/backrest-send pre-backups\n",
+        "#! /bridge/backrest-send\n  pre-backups  \n",
+        "#!/bin/busybox sh\n/bridge/backrest-send pre-backups\n",
+        "logger start; /bridge/backrest-send pre-backups; logger done",
+        "env LC_ALL=C /bridge/backrest-send -- pre-backups",
+    ] {
+        let Reading::Script(script) = reading(text) else { panic!("{text}: {:?}", reading(text)) };
+        assert!(script.messages().iter().any(|sent| sent.name == "pre-backups"), "{text}: {script:?}");
+    }
+    for text in [
+        "timeout 3600 /bridge/backrest-send pre-backups",
+        "nice -n 10 /bridge/backrest-send pre-backups",
+        "sh -c '/bridge/backrest-send pre-backups'",
+        "( /bridge/backrest-send pre-backups )",
+        "{ /bridge/backrest-send pre-backups; }",
+        "SEND=/bridge/backrest-send; $SEND pre-backups",
+        "/bridge/backrest-send <<EOF\npre-backups\nEOF",
+        "echo pre-backups | /bridge/backrest-send",
+        "#!/usr/bin/env -S /bridge/backrest-send\npre-backups\n",
+    ] {
+        assert_eq!(reading(text), Reading::Unclear, "{text}");
     }
 }
 
