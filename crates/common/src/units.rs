@@ -33,8 +33,10 @@ pub fn duration(time: Duration) -> String {
         format!("{:.1} s", time.as_secs_f64())
     } else if seconds < 3600 {
         format!("{} m {:02} s", seconds / 60, seconds % 60)
-    } else {
+    } else if seconds < 48 * 3600 {
         format!("{} h {:02} m", seconds / 3600, seconds % 3600 / 60)
+    } else {
+        format!("{} d {:02} h", seconds / 86400, seconds % 86400 / 3600)
     }
 }
 

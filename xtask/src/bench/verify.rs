@@ -99,8 +99,6 @@ impl Home {
             command.args(["verify", "--sample", sample, "--backrest", &server.address]).env("HOME", folder);
             command
         };
-        let contender =
-            |name: &str, command: Box<dyn Fn() -> Command + '_>| Contender { name: name.into(), command };
         let contenders = [
             contender("restic ls --json", Box::new(|| list("--json"))),
             contender("restic ls --ncdu", Box::new(|| list("--ncdu"))),
@@ -139,6 +137,10 @@ impl Home {
         let mount = format!("BACKUP_MOUNT={}\n", home.display());
         fs::write(home.join("containers/backrest/.env"), mount).context("write .env")
     }
+}
+
+fn contender<'a>(name: &str, command: Box<dyn Fn() -> Command + 'a>) -> Contender<'a> {
+    Contender { name: name.into(), command }
 }
 
 /// How many commands and folders the server was asked for.

@@ -5,6 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use bridge::action::BuiltIn;
 use comfy_table::{CellAlignment, Table, presets};
 use common::contract::verification::{Outcome, ServiceCounts, Verification};
 use common::exit::HintExt;
@@ -98,31 +99,48 @@ pub(crate) fn summary(verification: &Verification) -> String {
     parts.push(format!("{} of {} sampled files restored", total.sample_same, total.sample));
     let verdict = match verification.outcome {
         Outcome::Proved => "backup proved".to_string(),
-        _ => {
-            let whole = verification.faults.iter().filter(|fault| fault.service.is_none()).count() as u64;
-            let wrong = usize::try_from(total.unexplained + whole).unwrap_or(usize::MAX);
-            format!("backup wrong: {}", count(wrong, "difference"))
-        }
+        _ => format!("backup wrong: {}", differences(verification)),
     };
     format!("{verdict}: snapshot {id} of {at}: {}", parts.join(", "))
 }
 
-/// Pushes the summary through the listener.
+/// The longest text of an alarm that is passed on as it is: of a longer one the listener keeps the end alone.
+const ALARM: usize = 120;
+
+/// What is wrong, in one short line: the number of faults and the first of them, or why nothing was verified.
+fn alarm(verification: &Verification) -> String {
+    let text = match (&verification.error, verification.faults.first()) {
+        (Some(_), _) | (None, None) => summary(verification),
+        (None, Some(fault)) => {
+            let first = fault.path.as_ref().unwrap_or(&fault.what);
+            format!("backup wrong: {}, first: {first}", differences(verification))
+        }
+    };
+    let letters: Vec<char> = escape(text.as_bytes()).chars().collect();
+    if letters.len() <= ALARM {
+        return letters.iter().collect();
+    }
+    let (start, end) = (&letters[..ALARM / 2], &letters[letters.len() + 1 - ALARM / 2..]);
+    start.iter().chain(['…'].iter()).chain(end).collect()
+}
+
+fn differences(verification: &Verification) -> String {
+    let whole = verification.faults.iter().filter(|fault| fault.service.is_none()).count() as u64;
+    let wrong = usize::try_from(verification.total().unexplained + whole).unwrap_or(usize::MAX);
+    count(wrong, "difference")
+}
+
+/// Pushes the summary, or what is wrong, through the listener.
 pub(super) fn notify(verification: &Verification, settings: &Settings) -> Result<()> {
-    let action = match verification.outcome {
-        Outcome::Proved => "notify-up",
-        _ => "notify-down",
+    let (action, text) = match verification.outcome {
+        Outcome::Proved => (BuiltIn::NotifyUp, summary(verification)),
+        _ => (BuiltIn::NotifyDown, alarm(verification)),
     };
     let plan =
         verification.plan.as_deref().map(|plan| format!("--plan {} ", encode(plan))).unwrap_or_default();
-    let mut text = format!("{plan}{}", summary(verification));
-    // A message holds 4,096 bytes.
-    while text.len() > 3000 {
-        text.pop();
-    }
     let mut command = Command::new(common::paths::tool("backrest-send"));
-    command.arg("--bridge").arg(settings.layout().bridge()).args(["--timeout", "2m", action]);
-    command.arg(text.replace(['\n', '\r'], " "));
+    command.arg("--bridge").arg(settings.layout().bridge()).args(["--timeout", "2m", action.name()]);
+    command.arg(plan + &escape(text.as_bytes()));
     let sent = process::capture(&mut command, b"", Limits::within(PUSH_TIME), None)?.success();
     sent.context("push the result").hint("see that the listener runs: create-backrest-pipe status")?;
     Ok(())
@@ -139,6 +157,26 @@ fn encode(plan: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_alarm_is_short_and_keeps_both_ends() {
+        let error = format!("log in: {}: no answer", "x".repeat(500));
+        let text = alarm(&Verification {
+            plan: None,
+            at: 0,
+            seconds: 0,
+            outcome: Outcome::Failed,
+            error: Some(error),
+            snapshot: None,
+            services: Default::default(),
+            explained: Default::default(),
+            faults: Vec::new(),
+            seed: 0,
+            operations: 0,
+        });
+        assert!(text.starts_with("backup not verified: log in: ") && text.ends_with(": no answer"), "{text}");
+        assert_eq!(text.chars().count(), ALARM);
+    }
 
     #[test]
     fn a_plan_is_one_word_and_comes_back() {

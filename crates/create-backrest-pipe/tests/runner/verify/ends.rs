@@ -12,6 +12,7 @@ use common::testing::wait_until;
 use serde_json::json;
 
 use super::world::World;
+use crate::output::{CLOSED, FULL};
 
 /// A stand-in for Uptime Kuma: accepts each push and hands on the first line of its request.
 fn kuma() -> (String, Receiver<String>) {
@@ -77,7 +78,8 @@ fn the_result_is_pushed_whatever_it_is() {
     world.back_up_with(&["--exclude", "start.txt"]);
     world.verify(&["--notify"]).expect_code(1);
     let push = next();
-    assert!(push.contains("status=down") && push.contains("backup%20wrong"), "{push}");
+    assert!(push.contains("status=down") && push.contains("backup%20wrong%3A%201%20difference"), "{push}");
+    assert!(push.contains("pages%2Fstart.txt"), "{push}");
 
     world.server.state.lock().unwrap().is_closed = true;
     world.verify(&["--notify"]).expect_code(1);
@@ -93,6 +95,24 @@ fn a_push_that_can_not_be_made_fails_the_command() {
     assert!(ran.stdout.contains("backup proved"), "{}", ran.everything());
     assert!(ran.stderr.contains("push the result"), "{}", ran.everything());
     assert!(ran.stderr.contains("hint: see that the listener runs"), "{}", ran.everything());
+}
+
+#[test]
+fn an_output_that_can_not_be_written_does_not_stop_the_verification() {
+    let world = World::new();
+    world.back_up();
+    let kept = world.sandbox.path("containers/backrest/state/verification.json");
+    for (script, json, code) in [(FULL, false, 1), (FULL, true, 1), (CLOSED, false, 0), (CLOSED, true, 0)] {
+        let mut command = world.as_user_run("/bin/bash");
+        command.args(["-c", script]).arg(world.sandbox.home().with_file_name("create-backrest-pipe"));
+        command.args(["verify", "--sample", "2", "--backrest", &world.server.address]);
+        let ran = world.sandbox.run(command.args(json.then_some("--json"))).expect_code(code);
+        let why = "create-backrest-pipe: write to standard output: No space left on device (os error 28)\n";
+        assert_eq!(ran.stderr, if code == 1 { why } else { "" }, "{}", ran.everything());
+        assert_eq!(Verification::load(&kept).unwrap().unwrap().outcome, Outcome::Proved);
+        fs::remove_file(&kept).unwrap();
+        world.expect_nothing_left();
+    }
 }
 
 /// What `status` shows of the last verification.
@@ -121,7 +141,7 @@ fn status_shows_when_the_last_verification_was_and_how_it_ended() {
     found.at -= 50 * 24 * 3600;
     fs::write(&kept, serde_json::to_vec(&found).unwrap()).unwrap();
     let line = line_of_status(&world);
-    assert!(line.starts_with("note ") && line.contains("d ago: backup proved"), "{line}");
+    assert!(line.starts_with("note ") && line.contains("50 d 00 h ago: backup proved"), "{line}");
 
     world.back_up_with(&["--exclude", "start.txt"]);
     world.found();

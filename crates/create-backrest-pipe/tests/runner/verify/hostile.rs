@@ -48,7 +48,7 @@ fn escapes_in_a_name_do_not_reach_the_terminal() {
     let world = World::new();
     world.back_up();
     world.server.state.lock().unwrap().forge =
-        Some(|listing| listing.replace("\"start.txt\"", "\"\\u001b]0;owned\\u0007\\u202e.txt\""));
+        Some(|listing| listing.replace("\"start.txt\"", "\"start\\u001b]0;owned\\u0007\\u202e.txt\""));
     let ran = world.verify(&["--sample", "3"]).expect_code(1);
     let is_raw = |c: char| c == '\u{1b}' || c == '\u{7}' || c == '\u{202e}';
     assert!(!ran.stdout.contains(is_raw) && !ran.stderr.contains(is_raw), "{}", ran.everything());
@@ -75,7 +75,6 @@ fn endless_names_and_sizes_are_bounded() {
     let found = world.found();
     assert_eq!(found.outcome, Outcome::Wrong);
     expect_fault(&found, FaultKind::DumpNotChecked, "db.json");
-    expect_fault(&found, FaultKind::Different, "db.json");
 }
 
 #[test]
