@@ -1,5 +1,6 @@
 //! What checking a dump may take. A dump may be a stranger's file, made to keep its reader busy.
 
+use std::io;
 use std::time::{Duration, Instant};
 
 use common::cancel::Cancel;
@@ -26,6 +27,12 @@ impl<'a> Budget<'a> {
         let own = Instant::now() + took;
         let until = started.checked_add(limit).map_or(own, |until| until.max(own));
         Budget { until, limit, cancel }
+    }
+
+    /// Fails once the time is over or we were asked to stop.
+    pub(super) fn go_on(&self) -> io::Result<()> {
+        let is_over = self.cancel.is_cancelled() || self.left().is_zero();
+        if is_over { Err(io::Error::other("stopped")) } else { Ok(()) }
     }
 
     /// What is left.

@@ -123,7 +123,9 @@ fn check_file(path: &Path, kind: Option<Kind>, source: &Source, budget: &Budget)
     if let (None, Some(promised)) = (kind, promise.packed.filter(|_| promise.packed != packed)) {
         return Err(Flaw::Damaged(format!("it is not {}'s, as its name says", promised.word())));
     }
-    let mut content = compression::reader(packed, source.reader());
+    // A small file may unpack to so much that the file itself is not read for hours.
+    let mut content: Box<dyn Read> =
+        Box::new(Bounded { inner: compression::reader(packed, source.reader()), budget });
     let mut head = vec![0; EDGE];
     let known = read_some(&mut content, &mut head).map_err(flaw)?;
     head.truncate(known);
@@ -337,15 +339,26 @@ impl<'a> Source<'a> {
     }
 }
 
+/// Reads as long as there is time.
+struct Bounded<'a, R> {
+    inner: R,
+    budget: &'a Budget<'a>,
+}
+
+impl<R: Read> Read for Bounded<'_, R> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.budget.go_on()?;
+        self.inner.read(buffer)
+    }
+}
+
 /// Reads a [`Source`] where it stands.
 struct Reader<'a>(&'a Source<'a>);
 
 impl Read for Reader<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let Reader(source) = self;
-        if source.budget.cancel.is_cancelled() || source.budget.left().is_zero() {
-            return Err(io::Error::other("stopped"));
-        }
+        source.budget.go_on()?;
         (&source.file).read(buffer).inspect_err(|error| source.failure.set(Some(error.kind())))
     }
 }

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod after;
+mod bombs;
 mod dumps;
 mod keys;
 mod killed;

@@ -316,6 +316,16 @@ fn a_bomb_that_takes_long_is_given_up_in_time() {
     let limit = Duration::from_millis(100);
     assert_eq!(within(limit, &path, None), Err(format!("OutOfTime({limit:?})")));
     assert!(started.elapsed() < Duration::from_secs(5), "{:?}", started.elapsed());
+    // So small that they are in memory before the first byte is unpacked.
+    let frame = &[0x28, 0xb5, 0x2f, 0xfd, 0x00, 0x58][..];
+    let zstd = [frame, &[0x02, 0x00, 0x10, b'x'].repeat(60_000)].concat();
+    let bzip2 = through("sh", &["-c", "head -c 20000000 /dev/zero | bzip2"], b"").repeat(1000);
+    for (name, content) in [("a.zst", zstd), ("a.bz2", bzip2)] {
+        let path = folder.file(name, &content);
+        let started = Instant::now();
+        assert_eq!(within(limit, &path, None), Err(format!("OutOfTime({limit:?})")), "{name}");
+        assert!(started.elapsed() < Duration::from_secs(5), "{name}: {:?}", started.elapsed());
+    }
 }
 
 #[test]
