@@ -29,8 +29,9 @@ use crate::{coverage, explain, kept, migrate, own_rules, picture, render, report
 /// Runs the command line.
 pub fn run(cli: &Cli) -> Result<Exit> {
     if cli.relative {
-        let gone: Result<Exit> = Err(anyhow!("--relative is gone: its lines matched in other services too"))
-            .hint("for a restic without a container, name the folder above both roots: --mount /home/me");
+        let gone: Result<Exit> =
+            Err(anyhow!("--relative was removed: its lines matched in other services too"))
+                .hint("for a restic without a container, name the folder above both roots: --mount /home/me");
         return gone.or_else(|error| {
             exit::report(TOOL, &error);
             Ok(Exit::Usage)
@@ -146,7 +147,7 @@ fn write(settings: &Settings, path: &Path, text: &[u8]) -> Result<Change> {
             .with_context(|| format!("make Backrest's folder: {}", escape_path(&settings.container_dir)))?;
     }
     atomic::write(path, text, 0o644)
-        .context("the exclude file is as it was before")
+        .context("the exclude file was not changed")
         .hint("free some space, or name another file with --output")
 }
 

@@ -54,7 +54,9 @@ pub fn below(root: &Path) -> Result<(Vec<Service>, Vec<Problem>)> {
             Ok(kind) if kind.is_symlink() => match fs::metadata(&folder) {
                 Ok(target) if target.is_dir() => services.push(Service { name, folder, is_symlink: true }),
                 Ok(_) => {}
-                Err(error) => problems.push(Problem::new(folder, format!("symlink leads nowhere: {error}"))),
+                Err(error) => {
+                    problems.push(Problem::new(folder, format!("symlink that can't be followed: {error}")))
+                }
             },
             Ok(_) => {}
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -110,7 +112,7 @@ mod tests {
         assert!(
             problems[0]
                 .to_string()
-                .ends_with("broken: symlink leads nowhere: No such file or directory (os error 2)")
+                .ends_with("broken: symlink that can't be followed: No such file or directory (os error 2)")
         );
     }
 

@@ -92,7 +92,8 @@ Next:{listener}
 /// Exit code and last words of a run.
 pub(crate) fn finish(work: &Work, settings: &Settings, supervisor: Option<Supervisor>) -> Result<Exit> {
     if work.complaints.iter().any(|complaint| complaint.is_failure) {
-        return Err(anyhow!("not everything is in place")).hint("fix what is above, then run init again");
+        return Err(anyhow!("the set-up is not complete"))
+            .hint("fix the problems listed above, then run init again");
     }
     if work.is_dry && work.steps > 0 {
         common::out!("(nothing was done: --dry-run)");

@@ -19,7 +19,7 @@ pub(crate) fn run(count: usize, settings: &Settings) -> Result<Exit> {
         lines = older;
     }
     if lines.is_empty() {
-        return Err(anyhow!("no listener has written anything: {}", escape_path(&newer)))
+        return Err(anyhow!("no listener has logged anything: {}", escape_path(&newer)))
             .hint("start one: create-backrest-pipe");
     }
     for line in &lines[lines.len().saturating_sub(count)..] {

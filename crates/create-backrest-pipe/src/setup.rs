@@ -70,7 +70,7 @@ pub(crate) fn refuse(facts: &Facts) -> Vec<Complaint> {
     let mut complaints = Vec::new();
     if !facts.container_root.is_folder() && facts.container_dir.is_missing() {
         complaints.push(Complaint::failure(
-            format!("put the bridge in place: {}: no such folder", escape_path(&facts.container_root.path)),
+            format!("set up the bridge: {}: no such folder", escape_path(&facts.container_root.path)),
             "make the folder that holds your services' compose.yaml files, or name it with --container-root",
         ));
     }
@@ -106,7 +106,7 @@ pub(crate) fn refuse(facts: &Facts) -> Vec<Complaint> {
 fn not_ours(entry: &Entry, belongs: &str) -> Complaint {
     let path = escape_path(&entry.path);
     Complaint::failure(
-        format!("put the bridge in place: {path}: {} stands where {belongs} belongs", entry.in_words()),
+        format!("set up the bridge: {path}: {} is where {belongs} belongs", entry.in_words()),
         format!("look at it, then move it away: mv {path} {path}.old"),
     )
 }
@@ -118,7 +118,7 @@ fn not_yours(entry: &Entry, user: u32, option: &str) -> Complaint {
         user => format!("make it yours: sudo chown {option}{user} {path}"),
     };
     Complaint::failure(
-        format!("put the bridge in place: {path}: it belongs to user {}, not to you", entry.owner),
+        format!("set up the bridge: {path}: it belongs to user {}, not to you", entry.owner),
         hint,
     )
 }

@@ -136,7 +136,7 @@ fn wait(
         cancel.cancel();
         // A child that runs is stopped by the flag; that takes a moment.
         let _ = receiver.recv_timeout(Duration::from_secs(3));
-        let late = || Err(anyhow!("verify: not done in time")).hint("allow more with --deadline TIME");
+        let late = || Err(anyhow!("verify: timed out")).hint("allow more with --deadline TIME");
         return is_over.then(late);
     }
 }

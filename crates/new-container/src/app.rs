@@ -124,7 +124,7 @@ fn report_taken(ports: &[String], taken: &Taken) {
 fn make(cli: &Cli, request: &Request, settings: &Settings) -> Result<Exit> {
     let places = places(settings, &request.name);
     if request.name == SERVER && request.database.is_some_and(|database| database != Database::Sqlite) {
-        return Err(anyhow::anyhow!("make a service: the name {SERVER} is that of its own database"))
+        return Err(anyhow::anyhow!("make a service: the name {SERVER} is reserved for its database"))
             .hint("choose another name");
     }
     let kind = request.database.map(|database| database::pieces(database).template);

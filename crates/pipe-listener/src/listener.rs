@@ -102,7 +102,7 @@ impl Listener {
         let lock = match attempt {
             Attempt::Held(lock) => lock,
             Attempt::Busy(holder) => {
-                return Err(anyhow!("another listener runs already ({holder})"))
+                return Err(anyhow!("another listener is already running ({holder})"))
                     .hint("nothing to do; see its state with: backrest-send status");
             }
         };

@@ -75,7 +75,7 @@ fn take_lock(context: &Context) -> Result<Lock> {
         let left = end.saturating_duration_since(Instant::now());
         if left.is_zero() {
             return Err(anyhow!("another run is under way: {holder}"))
-                .hint("wait for it to end, or use --wait");
+                .hint("wait until it is done, or use --wait");
         }
         if !is_reported && !context.options.json {
             out!("another run is under way ({holder}); waiting for it");
@@ -97,5 +97,5 @@ fn make_state_folder(context: &Context) -> Result<()> {
     }
     private::folder(Path::new(&folder))
         .with_context(|| format!("make the folder of the journal: {}", escape_path(&folder)))
-        .hint("it has to belong to the user that runs this; did an earlier run, as root, make it?")
+        .hint(format!("it must belong to the user that runs this: sudo chown $USER {}", escape_path(&folder)))
 }

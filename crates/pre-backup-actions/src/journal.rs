@@ -235,7 +235,7 @@ impl Journal {
         );
         let linked = if aside.exists() { Ok(()) } else { fs::hard_link(&self.path, &aside) };
         match linked.or_else(|_| fs::copy(&self.path, &aside).map(|_| ())) {
-            Ok(()) => Problem::new(aside, "the journal as it was is kept here"),
+            Ok(()) => Problem::new(aside, "a copy of the journal from before is kept here"),
             Err(error) => Problem::new(aside, format!("the damaged journal could not be kept here: {error}")),
         }
     }

@@ -40,7 +40,8 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
     let _lock = match folder::with_cure(lock::attempt(&lock_file), &lock_file)? {
         lock::Attempt::Held(lock) => lock,
         lock::Attempt::Busy(holder) => {
-            return Err(anyhow!("another ssh-key-setup runs: {holder}")).hint("wait for it");
+            return Err(anyhow!("another ssh-key-setup is running: {holder}"))
+                .hint("wait until it is done, then run this again");
         }
     };
     ssh::clear_leftovers();

@@ -219,7 +219,7 @@ pub(crate) fn text_of(messages: &[Message]) -> String {
 fn inside(settings: &Settings) -> Result<String> {
     let file = &settings.ignore_file;
     let seen = roots::seen_at(settings, file).ok_or_else(|| {
-        anyhow!("the container does not see the ignore file: {}: it lies in neither root", escape_path(file))
+        anyhow!("the container does not see the ignore file: {}: it is in neither root", escape_path(file))
     });
     let seen = seen.hint("choose a file below one of the two roots: IGNORE_FILE in Backrest's .env")?;
     seen.to_str().map(String::from).ok_or_else(|| {

@@ -118,8 +118,11 @@ fn write(
 ) -> Result<()> {
     let running = backrest.running()?;
     if !running.is_empty() {
-        return Err(anyhow!("change Backrest's configuration: it is at work: {}", running.join(", ")))
-            .hint("a change now would reset its queue; run this again when that is done");
+        return Err(anyhow!(
+            "change Backrest's configuration: operations are running: {}",
+            running.join(", ")
+        ))
+        .hint("a change now would reset its queue; run this again when that is done");
     }
     let result = match backrest.set_config(&edited.config) {
         Ok(result) => result,

@@ -60,7 +60,7 @@ fn tailscale_and_kuma_are_wired_where_they_are_used() {
 fn an_ignore_file_that_the_container_does_not_see_is_refused() {
     let sandbox = Sandbox::new();
     let ran = sandbox.run(tool(&sandbox, &[]).env("IGNORE_FILE", "/etc/ignore")).expect_code(1);
-    assert!(ran.stderr.contains("/etc/ignore: it lies in neither root\nhint: "), "{}", ran.everything());
+    assert!(ran.stderr.contains("/etc/ignore: it is in neither root\nhint: "), "{}", ran.everything());
 }
 
 #[test]

@@ -173,7 +173,7 @@ fn a_plain_file_in_the_fifos_place_is_refused_and_kept() {
         let before = home.everything();
         let ran = home.run(&[]).expect_code(1);
         assert!(
-            ran.stderr.contains("a plain file stands where the FIFO belongs\nhint: "),
+            ran.stderr.contains("a plain file is where the FIFO belongs\nhint: "),
             "{}",
             ran.everything()
         );

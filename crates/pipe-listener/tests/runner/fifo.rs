@@ -84,7 +84,7 @@ fn a_second_listener_is_refused_and_steals_nothing() {
     let host = Host::listening();
     host.note_and_gate();
     let second = host.sandbox.run(&mut host.command()).expect_code(1);
-    assert!(second.stderr.contains("another listener runs already (process "), "{}", second.stderr);
+    assert!(second.stderr.contains("another listener is already running (process "), "{}", second.stderr);
     for number in 0..20 {
         host.write(format!("note {number}\n"));
     }

@@ -104,7 +104,7 @@ fn one(path: &Path, container: &Path, trust: &Trust) -> Look {
         Ok(metadata) if metadata.is_file() => regular(path, container, metadata.mode(), trust),
         Ok(_) => refused(path, "is not a regular file".into(), None),
         Err(error) if link.is_symlink() => {
-            refused(path, format!("is a symlink that leads nowhere: {error}"), None)
+            refused(path, format!("is a symlink that can't be followed: {error}"), None)
         }
         Err(error) => refused(path, format!("can't be looked at: {error}"), None),
     };

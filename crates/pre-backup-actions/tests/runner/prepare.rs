@@ -185,7 +185,7 @@ fn a_second_run_says_who_is_at_it_and_waits_when_asked() {
     let ran = home.run(&[]).expect_code(1);
     let expected = format!("pre-backup-actions: another run is under way: process {} since 20", first.id());
     assert!(ran.stderr.starts_with(&expected), "{}", ran.everything());
-    assert!(ran.stderr.contains("\nhint: wait for it to end, or use --wait\n"));
+    assert!(ran.stderr.contains("\nhint: wait until it is done, or use --wait\n"));
     let mut second = home.start(&["--wait", "--only", "a"]);
     home.sandbox.write("data/a/go", "");
     assert!(first.wait().unwrap().success() && second.wait().unwrap().success());

@@ -55,7 +55,7 @@ fn every_kind_of_unusable_script_is_named() {
         reasons,
         [
             "prepare-backup.sh has no #! line, so /bin/sh runs it",
-            "prepare-backup.sh is a symlink that leads nowhere: No such file or directory (os error 2)",
+            "prepare-backup.sh is a symlink that can't be followed: No such file or directory (os error 2)",
             "prepare-backup.sh is a folder, not a script",
             "prepare-backup.sh can be written by every user",
             "prepare-backup.sh has lines that end in CR LF, as Windows writes them",

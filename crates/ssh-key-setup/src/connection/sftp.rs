@@ -121,7 +121,7 @@ pub(crate) fn listed(lines: &[String]) -> Vec<ListedFile> {
 /// The file that a symlink on the server leads to in the end, where that is a file and sftp tells.
 ///
 /// sftp has no command for this. But `cd` looks where a path really leads before it goes there, and names that place
-/// when it is no folder.
+/// when it is not a folder.
 pub(crate) fn link_target(connection: &Connection, path: &str) -> Result<Option<String>> {
     let changed = batch(connection, &[format!("cd {}", quote(path))])?;
     Ok(changed.failed.as_deref().and_then(target_in).map(str::to_owned))

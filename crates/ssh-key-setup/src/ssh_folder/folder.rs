@@ -32,7 +32,7 @@ impl Folder {
                 return Err(anyhow!("it is a symlink")).with_context(naming).hint("put a real folder there");
             }
             Ok(found) if !found.is_dir() => {
-                return Err(anyhow!("it is no folder"))
+                return Err(anyhow!("it is not a folder"))
                     .with_context(naming)
                     .hint("move it away and run this again");
             }

@@ -107,7 +107,7 @@ fn public_half(path: &Path) -> Result<PublicKey> {
     match PrivateKey::from_openssh(&text) {
         Ok(key) if key.is_encrypted() => {
             Err(anyhow::anyhow!("it has a passphrase, which the container can't type"))
-                .hint("move the key away and run this again, which makes one without")
+                .hint("move the key away and run this again to make one without")
         }
         Ok(key) => Ok(key.public_key().clone()),
         Err(_) => {
@@ -117,7 +117,7 @@ fn public_half(path: &Path) -> Result<PublicKey> {
                 process::capture(&mut command, b"", Limits::within(Duration::from_secs(20)), None)?;
             let public = captured
                 .success()
-                .hint("it is no private key that OpenSSH reads without a passphrase: move it away and run this again")?;
+                .hint("it is not a private key that OpenSSH reads without a passphrase: move it away and run this again")?;
             Ok(PublicKey::from_openssh(String::from_utf8_lossy(&public).trim())?)
         }
     }

@@ -35,7 +35,7 @@ pub(crate) fn split(text: &str) -> Result<Parts<'_>> {
         (Some(begin), Some(end)) if begin.1 <= end.0 => {
             Ok(Parts { before: &text[..begin.0], ours: &text[begin.1..end.0], after: &text[end.1..] })
         }
-        _ => Err(anyhow!("the lines \"{BEGIN}\" and \"{END}\" are not both there, in this order"))
+        _ => Err(anyhow!("the lines \"{BEGIN}\" and \"{END}\" are not both present, in this order"))
             .hint("put the missing one back, or move the file away and run this again"),
     }
 }

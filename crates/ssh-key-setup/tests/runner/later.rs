@@ -57,9 +57,9 @@ fn a_file_of_the_folder_that_was_broken_by_hand_is_named_and_kept() {
     let (world, _server) = World::with_nas(2200, "bash");
     world.tool(&["nas"]).expect_success();
     for (name, from, to, words) in [
-        ("config", "# <<< ssh-key-setup <<<\n", "", "are not both there, in this order"),
+        ("config", "# <<< ssh-key-setup <<<\n", "", "are not both present, in this order"),
         ("config", "\"alias\":", "\"alas\":", "a line between the marks was changed by hand"),
-        ("known_hosts", "# <<< ssh-key-setup <<<\n", "", "are not both there, in this order"),
+        ("known_hosts", "# <<< ssh-key-setup <<<\n", "", "are not both present, in this order"),
     ] {
         let whole = world.text(&world.folder(name));
         let broken = whole.replace(from, to);
@@ -276,7 +276,7 @@ fn one_run_at_a_time() {
         std::thread::sleep(Duration::from_millis(20));
     }
     let ran = world.tool(&["nas"]).expect_code(1);
-    assert!(ran.stderr.contains("another ssh-key-setup runs: process "), "{}", ran.everything());
+    assert!(ran.stderr.contains("another ssh-key-setup is running: process "), "{}", ran.everything());
     first.kill().unwrap();
     first.wait().unwrap();
 }

@@ -109,7 +109,7 @@ fn place(connection: &Connection, path: &str, entries: &[ListedFile]) -> Result<
     if !found.is_symlink() {
         return Ok(match found.mode.starts_with('-') {
             true => Place::File(path.to_owned(), found.clone()),
-            false => Place::NoFile("it is no file".to_owned()),
+            false => Place::NoFile("it is not a file".to_owned()),
         });
     }
     let Some(target) = sftp::link_target(connection, path)? else {
