@@ -64,7 +64,7 @@ pub struct State {
     threads: Vec<(Id, u32)>,
 }
 
-/// A folder that patterns lead through; their last name stands in it.
+/// A folder that patterns lead through; their last name is in it.
 #[derive(Debug, Default)]
 struct Node {
     children: FxHashMap<Box<[u8]>, u32>,
@@ -131,7 +131,7 @@ impl<N: NamePattern> Index<N> {
         state
     }
 
-    /// Tells each pattern that matches `name` in the folder of `state`, in no particular order.
+    /// Reports each pattern that matches `name` in the folder of `state`, in no particular order.
     pub fn matches(&self, state: &State, name: &[u8], mut each: impl FnMut(Id)) {
         for &node in &state.nodes {
             self.last_names(&self.nodes[node as usize].here, name, &mut each);
@@ -253,7 +253,7 @@ impl<N: NamePattern> Index<N> {
     }
 }
 
-/// Gives the pattern before it that is looked up at the same place by the same name.
+/// Returns the pattern before it that is looked up at the same place by the same name.
 fn insert<N: NamePattern>(nodes: &mut Vec<Node>, id: Id, steps: &[Step<N>], is_marked: bool) -> Option<Id> {
     let mut node = 0;
     let mut taken = 0;
@@ -294,7 +294,7 @@ impl Last {
         self.any.is_none() && self.others.is_none()
     }
 
-    /// Gives the pattern before it that is looked up by the same name.
+    /// Returns the pattern before it that is looked up by the same name.
     fn insert(&mut self, id: Id, name: &impl NamePattern) -> Option<Id> {
         let form = name.form();
         if matches!(form, Form::Any) {
@@ -322,7 +322,7 @@ impl ByEnding {
         })
     }
 
-    /// Gives the pattern before it that has the same ending.
+    /// Returns the pattern before it that has the same ending.
     fn insert(&mut self, ending: &[u8], id: Id) -> Option<Id> {
         let known = self.0.iter().position(|(length, _)| *length == ending.len());
         let position = known.unwrap_or_else(|| {

@@ -1,6 +1,6 @@
 //! Compares what git and restic do with every path of a root, and names the paths on which they differ.
 //!
-//! git's answer stands in the tree; restic's is worked out here from the very lines that will be written. A path that
+//! git's answer is in the tree; restic's is worked out here from the very lines that will be written. A path that
 //! git ignores and restic would back up gets a line of its own: a folder `path/*`, a file `path`. The other way round
 //! can't happen by construction; should it, `!path` brings the path back.
 

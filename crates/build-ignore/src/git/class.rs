@@ -54,7 +54,7 @@ impl ByteSet {
     }
 }
 
-/// Reads the expression whose `[` stands before `text`. Gives the set and how many bytes were read, or why git never
+/// Reads the expression whose `[` is before `text`. Returns the set and how many bytes were read, or why git never
 /// matches anything with it.
 pub fn parse(text: &[u8]) -> Result<(ByteSet, usize), &'static str> {
     const UNCLOSED: &str = "the bracket [ is never closed";

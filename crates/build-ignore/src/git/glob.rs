@@ -177,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn names_that_can_not_be_shared_are_told_apart() {
+    fn globs_that_can_not_share_a_name_are_disjoint() {
         for (a, b, expected) in [
             ("*.log", "*.txt", false),
             ("*.log", "a*", true),

@@ -1,7 +1,7 @@
 //! The lines of one `.resticignore` as rules, read as git's `dir.c` reads an exclude file.
 //!
 //! In come the file's bytes; out come its rules, each with line number and text, and what is wrong with lines that
-//! can't match anything. Line 1 is the first; a line that git never matches still stands in the list, so that it can
+//! can't match anything. Line 1 is the first; a line that git never matches is still in the list, so that it can
 //! be shown.
 
 use std::sync::Arc;
@@ -157,7 +157,7 @@ fn parse_path(pattern: &[u8]) -> Result<Arc<[Segment]>, &'static str> {
 
 fn as_name(tokens: &[Token]) -> Result<Glob, &'static str> {
     if tokens.is_empty() {
-        return Err("an empty name stands in it");
+        return Err("it has an empty name");
     }
     if matches!(tokens, [Token::Byte(b'.')] | [Token::Byte(b'.'), Token::Byte(b'.')]) {
         return Err("no name is . or ..");

@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_patterns_are_told() {
+    fn bad_patterns_are_reported() {
         for text in ["[", "[]", "[]a]", "[a-]", "[-a]", "[a", "a\\", "[\\]", "[a]["] {
             assert_eq!(Glob::parse(text.as_bytes()), None, "{text}");
         }

@@ -54,7 +54,7 @@ pub fn parse_line(line: &[u8]) -> Line {
     Line::Pattern(Pattern { negated, anchored: text.starts_with(b"/"), parts })
 }
 
-/// Whether a line is negated, and what stands in it behind `start` and a `/`; none where it does not begin so.
+/// Whether a line is negated, and its text behind `start` and a `/`; `None` if it does not begin like that.
 pub fn below<'l>(start: &[u8], line: &'l [u8]) -> Option<(bool, &'l [u8])> {
     let (negated, line) = without_negation(line);
     Some((negated, line.strip_prefix(start)?.strip_prefix(b"/")?))
@@ -329,7 +329,7 @@ mod tests {
     }
 
     #[test]
-    fn what_restic_would_refuse_is_told() {
+    fn what_restic_would_refuse_is_reported() {
         assert!(matches!(parse_line(b"/a/[b"), Line::Refused));
         assert!(matches!(parse_line(b"  # [b"), Line::Nothing));
     }

@@ -1,8 +1,8 @@
 //! Sets of characters as Go's brackets.
 //!
 //! Go's `filepath.Match` knows `^`, ranges and `\`, nothing else; a bracket takes one character, not one byte. A `/`,
-//! a newline and a NUL byte can't stand in the file, so ranges are cut such that none of them is an end of one; none
-//! of them can stand in the middle of a name but the newline, and that one is kept right.
+//! a newline and a NUL byte can't be in the file, so ranges are cut such that none of them is an end of one; only the
+//! newline can be in the middle of a name, and that one is translated correctly.
 
 use crate::git::class::ByteSet;
 

@@ -18,7 +18,7 @@ pub enum Out {
 /// Go's scanner takes lines of less than 64 KiB; what is longer is not written.
 pub const LONGEST: usize = 60 << 10;
 
-/// Where lines begin: the names of mount, root and folder, as they stand in each line.
+/// Where lines begin: the names of mount, root and folder, as each line has them.
 #[derive(Clone, Debug)]
 pub struct Base {
     text: Vec<u8>,

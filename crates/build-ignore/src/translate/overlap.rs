@@ -49,7 +49,7 @@ enum Name<'a> {
     Anything,
 }
 
-/// No path that a program can open has so many names; rules that do are not compared step by step.
+/// No path that a program can open has this many names; rules that do are not compared step by step.
 const MOST_STEPS: usize = 1_000_000;
 
 /// Whether some path may be matched by both.
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_can_not_share_a_path_is_told_apart() {
+    fn only_rules_that_can_not_share_a_path_are_disjoint() {
         for (a, b, expected) in [
             ("*.log", "keep.log", true),
             ("*.log", "*.txt", false),

@@ -30,7 +30,7 @@ fn warns(ran: &Ran, expected: &str) {
 }
 
 #[test]
-fn a_missing_root_is_told_and_the_other_one_is_built() {
+fn a_missing_root_is_reported_and_the_other_one_is_built() {
     let sandbox = Sandbox::new();
     sandbox.write("containers/web/.resticignore", "x\n");
     fs::remove_dir_all(sandbox.path("data")).unwrap();
@@ -97,7 +97,7 @@ fn a_fifo_or_a_device_in_place_of_rules_never_hangs() {
 }
 
 #[test]
-fn an_env_file_with_errors_is_told_with_its_lines() {
+fn an_env_file_with_errors_is_reported_with_its_lines() {
     let sandbox = Sandbox::new();
     sandbox.write("containers/backrest/.env", "A='open\nIGNORE_FILE=here.txt\n");
     let ran = build(&sandbox).expect_success();
@@ -126,9 +126,9 @@ fn a_full_disk_leaves_the_old_file() {
     assert_eq!(ran.stdout, "old\nfiller\nignorefile.txt\n", "{}", ran.everything());
 }
 
-/// As root nothing is unreadable, so the tool runs as nobody, in a user namespace of its own where needed.
+/// As root nothing is unreadable, so the tool runs as uid 65534, in a user namespace of its own where needed.
 #[test]
-fn an_unreadable_folder_is_told_and_the_walk_goes_on() {
+fn an_unreadable_folder_is_reported_and_the_walk_continues() {
     let sandbox = Sandbox::new();
     sandbox.write("data/db/pgdata/base/.resticignore", "x\n");
     sandbox.write("data/db/.resticignore", "*.tmp\n");
@@ -252,7 +252,7 @@ fn files_that_come_and_go_while_it_runs_do_no_harm() {
 }
 
 #[test]
-fn over_the_limit_of_single_paths_the_rest_is_kept_and_told() {
+fn over_the_limit_of_single_paths_the_rest_is_kept_and_reported() {
     let sandbox = Sandbox::new();
     sandbox.write("data/s/.resticignore", "*\n!*/\n!*.md\n");
     for number in 0..5_100 {

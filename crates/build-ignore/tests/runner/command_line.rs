@@ -59,7 +59,7 @@ fn a_closed_pipe_leaves_the_exit_code_of_the_work() {
 }
 
 #[test]
-fn check_tells_what_is_out_of_date_and_writes_nothing() {
+fn check_reports_what_is_out_of_date_and_writes_nothing() {
     let sandbox = Sandbox::new();
     sandbox.write("data/s/.resticignore", "*.log\n");
     let ran = sandbox.run(sandbox.command(PROGRAM).arg("--check")).expect_code(1);

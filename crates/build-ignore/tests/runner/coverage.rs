@@ -159,7 +159,7 @@ fn a_run_names_only_what_is_new() {
     let run = || sandbox.run(&mut sandbox.command(PROGRAM)).expect_success().stderr;
     assert_eq!(run(), "");
     symlink(sandbox.path("disk"), sandbox.path("data/media")).unwrap();
-    let said = run();
-    assert!(said.contains("data/media -> ") && said.lines().count() == 1, "{said}");
+    let printed = run();
+    assert!(printed.contains("data/media -> ") && printed.lines().count() == 1, "{printed}");
     assert_eq!(run(), "");
 }

@@ -57,7 +57,7 @@ fn a_path_that_had_to_be_named_says_why() {
 }
 
 #[test]
-fn a_path_over_the_limit_of_single_paths_is_said_to_stay() {
+fn a_path_over_the_limit_of_single_paths_is_reported_as_kept() {
     let sandbox = Sandbox::new();
     sandbox.write("data/s/.resticignore", "*\n!*/\n!*.md\n");
     for number in 10_000..15_100 {

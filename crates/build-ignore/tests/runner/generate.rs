@@ -160,7 +160,7 @@ pub(crate) fn service(random: &mut StdRng, size: usize) -> Case {
     case
 }
 
-/// Lines of a `.resticignore`, with everything that can stand in one.
+/// Lines of a `.resticignore`, with everything that can be in one.
 pub(crate) fn rules(random: &mut StdRng, case: &Case) -> Vec<Vec<u8>> {
     let mut lines: Vec<Vec<u8>> = (0..random.random_range(1..=7)).map(|_| line(random, case)).collect();
     if random.random_bool(0.05) {

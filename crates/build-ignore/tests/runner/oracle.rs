@@ -51,12 +51,12 @@ pub(crate) fn kept_by_git(root: &Path, scratch: &Path) -> Paths {
 }
 
 /// A rule's file, line and text.
-pub(crate) type Said = (Vec<u8>, u64, Vec<u8>);
+pub(crate) type Decision = (Vec<u8>, u64, Vec<u8>);
 
 /// What `git check-ignore -v` says of each path below `root`, by the files called `.gitignore`; nothing where no rule
 /// matches.
 #[track_caller]
-pub(crate) fn check_ignore(root: &Path, scratch: &Path, paths: &[Vec<u8>]) -> Vec<Option<Said>> {
+pub(crate) fn check_ignore(root: &Path, scratch: &Path, paths: &[Vec<u8>]) -> Vec<Option<Decision>> {
     let mut git = git(root, scratch);
     git.args(["check-ignore", "--verbose", "--non-matching", "-z", "--stdin", "--no-index"]);
     let input: Vec<u8> = paths.iter().flat_map(|path| [path.as_slice(), b"\0"].concat()).collect();

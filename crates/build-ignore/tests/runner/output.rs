@@ -93,7 +93,7 @@ fn names_of_any_kind_are_services() {
 }
 
 #[test]
-fn the_same_tree_gives_the_same_bytes_and_an_unchanged_file_is_not_touched() {
+fn the_same_tree_makes_the_same_bytes_and_an_unchanged_file_is_not_touched() {
     let sandbox = Sandbox::new();
     for number in 0..50 {
         sandbox.write(format!("data/s{number}/.resticignore"), "*.log\n!keep.log\n*\n!*/\n");

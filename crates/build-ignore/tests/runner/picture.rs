@@ -13,8 +13,8 @@ fn run(sandbox: &Sandbox) -> String {
 
 #[track_caller]
 fn warns_once(sandbox: &Sandbox, expected: &str) {
-    let said = run(sandbox);
-    assert!(said.contains(expected) && said.lines().count() == 1, "no {expected:?}: {said}");
+    let printed = run(sandbox);
+    assert!(printed.contains(expected) && printed.lines().count() == 1, "no {expected:?}: {printed}");
     let picture = Picture::load(&sandbox.path("containers/backrest/state/ignore-picture.json")).unwrap();
     assert!(picture.line().unwrap().contains(expected), "the push has it too: {picture:?}");
     assert_eq!(run(sandbox), "");

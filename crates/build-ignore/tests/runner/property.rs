@@ -26,7 +26,7 @@ pub(crate) fn setting(name: &str) -> Option<u64> {
         .map(|value| value.parse().unwrap_or_else(|_| panic!("{name}={value} is no number")))
 }
 
-/// The exclude file for `root`, as the tool would write it for somebody who sees it there.
+/// The exclude file for `root`, as the tool would write it for a restic that sees it there.
 #[track_caller]
 fn write_exclude_file(root: &Path, file: &Path, lean: bool) {
     let built = build(root, &seen_at(root), Wanted::Rules, &Options { lean, ..Options::default() }).unwrap();
@@ -150,7 +150,7 @@ fn change(root: &Path, random: &mut StdRng, cases: &mut [Case]) {
         let folder = root.join(format!("service-{number}"));
         let fresh = generate::service(random, 12);
         for (names, node) in fresh.nodes.into_iter().filter(|(_, node)| !matches!(node, Node::Rules(_))) {
-            // What stands there in another form gives way now and then: a file becomes a folder, or the reverse.
+            // Now and then an entry changes its kind: a file becomes a folder, or the reverse.
             let turned =
                 case.nodes.get(&names).is_some_and(|old| *old != node && !matches!(old, Node::Rules(_)));
             let holds_rules = case

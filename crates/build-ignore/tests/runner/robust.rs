@@ -112,7 +112,7 @@ proptest! {
 }
 
 /// Patterns that take a careless matcher years, against names made for them. Each takes well under a millisecond; the
-/// bound only tells years from that.
+/// bound only distinguishes that from years.
 #[test]
 fn no_pattern_takes_long() {
     let long = vec![b'a'; 4000];
