@@ -11,10 +11,10 @@ use anyhow::{Context, Result, anyhow, bail};
 use common::atomic::{self, Change};
 use common::contract::picture::Picture;
 use common::exit::{self, Exit, HintExt};
-use common::out;
 use common::problem::{self, Problem};
 use common::settings::Settings;
 use common::text::{count, escape_path};
+use common::{out, width};
 use serde_json::json;
 
 use crate::build::Options;
@@ -122,7 +122,7 @@ fn show_coverage(roots: &[Root], settings: &Settings, options: &Options, format:
     match format {
         Format::Json => out!("{}", serde_json::to_string(&coverage)?),
         Format::Text if coverage.gaps.is_empty() => out!("Nothing is known to be missing from the backup."),
-        Format::Text => coverage::print(&coverage.gaps),
+        Format::Text => coverage::print(&coverage.gaps, width::of_terminal(io::stdout())),
     }
     Ok(coverage.gaps.iter().any(|gap| gap.kind.is_fault()))
 }

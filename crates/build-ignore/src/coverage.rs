@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 use common::contract::coverage::{Coverage, Gap, GapKind, HeldBack, Scan};
 use common::settings::Settings;
 use common::text::{DIM, WARN, escape, escape_path};
-use common::{out, units};
+use common::{out, units, width};
 
 use crate::build::Options;
 use crate::decide;
@@ -161,8 +161,8 @@ fn is_of_system(path: &Path) -> bool {
         || FOLDERS.iter().any(|folder| path.starts_with(folder))
 }
 
-/// Prints the gaps, most serious first.
-pub(crate) fn print(gaps: &[Gap]) {
+/// Prints the gaps, most serious first, folded to the width of the terminal.
+pub(crate) fn print(gaps: &[Gap], columns: Option<usize>) {
     for gap in gaps {
         let leads_to =
             gap.leads_to.as_ref().map_or(String::new(), |to| format!(" -> {}", escape(to.as_bytes())));
@@ -172,9 +172,13 @@ pub(crate) fn print(gaps: &[Gap]) {
             None => String::new(),
         };
         let more = if gap.more > 0 { format!(", and {} more like it", gap.more) } else { String::new() };
-        out!("{WARN}{}{WARN:#}{leads_to}{size}: {}{more}", escape(gap.path.as_bytes()), gap.what);
+        let path = escape(gap.path.as_bytes());
+        let text = format!("{leads_to}{size}: {}{more}", gap.what);
+        // A path is never broken, not even at a blank.
+        let text = width::folded(&text, width::of(&path), 4, columns);
+        out!("{WARN}{path}{WARN:#}{text}");
         if let Some(hint) = &gap.hint {
-            out!("    {DIM}{}{DIM:#}", escape(hint.as_bytes()));
+            out!("    {DIM}{}{DIM:#}", width::folded(&escape(hint.as_bytes()), 4, 4, columns));
         }
     }
 }

@@ -21,6 +21,7 @@ mod migrate;
 mod mistakes;
 mod own_rules;
 mod picture;
+mod progress;
 pub mod reconcile;
 mod render;
 mod report;

@@ -4,16 +4,17 @@
 //! thing in it makes up more than half of it, so that each line names what a rule would name; and what is left out is
 //! never shown as a folder of which other things in folders are kept: all of it would seem to be left out.
 
+mod table;
+
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use anyhow::Result;
-use comfy_table::{CellAlignment, Table, presets};
 use common::contract::coverage::Coverage;
 use common::out;
 use common::problem::Problem;
 use common::text::{DIM, escape, escape_path};
-use common::units;
+use common::{units, width};
 use serde::Serialize;
 use serde_json::{Value, json};
 
@@ -26,6 +27,8 @@ use crate::section::Section;
 use crate::task::Format;
 use crate::tree::{Entry, Folder, Kind};
 
+/// Where the path of a largest thing starts.
+const SIZE: usize = 12;
 /// How many of the largest things are shown.
 const LARGEST: usize = 10;
 
@@ -35,7 +38,7 @@ const MOST_UNMATCHED: usize = 20;
 const MANY_SERVICES: usize = 10;
 
 /// Prints the rules that many services have: in the root's own file each of them is one pattern for restic.
-fn shared_rules(roots: &[Root]) {
+fn shared_rules(roots: &[Root], width: Option<usize>) {
     for root in roots {
         let mut services: BTreeMap<&[u8], BTreeSet<&[u8]>> = BTreeMap::new();
         for file in root.built.tree.files.iter().filter(|file| file.folder.len() == 1) {
@@ -56,7 +59,9 @@ fn shared_rules(roots: &[Root]) {
         shared.sort_by(|a, b| b.cmp(a));
         if !shared.is_empty() {
             let file = escape_path(root.path.join(FILE_NAME));
-            out!("\nRules that many services have; once in {file} each is fewer patterns for restic:");
+            let what =
+                format!("Rules that many services have; once in {file} each is fewer patterns for restic:");
+            out!("\n{}", width::folded(&what, 0, 0, width));
         }
         for (count, rule) in shared.into_iter().take(MOST_UNMATCHED) {
             out!("{DIM}  {}: in {count} services{DIM:#}", escape(rule));
@@ -118,19 +123,21 @@ pub(crate) fn print(roots: &[Root], coverage: &Coverage, format: Format) -> Resu
         out!("{report}");
         return Ok(());
     }
-    out!("{}", table(&services, &total));
+    let width = width::of_terminal(std::io::stdout());
+    out!("{}", table::render(&services, &total, width));
     for (title, things) in [("Largest left out", &left_out), ("Largest kept", &kept)] {
         if !things.is_empty() {
             out!("\n{title}:");
         }
         for thing in things {
             let part = if thing.whole { "" } else { " (a part of it)" };
+            let part = width::folded(part, SIZE + width::of(&thing.path), SIZE, width);
             out!("{:>10}  {}{DIM}{part}{DIM:#}", units::bytes(thing.bytes), thing.path);
         }
     }
     if !coverage.gaps.is_empty() {
         out!("\nIn no backup, or not safely:");
-        coverage::print(&coverage.gaps);
+        coverage::print(&coverage.gaps, width);
     }
     let unmatched: Vec<&String> =
         services.values().flat_map(|numbers| &numbers.rules_without_match).collect();
@@ -138,7 +145,7 @@ pub(crate) fn print(roots: &[Root], coverage: &Coverage, format: Format) -> Resu
         out!("\nRules that match nothing today:");
     }
     for rule in unmatched.iter().take(MOST_UNMATCHED) {
-        out!("{DIM}  {rule}{DIM:#}");
+        out!("{DIM}  {}{DIM:#}", width::folded(rule, 2, 4, width));
     }
     if unmatched.len() > MOST_UNMATCHED {
         out!(
@@ -146,9 +153,9 @@ pub(crate) fn print(roots: &[Root], coverage: &Coverage, format: Format) -> Resu
             unmatched.len() - MOST_UNMATCHED
         );
     }
-    shared_rules(roots);
+    shared_rules(roots, width);
     if let Some(scan) = &coverage.scan {
-        out!("\n{}", scan.text());
+        out!("\n{}", width::folded(&scan.text(), 0, 0, width));
     }
     Ok(())
 }
@@ -231,34 +238,6 @@ impl Numbers {
         self.warnings += other.warnings;
         self.rules_without_match.extend_from_slice(&other.rules_without_match);
     }
-
-    fn row(&self, name: &str) -> Vec<String> {
-        vec![
-            name.to_string(),
-            self.files_kept.to_string(),
-            units::bytes(self.bytes_kept),
-            self.files_left_out.to_string(),
-            units::bytes(self.bytes_left_out),
-            self.rules.to_string(),
-            self.patterns.to_string(),
-            self.rules_without_match.len().to_string(),
-            self.warnings.to_string(),
-        ]
-    }
-}
-
-fn table(services: &BTreeMap<String, Numbers>, total: &Numbers) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::NOTHING);
-    table.set_header(["service", "kept", "", "left out", "", "rules", "patterns", "no match", "warnings"]);
-    for (name, numbers) in services {
-        table.add_row(numbers.row(name));
-    }
-    table.add_row(total.row("total"));
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    table
 }
 
 /// A file or folder with the bytes that count in it.

@@ -9,6 +9,7 @@ use common::settings::Settings;
 use rayon::prelude::*;
 
 use crate::build::{Built, Options, SeenAt, build};
+use crate::progress;
 use crate::tree::Wanted;
 
 /// A root that was built.
@@ -65,7 +66,7 @@ pub(crate) fn build_roots(
         let is_empty = built.tree.is_empty;
         Ok(Root { name, path, real_path, is_empty, seen_at, built })
     };
-    let built: Vec<Result<Root>> = places(settings).into_par_iter().map(one).collect();
+    let built: Vec<Result<Root>> = progress::during(|| places(settings).into_par_iter().map(one).collect());
     let mut roots = Vec::new();
     let mut errors = Vec::new();
     for result in built {

@@ -31,3 +31,4 @@ pub mod testing;
 pub mod text;
 pub mod trust;
 pub mod units;
+pub mod width;

@@ -5,7 +5,8 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use crate::text::{escape, escape_path};
+use crate::text::{WARN, escape, escape_path};
+use crate::width;
 
 /// One line of bad news about one place.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -41,9 +42,11 @@ impl fmt::Display for Problem {
     }
 }
 
-/// Prints each problem as a warning of `tool` on standard error.
+/// Prints each problem as a warning of `tool` on standard error; a line each, folded on a terminal.
 pub fn warn(tool: &str, problems: &[Problem]) {
+    let width = width::of_terminal(std::io::stderr());
     for problem in problems {
-        crate::note!("{tool}: {}warning{}: {problem}", crate::text::WARN, crate::text::WARN.render_reset());
+        let text = width::folded(&problem.to_string(), tool.len() + ": warning: ".len(), 4, width);
+        crate::note!("{tool}: {WARN}warning{WARN:#}: {text}");
     }
 }

@@ -24,6 +24,7 @@ use super::read::{self, Kind};
 use super::rules::{Unusable, read_rules, wrong_encoding};
 use super::{Closed, Exceptions, Folder, MOST_BYTES, MOST_RULES, Raw, Tree, Wanted};
 use crate::git::rule::Rule;
+use crate::progress;
 use crate::rules_file::{Chain, FILE_NAME, Rules, RulesFile};
 use crate::translate::order::SectionName;
 
@@ -132,6 +133,7 @@ impl Walk<'_> {
                 return self.unreadable(trail, &error, &chain);
             }
         };
+        progress::add(listing.entries.len());
         for name in &listing.lookalikes {
             let what = format!("not read: the name is {FILE_NAME}");
             let path = self.path_of(&trail.names()).join(OsStr::from_bytes(name));

@@ -19,4 +19,5 @@ mod output;
 mod picture;
 mod property;
 mod robust;
+mod terminal;
 mod unreadable;

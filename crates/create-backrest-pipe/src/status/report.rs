@@ -6,6 +6,7 @@
 use anyhow::Result;
 use common::settings::Flags;
 use common::text::{self, escape};
+use common::width;
 use serde::Serialize;
 
 /// The verdict of a check.
@@ -123,33 +124,10 @@ pub(super) fn print(checks: &[Check]) {
 /// Where the text of a line starts.
 const MARGIN: &str = "             ";
 
-/// `line` for a terminal: continued below its start where it is wider than that, and never broken inside a word.
+/// `line` for a terminal, where it starts behind the margin.
 fn folded(line: &str, indent: &str) -> String {
-    let line = escape(line.as_bytes());
-    let Some(width) = terminal_width() else { return line };
-    let room = width.saturating_sub(MARGIN.len() + indent.len()).max(20);
-    let (mut folded, mut used) = (String::new(), 0);
-    for word in line.split(' ') {
-        let length = word.chars().count();
-        if used > 0 && used + 1 + length > room {
-            folded.push('\n');
-            folded.push_str(MARGIN);
-            folded.push_str(indent);
-            used = 0;
-        } else if used > 0 {
-            folded.push(' ');
-            used += 1;
-        }
-        folded.push_str(word);
-        used += length;
-    }
-    folded
-}
-
-/// The columns of the terminal on standard output; none if it is not one.
-fn terminal_width() -> Option<usize> {
-    let size = rustix::termios::tcgetwinsize(std::io::stdout()).ok()?;
-    Some(usize::from(size.ws_col)).filter(|&columns| columns > 0)
+    let indent = MARGIN.len() + indent.len();
+    width::folded(&escape(line.as_bytes()), indent, indent, width::of_terminal(std::io::stdout()))
 }
 
 pub(super) fn print_json(checks: &[Check]) -> Result<()> {
