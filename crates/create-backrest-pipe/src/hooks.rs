@@ -20,11 +20,12 @@ use common::exit::Exit;
 use common::settings::Settings;
 
 use crate::cli::HooksArguments;
-use wanted::Wanted;
+use wanted::{Choice, Wanted};
 
 /// Prints the hooks, or puts them into a running Backrest, or takes them out again.
 pub(crate) fn run(arguments: &HooksArguments, settings: &Settings, is_dry: bool) -> Result<Exit> {
-    let mut wanted = Wanted::of(settings, arguments.tailscale, arguments.notify)?;
+    let mut wanted =
+        Wanted::of(settings, Choice { tailscale: arguments.tailscale, notify: arguments.notify })?;
     wanted.replaces_old = arguments.replace_old;
     wanted.services = match arguments.services.as_slice() {
         [] => None,
@@ -36,5 +37,5 @@ pub(crate) fn run(arguments: &HooksArguments, settings: &Settings, is_dry: bool)
         common::out!("{text}");
         return Ok(Exit::Done);
     };
-    wire::wire(&wire::Request { address, arguments, settings, is_dry }, wanted)
+    wire::wire(&wire::ApplyRequest { address, arguments, settings, is_dry }, wanted)
 }

@@ -22,14 +22,14 @@ use crate::work::Work;
 use files::Files;
 
 /// What was asked for on the command line, besides the folders.
-pub(crate) struct Request<'a> {
+pub(crate) struct InitRequest<'a> {
     pub(crate) arguments: &'a InitArguments,
     pub(crate) supervisor: Option<Supervisor>,
     pub(crate) is_dry: bool,
 }
 
 /// Sets everything up. Returns the work that was done; `None` if the person does not agree.
-pub(crate) fn run(request: &Request<'_>, flags: &Flags) -> Result<(Option<Work>, Settings)> {
+pub(crate) fn run(request: &InitRequest<'_>, flags: &Flags) -> Result<(Option<Work>, Settings)> {
     let found = find::roots(flags)?;
     let settings = Settings::load(&found.flags(flags), None, None)?;
     let places = Places::of(&settings);

@@ -72,8 +72,11 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
 }
 
 fn set_up_backrest(arguments: &InitArguments, cli: &Cli) -> Result<Exit> {
-    let request =
-        init::Request { arguments, supervisor: arguments.supervisor.or(cli.supervisor), is_dry: cli.dry_run };
+    let request = init::InitRequest {
+        arguments,
+        supervisor: arguments.supervisor.or(cli.supervisor),
+        is_dry: cli.dry_run,
+    };
     match init::run(&request, &cli.flags)? {
         (Some(work), settings) => {
             complain(&work.complaints);

@@ -3,10 +3,10 @@
 //! Each check looks and changes nothing. What can't be checked (another user's file, no Docker) is reported as
 //! such, and is neither good nor bad. Nothing in the bridge folder is run or followed on the host.
 
-mod around;
 mod backrest;
 mod bridge;
 mod container;
+mod host;
 mod report;
 mod tools;
 mod verified;
@@ -31,19 +31,19 @@ pub(crate) fn run(
 ) -> Result<Exit> {
     let facts = inspect::inspect(places, None)?;
     let mut checks = Vec::new();
-    checks.extend(around::settings(settings));
+    checks.extend(host::settings(settings));
     checks.extend(bridge::checks(&facts, places));
     let (container, image) = container::checks(settings, places);
     checks.extend(container);
     checks.push(backrest::ignore_file(settings));
     let (hooks, page) = backrest::hooks(settings, arguments);
-    checks.push(version::check(image.or(page)));
+    checks.push(version::check(image.or(page), arguments.backrest.is_some()));
     checks.extend(hooks);
     checks.extend(tools::scripts(settings));
     checks.extend(tools::coverage(settings));
     checks.extend(tools::old_scripts(&facts.crontab));
     checks.push(verified::check(settings));
-    checks.extend(around::checks(settings, facts.record.supervisor));
+    checks.extend(host::checks(settings, facts.record.supervisor));
     let checks: Vec<_> = checks.into_iter().map(|check| check.with_flags(flags)).collect();
     match arguments.json {
         true => report::print_json(&checks)?,

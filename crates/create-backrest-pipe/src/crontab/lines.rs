@@ -19,7 +19,7 @@ pub(crate) enum Change {
 
 /// A crontab's new text and what is different in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Edited {
+pub(crate) struct EditedCrontab {
     pub(crate) text: String,
     pub(crate) changes: Vec<Change>,
     /// Lines that start the Bash listener and do something else as well, so they were left alone.
@@ -28,7 +28,7 @@ pub(crate) struct Edited {
 
 /// What a line is to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Line {
+enum CrontabLine {
     Other,
     Listener,
     Bash,
@@ -41,15 +41,15 @@ pub(crate) fn with_listener(
     text: &str,
     command: &[OsString],
     container_dir: &Path,
-) -> Result<Edited, &'static str> {
+) -> Result<EditedCrontab, &'static str> {
     let wanted = reboot_line(command)?;
-    let mut edited = Edited::default();
+    let mut edited = EditedCrontab::default();
     let mut is_in = false;
     for line in text.split_inclusive('\n') {
         let bare = line.strip_suffix('\n').unwrap_or(line);
         match kind_of(bare, container_dir) {
-            Line::Listener if bare == wanted && !is_in => is_in = true,
-            Line::Listener | Line::Bash => {
+            CrontabLine::Listener if bare == wanted && !is_in => is_in = true,
+            CrontabLine::Listener | CrontabLine::Bash => {
                 edited.changes.push(Change::Removed(escape(bare.as_bytes())));
                 if !is_in {
                     is_in = true;
@@ -59,8 +59,8 @@ pub(crate) fn with_listener(
                 }
                 continue;
             }
-            Line::BashAmongOthers => edited.left.push(escape(bare.as_bytes())),
-            Line::Other => {}
+            CrontabLine::BashAmongOthers => edited.left.push(escape(bare.as_bytes())),
+            CrontabLine::Other => {}
         }
         edited.text.push_str(line);
     }
@@ -77,17 +77,17 @@ pub(crate) fn with_listener(
 }
 
 /// `text` without the listener of `container_dir` and without Bash listeners, because something else starts it now.
-pub(crate) fn without_any_listener(text: &str, container_dir: &Path) -> Edited {
-    let mut edited = Edited::default();
+pub(crate) fn without_any_listener(text: &str, container_dir: &Path) -> EditedCrontab {
+    let mut edited = EditedCrontab::default();
     for line in text.split_inclusive('\n') {
         let bare = line.strip_suffix('\n').unwrap_or(line);
         match kind_of(bare, container_dir) {
-            Line::Listener | Line::Bash => {
+            CrontabLine::Listener | CrontabLine::Bash => {
                 edited.changes.push(Change::Removed(escape(bare.as_bytes())));
                 continue;
             }
-            Line::BashAmongOthers => edited.left.push(escape(bare.as_bytes())),
-            Line::Other => {}
+            CrontabLine::BashAmongOthers => edited.left.push(escape(bare.as_bytes())),
+            CrontabLine::Other => {}
         }
         edited.text.push_str(line);
     }
@@ -96,11 +96,16 @@ pub(crate) fn without_any_listener(text: &str, container_dir: &Path) -> Edited {
 
 /// `text` with `replaced`, the lines that ours took the place of, where ours is. Where ours is not, because something
 /// else started the listener (`is_elsewhere`), they go to the end.
-pub(crate) fn as_it_was(text: &str, container_dir: &Path, replaced: &[String], is_elsewhere: bool) -> Edited {
-    let mut edited = Edited::default();
+pub(crate) fn as_it_was(
+    text: &str,
+    container_dir: &Path,
+    replaced: &[String],
+    is_elsewhere: bool,
+) -> EditedCrontab {
+    let mut edited = EditedCrontab::default();
     let mut missing: Vec<_> =
         replaced.iter().filter(|line| !text.lines().any(|there| there == line.as_str())).collect();
-    let put_back = |edited: &mut Edited, missing: &mut Vec<&String>| {
+    let put_back = |edited: &mut EditedCrontab, missing: &mut Vec<&String>| {
         for line in missing.drain(..) {
             edited.changes.push(Change::Added(escape(line.as_bytes())));
             edited.text.push_str(line);
@@ -110,7 +115,7 @@ pub(crate) fn as_it_was(text: &str, container_dir: &Path, replaced: &[String], i
     for line in text.split_inclusive('\n') {
         let bare = line.strip_suffix('\n').unwrap_or(line);
         match kind_of(bare, container_dir) {
-            Line::Listener => {
+            CrontabLine::Listener => {
                 edited.changes.push(Change::Removed(escape(bare.as_bytes())));
                 put_back(&mut edited, &mut missing);
             }
@@ -128,7 +133,7 @@ pub(crate) fn as_it_was(text: &str, container_dir: &Path, replaced: &[String], i
 
 /// The lines that start a Bash listener and nothing else.
 pub(crate) fn bash_lines(text: &str, container_dir: &Path) -> Vec<String> {
-    text.lines().filter(|line| kind_of(line, container_dir) == Line::Bash).map(String::from).collect()
+    text.lines().filter(|line| kind_of(line, container_dir) == CrontabLine::Bash).map(String::from).collect()
 }
 
 /// The line that starts `command` after a reboot.
@@ -148,12 +153,12 @@ fn reboot_line(command: &[OsString]) -> Result<String, &'static str> {
     Ok(line)
 }
 
-fn kind_of(line: &str, container_dir: &Path) -> Line {
-    let Some(command) = line.trim_start().strip_prefix("@reboot") else { return Line::Other };
+fn kind_of(line: &str, container_dir: &Path) -> CrontabLine {
+    let Some(command) = line.trim_start().strip_prefix("@reboot") else { return CrontabLine::Other };
     if !command.starts_with([' ', '\t']) {
-        return Line::Other;
+        return CrontabLine::Other;
     }
-    let Some(words) = shlex::split(&command.replace("\\%", "%")) else { return Line::Other };
+    let Some(words) = shlex::split(&command.replace("\\%", "%")) else { return CrontabLine::Other };
     let is_separator = |word: &String| ["&&", "||", ";", "|", "&"].contains(&word.as_str());
     let commands: Vec<Vec<&str>> = words
         .split(is_separator)
@@ -166,14 +171,14 @@ fn kind_of(line: &str, container_dir: &Path) -> Line {
     };
     if let [words] = commands.as_slice() {
         if program(words) == "pipe-listener" && is_of(words, container_dir) {
-            return Line::Listener;
+            return CrontabLine::Listener;
         }
     }
     if !commands.iter().any(|words| program(words) == SCRIPT) {
-        return Line::Other;
+        return CrontabLine::Other;
     }
     let is_harmless = |words: &Vec<&str>| [SCRIPT, "sleep", "cd", "true"].contains(&program(words).as_str());
-    if commands.iter().all(is_harmless) { Line::Bash } else { Line::BashAmongOthers }
+    if commands.iter().all(is_harmless) { CrontabLine::Bash } else { CrontabLine::BashAmongOthers }
 }
 
 /// A simple command without what only prepares its program: `FOO=bar nohup bash /x/backrest-trigger.sh`.

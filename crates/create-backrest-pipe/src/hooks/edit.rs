@@ -17,12 +17,12 @@ use serde_json::{Value, json};
 
 use super::config::{cancels, conditions_of, list, quoted, sends};
 use super::finding::{Finding, Name};
-use super::reading::{self, Line, Reading, Way, command_of};
+use super::reading::{self, Delivery, Line, Reading, command_of};
 use super::wanted::{self, Hooks, Wanted};
 
 /// A changed configuration.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Edited {
+pub(crate) struct EditedConfig {
     pub(crate) config: Value,
     /// What is different, for a person; empty if nothing is.
     pub(crate) difference: Vec<String>,
@@ -42,8 +42,13 @@ pub(crate) enum Direction {
 }
 
 /// Changes `plan` in `config`. Fails if there is no such plan.
-pub(crate) fn edit(config: &Value, plan: &str, wanted: &Wanted, direction: Direction) -> Result<Edited> {
-    let mut edited = Edited {
+pub(crate) fn edit(
+    config: &Value,
+    plan: &str,
+    wanted: &Wanted,
+    direction: Direction,
+) -> Result<EditedConfig> {
+    let mut edited = EditedConfig {
         config: config.clone(),
         difference: Vec::new(),
         changes_hooks: false,
@@ -251,7 +256,7 @@ fn builds_ignore_file(hook: &Value) -> bool {
         Reading::Unrelated => false,
         Reading::Unclear => true,
         Reading::Script(script) => script.has(|line| match line {
-            Line::Sends(_, Way::OldScript) => true,
+            Line::Sends(_, Delivery::OldScript) => true,
             Line::Sends(messages, _) | Line::Else(messages) => {
                 messages.iter().any(|message| builds(message.built_in()))
             }

@@ -40,7 +40,7 @@ impl Message {
 
 /// How a line reaches the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Way {
+pub(crate) enum Delivery {
     /// By the client, which waits for the answer.
     Answered,
     /// Through the FIFO or with `--no-wait`: no answer, no failure.
@@ -55,7 +55,7 @@ pub(crate) enum Line {
     /// Nothing: a blank line, a comment, `set -e`.
     Nothing,
     /// It sends messages and does nothing else.
-    Sends(Vec<Message>, Way),
+    Sends(Vec<Message>, Delivery),
     /// It does something else, and perhaps sends messages as well.
     Else(Vec<Message>),
 }
@@ -87,7 +87,7 @@ impl Script {
     /// Every message that is answered or sent beside other work, in order.
     pub(crate) fn messages(&self) -> Vec<&Message> {
         let sent = self.lines.iter().filter_map(|(_, line)| match line {
-            Line::Sends(messages, Way::Answered) | Line::Else(messages) => Some(messages),
+            Line::Sends(messages, Delivery::Answered) | Line::Else(messages) => Some(messages),
             _ => None,
         });
         sent.flatten().collect()
@@ -100,7 +100,7 @@ impl Script {
             && self
                 .lines
                 .iter()
-                .all(|(_, line)| matches!(line, Line::Nothing | Line::Sends(_, Way::Answered)))
+                .all(|(_, line)| matches!(line, Line::Nothing | Line::Sends(_, Delivery::Answered)))
     }
 
     /// A `#!` hook with nothing but messages that `is_known` accepts.
@@ -152,8 +152,8 @@ pub(crate) fn read(hook: &Value) -> Reading {
     let program = program.map(|word| word.rsplit('/').next().unwrap_or(word)).unwrap_or_default();
     let options: Vec<_> = words.collect();
     let lines = match program {
-        CLIENT if options.contains(&"--no-wait") => client_lines(rest, Way::Unanswered),
-        CLIENT => client_lines(rest, Way::Answered),
+        CLIENT if options.contains(&"--no-wait") => client_lines(rest, Delivery::Unanswered),
+        CLIENT => client_lines(rest, Delivery::Answered),
         "sh" | "bash" | "ash" | "dash" | "busybox" => shell::lines(rest),
         _ => None,
     };
@@ -193,7 +193,7 @@ struct Read {
 }
 
 /// The lines of a hook whose program is the client; `None` if a template decides which lines there are.
-fn client_lines(text: &str, way: Way) -> Option<Vec<Read>> {
+fn client_lines(text: &str, delivery: Delivery) -> Option<Vec<Read>> {
     let read = |line: &str| {
         let bare = line.trim();
         let does = if bare.is_empty() || bare.starts_with('#') {
@@ -203,7 +203,7 @@ fn client_lines(text: &str, way: Way) -> Option<Vec<Read>> {
             let is_whole = is_name(name) && template_depth(text) == 0;
             is_whole.then(|| {
                 let message = Message { name: name.into(), text: text.trim().into() };
-                Line::Sends(vec![message], way)
+                Line::Sends(vec![message], delivery)
             })?
         };
         Some(Read { text: line.into(), does, has_options: false })

@@ -61,13 +61,20 @@ pub(crate) struct Hooks {
     pub(crate) repo: Vec<WantedHook>,
 }
 
+/// What the person decides; the rest follows from the machine and the settings.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Choice {
+    pub(crate) tailscale: Option<bool>,
+    pub(crate) notify: Option<bool>,
+}
+
 impl Wanted {
     /// What these settings need. Tailscale is used if the program is installed, and Uptime Kuma if a push address is
     /// set, unless the person decides. Fails if the container can't see the ignore file.
-    pub(crate) fn of(settings: &Settings, tailscale: Option<bool>, notify: Option<bool>) -> Result<Wanted> {
+    pub(crate) fn of(settings: &Settings, choice: Choice) -> Result<Wanted> {
         Ok(Wanted {
-            tailscale: tailscale.unwrap_or_else(|| is_on_path("tailscale")),
-            notify: notify.unwrap_or(!settings.push_settings().is_empty()),
+            tailscale: choice.tailscale.unwrap_or_else(|| is_on_path("tailscale")),
+            notify: choice.notify.unwrap_or(!settings.push_settings().is_empty()),
             services: None,
             replaces_old: false,
             elsewhere: Vec::new(),
@@ -242,7 +249,7 @@ fn is_program(path: &Path) -> bool {
 pub(crate) mod tests {
     use super::*;
 
-    pub(crate) fn wanted(tailscale: bool, notify: bool) -> Wanted {
+    pub(crate) fn wanted([tailscale, notify]: [bool; 2]) -> Wanted {
         Wanted {
             tailscale,
             notify,
@@ -254,8 +261,8 @@ pub(crate) mod tests {
         }
     }
 
-    fn hooks(tailscale: bool, notify: bool) -> (Vec<Value>, Vec<Value>) {
-        let json = wanted(tailscale, notify).to_json();
+    fn hooks(parts: [bool; 2]) -> (Vec<Value>, Vec<Value>) {
+        let json = wanted(parts).to_json();
         let list = |value: &Value| value.as_array().unwrap().clone();
         (list(&json["plan"]["hooks"]), list(&json["repo"]["hooks"]))
     }
@@ -279,7 +286,7 @@ pub(crate) mod tests {
 
     #[test]
     fn every_end_of_a_backup_runs_post_backups_once() {
-        let (plan, _) = hooks(true, true);
+        let (plan, _) = hooks([true, true]);
         // internal/orchestrator/tasks/taskbackup.go: which conditions are fired together, and in which order.
         type Sets<'a> = &'a [&'a [&'a str]];
         let cases: [(&str, Sets<'_>, &[&str]); 7] = [
@@ -314,7 +321,7 @@ pub(crate) mod tests {
 
     #[test]
     fn the_network_is_up_for_all_that_works_on_the_repository() {
-        let (_, repo) = hooks(true, false);
+        let (_, repo) = hooks([true, false]);
         for task in ["PRUNE", "CHECK", "FORGET"] {
             for end in ["SUCCESS", "ERROR"] {
                 let (start, end) = (format!("{task}_START"), format!("{task}_{end}"));
@@ -326,7 +333,7 @@ pub(crate) mod tests {
 
     #[test]
     fn the_monitor_hears_of_whatever_fails_on_the_repository() {
-        let (_, repo) = hooks(false, true);
+        let (_, repo) = hooks([false, true]);
         for task in ["PRUNE", "CHECK", "FORGET"] {
             assert_eq!(messages_after(&repo, &[&[&format!("{task}_ERROR"), "ANY_ERROR"]]), ["notify-down"]);
         }
@@ -334,14 +341,14 @@ pub(crate) mod tests {
 
     #[test]
     fn without_tailscale_and_kuma_only_the_steps_are_left() {
-        let (plan, repo) = hooks(false, false);
+        let (plan, repo) = hooks([false, false]);
         assert_eq!((plan.len(), repo.len()), (2, 0));
         assert!(!json!(plan).to_string().contains("tailscale"));
     }
 
     #[test]
     fn both_sides_of_a_preparation_have_its_key_and_one_its_mark() {
-        let (plan, _) = hooks(true, true);
+        let (plan, _) = hooks([true, true]);
         let lines = |hook: &Value| hook["actionCommand"]["command"].as_str().unwrap().to_string();
         let start = lines(&plan[0]);
         let text = start.lines().last().unwrap().strip_prefix("pre-backups ").unwrap().to_string();

@@ -15,14 +15,14 @@ use serde_json::Value;
 
 use super::api::{Address, Backrest, Refused, is};
 use super::config::list;
-use super::edit::{Direction, Edited, edit};
+use super::edit::{Direction, EditedConfig, edit};
 use super::finding::Finding;
 use super::monitors;
 use super::wanted::Wanted;
 use crate::cli::HooksArguments;
 
 /// What is to be changed where.
-pub(super) struct Request<'a> {
+pub(super) struct ApplyRequest<'a> {
     pub(super) address: &'a str,
     pub(super) arguments: &'a HooksArguments,
     pub(super) settings: &'a Settings,
@@ -31,7 +31,7 @@ pub(super) struct Request<'a> {
 }
 
 /// Does it. Exit code 1 if the person does not agree.
-pub(super) fn wire(request: &Request<'_>, mut wanted: Wanted) -> Result<Exit> {
+pub(super) fn wire(request: &ApplyRequest<'_>, mut wanted: Wanted) -> Result<Exit> {
     let direction = if request.arguments.remove { Direction::TakeOut } else { Direction::PutIn };
     let address = Address::parse(request.address)?;
     let (backrest, config) = Backrest::open(&address, &request.arguments.login, request.arguments.wait)?;
@@ -111,7 +111,7 @@ fn elsewhere(findings: &[Finding], is_unattended: bool) -> Result<Vec<BuiltIn>> 
 
 fn write(
     backrest: &Backrest,
-    edited: &Edited,
+    edited: &EditedConfig,
     plan: &str,
     wanted: &Wanted,
     direction: Direction,

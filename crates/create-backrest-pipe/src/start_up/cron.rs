@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use crate::cli::Supervisor;
-use crate::crontab::lines::{self, Change, Edited};
+use crate::crontab::lines::{self, Change, EditedCrontab};
 use crate::crontab::{self, Crontab};
 use crate::inspect::Facts;
 use crate::places::Places;
@@ -58,7 +58,7 @@ pub(crate) fn bash_lines(facts: &Facts, places: &Places) -> Vec<String> {
     }
 }
 
-fn replace(facts: &Facts, edited: Edited, work: &mut Work) -> Result<()> {
+fn replace(facts: &Facts, edited: EditedCrontab, work: &mut Work) -> Result<()> {
     work.complaints.extend(edited.left.iter().map(|line| {
         Complaint::failure(
             format!("a line of your crontab starts the Bash listener among other things: {line}"),

@@ -23,10 +23,10 @@ use super::version::Version;
 use crate::cli::StatusArguments;
 use crate::hooks::api::{Address, Backrest};
 use crate::hooks::config::list;
-use crate::hooks::edit::{Direction, Edited, edit};
+use crate::hooks::edit::{Direction, EditedConfig, edit};
 use crate::hooks::finding::Finding;
 use crate::hooks::monitors;
-use crate::hooks::wanted::Wanted;
+use crate::hooks::wanted::{Choice, Wanted};
 
 const NAME: &str = "hooks";
 /// More than this is not a configuration.
@@ -102,9 +102,9 @@ fn config(
 fn of_config(config: &Value, settings: &Settings, arguments: &StatusArguments) -> Vec<Check> {
     // With Tailscale and Uptime Kuma or without, as it was applied.
     let yes_and_no = [Some(true), Some(false)];
-    let choices = yes_and_no.into_iter().flat_map(|first| yes_and_no.map(|second| (first, second)));
-    let wanted: Result<Vec<_>> =
-        choices.map(|(tailscale, notify)| Wanted::of(settings, tailscale, notify)).collect();
+    let choices =
+        yes_and_no.into_iter().flat_map(|tailscale| yes_and_no.map(|notify| Choice { tailscale, notify }));
+    let wanted: Result<Vec<_>> = choices.map(|choice| Wanted::of(settings, choice)).collect();
     let wanted = match wanted {
         Ok(wanted) => wanted,
         Err(error) => {
@@ -161,7 +161,7 @@ fn of_plan(config: &Value, id: &str, wanted: &[Wanted], arguments: &StatusArgume
         let elsewhere: Vec<_> = edited.findings.iter().flat_map(asks).collect();
         let again = Wanted { elsewhere, ..wanted.clone() };
         let changed = edit(config, id, &again, Direction::PutIn).ok()?;
-        Some(Edited { findings: edited.findings, ..changed })
+        Some(EditedConfig { findings: edited.findings, ..changed })
     });
     let id = escape(id.as_bytes());
     // The nearest to what is there: with Tailscale and Uptime Kuma or without.

@@ -14,6 +14,8 @@ use super::report::Check;
 pub(super) enum Version {
     Exactly(u32, u32, u32),
     AtLeast(u32, u32),
+    /// Older than this; how old is not known.
+    Before(u32, u32),
 }
 
 impl fmt::Display for Version {
@@ -21,6 +23,7 @@ impl fmt::Display for Version {
         match self {
             Version::Exactly(major, minor, patch) => write!(f, "{major}.{minor}.{patch}"),
             Version::AtLeast(major, minor) => write!(f, "{major}.{minor} or newer"),
+            Version::Before(major, minor) => write!(f, "before {major}.{minor}"),
         }
     }
 }
@@ -46,7 +49,10 @@ impl Version {
 
     /// What the configuration shows: version 6 of its form came with Backrest 1.13.
     pub(super) fn of_config(config: &Value) -> Option<Version> {
-        config["version"].as_i64().filter(|&form| form >= 6).map(|_| Version::AtLeast(1, 13))
+        config["version"].as_i64().map(|form| match form {
+            6.. => Version::AtLeast(1, 13),
+            _ => Version::Before(1, 13),
+        })
     }
 
     /// What a script of the web page holds: the version that it was built as.
@@ -64,21 +70,24 @@ impl Version {
             Version::Exactly(its_major, its_minor, _) | Version::AtLeast(its_major, its_minor) => {
                 (its_major, its_minor) < (major, minor)
             }
+            Version::Before(its_major, its_minor) => (its_major, its_minor) <= (major, minor),
         }
     }
 }
 
-/// One line about the version that runs.
-pub(super) fn check(version: Option<Version>) -> Check {
+/// One line about the version that runs; `is_asked` if its page was looked at.
+pub(super) fn check(version: Option<Version>, is_asked: bool) -> Check {
     let name = "backrest";
     let update = "update it: docker compose pull && docker compose up --detach";
     match version {
-        None => Check::note(
-            name,
-            "its version could not be found out; before 1.11 a failing hook at the start of a backup runs no other \
-             hook",
-            Some("name the address of its page: add --backrest URL".into()),
-        ),
+        None | Some(Version::Before(..)) => {
+            let version = version
+                .map_or("its version could not be found out".into(), |version| format!("Backrest {version}"));
+            let rest = "before 1.11 a failing hook at the start of a backup runs no other hook";
+            let ask = "name the address of its page: add --backrest URL";
+            let fix = if is_asked { update } else { ask };
+            Check::note(name, format!("{version}; {rest}"), Some(fix.into()))
+        }
         Some(version) if version.is_before(1, 11) => {
             let mut what = format!(
                 "Backrest {version}: a failing hook at the start of a backup runs no other hook, so the host itself \
@@ -116,7 +125,8 @@ mod tests {
             "Labels": { "org.opencontainers.image.version": "1.11.0" } } });
         assert_eq!(Version::of_container(&label), Some(Version::Exactly(1, 11, 0)));
         assert_eq!(Version::of_config(&json!({ "version": 6 })), Some(Version::AtLeast(1, 13)));
-        assert_eq!(Version::of_config(&json!({ "version": 4 })), None, "1.12 and before have the same");
+        assert_eq!(Version::of_config(&json!({ "version": 4 })), Some(Version::Before(1, 13)));
+        assert_eq!(Version::of_config(&json!({})), None);
         for script in [r#"x="5.0.1",y="1.8.1".trim(),z="dev""#, r#"const a="1.8.1".toString().trim();"#] {
             assert_eq!(Version::of_page(script), Some(Version::Exactly(1, 8, 1)), "{script}");
         }
@@ -125,8 +135,12 @@ mod tests {
 
     #[test]
     fn what_a_version_lacks_is_named() {
-        assert!(check(Version::parse("1.10.1")).what.contains("runs no other hook"));
-        assert_eq!(check(Version::parse("v1.14.1")).what, "Backrest 1.14.1");
-        assert_eq!(check(Some(Version::AtLeast(1, 13))).what, "Backrest 1.13 or newer");
+        let what = |version: Option<Version>| check(version, true).what;
+        assert!(what(Version::parse("1.10.1")).contains("runs no other hook"));
+        assert_eq!(what(Version::parse("v1.14.1")), "Backrest 1.14.1");
+        assert_eq!(what(Some(Version::AtLeast(1, 13))), "Backrest 1.13 or newer");
+        assert!(what(Some(Version::Before(1, 13))).starts_with("Backrest before 1.13; before 1.11 "));
+        let fix = |is_asked: bool| serde_json::to_string(&check(None, is_asked).fix).unwrap();
+        assert!(fix(false).contains("--backrest URL") && !fix(true).contains("--backrest"));
     }
 }

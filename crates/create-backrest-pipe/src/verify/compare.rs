@@ -12,7 +12,7 @@ use anyhow::{Result, ensure};
 use common::text::escape;
 
 use super::dumps::Declared;
-use super::entry::{Entry, Kind, order};
+use super::entry::{EntryKind, SnapshotEntry, order};
 use super::expected::{Kept, is_below};
 use super::findings::Findings;
 use super::host::{Host, Verdict};
@@ -28,7 +28,7 @@ pub(super) struct Comparison<'a, I: Iterator<Item = Result<Kept>>> {
     tops: &'a [String],
     kept: Peekable<I>,
     odd_kept: BTreeMap<String, VecDeque<Kept>>,
-    odd_entries: Vec<Entry>,
+    odd_entries: Vec<SnapshotEntry>,
     odd: usize,
     last: Option<String>,
     pub(super) findings: Findings,
@@ -59,7 +59,7 @@ impl<'a, I: Iterator<Item = Result<Kept>>> Comparison<'a, I> {
     }
 
     /// The next path of the snapshot.
-    pub(super) fn take(&mut self, entry: Entry) -> Result<()> {
+    pub(super) fn take(&mut self, entry: SnapshotEntry) -> Result<()> {
         let is_in_order = self
             .last
             .as_ref()
@@ -113,7 +113,7 @@ impl<'a, I: Iterator<Item = Result<Kept>>> Comparison<'a, I> {
     }
 
     /// The next path that is kept, unless it comes after `entry`.
-    fn next_kept(&mut self, entry: Option<&Entry>) -> Result<Option<Kept>> {
+    fn next_kept(&mut self, entry: Option<&SnapshotEntry>) -> Result<Option<Kept>> {
         let is_due = |kept: &Kept| match entry {
             Some(entry) => order(&kept.path, entry.path.as_bytes()) != Ordering::Greater,
             None => true,
@@ -141,22 +141,22 @@ impl<'a, I: Iterator<Item = Result<Kept>>> Comparison<'a, I> {
         Ok(())
     }
 
-    fn both(&mut self, kept: &Kept, entry: &Entry) {
+    fn both(&mut self, kept: &Kept, entry: &SnapshotEntry) {
         let service = self.host.service(&kept.path);
         self.dumps.look(&service, &kept.path, entry);
-        if kept.kind == Kind::Folder && entry.kind == Kind::Folder {
+        if kept.kind == EntryKind::Folder && entry.kind == EntryKind::Folder {
             return;
         }
         self.findings.service(&service).files += 1;
         let verdict = self.host.both(&kept.path, entry);
-        if verdict == Verdict::Same && entry.kind == Kind::File {
+        if verdict == Verdict::Same && entry.kind == EntryKind::File {
             self.sample.offer(&service, entry);
         }
         self.findings.judge(&service, &kept.path, verdict);
     }
 
     fn only_kept(&mut self, kept: &Kept) {
-        if kept.kind == Kind::Folder {
+        if kept.kind == EntryKind::Folder {
             return;
         }
         let service = self.host.service(&kept.path);
@@ -165,10 +165,10 @@ impl<'a, I: Iterator<Item = Result<Kept>>> Comparison<'a, I> {
         self.findings.judge(&service, &kept.path, verdict);
     }
 
-    fn only_listed(&mut self, entry: &Entry) {
+    fn only_listed(&mut self, entry: &SnapshotEntry) {
         // A folder of which the rules leave out the content is in the backup, empty.
         let path = entry.path.as_bytes();
-        if entry.kind == Kind::Folder || self.host.root_of(path).is_none() {
+        if entry.kind == EntryKind::Folder || self.host.root_of(path).is_none() {
             return;
         }
         let service = self.host.service(path);

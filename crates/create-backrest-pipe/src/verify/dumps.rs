@@ -25,7 +25,7 @@ use globset::{GlobBuilder, GlobMatcher};
 use serde_json::Value;
 
 use super::Local;
-use super::entry::{Entry, Kind};
+use super::entry::{EntryKind, SnapshotEntry};
 use super::expected::is_below;
 use super::findings::Findings;
 use super::host::Host;
@@ -70,7 +70,7 @@ struct Dump {
     text: String,
     glob: GlobMatcher,
     is_pattern: bool,
-    found: Vec<Entry>,
+    found: Vec<SnapshotEntry>,
 }
 
 impl Declared {
@@ -115,9 +115,9 @@ impl Declared {
     }
 
     /// A path of the snapshot, in that service.
-    pub(super) fn look(&mut self, service: &str, path: &[u8], entry: &Entry) {
+    pub(super) fn look(&mut self, service: &str, path: &[u8], entry: &SnapshotEntry) {
         for dumps in self.services.get_mut(service).into_iter().flatten() {
-            if entry.kind == Kind::Folder || !is_below(path, &dumps.folder) {
+            if entry.kind == EntryKind::Folder || !is_below(path, &dumps.folder) {
                 continue;
             }
             let below = Path::new(OsStr::from_bytes(&path[dumps.folder.len() + 1..]));
@@ -223,7 +223,7 @@ fn read(
     snapshot: &Snapshot,
     host: &Host<'_>,
 ) -> Result<Result<(), Fault>> {
-    let is_new = |entry: &&Entry| host.is_of_the_backup(entry.modified);
+    let is_new = |entry: &&SnapshotEntry| host.is_of_the_backup(entry.modified);
     if dump.found.is_empty() {
         return Ok(Err((FaultKind::DumpMissing, "the snapshot does not hold it".into())));
     }
@@ -236,7 +236,7 @@ fn read(
     // Of a pattern the older files are earlier dumps that are kept.
     let wanted = dump.found.iter().filter(|entry| !dump.is_pattern || !dumps.is_prepared || is_new(entry));
     for entry in wanted {
-        if entry.kind != Kind::File {
+        if entry.kind != EntryKind::File {
             return Ok(Err((FaultKind::DumpBroken, "it is not a file".into())));
         }
         if let Err(fault) = read_file(entry, dumps, folder, remote, snapshot, host)? {
@@ -247,7 +247,7 @@ fn read(
 }
 
 fn read_file(
-    entry: &Entry,
+    entry: &SnapshotEntry,
     dumps: &Dumps,
     folder: &Path,
     remote: &mut Remote<'_>,

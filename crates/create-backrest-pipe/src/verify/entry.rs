@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 
 /// What a path is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) enum Kind {
+pub(super) enum EntryKind {
     Folder,
     File,
     Other,
@@ -19,10 +19,10 @@ pub(super) enum Kind {
 
 /// A path of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Entry {
+pub(super) struct SnapshotEntry {
     /// Absolute. A byte that is not UTF-8 became U+FFFD.
     pub(super) path: String,
-    pub(super) kind: Kind,
+    pub(super) kind: EntryKind,
     /// In bytes; 0 unless it is a file.
     pub(super) size: u64,
     /// In seconds since 1970.
@@ -40,7 +40,7 @@ pub(super) fn is_name(name: &str) -> bool {
 }
 
 #[derive(Deserialize)]
-struct Item {
+struct NcduItem {
     name: String,
     #[serde(default)]
     asize: u64,
@@ -51,7 +51,7 @@ struct Item {
 }
 
 /// Reads a listing. The folders above the one that was asked for are in it too.
-pub(super) fn parse(output: &[u8]) -> Result<Vec<Entry>> {
+pub(super) fn parse(output: &[u8]) -> Result<Vec<SnapshotEntry>> {
     let mut entries = Vec::new();
     // The lengths of the paths of the folders that are open.
     let mut open: Vec<usize> = Vec::new();
@@ -68,18 +68,19 @@ pub(super) fn parse(output: &[u8]) -> Result<Vec<Entry>> {
                 None => ended = true,
             },
             [b'{', ..] if started => {
-                let item: Item = serde_json::from_slice(line).context("a line of the listing is broken")?;
+                let item: NcduItem =
+                    serde_json::from_slice(line).context("a line of the listing is broken")?;
                 ensure!(is_name(&item.name), "the listing holds a name that no file can have");
                 let length = path.len();
                 path.push('/');
                 path.push_str(&item.name);
                 let kind = match (is_folder, item.notreg) {
-                    (true, _) => Kind::Folder,
-                    (false, true) => Kind::Other,
-                    (false, false) => Kind::File,
+                    (true, _) => EntryKind::Folder,
+                    (false, true) => EntryKind::Other,
+                    (false, false) => EntryKind::File,
                 };
-                let size = if kind == Kind::File { item.asize } else { 0 };
-                entries.push(Entry { path: path.clone(), kind, size, modified: item.mtime });
+                let size = if kind == EntryKind::File { item.asize } else { 0 };
+                entries.push(SnapshotEntry { path: path.clone(), kind, size, modified: item.mtime });
                 if is_folder {
                     open.push(length);
                     is_folder = false;
@@ -126,11 +127,11 @@ a line of standard error
         assert_eq!(
             shown,
             [
-                ("/u", Kind::Folder, 0, 5),
-                ("/u/f\"1", Kind::File, 3, 6),
-                ("/u/l", Kind::Other, 0, 7),
-                ("/u/sub", Kind::Folder, 0, 8),
-                ("/u/z", Kind::File, 1, -1),
+                ("/u", EntryKind::Folder, 0, 5),
+                ("/u/f\"1", EntryKind::File, 3, 6),
+                ("/u/l", EntryKind::Other, 0, 7),
+                ("/u/sub", EntryKind::Folder, 0, 8),
+                ("/u/z", EntryKind::File, 1, -1),
             ]
         );
     }

@@ -19,7 +19,7 @@ use common::process::{self, Limits};
 use common::settings::{Flags, Settings};
 use common::text::escape_path;
 
-use super::entry::Kind;
+use super::entry::EntryKind;
 
 /// A walk through a few million files on a slow disk.
 const WALK_TIME: Duration = Duration::from_secs(3600);
@@ -46,7 +46,7 @@ pub(super) struct Root {
 pub(super) struct Kept {
     /// Where restic sees it.
     pub(super) path: Vec<u8>,
-    pub(super) kind: Kind,
+    pub(super) kind: EntryKind,
 }
 
 /// The list.
@@ -188,9 +188,9 @@ impl Expected {
                         continue;
                     }
                     Ok(Record::Closed(_) | Record::Unbounded(_)) => continue,
-                    Ok(Record::Folder { path, .. }) => (path, Kind::Folder),
-                    Ok(Record::File(path)) => (path, Kind::File),
-                    Ok(Record::Other(path)) => (path, Kind::Other),
+                    Ok(Record::Folder { path, .. }) => (path, EntryKind::Folder),
+                    Ok(Record::File(path)) => (path, EntryKind::File),
+                    Ok(Record::Other(path)) => (path, EntryKind::Other),
                 };
                 return Some(Ok(Kept { path: [seen_at.as_slice(), b"/", &path].concat(), kind }));
             }

@@ -16,7 +16,7 @@ use std::path::{Path, PathBuf};
 
 use common::contract::verification::{FaultKind, Reason};
 
-use super::entry::{Entry, Kind};
+use super::entry::{EntryKind, SnapshotEntry};
 use super::expected::{Root, is_below};
 
 /// Another machine's clock may stamp the files, and FAT keeps every other second.
@@ -91,7 +91,7 @@ impl<'a> Host<'a> {
     }
 
     /// A path that the rules keep and the snapshot holds.
-    pub(super) fn both(&self, path: &[u8], entry: &Entry) -> Verdict {
+    pub(super) fn both(&self, path: &[u8], entry: &SnapshotEntry) -> Verdict {
         let Some(metadata) = self.path(path).and_then(|path| fs::symlink_metadata(path).ok()) else {
             return Verdict::Explained(Reason::Removed);
         };
@@ -99,12 +99,12 @@ impl<'a> Host<'a> {
             return self
                 .unless_changed(&metadata, FaultKind::Different, || "it is another kind of file".into());
         }
-        if entry.kind == Kind::File && entry.size != metadata.len() {
+        if entry.kind == EntryKind::File && entry.size != metadata.len() {
             return self.unless_changed(&metadata, FaultKind::Different, || {
                 format!("it has {} bytes there and {} here", entry.size, metadata.len())
             });
         }
-        if entry.kind == Kind::File && entry.modified != metadata.mtime() {
+        if entry.kind == EntryKind::File && entry.modified != metadata.mtime() {
             return self.unless_changed(&metadata, FaultKind::Different, || {
                 let shown =
                     |seconds| jiff::Timestamp::from_second(seconds).map_or("?".into(), common::units::local);
@@ -235,10 +235,10 @@ fn seconds(time: std::time::SystemTime) -> i64 {
     since.map_or(i64::MIN, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }
 
-fn kind(metadata: &Metadata) -> Kind {
+fn kind(metadata: &Metadata) -> EntryKind {
     match metadata.file_type() {
-        kind if kind.is_dir() => Kind::Folder,
-        kind if kind.is_file() => Kind::File,
-        _ => Kind::Other,
+        kind if kind.is_dir() => EntryKind::Folder,
+        kind if kind.is_file() => EntryKind::File,
+        _ => EntryKind::Other,
     }
 }

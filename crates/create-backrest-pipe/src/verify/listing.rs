@@ -11,10 +11,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 
-use super::entry::{self, Entry, Kind};
+use super::entry::{self, EntryKind, SnapshotEntry};
 use super::expected::{Weights, is_below};
 use super::remote::{Output, Remote, Snapshot};
-use super::spool::{Entries, Place, Spool};
+use super::spool::{Entries, Span, Spool};
 
 /// What a listing may take by our reckoning; Backrest cuts it at 2,000,000 bytes.
 pub(super) const FITTING: u64 = 1_850_000;
@@ -34,7 +34,7 @@ pub(super) struct Lister<'a, 'b> {
     large: Vec<&'a (String, u64)>,
     spool: Spool,
     /// What is directly in large folders, until they are opened.
-    direct: HashMap<String, Place>,
+    direct: HashMap<String, Span>,
     /// What comes next; the last of these first.
     sources: Vec<Source>,
     /// Folders that can't be asked for, because their names are not UTF-8.
@@ -42,18 +42,18 @@ pub(super) struct Lister<'a, 'b> {
 }
 
 enum Source {
-    Items(VecDeque<Item>),
+    Nodes(VecDeque<Node>),
     /// What is directly in this folder.
     Folder(String, Box<Entries>),
 }
 
-enum Item {
-    Entry(Entry),
+enum Node {
+    Entry(SnapshotEntry),
     /// A folder with all that is in it.
     Folder(String),
 }
 
-type Sink<'s> = dyn FnMut(Entry) -> Result<()> + 's;
+type Sink<'s> = dyn FnMut(SnapshotEntry) -> Result<()> + 's;
 
 impl<'a, 'b> Lister<'a, 'b> {
     /// A lister of each path in `tops`, these included. It writes into `scratch`.
@@ -74,7 +74,7 @@ impl<'a, 'b> Lister<'a, 'b> {
             large: weights.large.iter().filter(|(folder, _)| is_wanted(folder)).collect(),
             spool: Spool::new(scratch)?,
             direct: HashMap::new(),
-            sources: vec![Source::Items(tops.iter().cloned().map(Item::Folder).collect())],
+            sources: vec![Source::Nodes(tops.iter().cloned().map(Node::Folder).collect())],
             not_listed: Vec::new(),
         })
     }
@@ -87,8 +87,8 @@ impl<'a, 'b> Lister<'a, 'b> {
                 return Ok(());
             }
             let folders = items.iter().filter_map(|item| match item {
-                Item::Folder(folder) => Some(folder.clone()),
-                Item::Entry(_) => None,
+                Node::Folder(folder) => Some(folder.clone()),
+                Node::Entry(_) => None,
             });
             let mut asked: Vec<String> = folders.collect();
             let mut entries = Vec::new();
@@ -103,22 +103,22 @@ impl<'a, 'b> Lister<'a, 'b> {
             let (mut entries, mut asked) = (entries.into_iter().peekable(), asked.len());
             while let Some(item) = items.pop_front() {
                 match item {
-                    Item::Entry(entry) => sink(entry)?,
-                    Item::Folder(folder) if asked > 0 => {
+                    Node::Entry(entry) => sink(entry)?,
+                    Node::Folder(folder) if asked > 0 => {
                         asked -= 1;
-                        let is_in_it = |entry: &Entry| {
+                        let is_in_it = |entry: &SnapshotEntry| {
                             entry.path == folder || is_below(entry.path.as_bytes(), folder.as_bytes())
                         };
                         while let Some(entry) = entries.next_if(is_in_it) {
                             sink(entry)?;
                         }
                     }
-                    Item::Folder(folder) => {
+                    Node::Folder(folder) => {
                         if is_cut {
                             self.fetch(vec![folder.clone()])?;
                         }
-                        items.push_front(Item::Folder(folder));
-                        self.sources.push(Source::Items(std::mem::take(&mut items)));
+                        items.push_front(Node::Folder(folder));
+                        self.sources.push(Source::Nodes(std::mem::take(&mut items)));
                     }
                 }
             }
@@ -126,13 +126,13 @@ impl<'a, 'b> Lister<'a, 'b> {
     }
 
     /// As many folders as fit into one listing, and what is between them.
-    fn next_items(&mut self) -> Result<VecDeque<Item>> {
+    fn next_items(&mut self) -> Result<VecDeque<Node>> {
         let (mut items, mut fit) = (VecDeque::new(), Fit::default());
         while items.len() < MOST_WAITING {
             let Some(item) = self.next_item()? else { break };
-            if let Item::Folder(folder) = &item {
+            if let Node::Folder(folder) = &item {
                 if !fit.takes(folder, self.weights.of(folder).unwrap_or(UNKNOWN)) {
-                    self.sources.push(Source::Items([item].into()));
+                    self.sources.push(Source::Nodes([item].into()));
                     break;
                 }
             }
@@ -142,25 +142,25 @@ impl<'a, 'b> Lister<'a, 'b> {
     }
 
     /// The next path, or the next folder that is not large.
-    fn next_item(&mut self) -> Result<Option<Item>> {
+    fn next_item(&mut self) -> Result<Option<Node>> {
         while let Some(source) = self.sources.last_mut() {
             let item = match source {
-                Source::Items(items) => items.pop_front(),
+                Source::Nodes(items) => items.pop_front(),
                 Source::Folder(folder, entries) => match entries.next().transpose()? {
-                    Some(entry) if entry.path == *folder || entry.kind != Kind::Folder => {
-                        Some(Item::Entry(entry))
+                    Some(entry) if entry.path == *folder || entry.kind != EntryKind::Folder => {
+                        Some(Node::Entry(entry))
                     }
                     Some(entry) if entry.path.contains('\u{fffd}') => {
                         self.not_listed.push(entry.path);
                         continue;
                     }
-                    Some(entry) => Some(Item::Folder(entry.path)),
+                    Some(entry) => Some(Node::Folder(entry.path)),
                     None => None,
                 },
             };
             match item {
                 None => drop(self.sources.pop()),
-                Some(Item::Folder(folder)) if self.is_large(&folder)? => {
+                Some(Node::Folder(folder)) if self.is_large(&folder)? => {
                     let place = self.direct.remove(&folder).unwrap_or_default();
                     let entries = self.spool.entries(place)?;
                     self.sources.push(Source::Folder(folder, Box::new(entries)));
@@ -195,7 +195,7 @@ impl<'a, 'b> Lister<'a, 'b> {
                 None => return self.fetch_one(folders.remove(0)),
             }
         };
-        let mut direct: HashMap<&str, Vec<&Entry>> =
+        let mut direct: HashMap<&str, Vec<&SnapshotEntry>> =
             folders.iter().map(|folder| (folder.as_str(), Vec::new())).collect();
         for entry in &entries {
             let parent = entry.path.rsplit_once('/').map_or("", |(parent, _)| parent);
@@ -228,7 +228,7 @@ impl<'a, 'b> Lister<'a, 'b> {
     }
 
     /// A listing of these folders; `None` if it is cut.
-    fn ask(&mut self, folders: &[String], with_all_below: bool) -> Result<Option<Vec<Entry>>> {
+    fn ask(&mut self, folders: &[String], with_all_below: bool) -> Result<Option<Vec<SnapshotEntry>>> {
         let mut words = vec!["ls", "--no-lock", "--ncdu"];
         words.extend(with_all_below.then_some("--recursive"));
         words.push(&self.snapshot.id);

@@ -13,7 +13,7 @@ use common::text::escape;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::entry::{Entry, Kind, is_name};
+use super::entry::{EntryKind, SnapshotEntry, is_name};
 use super::streams::{download_path, each_of, pump, read_log};
 use crate::cli::Login;
 use crate::hooks::api::{Address, Backrest, Refused, is};
@@ -204,7 +204,7 @@ impl<'a> Remote<'a> {
         &mut self,
         snapshot: &Snapshot,
         folder: &str,
-        each: &mut dyn FnMut(Option<Entry>) -> Result<()>,
+        each: &mut dyn FnMut(Option<SnapshotEntry>) -> Result<()>,
     ) -> Result<()> {
         self.wait_until_idle()?;
         let asked = json!({ "repoId": self.repo, "snapshotId": snapshot.id, "path": folder });
@@ -338,15 +338,15 @@ struct Listed {
 }
 
 impl Listed {
-    fn entry(self) -> Option<Entry> {
+    fn entry(self) -> Option<SnapshotEntry> {
         let kind = match self.kind.as_str() {
-            "dir" => Kind::Folder,
-            "file" => Kind::File,
-            _ => Kind::Other,
+            "dir" => EntryKind::Folder,
+            "file" => EntryKind::File,
+            _ => EntryKind::Other,
         };
         let modified = self.mtime.parse::<jiff::Timestamp>().ok()?.as_second();
         let size = number(&self.size).unwrap_or_default().unsigned_abs();
-        Some(Entry { path: self.path, kind, size, modified })
+        Some(SnapshotEntry { path: self.path, kind, size, modified })
     }
 }
 

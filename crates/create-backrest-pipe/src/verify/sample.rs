@@ -16,7 +16,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 
-use super::entry::Entry;
+use super::entry::SnapshotEntry;
 use super::findings::Findings;
 use super::host::Host;
 use super::remote::{Remote, Snapshot};
@@ -36,7 +36,7 @@ pub(super) struct Sample {
 #[derive(Debug, Default)]
 struct Group {
     seen: usize,
-    chosen: Vec<Entry>,
+    chosen: Vec<SnapshotEntry>,
 }
 
 impl Sample {
@@ -46,7 +46,7 @@ impl Sample {
     }
 
     /// A file that is in the snapshot as it is on the host.
-    pub(super) fn offer(&mut self, service: &str, entry: &Entry) {
+    pub(super) fn offer(&mut self, service: &str, entry: &SnapshotEntry) {
         // A name that is not UTF-8 can't be asked for.
         let has_name = !entry.path.contains('\u{fffd}');
         if entry.size == 0 || entry.size > self.largest || self.count == 0 || !has_name {
@@ -67,8 +67,8 @@ impl Sample {
     }
 
     /// The files, with their services.
-    fn choose(mut self) -> Vec<(String, Entry)> {
-        let mut groups: Vec<(String, Vec<Entry>)> =
+    fn choose(mut self) -> Vec<(String, SnapshotEntry)> {
+        let mut groups: Vec<(String, Vec<SnapshotEntry>)> =
             self.groups.into_iter().map(|((service, _), group)| (service, group.chosen)).collect();
         groups.iter_mut().for_each(|(_, entries)| entries.shuffle(&mut self.random));
         groups.shuffle(&mut self.random);
@@ -126,7 +126,7 @@ pub(super) struct OnHost {
 
 impl OnHost {
     /// The file at `path`, if it may be read and has the size and the time of `entry`.
-    pub(super) fn open(path: &std::path::Path, entry: &Entry) -> Option<OnHost> {
+    pub(super) fn open(path: &std::path::Path, entry: &SnapshotEntry) -> Option<OnHost> {
         if !fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file()) {
             return None;
         }
@@ -146,7 +146,7 @@ fn stamp(metadata: &fs::Metadata) -> (i64, i64, u64) {
 pub(super) fn read_back(
     remote: &mut Remote<'_>,
     snapshot: &Snapshot,
-    entry: &Entry,
+    entry: &SnapshotEntry,
     mut here: Option<OnHost>,
     each: &mut Piece<'_>,
 ) -> Result<(u64, Option<bool>)> {
@@ -172,13 +172,13 @@ pub(super) fn read_back(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verify::entry::Kind;
+    use crate::verify::entry::EntryKind;
 
-    fn entry(path: &str, size: u64) -> Entry {
-        Entry { path: path.into(), kind: Kind::File, size, modified: 0 }
+    fn entry(path: &str, size: u64) -> SnapshotEntry {
+        SnapshotEntry { path: path.into(), kind: EntryKind::File, size, modified: 0 }
     }
 
-    fn chosen(seed: u64) -> Vec<(String, Entry)> {
+    fn chosen(seed: u64) -> Vec<(String, SnapshotEntry)> {
         let mut sample = Sample::new(12, 1 << 30, seed);
         for number in 0..5000 {
             sample.offer("data/large", &entry(&format!("/l/{number}"), 100));

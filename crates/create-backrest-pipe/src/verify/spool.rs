@@ -15,7 +15,7 @@ use common::text::escape_path;
 use serde_json::StreamDeserializer;
 use serde_json::de::IoRead;
 
-use super::entry::Entry;
+use super::entry::SnapshotEntry;
 
 /// The file, open for writing at its end.
 pub(super) struct Spool {
@@ -25,10 +25,10 @@ pub(super) struct Spool {
 }
 
 /// Where the entries of a folder are in the file.
-pub(super) type Place = Range<u64>;
+pub(super) type Span = Range<u64>;
 
 /// The entries of one folder, read one by one.
-pub(super) type Entries = StreamDeserializer<'static, IoRead<BufReader<Part>>, Entry>;
+pub(super) type Entries = StreamDeserializer<'static, IoRead<BufReader<Part>>, SnapshotEntry>;
 
 impl Spool {
     pub(super) fn new(scratch: &Path) -> Result<Spool> {
@@ -52,7 +52,7 @@ impl Spool {
         Ok(())
     }
 
-    pub(super) fn add(&mut self, entry: &Entry) -> Result<()> {
+    pub(super) fn add(&mut self, entry: &SnapshotEntry) -> Result<()> {
         let bytes = serde_json::to_vec(entry)?;
         let room = "name a larger folder for temporary files in TMPDIR";
         self.writer.write_all(&bytes).map_err(super::Local::error).context("keep the listing").hint(room)?;
@@ -61,7 +61,7 @@ impl Spool {
     }
 
     /// The entries at `place`.
-    pub(super) fn entries(&mut self, place: Place) -> Result<Entries> {
+    pub(super) fn entries(&mut self, place: Span) -> Result<Entries> {
         self.writer.flush().map_err(super::Local::error).context("keep the listing")?;
         let part = Part { file: Arc::clone(&self.file), place };
         let reader = BufReader::with_capacity(64 << 10, part);
@@ -72,7 +72,7 @@ impl Spool {
 /// A part of the file. It has a position of its own.
 pub(super) struct Part {
     file: Arc<File>,
-    place: Place,
+    place: Span,
 }
 
 impl Read for Part {
@@ -88,10 +88,10 @@ impl Read for Part {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::verify::entry::Kind;
+    use crate::verify::entry::EntryKind;
 
-    fn entry(path: &str) -> Entry {
-        Entry { path: path.into(), kind: Kind::File, size: 3, modified: -1 }
+    fn entry(path: &str) -> SnapshotEntry {
+        SnapshotEntry { path: path.into(), kind: EntryKind::File, size: 3, modified: -1 }
     }
 
     #[test]
@@ -110,7 +110,7 @@ mod tests {
         spool.add(&entry("/b")).unwrap();
         let second = start..spool.end();
         let mut read =
-            |place: Place| spool.entries(place).unwrap().map(|entry| entry.unwrap().path).collect::<Vec<_>>();
+            |place: Span| spool.entries(place).unwrap().map(|entry| entry.unwrap().path).collect::<Vec<_>>();
         assert_eq!(read(second.clone()), ["/b"]);
         assert_eq!(read(first), ["/a", "/a/line\nbreak"]);
         assert_eq!(read(second), ["/b"]);

@@ -10,7 +10,7 @@ fn command() -> Vec<OsString> {
 
 const WANTED: &str = "@reboot /home/me/.local/bin/pipe-listener --container-dir /home/me/containers/backrest >/dev/null 2>&1\n";
 
-fn edit(text: &str) -> Edited {
+fn edit(text: &str) -> EditedCrontab {
     with_listener(text, &command(), Path::new(HOME)).unwrap()
 }
 
@@ -87,7 +87,7 @@ fn a_moved_listener_keeps_one_line_and_another_folders_listener_its_own() {
 fn odd_paths_are_quoted_for_sh_and_for_cron() {
     let line = reboot_line(&["/a b/100%/pipe-listener".into(), "it's".into()]).unwrap();
     assert_eq!(line, "@reboot '/a b/100\\%/pipe-listener' \"it's\" >/dev/null 2>&1");
-    assert_eq!(kind_of(&line, Path::new(HOME)), Line::Listener);
+    assert_eq!(kind_of(&line, Path::new(HOME)), CrontabLine::Listener);
     assert!(reboot_line(&["/a\nb".into()]).is_err());
 }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::hooks::config::{CANCEL, cancels, conditions_of};
 use crate::hooks::finding::{Finding, Name};
-use crate::hooks::reading::{self, Line, Message, Reading, Script, Way, command_of};
+use crate::hooks::reading::{self, Delivery, Line, Message, Reading, Script, command_of};
 use crate::hooks::wanted::{self, WantedHook, is_ours};
 
 /// The changed hooks.
@@ -41,7 +41,7 @@ impl Hook {
 
 /// Lines of the days of the Bash scripts: nothing is waited for in them.
 fn is_old(line: &Line) -> bool {
-    matches!(line, Line::Sends(_, Way::Unanswered | Way::OldScript))
+    matches!(line, Line::Sends(_, Delivery::Unanswered | Delivery::OldScript))
 }
 
 /// `hooks` without lines of old, if those are replaced; otherwise how many hooks have such lines.
@@ -237,8 +237,7 @@ fn is_same(hook: &Value, wanted: &WantedHook) -> bool {
 /// The hooks without our messages.
 pub(super) fn take_out(hooks: &[Value], replaces_old: bool) -> Changed {
     let (there, _) = without_old(hooks, replaces_old);
-    let is_gone =
-        |line: &Line| matches!(line, Line::Sends(messages, Way::Answered) if messages.iter().all(is_ours));
+    let is_gone = |line: &Line| matches!(line, Line::Sends(messages, Delivery::Answered) if messages.iter().all(is_ours));
     let mut changed = Changed { hooks: Vec::new(), findings: Vec::new() };
     for mut hook in there {
         match &hook.reading {
@@ -261,7 +260,7 @@ fn still_ours(reading: &Reading) -> bool {
         Reading::Unrelated => false,
         Reading::Unclear => true,
         Reading::Script(script) => script.has(|line| match line {
-            Line::Sends(messages, way) => *way == Way::OldScript || messages.iter().any(is_ours),
+            Line::Sends(messages, way) => *way == Delivery::OldScript || messages.iter().any(is_ours),
             Line::Else(messages) => messages.iter().any(is_ours),
             Line::Nothing => false,
         }),

@@ -6,7 +6,7 @@ use crate::hooks::finding::Finding;
 use crate::hooks::wanted::tests::wanted as wanted_with;
 
 fn wanted() -> Wanted {
-    wanted_with(true, false)
+    wanted_with([true, false])
 }
 
 /// The hooks of the plan and of the repository, as JSON.
@@ -34,7 +34,7 @@ fn config() -> Value {
     })
 }
 
-fn put_in(config: &Value) -> Edited {
+fn put_in(config: &Value) -> EditedConfig {
     edit(config, "all", &wanted(), Direction::PutIn).unwrap()
 }
 
@@ -56,7 +56,7 @@ fn the_second_time_nothing_is_different() {
     let edited = put_in(&config());
     assert_eq!(
         put_in(&edited.config),
-        Edited { difference: vec![], changes_hooks: false, changes_flag: false, ..edited }
+        EditedConfig { difference: vec![], changes_hooks: false, changes_flag: false, ..edited }
     );
 }
 
@@ -171,13 +171,13 @@ fn sending(config: &Value, action: BuiltIn) -> usize {
     list(&config["plans"][0], "hooks").iter().filter(|hook| sends(hook, action)).count()
 }
 
-fn edit_with(config: &Value, wanted: &Wanted, direction: Direction) -> Edited {
+fn edit_with(config: &Value, wanted: &Wanted, direction: Direction) -> EditedConfig {
     edit(config, "all", wanted, direction).unwrap()
 }
 
 #[test]
 fn a_hook_that_a_person_wrote_is_completed_and_not_doubled() {
-    let wanted = wanted_with(false, false);
+    let wanted = wanted_with([false, false]);
     for hooks in [
         &[("SNAPSHOT_START", "", "/bridge/backrest-send pre-backups")][..],
         &[("SNAPSHOT_START", "CANCEL", "#!/bridge/backrest-send\npre-backups")],
@@ -212,7 +212,7 @@ fn a_hook_that_a_person_wrote_is_completed_and_not_doubled() {
 
 #[test]
 fn plans_that_were_doubled_by_an_earlier_version_are_put_right() {
-    let wanted = wanted_with(false, false);
+    let wanted = wanted_with([false, false]);
     let by_hand = [("SNAPSHOT_START", "", "/bridge/backrest-send pre-backups")];
     let mut config = plan_with(&by_hand);
     let canonical = wanted.to_json();
@@ -225,7 +225,7 @@ fn plans_that_were_doubled_by_an_earlier_version_are_put_right() {
 
 #[test]
 fn the_form_without_a_last_newline_is_the_same_hook() {
-    let wanted = wanted_with(true, true);
+    let wanted = wanted_with([true, true]);
     let mut config = edit_with(&config(), &wanted, Direction::PutIn).config;
     for hook in config["plans"][0]["hooks"].as_array_mut().unwrap().iter_mut().skip(1) {
         let text = command_of(hook).unwrap().trim_end().to_string();
@@ -237,13 +237,13 @@ fn the_form_without_a_last_newline_is_the_same_hook() {
 
 #[test]
 fn a_field_that_a_newer_backrest_added_stays_in_a_hook() {
-    let wanted = wanted_with(true, false);
+    let wanted = wanted_with([true, false]);
     let mut config = edit_with(&config(), &wanted, Direction::PutIn).config;
     config["plans"][0]["hooks"][1]["futureField"] = json!({ "a": 1 });
     let edited = edit_with(&config, &wanted, Direction::PutIn);
     assert_eq!((&edited.config, edited.difference), (&config, vec![]));
     // A change of ours keeps it, too.
-    let edited = edit_with(&config, &wanted_with(false, false), Direction::PutIn);
+    let edited = edit_with(&config, &wanted_with([false, false]), Direction::PutIn);
     let start = &edited.config["plans"][0]["hooks"][1];
     assert_eq!(start["futureField"], json!({ "a": 1 }));
     assert!(!command_of(start).unwrap().contains("start-tailscale"));
@@ -251,7 +251,7 @@ fn a_field_that_a_newer_backrest_added_stays_in_a_hook() {
 
 #[test]
 fn a_hook_that_does_other_work_is_left_as_it_is_and_is_not_doubled() {
-    let wanted = wanted_with(false, false);
+    let wanted = wanted_with([false, false]);
     let text = "curl http://x\n/bridge/backrest-send pre-backups\n";
     let config = plan_with(&[("SNAPSHOT_START", "", text)]);
     let edited = edit_with(&config, &wanted, Direction::PutIn);
@@ -272,7 +272,7 @@ fn a_hook_that_does_other_work_is_left_as_it_is_and_is_not_doubled() {
 
 #[test]
 fn an_end_is_added_only_to_a_hook_that_does_nothing_else() {
-    let wanted = wanted_with(true, true);
+    let wanted = wanted_with([true, true]);
     let text = "/bridge/backrest-send notify-up all is well\n/bridge/backrest-send stop-tailscale\n";
     let edited = edit_with(&plan_with(&[("SNAPSHOT_SUCCESS", "", text)]), &wanted, Direction::PutIn);
     let up = |hook: &&Value| sends(hook, BuiltIn::NotifyUp);
@@ -284,7 +284,7 @@ fn an_end_is_added_only_to_a_hook_that_does_nothing_else() {
 
 #[test]
 fn hooks_of_the_old_scripts_are_reported_and_replaced_if_asked() {
-    let mut wanted = wanted_with(true, false);
+    let mut wanted = wanted_with([true, false]);
     let config = plan_with(&[
         ("SNAPSHOT_START", "", "echo start-tailscale > /backrest-pipe\necho pre-backups > /backrest-pipe"),
         ("SNAPSHOT_SUCCESS", "", "curl http://kuma/api/push/x\necho stop-tailscale > /backrest-pipe\n"),
@@ -299,13 +299,13 @@ fn hooks_of_the_old_scripts_are_reported_and_replaced_if_asked() {
     assert_eq!(command_of(&hooks[0]), Some("curl http://kuma/api/push/x\n"));
     assert_eq!(
         hooks[1..].to_vec(),
-        wanted_with(true, false).to_json()["plan"]["hooks"].as_array().unwrap().clone()
+        wanted_with([true, false]).to_json()["plan"]["hooks"].as_array().unwrap().clone()
     );
 }
 
 #[test]
 fn what_is_not_understood_is_shown_and_left_alone() {
-    let wanted = wanted_with(false, false);
+    let wanted = wanted_with([false, false]);
     let text = "if true; then\n  /bridge/backrest-send pre-backups\nfi\n";
     let config = plan_with(&[("SNAPSHOT_START", "CANCEL", text)]);
     let edited = edit_with(&config, &wanted, Direction::PutIn);
@@ -322,7 +322,7 @@ fn what_is_not_understood_is_shown_and_left_alone() {
 
 #[test]
 fn the_mark_and_what_a_failure_does_agree() {
-    let wanted = wanted_with(false, false);
+    let wanted = wanted_with([false, false]);
     let marked = "curl http://x\n/bridge/backrest-send pre-backups --failure-cancels\n";
     for (on_error, finds) in [("", true), ("IGNORE", true), ("CANCEL", false), ("FATAL", false)] {
         let findings =
@@ -342,7 +342,8 @@ fn the_mark_and_what_a_failure_does_agree() {
 
 #[test]
 fn services_and_key_stay_until_others_are_named() {
-    let some = Wanted { services: Some(vec!["immich".into(), "wiki*".into()]), ..wanted_with(false, false) };
+    let some =
+        Wanted { services: Some(vec!["immich".into(), "wiki*".into()]), ..wanted_with([false, false]) };
     let mut config = config();
     config["instance"] = json!("my home");
     let edited = edit_with(&config, &some, Direction::PutIn);
@@ -352,18 +353,18 @@ fn services_and_key_stay_until_others_are_named() {
             "pre-backups --failure-cancels --key my%20home/{{ urlquery .Plan.Id }} immich wiki*\n"
         )
     );
-    let again = edit_with(&edited.config, &wanted_with(false, false), Direction::PutIn);
+    let again = edit_with(&edited.config, &wanted_with([false, false]), Direction::PutIn);
     assert_eq!(again.difference, Vec::<String>::new());
     // Pasted by hand there is no instance in the key, which is as good as long as both have it.
     let all = Wanted { services: Some(vec![]), ..some };
     let pasted = all.to_json();
     config["plans"][0]["hooks"] = pasted["plan"]["hooks"].clone();
-    let edited = edit_with(&config, &wanted_with(false, false), Direction::PutIn);
+    let edited = edit_with(&config, &wanted_with([false, false]), Direction::PutIn);
     assert!(!edited.changes_hooks, "{:?}", edited.difference);
     // A key of another plan, from a copied configuration, is not kept.
     let other = config.to_string().replace("{{ urlquery .Plan.Id }}", "other");
     let edited =
-        edit_with(&serde_json::from_str(&other).unwrap(), &wanted_with(false, false), Direction::PutIn);
+        edit_with(&serde_json::from_str(&other).unwrap(), &wanted_with([false, false]), Direction::PutIn);
     assert!(edited.changes_hooks);
 }
 

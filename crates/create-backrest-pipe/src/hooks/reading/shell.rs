@@ -5,11 +5,11 @@
 use bridge::message::is_name;
 use bridge::{CLIENT, FIFO};
 
-use super::{Line, Message, OLD_SCRIPTS, Read, Way, template_depth};
+use super::{Delivery, Line, Message, OLD_SCRIPTS, Read, template_depth};
 
 /// A simple command.
 #[derive(Debug, Default)]
-struct Command {
+struct SimpleCommand {
     words: Vec<Word>,
     /// Where its output goes.
     outputs: Vec<Word>,
@@ -51,7 +51,7 @@ fn read(line: &str) -> Option<Read> {
     }
     let commands = split(&bare)?;
     let mut messages = Vec::new();
-    let (mut way, mut is_alone, mut has_options) = (Way::Answered, true, false);
+    let (mut delivery, mut is_alone, mut has_options) = (Delivery::Answered, true, false);
     for (index, command) in commands.iter().enumerate() {
         let words = without_prefixes(&command.words);
         let Some(program) = words.first() else { continue };
@@ -63,7 +63,7 @@ fn read(line: &str) -> Option<Read> {
         if name == CLIENT {
             let (message, options) = sent(&words[1..])?;
             if command.is_background || options.iter().any(|option| option == "--no-wait") {
-                way = Way::Unanswered;
+                delivery = Delivery::Unanswered;
             } else if !options.is_empty() {
                 has_options = true;
             }
@@ -75,30 +75,30 @@ fn read(line: &str) -> Option<Read> {
                 _ => command,
             };
             messages.extend(echoed(without_prefixes(&source.words))?);
-            way = Way::Unanswered;
+            delivery = Delivery::Unanswered;
         } else if OLD_SCRIPTS.contains(&name) {
-            way = Way::OldScript;
+            delivery = Delivery::OldScript;
             messages.push(Message { name: name.into(), text: String::new() });
         } else if !NEUTRAL.contains(&name) || ["echo", "printf"].contains(&name) && !feeds(&commands, index) {
             is_alone = false;
         }
     }
     let does = match (messages.is_empty(), is_alone) {
-        (false, true) => Line::Sends(messages, way),
+        (false, true) => Line::Sends(messages, delivery),
         // What goes through the FIFO beside other work is no message that anyone waits for.
-        (false, false) if way != Way::Answered => Line::Else(Vec::new()),
+        (false, false) if delivery != Delivery::Answered => Line::Else(Vec::new()),
         (_, false) => Line::Else(messages),
         (true, true) => Line::Nothing,
     };
     let names_bridge = bare.contains(CLIENT) || bare.contains(FIFO);
-    if names_bridge && does == Line::Else(Vec::new()) && way == Way::Answered {
+    if names_bridge && does == Line::Else(Vec::new()) && delivery == Delivery::Answered {
         return None;
     }
     Some(Read { text: line.into(), does, has_options })
 }
 
 /// Whether the output of the command at `index` goes to `tee`.
-fn feeds(commands: &[Command], index: usize) -> bool {
+fn feeds(commands: &[SimpleCommand], index: usize) -> bool {
     commands.get(index + 1).is_some_and(|next| {
         next.is_piped && next.words.first().is_some_and(|program| program.text.ends_with("tee"))
     })
@@ -157,8 +157,8 @@ fn without_prefixes(words: &[Word]) -> &[Word] {
 }
 
 /// The commands of a line; `None` where a quote stays open, or for what goes over several lines.
-fn split(line: &str) -> Option<Vec<Command>> {
-    let mut commands = vec![Command::default()];
+fn split(line: &str) -> Option<Vec<SimpleCommand>> {
+    let mut commands = vec![SimpleCommand::default()];
     let (mut word, mut is_output, mut is_input): (Option<Word>, bool, bool) = (None, false, false);
     let mut rest = line;
     while let Some(c) = rest.chars().next() {
@@ -218,7 +218,7 @@ fn split(line: &str) -> Option<Vec<Command>> {
                         let is_piped = c == '|' && !rest.starts_with('|');
                         commands.last_mut()?.is_background = c == '&' && !rest.starts_with('&');
                         rest = rest.trim_start_matches(c);
-                        commands.push(Command { is_piped, ..Command::default() });
+                        commands.push(SimpleCommand { is_piped, ..SimpleCommand::default() });
                     }
                     _ => {}
                 }
@@ -238,8 +238,8 @@ fn split(line: &str) -> Option<Vec<Command>> {
 }
 
 /// A command that has nothing to do with the bridge.
-fn foreign() -> Command {
-    Command { words: vec![Word { text: "?".into(), ..Word::default() }], ..Command::default() }
+fn foreign() -> SimpleCommand {
+    SimpleCommand { words: vec![Word { text: "?".into(), ..Word::default() }], ..SimpleCommand::default() }
 }
 
 /// Where the quotation that began ends; a template in it may hold quotes of its own.

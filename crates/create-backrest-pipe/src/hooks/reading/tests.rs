@@ -88,7 +88,7 @@ fn what_goes_through_the_fifo_is_not_answered() {
         let Reading::Script(script) = reading(text) else { panic!("{text}: {:?}", reading(text)) };
         let message = Message { name: "pre-backups".into(), text: String::new() };
         assert!(
-            script.has(|line| *line == Line::Sends(vec![message.clone()], Way::Unanswered)),
+            script.has(|line| *line == Line::Sends(vec![message.clone()], Delivery::Unanswered)),
             "{text}: {script:?}"
         );
         assert!(script.messages().is_empty() && !script.is_pure(), "{text}");
@@ -162,7 +162,7 @@ fn other_hooks_have_nothing_to_do_with_it() {
 fn a_line_is_taken_out_and_the_rest_stays() {
     let text = "#!/bin/sh\ncurl http://x\necho stop-tailscale > /backrest-pipe\n";
     let Reading::Script(script) = reading(text) else { panic!() };
-    let is_old = |line: &Line| matches!(line, Line::Sends(_, Way::Unanswered));
+    let is_old = |line: &Line| matches!(line, Line::Sends(_, Delivery::Unanswered));
     assert_eq!(script.without(is_old).unwrap(), "#!/bin/sh\ncurl http://x\n");
     let Reading::Script(script) = reading("# old\necho stop-tailscale > /backrest-pipe") else { panic!() };
     assert_eq!(script.without(is_old), None);
