@@ -81,12 +81,14 @@ pub(super) fn check(version: Option<Version>, is_asked: bool) -> Check {
     let update = "update it: docker compose pull && docker compose up --detach";
     match version {
         None | Some(Version::Before(..)) => {
-            let version = version
-                .map_or("its version could not be found out".into(), |version| format!("Backrest {version}"));
-            let rest = "before 1.11 a failing hook at the start of a backup runs no other hook";
+            let form =
+                version.map(|version| format!(" ({version}, by its configuration)")).unwrap_or_default();
+            let what = format!(
+                "its version could not be found out{form}; before 1.11 a failing hook at the start of a backup runs \
+                 no other hook"
+            );
             let ask = "name the address of its page: add --backrest URL";
-            let fix = if is_asked { update } else { ask };
-            Check::note(name, format!("{version}; {rest}"), Some(fix.into()))
+            Check::note(name, what, Some(if is_asked { update } else { ask }.into()))
         }
         Some(version) if version.is_before(1, 11) => {
             let mut what = format!(
@@ -139,7 +141,10 @@ mod tests {
         assert!(what(Version::parse("1.10.1")).contains("runs no other hook"));
         assert_eq!(what(Version::parse("v1.14.1")), "Backrest 1.14.1");
         assert_eq!(what(Some(Version::AtLeast(1, 13))), "Backrest 1.13 or newer");
-        assert!(what(Some(Version::Before(1, 13))).starts_with("Backrest before 1.13; before 1.11 "));
+        assert!(
+            what(Some(Version::Before(1, 13)))
+                .contains("found out (before 1.13, by its configuration); before 1.11 ")
+        );
         let fix = |is_asked: bool| serde_json::to_string(&check(None, is_asked).fix).unwrap();
         assert!(fix(false).contains("--backrest URL") && !fix(true).contains("--backrest"));
     }

@@ -179,6 +179,8 @@ impl Server {
 }
 
 fn serve(mut connection: &TcpStream, state: &Mutex<State>) -> std::io::Result<()> {
+    // Head and body are written apart; the second would wait for the client to acknowledge the first.
+    connection.set_nodelay(true)?;
     let mut reader = BufReader::new(connection);
     while let Some(request) = read_request(&mut reader)? {
         let method = request.path.rsplit('/').find(|part| !part.is_empty()).unwrap_or_default().to_string();
