@@ -30,9 +30,9 @@ use crate::cli::Cli;
 use crate::door::fifo_keeper;
 use crate::log::Log;
 use crate::queue::journal::Mark;
-use crate::queue::{New, Queue};
+use crate::queue::{Job, New, Queue};
 use crate::reply::Clients;
-use crate::run::Runner;
+use crate::run::{Outcome, Runner};
 use crate::tally::Tally;
 use backups::Backups;
 use bridge::action::Lane;
@@ -71,6 +71,8 @@ struct Listener {
     lanes: [Sender<Start>; 2],
     /// What stops the actions that run, by the number of their message.
     running: BTreeMap<u64, Cancel>,
+    /// What has ended and is not recorded yet: it is reported once it is.
+    finished: Vec<(Job, Outcome)>,
     backups: Backups,
     notices: Notices,
     events: Events,
@@ -146,6 +148,7 @@ impl Listener {
             from_others: Vec::new(),
             lanes,
             running: BTreeMap::new(),
+            finished: Vec::new(),
             backups,
             notices: Notices::default(),
             events,

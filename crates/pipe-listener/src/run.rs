@@ -3,7 +3,7 @@
 //! Every program runs through `common::process`: nothing on its standard input, a deadline, a process group. The
 //! message's text reaches a program as one argument and in no other way.
 
-mod alarm;
+pub(crate) mod alarm;
 pub(crate) mod container;
 pub(crate) mod notify;
 mod own;

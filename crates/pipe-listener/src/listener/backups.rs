@@ -151,6 +151,11 @@ impl Listener {
             None => {}
         }
         if undoes {
+            // It is named in the push of its failure.
+            self.names_preparation(
+                request_of(&job.message).and_then(|(_, request)| request.plan()),
+                Instant::now(),
+            );
             self.undo(request_of(&job.message).and_then(|(_, request)| request.key));
         }
     }

@@ -133,7 +133,12 @@ impl Listener {
         let mut new = std::mem::take(&mut self.from_fifo);
         new.append(&mut self.from_others);
         let waiting_clients: Vec<_> = new.iter().map(|new| (new.client, lane_of(&new.message))).collect();
-        let advanced = match self.queue.advance(&mut new, ended) {
+        let advanced = self.queue.advance(&mut new, ended);
+        // A client that has its answer may kill this process: what it was answered is in the record by then.
+        for (job, outcome) in std::mem::take(&mut self.finished) {
+            self.report_end(&job, &outcome);
+        }
+        let advanced = match advanced {
             Ok(advanced) => advanced,
             Err(error) => {
                 self.log.sparingly(Topic::Found, &format!("the queue can't be written: {error}"));

@@ -4,7 +4,7 @@
 //! not pushed, and no more than [`MOST_UPS`] are pushed a minute. A failure that was pushed already is not pushed twice,
 //! and no `up` follows it before another backup is prepared.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
@@ -19,12 +19,15 @@ use common::settings::{Flags, Settings};
 use super::Listener;
 use crate::door::Origin;
 use crate::queue::Job;
+use crate::run::alarm;
 
 /// How many `up`s are pushed in a [`SPAN`].
 const MOST_UPS: usize = 6;
 const SPAN: Duration = Duration::from_secs(60);
 /// Two messages about one failure come within this time.
 const ONE_FAILURE: Duration = Duration::from_secs(120);
+/// The hooks of one backup's end fire within this time of each other. A push takes ten seconds at most until a hook goes on.
+const ONE_END: Duration = Duration::from_secs(30);
 
 /// What becomes of a notification.
 #[derive(Debug)]
@@ -60,8 +63,8 @@ pub(super) struct Notices {
     /// The last `pre-backups`: what was reported before it is about another backup.
     preparation: u64,
     delayed: Option<(String, Delay)>,
-    /// The preparation without a key that was named in a push: when it ended.
-    named: Option<i64>,
+    /// Of each plan, and of what has none, the preparation that was named in a push: when it ended, and when it was named.
+    named: BTreeMap<Option<String>, (i64, Instant)>,
 }
 
 #[derive(Debug)]
@@ -103,6 +106,8 @@ impl Listener {
             if job.door != Origin::Timer && self.notices.contradicts(&request, now) {
                 return Notice::Not("not pushed: this backup was reported as failed");
             }
+            // A monitor that is up again has to see the next failure, whatever its words.
+            self.notices.failures.clear();
             let own = monitor(&settings, &request);
             if self.queue.waiting_in(Lane::Notifications).any(|next| {
                 reports_up(&next.message).is_some()
@@ -123,19 +128,28 @@ impl Listener {
                 return Notice::Not("not pushed again: the same failure was pushed already");
             }
         }
-        let with_preparation = job.door != Origin::Timer && self.names_preparation(&request);
-        Notice::Now { with_preparation }
+        let is_report = job.door != Origin::Timer && !request.preparation_failed;
+        Notice::Now { with_preparation: is_report && self.names_preparation(request.plan(), now) }
     }
 
-    /// A message that has a plan is about the plan's last preparation. One that has none may be about anything: a
-    /// preparation without a key is named once.
-    fn names_preparation(&mut self, request: &Notification) -> bool {
-        if request.plan.is_some() {
-            return true;
-        }
+    /// Whether the plan's last preparation was that of the backup that is reported. Some tasks are reported that had none: so
+    /// it is named once, and again in what is reported together with that. A message without a plan may be about
+    /// anything.
+    pub(super) fn names_preparation(&mut self, plan: Option<String>, now: Instant) -> bool {
         let trouble = Trouble::load(&self.settings.layout().actions_trouble());
-        let at = trouble.preparations.get("").map(|preparation| preparation.at);
-        at.is_some() && std::mem::replace(&mut self.notices.named, at) != at
+        let Some(at) = alarm::of_preparation(&trouble, plan.as_deref()).map(|preparation| preparation.at)
+        else {
+            return false;
+        };
+        match self.notices.named.get(&plan) {
+            Some((known, named)) if *known == at => {
+                plan.is_some() && now.saturating_duration_since(*named) < ONE_FAILURE
+            }
+            _ => {
+                self.notices.named.insert(plan, (at, now));
+                true
+            }
+        }
     }
 
     /// Looks whether the `up` that waits for its time still has to.
@@ -191,7 +205,10 @@ impl Notices {
     fn contradicts(&mut self, request: &Notification, now: Instant) -> bool {
         self.forget_failures(now);
         let plan = request.plan();
-        plan.is_some() && self.failures.iter().any(|failure| failure.plan == plan && failure.text.is_some())
+        let is_end = |failure: &ReportedFailure| now.saturating_duration_since(failure.at) < ONE_END;
+        let mut of_plan =
+            self.failures.iter().filter(|failure| failure.plan == plan && failure.text.is_some());
+        plan.is_some() && of_plan.any(is_end)
     }
 
     /// Whether this failure was not pushed already. The listener's own pushes are all different. Old hooks don't name
@@ -292,7 +309,7 @@ mod tests {
         assert!(notices.contradicts(&request("--plan a 5 files"), now));
         assert!(!notices.contradicts(&request("--plan b 5 files"), now));
         assert!(!notices.contradicts(&request("5 files"), now), "a message by hand");
-        assert!(!notices.contradicts(&request("--plan a 5 files"), now + 2 * ONE_FAILURE));
+        assert!(!notices.contradicts(&request("--plan a 5 files"), now + ONE_END));
         notices.is_new_failure(&request("--plan a partial backup"), &job(7, Origin::Socket), true, now);
         notices.preparation = 8;
         assert!(!notices.contradicts(&request("--plan a 5 files"), now), "another backup");

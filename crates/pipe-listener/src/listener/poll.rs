@@ -239,7 +239,7 @@ impl Listener {
                 self.running.remove(&id);
                 if let Some(job) = self.queue.running_job(id).cloned() {
                     self.after_end(&job, &outcome);
-                    self.report_end(&job, &outcome);
+                    self.finished.push((job, outcome));
                 }
                 self.timers.set_network(tailscale::due(&self.settings));
                 ended.push(id);
@@ -265,7 +265,7 @@ impl Listener {
     }
 
     /// Reports to the log, and to the client that waits, how a message ended.
-    fn report_end(&mut self, job: &Job, outcome: &Outcome) {
+    pub(super) fn report_end(&mut self, job: &Job, outcome: &Outcome) {
         let id = job.id;
         let took = job.started.map(|at| common::units::duration(at.elapsed())).unwrap_or_default();
         let shown = short(job.message.to_string().as_bytes());

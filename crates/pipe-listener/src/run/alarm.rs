@@ -4,7 +4,7 @@
 //! what restic printed. Uptime Kuma shows the first line or two. So the text is unescaped, and of an error only its last
 //! part is kept: `Fatal: …` or the last error, with the exit reason. Nothing but words depends on what is found.
 
-use common::contract::trouble::Trouble;
+use common::contract::trouble::{Preparation, Trouble};
 
 /// A text of at most this length is kept as it is.
 const SHORT: usize = 120;
@@ -93,14 +93,14 @@ fn floor(text: &str, at: usize) -> usize {
     (at..=text.len()).find(|&at| text.is_char_boundary(at)).unwrap_or(text.len())
 }
 
-/// What was wrong with the preparation of `plan`'s backup; of one without a plan, for `None`.
-pub(super) fn of_preparation(trouble: &Trouble, plan: Option<&str>) -> Option<String> {
+/// The last preparation of `plan`'s backup; of one without a plan, for `None`. There is none if all was well with it.
+pub(crate) fn of_preparation<'a>(trouble: &'a Trouble, plan: Option<&str>) -> Option<&'a Preparation> {
     let of_plan = |key: &str| {
         let id = key.rsplit_once('/').map_or(key, |(_, plan)| plan);
         (!key.is_empty()).then(|| bridge::request::decode(id))
     };
     let found = trouble.preparations.iter().filter(|(key, _)| of_plan(key).as_deref() == plan);
-    found.max_by_key(|(_, preparation)| preparation.at).map(|(_, preparation)| preparation.summary.clone())
+    found.map(|(_, preparation)| preparation).max_by_key(|preparation| preparation.at)
 }
 
 #[cfg(test)]
@@ -134,7 +134,6 @@ mod tests {
 
     #[test]
     fn what_is_wrong_with_another_plan_is_left_out() {
-        use common::contract::trouble::Preparation;
         let preparation = |at, summary: &str| Preparation { at, is_failure: true, summary: summary.into() };
         let preparations = [
             (String::new(), preparation(1, "old hook")),
@@ -143,8 +142,8 @@ mod tests {
             ("home/c".to_string(), preparation(4, "another plan")),
         ];
         let trouble = Trouble { preparations: preparations.into(), ..Trouble::default() };
-        assert_eq!(of_preparation(&trouble, Some("a/b")).as_deref(), Some("newest"));
-        assert_eq!(of_preparation(&trouble, None).as_deref(), Some("old hook"));
-        assert_eq!(of_preparation(&trouble, Some("d")), None);
+        for (plan, expected) in [(Some("a/b"), Some("newest")), (None, Some("old hook")), (Some("d"), None)] {
+            assert_eq!(of_preparation(&trouble, plan).map(|found| found.summary.as_str()), expected);
+        }
     }
 }

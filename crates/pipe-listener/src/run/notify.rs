@@ -53,7 +53,8 @@ pub(super) fn notify(
         )));
     }
     let trouble = Trouble::load(&settings.layout().actions_trouble());
-    let preparation = if with_preparation { alarm::of_preparation(&trouble, plan.as_deref()) } else { None };
+    let preparation = alarm::of_preparation(&trouble, plan.as_deref()).filter(|_| with_preparation);
+    let preparation = preparation.map(|preparation| preparation.summary.clone());
     let ignore = Picture::load(&settings.layout().ignore_picture())
         .and_then(|picture| picture.line())
         .filter(|_| with_preparation);

@@ -30,7 +30,7 @@ impl Host {
     }
 
     #[track_caller]
-    fn write_trouble(&self, trouble: &Trouble) {
+    pub(crate) fn write_trouble(&self, trouble: &Trouble) {
         let text = serde_json::to_string(trouble).unwrap();
         self.sandbox.write("containers/backrest/state/actions/trouble", text);
     }

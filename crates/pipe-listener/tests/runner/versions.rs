@@ -150,6 +150,21 @@ fn old_hooks_that_name_no_plan_report_a_failed_preparation_once() {
 }
 
 #[test]
+fn the_same_failure_after_good_news_is_pushed_again() {
+    let (mut host, server) = with_server();
+    host.start();
+    for state in ["down", "up", "down"] {
+        host.send(&[&format!("notify-{state}"), "--plan", "a", "the same words"]).expect_success();
+    }
+    assert!(server.next().contains("?status=down&"));
+    assert!(server.next().contains("?status=down&"), "the up contradicts the report of the same backup");
+    host.send(&["notify-up", "by hand"]).expect_success();
+    host.send(&["notify-down", "--plan", "a", "the same words"]).expect_success();
+    assert!(server.next().contains("?status=up&msg=by%20hand"));
+    assert!(server.next().contains("?status=down&"));
+}
+
+#[test]
 fn good_news_that_waited_too_long_for_a_listener_is_dropped() {
     let (mut host, server) = with_server();
     host.start();
@@ -163,4 +178,18 @@ fn good_news_that_waited_too_long_for_a_listener_is_dropped() {
     assert!(all.contains("status=down&msg=old%20trouble") && all.contains("msg=5%20files"), "{all}");
     assert!(!all.contains("old%20news"), "{all}");
     host.wait_for_log("notify-up --sent 1000 old news (pipe): dropped: it is older than 10 min");
+}
+
+#[test]
+fn a_failed_preparation_is_no_reason_of_a_later_task_that_had_none() {
+    use common::contract::trouble::{Preparation, Trouble};
+    let (mut host, server) = with_server();
+    let failed = Preparation { at: 5, is_failure: true, summary: "shop failed".into() };
+    let preparations = [("home/nightly".to_string(), failed)].into();
+    host.write_trouble(&Trouble { preparations, ..Trouble::default() });
+    host.start();
+    host.kill();
+    host.send(&["pre-backups", "--failure-cancels", "--key", "home/nightly"]).expect_code(69);
+    host.start();
+    assert!(server.next().contains("msg=pre-backups%20failed"), "what no listener took was not prepared");
 }
