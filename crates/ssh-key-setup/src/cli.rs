@@ -18,7 +18,7 @@ mounts as /root/.ssh, proves it with a file written, read and removed, and print
 proves it again and changes nothing.";
 
 /// Give Backrest a key for an SFTP server and prove that it works
-#[derive(Debug, Parser)]
+#[derive(Clone, Debug, Parser)]
 #[command(name = "ssh-key-setup", version, after_help = AFTER_HELP)]
 pub(crate) struct Cli {
     /// The server, as you type it after `ssh` [default: every host that is set up already, otherwise those of

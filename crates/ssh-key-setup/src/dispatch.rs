@@ -11,26 +11,22 @@ use common::settings::Settings;
 use common::text::escape_path;
 
 use crate::cli::Cli;
+use crate::connection::failure::hinted;
 use crate::connection::ssh;
-use crate::host_name;
 use crate::keys_file::authorized_keys;
 use crate::output::{HostReport, Output, Report};
 use crate::remove;
+use crate::request::{Action, Request, Target};
 use crate::rotate;
 use crate::run::Run;
 use crate::set_up;
 use crate::ssh_folder::folder::{self, Folder};
 use crate::ssh_folder::key;
-use crate::targets::{self, Target};
+use crate::targets;
 
 /// Does what the command line asks.
 pub(crate) fn run(cli: &Cli) -> Result<Exit> {
-    if let Some(host) = &cli.host {
-        host_name::check(host)?;
-    }
-    if let Some(path) = &cli.path {
-        set_up::check_path(path)?;
-    }
+    let request = Request::of(cli.clone())?;
     let settings = Settings::load(&cli.places, None, None)?;
     problem::warn("ssh-key-setup", &settings.problems);
     let cancel = Cancel::on_signals()?;
@@ -46,20 +42,22 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
     };
     ssh::clear_leftovers();
     let path = settings.data_dir.join("ssh");
-    let folder = if cli.check || cli.remove { Folder::look(&path) } else { Folder::open(&path) }?;
-    let run = Run { cli, folder, cancel, output: Output { json: cli.json } };
+    let folder = if request.action.needs_folder() { Folder::look(&path) } else { Folder::open(&path) }?;
+    let output = Output { json: request.json };
+    let run = Run { request, folder, cancel, output };
     all(&run, &settings)
 }
 
 fn all(run: &Run, settings: &Settings) -> Result<Exit> {
-    let targets = targets::targets(run.cli, settings, &run.files()?.config)?;
+    let targets = targets::targets(&run.request, settings, &run.files()?.config)?;
     let mut report = Report { ok: true, folder: escape_path(run.folder.path()), ..Report::default() };
     if targets.is_empty() {
-        if run.cli.check || run.cli.rotate {
-            let what = if run.cli.check { "check" } else { "rotate" };
-            return Err(anyhow!("{what}: no host is set up")).hint("set one up: ssh-key-setup HOST");
+        match run.request.action {
+            Action::SetUp => key_alone(run, &mut report)?,
+            Action::Check => return Err(no_host("check")),
+            Action::Rotate => return Err(no_host("rotate")),
+            Action::Remove { .. } => return Err(no_host("remove")),
         }
-        key_alone(run, &mut report)?;
     }
     let alone = targets.len() == 1;
     for (index, target) in targets.into_iter().enumerate() {
@@ -68,7 +66,7 @@ fn all(run: &Run, settings: &Settings) -> Result<Exit> {
         }
         let mut host = HostReport { alias: target.alias.clone(), ok: true, ..HostReport::default() };
         if let Err(error) = one(run, target, &mut host) {
-            if alone && !run.cli.json {
+            if alone && !run.request.json {
                 return Err(error);
             }
             report.ok = false;
@@ -79,7 +77,7 @@ fn all(run: &Run, settings: &Settings) -> Result<Exit> {
         }
         report.hosts.push(host);
     }
-    if run.cli.json {
+    if run.request.json {
         common::out!("{}", serde_json::to_string_pretty(&report)?);
     }
     Ok(if report.ok { Exit::Done } else { Exit::Failed })
@@ -88,23 +86,29 @@ fn all(run: &Run, settings: &Settings) -> Result<Exit> {
 fn one(run: &Run, target: Target, host: &mut HostReport) -> Result<()> {
     let files = run.files()?;
     let entry = files.entries.iter().find(|entry| entry.alias == target.alias).cloned();
-    let cli = run.cli;
-    match entry {
-        Some(entry) if cli.check => set_up::check(run, &files, &entry, host),
-        Some(entry) if cli.remove => remove::remove(run, &files, &entry, host),
-        Some(entry) if cli.rotate || rotate::is_unfinished(run, &entry) => {
+    match (run.request.action, entry) {
+        (Action::Check, Some(entry)) => set_up::check(run, &files, &entry, host),
+        (Action::Remove { offline }, Some(entry)) => remove::remove(run, &files, &entry, offline, host),
+        (Action::Rotate, Some(entry)) => rotate::rotate(run, &files, &entry, host),
+        (Action::SetUp, Some(entry)) if rotate::is_unfinished(run, &entry) => {
             rotate::rotate(run, &files, &entry, host)
         }
-        None if cli.check || cli.remove || cli.rotate => {
+        (Action::SetUp, Some(entry)) => {
+            set_up::set_up(run, &files, &target.completed(&entry), Some(&entry), host)
+        }
+        (Action::SetUp, None) => set_up::set_up(run, &files, &target, None, host),
+        (_, None) => {
             let known: Vec<&str> = files.entries.iter().map(|entry| entry.alias.as_str()).collect();
             Err(anyhow!("{} is not set up here", target.alias)).hint(match known.as_slice() {
                 [] => format!("set it up first: ssh-key-setup {}", target.alias),
                 known => format!("set it up first, or name one of these: {}", known.join(", ")),
             })
         }
-        Some(entry) => set_up::set_up(run, &files, &target.completed(&entry), Some(&entry), host),
-        None => set_up::set_up(run, &files, &target, None, host),
     }
+}
+
+fn no_host(doing: &str) -> anyhow::Error {
+    hinted(anyhow!("{doing}: no host is set up"), "set one up: ssh-key-setup HOST")
 }
 
 /// No host yet: the key and the folder, and what to type next.

@@ -96,7 +96,7 @@ fn passes_on(connection: &Connection, host: &str, port: u16) -> Result<Option<Fa
 }
 
 fn agree(run: &Run, shown: &str) -> Result<()> {
-    if run.cli.install_on_jump_hosts {
+    if run.request.install_on_jump_hosts {
         return Ok(());
     }
     let _ = write!(

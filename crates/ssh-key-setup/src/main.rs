@@ -6,12 +6,13 @@
 mod cli;
 mod connection;
 mod dispatch;
-mod host_name;
 mod jump_hosts;
 mod keys_file;
+mod names;
 mod output;
 mod prove;
 mod remove;
+mod request;
 mod rotate;
 mod route;
 mod run;

@@ -23,7 +23,13 @@ use crate::stage;
 use crate::stage::Reach;
 
 /// Removes the entry.
-pub(crate) fn remove(run: &Run, files: &Files, entry: &Entry, report: &mut HostReport) -> Result<()> {
+pub(crate) fn remove(
+    run: &Run,
+    files: &Files,
+    entry: &Entry,
+    offline: bool,
+    report: &mut HostReport,
+) -> Result<()> {
     let key = key::read_only(&run.folder.path().join(&entry.key))?;
     report.server = entry.sections.last().map(config::Section::shown).unwrap_or_default();
     (report.key_file, report.key_fingerprint) = (escape_path(&key.path), key.fingerprint.clone());
@@ -31,7 +37,7 @@ pub(crate) fn remove(run: &Run, files: &Files, entry: &Entry, report: &mut HostR
     let also = sharing::at_same_account(files, entry, entry.sections.len().saturating_sub(1))?;
     if let Some(also) = also {
         run.output.line("server", "keeps the key", &format!("{also} gets in with it at the same account"));
-    } else if run.cli.offline {
+    } else if offline {
         for key in std::iter::once(&key).chain(&half_way) {
             report.warn(
                 run.output,
@@ -66,7 +72,7 @@ pub(crate) fn remove(run: &Run, files: &Files, entry: &Entry, report: &mut HostR
     lines.retain(|line| still.contains(&line.name));
     run.folder.write("config", &config::with_entries(&files.config, &entries)?)?;
     run.folder.write("known_hosts", &known_hosts::with_lines(&files.known_hosts, &lines)?)?;
-    run.folder.give_config_to_root(run.cli.rootless)?;
+    run.folder.give_config_to_root(run.request.rootless)?;
     report.changed = true;
     run.output.line("folder", &escape_path(run.folder.path()), &format!("{} taken out", entry.alias));
     run.output.line("key", &escape_path(&key.path), "kept");
@@ -88,7 +94,7 @@ fn off_the_server(run: &Run, files: &Files, entry: &Entry, key: &Key, half_way: 
     if !by_itself || entry.sections.len() > 1 {
         let route = resolve::route(&entry.access(), &run.cancel)?;
         let file = run.folder.path().join("known_hosts");
-        let mut chain = RouteConnections::new(&route, &file, run.cli.accept_new_host_key, &run.cancel)?;
+        let mut chain = RouteConnections::new(&route, &file, run.request.accept_new_host_key, &run.cancel)?;
         if !by_itself {
             take_out(chain.server()?)?;
         }

@@ -4,16 +4,16 @@ use anyhow::{Context, Result};
 use common::cancel::Cancel;
 use common::text::escape_path;
 
-use crate::cli::Cli;
 use crate::output::Output;
+use crate::request::Request;
 use crate::ssh_folder::config::{self, Entry};
 use crate::ssh_folder::folder::Folder;
 use crate::ssh_folder::key;
 use crate::ssh_folder::known_hosts;
 
 /// What every stage needs.
-pub(crate) struct Run<'a> {
-    pub(crate) cli: &'a Cli,
+pub(crate) struct Run {
+    pub(crate) request: Request,
     pub(crate) folder: Folder,
     pub(crate) cancel: Cancel,
     pub(crate) output: Output,
@@ -28,7 +28,7 @@ pub(crate) struct Files {
     pub(crate) entries: Vec<Entry>,
 }
 
-impl Run<'_> {
+impl Run {
     /// The folder's files as they are now.
     pub(crate) fn files(&self) -> Result<Files> {
         let config = self.folder.text("config")?;

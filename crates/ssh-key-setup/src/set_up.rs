@@ -15,6 +15,7 @@ use crate::jump_hosts;
 use crate::keys_file::install;
 use crate::output::HostReport;
 use crate::prove::{self, Make};
+use crate::request::Target;
 use crate::rotate;
 use crate::route::container;
 use crate::route::resolve::{self, Route};
@@ -25,8 +26,6 @@ use crate::ssh_folder::key::{self, Key};
 use crate::ssh_folder::known_hosts;
 use crate::stage;
 use crate::stage::Reach;
-use crate::targets::Target;
-pub(crate) use path::check_path;
 use path::{is_other_view_of, server_path};
 use put_in::{Goal, install_on_server};
 
@@ -56,7 +55,7 @@ pub(crate) fn set_up(
     (report.key_file, report.key_fingerprint, report.key_made) =
         (escape_path(&key.path), key.fingerprint.clone(), key.made);
 
-    let path = target.path.clone().or_else(|| existing.map(|entry| entry.path.clone()));
+    let path = target.each.path.clone().or_else(|| existing.map(|entry| entry.path.clone()));
     let mut entry = Entry {
         alias: target.alias.clone(),
         typed: target.access.host.clone(),
@@ -66,7 +65,7 @@ pub(crate) fn set_up(
         path: path.clone().unwrap_or_default(),
         home: existing.map(|entry| entry.home.clone()).unwrap_or_default(),
         authorized_keys: existing.map(|entry| entry.authorized_keys.clone()).unwrap_or_default(),
-        restricted: target.restricted.unwrap_or(true),
+        restricted: target.each.restricted.unwrap_or(true),
         options: existing.and_then(|entry| entry.options.clone()),
         key: key.name.clone(),
         sections: Entry::sections_of(&target.alias, &route),
@@ -91,7 +90,7 @@ pub(crate) fn set_up(
     let as_before = existing.is_some_and(|existing| {
         existing.restricted == entry.restricted
             && same_path
-            && run.cli.authorized_keys.as_ref().is_none_or(|file| *file == existing.authorized_keys)
+            && run.request.keys_file.as_ref().is_none_or(|file| *file == existing.authorized_keys)
     });
     if accepted && as_before {
         entry.path = existing.map(|entry| entry.path.clone()).unwrap_or_default();
@@ -183,7 +182,7 @@ fn outside_of_our_reach(
     match chain.server() {
         Ok(yours) => {
             let home = install::home(yours)?;
-            let file = install::keys_file(yours, &home, run.cli.authorized_keys.as_deref())?;
+            let file = install::keys_file(yours, &home, run.request.keys_file.as_deref())?;
             let is_there = install::holds(yours, &file, &key.public);
             Ok((!is_there).then_some(Elsewhere(Some(file))))
         }
@@ -205,7 +204,7 @@ fn adopt(
     entry.path = server_path(path, &entry.home)?;
     entry.authorized_keys = match place.0 {
         Some(file) => file,
-        None => install::keys_file(isolated, &entry.home, run.cli.authorized_keys.as_deref())?,
+        None => install::keys_file(isolated, &entry.home, run.request.keys_file.as_deref())?,
     };
     run.output.line("server", "takes the key", "put in by somebody else");
     let warning = format!(
@@ -233,7 +232,7 @@ pub(crate) fn check(run: &Run, files: &Files, entry: &Entry, report: &mut HostRe
         run.output.line("host", &escape(fingerprint.as_bytes()), "from the folder's known_hosts");
         report.host_keys.push(fingerprint);
     }
-    run.folder.check(run.cli.rootless)?;
+    run.folder.check(run.request.rootless)?;
     if container::reads(&files.config, &entry.alias)? {
         run.output.line("config", "read by ssh in Backrest's container", "");
     }

@@ -13,6 +13,7 @@ use crate::keys_file::authorized_keys::{self, WantedLine};
 use crate::keys_file::install;
 use crate::output::HostReport;
 use crate::prove::{self, Make};
+use crate::request::Action;
 use crate::route::resolve::Route;
 use crate::route::route_connections::RouteConnections;
 use crate::run::{Files, Run};
@@ -27,7 +28,7 @@ pub(crate) fn settle_host_keys<'a>(
     report: &mut HostReport,
 ) -> Result<RouteConnections<'a>> {
     let file = run.folder.path().join("known_hosts");
-    let chain = RouteConnections::new(route, &file, run.cli.accept_new_host_key, &run.cancel)?;
+    let chain = RouteConnections::new(route, &file, run.request.accept_new_host_key, &run.cancel)?;
     for (lines, source) in chain.keys() {
         for fingerprint in known_hosts::short_fingerprints(lines) {
             run.output.line("host", &escape(fingerprint.as_bytes()), source.words());
@@ -138,7 +139,8 @@ pub(crate) fn prove_and_close(run: &Run, entry: &Entry, report: &mut HostReport)
     report.restricted = entry.restricted;
     report.repository = prove::repository(entry);
     report.mount = "${DATA_DIR}/ssh:/root/.ssh:ro".to_owned();
-    let make = if run.cli.check { Make::Nothing } else { Make::Folder };
+    let only_checks = run.request.action == Action::Check;
+    let make = if only_checks { Make::Nothing } else { Make::Folder };
     let connection = on_disk(run, entry)?;
     let mut checks = Vec::new();
     let proof = prove::prove(&connection, entry, make, &mut |check| {
@@ -157,8 +159,8 @@ pub(crate) fn prove_and_close(run: &Run, entry: &Entry, report: &mut HostReport)
         }
         proof => proof?,
     };
-    if !run.cli.check {
-        if let Some(why) = run.folder.give_config_to_root(run.cli.rootless)? {
+    if !only_checks {
+        if let Some(why) = run.folder.give_config_to_root(run.request.rootless)? {
             return Err(hinted(
                 anyhow!("the server is ready, but the container can't use the folder yet: {}", why.what),
                 why.cure,

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use common::text::escape;
 
-use crate::host_name;
+use crate::names;
 
 /// What `ssh` is given to reach one host.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -97,7 +97,7 @@ pub(crate) fn jump_access(jump: &str) -> Result<Access> {
             (None, Some((name, port))) if !port.contains(':') => (name, Some(port)),
             _ => (host, None),
         };
-    host_name::check(host).context("resolve: ProxyJump")?;
+    names::check(host).context("resolve: ProxyJump")?;
     let port = port
         .map(str::parse)
         .transpose()

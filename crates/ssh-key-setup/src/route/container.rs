@@ -157,19 +157,19 @@ pub(crate) fn check_proxy(doing: &str, host: &str, command: &str) -> Result<()> 
     let (what, hint) = match need(command) {
         Need::Netcat => return Ok(()),
         Need::Ssh => (
-            format!("goes through another ssh, in a way that can't become a ProxyJump: {command}"),
+            format!("your ssh goes through another ssh, in a way that can't become a ProxyJump: {command}"),
             "write it as ProxyJump: the container has no files of yours for a second ssh",
         ),
         Need::Script => (
-            format!("goes through a shell script, which can't become a ProxyJump: {command}"),
+            format!("your ssh goes through a shell script, which can't become a ProxyJump: {command}"),
             "write it as ProxyJump: the container has no files of yours for a script",
         ),
         Need::Program(program) => (
-            format!("goes through a program that Backrest's container does not have: {program}"),
+            format!("your ssh goes through a program that Backrest's container does not have: {program}"),
             "give the host a ProxyJump in ~/.ssh/config, or an address that the container reaches by itself",
         ),
     };
-    Err(hinted(anyhow!("{doing}: {}: your ssh {}", escape(host.as_bytes()), escape(what.as_bytes())), hint))
+    Err(hinted(anyhow!("{doing}: {}: {}", escape(host.as_bytes()), escape(what.as_bytes())), hint))
 }
 
 /// 100.64.0.0/10, and fd7a:115c:a1e0::/48.

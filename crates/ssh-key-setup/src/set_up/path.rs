@@ -3,23 +3,11 @@
 //! An account that is locked into a folder sees other paths over SFTP than over SSH, and so does every account of some
 //! NAS systems: `/volume1/backup` is `/backup` there. Backrest needs what SFTP shows; a person may type either.
 
-use anyhow::{Result, anyhow};
-use common::text::escape;
+use anyhow::Result;
 
-use crate::connection::failure::hinted;
 use crate::connection::sftp::{batch, quote};
 use crate::connection::ssh::Connection;
-
-/// Whether `--path` can be a folder on a server.
-pub(crate) fn check_path(given: &str) -> Result<()> {
-    if given.is_empty() || given.contains(|c: char| c.is_control()) {
-        return Err(hinted(
-            anyhow!("--path: not a folder's name: \"{}\"", escape(given.as_bytes())),
-            "give a folder on the server, such as /srv/restic",
-        ));
-    }
-    Ok(())
-}
+use crate::names::check_path;
 
 /// The repository's folder on the server, absolute.
 pub(super) fn server_path(given: Option<&str>, home: &str) -> Result<String> {

@@ -40,7 +40,7 @@ pub(super) fn install_on_server(
         return Err(for_mod_sftp(run, entry, goal.key)?);
     }
     entry.home = install::home(yours)?;
-    entry.authorized_keys = install::keys_file(yours, &entry.home, run.cli.authorized_keys.as_deref())?;
+    entry.authorized_keys = install::keys_file(yours, &entry.home, run.request.keys_file.as_deref())?;
     let named = yours.keys_file();
     let typed = server_path(goal.path, &entry.home)?;
     entry.path = over_sftp(yours, typed.clone(), named.as_deref(), &entry.authorized_keys)?;

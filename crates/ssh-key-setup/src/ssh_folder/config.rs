@@ -207,7 +207,7 @@ pub(crate) fn with_entries(config: &str, entries: &[Entry]) -> Result<String> {
 /// The hosts of the user's own lines that use a key of the folder: an older script wrote them so.
 pub(crate) fn foreign_hosts(config: &str) -> Result<Vec<ForeignHost>> {
     let mut found = foreign_sections(config)?;
-    found.retain(|host| host.key.is_some() && crate::host_name::check_alias(&host.alias).is_ok());
+    found.retain(|host| host.key.is_some() && crate::names::check_alias(&host.alias).is_ok());
     Ok(found)
 }
 

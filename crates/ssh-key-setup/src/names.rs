@@ -1,10 +1,10 @@
-//! The HOST that a person types, checked before any program sees it.
+//! The names that a person types, checked before any program sees them: HOST, `--alias` and `--path`.
 //!
 //! `ssh` takes `nas`, `user@nas` and `ssh://user@nas:2222`; all are passed on as they are. The alias, by which the
 //! container knows the host, is the bare name. What starts with a dash would be an option to `ssh`, and blanks,
 //! quotes and the like could end up as something else in a config file: they are refused.
 
-use anyhow::{Result, bail};
+use anyhow::{Result, anyhow, bail};
 use common::exit::HintExt;
 use common::text::escape;
 
@@ -12,7 +12,7 @@ use common::text::escape;
 pub(crate) fn check(typed: &str) -> Result<()> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || ".-_:%@[]/+".contains(c);
     if typed.is_empty() || typed.starts_with('-') || !typed.chars().all(allowed) || bare(typed).is_empty() {
-        return Err(anyhow::anyhow!("not a host name: \"{}\"", escape(typed.as_bytes()))).hint(
+        return Err(anyhow!("not a host name: \"{}\"", escape(typed.as_bytes()))).hint(
             "give what you type after ssh: a host or alias such as nas, user@nas, ssh://user@nas:2222",
         );
     }
@@ -50,6 +50,15 @@ pub(crate) fn check_alias(name: &str) -> Result<()> {
             "not a name for a host: \"{}\": letters, digits, dots, dashes and underscores only",
             escape(name.as_bytes())
         );
+    }
+    Ok(())
+}
+
+/// Whether `--path` can be a folder on a server.
+pub(crate) fn check_path(given: &str) -> Result<()> {
+    if given.is_empty() || given.contains(|c: char| c.is_control()) {
+        return Err(anyhow!("--path: not a folder's name: \"{}\"", escape(given.as_bytes())))
+            .hint("give a folder on the server, such as /srv/restic");
     }
     Ok(())
 }
