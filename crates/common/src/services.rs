@@ -55,7 +55,7 @@ pub fn below(root: &Path) -> Result<(Vec<Service>, Vec<Problem>)> {
                 Ok(target) if target.is_dir() => services.push(Service { name, folder, is_symlink: true }),
                 Ok(_) => {}
                 Err(error) => {
-                    problems.push(Problem::new(folder, format!("symlink that can't be followed: {error}")))
+                    problems.push(Problem::new(folder, format!("symlink that can't be followed: {error}")));
                 }
             },
             Ok(_) => {}
