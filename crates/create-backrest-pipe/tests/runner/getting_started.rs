@@ -1,7 +1,8 @@
 //! `docs/getting-started.md`: every command in it, typed in its order in a bare home.
 //!
 //! The programs come from an archive as `install.sh` wants it. `docker` answers as a client whose containers run, and
-//! Backrest's page is the server of these tests. What a person does in the web page can't be typed, so it is not tried here.
+//! Backrest's page is the server of these tests; what a person does in it is done here instead. The page's last command
+//! runs against the server that makes backups with real restic.
 
 use std::fs;
 use std::path::Path;
@@ -10,9 +11,11 @@ use common::testing::{built, copy_program};
 
 use crate::backrest::Server;
 use crate::home::Home;
+use crate::verify::server::Server as BackupServer;
+use crate::verify::world::{OLD_ENOUGH, newest_restic};
 
-/// Verified against a server that runs restic, in the tests of `verify`.
-const TRIED_THERE: &str = "create-backrest-pipe verify --plan nightly";
+/// Needs a backup, so it comes last.
+const VERIFY: &str = "create-backrest-pipe verify --plan nightly";
 
 const PROGRAMS: [&str; 3] = ["build-ignore", "pre-backup-actions", "new-container"];
 
@@ -60,24 +63,51 @@ fn every_command_of_the_page_works_in_a_bare_home() {
     home.sandbox.script("programs/docker", DOCKER);
     let page = include_str!("../../../../docs/getting-started.md");
     let blocks = page.split("\n```sh\n").skip(1).filter_map(|rest| rest.split("\n```").next());
-    let mut tried = 0;
-    for block in blocks.filter(|block| *block != TRIED_THERE) {
-        let typed = block.replace("http://localhost:9898", &server.address);
+    let typed = |block: &str, address: &str| {
         let mut shell = home.with_crontabs("bash");
-        shell.args(["-euo", "pipefail", "-c", &typed]);
+        shell.args(["-euo", "pipefail", "-c", &block.replace("http://localhost:9898", address)]);
         let path = [home.sandbox.path(".local/bin"), home.sandbox.path("programs")];
         let path = path.map(|folder| folder.display().to_string()).join(":");
         shell.env("PATH", format!("{path}:/usr/sbin:/usr/bin:/sbin:/bin"));
-        let ran = home.sandbox.run(&mut shell);
+        home.sandbox.run(&mut shell)
+    };
+    let (last, blocks): (Vec<&str>, Vec<&str>) = blocks.partition(|block| *block == VERIFY);
+    assert_eq!(last, [VERIFY]);
+    for block in &blocks {
+        let ran = typed(block, &server.address);
         // Whether cron runs is a matter of the machine.
         let wrong = ran.stdout.lines().filter(|line| line.starts_with('✗') && !line.starts_with("✗ reboot"));
         let is_good = ran.end.is_success() || block.starts_with("create-backrest-pipe status");
         assert!(is_good && wrong.count() == 0, "{block}\n{}", ran.everything());
-        tried += 1;
     }
+    let tried = blocks.len();
     assert!(tried >= 8, "only {tried} blocks were found");
     assert!(home.sandbox.path("data/wiki/database.sql.gz").is_file(), "the rehearsal made a dump");
     let ignored = home.sandbox.read("containers/backrest/ignorefile.txt");
     assert!(ignored.contains("/wiki/cache"), "{ignored}");
     assert!(server.config()["plans"][0]["hooks"].to_string().contains("pre-backups"));
+
+    // The backup that the page has made in Backrest, with the hooks and the flag of the plan.
+    let folder = home.sandbox.path("server");
+    fs::create_dir(&folder).unwrap();
+    let roots = [home.sandbox.path("data"), home.sandbox.path("containers")];
+    let hooks = server.config()["plans"][0]["hooks"].clone();
+    let backrest = BackupServer::start(&newest_restic(), &folder, &[&roots[0], &roots[1]], &hooks);
+    backrest.init();
+    let env = home.sandbox.read("containers/backrest/.env");
+    // This restic runs on the host, so it sees the roots in the home.
+    home.sandbox
+        .write("containers/backrest/.env", format!("{env}BACKUP_MOUNT={}\n", home.sandbox.home().display()));
+    let hook = || {
+        let ran = typed("pre-backup-actions && build-ignore", &backrest.address);
+        drop(ran.expect_success());
+    };
+    hook();
+    std::thread::sleep(OLD_ENOUGH);
+    let flag =
+        format!("--exclude-file={}", home.sandbox.path("containers/backrest/ignorefile.txt").display());
+    backrest.back_up(&[&flag], hook);
+    let ran =
+        typed(&format!("{VERIFY} --backrest http://localhost:9898"), &backrest.address).expect_success();
+    assert!(ran.stdout.contains("1 of 1 dumps proved"), "{}", ran.everything());
 }

@@ -6,7 +6,7 @@ mod explained;
 mod hostile;
 mod http;
 pub(crate) mod server;
-mod world;
+pub(crate) mod world;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

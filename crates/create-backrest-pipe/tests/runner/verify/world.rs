@@ -26,7 +26,7 @@ pub(super) struct World {
 }
 
 /// Longer than what the tool allows clocks to differ.
-pub(super) const OLD_ENOUGH: Duration = Duration::from_millis(3200);
+pub(crate) const OLD_ENOUGH: Duration = Duration::from_millis(3200);
 
 impl World {
     /// A home with two services, a dump and an ignore file, and nothing backed up yet.
@@ -181,7 +181,7 @@ impl World {
 
 /// restic as `cargo xtask test` puts it in place: Backrest brings a restic that knows `ls --ncdu`.
 #[track_caller]
-fn newest_restic() -> PathBuf {
+pub(crate) fn newest_restic() -> PathBuf {
     let in_workspace =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/restic-trixie/usr/bin/restic");
     let program = std::env::var_os("RESTIC_NEWEST").map(PathBuf::from).unwrap_or(in_workspace);
