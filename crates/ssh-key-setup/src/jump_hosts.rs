@@ -85,7 +85,7 @@ fn isolated(run: &Run, entry: &Entry, name: &str, lines: &[Line]) -> Result<Conn
     Connection::isolated(run.folder.path(), &config, &known_hosts::with_lines("", lines)?, name, &run.cancel)
 }
 
-/// Tries to reach the next host's sshd through this one; gives what is in the way.
+/// Tries to reach the next host's sshd through this one; returns what is in the way.
 fn passes_on(connection: &Connection, host: &str, port: u16) -> Result<Option<Failure>> {
     let address = authorized_keys::address(host, port);
     let ran = connection.capture(&mut connection.ssh(&["-W", &address], &[]), b"")?;

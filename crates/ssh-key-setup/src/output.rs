@@ -1,4 +1,4 @@
-//! What a run tells: lines for people as it goes, or one JSON object at the end.
+//! What a run prints: lines for people as it goes, or one JSON object at the end.
 //!
 //! Warnings go to standard error in both cases; standard output holds the lines or the object, never both.
 
@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::prove::Check;
 
-/// How to tell.
+/// The form of the output.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Output {
     /// Nothing on standard output but the object.
@@ -15,7 +15,7 @@ pub(crate) struct Output {
 }
 
 impl Output {
-    /// One line: what it is about, the news, and what can be skipped by the eye.
+    /// One line: label, result, and a dimmed note.
     pub(crate) fn line(self, label: &str, news: &str, aside: &str) {
         if self.json {
             return;
@@ -83,7 +83,7 @@ pub(crate) struct HostReport {
     pub(crate) free_bytes: Option<u64>,
     /// What to type as URI in Backrest.
     pub(crate) repository: String,
-    /// What stands in compose.yaml under volumes.
+    /// The line for compose.yaml under volumes.
     pub(crate) mount: String,
     pub(crate) start_tailscale_first: bool,
     pub(crate) warnings: Vec<String>,
@@ -94,7 +94,7 @@ pub(crate) struct HostReport {
 }
 
 impl HostReport {
-    /// Says it now and keeps it.
+    /// Prints it now and keeps it.
     pub(crate) fn warn(&mut self, output: Output, text: impl Into<String>) {
         let text = text.into();
         output.warn(&text);

@@ -62,8 +62,8 @@ pub(crate) enum Make {
     Nothing,
 }
 
-/// Runs the proof; each check goes to `tell` as it is done. Gives the free bytes where the repository lies, where the
-/// server tells.
+/// Runs the proof; each check goes to `on_check` as it is done. Returns the free bytes where the repository lies, if
+/// the server reports them.
 pub(crate) fn prove(
     connection: &Connection,
     entry: &Entry,
@@ -92,7 +92,7 @@ pub(crate) fn prove(
     Ok(free)
 }
 
-/// Writes, reads back, renames and removes a file; gives the free space.
+/// Writes, reads back, renames and removes a file; returns the free space.
 fn files(
     connection: &Connection,
     entry: &Entry,
@@ -137,7 +137,7 @@ fn files(
     Ok(sftp::free_bytes(done.output(commands.len() - 1)))
 }
 
-/// This host's name, as far as it can stand in a file's.
+/// This host's name, with only the characters that a file's name may have.
 fn own_name() -> String {
     let name = nix::unistd::gethostname().unwrap_or_default().to_string_lossy().into_owned();
     name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect()
@@ -207,7 +207,7 @@ fn restic(connection: &Connection, entry: &Entry) -> Result<Option<String>> {
     if ["Is there a repository", "does not exist", "not exist"].iter().any(|words| stderr.contains(words)) {
         return Ok(Some("reaches it; no repository is there yet, Backrest makes one".to_owned()));
     }
-    let last = stderr.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it said nothing");
+    let last = stderr.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it printed nothing");
     Err(anyhow!(
         "prove: restic: {}: {}: {}",
         escape(repository(entry).as_bytes()),

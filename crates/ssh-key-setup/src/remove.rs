@@ -117,7 +117,7 @@ fn are_refused(run: &Run, files: &Files, entry: &Entry, keys: &[&Key]) -> Result
             return Err(hinted(
                 anyhow!("remove: {}: the server still takes the key", entry.alias),
                 format!(
-                    "it stands in another file there: look for it with AuthorizedKeysFile in sshd's configuration: {}",
+                    "it is in another file there: look for it with AuthorizedKeysFile in sshd's configuration: {}",
                     key.public
                 ),
             ));

@@ -31,7 +31,7 @@ use crate::stage;
 
 /// Whether a rotation of the entry's key was interrupted.
 pub(crate) fn is_unfinished(run: &Run, entry: &Entry) -> bool {
-    [entry.key.clone(), own_key(entry)].iter().any(|key| is_begun(run, key))
+    [entry.key.clone(), own_key(entry)].iter().any(|key| is_started(run, key))
 }
 
 /// The keys of an interrupted rotation, beside the entry's own: they may be on the server, too.
@@ -39,8 +39,8 @@ pub(crate) fn half_way(run: &Run, entry: &Entry) -> Result<Vec<Key>> {
     let mut names = vec![entry.key.clone(), own_key(entry)];
     names.dedup();
     let paths = names.iter().map(|name| run.folder.path().join(name));
-    let begun = paths.flat_map(|path| [beside(&path, ".new"), beside(&path, ".retiring")]);
-    begun.filter(|path| path.exists()).map(|path| key::read_only(&path)).collect()
+    let started = paths.flat_map(|path| [beside(&path, ".new"), beside(&path, ".retiring")]);
+    started.filter(|path| path.exists()).map(|path| key::read_only(&path)).collect()
 }
 
 /// Ends an interrupted rotation whose host is no more: its keys are kept under names with the date.
@@ -52,7 +52,7 @@ pub(crate) fn forget(run: &Run, keys: &[Key]) -> Result<()> {
     Ok(())
 }
 
-fn is_begun(run: &Run, key: &str) -> bool {
+fn is_started(run: &Run, key: &str) -> bool {
     let path = run.folder.path().join(key);
     [".new", ".retiring"].iter().any(|suffix| beside(&path, suffix).exists())
 }
@@ -65,10 +65,10 @@ fn own_key(entry: &Entry) -> String {
 /// The key file that the rotation is to end with. Fails where the rotation would shut another host out.
 fn key_after(run: &Run, files: &Files, entry: &Entry) -> Result<String> {
     let own = own_key(entry);
-    if is_begun(run, &entry.key) {
+    if is_started(run, &entry.key) {
         return Ok(entry.key.clone());
     }
-    if is_begun(run, &own) {
+    if is_started(run, &own) {
         return Ok(own);
     }
     let Some(other) = sharing::elsewhere(files, entry)? else { return Ok(entry.key.clone()) };
@@ -155,7 +155,7 @@ fn bring_in(
     let staged = stage::staged(run, &staged_entry, lines)?;
     if !stage::is_accepted(&staged)? {
         let wanted = stage::wanted(entry, key);
-        // The old key gets at the same file, so nobody has to log in.
+        // The old key reaches the same file, so no one has to log in.
         let by_itself = stage::on_disk(run, entry)
             .and_then(|own| install::install(&own, &entry.authorized_keys, &wanted));
         if by_itself.is_err() || !stage::is_accepted(&staged)? {

@@ -191,7 +191,7 @@ fn outside_of_our_reach(
     }
 }
 
-/// Somebody else put the key on the server: what stands there is left as it is.
+/// Another person put the key on the server: its line there is left as it is.
 fn adopt(
     run: &Run,
     entry: &mut Entry,
@@ -206,7 +206,7 @@ fn adopt(
         Some(file) => file,
         None => install::keys_file(isolated, &entry.home, run.request.keys_file.as_deref())?,
     };
-    run.output.line("server", "takes the key", "put in by somebody else");
+    run.output.line("server", "takes the key", "put in by another person");
     let warning = format!(
         "the key's line at {} is not in a file that your own access can change, so nothing was changed there",
         entry.alias

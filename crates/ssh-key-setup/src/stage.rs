@@ -21,7 +21,7 @@ use crate::ssh_folder::config::{self, Entry};
 use crate::ssh_folder::key::{self, Key};
 use crate::ssh_folder::known_hosts::{self, Line};
 
-/// The trusted host keys of the route, told.
+/// The trusted host keys of the route, which are printed.
 pub(crate) fn settle_host_keys<'a>(
     run: &'a Run,
     route: &'a Route,
@@ -38,7 +38,7 @@ pub(crate) fn settle_host_keys<'a>(
     Ok(chain)
 }
 
-/// A connection with nothing but the folder, as if this entry and these host keys stood in it.
+/// A connection with nothing but the folder, as if it held this entry and these host keys.
 pub(crate) fn staged(run: &Run, entry: &Entry, lines: &[Line]) -> Result<Connection> {
     let config = config::with_entries("", std::slice::from_ref(entry))?;
     let known_hosts = known_hosts::with_lines("", lines)?;
@@ -99,7 +99,7 @@ pub(crate) fn any_key(alias: &str) -> anyhow::Error {
     )
 }
 
-/// What is to stand in authorized_keys.
+/// The line for authorized_keys.
 pub(crate) fn wanted(entry: &Entry, key: &Key) -> WantedLine {
     let options = || entry.options.clone().unwrap_or_else(|| authorized_keys::sftp_only(Some(&entry.path)));
     WantedLine {
@@ -150,7 +150,7 @@ pub(crate) fn prove_and_close(run: &Run, entry: &Entry, report: &mut HostReport)
     report.checks = checks;
     report.free_bytes = match proof {
         Err(error) if prove::is_about_restriction(&error) => {
-            // A server that lets anybody in makes nothing of the key's line.
+            // A server that lets anyone in makes nothing of the key's line.
             let lines = known_hosts::ours(&run.files()?.known_hosts)?;
             return Err(if takes_any_key(run, entry, &lines)? { any_key(&entry.alias) } else { error });
         }

@@ -1,6 +1,6 @@
-//! What went wrong on the way to a server, told apart by the words that `ssh` and `sftp` use, and what to do about it.
+//! What went wrong on the way to a server, by the words that `ssh` and `sftp` use for it, and what to do about it.
 //!
-//! The words are OpenSSH's own and untranslated; they are matched from the most telling to the least, because one
+//! The words are OpenSSH's own and untranslated; they are matched from the most specific to the least, because one
 //! failure often draws others after it ("Connection closed" follows nearly everything).
 
 use std::error::Error as StdError;
@@ -23,7 +23,7 @@ pub(crate) enum Kind {
     NoAnswer,
     /// Another host key than the trusted one.
     HostKeyChanged,
-    /// A host key that somebody marked as revoked.
+    /// A host key that is marked as revoked.
     HostKeyRevoked,
     /// No trusted host key.
     HostKeyUnknown,
@@ -65,7 +65,7 @@ pub(crate) struct Failure {
     pub(crate) cure: Option<String>,
 }
 
-/// Phrases of OpenSSH, the most telling first.
+/// Phrases of OpenSSH, the most specific first.
 const PHRASES: &[(&str, Kind)] = &[
     ("marked as revoked", Kind::HostKeyRevoked),
     ("REVOKED HOST KEY", Kind::HostKeyRevoked),
@@ -97,7 +97,7 @@ const PHRASES: &[(&str, Kind)] = &[
 
 /// What the words of an `ssh` that ended so mean.
 pub(crate) fn of_ssh(stderr: &[u8], end: End) -> Failure {
-    // Debug lines tell of attempts that may not matter.
+    // Debug lines report attempts that may not matter.
     let text = String::from_utf8_lossy(stderr);
     let text: String =
         text.lines().filter(|line| !line.starts_with("debug")).map(|line| format!("{line}\n")).collect();
@@ -112,11 +112,11 @@ pub(crate) fn of_ssh(stderr: &[u8], end: End) -> Failure {
         None => by_phrase().unwrap_or(("", Kind::Other)),
     };
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
-    let telling = match phrase {
+    let line = match phrase {
         "" => lines.next_back(),
         _ => lines.find(|line| line.contains(phrase)),
     };
-    let message = match telling {
+    let message = match line {
         Some(line) if kind == Kind::NotClean => escape(greeting(&text, line).as_bytes()),
         Some(line) => escape(line.trim_matches('@').trim().as_bytes()),
         // The kind says it.
@@ -235,7 +235,7 @@ pub(crate) fn kind_of(error: &anyhow::Error) -> Option<Kind> {
 pub(crate) fn hinted(error: anyhow::Error, hint: impl Into<String>) -> anyhow::Error {
     match Err::<(), _>(error).hint(hint) {
         Err(error) => error,
-        Ok(()) => unreachable!("a hint does not mend an error"),
+        Ok(()) => unreachable!("an error with a hint is an error"),
     }
 }
 
@@ -244,7 +244,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_most_telling_words_win() {
+    fn the_most_specific_words_win() {
         for (stderr, kind) in [
             ("ssh: Could not resolve hostname nas: Name or service not known", Kind::NameNotResolved),
             ("ssh: connect to host 10.0.0.9 port 22: No route to host", Kind::NoRoute),

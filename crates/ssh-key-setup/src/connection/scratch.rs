@@ -9,7 +9,7 @@ use common::leftover::Scratch;
 pub(crate) const SCRATCH: &str = "ssh-";
 
 /// Where temporary folders lie: short, because a socket's path may have some hundred bytes only, and plain, because
-/// its path stands in options, where blanks and `%` mean something.
+/// options contain it, where blanks and `%` mean something.
 pub(crate) fn scratch_place() -> PathBuf {
     let given = std::env::temp_dir();
     let is_plain = |text: &str| text.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+@,".contains(c));

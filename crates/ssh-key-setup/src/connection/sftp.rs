@@ -31,8 +31,8 @@ impl Batch {
     }
 }
 
-/// Runs `commands`. Fails where the connection can't be made or is lost; a command that the server refuses is told in
-/// the result.
+/// Runs `commands`. Fails where the connection can't be made or is lost; the result holds the
+/// failure of a command that the server refuses.
 pub(crate) fn batch(connection: &Connection, commands: &[String]) -> Result<Batch> {
     let mut input = commands.join("\n");
     input.push('\n');
@@ -83,7 +83,7 @@ pub(crate) fn quote(path: &str) -> String {
 pub(crate) struct ListedFile {
     /// `drwx------`.
     pub(crate) mode: String,
-    /// The owner's number, or the name where this sftp gives names all the same.
+    /// The owner's number, or the name if this sftp prints names all the same.
     pub(crate) owner: String,
     /// The name, without its folders.
     pub(crate) name: String,
@@ -118,7 +118,7 @@ pub(crate) fn listed(lines: &[String]) -> Vec<ListedFile> {
     lines.iter().filter_map(entry).collect()
 }
 
-/// The file that a symlink on the server leads to in the end, where that is a file and sftp tells.
+/// The file that a symlink on the server leads to in the end, if that is a file and sftp names it.
 ///
 /// sftp has no command for this. But `cd` looks where a path really leads before it goes there, and names that place
 /// when it is not a folder.

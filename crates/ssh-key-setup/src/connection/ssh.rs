@@ -137,7 +137,7 @@ impl Connection {
         options.extend(option("GlobalKnownHostsFile=/dev/null"));
         options.extend(option("StrictHostKeyChecking=yes"));
         options.extend(option("IdentityAgent=none"));
-        // A connection that is kept open would let in whoever comes, with any key or none.
+        // A connection that is kept open would let anyone in, with any key or none.
         options.extend(option("ControlMaster=no"));
         options.extend(option("ControlPath=none"));
         options.extend(option("LogLevel=INFO"));
@@ -247,8 +247,8 @@ impl Connection {
         command
     }
 
-    /// Logs in and has the server prove its host keys, all of them, under the one that is trusted. Gives the file that
-    /// holds them then; where the server does not know how, it is as it was.
+    /// Logs in and has the server prove its host keys, all of them, under the one that is trusted. Returns the file
+    /// that holds them then; if the server does not know how, it is unchanged.
     pub(crate) fn proved_host_keys(&self) -> Result<PathBuf> {
         // The server proves them before it answers to a session, whatever the session comes to.
         let mut command = self.program("ssh");
@@ -282,8 +282,8 @@ impl Connection {
         &self.options
     }
 
-    /// The server's file that holds the key which logged in, as sshd named it: where the server looks for keys. It is
-    /// told with the first session, not before.
+    /// The server's file that holds the key which logged in, as sshd named it: where the server looks for keys.
+    /// sshd names it with the first session, not before.
     pub(crate) fn keys_file(&self) -> Option<String> {
         keys_file(&String::from_utf8_lossy(&fs::read(self.folder.path().join("log")).ok()?))
     }

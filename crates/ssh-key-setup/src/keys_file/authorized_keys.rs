@@ -1,7 +1,7 @@
 //! The server's `authorized_keys` as text: which line is ours, and the same file with it put in or taken out.
 //!
 //! Nothing but our own line changes: not order, comments, CR or a missing last newline, so taking the line out again
-//! gives the old bytes. A line is ours where the key itself (its base64) is, whatever options and comment stand around
+//! brings the old bytes back. A line is ours where the key itself (its base64) is, whatever options and comment stand around
 //! it, so a key is never there twice.
 
 /// What is to be allowed with the key.
@@ -30,13 +30,13 @@ impl WantedLine {
 pub(crate) enum Edit {
     /// It is there as wanted.
     Present,
-    /// It is there, with options that somebody else gave it, which are kept.
+    /// It is there with options of another origin, which are kept.
     PresentWithOptions(String),
     /// The file should hold this.
     Write(Vec<u8>),
 }
 
-/// Only SFTP, starting in `path` where sshd can be told so, and nothing else.
+/// Only SFTP, and nothing else; it starts in `path` if sshd can be given that path.
 ///
 /// sshd cuts the arguments of `internal-sftp` at blanks without regard to quotes and expands `%`, so a path with
 /// anything out of the ordinary is left out: it only says where a relative path would start.
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn options_that_somebody_else_chose_are_kept() {
+    fn options_that_are_not_ours_are_kept() {
         let old = b"from=\"10.0.0.1\",command=\"a b\" ssh-ed25519 AAAAours x\n";
         assert_eq!(
             with(old, &wanted()),
@@ -235,12 +235,12 @@ mod tests {
     }
 
     #[test]
-    fn a_key_that_stands_in_a_comment_is_not_there() {
+    fn a_key_in_a_comment_is_not_there() {
         assert!(written("#ssh-ed25519 AAAAours x\n").ends_with(&format!("{LINE}\n")));
     }
 
     #[test]
-    fn a_key_that_stands_in_somebodys_options_is_not_there() {
+    fn a_key_inside_other_options_is_not_there() {
         let theirs = r#"command="echo \"ssh-ed25519 AAAAours x",from="a b" ssh-rsa BBBB me"#;
         assert_eq!(written(&format!("{theirs}\n")), format!("{theirs}\n{LINE}\n"));
         assert_eq!(without(format!("{theirs}\n").as_bytes(), &wanted().public_key), None);
@@ -275,7 +275,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn putting_in_and_taking_out_gives_the_file_back(old in "([a-z#\" =,\r]{0,12}\n){0,6}([a-z#\" =,\r]{1,12})?") {
+        fn putting_in_and_taking_out_restores_the_file(old in "([a-z#\" =,\r]{0,12}\n){0,6}([a-z#\" =,\r]{1,12})?") {
             let Edit::Write(new) = with(old.as_bytes(), &wanted()) else { panic!("it was not there") };
             prop_assert!(new.starts_with(old.as_bytes()));
             prop_assert_eq!(without(&new, &wanted().public_key).unwrap(), old.as_bytes());

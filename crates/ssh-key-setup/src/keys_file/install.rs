@@ -1,7 +1,7 @@
-//! The key into the server's `authorized_keys`, over SFTP: which file that is, and what is to stand in it.
+//! The key into the server's `authorized_keys`, over SFTP: which file that is, and its line in it.
 //!
-//! What a reader gets wrong: the name by which sshd tells where it found a key may be that of a program
-//! (AuthorizedKeysCommand), which nobody may write keys into.
+//! What a reader gets wrong: the place where sshd reports that it found a key may be a program
+//! (AuthorizedKeysCommand), which must not be overwritten.
 
 mod remote_file;
 
@@ -29,7 +29,7 @@ pub(crate) fn home(connection: &Connection) -> Result<String> {
     let pwd = batch(connection, &["pwd".to_owned()])?;
     sftp::working_directory(pwd.output(0))
         .filter(|home| home.starts_with('/'))
-        .ok_or_else(|| anyhow!("ask for the home: {}: sftp said nothing", escape(connection.host.as_bytes())))
+        .ok_or_else(|| anyhow!("ask for the home: {}: sftp printed none", escape(connection.host.as_bytes())))
 }
 
 /// The server's file for the account's keys: as given, else the one that let the user in just now, else
@@ -120,7 +120,7 @@ fn openssh_version(software: &str) -> Option<(u32, u32)> {
 
 /// Puts the wanted line into `path`, whose folder is made where it is missing.
 pub(crate) fn install(connection: &Connection, path: &str, wanted: &WantedLine) -> Result<InstallOutcome> {
-    // Whoever puts it in by hand is to put in the restriction, too.
+    // A person who puts it in by hand has to put in the restriction, too.
     let cure =
         format!("fix that, or have this line put into the account's authorized_keys: {}", wanted.line());
     let mut installed = InstallOutcome::Present;
@@ -144,7 +144,7 @@ pub(crate) fn holds(connection: &Connection, path: &str, public_key: &str) -> bo
     seen.is_ok_and(|text| authorized_keys::without(&text, public_key).is_some())
 }
 
-/// Takes every line of the key out of `path`; tells whether there was one.
+/// Takes every line of the key out of `path`; returns whether there was one.
 pub(crate) fn uninstall(connection: &Connection, path: &str, public_key: &str) -> Result<bool> {
     let cure = format!("fix that, or take this line out of the account's authorized_keys: {public_key}");
     remote_file::change(connection, path, Missing::Leave, &cure, &mut |old| {

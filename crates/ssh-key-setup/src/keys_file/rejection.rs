@@ -1,8 +1,8 @@
-//! Why a server may not take a key that stands in its `authorized_keys`.
+//! Why a server may not take a key that is in its `authorized_keys`.
 //!
 //! Asked only after that happened, over the user's own access: modes and owners on the way to the file (sshd's
 //! StrictModes), and what the server's configuration says where an ordinary account may read it. What can't be seen is
-//! said as what to look for.
+//! named as what to look for.
 
 use std::fs;
 
@@ -39,8 +39,8 @@ pub(crate) fn not_accepted(
     reasons.extend(of_configuration(&configuration(connection)?, home, file, user));
     if reasons.is_empty() {
         reasons.push(format!(
-            "sshd may look for keys in another file (AuthorizedKeysFile; say which with --authorized-keys), or the \
-             account may be shut out (AllowUsers, AllowGroups, PubkeyAuthentication); the server's log tells: \
+            "sshd may look for keys in another file (AuthorizedKeysFile; name it with --authorized-keys), or the \
+             account may be shut out (AllowUsers, AllowGroups, PubkeyAuthentication); the reason is in the server's log: \
              journalctl -u ssh; key file now: {}",
             escape(file.as_bytes())
         ));
@@ -189,7 +189,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_configuration_tells_what_keeps_a_key_out() {
+    fn the_configuration_names_what_keeps_a_key_out() {
         let reasons = |text: &str| of_configuration(text, "/home/me", "/home/me/.ssh/authorized_keys", "me");
         assert!(
             reasons("# AllowUsers x\nAuthorizedKeysFile .ssh/authorized_keys .ssh/authorized_keys2\n")

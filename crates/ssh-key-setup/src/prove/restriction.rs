@@ -1,7 +1,7 @@
 //! What the key may not do, seen to be refused: a shell, a port forward, an agent.
 //!
 //! A shell and a forward are tried. Whether the agent would be forwarded a client can't see, so the server's own word
-//! is taken: OpenSSH tells in a debug line what it allows for the key that logged in.
+//! is taken: OpenSSH prints in a debug line what it allows for the key that logged in.
 
 use anyhow::{Result, anyhow};
 use common::text::escape;

@@ -1,8 +1,8 @@
 //! The terminal stays ours while programs run that take it for themselves.
 //!
-//! restic makes the `ssh` that it starts the terminal's foreground process group, and afterwards gives the terminal to
-//! its own group instead of to the one that had it before. Whoever asks for a password then reads an error instead of
-//! keys, and Ctrl-C reaches nobody.
+//! restic makes the `ssh` that it starts the terminal's foreground process group, and afterwards hands the terminal to
+//! its own group instead of to the one that had it before. A program that asks for a password then reads an error
+//! instead of keys, and Ctrl-C reaches none of us.
 
 use std::fs::File;
 

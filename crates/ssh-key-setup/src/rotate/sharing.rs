@@ -31,7 +31,7 @@ fn is_same(one: &Section, two: &Section, lines: &[Line]) -> bool {
     one.user == two.user && (same_name || keys(one).any(|key| keys(two).any(|other| other == key)))
 }
 
-/// Who else uses the entry's key, elsewhere. Fails where its rotation would shut somebody out.
+/// Who else uses the entry's key, elsewhere. Fails if its rotation would shut another host out.
 pub(crate) fn elsewhere(files: &Files, entry: &Entry) -> Result<Option<String>> {
     for index in 0..entry.sections.len() {
         if let Some(other) = at_same_account(files, entry, index)? {

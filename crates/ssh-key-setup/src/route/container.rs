@@ -29,7 +29,7 @@ pub(crate) struct Notes {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct NameLookup {
     pub(crate) addresses: Vec<IpAddr>,
-    /// It stands in `/etc/hosts`, which no container sees.
+    /// It is listed in `/etc/hosts`, which no container sees.
     pub(crate) in_hosts_file: bool,
 }
 
@@ -84,7 +84,7 @@ pub(crate) fn notes(route: &Route, known: &NameLookup) -> Notes {
             .push(format!("{shown} is a name of Tailscale's, which the container may not resolve: {extra}"));
     } else if known.in_hosts_file && !is_address {
         notes.warnings.push(format!(
-            "{shown} stands in this host's /etc/hosts, which the container does not see: {extra}"
+            "{shown} is listed in this host's /etc/hosts, which the container does not see: {extra}"
         ));
     }
     if route.asks_programs {

@@ -149,12 +149,12 @@ fn ask_ssh(access: &Access, extra: &[&str], cancel: &Cancel) -> Result<(Values, 
         .hint("install OpenSSH's client: sudo apt-get install openssh-client")?;
     let stderr = String::from_utf8_lossy(&captured.stderr).into_owned();
     if !captured.end.is_success() {
-        let telling = stderr.lines().rfind(|line| !line.starts_with("debug") && !line.trim().is_empty());
+        let reason = stderr.lines().rfind(|line| !line.starts_with("debug") && !line.trim().is_empty());
         bail!(
             "resolve: {}: ssh -G: {}: {}",
             escape(access.host.as_bytes()),
             captured.end,
-            escape(telling.unwrap_or("no reason given").as_bytes())
+            escape(reason.unwrap_or("no reason given").as_bytes())
         );
     }
     let asks = stderr
@@ -178,7 +178,7 @@ fn endpoint(access: &Access, values: &Values, defaults: &Values) -> Result<Endpo
     let needed = |name: &str| {
         value(name)
             .cloned()
-            .with_context(|| format!("resolve: {}: ssh -G gives no {name}", escape(access.host.as_bytes())))
+            .with_context(|| format!("resolve: {}: ssh -G prints no {name}", escape(access.host.as_bytes())))
     };
     let files = |name: &str| -> Vec<PathBuf> {
         value(name).map(|files| files.split_whitespace().map(PathBuf::from).collect()).unwrap_or_default()
@@ -187,7 +187,7 @@ fn endpoint(access: &Access, values: &Values, defaults: &Values) -> Result<Endpo
     let mut endpoint = Endpoint {
         access: access.clone(),
         host_name: needed("hostname")?,
-        port: needed("port")?.parse().context("resolve: the port that ssh -G gives")?,
+        port: needed("port")?.parse().context("resolve: the port that ssh -G prints")?,
         user: needed("user")?,
         host_key_alias: value("hostkeyalias").cloned(),
         known_hosts: files("userknownhostsfile"),

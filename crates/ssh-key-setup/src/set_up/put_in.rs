@@ -110,7 +110,7 @@ fn installed_words(entry: &Entry, installed: &InstallOutcome) -> String {
         InstallOutcome::Written => "put in, with a shell".to_owned(),
         InstallOutcome::Present => "it was there".to_owned(),
         InstallOutcome::PresentWithOptions(options) => {
-            format!("it was there with options of somebody's, which stay: {}", escape(options.as_bytes()))
+            format!("it was there with options of another origin, which stay: {}", escape(options.as_bytes()))
         }
     }
 }
@@ -146,7 +146,7 @@ fn not_accepted(
     let reasons = rejection::not_accepted(yours, &entry.home, &entry.authorized_keys, user)?;
     Ok(hinted(
         anyhow!(
-            "connect: {}: the key stands in {} but is not accepted",
+            "connect: {}: the key is in {} but is not accepted",
             entry.alias,
             escape(entry.authorized_keys.as_bytes())
         ),

@@ -1,6 +1,6 @@
 //! The folder `<DATA_DIR>/ssh` on this host: made, its modes set, its files read and written.
 //!
-//! What a reader gets wrong: ssh in the container runs as root and refuses a `config` that belongs to anybody else but
+//! What a reader gets wrong: ssh in the container runs as root and refuses a `config` that belongs to anyone but
 //! root (keys and known_hosts it takes from anyone). So where this is run by an ordinary user, `config` is given to
 //! root at the end; the user can still read it through its group, and still replace it, because the folder is theirs.
 
@@ -125,7 +125,7 @@ impl Folder {
         atomic::write(&path, text.as_bytes(), 0o600)
     }
 
-    /// Nobody else may read what lies in it, and nothing lies in it that a killed run was writing.
+    /// No other user may read what lies in it, and what a killed run was writing is removed.
     fn tighten(&self) -> Result<()> {
         // A half-written private key, for instance.
         common::leftover::clear(&self.path);
@@ -140,7 +140,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Makes root the owner of `config`, where that is needed and possible. Gives what stands in the way.
+    /// Makes root the owner of `config`, if that is needed and possible. Returns what is in the way.
     pub(crate) fn give_config_to_root(&self, rootless: bool) -> Result<Option<Hindrance>> {
         let path = self.path.join("config");
         if rootless || self.config_is_roots() || !path.exists() {

@@ -1,7 +1,7 @@
 //! The key pair in the folder: found, or made; never over an existing one.
 //!
 //! It is ed25519 in `id_ed25519`. A folder of the old script has an ed25519 key named `id_rsa`: it is used as it is.
-//! The public half is derived from the private one, so an interruption between the two files mends itself.
+//! The public half is derived from the private one, so a run after an interruption between the two files completes the pair.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -37,7 +37,7 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// As it stands in the file, without the newline.
+    /// Its text in the file, without the newline.
     pub(crate) fn text(&self) -> String {
         let marker = self.marker.as_deref().map(|marker| format!("{marker} ")).unwrap_or_default();
         format!("{marker}{} {} {}", self.name, self.key_type, self.key)
@@ -80,7 +80,7 @@ pub(crate) enum Source {
     Known,
     /// The folder's, where an earlier run put them.
     Folder,
-    /// The server itself, and somebody said yes.
+    /// The server itself, and the user confirmed it.
     Confirmed,
 }
 

@@ -67,7 +67,7 @@ fn failures(source: &str) -> Vec<String> {
 }
 
 #[test]
-fn every_failure_stands_in_the_documentation() {
+fn every_failure_is_in_the_documentation() {
     let (page, failures) = (page(), failures(&source()));
     assert!(failures.len() > 40, "{failures:#?}");
     let missing: Vec<_> = failures.iter().filter(|words| !page.contains(words.as_str())).collect();

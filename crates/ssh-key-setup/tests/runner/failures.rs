@@ -1,4 +1,4 @@
-//! Failures told apart in words, each with what to do.
+//! Failures, each with its own words and what to do.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -36,7 +36,7 @@ fn with_password(world: &World) -> std::process::Command {
 }
 
 #[test]
-fn ways_not_to_reach_a_server_are_told_apart() {
+fn each_way_not_to_reach_a_server_has_its_own_words() {
     let world = World::new();
     for (host_name, words) in [
         ("no-such-host.invalid", "the name has no address"),
@@ -82,7 +82,7 @@ fn a_server_that_hangs_after_accepting_is_given_up() {
 }
 
 #[test]
-fn a_connection_that_is_cut_half_way_leaves_the_old_keys_and_is_told() {
+fn a_connection_that_is_cut_half_way_leaves_the_old_keys_and_is_reported() {
     let world = World::new();
     // The fifth session is the one that writes.
     let cut = world.srv("cut");
@@ -107,7 +107,7 @@ fn a_connection_that_is_cut_half_way_leaves_the_old_keys_and_is_told() {
 }
 
 #[test]
-fn a_server_without_sftp_is_told() {
+fn a_server_without_sftp_is_reported() {
     let world = World::new();
     let _server = world.server(2200, "ed25519", "# no Subsystem here");
     world.trust("nas", 2200, "bash", "ed25519");
@@ -115,7 +115,7 @@ fn a_server_without_sftp_is_told() {
 }
 
 #[test]
-fn a_start_file_that_prints_is_told() {
+fn a_start_file_that_prints_is_reported() {
     let world = World::new();
     fs::write(world.srv("home/bash/.bashrc"), "echo Welcome to this server\n").unwrap();
     let _server = world.server(2200, "ed25519", "Subsystem sftp /usr/lib/openssh/sftp-server");
@@ -124,7 +124,7 @@ fn a_start_file_that_prints_is_told() {
 }
 
 #[test]
-fn no_access_of_the_users_own_is_told() {
+fn no_access_of_the_users_own_is_reported() {
     let (world, _server) = World::with_nas(2200, "bash");
     fs::remove_file(world.authorized_keys("bash")).unwrap();
     let ran = says(world.tool(&["nas"]), "the key is not accepted");
@@ -162,7 +162,7 @@ fn a_home_that_others_can_write_is_the_likely_reason() {
 }
 
 #[test]
-fn a_server_that_takes_passwords_only_is_told() {
+fn a_server_that_takes_passwords_only_is_reported() {
     let world = World::new();
     fs::write(world.srv("../etc/ssh/sshd_config"), "PubkeyAuthentication no\n").unwrap();
     let _server = world.server(2200, "ed25519", "PubkeyAuthentication no");
@@ -176,7 +176,7 @@ fn a_server_that_takes_passwords_only_is_told() {
 }
 
 #[test]
-fn a_full_disk_is_told_and_nothing_is_left_behind() {
+fn a_full_disk_is_reported_and_nothing_is_left_behind() {
     let (world, _server) = World::with_nas(2200, "bash");
     let full = "/srv/home/bash/full";
     fs::create_dir(world.srv("home/bash/full")).unwrap();
@@ -215,7 +215,7 @@ fn a_full_disk_leaves_the_old_authorized_keys() {
 }
 
 #[test]
-fn an_account_that_is_shut_out_is_told_and_the_server_named() {
+fn an_account_that_is_shut_out_is_reported_with_the_server() {
     let world = World::new();
     let _server = world.server(2200, "ed25519", "AllowUsers jumper");
     world.trust("nas", 2200, "bash", "ed25519");
@@ -264,7 +264,7 @@ fn a_folder_on_the_way_of_a_symlink_that_others_can_write_is_the_likely_reason()
 }
 
 #[test]
-fn a_folder_of_somebody_elses_is_refused() {
+fn a_folder_of_another_user_is_refused() {
     let world = World::new();
     fs::create_dir(world.folder("")).unwrap();
     std::os::unix::fs::chown(world.folder(""), Some(3000), Some(3000)).unwrap();

@@ -74,7 +74,7 @@ fn an_sftp_only_account_in_a_chroot_is_set_up_over_sftp() {
 }
 
 #[test]
-fn a_forced_command_that_is_no_sftp_is_told() {
+fn a_forced_command_that_is_not_sftp_is_reported() {
     let (world, _server) = World::with_nas(2200, "bash");
     let file = world.authorized_keys("bash");
     let own = world.text(&file);
@@ -132,7 +132,7 @@ fn keys_are_put_where_the_server_looks_for_them() {
 }
 
 #[test]
-fn a_read_only_home_is_told_with_the_line_to_have_put_in() {
+fn a_read_only_home_is_reported_with_the_line_to_have_put_in() {
     let world = World::new();
     let home = "/srv/home/bash";
     world.run(world.command("mount").args(["--bind", home, home])).expect_success();
@@ -150,7 +150,7 @@ fn a_read_only_home_is_told_with_the_line_to_have_put_in() {
     );
 }
 
-/// Puts the account's keys where somebody who keeps all dot files in one folder has them.
+/// Puts the account's keys where a user who keeps all dot files in one folder has them.
 fn with_dot_files(world: &World) -> (std::path::PathBuf, std::path::PathBuf) {
     let (link, folder) = (world.authorized_keys("bash"), world.srv("home/bash/dot files"));
     fs::create_dir(&folder).unwrap();
@@ -187,7 +187,7 @@ fn a_symlinked_ssh_folder_stays_one() {
 }
 
 #[test]
-fn a_symlink_that_leads_nowhere_is_told_with_the_line_to_have_put_in() {
+fn a_symlink_that_leads_nowhere_is_reported_with_the_line_to_have_put_in() {
     let world = World::new();
     let link = world.authorized_keys("bash");
     fs::rename(&link, world.srv("keys")).unwrap();

@@ -161,7 +161,7 @@ fn a_jump_host_that_is_no_openssh_gets_the_restriction_in_words_it_knows() {
 }
 
 #[test]
-fn a_jump_host_without_sftp_is_told_with_the_line_to_put_in() {
+fn a_jump_host_without_sftp_is_reported_with_the_line_to_put_in() {
     let world = World::new();
     let _gate = world.server(2201, "ed25519", "# no Subsystem here");
     let _nas = world.server(2203, "ed25519", "");

@@ -205,7 +205,7 @@ fn a_key_that_an_administrator_put_in_works_without_access_of_ones_own() {
     let _server = world.server(2200, "ed25519", ways);
     world.trust("nas", 2200, "locked", "ed25519");
     let ran = world.tool(&["nas", "--path", "/backups"]).expect_success();
-    assert!(ran.stdout.contains("put in by somebody else"), "{}", ran.everything());
+    assert!(ran.stdout.contains("put in by another person"), "{}", ran.everything());
     assert!(ran.stderr.contains("nothing was changed there"), "{}", ran.everything());
     let again = world.tool(&["nas"]).expect_success();
     assert!(
@@ -216,7 +216,7 @@ fn a_key_that_an_administrator_put_in_works_without_access_of_ones_own() {
 }
 
 #[test]
-fn a_configuration_that_asks_programs_is_told() {
+fn a_configuration_that_asks_programs_is_reported() {
     let (world, _server) = World::with_nas(2200, "bash");
     let config = world.text(&world.root(".ssh/config"));
     fs::write(
@@ -237,7 +237,7 @@ fn an_agent_of_the_users_own_is_used_once_and_not_in_the_proof() {
     world.run(world.command("sh").args(["-c", script])).expect_success();
     let mut command = world.command("ssh-key-setup");
     world.run(command.arg("nas").env("SSH_AUTH_SOCK", "/run/agent")).expect_success();
-    // From here on nobody has an agent, nor a key but the folder's.
+    // From here on there is no agent, and no key but the folder's.
     fs::remove_file(world.root(".ssh/id_ed25519.pub")).unwrap();
     world.tool(&["--check"]).expect_success();
     let mut init = world.in_container("restic");
@@ -245,7 +245,7 @@ fn an_agent_of_the_users_own_is_used_once_and_not_in_the_proof() {
 }
 
 #[test]
-fn a_server_in_tailscale_is_told_with_the_hook_and_the_line_for_compose() {
+fn a_server_in_tailscale_is_reported_with_the_hook_and_the_line_for_compose() {
     let world = World::new();
     world.run(world.command("ip").args(["address", "add", "100.64.0.9/32", "dev", "lo"])).expect_success();
     let _server = world.server(2200, "ed25519", "ListenAddress 100.64.0.9");

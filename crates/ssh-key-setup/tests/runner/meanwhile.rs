@@ -1,4 +1,4 @@
-//! Somebody else changes the server's `authorized_keys` while the tool does: nothing of theirs is lost.
+//! Another program changes the server's `authorized_keys` while the tool does: nothing of that is lost.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -6,10 +6,10 @@ use std::path::Path;
 
 use crate::world::World;
 
-const THEIRS: &str = "ssh-rsa AAAAB3NzaC1yc2EAAA somebody else";
+const THEIRS: &str = "ssh-rsa AAAAB3NzaC1yc2EAAA another user";
 
 /// Puts a program in the place of sftp that adds a key to the file, before its call number in /srv/add-before.
-fn with_somebody_else(world: &World, file: &str) {
+fn with_another_writer(world: &World, file: &str) {
     let sftp = world.srv("bin/sftp");
     let script = format!(
         "#!/bin/sh\necho >> /srv/calls\n\
@@ -20,7 +20,7 @@ fn with_somebody_else(world: &World, file: &str) {
     fs::set_permissions(&sftp, fs::Permissions::from_mode(0o755)).unwrap();
 }
 
-/// Runs the tool once for each of its calls of sftp, with a key added before that call; gives how many calls it was.
+/// Runs the tool once for each of its calls of sftp, with a key added before that call; returns the number of calls.
 /// Before each run `file` is as `before`, or missing.
 #[track_caller]
 fn at_every_call(world: &World, file: &Path, before: Option<&str>, arguments: &[&str], ours: usize) -> usize {
@@ -57,10 +57,10 @@ fn at_every_call(world: &World, file: &Path, before: Option<&str>, arguments: &[
 }
 
 #[test]
-fn a_key_that_somebody_else_adds_meanwhile_is_kept() {
+fn a_key_that_another_program_adds_meanwhile_is_kept() {
     let (world, _server) = World::with_nas(2200, "bash");
     let file = world.authorized_keys("bash");
-    with_somebody_else(&world, "/srv/home/bash/.ssh/authorized_keys");
+    with_another_writer(&world, "/srv/home/bash/.ssh/authorized_keys");
     let before = world.text(&file);
     let calls = at_every_call(&world, &file, Some(&before), &["nas"], 1);
     assert!(calls >= 8, "{calls}");
@@ -72,13 +72,13 @@ fn a_key_that_somebody_else_adds_meanwhile_is_kept() {
 }
 
 #[test]
-fn a_file_that_somebody_else_makes_meanwhile_is_kept() {
+fn a_file_that_another_program_makes_meanwhile_is_kept() {
     let world = World::new();
     let file = world.authorized_keys("bash");
     fs::rename(&file, world.srv("keys")).unwrap();
     let _server = world.server(2200, "ed25519", "AuthorizedKeysFile .ssh/authorized_keys /srv/keys");
     world.trust("nas", 2200, "bash", "ed25519");
-    with_somebody_else(&world, "/srv/home/bash/.ssh/authorized_keys");
+    with_another_writer(&world, "/srv/home/bash/.ssh/authorized_keys");
     let calls = at_every_call(&world, &file, None, &["nas", "--authorized-keys", ".ssh/authorized_keys"], 1);
     assert!(calls >= 6, "{calls}");
 }

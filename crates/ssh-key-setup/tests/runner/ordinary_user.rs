@@ -21,7 +21,7 @@ fn config(world: &World) -> (u32, u32) {
     (found.uid(), found.mode() & 0o7777)
 }
 
-/// Root, as in the container, reaches the server with the folder of somebody else's.
+/// Root, as in the container, reaches the server with the folder of another user.
 #[track_caller]
 fn works_in_the_container(world: &World, repository: &str) {
     let mut init = world.in_container_with(FOLDER, "restic");
@@ -30,7 +30,7 @@ fn works_in_the_container(world: &World, repository: &str) {
 }
 
 #[test]
-fn sudo_without_a_password_gives_config_to_root() {
+fn sudo_without_a_password_makes_config_roots() {
     let (world, _server) = world();
     world.sudoers(&format!("me ALL=(root) NOPASSWD: /usr/bin/chown 0 {FOLDER}/config\n"));
     let first = world.as_me(&["nas"]).expect_success();
@@ -59,11 +59,11 @@ fn sudo_asks_for_the_password_on_the_terminal() {
 }
 
 #[test]
-fn without_sudo_the_commands_to_type_are_told_and_help() {
+fn without_sudo_the_commands_to_type_are_printed_and_help() {
     let (world, _server) = world();
     world.as_me(&["nas", "--rootless"]).expect_success();
     assert_eq!(config(&world), (3000, 0o600));
-    world.sudoers("# nobody may do anything\n");
+    world.sudoers("# no one may do anything\n");
     let ran = world.as_me(&["nas"]).expect_code(1);
     assert!(
         ran.stderr.contains("Bad owner or permissions")

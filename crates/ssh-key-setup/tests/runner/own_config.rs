@@ -34,7 +34,7 @@ fn a_configuration_full_of_conveniences_is_no_hindrance() {
     }
     let mut init = world.in_container("restic");
     world.run(init.args(["-r", "sftp:nas:/srv/home/bash/restic/r", "init"])).expect_success();
-    // Quiet as it is, a failure is still told apart.
+    // Quiet as it is, a failure still has its own words.
     world.own_ssh(&world.text(&world.root(".ssh/config")), "");
     let ran = world.tool(&["nas", "--port", "2201", "--alias", "other"]).expect_code(1);
     assert!(ran.stderr.contains("nothing listens on that port"), "{}", ran.everything());
@@ -48,7 +48,7 @@ fn a_connection_that_is_kept_open_proves_nothing() {
         "Host *\n  ControlMaster auto\n  ControlPath /run/kept-%C\n  ControlPersist yes\n  LogLevel QUIET\n";
     fs::write(world.folder("config"), theirs).unwrap();
     world.tool(&["nas"]).expect_success();
-    // Whoever comes through this gets in, with any key.
+    // Anyone who comes through this gets in, with any key.
     let mut open = world.in_container("ssh");
     world.run(open.args(["-fN", "-o", "ControlPersist=yes", "nas"])).expect_success();
     world.tool(&["nas", "--rotate"]).expect_success();

@@ -1,4 +1,4 @@
-//! People in the world: somebody at a terminal who answers questions, an ordinary user, and what sudo lets them do.
+//! People in the world: one at a terminal who answers questions, an ordinary user, and what sudo lets them do.
 
 use std::fs::{self, Permissions};
 use std::io::{Read, Write};
@@ -13,7 +13,7 @@ use crate::world::World;
 const AS_ME: [&str; 6] = ["--reuid", "3000", "--regid", "3000", "--clear-groups", "ssh-key-setup"];
 
 impl World {
-    /// Runs a shell's line on a terminal and answers every question that ends in `question`; gives how many there
+    /// Runs a shell's line on a terminal and answers every question that ends in `question`; returns how many there
     /// were, and all that the screen showed. The line has to succeed, and the answer must not be seen.
     #[track_caller]
     pub(crate) fn on_a_terminal(&self, line: &str, question: &str, answer: &str) -> (usize, String) {
@@ -23,14 +23,14 @@ impl World {
         (answered, seen)
     }
 
-    /// Runs a shell's line on a terminal and presses Ctrl-C at the question; gives the exit code and the screen.
+    /// Runs a shell's line on a terminal and presses Ctrl-C at the question; returns the exit code and the screen.
     #[track_caller]
     pub(crate) fn interrupted_at(&self, line: &str, question: &str) -> (Option<i32>, String) {
         let (code, _, seen) = self.typing(line, question, "\u{3}");
         (code, seen)
     }
 
-    /// Types `keys` at every question; gives the exit code, how many questions there were, and the screen.
+    /// Types `keys` at every question; returns the exit code, how many questions there were, and the screen.
     #[track_caller]
     fn typing(&self, line: &str, question: &str, keys: &str) -> (Option<i32>, usize, String) {
         let mut command = self.command("script");

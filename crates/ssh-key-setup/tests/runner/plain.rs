@@ -105,7 +105,7 @@ fn a_path_may_be_written_in_every_way() {
             "{}",
             ran.everything()
         );
-        assert_eq!(ran.stdout, "", "it is told before anything is done");
+        assert_eq!(ran.stdout, "", "it is reported before anything is done");
     }
 }
 

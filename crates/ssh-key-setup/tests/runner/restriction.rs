@@ -124,5 +124,5 @@ fn another_file_with_an_open_line_is_noticed() {
     // A key that is let in by a second file can't be taken off by changing the first.
     let ran = world.tool(&["nas", "--remove"]).expect_code(1);
     assert!(ran.stderr.contains("the server still takes the key"), "{}", ran.everything());
-    assert!(ran.stderr.contains("hint: it stands in another file there"), "{}", ran.everything());
+    assert!(ran.stderr.contains("hint: it is in another file there"), "{}", ran.everything());
 }

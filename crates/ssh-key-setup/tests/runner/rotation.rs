@@ -15,7 +15,7 @@ fn rotation_leaves_one_new_key_and_keeps_the_old_pair_aside() {
     let (world, _server) = World::with_nas(2200, "bash");
     world.tool(&["nas"]).expect_success();
     let old = world.text(&world.folder("id_ed25519"));
-    // Nobody has to log in: the old key brings the new one in.
+    // No one has to log in: the old key brings the new one in.
     fs::remove_file(world.root(".ssh/id_ed25519")).unwrap();
     let ran = world.tool(&["nas", "--rotate"]).expect_success();
     let new = world.text(&world.folder("id_ed25519.pub"));

@@ -231,7 +231,7 @@ fn a_key_outside_of_the_chroot_is_adopted_once_root_has_put_it_in() {
     let keys = world.srv("keys/locked");
     fs::write(&keys, format!("{}{}\n", world.text(&keys), line_of(&ran.stderr))).unwrap();
     let ran = world.tool(&arguments).expect_success();
-    assert!(ran.stdout.contains("put in by somebody else"), "{}", ran.everything());
+    assert!(ran.stdout.contains("put in by another person"), "{}", ran.everything());
     restic_works(&world, "/backups/r");
     world.tool(&["nas"]).expect_success();
     // A new key waits for root, and the old one goes on working until then.

@@ -1,7 +1,7 @@
 //! The folder held to itself by options alone, for a system that forbids namespaces.
 //!
 //! `-F` keeps ssh from the user's and the machine's files, but paths in the folder's files mean the container's: the
-//! home is the temporary folder's, and so is what stands in `/root/.ssh`.
+//! home is the temporary folder's, and `/root/.ssh` is the stage in it.
 
 use std::fs;
 use std::path::Path;

@@ -4,7 +4,7 @@ use super::Connection;
 use crate::connection::failure::{Failure, Kind};
 
 impl Connection {
-    /// What gives this server SFTP, where that is not sshd's own way.
+    /// How this server gets SFTP, unless that is sshd's own way.
     pub(super) fn sftp_cure(&self) -> Option<String> {
         let software = self.software()?.to_ascii_lowercase();
         let cure = if software.starts_with("dropbear") {

@@ -5,8 +5,8 @@
 //! anywhere, the old file is as it was; the next run uses the same name for its part file, so nothing piles up. A
 //! symlink stays one: all of this happens to the file that it leads to.
 //!
-//! SFTP knows no locks. So the old file is looked at again just before the rename and in the same breath as it: what
-//! somebody else has put in meanwhile is never lost.
+//! SFTP knows no locks. So the old file is read again just before the rename, in the same batch: what another program
+//! has put in meanwhile is never lost.
 
 use std::fs;
 use std::path::Path;
@@ -48,16 +48,16 @@ struct Remote {
 /// How an attempt to replace a file ended.
 enum ReplaceOutcome {
     Done,
-    /// Somebody else changed the file in between; it is as they left it.
+    /// Another program changed the file in between; its version is still there.
     Changed,
-    /// Somebody else changed it at the very last: this is what they had written there.
+    /// Another program changed it at the last moment: this is what it had written there.
     Overwrote(Vec<u8>),
 }
 
-/// So often somebody else may change the file while we do.
+/// How many times another program may change the file while we do.
 const ATTEMPTS: usize = 5;
 
-/// Replaces the text of `path` by what `edit` makes of it; tells whether there was something to change. Errors come
+/// Replaces the text of `path` by what `edit` makes of it; returns whether there was something to change. Errors come
 /// with `cure` as their hint.
 pub(super) fn change(
     connection: &Connection,
@@ -82,7 +82,7 @@ pub(super) fn change(
             }
         }
     }
-    Err(refused(connection, "write", path, "somebody else changes it all the time", cure))
+    Err(refused(connection, "write", path, "it keeps changing while it is being edited", cure))
 }
 
 /// The text of `path`; empty where there is no such file.
@@ -194,7 +194,7 @@ fn replace(connection: &Connection, old: &Remote, text: &[u8], cure: &str) -> Re
     Err(refused(connection, "write", &old.path, &why, cure))
 }
 
-/// Puts the new text beside the old file, with its mode. Gives why that failed, where it did, and whether
+/// Puts the new text beside the old file, with its mode. Returns why that failed, if it did, and whether
 /// the old file has changed meanwhile.
 fn put_beside(
     connection: &Connection,
@@ -210,7 +210,7 @@ fn put_beside(
         format!("put {} {}", quote(&local.to_string_lossy()), quote(part)),
         get(part, &back),
         format!("chmod {:o} {}", old.found.as_ref().map_or(0o600, ListedFile::bits), quote(part)),
-        // Of the folder: of one file alone, sftp tells names where there should be numbers.
+        // Of the folder: of one file alone, sftp prints names instead of numbers.
         format!("ls -lan {}", quote(parent(part))),
     ];
     commands.extend(old.found.is_some().then(|| get(&old.path, &now)));
@@ -225,7 +225,7 @@ fn put_beside(
     }
     let (Some(found), Some(now)) = (&old.found, now) else { return Ok((None, false)) };
     let entries = sftp::listed(put.output(4));
-    // Who made the file somebody else's did not want the account to change it.
+    // A file that was given to another user is not for the account to change.
     let foreign = entry(&entries, part).filter(|ours| ours.owner != found.owner);
     let why = foreign
         .map(|ours| format!("it belongs to user {}, not to the account (user {})", found.owner, ours.owner));

@@ -30,7 +30,7 @@ pub(crate) fn other_keys(
         let known_hosts = known_hosts::with_lines("", &lines)?;
         let connection =
             Connection::isolated(run.folder.path(), &config, &known_hosts, &section.name, &run.cancel)?;
-        // What the session itself comes to does not matter: the keys are told before it.
+        // The outcome of the session itself does not matter: the keys come before it.
         let proved = connection.proved_host_keys()?;
         let new: Vec<Line> = known_hosts::of_name(&section.key_name(), &proved)?
             .into_iter()
