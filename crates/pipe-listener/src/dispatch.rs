@@ -101,19 +101,19 @@ mod tests {
     }
 
     #[test]
-    fn a_file_that_somebody_else_could_write_is_refused_and_hides_the_built_in_one() {
+    fn a_file_that_another_user_could_write_is_refused_and_hides_the_built_in_one() {
         let folder = tempfile::tempdir().unwrap();
         for (mode, why) in [(0o757, "chmod go-w"), (0o644, "chmod u+x")] {
             file(folder.path(), "pre-backups", mode);
             match found("pre-backups", folder.path()) {
-                Err(Refusal::Unsafe(said)) => assert!(said.contains(why), "{said}"),
+                Err(Refusal::Unsafe(why_refused)) => assert!(why_refused.contains(why), "{why_refused}"),
                 other => panic!("{mode:o}: {other:?}"),
             }
         }
     }
 
     #[test]
-    fn a_folder_above_that_somebody_else_could_write_is_refused_too() {
+    fn a_folder_above_that_another_user_could_write_is_refused_too() {
         let folder = tempfile::tempdir().unwrap();
         let actions = folder.path().join("open/actions");
         fs::create_dir_all(&actions).unwrap();
@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_can_turn_a_link_on_the_way_elsewhere_chooses_what_runs() {
+    fn a_link_on_the_way_that_another_user_can_turn_is_refused() {
         use std::os::unix::fs::symlink;
         let folder = tempfile::tempdir().unwrap();
         let path = |name: &str| folder.path().join(name);

@@ -73,7 +73,7 @@ impl Folder {
         Ok(())
     }
 
-    /// Its path, for telling.
+    /// Its path, for messages.
     pub fn path(&self) -> &Path {
         &self.path
     }

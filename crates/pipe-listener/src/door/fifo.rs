@@ -19,7 +19,7 @@ use pipe_listener::folder::Inode;
 
 /// The longest that a message may wait for its newline.
 pub(crate) const SILENCE: Duration = Duration::from_millis(200);
-/// After so many reads everything has been read that a FIFO holds at a time: /proc/sys/fs/pipe-max-size is 1 MiB.
+/// After this number of reads all is read that a FIFO can hold at a time: /proc/sys/fs/pipe-max-size is 1 MiB.
 pub(crate) const MOST_READS: usize = 16;
 
 /// A line that came through the FIFO.

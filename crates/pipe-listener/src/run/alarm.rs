@@ -124,7 +124,7 @@ mod tests {
             (format!("{preamble}: connection reset by peer"), "connection reset by peer"),
             (format!("run: {preamble}: read /a: input/output error"), "read /a: input/output error"),
             ("task cancelled: hook failed".into(), "task cancelled: hook failed"),
-            (r#"said \"no\""#.into(), r#"said "no""#),
+            (r#"printed \"no\""#.into(), r#"printed "no""#),
             (String::new(), ""),
         ] {
             assert_eq!(reason(&text), expected);

@@ -70,12 +70,12 @@ fn an_own_action_runs_in_backrests_folder_and_the_listener_stays_where_it_is() {
     let real = std::fs::canonicalize(&folder).unwrap();
     let home = host.sandbox.home();
     let home = home.display();
-    let said = format!(
+    let printed = format!(
         "{}\nwhere {home}/containers/backrest {home}/data/backrest {home}/containers {home}/data\n",
         real.display()
     );
     for _ in 0..2 {
-        assert_eq!(host.send(&["where"]).expect_success().stdout, said);
+        assert_eq!(host.send(&["where"]).expect_success().stdout, printed);
     }
     assert!(working_folder() == before && before != real);
 }
@@ -150,8 +150,8 @@ fn an_action_that_outlasts_the_grace_is_ended_and_reported() {
     let client = host.send_aside(&["gate"]);
     wait_until("it runs", || host.send(&["status"]).stdout.contains("gate"));
     assert!(host.terminate() < Duration::from_secs(15));
-    let said = client.wait_with_output().unwrap();
-    assert_eq!(said.status.code(), Some(1), "{said:?}");
+    let printed = client.wait_with_output().unwrap();
+    assert_eq!(printed.status.code(), Some(1), "{printed:?}");
     assert!(host.log().contains("gate (socket): failed after "), "{}", host.log());
 }
 

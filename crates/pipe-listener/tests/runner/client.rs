@@ -108,9 +108,9 @@ fn a_second_message_waits_for_its_turn_and_says_so() {
     let first = host.send_aside(&["gate"]);
     wait_until("it runs", || host.send(&["status"]).stdout.contains("gate"));
     let mut second = host.send_aside(&["note", "second"]);
-    let mut said = String::new();
-    BufReader::new(second.stderr.take().unwrap()).read_line(&mut said).unwrap();
-    assert_eq!(said, "backrest-send: waits for its turn: gate runs\n");
+    let mut printed = String::new();
+    BufReader::new(second.stderr.take().unwrap()).read_line(&mut printed).unwrap();
+    assert_eq!(printed, "backrest-send: waits for its turn: gate runs\n");
     host.open_gate();
     assert!(first.wait_with_output().unwrap().status.success() && second.wait().unwrap().success());
 }

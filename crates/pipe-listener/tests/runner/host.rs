@@ -70,9 +70,9 @@ impl Host {
         }
         // The build folder may be closed to others than root.
         self.with_tools(&[]);
-        const NOBODY: u32 = 65534;
-        self.user = Some(NOBODY);
-        give_away(self.sandbox.home().parent().unwrap(), NOBODY);
+        const ORDINARY: u32 = 65534;
+        self.user = Some(ORDINARY);
+        give_away(self.sandbox.home().parent().unwrap(), ORDINARY);
     }
 
     /// Starts the listener and waits until it answers.

@@ -236,8 +236,8 @@ fn a_certificate_is_checked_against_what_the_host_trusts() {
     BufReader::new(server.stdout.take().unwrap()).read_line(&mut asked).unwrap();
     assert!(asked.contains("?status=up&msg=trusted&"), "{asked:?}\n{}", host.log());
     server.stdin.take().unwrap().write_all(OK.as_bytes()).unwrap();
-    let said = client.wait_with_output().unwrap();
-    assert!(said.status.success() && said.stderr.is_empty(), "{said:?}");
+    let printed = client.wait_with_output().unwrap();
+    assert!(printed.status.success() && printed.stderr.is_empty(), "{printed:?}");
     let _ = server.kill();
     let _ = server.wait();
     host.address_is_nowhere();

@@ -55,8 +55,8 @@ fn whatever_was_accepted_ran_once_or_was_reported_however_often_the_listener_is_
     while !host.send(&["ping"]).end.is_success() {
         let listener = host.listener.as_mut().unwrap();
         if let Some(ended) = listener.try_wait().unwrap() {
-            let said = listener.stderr.take().map(std::io::read_to_string);
-            panic!("the listener has ended by itself: {ended}: {said:?}\n{}", host.log());
+            let printed = listener.stderr.take().map(std::io::read_to_string);
+            panic!("the listener has ended by itself: {ended}: {printed:?}\n{}", host.log());
         }
         assert!(Instant::now() < patience, "waited in vain for an answer\n{}", host.log());
         std::thread::sleep(Duration::from_millis(100));

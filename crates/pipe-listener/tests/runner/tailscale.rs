@@ -1,4 +1,4 @@
-//! Tailscale, by a stand-in that answers as the real one does: it needs an account and the kernel's network.
+//! Tailscale, by a substitute that answers as the real one does: it needs an account and the kernel's network.
 
 use std::fs;
 use std::time::Duration;

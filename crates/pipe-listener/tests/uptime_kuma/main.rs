@@ -12,7 +12,7 @@ use common::process::{self, Limits};
 use common::testing::{Ran, Sandbox, built, wait_until};
 use tempfile::TempDir;
 
-const TOKEN: &str = "T0kenThatNobodyMaySee";
+const TOKEN: &str = "T0kenThatNoOneMaySee";
 /// The monitor that keeps a first `down` to itself.
 const RETRYING: &str = "AnotherToken";
 
@@ -67,8 +67,8 @@ impl Kuma {
         let mut sqlite = Command::new("sqlite3");
         sqlite.args(["-cmd", ".timeout 10000"]).arg(self.folder.path().join("kuma.db")).arg(sql);
         let limits = Limits::within(Duration::from_secs(60));
-        let said = process::capture(&mut sqlite, b"", limits, None).unwrap().success().unwrap();
-        String::from_utf8(said).unwrap().trim_end().to_string()
+        let printed = process::capture(&mut sqlite, b"", limits, None).unwrap().success().unwrap();
+        String::from_utf8(printed).unwrap().trim_end().to_string()
     }
 
     /// Waits until the last thing that it took down is this.
