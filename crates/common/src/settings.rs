@@ -9,7 +9,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::env;
 use std::ffi::OsString;
 use std::fmt;
-use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -20,6 +19,7 @@ use crate::env_file::{self, Value};
 use crate::exit::HintExt;
 use crate::paths;
 use crate::problem::Problem;
+use crate::regular_file;
 use crate::text::escape_path;
 
 /// The flags that every tool has. Not given: environment, `.env`, default.
@@ -241,8 +241,11 @@ fn environment(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// Far more than anyone writes.
+const LONGEST_ENV_FILE: u64 = 1 << 20;
+
 fn read_env_file(path: &Path) -> (BTreeMap<String, Value>, Vec<Problem>) {
-    match fs::read(path) {
+    match regular_file::read(path, LONGEST_ENV_FILE) {
         Ok(text) => {
             // Names that each service sets for itself are not looked up in the environment.
             let lookup = |name: &str| match name {

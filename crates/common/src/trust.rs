@@ -9,6 +9,7 @@ mod accounts;
 mod acl;
 
 use std::collections::BTreeSet;
+use std::env;
 use std::ffi::OsString;
 use std::fmt;
 use std::fs::{self, Metadata};
@@ -77,9 +78,21 @@ impl Trust {
     /// The user, root, and what `TRUSTED_UIDS` and `TRUSTED_FOLDERS` add. An entry of these that can't be used is a
     /// problem, and trusts no one.
     pub fn of(settings: &Settings) -> (Trust, Vec<Problem>) {
-        let (uids, folders) = (settings.other(UIDS), settings.other(FOLDERS));
         let mut problems = Vec::new();
         let mut trust = Trust::only_us_and_root();
+        let distrust = trust.check_alone(&settings.env_file).err();
+        // What the environment holds comes from the caller.
+        let is_set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
+        let mut read = |name: &str| match (settings.other(name), &distrust) {
+            (Some(_), Some(distrust)) if !is_set(name) => {
+                let hint = distrust.fix().map(|command| format!("; {command}")).unwrap_or_default();
+                let what = format!("{name} is not used, because {distrust}{hint}");
+                problems.push(Problem::new(&settings.env_file, what));
+                None
+            }
+            (value, _) => value,
+        };
+        let (uids, folders) = (read(UIDS), read(FOLDERS));
         for word in uids.iter().flat_map(|text| text.split([',', ' ', '\t'])).filter(|word| !word.is_empty())
         {
             let uid = word.parse().ok().or_else(|| Some(User::from_name(word).ok()??.uid.as_raw()));
@@ -138,6 +151,17 @@ impl Trust {
         }
         if metadata.mode() & 0o111 == 0 {
             return Err(Distrust { path: at, cause: Cause::NotExecutable });
+        }
+        Ok(())
+    }
+
+    /// Fails if someone else could change the file at `path` itself, whatever may happen to the folders above it.
+    fn check_alone(&self, path: &Path) -> Result<(), Distrust> {
+        for look in [fs::symlink_metadata, fs::metadata] {
+            let metadata = look(path).map_err(|error| unreadable(path, &error))?;
+            if let Some(cause) = self.fault(path, &metadata) {
+                return Err(Distrust { path: path.to_path_buf(), cause });
+            }
         }
         Ok(())
     }

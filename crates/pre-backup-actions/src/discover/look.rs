@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common::regular_file;
-use common::text::{escape, escape_path};
+use common::text::escape_path;
 use common::trust::{Cause, Distrust, Trust};
 use nix::unistd::{AccessFlags, access};
 
@@ -125,7 +125,7 @@ fn regular(path: &Path, container: &Path, mode: u32, trust: &Trust) -> Script {
         Ok(text) => text,
         Err(error) => return refused(path, format!("can't be read: {error}"), None),
     };
-    script(path, declare::parse(&text), fitness(&text, path))
+    script(path, declare::parse(&text), fitness(&text, path, trust))
 }
 
 /// Declarations past this are not seen; no one writes a script that long.
@@ -161,7 +161,7 @@ fn fix(distrust: &Distrust, path: &Path, container: &Path) -> Option<String> {
 }
 
 /// Whether the kernel can start a file that begins like this.
-fn fitness(text: &[u8], path: &Path) -> Fitness {
+fn fitness(text: &[u8], path: &Path, trust: &Trust) -> Fitness {
     let refused = |what: &str, hint: Option<String>| Fitness::Refused(Refusal { what: what.into(), hint });
     if text.starts_with(b"\x7fELF") {
         return Fitness::Runs { by_shell: false };
@@ -180,9 +180,17 @@ fn fitness(text: &[u8], path: &Path) -> Fitness {
     };
     let line = line.trim_ascii();
     let program = line.split(|&byte| byte == b' ' || byte == b'\t').next().unwrap_or(line);
-    let is_there = !program.is_empty() && fs::metadata(Path::new(OsStr::from_bytes(program))).is_ok();
-    if is_there {
-        return Fitness::Runs { by_shell: false };
+    let program = Path::new(OsStr::from_bytes(program));
+    if !program.is_absolute() || fs::metadata(program).is_err() {
+        let what = format!("names a program that isn't there in its #! line: {}", escape_path(program));
+        return refused(&what, None);
     }
-    refused(&format!("names a program that isn't there in its #! line: {}", escape(program)), None)
+    match trust.check(program) {
+        Err(distrust) if !matches!(distrust.cause, Cause::Group(_)) => {
+            let hint = distrust.fix().map(|command| format!("look at that program, then: {command}"));
+            refused(&format!("names a program in its #! line that must not be run: {distrust}"), hint)
+        }
+        // Debian gives /usr/local to a group of administrators.
+        _ => Fitness::Runs { by_shell: false },
+    }
 }

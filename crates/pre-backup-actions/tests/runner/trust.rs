@@ -171,6 +171,44 @@ fn what_the_settings_accept_runs() {
     );
 }
 
+#[test]
+fn what_a_stranger_could_have_set_accepts_nothing() {
+    let home = Other::new();
+    home.prepare("app", "touch \"$HOME/ran\"");
+    home.give("data/app/prepare-backup.sh", STRANGER);
+    home.0.sandbox.write("containers/backrest/.env", "TRUSTED_UIDS=4002\n");
+    for (owner, mode) in [(STRANGER, 0o644), (USER, 0o666)] {
+        home.give("containers/backrest/.env", owner);
+        home.mode("containers/backrest/.env", mode);
+        let ran = home.run(&[]).expect_code(1);
+        assert!(ran.stderr.contains("TRUSTED_UIDS is not used, because "), "{}", ran.everything());
+        assert!(!home.0.exists("ran"));
+    }
+    home.mode("containers/backrest/.env", 0o600);
+    let _ = home.run(&[]).expect_success();
+    assert!(home.0.exists("ran"));
+}
+
+#[test]
+fn a_strangers_program_does_not_run_a_script() {
+    let home = Other::new();
+    let shell = home.0.sandbox.path("tools/sh");
+    fs::create_dir_all(shell.parent().unwrap()).unwrap();
+    fs::copy("/bin/sh", &shell).unwrap();
+    let text = format!("#!{} -e\ntouch \"$HOME/ran\"\n", shell.display());
+    home.0.sandbox.script("data/app/prepare-backup.sh", text);
+    home.give("data/app", USER);
+    let why = format!(
+        "names a program in its #! line that must not be run: {} belongs to user 4002",
+        shell.display()
+    );
+    home.give("tools/sh", STRANGER);
+    home.refuses("app", &why, "look at that program, then: sudo chown 4001 ");
+    home.give("tools/sh", "0");
+    let _ = home.run(&[]).expect_success();
+    assert!(home.0.exists("ran"));
+}
+
 /// The folder of a database belongs to its container's user; its script can lie beside its compose.yaml.
 #[test]
 fn a_script_in_the_container_root_runs_there() {
@@ -320,5 +358,19 @@ fn nothing_in_a_scripts_place_keeps_us_waiting() {
         assert!(done.success(), "this test needs root, to make a device");
         let ran = home.run(&[]).expect_code(1);
         assert_eq!(last_line(&ran.stdout), "0 ok, 1 failed: app (prepare-backup.sh is not a regular file)");
+    }
+    fs::remove_file(&script).unwrap();
+    home.prepare("app", "true");
+    let settings = home.sandbox.path("containers/backrest/.env");
+    for kind in ["c 1 5", "p"] {
+        let made = Command::new("mknod").arg(&settings).args(kind.split(' ')).status().unwrap();
+        assert!(made.success());
+        let ran = home.run(&[]).expect_success();
+        assert!(
+            ran.stderr.contains(".env: not read, defaults are used: not a regular file"),
+            "{}",
+            ran.everything()
+        );
+        fs::remove_file(&settings).unwrap();
     }
 }
