@@ -96,7 +96,7 @@ fn verify(world: &World, server: &Server, own: &Path, code: i32) -> Result<Verif
     ]);
     command.arg(world.at(".local/bin/create-backrest-pipe")).args(["verify", "--json", "--plan", "nightly"]);
     command.arg("--backrest").arg(&server.address).arg("--container-dir").arg(own.join("backrest"));
-    command.env("TMPDIR", own).env("USER", "nobody");
+    command.env("TMPDIR", own).env("USER", USER);
     let ran = world.run(&mut command)?.code(code)?;
     serde_json::from_str(&ran.stdout).context("read the result")
 }
