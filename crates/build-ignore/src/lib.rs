@@ -10,6 +10,7 @@ pub mod command;
 mod compare;
 mod coverage;
 pub mod decide;
+mod dumps;
 mod explain;
 pub mod git;
 pub mod held;

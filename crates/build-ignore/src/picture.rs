@@ -3,6 +3,7 @@
 //! Only a run that writes the exclude file looks back. Sizes are asked for only when the rules have changed: they cost as
 //! much as the walk.
 
+use std::fs;
 use std::hash::{Hash, Hasher};
 
 use common::contract::coverage::{Gap, GapKind};
@@ -15,6 +16,7 @@ use rustc_hash::FxHasher;
 
 use crate::build::Options;
 use crate::cli::TOOL;
+use crate::dumps::{self, LeftOut};
 use crate::root::{Root, build_roots};
 use crate::tree::{Folder, Kind, Wanted};
 
@@ -33,6 +35,7 @@ pub(crate) fn look_back(
     own_rules: Vec<String>,
 ) {
     let place = settings.layout().ignore_picture();
+    let since = fs::metadata(&place).and_then(|metadata| metadata.modified()).ok();
     let mut picture = Picture { own_rules, ..see(roots, gaps) };
     let rules_changed = before.as_ref().is_none_or(|before| before.rules != picture.rules);
     picture.bytes = match &before {
@@ -45,7 +48,14 @@ pub(crate) fn look_back(
             roots.iter().any(|known| known.name == root && known.path.join(name).is_dir())
         });
     }
-    report_gaps(&before.unwrap_or_default(), gaps);
+    let before = before.unwrap_or_default();
+    for LeftOut { dump, rule } in dumps::left_out(roots, settings, since) {
+        if !before.dumps_left_out.contains(&dump) {
+            picture.changes.push(PictureChange::DumpLeftOut { dump: dump.clone(), rule });
+        }
+        picture.dumps_left_out.push(dump);
+    }
+    report_gaps(&before, gaps);
     if let Some(line) = picture.line() {
         note!("{TOOL}: {WARN}warning{WARN:#}: {line}");
     }

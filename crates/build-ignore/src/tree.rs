@@ -48,6 +48,8 @@ pub struct Tree {
     pub is_empty: bool,
     /// Folders near the top with a compose file: the names that lead there.
     pub compose: Vec<Vec<Vec<u8>>>,
+    /// A folder near the top has a prepare step.
+    pub has_prepare_step: bool,
     /// How many paths restic looks at, by the number of their names below the root; the last number is for all deeper.
     pub depths: Vec<u64>,
 }

@@ -9,6 +9,7 @@ pub mod cancel;
 pub mod compose;
 pub mod contract;
 pub mod databases;
+pub mod dump_files;
 mod env_file;
 pub mod exit;
 pub mod layout;

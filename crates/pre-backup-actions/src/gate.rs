@@ -21,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use common::cancel::Cancel;
+use common::dump_files;
 use common::settings::Settings;
 use common::text::{escape, escape_path};
 use common::units;
@@ -69,7 +70,7 @@ pub(crate) fn start(folder: &Path, dumps: &[Dump], staging: Option<&Staging>) ->
     // What can't be looked for now is reported by the gate, which looks again.
     let staging = staging.map(Staging::folder);
     let in_place = |dump| find::in_place(dump, folder, staging).unwrap_or_default();
-    let paths = dumps.iter().flat_map(in_place).chain(undeclared::candidates(folder));
+    let paths = dumps.iter().flat_map(in_place).chain(dump_files::in_folder(folder));
     Start::now(folder, paths, staging)
 }
 

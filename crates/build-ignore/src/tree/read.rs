@@ -29,6 +29,8 @@ pub(super) struct Listing {
     pub(super) rules_file: Option<FileType>,
     /// Whether there is a compose file.
     pub(super) has_compose: bool,
+    /// Whether there is a prepare step.
+    pub(super) has_prepare_step: bool,
     /// Names that were probably meant to be rules files.
     pub(super) lookalikes: Vec<Vec<u8>>,
 }
@@ -49,6 +51,7 @@ pub(super) fn list(folder: &OwnedFd) -> io::Result<Listing> {
         entries: Vec::new(),
         rules_file: None,
         has_compose: false,
+        has_prepare_step: false,
         lookalikes: Vec::new(),
     };
     BUFFER.with_borrow_mut(|buffer| {
@@ -65,6 +68,7 @@ pub(super) fn list(folder: &OwnedFd) -> io::Result<Listing> {
             if name.len() < 20 && name.first() == Some(&b'.') && is_lookalike(name) {
                 listing.lookalikes.push(name.to_vec());
             }
+            listing.has_prepare_step |= name == b"prepare-backup.sh";
             // `compose.yaml`, `docker-compose.yml` and their like.
             listing.has_compose |= (name.starts_with(b"compose.") || name.starts_with(b"docker-compose."))
                 && (name.ends_with(b".yaml") || name.ends_with(b".yml"));

@@ -62,6 +62,7 @@ pub fn walk(root: &Path, wanted: Wanted, exceptions: &Exceptions) -> Result<Tree
         links: found.links,
         is_empty: depths.iter().all(|count| *count == 0),
         compose: found.compose,
+        has_prepare_step: found.has_prepare_step,
         depths,
     })
 }
@@ -73,6 +74,7 @@ struct Found {
     closed: Vec<Closed>,
     links: Vec<Link>,
     compose: Vec<Vec<Vec<u8>>>,
+    has_prepare_step: bool,
     /// How much was read of each service.
     read: FxHashMap<SectionName, Amount>,
 }
@@ -151,6 +153,9 @@ impl Walk<'_> {
         };
         if let Some(file) = &own {
             chain.push(Arc::clone(file));
+        }
+        if listing.has_prepare_step && (1..=DEEPEST_COMPOSE).contains(&trail.depth) {
+            self.note(|found| found.has_prepare_step = true);
         }
         if (1..=DEEPEST_COMPOSE).contains(&trail.depth) && listing.has_compose && !is_ignored {
             self.note(|found| found.compose.push(trail.names()));

@@ -49,3 +49,35 @@ fn a_fifth_of_all_bytes_newly_left_out_is_named() {
     sandbox.write("data/a/.resticignore", "photos/\n");
     warns_once(&sandbox, "the rules leave out 29 KiB of 98 KiB; it was 0 B of 98 KiB");
 }
+
+#[test]
+fn a_dump_that_rules_leave_out_is_named_once() {
+    let sandbox = Sandbox::new();
+    for service in ["declared", "globbed", "undeclared", "fine"] {
+        sandbox.write(format!("data/{service}/.resticignore"), "*.gz\n/dumps/\n!fine.sql.gz\n");
+        sandbox.write(format!("data/{service}/photo"), vec![0; 9000]);
+    }
+    assert_eq!(run(&sandbox), "");
+    for (service, declaration) in [
+        ("declared", "# dump: dumps/db.sql"),
+        ("globbed", "# dump: db-*.sql.gz"),
+        ("undeclared", ""),
+        ("fine", "# dump: fine.sql.gz"),
+    ] {
+        sandbox.script(format!("data/{service}/prepare-backup.sh"), format!("#!/bin/sh\n{declaration}\n"));
+    }
+    sandbox.write("data/globbed/db-1.sql.gz", "x");
+    sandbox.write("data/undeclared/app.sql.gz", "x");
+    sandbox.write("data/fine/fine.sql.gz", "x");
+    let warned = run(&sandbox);
+    let picture = Picture::load(&sandbox.path("containers/backrest/state/ignore-picture.json")).unwrap();
+    for dump in ["declared/dumps/db.sql", "globbed/db-1.sql.gz", "undeclared/app.sql.gz"] {
+        assert!(
+            warned.contains(&format!("data/{dump} (")) && warned.lines().count() == 1,
+            "{dump}: {warned}"
+        );
+        assert!(picture.line().unwrap().contains(dump), "{picture:?}");
+    }
+    assert!(warned.contains("declared/.resticignore:2: /dumps/)") && !warned.contains("fine"), "{warned}");
+    assert_eq!(run(&sandbox), "");
+}

@@ -27,6 +27,9 @@ pub struct Picture {
     /// The rules files to which `build-ignore` has added the rules for the tools' own folders.
     #[serde(default)]
     pub own_rules: Vec<String>,
+    /// Dumps that rules leave out.
+    #[serde(default)]
+    pub dumps_left_out: Vec<String>,
     /// What changed with the last run.
     pub changes: Vec<PictureChange>,
 }
@@ -57,6 +60,13 @@ pub enum PictureChange {
     KeepsNothing(String),
     /// The service has no rules any more.
     RulesVanished(String),
+    /// The rules leave out a dump that a script declares or has just written.
+    DumpLeftOut {
+        /// Its path on the host.
+        dump: String,
+        /// The file of the rule, its line and its text.
+        rule: String,
+    },
     /// A fifth of all bytes more than before is left out.
     MuchLeftOut {
         /// Before.
@@ -86,6 +96,9 @@ impl PictureChange {
         match self {
             PictureChange::KeepsNothing(service) => format!("the rules leave out everything in {service}"),
             PictureChange::RulesVanished(service) => format!("{service} has no rules any more"),
+            PictureChange::DumpLeftOut { dump, rule } => {
+                format!("the rules leave out the dump {dump} ({rule})")
+            }
             PictureChange::MuchLeftOut { before, now } => format!(
                 "the rules leave out {} of {}; it was {} of {}",
                 units::bytes(now.left_out),

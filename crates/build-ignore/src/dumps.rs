@@ -1,0 +1,106 @@
+//! Dumps that the rules leave out: declared ones, and those that a script has just written without declaring them.
+//!
+//! `pre-backup-actions` reads the declarations, so it is asked. What a reader gets wrong: a declared dump that does not
+//! exist yet counts as well, because the next run will make it.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, SystemTime};
+
+use common::contract::services::Services;
+use common::dump_files;
+use common::paths;
+use common::process::{self, Limits};
+use common::settings::{Flags, Settings};
+use common::text::escape_path;
+
+use crate::decide;
+use crate::git::rule;
+use crate::root::Root;
+use crate::tree::Folder;
+
+/// Reading the scripts of all services takes milliseconds.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A dump and the rule that leaves it out.
+#[derive(Debug)]
+pub(crate) struct LeftOut {
+    /// Its path on the host.
+    pub(crate) dump: String,
+    /// The file of the rule, its line and its text.
+    pub(crate) rule: String,
+}
+
+/// The dumps that rules leave out. An undeclared one counts if it was written after `since`.
+pub(crate) fn left_out(roots: &[Root], settings: &Settings, since: Option<SystemTime>) -> Vec<LeftOut> {
+    let has_rules = roots.iter().any(|root| !root.built.tree.files.is_empty());
+    if !has_rules || !roots.iter().any(|root| root.built.tree.has_prepare_step) {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for script in
+        listed(settings).into_iter().flat_map(|services| services.services).filter_map(|one| one.prepare)
+    {
+        let Some(folder) = Path::new(&script.path).parent() else { continue };
+        let mut dumps: Vec<PathBuf> =
+            script.dumps.iter().flat_map(|dump| declared(roots, folder, dump)).collect();
+        let is_new = |path: &Path| {
+            let changed = fs::symlink_metadata(path).and_then(|metadata| metadata.modified());
+            since.is_some_and(|since| changed.is_ok_and(|changed| changed > since))
+        };
+        let undeclared = dump_files::in_folder(folder).into_iter().map(|path| folder.join(path));
+        dumps.extend(undeclared.filter(|path| is_new(path)));
+        found.extend(dumps.iter().filter_map(|dump| by_rule(roots, dump)));
+    }
+    found.sort_by(|a, b| a.dump.cmp(&b.dump));
+    found.dedup_by(|a, b| a.dump == b.dump);
+    found
+}
+
+/// What `pre-backup-actions` lists; none if it can't be asked.
+fn listed(settings: &Settings) -> Option<Services> {
+    let mut command = Command::new(paths::tool("pre-backup-actions"));
+    command.args(Flags::of(settings).to_arguments()).args(["--list", "--json"]);
+    let captured = process::capture(&mut command, b"", Limits::within(DEADLINE), None).ok()?;
+    // It exits with 1 if a script would be refused.
+    serde_json::from_slice(&captured.stdout).ok()
+}
+
+/// The paths of a declared dump; those that a glob matches today.
+fn declared(roots: &[Root], folder: &Path, dump: &str) -> Vec<PathBuf> {
+    if !dump.contains(['*', '?', '[', '{']) {
+        return vec![folder.join(dump.trim_end_matches('/'))];
+    }
+    let below = roots.iter().find_map(|root| root.built.tree.top.at(&root.names_of(folder)?));
+    let rules = rule::parse(format!("/{dump}\n").as_bytes());
+    let path = rules.first().and_then(|rule| rule.path.as_ref().ok());
+    let (Some(below), Some(path)) = (below, path) else { return Vec::new() };
+    let mut found = Vec::new();
+    matching(below, path, &mut Vec::new(), &mut found);
+    found.into_iter().map(|names| decide::host_path(folder, &names)).collect()
+}
+
+fn matching(
+    folder: &Folder,
+    path: &[rule::Segment],
+    names: &mut Vec<Vec<u8>>,
+    found: &mut Vec<Vec<Vec<u8>>>,
+) {
+    for entry in folder.entries() {
+        names.push(entry.name.to_vec());
+        if rule::matches(path, &names.iter().map(Vec::as_slice).collect::<Vec<_>>()) {
+            found.push(names.clone());
+        }
+        entry.folder.iter().for_each(|inner| matching(inner, path, names, found));
+        names.pop();
+    }
+}
+
+fn by_rule(roots: &[Root], dump: &Path) -> Option<LeftOut> {
+    let (root, names) = roots.iter().find_map(|root| Some((root, root.names_of(dump)?)))?;
+    let decision = decide::decide(&root.built.tree.files, &names, false)?;
+    let rule = decision.rule();
+    let place = format!("{}{}", escape_path(&decision.file.path), rule.after_path());
+    (!rule.negated).then(|| LeftOut { dump: escape_path(dump), rule: format!("{place}: {}", rule.shown()) })
+}
