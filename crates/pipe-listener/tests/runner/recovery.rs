@@ -142,6 +142,9 @@ fn on_a_full_disk_a_message_is_refused_and_what_came_through_the_fifo_waits_for_
         "{}",
         ran.stderr
     );
+    // What bears a delay waits where it needs no room on the disk.
+    let ran = host.send(&["notify-down", &"w".repeat(4040)]).expect_code(75);
+    assert!(ran.stderr.ends_with("backrest-send: the message waits in the FIFO\n"), "{}", ran.stderr);
     // What was refused is nothing that it has to come back to.
     std::thread::sleep(Duration::from_secs(6));
     assert!(host.busy() < 0.1, "it spins");
@@ -153,6 +156,7 @@ fn on_a_full_disk_a_message_is_refused_and_what_came_through_the_fifo_waits_for_
     fs::remove_file(&filler).unwrap();
     wait_until("it runs", || host.notes().last().is_some_and(|note| note == "patient"));
     assert!(!host.notes().iter().any(|note| note.starts_with('y')), "what was refused never runs");
+    host.wait_for_log("ww… (pipe): failed");
 }
 
 /// The real prepare steps of a service, which wait at a gate while it is stopped.
