@@ -28,7 +28,7 @@ const START: Duration = Duration::from_secs(10);
 /// How long a listener may take to end its action; it has its own, shorter grace.
 const STOP: Duration = Duration::from_secs(90);
 
-/// Starts the listener in a session of its own, unless one runs, and waits until it has its lock. Gives back its
+/// Starts the listener in a session of its own, unless one runs, and waits until it has its lock. Returns its
 /// process.
 pub(crate) fn start(places: &Places) -> Result<String> {
     let layout = &places.layout;

@@ -33,7 +33,7 @@ pub(super) fn ask(prompt: &str) -> Result<String> {
         let line = typed.then(|| line_of(&terminal));
         drop(silent);
         let _ = writeln!(&terminal);
-        // Now a signal that came meanwhile acts. Whoever is continued after it is asked again.
+        // Now a signal that came meanwhile acts. After a stop and a continue the question comes again.
         drop(held);
         if let Some(line) = line {
             return line;

@@ -1,7 +1,7 @@
 //! Whether a listener runs: it holds its lock as long as it lives, so the lock is asked, and given back at once.
 //!
-//! What a reader gets wrong: in the moment in which the lock is ours a listener that starts can't have it, and gives
-//! up. So it is not asked where the process that its text names is gone anyway, as after a reboot.
+//! What a reader gets wrong: in the moment in which the lock is ours a listener that starts can't have it, and exits.
+//! So it is not asked if the process that its text names is gone anyway, as after a reboot.
 
 use std::fs;
 use std::path::{Path, PathBuf};

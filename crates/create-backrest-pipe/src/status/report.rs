@@ -136,6 +136,7 @@ pub(super) fn print_json(checks: &[Check]) -> Result<()> {
     // The name that this field had in version 0.1.
     for check in report["checks"].as_array_mut().into_iter().flatten() {
         if let Some(fix) = check.get("fix").cloned() {
+            // tidy: the field's old name, for one version
             check["mend"] = fix;
         }
     }

@@ -151,7 +151,7 @@ fn is_old_script(word: &Path) -> bool {
     if !OLD_SCRIPTS.contains(&name) {
         return false;
     }
-    // An installation gives our programs these names as well: a symlink, or a hard link to a program.
+    // An installation has these names for our programs as well: a symlink, or a hard link to a program.
     let is_program = std::fs::canonicalize(word).is_ok_and(|real| {
         let start = common::regular_file::open(&real).and_then(|mut file| {
             let mut start = [0; 4];

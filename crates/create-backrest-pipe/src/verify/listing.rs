@@ -267,7 +267,7 @@ struct Fit {
 }
 
 impl Fit {
-    /// Whether this folder, of so many bytes in a listing, fits in too. The first always does.
+    /// Whether this folder, of this many bytes in a listing, fits in too. The first always does.
     fn takes(&mut self, folder: &str, bytes: u64) -> bool {
         let is_first = self.words == 0;
         self.bytes += bytes + folder.len() as u64;

@@ -1,6 +1,6 @@
 //! What Backrest streams: the content of a file, and the log of an operation.
 //!
-//! A download that breaks just ends, so that only its length tells; a log has an end of its own, and without it is cut.
+//! A download that breaks just ends, so that only its length shows it; a log has an end of its own, and without it is cut.
 
 use std::fmt;
 use std::io::Read;

@@ -21,7 +21,7 @@ pub(crate) struct State {
     pub(crate) version: &'static str,
     /// Whether one has to log in.
     pub(crate) is_closed: bool,
-    /// Somebody else saves a change right after each read.
+    /// Another client saves a change right after each read.
     pub(crate) is_busy_elsewhere: bool,
     /// The methods that were called.
     pub(crate) calls: Vec<String>,
@@ -79,7 +79,7 @@ impl Server {
     }
 }
 
-/// A configuration as Backrest 1.14 gives it, with the fields that are easy to lose.
+/// A configuration as Backrest 1.14 returns it, with the fields that are easy to lose.
 fn config() -> Value {
     json!({
         "modno": 12, "version": 6, "instance": "home",
@@ -152,7 +152,7 @@ fn respond(path: &str, asked: &Value, token: &str, state: &mut State) -> (u16, S
         (status, json!({ "code": code, "message": message }).to_string())
     };
     if path == "/v1.Authentication/Login" {
-        // Where nobody has to log in, nobody can.
+        // If no one has to log in, no one can.
         return match (asked["username"].as_str(), asked["password"].as_str()) {
             (Some(user), Some(password)) if state.is_closed && (user, password) == LOGIN => {
                 (200, json!({ "token": TOKEN }).to_string())

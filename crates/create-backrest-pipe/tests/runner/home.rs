@@ -1,7 +1,7 @@
 //! A home with the tools installed in it and a crontab of its own.
 //!
 //! What a reader gets wrong: `crontab` writes to one place for the whole machine. The tests run it in a mount
-//! namespace in which a folder of the sandbox lies over that place, so nobody's crontab is touched; this works for
+//! namespace in which a folder of the sandbox lies over that place, so no real crontab is touched; this works for
 //! root and for an ordinary user.
 
 use std::fs;
@@ -106,7 +106,7 @@ impl Home {
         ids.filter(|&id| self.is_ours(id) && command_line(id).contains(name)).collect()
     }
 
-    /// Waits until just so many listeners run: a child of one looks like it until it has become another program.
+    /// Waits until exactly that many listeners run: a child of one looks like it until it has become another program.
     #[track_caller]
     pub(crate) fn expect_listeners(&self, count: usize) {
         wait_until(&format!("{count} listeners"), || {
@@ -114,7 +114,7 @@ impl Home {
         });
     }
 
-    /// What tells one set-up from another: every file with its mode, size, inode and, where it is a link, its target.
+    /// What distinguishes one set-up from another: every file with its mode, size, inode and, if it is a link, its target.
     #[track_caller]
     pub(crate) fn everything(&self) -> String {
         let inode = |path: &str| fs::symlink_metadata(self.backrest(path)).map(|there| there.ino()).ok();
@@ -145,9 +145,9 @@ fn listener() -> &'static Path {
 pub(crate) fn client() -> &'static Path {
     static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
     BUILT.get_or_init(|| {
-        let told = Command::new("rustc").arg("-vV").output().expect("ask rustc").stdout;
-        let told = String::from_utf8(told).unwrap();
-        let triple = told.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
+        let version = Command::new("rustc").arg("-vV").output().expect("ask rustc").stdout;
+        let version = String::from_utf8(version).unwrap();
+        let triple = version.lines().find_map(|line| line.strip_prefix("host: ")).unwrap();
         // target/debug/deps/<test>
         let test = std::env::current_exe().unwrap();
         let target = test.ancestors().nth(3).unwrap();
@@ -161,7 +161,7 @@ pub(crate) fn client() -> &'static Path {
     })
 }
 
-/// Starts `command` with nothing to read and nobody to hear it.
+/// Starts `command` with nothing to read and its output dropped.
 pub(crate) fn in_background(command: &mut Command) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }

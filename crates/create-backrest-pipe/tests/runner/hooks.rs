@@ -1,4 +1,4 @@
-//! `hooks`: what is printed, and what a running Backrest is told.
+//! `hooks`: what is printed, and what is sent to a running Backrest.
 
 use std::io::{Read, Write};
 use std::process::{Command, Stdio};
@@ -114,7 +114,7 @@ fn taken_out_again_only_the_number_is_different() {
 }
 
 #[test]
-fn nothing_is_written_where_nobody_agrees() {
+fn nothing_is_written_unless_someone_agrees() {
     let (sandbox, server) = (Sandbox::new(), Server::start());
     let ran = apply(&sandbox, &server, &[]).expect_code(1);
     assert!(ran.stdout.contains("+ hook") && ran.stderr.contains("hint: "), "{}", ran.everything());
@@ -124,7 +124,7 @@ fn nothing_is_written_where_nobody_agrees() {
 }
 
 #[test]
-fn a_change_that_somebody_else_makes_meanwhile_is_not_overwritten() {
+fn a_change_that_another_client_makes_meanwhile_is_not_overwritten() {
     let (sandbox, server) = (Sandbox::new(), Server::start());
     server.state.lock().unwrap().is_busy_elsewhere = true;
     let ran = apply(&sandbox, &server, &["--yes"]).expect_code(1);
@@ -174,14 +174,14 @@ fn an_open_backrest_wants_no_login_from_who_names_a_user() {
 }
 
 #[test]
-fn a_hook_of_ones_own_that_can_keep_ours_from_running_is_told() {
+fn a_hook_of_ones_own_that_can_keep_ours_from_running_is_reported() {
     let (sandbox, server) = (Sandbox::new(), Server::start());
-    let told = "a hook of your own on ANY_ERROR comes before post-backups";
+    let warning = "a hook of your own on ANY_ERROR comes before post-backups";
     let ran = apply(&sandbox, &server, &["--dry-run"]).expect_success();
-    assert!(ran.stderr.contains(told), "{}", ran.everything());
+    assert!(ran.stderr.contains(warning), "{}", ran.everything());
     server.state.lock().unwrap().config["plans"][0]["hooks"][0].as_object_mut().unwrap().remove("onError");
     let ran = apply(&sandbox, &server, &["--dry-run"]).expect_success();
-    assert!(!ran.stderr.contains(told), "{}", ran.everything());
+    assert!(!ran.stderr.contains(warning), "{}", ran.everything());
 }
 
 #[test]
@@ -191,10 +191,10 @@ fn at_a_terminal_the_password_is_not_shown_and_the_person_decides() {
     let tool = env!("CARGO_BIN_EXE_create-backrest-pipe");
     let line = format!("'{tool}' hooks --apply {} --plan nightly --user {}", server.address, LOGIN.0);
     let prompts = ["Backrest's password of me: ", "[y/N] "];
-    let said = talk(&sandbox, &line, &prompts.map(String::from), &[LOGIN.1, "n"]);
-    assert!(said.contains("Nothing was changed.") && !said.contains(LOGIN.1), "{said}");
-    let said = talk(&sandbox, &line, &prompts.map(String::from), &[LOGIN.1, "y"]);
-    assert!(said.contains("Done: plan \"nightly\"") && !said.contains(LOGIN.1), "{said}");
+    let printed = talk(&sandbox, &line, &prompts.map(String::from), &[LOGIN.1, "n"]);
+    assert!(printed.contains("Nothing was changed.") && !printed.contains(LOGIN.1), "{printed}");
+    let printed = talk(&sandbox, &line, &prompts.map(String::from), &[LOGIN.1, "y"]);
+    assert!(printed.contains("Done: plan \"nightly\"") && !printed.contains(LOGIN.1), "{printed}");
 }
 
 #[test]
@@ -207,17 +207,17 @@ fn an_interrupted_question_leaves_the_terminal_as_it_was() {
         server.address, LOGIN.0
     );
     // Ctrl-C.
-    let said = talk(&sandbox, &line, &["Backrest's password of me: ".into()], &["\x03"]);
-    let (before, after) = said.split_once("Backrest's password of me: ").unwrap();
+    let printed = talk(&sandbox, &line, &["Backrest's password of me: ".into()], &["\x03"]);
+    let (before, after) = printed.split_once("Backrest's password of me: ").unwrap();
     let modes = before.trim_end();
-    assert!(modes.contains(" echo "), "{said}");
-    assert!(after.contains("code 130") && after.trim_end().ends_with(modes), "{said}");
+    assert!(modes.contains(" echo "), "{printed}");
+    assert!(after.contains("code 130") && after.trim_end().ends_with(modes), "{printed}");
 }
 
-/// Runs the shell's `line` at a terminal, types each answer once its prompt is there, and gives all that is shown.
+/// Runs the shell's `line` at a terminal, types each answer once its prompt is there, and returns all that is shown.
 #[track_caller]
 fn talk(sandbox: &Sandbox, line: &str, prompts: &[String], answers: &[&str]) -> String {
-    // script(1) gives a terminal; what hangs is ended.
+    // script(1) has a terminal; what hangs is killed.
     let mut command = sandbox.command("timeout");
     command.args(["60", "script", "--quiet", "--return", "--command", line, "/dev/null"]);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
@@ -243,13 +243,13 @@ fn what_is_no_backrest_is_named() {
     let at = |address: &str| {
         sandbox.run(&mut tool(&sandbox, &["--apply", address, "--plan", "x", "--wait", "0s"])).expect_code(1)
     };
-    for (address, said) in [
+    for (address, printed) in [
         ("http://127.0.0.1:1", "refused (os error 111)\nhint: see that Backrest runs"),
         ("ftp://127.0.0.1", "it is not a web address"),
         ("http://me:secret@127.0.0.1", "the address holds a user or a password"),
     ] {
         let ran = at(address);
-        assert!(ran.stderr.contains(said) && !ran.stderr.contains("secret"), "{}", ran.everything());
+        assert!(ran.stderr.contains(printed) && !ran.stderr.contains("secret"), "{}", ran.everything());
     }
     let server = Server::start();
     let ran = at(&format!("{}/elsewhere", server.address));

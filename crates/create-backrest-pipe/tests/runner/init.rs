@@ -32,7 +32,7 @@ fn a_bare_home_gets_everything_and_a_second_run_has_nothing_to_do() {
         assert!(ran.stdout.contains(shown), "{shown}: {}", ran.everything());
     }
     assert_eq!(home.everything(), before);
-    // Nobody can answer.
+    // No one can answer.
     let ran = init(&home, &[]).expect_code(1);
     assert!(ran.stderr.contains("--yes"), "{}", ran.everything());
     assert_eq!(home.everything(), before);

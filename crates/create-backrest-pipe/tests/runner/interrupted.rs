@@ -54,7 +54,7 @@ fn complete(home: &Home, arguments: &[&str]) {
     let end = Instant::now() + Duration::from_secs(30);
     loop {
         let ran = home.run(arguments);
-        let is_overtaken = ran.stderr.contains("it was changed by somebody else just now\nhint: run");
+        let is_overtaken = ran.stderr.contains("it was changed by another program just now\nhint: run");
         if !is_overtaken || Instant::now() > end {
             ran.expect_success();
             return;
@@ -91,23 +91,23 @@ fn a_removal_that_was_killed_anywhere_is_completed_by_the_next() {
     let home = Home::new();
     let before = home.everything();
     home.set_up();
-    removal_gives_back(&home, &before);
+    removal_restores(&home, &before);
 }
 
 #[test]
-fn a_removal_of_what_was_taken_over_gives_it_back_wherever_it_was_killed() {
+fn a_removal_of_what_was_taken_over_restores_it_wherever_it_was_killed() {
     let home = Home::new();
     let old = home.backrest("backrest-pipe");
     mkfifo(&old, Mode::from_bits_truncate(0o644)).unwrap();
     home.set_crontab("@reboot /home/me/scripts/backrest-trigger.sh\n# mine\n");
     let before = home.everything();
     home.set_up();
-    removal_gives_back(&home, &before);
+    removal_restores(&home, &before);
 }
 
 /// Kills a removal at each of its changes; the next one completes it.
 #[track_caller]
-fn removal_gives_back(home: &Home, before: &str) {
+fn removal_restores(home: &Home, before: &str) {
     for change in changes(home, &["remove"]) {
         complete(home, &[]);
         run_until(home, &["remove"], &change);

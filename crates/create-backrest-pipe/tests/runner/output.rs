@@ -64,7 +64,7 @@ fn a_reader_that_went_away_is_no_error() {
     let (home, server) = (Home::new(), Server::start());
     home.install("build-ignore", &built("build-ignore", "build-ignore"));
     let apply = ["hooks", "--apply", server.address.as_str(), "--plan", "nightly", "--yes"];
-    // `status` finds something wrong in this home, and says so by its exit code whoever reads.
+    // `status` finds something wrong in this home, and its exit code shows it no matter who reads.
     let cases: [(&[&str], i32); 10] = [
         (&["--help"], 0),
         (&["init", "--dry-run"], 0),

@@ -93,7 +93,7 @@ fn two_runs_at_the_same_time_start_one_listener_and_add_one_line() {
 }
 
 #[test]
-fn a_listener_of_another_version_gives_way_to_the_installed_one() {
+fn a_listener_of_another_version_is_replaced_by_the_installed_one() {
     let home = Home::new();
     // As an installation does it: the new file takes the old one's name, and what runs goes on running. All in one
     // namespace: from within a user namespace the processes outside it can't be looked at.
@@ -101,22 +101,23 @@ fn a_listener_of_another_version_gives_way_to_the_installed_one() {
         ./create-backrest-pipe status; ./create-backrest-pipe && ./create-backrest-pipe"#;
     let mut command = home.with_crontabs("sh");
     let ran = home.sandbox.run(command.args(["-c", upgrade, "sh"]).arg(home.sandbox.path(".local/bin")));
-    let said = ran.expect_success().stdout;
-    let (_, said) = said.split_once("✗ listener   another program than the installed one listens").unwrap();
-    let (_, said) = said.split_once("stopped   the listener").unwrap();
-    let (_, said) = said.split_once("started   the listener").unwrap();
-    assert!(said.ends_with("Everything is in place: nothing was changed.\n"), "{said}");
+    let printed = ran.expect_success().stdout;
+    let (_, printed) =
+        printed.split_once("✗ listener   another program than the installed one listens").unwrap();
+    let (_, printed) = printed.split_once("stopped   the listener").unwrap();
+    let (_, printed) = printed.split_once("started   the listener").unwrap();
+    assert!(printed.ends_with("Everything is in place: nothing was changed.\n"), "{printed}");
     home.expect_listeners(1);
 }
 
 #[test]
 fn a_listener_that_is_just_ending_is_waited_for_and_followed_by_another() {
     let home = Home::new();
-    home.sandbox.script("containers/backrest/actions/slow", "#!/bin/sh\n: > \"$HOME/begun\"\nsleep 1\n");
+    home.sandbox.script("containers/backrest/actions/slow", "#!/bin/sh\n: > \"$HOME/started\"\nsleep 1\n");
     home.set_up();
     let first = home.listener().unwrap();
     fs::write(home.backrest("bridge/backrest-pipe"), "slow\n").unwrap();
-    wait_until("the action runs", || home.sandbox.path("begun").exists());
+    wait_until("the action runs", || home.sandbox.path("started").exists());
     kill(Pid::from_raw(first), Signal::SIGTERM).unwrap();
     wait_until("it takes no more messages", || !home.backrest("bridge/backrest.sock").exists());
     let ran = home.set_up();
@@ -259,7 +260,7 @@ fn the_crontab_line_starts_the_listener_as_cron_runs_it() {
     let lock = home.backrest("state/listener.lock");
     wait_until("the killed listener's lock", || matches!(attempt(&lock), Ok(Attempt::Held(_))));
     let line = listener_lines(&home).remove(0);
-    // cron(8) gives a job HOME, a short PATH and sh, in the home.
+    // cron(8) runs a job with HOME, a short PATH and sh, in the home.
     let mut sh = Command::new("sh");
     sh.args(["-c", &line.strip_prefix("@reboot ").unwrap().replace("\\%", "%")]).env_clear();
     sh.env("HOME", home.sandbox.home()).env("PATH", "/usr/bin:/bin").current_dir(home.sandbox.home());

@@ -1,4 +1,4 @@
-//! `status` and `log`: what is wrong is found, named and mended by what is proposed.
+//! `status` and `log`: what is wrong is found, named and fixed by what is proposed.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -28,7 +28,7 @@ pub(crate) fn status(home: &Home) -> Ran {
 }
 
 #[test]
-fn an_empty_home_is_told_what_to_do() {
+fn an_empty_home_shows_what_to_do() {
     let home = Home::new();
     let before = home.everything();
     let ran = status(&home).expect_code(1);
@@ -71,16 +71,16 @@ fn a_disk_with_too_little_room_is_found() {
     command.args(["--mount", "--map-root-user", "sh", "-c", script]);
     let ran = home.sandbox.run(command.arg(home.sandbox.path(".local/bin/create-backrest-pipe")));
     let data = home.sandbox.path("data");
-    let said = format!("✗ disk       only 64 MiB free at {}: dumps may not fit", data.display());
-    assert!(ran.stdout.contains(&said) && ran.stdout.contains("→ make room"), "{}", ran.everything());
+    let expected = format!("✗ disk       only 64 MiB free at {}: dumps may not fit", data.display());
+    assert!(ran.stdout.contains(&expected) && ran.stdout.contains("→ make room"), "{}", ran.everything());
 }
 
-/// A stand-in, because nobody keeps the clock of a machine that tests run on.
+/// A replacement, because the clock of a machine that tests run on may not be synchronised.
 #[test]
-fn a_clock_that_nobody_keeps_right_is_found() {
+fn a_clock_that_is_not_synchronised_is_found() {
     let home = Home::new();
-    for (told, sign) in [("no", "✗ clock"), ("yes", "✓ clock")] {
-        home.sandbox.script("bin/timedatectl", format!("#!/bin/sh\n[ \"$1\" = show ] && echo {told}\n"));
+    for (answer, sign) in [("no", "✗ clock"), ("yes", "✓ clock")] {
+        home.sandbox.script("bin/timedatectl", format!("#!/bin/sh\n[ \"$1\" = show ] && echo {answer}\n"));
         let path = format!("{}:/usr/bin:/bin", home.sandbox.path("bin").display());
         let ran = home.sandbox.run(home.tool(&["status"]).env("PATH", path));
         assert!(ran.stdout.contains(sign), "{}", ran.everything());
@@ -88,7 +88,7 @@ fn a_clock_that_nobody_keeps_right_is_found() {
 }
 
 #[test]
-fn a_lost_fifo_is_found_and_mended() {
+fn a_lost_fifo_is_found_and_fixed() {
     let home = Home::new();
     home.set_up();
     // A listener that runs would make it again at once.
@@ -99,14 +99,14 @@ fn a_lost_fifo_is_found_and_mended() {
     assert_eq!(states(&home, "bridge"), ["bad"]);
     home.set_up();
     assert_eq!(states(&home, "bridge"), ["good"]);
-    // Both mend it, and whichever comes second is content.
+    // Both fix it, and the second one has nothing to do.
     fs::remove_file(home.backrest("bridge/backrest-pipe")).unwrap();
     home.set_up();
     assert_eq!(states(&home, "bridge"), ["good"]);
 }
 
 #[test]
-fn a_client_that_somebody_has_changed_is_found() {
+fn a_client_that_was_changed_is_found() {
     let home = Home::new();
     home.set_up();
     home.sandbox
@@ -189,7 +189,7 @@ fn the_container_is_asked_with_docker() {
         let path = format!("{}:/usr/bin:/bin:/usr/sbin:/sbin", home.sandbox.path("programs").display());
         home.sandbox.run(command.env("PATH", path)).stdout
     };
-    for (said, line) in [
+    for (expected, line) in [
         (
             "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?",
             "✗ container  Docker does not run: docker ps",
@@ -199,7 +199,7 @@ fn the_container_is_asked_with_docker() {
             "sudo usermod --append --groups docker $USER",
         ),
     ] {
-        home.sandbox.script("programs/docker", format!("#!/bin/sh\necho '{said}' >&2; exit 1\n"));
+        home.sandbox.script("programs/docker", format!("#!/bin/sh\necho '{expected}' >&2; exit 1\n"));
         assert!(ask().contains(line), "{}", ask());
     }
     docker("", "");

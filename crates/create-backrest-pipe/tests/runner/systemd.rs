@@ -22,7 +22,7 @@ case "$1" in
 enable) mkdir -p "$units/default.target.wants"; ln -s ../pipe-listener.service "$units/default.target.wants/" ;;
 disable)
     rm "$units/default.target.wants/pipe-listener.service"; rmdir "$units/default.target.wants"
-    # Where nobody reaps it, a process that has ended stays as a zombie, to which kill -0 still says yes.
+    # If no one reaps it, a process that has exited stays as a zombie, for which kill -0 still succeeds.
     id=$(cat "$HOME/unit.pid"); kill "$id"
     while grep -qs '^State:[[:blank:]]*[^[:blank:]Z]' "/proc/$id/status"; do sleep 0.02; done
     rm "$HOME/unit.pid" ;;
@@ -79,7 +79,7 @@ fn systemd_reads_the_unit_and_finds_it_hardened() {
 }
 
 #[test]
-fn systemd_takes_the_listener_over_from_cron_and_gives_it_back() {
+fn systemd_takes_the_listener_over_from_cron_and_returns_it() {
     let home = home();
     let before = home.everything();
     run(&home, &[]);
@@ -123,18 +123,18 @@ fn clean_up_after_a_crash(home: &Home) {
 fn a_crash_under_systemd_loses_no_message_and_ends_no_action() {
     let home = home();
     home.sandbox.script("containers/backrest/actions/note", "#!/bin/sh\necho \"$1\" >> \"$HOME/notes\"\n");
-    let slow = "#!/bin/sh\n: > \"$HOME/begun\"\nuntil [ -e \"$HOME/go\" ]; do sleep 0.02; done\n: > \"$HOME/done\"\n";
+    let slow = "#!/bin/sh\n: > \"$HOME/started\"\nuntil [ -e \"$HOME/go\" ]; do sleep 0.02; done\n: > \"$HOME/done\"\n";
     home.sandbox.script("containers/backrest/actions/slow", slow);
     run(&home, &["--supervisor", "systemd"]);
     let fifo = home.backrest("bridge/backrest-pipe");
     let write = |text: &str| {
-        // As a hook's echo, but it fails where nobody has the FIFO open.
+        // As a hook's echo, but it fails if no one has the FIFO open.
         let mut options = fs::OpenOptions::new();
         let mut fifo = options.write(true).custom_flags(nix::fcntl::OFlag::O_NONBLOCK.bits()).open(&fifo)?;
         fifo.write_all(text.as_bytes())
     };
     write("slow\n").unwrap();
-    wait_until("the action runs", || home.sandbox.path("begun").exists());
+    wait_until("the action runs", || home.sandbox.path("started").exists());
 
     let crashed = home.listener().unwrap();
     kill(Pid::from_raw(crashed), Signal::SIGKILL).unwrap();
@@ -159,7 +159,7 @@ fn removing_takes_the_unit_away_too() {
 }
 
 #[test]
-fn a_unit_that_somebody_else_made_is_left_alone() {
+fn a_unit_of_another_origin_is_left_alone() {
     let home = home();
     home.sandbox.write(".config/systemd/user/pipe-listener.service", "[Service]\nExecStart=/bin/true\n");
     let before = home.everything();

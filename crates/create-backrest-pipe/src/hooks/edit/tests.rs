@@ -110,7 +110,7 @@ fn an_unknown_plan_is_answered_with_those_there_are() {
 }
 
 #[test]
-fn what_does_not_fit_the_bridge_is_said() {
+fn what_does_not_fit_the_bridge_is_reported() {
     let mut config = config();
     config["plans"][0]["paths"] = json!(["/mnt"]);
     config["plans"][0]["hooks"] = json!([{ "conditions": ["CONDITION_SNAPSHOT_START"],
@@ -120,7 +120,7 @@ fn what_does_not_fit_the_bridge_is_said() {
 }
 
 #[test]
-fn a_hook_that_halts_is_told_where_it_stands_before_ours_at_an_end() {
+fn a_hook_that_halts_is_reported_if_it_comes_before_ours_at_an_end() {
     let hook = |condition: &str, on_error: &str| json!({ "conditions": [condition], "onError": on_error, "actionCommand": { "command": "x" } });
     let notes_with = |place: &str, hook: Value| {
         let mut config = config();

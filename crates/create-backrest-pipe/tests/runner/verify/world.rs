@@ -17,7 +17,7 @@ use super::server::Server;
 use crate::home::client;
 
 /// Who runs the tool if the tests run as root.
-const NOBODY: u32 = 65534;
+const OTHER_USER: u32 = 65534;
 
 /// A home and its Backrest.
 pub(super) struct World {
@@ -73,12 +73,12 @@ impl World {
         world
     }
 
-    /// Gives the home to the user who runs the tool.
+    /// Makes the user who runs the tool the owner of the home.
     #[track_caller]
     pub(super) fn own(&self) {
         if nix::unistd::geteuid().is_root() {
             let top = self.sandbox.home().parent().unwrap().to_path_buf();
-            let owner = format!("{NOBODY}:{NOBODY}");
+            let owner = format!("{OTHER_USER}:{OTHER_USER}");
             let changed = Command::new("chown")
                 .args(["-hR", &owner])
                 .arg(top.join("home"))
@@ -119,7 +119,7 @@ impl World {
             return self.sandbox.command(program);
         }
         let mut command = self.sandbox.command("setpriv");
-        let id = NOBODY.to_string();
+        let id = OTHER_USER.to_string();
         command.args([
             "--reuid",
             &id,
