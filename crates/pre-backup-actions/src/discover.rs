@@ -10,7 +10,8 @@ mod look;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::sync::mpsc;
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -179,24 +180,34 @@ const PATIENCE: Duration = Duration::from_secs(10);
 fn look_at_all(names: &[OsString], roots: &Roots, trust: &Trust) -> Vec<Looked> {
     let mut all = Vec::with_capacity(names.len());
     while all.len() < names.len() {
-        let (sender, receiver) = mpsc::channel();
-        let (rest, own_roots, trust) = (names[all.len()..].to_vec(), roots.clone(), trust.clone());
+        let looked = Arc::new(Mutex::new(Vec::new()));
+        let (shared, own_roots, own_trust) = (Arc::clone(&looked), roots.clone(), trust.clone());
+        let rest = names[all.len()..].to_vec();
+        // It is closed when the thread ends: a message for each service would cost more than the look.
+        let (sender, receiver) = mpsc::channel::<()>();
         thread::spawn(move || {
+            let _sender = sender;
             for name in rest {
                 let folders = own_roots.of_service(&name);
                 let looked = Looked {
-                    prepare: look::at(PREPARE, &folders, &trust),
-                    after: look::at(AFTER, &folders, &trust),
+                    prepare: look::at(PREPARE, &folders, &own_trust),
+                    after: look::at(AFTER, &folders, &own_trust),
                 };
-                if sender.send(looked).is_err() {
-                    return;
-                }
+                lock(&shared).push(looked);
             }
         });
-        while let Ok(looked) = receiver.recv_timeout(PATIENCE) {
-            all.push(looked);
+        let mut seen = 0;
+        while receiver.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
+            let now = lock(&looked).len();
+            if now == seen {
+                break;
+            }
+            seen = now;
         }
-        if let Some(name) = names.get(all.len()) {
+        let answered = std::mem::take(&mut *lock(&looked));
+        let has_gone_on = answered.len() > seen;
+        all.extend(answered);
+        if let Some(name) = names.get(all.len()).filter(|_| !has_gone_on) {
             let folder = roots.of_service(name).0;
             all.push(Looked {
                 prepare: look::without_an_answer(&folder.join(PREPARE), PATIENCE),
@@ -205,6 +216,10 @@ fn look_at_all(names: &[OsString], roots: &Roots, trust: &Trust) -> Vec<Looked> 
         }
     }
     all
+}
+
+fn lock(looked: &Mutex<Vec<Looked>>) -> MutexGuard<'_, Vec<Looked>> {
+    looked.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Found {

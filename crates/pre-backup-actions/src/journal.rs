@@ -111,9 +111,13 @@ impl Journal {
         self.tidy()
     }
 
-    /// Writes down, and syncs, that a step is about to start. It must not start if this fails.
+    /// Writes down that a step is about to start. It must not start if this fails. It is synced if there is something
+    /// to bring back after a power cut.
     pub(crate) fn begin(&mut self, entry: Entry) -> Result<()> {
-        self.write(record::begin(&entry))?;
+        match entry.has_after {
+            true => self.write(record::begin(&entry))?,
+            false => self.append(record::begin(&entry)).map(drop)?,
+        }
         self.entries.retain(|other| other.service != entry.service);
         self.entries.push(entry);
         Ok(())
@@ -182,15 +186,22 @@ impl Journal {
         Ok(())
     }
 
-    fn write(&mut self, record: Record) -> Result<()> {
-        if self.log.is_none() {
-            // The first line is written with the file as a whole.
-            return self.rewrite(Some(record));
-        }
+    /// Returns the length before it, if it was not written with the file as a whole.
+    fn append(&mut self, record: Record) -> Result<Option<u64>> {
         let naming = self.naming();
-        let Some(log) = &mut self.log else { return Ok(()) };
+        let Some(log) = &mut self.log else {
+            // The first line is written with the file.
+            return self.rewrite(Some(record)).map(|()| None);
+        };
         let length = log.length();
-        log.append(&[record]).with_context(|| naming.clone())?;
+        log.append(&[record]).with_context(|| naming)?;
+        Ok(Some(length))
+    }
+
+    fn write(&mut self, record: Record) -> Result<()> {
+        let naming = self.naming();
+        let length = self.append(record)?;
+        let (Some(log), Some(length)) = (&mut self.log, length) else { return Ok(()) };
         let synced = log.sync();
         if synced.is_err() {
             // What is not known to be on the disk did not happen.
