@@ -14,7 +14,7 @@ use serde_json::json;
 use super::world::World;
 use crate::output::{CLOSED, FULL};
 
-/// A stand-in for Uptime Kuma: accepts each push and hands on the first line of its request.
+/// A substitute for Uptime Kuma: accepts each push and hands on the first line of its request.
 fn kuma() -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}/api/push/token", listener.local_addr().unwrap());
