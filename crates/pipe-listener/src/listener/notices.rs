@@ -28,6 +28,8 @@ const SPAN: Duration = Duration::from_secs(60);
 const ONE_FAILURE: Duration = Duration::from_secs(120);
 /// The hooks of one backup's end fire within this time of each other. A push takes ten seconds at most until a hook goes on.
 const ONE_END: Duration = Duration::from_secs(30);
+/// At most this number of failures is remembered: the other end can report failures without end.
+const MOST_FAILURES: usize = 100;
 
 /// What becomes of a notification.
 #[derive(Debug)]
@@ -198,6 +200,7 @@ impl Notices {
         let is_young = |failure: &ReportedFailure| now.saturating_duration_since(failure.at) < ONE_FAILURE;
         let preparation = self.preparation;
         self.failures.retain(|failure| failure.id > preparation && is_young(failure));
+        self.failures.drain(..self.failures.len().saturating_sub(MOST_FAILURES - 1));
     }
 
     /// Whether this `up` is about a backup that a hook has reported as failed. Before Backrest 1.9 a backup in which some
@@ -281,6 +284,17 @@ mod tests {
             notices.is_new_failure(&request(text), &job(20, Origin::Socket), true, now)
         };
         assert!(is_new(&mut notices, "--plan a task cancelled"));
+    }
+
+    #[test]
+    fn a_flood_of_failures_is_not_remembered() {
+        let mut notices = Notices::default();
+        let now = Instant::now();
+        for number in 0..1000 {
+            let text = format!("failure {number}");
+            assert!(notices.is_new_failure(&request(&text), &job(number + 1, Origin::Socket), true, now));
+        }
+        assert_eq!(notices.failures.len(), MOST_FAILURES);
     }
 
     #[test]
