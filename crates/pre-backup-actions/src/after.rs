@@ -80,7 +80,7 @@ pub(crate) fn assume(context: &Context, journal: &mut Journal, only: &[Glob]) ->
         boot: String::new(),
         session: None,
         keys: BTreeSet::new(),
-        begun: unix_now(),
+        started: unix_now(),
         due: 0,
         has_after: true,
         is_prepared: false,

@@ -1,7 +1,7 @@
 //! What a script says about itself, in comments that a shell passes over: `# dump: db.sql.gz`, `# timeout: 2h`,
 //! `# weight: heavy`, `# after: other-service`, `# on-failure: continue`.
 //!
-//! Text in, declarations and problems out, no I/O. A comment counts wherever it stands in the script, if its first
+//! Text in, declarations and problems out, no I/O. A comment counts anywhere in the script, if its first
 //! word is one of these names and a colon follows. One that can't be read is a problem with its line, never passed
 //! over: its author counts on it.
 
@@ -56,12 +56,12 @@ fn declaration(line: &[u8]) -> Option<(String, &[u8])> {
 
 impl Declarations {
     fn add(&mut self, line: usize, name: &str, value: &[u8]) -> Result<(), String> {
-        let said = escape(value);
+        let given = escape(value);
         match name {
             "dump" => {
                 let dump = dump::parse(line, value)?;
                 if let Some(other) = self.dumps.iter().find(|other| other.text == dump.text) {
-                    return Err(format!("dump: expected another path than in line {}: {said}", other.line));
+                    return Err(format!("dump: expected another path than in line {}: {given}", other.line));
                 }
                 self.dumps.push(dump);
             }
@@ -70,18 +70,18 @@ impl Declarations {
             "weight" => match value {
                 b"heavy" => self.heavy = true,
                 b"normal" => self.heavy = false,
-                _ => return Err(format!("weight: expected heavy or normal, not {said}")),
+                _ => return Err(format!("weight: expected heavy or normal, not {given}")),
             },
-            "timeout" => match std::str::from_utf8(value).map_err(|_| said.clone()).and_then(parse_time) {
+            "timeout" => match std::str::from_utf8(value).map_err(|_| given.clone()).and_then(parse_time) {
                 Ok(time) => self.timeout = Some(time),
                 Err(why) => {
-                    return Err(format!("timeout: expected a time such as 90s or 2h, not {said}: {why}"));
+                    return Err(format!("timeout: expected a time such as 90s or 2h, not {given}: {why}"));
                 }
             },
             "on-failure" => match value {
                 b"continue" => self.may_fail = true,
                 b"stop" => self.may_fail = false,
-                _ => return Err(format!("on-failure: expected stop or continue, not {said}")),
+                _ => return Err(format!("on-failure: expected stop or continue, not {given}")),
             },
             _ => {}
         }
@@ -106,7 +106,7 @@ mod tests {
     }
 
     #[test]
-    fn what_can_not_be_read_is_told_with_its_line() {
+    fn what_can_not_be_read_is_reported_with_its_line() {
         let problems =
             parse(b"# timeout: soon\n# weight: huge\n# on-failure: panic\n# after:\n# timeout: \xff\n")
                 .problems;

@@ -1,4 +1,4 @@
-//! The journal: services whose prepare step has begun and whose after step has not yet run.
+//! The journal: services whose prepare step has started and whose after step has not yet run.
 //!
 //! Each entry is on the disk before its script starts, and a line takes it out when its after step has run. The last
 //! line without its newline was never finished, so its script never started; any other that can't be read is damage,
@@ -212,8 +212,8 @@ impl Journal {
 
     /// Writes what is open anew, and `more` after it, whole or not at all.
     fn rewrite(&mut self, more: Option<Record>) -> Result<()> {
-        let begun = self.entries.iter().map(record::begin);
-        let records: Vec<_> = std::iter::once(record::header()).chain(begun).chain(more).collect();
+        let started = self.entries.iter().map(record::begin);
+        let records: Vec<_> = std::iter::once(record::header()).chain(started).chain(more).collect();
         let mut text = Vec::new();
         for record in &records {
             serde_json::to_writer(&mut text, record)?;
@@ -231,7 +231,7 @@ impl Journal {
         if self.entries.is_empty() { self.remove() } else { self.rewrite(None) }
     }
 
-    /// A second name for the file as it is, which needs no room; the next rewrite gives the journal's own name away.
+    /// A second name for the file as it is, which needs no room; the next rewrite takes the journal's own name.
     fn keep_aside(&self) -> Problem {
         let folder = self.path.parent().unwrap_or(Path::new("/"));
         let is_kept = |entry: &fs::DirEntry| {

@@ -55,7 +55,7 @@ pub(crate) struct Outcome {
     /// What to do about it.
     pub(crate) hint: Option<String>,
     /// When its step began, in seconds since 1970.
-    pub(crate) begun: i64,
+    pub(crate) started: i64,
     /// From the start of its script to the end of the checks of its dumps.
     pub(crate) elapsed: Duration,
     pub(crate) log: Option<PathBuf>,
@@ -78,7 +78,7 @@ impl Outcome {
             service,
             verdict,
             hint: None,
-            begun: 0,
+            started: 0,
             elapsed: Duration::ZERO,
             log: None,
             last_line: None,

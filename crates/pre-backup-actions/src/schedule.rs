@@ -1,7 +1,7 @@
-//! Runs steps side by side: each as soon as what it waits for is over, at most so many at once, a heavy one alone.
+//! Runs steps side by side: each as soon as what it waits for is over, at most N at once, a heavy one alone.
 //!
 //! Knows nothing of scripts: a step is a place in the list, and what it does is a function. Whatever that function
-//! gives is handed back in the order of the list; `None` is a step that was not started because of the cancel flag.
+//! returns is handed back in the order of the list; `None` is a step that was not started because of the cancel flag.
 
 use std::num::NonZeroUsize;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};

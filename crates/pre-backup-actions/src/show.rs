@@ -133,7 +133,9 @@ pub(crate) fn journal(context: &Context) -> Result<Exit> {
         let open = entries.iter().map(|entry| contract::journal::OpenEntry {
             service: name::encode(&entry.service),
             keys: entry.keys.iter().cloned().collect(),
-            begun: entry.begun,
+            started: entry.started,
+            // tidy: the old name, for one version
+            begun: entry.started,
             due: due(entry),
             failures: entry.failures,
             why: entry.why.clone(),
@@ -155,7 +157,7 @@ pub(crate) fn journal(context: &Context) -> Result<Exit> {
         out!(
             "{}: prepared {}{held}, after step {next}{failed}",
             escape_path(&entry.service),
-            when(entry.begun)
+            when(entry.started)
         );
     }
     match entries.len() {

@@ -54,7 +54,7 @@ fn down(journal: &Journal) -> Vec<Down> {
         .map(|entry| Down {
             service: escape_path(&entry.service),
             tries: entry.failures,
-            since: entry.begun,
+            since: entry.started,
             why: entry.why.clone().unwrap_or_default(),
         })
         .collect();

@@ -1,4 +1,4 @@
-//! Whoever follows a run while it goes on. What is shown and how is in `report`.
+//! The observer of a run while it goes on. What is shown and how is in `report`.
 
 use crate::outcome::Outcome;
 

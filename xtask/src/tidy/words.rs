@@ -39,14 +39,6 @@ const AVOIDED: [Row; 8] = [
     (&["so many", "so long as", "is not so"], "N, at most N; as long as; wrong, and how", "a riddle"),
 ];
 
-/// What is not plain yet: the beginnings of paths.
-const NOT_PLAIN_YET: [&str; 4] = [
-    "crates/pre-backup-actions/",
-    "docs/modules.md",
-    "crates/common/src/contract/journal.rs",
-    "crates/pipe-listener/src/run/prepare.rs",
-];
-
 /// The kinds of files that hold words, by their ending; those without one are scripts and templates.
 const KINDS: [&str; 7] = ["rs", "md", "sh", "py", "toml", "yaml", ""];
 
@@ -57,9 +49,8 @@ pub(super) fn findings(workspace: &Workspace) -> Result<Vec<Problem>> {
         let entry = entry.context("read the repository")?;
         let path = entry.path().strip_prefix(&workspace.root).unwrap_or(entry.path());
         let ending = path.extension().unwrap_or_default();
-        let is_left_out = LISTS.iter().any(|list| path.ends_with(list))
-            || NOT_PLAIN_YET.iter().any(|start| path.to_string_lossy().starts_with(start));
-        if entry.file_type().is_file() && !is_left_out && KINDS.iter().any(|kind| ending == *kind) {
+        let is_list = LISTS.iter().any(|list| path.ends_with(list));
+        if entry.file_type().is_file() && !is_list && KINDS.iter().any(|kind| ending == *kind) {
             let text = fs::read(entry.path()).with_context(|| format!("read: {}", escape_path(path)))?;
             found.extend(of_file(path, &String::from_utf8_lossy(&text)));
         }

@@ -21,6 +21,9 @@ pub struct OpenEntry {
     #[serde(default)]
     pub keys: Vec<String>,
     /// When its prepare step began, in seconds since 1970.
+    pub started: i64,
+    /// The old name of `started`, for one version.
+    // tidy: as above
     pub begun: i64,
     /// When its after step is due, likewise.
     pub due: i64,

@@ -89,7 +89,7 @@ pub(crate) fn open(runner: &Runner) -> Option<Open> {
     let Some(journal) = journal else { return Some(Open { left: UNKNOWN, since: None }) };
     let due = Duration::from_secs(u64::try_from(journal.next_due?).unwrap_or_default());
     let left = due.saturating_sub(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
-    Some(Open { left, since: journal.entries.iter().map(|entry| entry.begun).max() })
+    Some(Open { left, since: journal.entries.iter().map(|entry| entry.started).max() })
 }
 
 pub(super) fn build_ignore(runner: &Runner, until: Instant, report: Report<'_>) -> Outcome {

@@ -136,25 +136,26 @@ pub(super) fn parse(line: usize, value: &[u8]) -> Result<Dump, String> {
         dump.glob = Some(glob.compile_matcher());
     }
     for option in options {
-        let said = escape(option.as_bytes());
-        let (name, value) = option.split_once('=').ok_or_else(|| unknown(&said))?;
+        let given = escape(option.as_bytes());
+        let (name, value) = option.split_once('=').ok_or_else(|| unknown(&given))?;
         match name {
             "min" => {
                 dump.minimum = size(value)
-                    .ok_or_else(|| format!("dump: expected a size such as min=1MiB, not {said}"))?;
+                    .ok_or_else(|| format!("dump: expected a size such as min=1MiB, not {given}"))?;
             }
             "max-shrink" => {
                 dump.max_shrink = Some(
                     per_cent(value)
-                        .ok_or_else(|| format!("dump: expected max-shrink=0% to 100%, not {said}"))?,
+                        .ok_or_else(|| format!("dump: expected max-shrink=0% to 100%, not {given}"))?,
                 );
             }
             "kind" => {
                 let kind = KINDS.iter().find(|(word, ..)| *word == value).map(|(_, kind, _)| *kind);
                 let words = KINDS.map(|(word, ..)| word).join(", ");
-                dump.kind = Some(kind.ok_or_else(|| format!("dump: expected a kind ({words}), not {said}"))?);
+                dump.kind =
+                    Some(kind.ok_or_else(|| format!("dump: expected a kind ({words}), not {given}"))?);
             }
-            _ => return Err(unknown(&said)),
+            _ => return Err(unknown(&given)),
         }
     }
     Ok(dump)
@@ -164,9 +165,9 @@ fn has_pattern(path: &str) -> bool {
     path.contains(['*', '?', '[', '{'])
 }
 
-fn unknown(said: &str) -> String {
+fn unknown(given: &str) -> String {
     format!(
-        "dump: expected min=, max-shrink= or kind= after the path (which needs quotes if it holds blanks), not {said}"
+        "dump: expected min=, max-shrink= or kind= after the path (which needs quotes if it holds blanks), not {given}"
     )
 }
 

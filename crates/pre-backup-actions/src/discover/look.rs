@@ -172,7 +172,7 @@ fn fitness(text: &[u8], path: &Path, trust: &Trust) -> Fitness {
         return refused("has lines that end in CR LF, as Windows writes them", Some(hint));
     }
     let Some(line) = line.strip_prefix(b"#!") else {
-        // Bash looks for a NUL to tell a program of another machine from a script.
+        // Bash looks for a NUL to distinguish a program of another machine from a script.
         return match line.contains(&0) {
             true => refused("is neither a script nor a program of this machine", None),
             false => Fitness::Runs { by_shell: true },
@@ -190,7 +190,7 @@ fn fitness(text: &[u8], path: &Path, trust: &Trust) -> Fitness {
             let hint = distrust.fix().map(|command| format!("look at that program, then: {command}"));
             refused(&format!("names a program in its #! line that must not be run: {distrust}"), hint)
         }
-        // Debian gives /usr/local to a group of administrators.
+        // On Debian /usr/local belongs to a group of administrators.
         _ => Fitness::Runs { by_shell: false },
     }
 }

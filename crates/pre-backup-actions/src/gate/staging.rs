@@ -178,7 +178,7 @@ fn ready_folder(at: &Path, old: Option<&Metadata>, is_on_its_disk: bool) -> io::
     Ok(Ready::Folder(at.to_path_buf()))
 }
 
-/// Gives a file that mode, unless its file system has none (a disk of Windows, another machine's).
+/// Sets a file's mode, unless its file system has none (a disk of Windows, another machine's).
 fn set_mode(file: &File, mode: u32) -> io::Result<()> {
     let metadata = file.metadata()?;
     if metadata.mode() & 0o7777 == mode {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use common::moment::boot_id;
 use jiff::Timestamp;
 
-/// A service whose prepare step has begun and whose after step has to run.
+/// A service whose prepare step has started and whose after step has to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     /// Its name.
@@ -20,12 +20,12 @@ pub(crate) struct Entry {
     /// The boot in which that was, or in which the after step was last tried.
     pub(crate) boot: String,
     /// The session that its script belongs to, if that is known. It is 0 in a PID namespace whose sessions were
-    /// all begun outside of it (pid_namespaces(7)), such as a container's.
+    /// all started outside of it (pid_namespaces(7)), such as a container's.
     pub(crate) session: Option<i32>,
     /// The backups that it is prepared for. Its after step runs when the last of them is over.
     pub(crate) keys: BTreeSet<String>,
     /// When the prepare step began, in seconds since 1970.
-    pub(crate) begun: i64,
+    pub(crate) started: i64,
     /// When the after step has to run even if no one asks for it, in seconds since 1970.
     pub(crate) due: i64,
     /// There was an after script when it began: that there is none now is odd.
@@ -53,7 +53,7 @@ impl Entry {
     /// When that will be: its deadline, but long ago if the host has booted since, or if the clock was set back so far
     /// that the time that is over is not known.
     pub(crate) fn due_by(&self, now: i64, boot: &str) -> i64 {
-        let is_known = self.boot == boot && !boot.is_empty() && self.begun <= now + CLOCK_MAY_DIFFER;
+        let is_known = self.boot == boot && !boot.is_empty() && self.started <= now + CLOCK_MAY_DIFFER;
         if is_known { self.due } else { 0 }
     }
 
@@ -65,7 +65,7 @@ impl Entry {
         self.why = Some(why.to_string());
         self.keys.clear();
         self.boot = boot_id().to_string();
-        self.begun = self.begun.min(now);
+        self.started = self.started.min(now);
         self.due = now + i64::try_from(wait.min(12 * 3600)).unwrap_or(0);
     }
 }

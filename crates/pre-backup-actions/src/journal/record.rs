@@ -35,7 +35,9 @@ pub(super) struct Begin {
     session: Option<i32>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     keys: BTreeSet<String>,
-    begun: i64,
+    // tidy: an older version reads this name only; the next one writes `started`
+    #[serde(rename = "begun", alias = "started")]
+    started: i64,
     due: i64,
     /// There was an after script when it began.
     #[serde(default, skip_serializing_if = "is_false")]
@@ -90,7 +92,7 @@ fn of(entry: &Entry) -> Begin {
         boot: entry.boot.clone(),
         session: entry.session,
         keys: entry.keys.clone(),
-        begun: entry.begun,
+        started: entry.started,
         due: entry.due,
         after: entry.has_after,
         prepared: entry.is_prepared,
@@ -162,7 +164,7 @@ fn entry(begin: Begin) -> Option<Entry> {
         boot: begin.boot,
         session: begin.session,
         keys: begin.keys,
-        begun: begin.begun,
+        started: begin.started,
         due: begin.due,
         has_after: begin.after,
         is_prepared: begin.prepared,

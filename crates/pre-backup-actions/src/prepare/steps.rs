@@ -99,8 +99,8 @@ impl<'a> Preparation<'a> {
             return Outcome { details: vec![what.clone()], ..Outcome::new(service, verdict) };
         }
         let earlier = self.journal().entry(service).cloned();
-        let begun = unix_now();
-        let entry = self.entry(step, begun, earlier.as_ref());
+        let started = unix_now();
+        let entry = self.entry(step, started, earlier.as_ref());
         let is_held = earlier.as_ref().is_some_and(|earlier| earlier.is_prepared && !earlier.keys.is_empty());
         if is_held {
             // Its script would find it stopped already, and note down nothing to start again.
@@ -115,7 +115,7 @@ impl<'a> Preparation<'a> {
         if let Err(error) = self.journal().begin(entry) {
             return Outcome::new(service, Verdict::NotRun(one_line(&error)));
         }
-        let mut outcome = Outcome { begun, ..self.run(step) };
+        let mut outcome = Outcome { started, ..self.run(step) };
         let is_interrupted = self.runner.cancel.is_cancelled();
         if step.script.declarations.may_fail && !is_interrupted {
             outcome.allow_failure();
@@ -135,7 +135,7 @@ impl<'a> Preparation<'a> {
         outcome
     }
 
-    fn entry(&self, step: &Step, begun: i64, earlier: Option<&Entry>) -> Entry {
+    fn entry(&self, step: &Step, started: i64, earlier: Option<&Entry>) -> Entry {
         let deadline = i64::try_from(self.context.options.after_deadline.as_secs()).unwrap_or(i64::MAX);
         let key = &self.context.options.key;
         let mut keys: BTreeSet<_> = earlier.map(|earlier| earlier.keys.clone()).unwrap_or_default();
@@ -148,8 +148,8 @@ impl<'a> Preparation<'a> {
             boot: boot_id().to_string(),
             session: self.session,
             keys,
-            begun: failing.map_or(begun, |failing| failing.begun),
-            due: begun.saturating_add(deadline),
+            started: failing.map_or(started, |failing| failing.started),
+            due: started.saturating_add(deadline),
             has_after: step.candidate.after.is_some(),
             is_prepared: false,
             failures: failing.map_or(0, |failing| failing.failures),
@@ -275,7 +275,7 @@ impl<'a> Preparation<'a> {
     /// Adds the run to the service's history. That it can't be written is reported; the dump is there all the same.
     fn remember(&self, outcome: &mut Outcome) {
         let record = Record {
-            at: outcome.begun,
+            at: outcome.started,
             seconds: outcome.elapsed.as_secs_f64(),
             good: outcome.is_good(),
             why: outcome.verdict.why().cloned(),

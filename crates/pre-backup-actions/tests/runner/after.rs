@@ -135,7 +135,9 @@ fn the_deadline_is_a_setting() {
     let json = home.run(&["--journal", "--json"]).expect_success();
     let value: serde_json::Value = serde_json::from_str(&json.stdout).unwrap();
     let entry = &value["entries"][0];
-    assert_eq!(entry["due"].as_i64().unwrap() - entry["begun"].as_i64().unwrap(), 5400);
+    assert_eq!(entry["due"].as_i64().unwrap() - entry["started"].as_i64().unwrap(), 5400);
+    // tidy: the old name, for one version
+    assert_eq!(entry["started"], entry["begun"]);
     home.sandbox.write("containers/backrest/.env", "AFTER_DEADLINE=soon\n");
     let ran = home.run(&["--after"]).expect_code(1);
     assert!(ran.stderr.starts_with("pre-backup-actions: AFTER_DEADLINE: "), "{}", ran.everything());
@@ -176,8 +178,8 @@ fn a_damaged_journal_is_one_until_every_after_script_is_in_it() {
     fs::write(home.journal(), b"").unwrap();
     let json = home.run(&["--journal", "--json"]).expect_success();
     assert_eq!(serde_json::from_str::<serde_json::Value>(&json.stdout).unwrap()["next_due"], 0);
-    let told = home.run(&["--journal"]).expect_success();
-    assert!(last_line(&told.stdout).starts_with("the journal is damaged; "), "{}", told.everything());
+    let shown = home.run(&["--journal"]).expect_success();
+    assert!(last_line(&shown.stdout).starts_with("the journal is damaged; "), "{}", shown.everything());
     fs::rename(home.sandbox.path("data"), home.sandbox.path("unmounted")).unwrap();
     home.run(&["--after", "--if-due"]).expect_code(1);
     fs::rename(home.sandbox.path("unmounted"), home.sandbox.path("data")).unwrap();
@@ -185,7 +187,7 @@ fn a_damaged_journal_is_one_until_every_after_script_is_in_it() {
     assert!(home.exists("data/a/up") && !home.journal().exists(), "{}", ran.everything());
 }
 
-/// The disk on which the journal lies is full: what has begun is brought back all the same.
+/// The disk on which the journal lies is full: what has started is brought back all the same.
 #[test]
 fn a_full_disk_leaves_nothing_stopped() {
     let home = Home::new();
@@ -217,7 +219,7 @@ fn a_full_disk_leaves_nothing_stopped() {
 }
 
 #[test]
-fn a_service_that_is_gone_is_told_and_forgotten_but_an_unmounted_root_is_not() {
+fn a_service_that_is_gone_is_reported_and_forgotten_but_an_unmounted_root_is_not() {
     let home = Home::new();
     stoppable(&home, "a");
     stoppable(&home, "b");
@@ -251,7 +253,7 @@ fn a_service_that_is_gone_is_told_and_forgotten_but_an_unmounted_root_is_not() {
 }
 
 #[test]
-fn an_after_script_that_was_taken_away_is_told_and_forgotten() {
+fn an_after_script_that_was_removed_is_reported_and_forgotten() {
     let home = Home::new();
     stoppable(&home, "a");
     home.run(&[]).expect_success();

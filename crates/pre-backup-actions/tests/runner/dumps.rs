@@ -6,13 +6,13 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 
 use crate::scripts::{Home, last_line};
 
-/// What is told of the one service `app` whose script is `text`; the run has to fail.
+/// What is reported of the one service `app` whose script is `text`; the run has to fail.
 #[track_caller]
 fn refusal(home: &Home, text: &str) -> String {
     home.prepare("app", text);
     let ran = home.run(&[]).expect_code(1);
-    let told: Vec<_> = ran.stdout.lines().filter_map(|line| line.strip_prefix("  ")).collect();
-    told.first().map(|line| (*line).to_string()).unwrap_or_else(|| panic!("{}", ran.everything()))
+    let reported: Vec<_> = ran.stdout.lines().filter_map(|line| line.strip_prefix("  ")).collect();
+    reported.first().map(|line| (*line).to_string()).unwrap_or_else(|| panic!("{}", ran.everything()))
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn a_bad_dump_never_replaces_a_good_one() {
 }
 
 #[test]
-fn what_is_missing_small_or_undeclared_is_told() {
+fn what_is_missing_small_or_undeclared_is_reported() {
     let home = Home::new();
     assert_eq!(refusal(&home, "# dump: db.sql\n:"), "db.sql: expected a new dump, but there is none");
     assert_eq!(
@@ -104,10 +104,11 @@ fn a_dump_may_be_written_in_place_but_has_to_be_new() {
     let home = Home::new();
     home.prepare("app", "# dump: backup/db.sql kind=any\nmkdir -p backup; echo x >backup/db.sql");
     home.run(&[]).expect_success();
-    let told = refusal(&home, "# dump: backup/db.sql\ntouch -d yesterday backup/db.sql");
+    let reported = refusal(&home, "# dump: backup/db.sql\ntouch -d yesterday backup/db.sql");
     assert!(
-        told.starts_with("backup/db.sql: expected one made since the script started, but it was written 20"),
-        "{told}"
+        reported
+            .starts_with("backup/db.sql: expected one made since the script started, but it was written 20"),
+        "{reported}"
     );
 }
 
@@ -128,9 +129,9 @@ fn a_pattern_means_the_new_files() {
     for file in ["a.sql", "b.sql", "c.sql"] {
         fs::remove_file(home.sandbox.path(format!("data/app/dumps/{file}"))).unwrap();
     }
-    let told = refusal(&home, "# dump: dumps/*.sql\n:");
+    let reported = refusal(&home, "# dump: dumps/*.sql\n:");
     assert_eq!(
-        told,
+        reported,
         "dumps/*.sql: expected a new dump, but the newest is of 1970-01-01T00:00:00+00:00, before the script started"
     );
 }
@@ -147,9 +148,9 @@ fn a_dump_that_shrinks_too_much_is_refused_until_it_is_accepted() {
     let ran = home.run(&[]).expect_success();
     assert!(ran.stdout.contains("db.sql 810 B (-19 %)"), "{}", ran.everything());
     home.sandbox.write("data/app/size", "500");
-    let told = refusal(&home, script);
+    let reported = refusal(&home, script);
     assert_eq!(
-        told,
+        reported,
         "db.sql: expected at most 20 % less than the last good one (810 B), but it has 500 B, 38 % less"
     );
     assert_eq!(fs::metadata(home.sandbox.path("data/app/db.sql")).unwrap().len(), 810);
@@ -219,16 +220,16 @@ fn a_dump_outside_its_service_is_refused() {
     }
     fs::create_dir(home.sandbox.path("elsewhere")).unwrap();
     symlink(home.sandbox.path("elsewhere"), home.sandbox.path("data/app/out")).unwrap();
-    let told = refusal(&home, "# dump: out/db.sql\necho x >out/db.sql");
+    let reported = refusal(&home, "# dump: out/db.sql\necho x >out/db.sql");
     let expected = format!(
         "out/db.sql: expected to be in the service's folder, but it leads to {}",
         home.sandbox.path("elsewhere").display()
     );
-    assert_eq!(told, expected);
+    assert_eq!(reported, expected);
 }
 
 #[test]
-fn a_symlinked_service_is_not_in_the_backup_and_told() {
+fn a_symlinked_service_is_not_in_the_backup_and_reported() {
     let home = Home::new();
     home.sandbox.script(
         "elsewhere/app/prepare-backup.sh",
@@ -266,7 +267,7 @@ fn what_a_killed_run_left_in_dump_dir_is_gone() {
 }
 
 #[test]
-fn a_dump_that_the_ignore_rules_leave_out_is_told_with_the_rule() {
+fn a_dump_that_the_ignore_rules_leave_out_is_reported_with_the_rule() {
     // It is asked; beside us it is found.
     common::testing::built("build-ignore", "build-ignore");
     let home = Home::new();
@@ -291,7 +292,7 @@ fn a_dump_that_the_ignore_rules_leave_out_is_told_with_the_rule() {
 }
 
 #[test]
-fn what_build_ignore_can_not_tell_is_a_warning() {
+fn what_build_ignore_can_not_answer_is_a_warning() {
     let home = Home::new();
     home.sandbox.write("data/app/.resticignore", "*.gz\n");
     home.prepare("app", "# dump: db.sql kind=any\necho x >\"$DUMP_DIR/db.sql\"");

@@ -98,7 +98,7 @@ fn trouble_is_kept_for_each_backup() {
 }
 
 #[test]
-fn a_failed_after_step_is_tried_by_the_next_backup_whoever_it_is_for() {
+fn a_failed_after_step_is_tried_by_the_next_backup_of_any_plan() {
     let home = Home::new();
     service(&home, "wiki");
     home.after("wiki", "echo back >>log; [ -e ../fixed ]");

@@ -2,7 +2,7 @@
 //!
 //! strace ends the tool at the first, second, … of each system call that changes something, which is between any two
 //! writes, scripts and clears that there are. The scripts themselves are not traced: they would run on and stop the
-//! service once more, if nobody ended them.
+//! service once more, if no one killed them.
 
 use std::fs;
 
@@ -72,7 +72,7 @@ fn assert_brought_back(home: &Home, context: &str, ran: &Ran) {
     assert_eq!(parts.count(), 0, "{context}: half a file stays\n{}", ran.everything());
 }
 
-/// Kills the preparation everywhere; gives at how many places that was.
+/// Kills the preparation everywhere; returns at how many places that was.
 #[track_caller]
 fn kill_the_preparation(call: &str) -> usize {
     for when in 1.. {
@@ -164,7 +164,7 @@ fn a_script_that_outlived_its_killed_run_is_ended_first() {
     kill(daemon, Signal::SIGKILL).expect("the daemon still runs");
 }
 
-/// Where the session was begun outside of our PID namespace, as under some container runtimes, its number is 0.
+/// If the session was started outside of our PID namespace, as under some container runtimes, its number is 0.
 #[test]
 fn in_a_session_without_a_number_it_is_ended_as_well() {
     let home = Home::new();

@@ -1,4 +1,4 @@
-//! Prepare steps: all of them run, side by side, in time, with what they need; and one that fails is told.
+//! Prepare steps: all of them run, side by side, in time, with what they need; and one that fails is reported.
 
 use std::os::unix::fs::symlink;
 use std::time::{Duration, Instant};
@@ -25,7 +25,7 @@ fn every_service_is_prepared_whatever_its_name() {
 }
 
 #[test]
-fn a_failing_script_does_not_stop_the_others_and_is_told() {
+fn a_failing_script_does_not_stop_the_others_and_is_reported() {
     let home = Home::new();
     home.prepare("a", "echo dumping; echo no space >&2; exit 3");
     home.prepare("b", "touch ran");
@@ -105,7 +105,7 @@ fn a_script_past_its_time_is_ended_with_its_grandchildren() {
 }
 
 #[test]
-fn an_interruption_ends_the_scripts_and_tells() {
+fn an_interruption_terminates_the_scripts_and_is_reported() {
     let home = Home::new();
     home.prepare("a", "touch here; sleep 60");
     home.after("a", "touch back");
@@ -210,7 +210,7 @@ fn output_can_not_steer_a_terminal_and_is_bounded() {
 #[test]
 fn json_is_one_object_and_nothing_else() {
     let home = Home::new();
-    home.prepare("good", "echo said");
+    home.prepare("good", "echo output");
     home.prepare("bad", "echo last words; exit 2");
     let ran = home.run(&["--json"]).expect_code(1);
     let value: serde_json::Value = serde_json::from_str(&ran.stdout).unwrap();
@@ -221,7 +221,7 @@ fn json_is_one_object_and_nothing_else() {
 }
 
 #[test]
-fn nothing_to_do_is_told() {
+fn nothing_to_do_is_reported() {
     let home = Home::new();
     home.sandbox.write("data/app/file", "");
     let ran = home.run(&[]).expect_success();
@@ -273,7 +273,7 @@ fn a_person_at_a_terminal_sees_a_table_and_the_summary_last() {
     let home = Home::new();
     home.prepare("immich", "# dump: db.sql kind=any\nhead -c 2000 /dev/zero >\"$DUMP_DIR/db.sql\"");
     home.prepare("wiki", "echo no space; exit 1");
-    // script(1) gives it a terminal.
+    // script(1) has a terminal for it.
     let mut command = home.sandbox.command("script");
     command.args(["-qec", env!("CARGO_BIN_EXE_pre-backup-actions"), "/dev/null"]).env("TERM", "xterm");
     let ran = home.sandbox.run(&mut command).expect_code(1);
@@ -350,7 +350,7 @@ fn waiting_for_another_run_is_shown() {
     );
 }
 
-/// `text` without what moves the cursor or gives colour, and with each line as it stands in the end.
+/// `text` without what moves the cursor or sets a colour, and with each line as it is in the end.
 fn strip(text: &str) -> String {
     let mut out = String::new();
     let mut characters = text.chars();

@@ -71,9 +71,9 @@ fn an_old_dump_from_a_time_when_the_clock_was_wrong_is_old() {
 }
 
 #[test]
-fn a_dump_that_is_still_written_is_told() {
+fn a_dump_that_is_still_written_is_reported() {
     let home = Home::new();
-    // Somebody writes to it just while it is checked.
+    // Another process writes to it just while it is checked.
     home.sandbox.script(
         "bin/sqlite3",
         "#!/bin/sh\ntouch \"$HOME/data/app/.prepare-backup.dump/db.sqlite\"\nexec /usr/bin/sqlite3 \"$@\"\n",
@@ -183,11 +183,11 @@ fn an_interruption_while_the_rules_are_asked_fails_the_run() {
     wait_for(&home.sandbox.path("asked"));
     kill(Pid::from_raw(i32::try_from(child.id()).unwrap()), Signal::SIGTERM).unwrap();
     let output = child.wait_with_output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     assert_eq!(
-        (output.status.code(), last_line(&said)),
+        (output.status.code(), last_line(&printed)),
         (Some(1), "0 ok, 1 failed: app (interrupted)"),
-        "{said}"
+        "{printed}"
     );
 }
 
@@ -211,7 +211,7 @@ fn a_dump_of_a_locked_database_never_replaces_a_good_one() {
         "{}",
         ran.everything()
     );
-    // A good one is told apart, and how to declare it; what was there before is none of the script's business.
+    // A good one is recognised, and how to declare it is shown; what was there before is not the script's.
     home.sandbox.write("data/app/other.sql", "Error: not of this run");
     std::thread::sleep(Duration::from_millis(50));
     let good = "PRAGMA foreign_keys=OFF;\\nBEGIN TRANSACTION;\\nCREATE TABLE t(a);\\nCOMMIT;\\n";

@@ -1,4 +1,4 @@
-//! Scripts that are there and can't, or must not, be run: told with path and reason, the others run, exit code 1.
+//! Scripts that are there and can't, or must not, be run: reported with path and reason, the others run, exit code 1.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};

@@ -18,7 +18,7 @@ impl Home {
         Home { sandbox: Sandbox::new() }
     }
 
-    /// Gives `service` a prepare script with this text after `#!/bin/sh`.
+    /// Writes a prepare script of `service` with this text after `#!/bin/sh`.
     #[track_caller]
     pub(crate) fn prepare(&self, service: &str, text: &str) -> PathBuf {
         self.sandbox.script(format!("data/{service}/prepare-backup.sh"), format!("#!/bin/sh\n{text}\n"))

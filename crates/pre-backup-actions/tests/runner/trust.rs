@@ -29,7 +29,7 @@ impl Other {
         other
     }
 
-    /// Gives `path` and all below it to `uid`.
+    /// Makes `uid` the owner of `path` and all below it.
     pub(crate) fn give(&self, path: &str, uid: &str) {
         let mut chown = Command::new("chown");
         let done =
@@ -291,7 +291,7 @@ fn a_folder_that_can_not_be_entered_stops_no_other_service() {
     );
 }
 
-/// Whoever is root in that container can rewrite the script, which then runs as the user.
+/// Anyone who is root in that container can rewrite the script, which then runs as the user.
 #[test]
 fn a_script_in_a_folder_that_its_own_container_mounts_is_a_note() {
     let home = Home::new();

@@ -155,7 +155,7 @@ impl Way {
         serde_json::from_str::<Vec<serde_json::Value>>(&listed).unwrap().len()
     }
 
-    /// Nobody sends anything more: the listener alone has to bring it back.
+    /// No one sends anything more: the listener alone has to bring it back.
     #[track_caller]
     fn comes_up_by_itself(&self) {
         let end = Instant::now() + PATIENCE;
