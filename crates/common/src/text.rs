@@ -67,6 +67,15 @@ pub fn count(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }
 }
 
+/// The candidate that a person most likely meant by `word`: the same but for its case or for a few slips of the keyboard;
+/// `None` if none is near.
+pub fn meant<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    let word = word.to_lowercase();
+    let slips = |candidate: &&str| strsim::damerau_levenshtein(&word, &candidate.to_lowercase());
+    let near = |candidate: &&str| slips(candidate) <= word.chars().count().div_ceil(4);
+    candidates.into_iter().filter(near).min_by_key(slips)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -80,5 +89,22 @@ mod tests {
     #[test]
     fn ordinary_names_stay_as_they_are() {
         assert_eq!(escape("Käse & 日本.txt".as_bytes()), "Käse & 日本.txt");
+    }
+
+    #[test]
+    fn a_slip_or_another_case_is_recognized_and_another_word_is_not() {
+        let names = ["immich", "Nextcloud", "wiki", "db"];
+        for (word, expected) in [
+            ("imich", Some("immich")),
+            ("imimch", Some("immich")),
+            ("nextcloud", Some("Nextcloud")),
+            ("wikki", Some("wiki")),
+            ("DB", Some("db")),
+            ("ab", Some("db")),
+            ("paperless", None),
+            ("", None),
+        ] {
+            assert_eq!(meant(word, names), expected, "{word}");
+        }
     }
 }

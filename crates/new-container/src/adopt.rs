@@ -6,13 +6,16 @@
 mod find;
 mod plan;
 
+use std::ffi::OsStr;
+use std::fs;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
 use common::atomic;
 use common::exit::{Exit, HintExt};
-use common::text::{escape, escape_path};
+use common::settings::Settings;
+use common::text::{escape, escape_path, meant};
 use common::{compose, note, out, problem, regular_file};
 
 use crate::TOOL;
@@ -24,14 +27,21 @@ use plan::{Addition, Existing};
 const LARGEST: u64 = 1 << 20;
 
 /// Adds to the service `name` what it lacks.
-pub(crate) fn run(cli: &Cli, name: &str, places: &Places) -> Result<Exit> {
+pub(crate) fn run(cli: &Cli, name: &str, places: &Places, settings: &Settings) -> Result<Exit> {
     let project = compose::read(&places.container);
     if project.files.is_empty() {
         let folder = escape_path(&places.container);
-        return Err(anyhow!("adopt a service: {folder}: no compose file"))
-            .hint(format!("make a new service: new-container {name}"));
+        return Err(anyhow!("adopt a service: {folder}: no compose file")).hint(what_instead(name, settings));
     }
     problem::warn(TOOL, &project.problems);
+    if project.services.is_empty() {
+        let files = project.files.iter().map(escape_path).collect::<Vec<_>>().join(", ");
+        return Err(anyhow!("adopt a service: {files}: no service in it can be read"))
+            .hint(format!("docker compose --project-directory {} config", word(&places.container)));
+    }
+    // As a shell, a comment and a terminal bear it.
+    let name = &escape(name.as_bytes());
+    let typed = &word(name);
     let databases = find::databases(&project, places);
     for database in &databases {
         out!("found {database}");
@@ -54,15 +64,34 @@ pub(crate) fn run(cli: &Cli, name: &str, places: &Places) -> Result<Exit> {
     if cli.dry_run || !(cli.yes || agrees()?) {
         note!("{TOOL}: nothing was changed");
         if !cli.dry_run {
-            note!("hint: new-container {name} --adopt --yes writes this");
+            note!("hint: new-container {typed} --adopt --yes writes this");
         }
         return Ok(Exit::Done);
     }
     for addition in &plan.additions {
         write(addition)?;
     }
-    out!("done; try it: pre-backup-actions --only {name}, then pre-backup-actions --after");
+    out!("done; try it: pre-backup-actions --only {typed}, then pre-backup-actions --after");
     Ok(Exit::Done)
+}
+
+/// The command for a name that has no compose file: that of the service that was meant, or of a new one.
+fn what_instead(name: &str, settings: &Settings) -> String {
+    let entries = fs::read_dir(&settings.container_root).into_iter().flatten().flatten();
+    let services: Vec<String> = entries
+        .filter(|entry| !compose::read(&entry.path()).files.is_empty())
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .collect();
+    match meant(name, services.iter().map(String::as_str)) {
+        Some(service) => format!("did you mean: new-container {} --adopt", word(service)),
+        None => format!("make a new service: new-container {}", word(name)),
+    }
+}
+
+/// A name or path as one word of a shell.
+fn word(text: impl AsRef<OsStr>) -> String {
+    let text = escape_path(text);
+    shlex::try_quote(&text).map(Into::into).unwrap_or(text)
 }
 
 /// What there is of the files that could be added.

@@ -31,6 +31,7 @@ use crate::{adopt, database, shell_init, templates};
 
 /// Does what `cli` asks for.
 pub(crate) fn run(cli: &Cli) -> Result<Exit> {
+    cli.check_name();
     if let Some(shell) = cli.shell_init {
         output::stdout().write_all(shell_init::text(shell, &own_path())?.as_bytes())?;
         return Ok(Exit::Done);
@@ -41,7 +42,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
         return list_templates(&settings.container_root);
     }
     if let (true, Some(name)) = (cli.adopt, &cli.name) {
-        return adopt::run(cli, name, &places(&settings, name));
+        return adopt::run(cli, name, &places(&settings, name), &settings);
     }
     if let (Some(name), false) = (&cli.name, cli.dry_run) {
         let places = places(&settings, name);

@@ -4,8 +4,10 @@
 
 use std::net::Ipv4Addr;
 
-use clap::{Parser, ValueEnum};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, ValueEnum};
 use common::settings::Flags;
+use common::text::escape;
 
 /// Make a new service's compose.yaml, .env, .resticignore and prepare-backup.sh
 ///
@@ -15,7 +17,7 @@ use common::settings::Flags;
 #[command(name = "new-container", version, after_help = EXAMPLES)]
 pub(crate) struct Cli {
     /// Name of the service, its folders and its Compose project: lowercase letters, digits, - and _
-    #[arg(value_parser = parse_name)]
+    #[arg(value_parser = parse_folder)]
     pub(crate) name: Option<String>,
 
     /// Image to run; asked for on a terminal [default: NAME:latest]
@@ -39,7 +41,7 @@ pub(crate) struct Cli {
     pub(crate) stop: bool,
 
     /// Your own template: a folder in <container root>/.templates
-    #[arg(long, value_name = "FOLDER", value_parser = parse_template)]
+    #[arg(long, value_name = "FOLDER", value_parser = parse_folder)]
     pub(crate) template: Option<String>,
 
     /// Ask for everything that is not given, on a terminal
@@ -183,16 +185,25 @@ pub(crate) fn parse_network(text: &str) -> Result<String, String> {
     }
 }
 
-/// One folder in the folder of templates, not a way out of it.
-fn parse_template(text: &str) -> Result<String, String> {
+/// One folder, not a way out of the folder that holds it.
+fn parse_folder(text: &str) -> Result<String, String> {
     let is_one_folder = !text.is_empty() && !text.contains('/') && text != "." && text != "..";
-    if is_one_folder { Ok(text.to_string()) } else { Err("a template is the name of one folder".into()) }
+    if is_one_folder { Ok(text.to_string()) } else { Err("write the name of one folder".into()) }
+}
+
+impl Cli {
+    /// Ends the program as for any wrong value if a new service can't have the name. One that exists may have any.
+    pub(crate) fn check_name(&self) {
+        let Some(name) = self.name.as_ref().filter(|_| !self.adopt) else { return };
+        if let Err(why) = parse_name(name) {
+            let what = format!("invalid value '{}' for '[NAME]': {why}", escape(name.as_bytes()));
+            Cli::command().error(ErrorKind::ValueValidation, what).exit();
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
-
     use super::*;
 
     #[test]
@@ -241,6 +252,6 @@ mod tests {
             assert!(parse_image(wrong).is_err() && parse_network(wrong).is_err(), "{wrong:?}");
         }
         assert!(parse_image("registry.example:443/owner/Image:v1.2_x@sha256:0a").is_ok());
-        assert!(parse_template("../x").is_err() && parse_template("..").is_err());
+        assert!(parse_folder("../x").is_err() && parse_folder("..").is_err());
     }
 }

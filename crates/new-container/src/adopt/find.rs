@@ -40,19 +40,17 @@ impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.what {
             What::Server { name, compose_service, .. } => {
-                write!(f, "{name} in {}", escape(compose_service.as_bytes()))?;
+                write!(f, "{name} in the container {}", escape(compose_service.as_bytes()))?;
             }
             What::Sqlite => f.write_str("SQLite")?,
         }
         for (_, path) in &self.live {
-            write!(
-                f,
-                ", in {}",
-                if path == Path::new("") { "the whole folder".into() } else { escape_path(path) }
-            )?;
+            let separator = if let What::Sqlite = self.what { " in" } else { ", its files in" };
+            let place = if path == Path::new("") { "the whole folder".into() } else { escape_path(path) };
+            write!(f, "{separator} {place}")?;
         }
         for volume in &self.volumes {
-            write!(f, ", in the named volume {}", escape(volume.as_bytes()))?;
+            write!(f, ", its files in the named volume {}", escape(volume.as_bytes()))?;
         }
         Ok(())
     }

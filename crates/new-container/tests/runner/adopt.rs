@@ -47,8 +47,8 @@ fn it_is_shown_first_and_written_with_yes() {
         shown.everything()
     );
     for part in [
-        "found PostgreSQL in db, in db\n",
-        "found MariaDB in maria, in the named volume sql\n",
+        "found PostgreSQL in the container db, its files in db\n",
+        "found MariaDB in the container maria, its files in the named volume sql\n",
         "note: cache keeps nothing on disk",
         "note: metrics (InfluxDB) has no dump script",
         "note: the named volume sql is in no backup; the dump maria.sql.gz is\n",
@@ -140,4 +140,39 @@ fn a_service_without_a_compose_file_is_an_error() {
         ran.everything()
     );
     sandbox.run(&mut tool(&sandbox, &["shop", "--adopt", "--image", "x"])).expect_code(2);
+}
+
+#[test]
+fn a_service_that_exists_may_have_any_name() {
+    for name in ["Nextcloud", "my photos", "it's", "a\nb"] {
+        let sandbox = Sandbox::new();
+        sandbox.write(format!("containers/{name}/compose.yaml"), "services: {db: {image: 'postgres:17'}}\n");
+        std::fs::create_dir_all(sandbox.path(format!("data/{name}"))).unwrap();
+        let shown = sandbox.run(&mut tool(&sandbox, &[name, "--adopt"])).expect_success();
+        assert_eq!(shown.stderr.lines().filter(|line| line.starts_with("hint: ")).count(), 1, "{name}");
+        sandbox.run(&mut tool(&sandbox, &[name, "--adopt", "--yes"])).expect_success();
+        let script = sandbox.path(format!("data/{name}/prepare-backup.sh"));
+        let checked = Command::new("shellcheck").arg(&script).status().unwrap();
+        assert!(checked.success(), "{name}: {}", std::fs::read_to_string(script).unwrap());
+        sandbox.run(&mut tool(&sandbox, &[name])).expect_code(2);
+    }
+}
+
+#[test]
+fn a_slip_in_the_name_is_answered_with_the_service_that_was_meant() {
+    let sandbox = shop();
+    let ran = sandbox.run(&mut tool(&sandbox, &["Shpo", "--adopt"])).expect_code(1);
+    assert!(ran.stderr.ends_with("hint: did you mean: new-container shop --adopt\n"), "{}", ran.everything());
+}
+
+#[test]
+fn a_compose_file_that_can_not_be_read_is_an_error() {
+    let sandbox = Sandbox::new();
+    sandbox.write("containers/app/compose.yaml", "services:\n  app: [\n");
+    let ran = sandbox.run(&mut tool(&sandbox, &["app", "--adopt"])).expect_code(1);
+    assert!(
+        ran.stderr.contains("app/compose.yaml: no service in it can be read\nhint: "),
+        "{}",
+        ran.everything()
+    );
 }
