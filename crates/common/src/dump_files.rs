@@ -14,23 +14,25 @@ const COMPRESSIONS: [&str; 7] = [".gz", ".zst", ".xz", ".bz2", ".lz4", ".age", "
 
 /// Files below `folder` whose names are those of dumps, as paths below it.
 pub fn in_folder(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    for below in std::iter::once(PathBuf::new()).chain(entries(folder, Path::new(""), true)) {
-        found.extend(entries(folder, &below, false).into_iter().filter(|path| is_dump_by_name(path)));
-    }
-    found
+    let (mut files, folders) = entries(folder, Path::new(""));
+    files.extend(folders.iter().flat_map(|below| entries(folder, below).0));
+    files.retain(|path| is_dump_by_name(path));
+    files
 }
 
-/// The folders, or the files, of `folder/below` that are not hidden.
-fn entries(folder: &Path, below: &Path, folders: bool) -> Vec<PathBuf> {
-    let entries = fs::read_dir(folder.join(below)).into_iter().flatten().flatten().take(MOST);
-    let wanted = entries.filter(|entry| {
-        let is_hidden = entry.file_name().as_encoded_bytes().starts_with(b".");
-        let is_wanted =
-            entry.file_type().is_ok_and(|kind| if folders { kind.is_dir() } else { kind.is_file() });
-        is_wanted && !is_hidden
-    });
-    wanted.map(|entry| below.join(entry.file_name())).collect()
+/// The files and the folders of `folder/below` that are not hidden.
+fn entries(folder: &Path, below: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
+    let (mut files, mut folders) = (Vec::new(), Vec::new());
+    for entry in fs::read_dir(folder.join(below)).into_iter().flatten().flatten().take(MOST) {
+        let name = entry.file_name();
+        match entry.file_type() {
+            _ if name.as_encoded_bytes().starts_with(b".") => {}
+            Ok(kind) if kind.is_dir() => folders.push(below.join(name)),
+            Ok(kind) if kind.is_file() => files.push(below.join(name)),
+            _ => {}
+        }
+    }
+    (files, folders)
 }
 
 fn is_dump_by_name(path: &Path) -> bool {

@@ -12,6 +12,7 @@ mod environment;
 mod gate;
 mod history;
 mod journal;
+mod misnamed;
 mod name;
 mod options;
 mod orphans;

@@ -2,6 +2,8 @@
 //!
 //! Each as plain lines for a person, or as one JSON object.
 
+use std::collections::BTreeSet;
+use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use anyhow::Result;
@@ -9,6 +11,7 @@ use common::compose::{self, Mount, Source};
 use common::contract;
 use common::exit::Exit;
 use common::moment::boot_id;
+use common::services::{self, Service};
 use common::text::{DIM, count, escape, escape_path};
 use common::{out, output, problem, units};
 use serde_json::json;
@@ -18,7 +21,7 @@ use crate::discover::{Candidate, Fitness, Found, PREPARE, Script};
 use crate::journal::{self, Entry, unix_now};
 use crate::options::Which;
 use crate::report::print_json;
-use crate::{name, plan};
+use crate::{misnamed, name, plan};
 
 /// Every service with a script. Exits with 1 if one of them can't be run or declares what can't be read.
 pub(crate) fn list(context: &Context) -> Result<Exit> {
@@ -46,11 +49,33 @@ pub(crate) fn list(context: &Context) -> Result<Exit> {
             out!("  hint: {}", one.hint);
         }
     }
+    if !context.options.json {
+        print_misnamed(context, &wanted);
+    }
     let fails = |script: &Script| {
         matches!(script.fitness, Fitness::Refused(_)) || !script.declarations.problems.is_empty()
     };
     let refused = wanted.iter().any(|candidate| scripts(candidate).any(fails));
     Ok(if refused { Exit::Failed } else { Exit::Done })
+}
+
+/// Files that are named almost like a script, in the folders of services that can be looked at.
+fn print_misnamed(context: &Context, listed: &[&Candidate]) {
+    let refused = |candidate: &Candidate| scripts(candidate).any(|script| script.refusal().is_some());
+    let is_refused = |name: &OsStr| listed.iter().any(|one| one.name == name && refused(one));
+    let mut folders = BTreeSet::new();
+    for root in [&context.settings.data_root, &context.settings.container_root] {
+        let services = services::below(root).map(|(services, _)| services).unwrap_or_default();
+        let is_meant = |service: &Service| {
+            plan::is_wanted(&service.name, &context.options.only) && !is_refused(&service.name)
+        };
+        folders.extend(services.into_iter().filter(is_meant).map(|service| service.folder));
+    }
+    for (path, script) in folders.iter().flat_map(|folder| misnamed::in_folder(folder)) {
+        let (shown, right) = (escape_path(&path), escape_path(path.with_file_name(script)));
+        out!("{shown}: never runs, because its name is not {script}");
+        out!("  hint: mv '{shown}' '{right}'");
+    }
 }
 
 /// What would run before a backup, in the order in which it would start.

@@ -8,6 +8,8 @@ pub(crate) trait Watcher: Sync {
     fn expect(&self, _steps: usize) {}
     /// A script of `service` starts.
     fn started(&self, service: &str);
+    /// Its script has ended, and its dumps are checked.
+    fn checking(&self, _service: &str) {}
     /// It printed this.
     fn line(&self, service: &str, text: &str);
     /// A step is over.

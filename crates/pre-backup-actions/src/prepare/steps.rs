@@ -198,6 +198,7 @@ impl<'a> Preparation<'a> {
             let others = declarations.problems[1..].iter();
             outcome.details.extend(others.map(|(line, expected)| format!("line {line}: {expected}")));
         } else if did_well {
+            self.runner.watcher.checking(&step.candidate.shown());
             let limit = declarations.timeout.unwrap_or(self.runner.timeout);
             let budget = Budget::after(started, took, limit, self.runner.cancel);
             self.prove(step, staging.as_ref(), &start, &budget, &mut outcome);

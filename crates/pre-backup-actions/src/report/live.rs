@@ -44,6 +44,9 @@ fn style(template: &str) -> ProgressStyle {
 
 impl Watcher for Live {
     fn expect(&self, steps: usize) {
+        if steps == 0 {
+            return;
+        }
         self.all.reset();
         self.all.set_length(steps as u64);
         // Without a tick it would be drawn when the first step is over.
@@ -56,6 +59,12 @@ impl Watcher for Live {
         line.set_prefix(service.to_string());
         line.enable_steady_tick(TICK);
         self.running().insert(service.to_string(), line);
+    }
+
+    fn checking(&self, service: &str) {
+        if let Some(line) = self.running().get(service) {
+            line.set_message("checking its dumps");
+        }
     }
 
     fn line(&self, service: &str, text: &str) {
