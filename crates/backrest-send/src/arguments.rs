@@ -6,9 +6,9 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bridge::SOCKET;
 use bridge::action::{BuiltIn, Text};
 use bridge::message::{is_name, line_of, line_with_end};
+use bridge::{FIFO, SOCKET};
 
 /// What to do, and how.
 #[derive(Debug, PartialEq, Eq)]
@@ -142,13 +142,14 @@ fn time(text: &OsStr) -> Result<Duration, String> {
     }
 }
 
-/// `own`, the folder in which this program lies, unless there is no bridge in it but one in the home: on the host it
-/// lies beside the other tools as well.
+/// `own`, the folder in which this program lies, if that is a bridge; otherwise the one in the home, where it belongs.
 fn nearest(own: PathBuf, home: Option<OsString>) -> PathBuf {
+    let is_bridge = [SOCKET, FIFO].iter().any(|name| own.join(name).exists());
     let in_home = home.map(|home| Path::new(&home).join("containers/backrest/bridge"));
-    match in_home.filter(|bridge| bridge.is_dir()) {
-        Some(bridge) if !own.join(SOCKET).exists() => bridge,
-        _ => own,
+    // Beside the other tools on the host this program is in no bridge, also if there is none yet.
+    match in_home.filter(|bridge| !is_bridge && (bridge.is_dir() || !own.ends_with("bridge"))) {
+        Some(bridge) => bridge,
+        None => own,
     }
 }
 
@@ -190,7 +191,9 @@ mod tests {
         let (bin, home) = (folder.path().join("bin"), folder.path().join("home"));
         let bridge = home.join("containers/backrest/bridge");
         std::fs::create_dir_all(&bin).unwrap();
-        assert_eq!(nearest(bin.clone(), Some(home.clone().into())), bin, "as in a container");
+        let mounted = folder.path().join("mounted/bridge");
+        assert_eq!(nearest(mounted.clone(), Some(home.clone().into())), mounted, "as in a container");
+        assert_eq!(nearest(bin.clone(), Some(home.clone().into())), bridge, "none is there yet");
         assert_eq!(nearest(bin.clone(), None), bin);
         std::fs::create_dir_all(&bridge).unwrap();
         assert_eq!(nearest(bin.clone(), Some(home.clone().into())), bridge);

@@ -9,7 +9,7 @@ use bridge::request::Preparation;
 use signal_hook::consts::SIGINT;
 use signal_hook::iterator::Signals;
 
-use crate::output::note;
+use crate::output::{hint, note};
 
 /// The number of the message that the host runs; 0 if there is none.
 static TAKEN: AtomicU64 = AtomicU64::new(0);
@@ -52,9 +52,6 @@ fn report() {
         let key = Preparation::parse(&message.text).unwrap_or_default().key;
         let undo = Preparation { key, ..Preparation::default() }.to_text();
         let undo = format!("backrest-send {} {undo}", BuiltIn::PostBackups.name());
-        let _ = std::io::Write::write_all(
-            &mut std::io::stderr().lock(),
-            format!("hint: undo it with: {}\n", undo.trim_end()).as_bytes(),
-        );
+        hint(&format!("undo it with: {}", undo.trim_end()));
     }
 }

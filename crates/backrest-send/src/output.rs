@@ -21,6 +21,11 @@ pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "backrest-send: {text}");
 }
 
+/// Writes what to do on standard error.
+pub(crate) fn hint(text: &str) {
+    let _ = writeln!(io::stderr().lock(), "hint: {text}");
+}
+
 /// The exit code when the work is over: a failure to write fails what was done otherwise.
 pub(crate) fn finish(code: ExitCode) -> ExitCode {
     if code == ExitCode::Done && FAILED.load(Ordering::Relaxed) { ExitCode::Failed } else { code }

@@ -52,12 +52,14 @@ pub(crate) fn send(line: &str, how: &How) -> ExitCode {
 
 /// No listener has taken the message, and none will.
 fn not_taken(code: ExitCode, why: &str, line: &str, how: &How) -> ExitCode {
-    match leave_behind(line, how) {
+    let code = match leave_behind(line, how) {
         true => {
             complain(ExitCode::Later, &format!("{why}; the message waits in the FIFO for the next listener"))
         }
         false => complain(code, why),
-    }
+    };
+    output::hint("start the listener on the host: create-backrest-pipe");
+    code
 }
 
 /// Leaves in the FIFO what bears a delay, and of a message that a backup waits for the report that it failed: Backrest

@@ -47,6 +47,16 @@ fn a_missing_listener_is_reported_at_once() {
     let started = Instant::now();
     let ran = host.send(&["pre-backups"]).expect_code(69);
     assert!(ran.stderr.contains("no listener is running at "), "{}", ran.stderr);
+    assert!(
+        ran.stderr.ends_with("\nhint: start the listener on the host: create-backrest-pipe\n"),
+        "{}",
+        ran.stderr
+    );
+    let mut command = host.sandbox.command(client());
+    std::fs::remove_dir(host.bridge()).unwrap();
+    let ran = host.sandbox.run(command.arg("ping")).expect_code(69);
+    let expected = format!("no bridge at {}: ", host.bridge().display());
+    assert!(ran.stderr.contains(&expected) && ran.stderr.contains("\nhint: "), "{}", ran.stderr);
     host.start();
     host.kill();
     assert!(host.bridge().join("backrest.sock").exists(), "a stale socket");
