@@ -10,7 +10,7 @@ mod find;
 use anyhow::{Result, anyhow};
 use common::exit::{Exit, HintExt};
 use common::settings::{Flags, Settings};
-use common::text::escape_path;
+use common::text::{count, escape_path};
 
 use crate::cli::{InitArguments, Supervisor};
 use crate::hooks::wire::agreed;
@@ -33,7 +33,7 @@ pub(crate) fn run(request: &InitRequest<'_>, flags: &Flags) -> Result<(Option<Wo
     let found = find::roots(flags)?;
     let settings = Settings::load(&found.flags(flags), None, None)?;
     let places = Places::of(&settings);
-    let files = Files::of(&settings, &found)?;
+    let files = Files::of(&settings)?;
     let go = |work: &mut Work| -> Result<()> {
         files.folders(work)?;
         let mut facts = inspect::inspect(&places, request.supervisor)?;
@@ -48,11 +48,14 @@ pub(crate) fn run(request: &InitRequest<'_>, flags: &Flags) -> Result<(Option<Wo
     };
     let mut rehearsal = Work::new(true);
     if request.is_dry || !request.arguments.yes {
-        common::out!(
-            "Services in {}, their data in {}:",
-            escape_path(&settings.container_root),
-            escape_path(&settings.data_root)
-        );
+        let services = count(find::services(&settings.container_root), "service");
+        let (containers, data) = (&settings.container_root, &settings.data_root);
+        match containers == data {
+            true => common::out!("{services} with their data in {}:", escape_path(data)),
+            false => {
+                common::out!("{services} in {}, data in {}:", escape_path(containers), escape_path(data))
+            }
+        }
         go(&mut rehearsal)?;
         let is_blocked = rehearsal.complaints.iter().any(|complaint| complaint.is_failure);
         if request.is_dry || is_blocked || rehearsal.steps == 0 {

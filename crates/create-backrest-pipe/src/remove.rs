@@ -40,7 +40,7 @@ fn fifo(facts: &Facts, work: &mut Work) -> Result<()> {
         for entry in
             [(is_linked, old), (is_pipe, pipe)].into_iter().filter(|(is, _)| *is).map(|(_, entry)| entry)
         {
-            work.step(Verb::Remove, escape_path(&entry.path), || remove_all(&entry.path))?;
+            work.remove(&entry.path, || remove_all(&entry.path))?;
         }
         return Ok(());
     }
@@ -49,6 +49,7 @@ fn fifo(facts: &Facts, work: &mut Work) -> Result<()> {
         let what = format!("{mode:04o} of {}", escape_path(&pipe.path));
         work.step(Verb::SetMode, what, || set_mode(&pipe.path, mode))?;
     }
+    work.removed.insert(pipe.path.clone());
     let what = format!("the FIFO {} back to {}", escape_path(&pipe.path), escape_path(&old.path));
     work.step(Verb::Move, what, || rename(&pipe.path, &old.path))
 }
@@ -75,7 +76,7 @@ fn left_by_the_tools(facts: &Facts, places: &Places, work: &mut Work) -> Result<
         leftover::clear(folder);
     }
     for path in files.into_iter().filter(|path| fs::symlink_metadata(path).is_ok()) {
-        work.step(Verb::Remove, escape_path(&path), || remove_all(&path))?;
+        work.remove(&path, || remove_all(&path))?;
     }
     let is_there = |path: &&PathBuf| fs::symlink_metadata(path).is_ok();
     let data_folders = facts.record.made_data_folders.iter().rev().filter(is_there).cloned();
@@ -87,6 +88,7 @@ fn left_by_the_tools(facts: &Facts, places: &Places, work: &mut Work) -> Result<
         remove_if_empty(&folder, work)?;
     }
     if retires {
+        work.removed.insert(state.clone());
         work.step(Verb::Remove, format!("{}/", escape_path(&state)), || rename(&state, &retired))?;
     }
     if retires || fs::symlink_metadata(&retired).is_ok() {
@@ -107,24 +109,24 @@ fn names_in(folder: &Path) -> Vec<OsString> {
 
 /// Removes the folder; if something of someone else is in it, that is named and both stay.
 fn remove_if_empty(folder: &Path, work: &mut Work) -> Result<()> {
-    if work.is_dry {
-        return work.step(Verb::Remove, format!("{}/", escape_path(folder)), || Ok(()));
-    }
-    match fs::remove_dir(folder) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => {
-            let first = names_in(folder).into_iter().next().unwrap_or_default();
-            let what =
-                format!("{}/, because something else is in it: {}", escape_path(folder), escape_path(first));
-            crate::work::row("kept", &what);
-            work.steps += 1;
-            Ok(())
-        }
-        result => {
-            result.with_context(|| format!("remove: {}", escape_path(folder)))?;
-            work.step(Verb::Remove, format!("{}/", escape_path(folder)), || Ok(()))
-        }
-    }
+    let is_left = |name: &OsString| !work.removed.contains(&folder.join(name)) && !leftover::is_part(name);
+    let left = match work.is_dry {
+        true => names_in(folder).into_iter().find(is_left),
+        false => match fs::remove_dir(folder) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+            Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => names_in(folder).into_iter().next(),
+            result => result.map(|()| None).with_context(|| format!("remove: {}", escape_path(folder)))?,
+        },
+    };
+    let name = format!("{}/", escape_path(folder));
+    let Some(left) = left else {
+        work.removed.insert(folder.to_path_buf());
+        return work.step(Verb::Remove, name, || Ok(()));
+    };
+    let verb = if work.is_dry { "keep" } else { "kept" };
+    crate::work::row(verb, &format!("{name}, because something else is in it: {}", escape_path(left)));
+    work.steps += 1;
+    Ok(())
 }
 
 fn rename(from: &Path, to: &Path) -> Result<()> {

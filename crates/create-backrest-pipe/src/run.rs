@@ -30,8 +30,10 @@ const TOOL: &str = "create-backrest-pipe";
 
 /// Does what was asked for.
 pub(crate) fn run(cli: &Cli) -> Result<Exit> {
-    if cli.dry_run && matches!(cli.command, Some(Command::Status(_) | Command::Log { .. })) {
-        common::note!("{TOOL}: --dry-run: status and log change nothing");
+    if cli.dry_run
+        && matches!(cli.command, Some(Command::Status(_) | Command::Log { .. } | Command::Verify(_)))
+    {
+        common::note!("{TOOL}: --dry-run: status, log and verify change nothing");
         return Ok(Exit::Usage);
     }
     if let Some(Command::Init(arguments)) = &cli.command {

@@ -71,7 +71,7 @@ pub(crate) fn refuse(facts: &Facts) -> Vec<Complaint> {
     if !facts.container_root.is_folder() && facts.container_dir.is_missing() {
         complaints.push(Complaint::failure(
             format!("set up the bridge: {}: no such folder", escape_path(&facts.container_root.path)),
-            "make the folder that holds your services' compose.yaml files, or name it with --container-root",
+            "set up Backrest: create-backrest-pipe init; or name the folder of your services with --container-root",
         ));
     }
     let folders = [&facts.container_dir, &facts.bridge, &facts.state, &facts.logs];

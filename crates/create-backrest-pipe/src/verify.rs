@@ -165,6 +165,10 @@ fn now() -> i64 {
 fn save(verification: &Verification, settings: &Settings) -> Result<()> {
     let path = settings.layout().verification();
     let folder = path.parent().unwrap_or(Path::new("/"));
+    // Not the first thing in a home in which nothing was set up.
+    if !settings.container_dir.is_dir() {
+        return Ok(());
+    }
     let naming = || format!("keep the result: {}", escape_path(&path));
     private::folder(folder).with_context(naming)?;
     atomic::write(&path, &serde_json::to_vec(verification)?, 0o600).with_context(naming)?;

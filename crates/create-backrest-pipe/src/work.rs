@@ -3,10 +3,12 @@
 //! A step looks at what is there and is called only if there is something to do, so a second run has none. The first
 //! that fails ends the run; the next run goes on from there.
 
+use std::collections::HashSet;
 use std::fmt::Display;
+use std::path::{Path, PathBuf};
 
 use anyhow::Result;
-use common::text;
+use common::text::{self, escape_path};
 
 /// What a step does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,11 +87,19 @@ pub(crate) struct Work {
     /// How many steps there were.
     pub(crate) steps: usize,
     pub(crate) complaints: Vec<Complaint>,
+    /// What was removed, or would be.
+    pub(crate) removed: HashSet<PathBuf>,
 }
 
 impl Work {
     pub(crate) fn new(is_dry: bool) -> Work {
-        Work { is_dry, steps: 0, complaints: Vec::new() }
+        Work { is_dry, steps: 0, complaints: Vec::new(), removed: HashSet::new() }
+    }
+
+    /// Removes one path and prints it.
+    pub(crate) fn remove(&mut self, path: &Path, act: impl FnOnce() -> Result<()>) -> Result<()> {
+        self.removed.insert(path.to_path_buf());
+        self.step(Verb::Remove, escape_path(path), act)
     }
 
     /// Does one step and prints it.

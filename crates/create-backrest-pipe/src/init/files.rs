@@ -13,7 +13,6 @@ use common::process::{self, Captured, Limits};
 use common::settings::{Flags, Settings};
 use common::text::escape_path;
 
-use super::find::Found;
 use crate::inspect::entry;
 use crate::roots;
 use crate::setup;
@@ -34,10 +33,10 @@ pub(crate) struct Files<'a> {
 
 impl Files<'_> {
     /// What these settings need.
-    pub(crate) fn of<'a>(settings: &'a Settings, found: &Found) -> Result<Files<'a>> {
+    pub(crate) fn of(settings: &Settings) -> Result<Files<'_>> {
         let home = paths::home()?;
         let usual = home.join("containers/backrest");
-        let link = matches!(found, Found::Shared(_)).then(|| (usual.clone(), settings.container_dir.clone()));
+        let link = (settings.container_dir != usual).then(|| (usual.clone(), settings.container_dir.clone()));
         let mut folders = vec![settings.container_root.clone(), settings.data_root.clone()];
         folders.extend(link.as_ref().and_then(|(path, _)| path.parent().map(Path::to_path_buf)));
         // Where compose.yaml mounts local repositories from.

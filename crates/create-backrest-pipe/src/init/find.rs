@@ -67,9 +67,13 @@ pub(crate) fn roots(flags: &Flags) -> Result<Found> {
     }
 }
 
-/// Whether a folder in it has a compose file.
 fn holds_services(folder: &Path) -> bool {
-    let Ok(entries) = fs::read_dir(folder) else { return false };
-    let mut folders = entries.flatten().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    folders.any(|service| !compose::read(&service.path()).files.is_empty())
+    services(folder) > 0
+}
+
+/// How many folders in it have a compose file.
+pub(super) fn services(folder: &Path) -> usize {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    folders.filter(|service| !compose::read(&service.path()).files.is_empty()).count()
 }

@@ -136,7 +136,7 @@ fn how_the_last_push_was_answered_is_shown() {
 #[test]
 fn what_changes_nothing_takes_no_dry_run() {
     let home = Home::new();
-    for command in ["status", "log"] {
+    for command in ["status", "log", "verify"] {
         let ran = home.run(&[command, "--dry-run"]).expect_code(2);
         assert!(ran.stderr.contains("change nothing"), "{}", ran.everything());
     }

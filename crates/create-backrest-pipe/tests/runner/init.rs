@@ -114,3 +114,25 @@ fn a_folder_that_docker_made_is_made_the_users() {
     assert!(home.sandbox.path("data/backrest/config").is_dir(), "it was there before");
     assert!(!home.sandbox.path("data/backrest/cache").exists());
 }
+
+#[test]
+fn roots_that_are_named_once_are_found_by_the_commands_that_follow() {
+    let home = bare_home();
+    home.sandbox.write("stacks/wiki/compose.yaml", "services: {}\n");
+    let root = home.sandbox.path("stacks");
+    let root = root.to_str().unwrap();
+    let ran = init(&home, &["--container-root", root, "--data-root", root, "--dry-run"]).expect_success();
+    assert!(
+        ran.stdout.starts_with(&format!("1 service with their data in {root}:\n")),
+        "{}",
+        ran.everything()
+    );
+    init(&home, &["--container-root", root, "--data-root", root, "--yes"]).expect_success();
+    // What it prints as the next command needs no flags.
+    assert!(home.run(&["hooks"]).expect_success().stdout.contains("/bridge/backrest-send"));
+    let ran = home.run(&["status"]);
+    assert!(ran.stdout.contains("✓ listener"), "{}", ran.everything());
+    let again = init(&home, &["--yes"]).expect_success();
+    assert!(again.stdout.contains("nothing was changed"), "{}", again.everything());
+    home.run(&["remove"]).expect_success();
+}

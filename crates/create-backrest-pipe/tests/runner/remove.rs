@@ -53,6 +53,11 @@ fn what_others_have_put_into_the_bridge_stays_and_is_named() {
     let home = Home::new();
     home.set_up();
     home.sandbox.write("containers/backrest/bridge/notes", "theirs");
+    let dry = home.run(&["remove", "--dry-run"]).expect_success();
+    let kept =
+        format!("keep      {}/, because something else is in it: notes", home.backrest("bridge").display());
+    assert!(dry.stdout.contains(&kept), "{}", dry.everything());
+    assert_eq!(dry.stdout.matches("because").count(), 1, "{}", dry.everything());
     let ran = home.run(&["remove"]).expect_success();
     assert!(ran.stdout.contains("notes"), "{}", ran.everything());
     assert_eq!(home.sandbox.read("containers/backrest/bridge/notes"), "theirs");
