@@ -10,7 +10,7 @@ use std::path::Path;
 use anyhow::Result;
 use common::exit::HintExt;
 use common::problem::Problem;
-use common::text::{escape, escape_path};
+use common::text::{self, escape, escape_path};
 use globset::Glob;
 
 use crate::discover::{Candidate, Script};
@@ -42,7 +42,11 @@ pub(crate) fn each_names_something(only: &[Glob], names_there: &[&OsStr], what: 
                 "--only {}: no service of that name {what}",
                 escape(pattern.glob().as_bytes())
             );
-            return Err(error).hint("pre-backup-actions --list shows all that have one");
+            let there: Vec<_> = names_there.iter().map(|name| name.to_string_lossy()).collect();
+            return Err(error).hint(match text::meant(pattern.glob(), there.iter().map(AsRef::as_ref)) {
+                Some(near) => format!("did you mean {}?", escape(near.as_bytes())),
+                None => "pre-backup-actions --list shows all that have one".into(),
+            });
         }
     }
     Ok(())

@@ -75,4 +75,8 @@ fn only_takes_names_and_globs_and_reports_what_names_nothing() {
     let error = names_of(&all, &["web", "mail"]).unwrap_err().to_string();
     assert_eq!(error, "--only mail: no service of that name has a prepare-backup.sh");
     assert!(names_of(&[candidate("a", None)], &["a"]).is_err());
+    for (word, name) in [("Web", "web"), ("db-onee", "db-one")] {
+        let error = names_of(&all, &[word]).unwrap_err();
+        assert_eq!(common::exit::hint_of(&error), Some(format!("did you mean {name}?").as_str()));
+    }
 }
