@@ -8,6 +8,7 @@ mod banned;
 mod circles;
 mod dependencies;
 mod docs;
+mod names;
 mod shape;
 mod shared;
 mod source;
@@ -33,6 +34,7 @@ pub(crate) fn holds(workspace: &Workspace) -> Result<bool> {
     findings.extend(shape::findings(&sources));
     findings.extend(banned::findings(&sources));
     findings.extend(circles::findings(&sources));
+    findings.extend(names::findings(&sources));
     findings.extend(shared::findings(&sources));
     findings.extend(dependencies::findings(workspace, &sources)?);
     findings.extend(docs::findings(workspace, &sources)?);

@@ -12,7 +12,7 @@ use common::units;
 use serde::Serialize;
 
 use crate::decide::{self, Decision, host_path};
-use crate::restic::exclude_file::{Cursor, ExcludeFile};
+use crate::restic::exclude_file::{ExcludeFile, LineCursor};
 use crate::root::Root;
 use crate::rules_file::Hold;
 use crate::tree::{Folder, Kind};
@@ -77,7 +77,7 @@ impl Files {
 pub(crate) fn compare(roots: &[Root], file: &ExcludeFile) -> Comparison {
     let mut comparison = Comparison::default();
     for root in roots {
-        let mut walk = Walk { root, comparison: &mut comparison, groups: BTreeMap::new() };
+        let mut walk = CompareWalk { root, comparison: &mut comparison, groups: BTreeMap::new() };
         walk.folder(&root.built.tree.top, &file.at(&root.seen_at.names), &mut Vec::new(), None);
         let groups = walk.groups;
         comparison.left_out.extend(groups.into_values());
@@ -85,18 +85,18 @@ pub(crate) fn compare(roots: &[Root], file: &ExcludeFile) -> Comparison {
     comparison
 }
 
-struct Walk<'a> {
+struct CompareWalk<'a> {
     root: &'a Root,
     comparison: &'a mut Comparison,
     /// By service, file and number of the rule.
     groups: BTreeMap<(String, PathBuf, usize), LeftOut>,
 }
 
-impl Walk<'_> {
+impl CompareWalk<'_> {
     fn folder(
         &mut self,
         folder: &Folder,
-        cursor: &Cursor,
+        cursor: &LineCursor,
         names: &mut Vec<Vec<u8>>,
         decided: Option<&Decision>,
     ) {

@@ -25,7 +25,7 @@ const DEADLINE: Duration = Duration::from_secs(20);
 
 /// A dump and the rule that leaves it out.
 #[derive(Debug)]
-pub(crate) struct LeftOut {
+pub(crate) struct LostDump {
     /// Its path on the host.
     pub(crate) dump: String,
     /// The file of the rule, its line and its text.
@@ -33,7 +33,7 @@ pub(crate) struct LeftOut {
 }
 
 /// The dumps that rules leave out. An undeclared one counts if it was written after `since`.
-pub(crate) fn left_out(roots: &[Root], settings: &Settings, since: Option<SystemTime>) -> Vec<LeftOut> {
+pub(crate) fn left_out(roots: &[Root], settings: &Settings, since: Option<SystemTime>) -> Vec<LostDump> {
     let has_rules = roots.iter().any(|root| !root.built.tree.files.is_empty());
     if !has_rules || !roots.iter().any(|root| root.built.tree.has_prepare_step) {
         return Vec::new();
@@ -97,10 +97,10 @@ fn matching(
     }
 }
 
-fn by_rule(roots: &[Root], dump: &Path) -> Option<LeftOut> {
+fn by_rule(roots: &[Root], dump: &Path) -> Option<LostDump> {
     let (root, names) = roots.iter().find_map(|root| Some((root, root.names_of(dump)?)))?;
     let decision = decide::decide(&root.built.tree.files, &names, false)?;
     let rule = decision.rule();
     let place = format!("{}{}", escape_path(&decision.file.path), rule.after_path());
-    (!rule.negated).then(|| LeftOut { dump: escape_path(dump), rule: format!("{place}: {}", rule.shown()) })
+    (!rule.negated).then(|| LostDump { dump: escape_path(dump), rule: format!("{place}: {}", rule.shown()) })
 }

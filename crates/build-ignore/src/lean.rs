@@ -21,7 +21,7 @@ const COST_OF_STARTED: f64 = 2.0;
 const COST_OF_STARTED_ALIKE: f64 = 3.0;
 const COST_OF_SUFFIX: f64 = 6.0;
 
-/// Names of more lengths than this never cost less than what they share.
+/// EndingNames of more lengths than this never cost less than what they share.
 const MOST_LENGTHS: usize = 5;
 
 /// How the names of a tree begin.
@@ -30,7 +30,7 @@ pub struct Beginnings([u64; 256]);
 
 /// The names that a line matches with a last component that is a `*` and a plain ending.
 #[derive(Debug)]
-pub struct Names {
+pub struct EndingNames {
     length_of_ending: usize,
     seen: Mutex<Seen>,
 }
@@ -43,7 +43,7 @@ struct Seen {
     shapes: BTreeMap<usize, Shape>,
 }
 
-/// Names of the same length.
+/// EndingNames of the same length.
 #[derive(Debug)]
 struct Shape {
     /// One of them.
@@ -74,10 +74,10 @@ impl Beginnings {
     }
 }
 
-impl Names {
+impl EndingNames {
     /// None yet.
-    pub fn new(length_of_ending: usize) -> Names {
-        Names { length_of_ending, seen: Mutex::default() }
+    pub fn new(length_of_ending: usize) -> EndingNames {
+        EndingNames { length_of_ending, seen: Mutex::default() }
     }
 
     /// One that the line matches.
@@ -156,7 +156,7 @@ mod tests {
 
     /// As if so much of all names began with `a`.
     fn narrowed_among(share: u64, line: &str, ending: &str, seen: &[&str]) -> Option<Vec<String>> {
-        let names = Names::new(ending.len());
+        let names = EndingNames::new(ending.len());
         seen.iter().for_each(|name| names.add(name.as_bytes()));
         let mut beginnings = Beginnings([0; 256]);
         beginnings.0[usize::from(b'a')] = share;

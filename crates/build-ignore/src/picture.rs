@@ -16,7 +16,7 @@ use rustc_hash::FxHasher;
 
 use crate::build::Options;
 use crate::cli::TOOL;
-use crate::dumps::{self, LeftOut};
+use crate::dumps::{self, LostDump};
 use crate::root::{Root, build_roots};
 use crate::tree::{Folder, Kind, Wanted};
 
@@ -49,7 +49,7 @@ pub(crate) fn look_back(
         });
     }
     let before = before.unwrap_or_default();
-    for LeftOut { dump, rule } in dumps::left_out(roots, settings, since) {
+    for LostDump { dump, rule } in dumps::left_out(roots, settings, since) {
         if !before.dumps_left_out.contains(&dump) {
             picture.changes.push(PictureChange::DumpLeftOut { dump: dump.clone(), rule });
         }

@@ -35,10 +35,10 @@ pub(crate) use staging::Staging;
 pub(crate) use undeclared::undeclared;
 
 use crate::declare::Dump;
-use find::{Found, is_below};
+use find::{DumpFile, is_below};
 use formats::{Flaw, Proved};
 use fresh::Fingerprint;
-use ignored::Answer;
+use ignored::RuleAnswer;
 use report::fault;
 
 /// What the gate has to know of all services.
@@ -76,7 +76,7 @@ pub(crate) fn start(folder: &Path, dumps: &[Dump], staging: Option<&Staging>) ->
 
 /// A dump that was looked at; what it was then, if nothing was wrong.
 struct Checked {
-    file: Found,
+    file: DumpFile,
     fingerprint: Option<Fingerprint>,
 }
 
@@ -154,7 +154,7 @@ impl Gate<'_> {
             return;
         }
         let before = request.last_good.get(&dump.text).copied();
-        let bytes = found.files.iter().map(Found::bytes).sum();
+        let bytes = found.files.iter().map(DumpFile::bytes).sum();
         let faults = report.faults.len();
         let mut proof = Proof::Whole;
         for file in found.files {
@@ -185,7 +185,7 @@ impl Gate<'_> {
     fn check_file(
         &self,
         dump: &Dump,
-        file: &Found,
+        file: &DumpFile,
         request: &Request,
     ) -> Result<(Fingerprint, Proved), Fault> {
         let metadata = fs::symlink_metadata(&file.at).map_err(|error| {
@@ -244,8 +244,8 @@ impl Gate<'_> {
             for (file, answer) in files.iter().zip(answers.by_ref()) {
                 let path = ignored::below_root(file, self.settings);
                 match answer {
-                    Answer::Kept => {}
-                    Answer::LeftOut(rule) => {
+                    RuleAnswer::Kept => {}
+                    RuleAnswer::LeftOut(rule) => {
                         let saw = format!("a rule leaves it out: {rule}");
                         report.faults.push(fault(
                             "dump is left out by the ignore rules",
@@ -254,7 +254,7 @@ impl Gate<'_> {
                             &saw,
                         ));
                     }
-                    Answer::Unknown(why) => report.warnings.push(format!(
+                    RuleAnswer::Unknown(why) => report.warnings.push(format!(
                         "{}: whether the ignore rules leave it out could not be checked: {why}",
                         escape_path(&path)
                     )),
@@ -294,7 +294,7 @@ impl Gate<'_> {
 }
 
 /// Fails if the script that has just run did not make it.
-fn is_new(file: &Found, metadata: &Metadata, start: &Start) -> Result<(), Fault> {
+fn is_new(file: &DumpFile, metadata: &Metadata, start: &Start) -> Result<(), Fault> {
     let (metadata, path) = match file.newest_inside() {
         Some((newest, path)) => (newest, path),
         None => (metadata.clone(), file.path.clone()),

@@ -18,7 +18,7 @@ use crate::name;
 
 /// One run of one service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(crate) struct Record {
+pub(crate) struct RunRecord {
     /// When the script started, in seconds since 1970.
     pub(crate) at: i64,
     pub(crate) seconds: f64,
@@ -49,7 +49,7 @@ impl History {
     }
 
     /// The runs of `service`, the oldest first.
-    pub(crate) fn of(&self, service: &OsStr) -> Result<Vec<Record>> {
+    pub(crate) fn of(&self, service: &OsStr) -> Result<Vec<RunRecord>> {
         Ok(record_log::read(&self.path(service)).context("read the history")?.0)
     }
 
@@ -82,7 +82,7 @@ impl History {
     }
 
     /// Adds a run.
-    pub(crate) fn add(&self, service: &OsStr, record: Record) -> Result<()> {
+    pub(crate) fn add(&self, service: &OsStr, record: RunRecord) -> Result<()> {
         let path = self.path(service);
         let naming = || format!("write the history: {}", escape_path(&path));
         let mut opened = RecordLog::open(&path).context("write the history")?;
@@ -100,7 +100,7 @@ impl History {
     }
 }
 
-fn last_good(records: &[Record]) -> BTreeMap<String, u64> {
+fn last_good(records: &[RunRecord]) -> BTreeMap<String, u64> {
     let mut sizes = BTreeMap::new();
     for record in records.iter().filter(|record| record.good) {
         let dumps = record.dumps.iter().filter(|(name, _)| !record.shrunk.contains(*name));
@@ -110,10 +110,10 @@ fn last_good(records: &[Record]) -> BTreeMap<String, u64> {
 }
 
 /// The newest runs, and before them what is still to be compared with of those that go.
-fn newest(records: &[Record]) -> Vec<Record> {
+fn newest(records: &[RunRecord]) -> Vec<RunRecord> {
     let (old, new) = records.split_at(records.len().saturating_sub(KEPT));
     let dumps = last_good(old);
-    let base = old.last().filter(|_| !dumps.is_empty()).map(|last| Record {
+    let base = old.last().filter(|_| !dumps.is_empty()).map(|last| RunRecord {
         good: true,
         why: None,
         shrunk: BTreeSet::new(),
@@ -127,10 +127,10 @@ fn newest(records: &[Record]) -> Vec<Record> {
 mod tests {
     use super::*;
 
-    fn record(good: bool, dumps: &[(&str, u64)]) -> Record {
+    fn record(good: bool, dumps: &[(&str, u64)]) -> RunRecord {
         let dumps = dumps.iter().map(|(name, bytes)| ((*name).to_string(), *bytes)).collect();
         let why = (!good).then(|| "exit code 1".into());
-        Record { at: 1_800_000_000, seconds: 1.5, good, why, dumps, shrunk: BTreeSet::new() }
+        RunRecord { at: 1_800_000_000, seconds: 1.5, good, why, dumps, shrunk: BTreeSet::new() }
     }
 
     #[test]
@@ -143,7 +143,7 @@ mod tests {
             record(true, &[("a.sql", 10), ("b.sql", 20)]),
             record(true, &[("a.sql", 11)]),
             record(false, &[("a.sql", 1)]),
-            Record { shrunk: BTreeSet::from(["b.sql".into()]), ..record(true, &[("b.sql", 2)]) },
+            RunRecord { shrunk: BTreeSet::from(["b.sql".into()]), ..record(true, &[("b.sql", 2)]) },
         ] {
             history.add(service, record).unwrap();
         }

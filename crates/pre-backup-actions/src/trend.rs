@@ -9,7 +9,7 @@ use common::{out, units};
 use serde_json::json;
 
 use crate::context::Context;
-use crate::history::Record;
+use crate::history::RunRecord;
 use crate::name;
 use crate::report::{print_json, table};
 
@@ -69,21 +69,21 @@ fn all(context: &Context) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn size(record: &Record) -> u64 {
+fn size(record: &RunRecord) -> u64 {
     record.dumps.values().sum()
 }
 
-fn when(record: &Record) -> String {
+fn when(record: &RunRecord) -> String {
     let moment = jiff::Timestamp::from_second(record.at).map(units::local).unwrap_or_default();
     // Minutes are enough here.
     moment.chars().take(16).map(|c| if c == 'T' { ' ' } else { c }).collect()
 }
 
-fn time(record: &Record) -> String {
+fn time(record: &RunRecord) -> String {
     units::duration(std::time::Duration::try_from_secs_f64(record.seconds).unwrap_or_default())
 }
 
-fn result(record: &Record) -> String {
+fn result(record: &RunRecord) -> String {
     match &record.why {
         None => format!("{GOOD}ok{GOOD:#}"),
         Some(why) => format!("{BAD}{}{BAD:#}", escape(why.as_bytes())),
@@ -97,13 +97,13 @@ fn bar(bytes: u64, largest: u64) -> String {
 }
 
 /// The sizes of the dumps of good runs, one character each.
-fn trend(records: &[Record]) -> String {
+fn trend(records: &[RunRecord]) -> String {
     const STEPS: [char; 8] = ['▁', '▂', '▃', '▄', '▅', '▆', '▇', '█'];
     let largest = records.iter().map(size).max().unwrap_or(0);
     if largest == 0 {
         return String::new();
     }
-    let step = |record: &Record| {
+    let step = |record: &RunRecord| {
         if !record.good {
             return '×';
         }
@@ -117,9 +117,9 @@ fn trend(records: &[Record]) -> String {
 mod tests {
     use super::*;
 
-    fn record(bytes: u64, good: bool) -> Record {
+    fn record(bytes: u64, good: bool) -> RunRecord {
         let dumps = [("db".to_string(), bytes)].into();
-        Record { at: 0, seconds: 0.1, good, why: None, dumps, shrunk: std::collections::BTreeSet::new() }
+        RunRecord { at: 0, seconds: 0.1, good, why: None, dumps, shrunk: std::collections::BTreeSet::new() }
     }
 
     #[test]

@@ -40,9 +40,9 @@ pub(super) fn run(cancel: &Cancel) -> Result<Exit> {
 
 fn beside_others(tool: &Path, cancel: &Cancel) -> Result<bool> {
     let (bare, ruled) = (scratch()?, scratch()?);
-    let shape = Shape { services: 200, entries: ENTRIES, rules: "# nothing\n".to_string() };
+    let shape = TreeShape { services: 200, entries: ENTRIES, rules: "# nothing\n".to_string() };
     shape.make(bare.path())?;
-    Shape { rules: RULES.to_string(), ..shape }.make(ruled.path())?;
+    TreeShape { rules: RULES.to_string(), ..shape }.make(ruled.path())?;
     let bare_home = bare.path();
     let find = |program: &'static str, arguments: &'static [&'static str]| Contender {
         name: program.to_string(),
@@ -83,9 +83,12 @@ fn growth(tool: &Path, cancel: &Cancel) -> Result<()> {
     };
     let shapes = |factor: usize| {
         [
-            ("files", Shape { services: 50, entries: 50_000 * factor, rules: RULES.to_string() }),
-            ("rules of a service", Shape { services: 2, entries: 2_000, rules: rules(5_000 * factor) }),
-            ("services", Shape { services: 500 * factor, entries: 2_000 * factor, rules: RULES.to_string() }),
+            ("files", TreeShape { services: 50, entries: 50_000 * factor, rules: RULES.to_string() }),
+            ("rules of a service", TreeShape { services: 2, entries: 2_000, rules: rules(5_000 * factor) }),
+            (
+                "services",
+                TreeShape { services: 500 * factor, entries: 2_000 * factor, rules: RULES.to_string() },
+            ),
         ]
     };
     let mut rows = Vec::new();
@@ -111,7 +114,7 @@ fn growth(tool: &Path, cancel: &Cancel) -> Result<()> {
 
 fn memory(tool: &Path) -> Result<bool> {
     let home = scratch()?;
-    Shape { services: 100, entries: 1_000_000, rules: RULES.to_string() }.make(home.path())?;
+    TreeShape { services: 100, entries: 1_000_000, rules: RULES.to_string() }.make(home.path())?;
     let started = Instant::now();
     let peak = measure::peak_memory(&mut build_in(tool, home.path()))?;
     let met = peak <= MOST_MEMORY;
@@ -127,13 +130,13 @@ fn build_in(tool: &Path, home: &Path) -> Command {
     command
 }
 
-struct Shape {
+struct TreeShape {
     services: usize,
     entries: usize,
     rules: String,
 }
 
-impl Shape {
+impl TreeShape {
     /// Services with folders of 50 files, three deep.
     fn make(&self, home: &Path) -> Result<()> {
         let folders = (self.entries / self.services).div_ceil(53).max(1);

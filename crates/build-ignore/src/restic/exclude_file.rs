@@ -4,13 +4,13 @@
 //! taken to be unset, because those of the container are not known.
 
 use crate::index::{Id, Index, State, Step};
-use crate::restic::glob::Glob;
+use crate::restic::glob::GoGlob;
 use crate::restic::pattern::{Line, Pattern, parse_line};
 
 /// The lines of an exclude file.
 #[derive(Debug)]
 pub struct ExcludeFile {
-    index: Index<Glob>,
+    index: Index<GoGlob>,
     negated: Vec<bool>,
     /// Patterns that are matched as a whole: those with several `**`, or one at the end.
     by_hand: Vec<(Id, Pattern)>,
@@ -20,7 +20,7 @@ pub struct ExcludeFile {
 
 /// A folder, and what is known there.
 #[derive(Clone, Debug)]
-pub struct Cursor<'e> {
+pub struct LineCursor<'e> {
     file: &'e ExcludeFile,
     state: State,
     /// The last line that matches the folder or one above it.
@@ -69,8 +69,8 @@ impl ExcludeFile {
     }
 
     /// The folder to which `names` lead from `/`.
-    pub fn at(&self, names: &[Vec<u8>]) -> Cursor<'_> {
-        let top = Cursor {
+    pub fn at(&self, names: &[Vec<u8>]) -> LineCursor<'_> {
+        let top = LineCursor {
             file: self,
             state: self.index.start(),
             inherited: None,
@@ -81,7 +81,7 @@ impl ExcludeFile {
     }
 }
 
-impl Cursor<'_> {
+impl LineCursor<'_> {
     fn deciding(&self, name: &[u8]) -> Option<Id> {
         let mut best = self.inherited;
         self.file.index.matches(&self.state, name, |id| best = best.max(Some(id)));
@@ -107,7 +107,7 @@ impl Cursor<'_> {
         let inherited = self.deciding(name);
         let mut names = self.names.clone();
         names.push(name.to_vec());
-        Cursor {
+        LineCursor {
             file: self.file,
             state: self.file.index.enter(&self.state, name),
             inherited,

@@ -8,10 +8,10 @@ use crate::index::{Form, NamePattern};
 
 /// A component in parsed form.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Glob(Kind);
+pub struct GoGlob(GoGlobForm);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Kind {
+enum GoGlobForm {
     /// `*`.
     Any,
     Literal(Vec<u8>),
@@ -39,15 +39,17 @@ enum Element {
     Class { negated: bool, ranges: Vec<(char, char)> },
 }
 
-impl Glob {
+impl GoGlob {
     /// Reads a component; `None` where Go calls it a bad pattern, for which restic refuses the whole file.
-    pub fn parse(text: &[u8]) -> Option<Glob> {
+    pub fn parse(text: &[u8]) -> Option<GoGlob> {
         // Without any of these restic compares the component as it stands.
         let is_plain = |text: &[u8]| !text.iter().any(|byte| b"\\[]*?".contains(byte));
         match text.split_first() {
-            _ if is_plain(text) => return Some(Glob(Kind::Literal(text.to_vec()))),
-            Some((b'*', [])) => return Some(Glob(Kind::Any)),
-            Some((b'*', ending)) if is_plain(ending) => return Some(Glob(Kind::Suffix(ending.to_vec()))),
+            _ if is_plain(text) => return Some(GoGlob(GoGlobForm::Literal(text.to_vec()))),
+            Some((b'*', [])) => return Some(GoGlob(GoGlobForm::Any)),
+            Some((b'*', ending)) if is_plain(ending) => {
+                return Some(GoGlob(GoGlobForm::Suffix(ending.to_vec())));
+            }
             _ => {}
         }
         let mut chunks = Vec::new();
@@ -82,31 +84,32 @@ impl Glob {
         if !chunk.elements.is_empty() {
             chunks.push(chunk);
         }
-        Some(Glob::new(chunks, ends_with_star))
+        Some(GoGlob::new(chunks, ends_with_star))
     }
 
-    fn new(chunks: Vec<Chunk>, ends_with_star: bool) -> Glob {
+    fn new(chunks: Vec<Chunk>, ends_with_star: bool) -> GoGlob {
         let simple = match (chunks.as_slice(), ends_with_star) {
-            ([], true) => Some(Kind::Any),
-            ([only], false) => literal(&only.elements)
-                .map(|bytes| if only.star_before { Kind::Suffix(bytes) } else { Kind::Literal(bytes) }),
+            ([], true) => Some(GoGlobForm::Any),
+            ([only], false) => literal(&only.elements).map(|bytes| {
+                if only.star_before { GoGlobForm::Suffix(bytes) } else { GoGlobForm::Literal(bytes) }
+            }),
             _ => None,
         };
-        Glob(simple.unwrap_or_else(|| {
+        GoGlob(simple.unwrap_or_else(|| {
             let last = chunks.last().filter(|_| !ends_with_star).map_or([].as_slice(), |last| &last.elements);
             let from = last.iter().rposition(|element| !matches!(element, Element::Byte(_)));
             let ending = literal(&last[from.map_or(0, |before| before + 1)..]).unwrap_or_default();
-            Kind::Chunks { chunks, ends_with_star, ending }
+            GoGlobForm::Chunks { chunks, ends_with_star, ending }
         }))
     }
 
     /// Whether it matches the whole of `name`.
     pub fn matches(&self, name: &[u8]) -> bool {
         let (chunks, ends_with_star) = match &self.0 {
-            Kind::Any => return true,
-            Kind::Literal(literal) => return literal == name,
-            Kind::Suffix(suffix) => return name.ends_with(suffix),
-            Kind::Chunks { chunks, ends_with_star, .. } => (chunks, *ends_with_star),
+            GoGlobForm::Any => return true,
+            GoGlobForm::Literal(literal) => return literal == name,
+            GoGlobForm::Suffix(suffix) => return name.ends_with(suffix),
+            GoGlobForm::Chunks { chunks, ends_with_star, .. } => (chunks, *ends_with_star),
         };
         let mut left = name;
         for (index, chunk) in chunks.iter().enumerate() {
@@ -124,18 +127,18 @@ impl Glob {
     }
 }
 
-impl NamePattern for Glob {
+impl NamePattern for GoGlob {
     fn matches(&self, name: &[u8]) -> bool {
-        Glob::matches(self, name)
+        GoGlob::matches(self, name)
     }
 
     fn form(&self) -> Form<'_> {
         match &self.0 {
-            Kind::Any => Form::Any,
-            Kind::Literal(literal) => Form::Literal(literal),
-            Kind::Suffix(suffix) => Form::Suffix(suffix),
-            Kind::Chunks { ending, .. } if !ending.is_empty() => Form::Ending(ending),
-            Kind::Chunks { .. } => Form::Other,
+            GoGlobForm::Any => Form::Any,
+            GoGlobForm::Literal(literal) => Form::Literal(literal),
+            GoGlobForm::Suffix(suffix) => Form::Suffix(suffix),
+            GoGlobForm::Chunks { ending, .. } if !ending.is_empty() => Form::Ending(ending),
+            GoGlobForm::Chunks { .. } => Form::Other,
         }
     }
 }
@@ -236,20 +239,20 @@ mod tests {
             ("a**b", "axb", true),
         ] {
             assert_eq!(
-                Glob::parse(text.as_bytes()).unwrap().matches(name.as_bytes()),
+                GoGlob::parse(text.as_bytes()).unwrap().matches(name.as_bytes()),
                 expected,
                 "{text} {name}"
             );
         }
-        assert!(Glob::parse(b"?").unwrap().matches(b"\xff"));
-        assert!(Glob::parse("[\u{fffd}]".as_bytes()).unwrap().matches(b"\xff"));
+        assert!(GoGlob::parse(b"?").unwrap().matches(b"\xff"));
+        assert!(GoGlob::parse("[\u{fffd}]".as_bytes()).unwrap().matches(b"\xff"));
     }
 
     #[test]
     fn bad_patterns_are_reported() {
         for text in ["[", "[]", "[]a]", "[a-]", "[-a]", "[a", "a\\", "[\\]", "[a]["] {
-            assert_eq!(Glob::parse(text.as_bytes()), None, "{text}");
+            assert_eq!(GoGlob::parse(text.as_bytes()), None, "{text}");
         }
-        assert_eq!(Glob::parse(b"[\xff]"), None);
+        assert_eq!(GoGlob::parse(b"[\xff]"), None);
     }
 }

@@ -14,8 +14,8 @@ use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
 use crate::index::{Form, Id, Index, NamePattern, State};
-use crate::lean::{Beginnings, Names};
-use crate::restic::glob::Glob;
+use crate::lean::{Beginnings, EndingNames};
+use crate::restic::glob::GoGlob;
 use crate::restic::pattern::{self, Line, Pattern};
 use crate::section::{Section, Sections};
 use crate::translate::line::Base;
@@ -31,7 +31,7 @@ pub struct Matcher {
     negated: Vec<bool>,
     matched: Vec<AtomicBool>,
     /// For each line, the names that it has matched; nothing unless they were asked for.
-    names: Vec<OnceLock<Names>>,
+    names: Vec<OnceLock<EndingNames>>,
     beginnings: Option<Beginnings>,
     /// Lines for which restic's own rules are followed to the letter, and that may match anywhere in the root.
     by_hand: Vec<ByHand>,
@@ -57,7 +57,7 @@ struct Lines {
 /// What lines say behind the folder that they begin with. Counted from 0.
 #[derive(Debug)]
 struct ServicePatterns {
-    index: Index<Glob>,
+    index: Index<GoGlob>,
     negated: Vec<bool>,
     /// Those that can only be understood as a whole.
     set_aside: Vec<Id>,
@@ -272,7 +272,7 @@ impl Lines {
             return;
         };
         if let Some(Form::Suffix(ending)) = self.patterns.index.last_name_of(id).map(NamePattern::form) {
-            names.get_or_init(|| Names::new(ending.len())).add(name);
+            names.get_or_init(|| EndingNames::new(ending.len())).add(name);
         }
     }
 }

@@ -6,7 +6,7 @@
 use std::borrow::Cow;
 
 use crate::index::Step;
-use crate::restic::glob::Glob;
+use crate::restic::glob::GoGlob;
 
 /// A parsed pattern.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct Pattern {
 }
 
 /// One component of a pattern.
-pub type Part = Step<Glob>;
+pub type Part = Step<GoGlob>;
 
 /// What restic makes of a line of an exclude file.
 #[derive(Clone, Debug)]
@@ -45,7 +45,7 @@ pub fn parse_line(line: &[u8]) -> Line {
     for name in clean(text) {
         parts.push(match name {
             b"**" => Part::AnyFolders,
-            name => match Glob::parse(name) {
+            name => match GoGlob::parse(name) {
                 Some(glob) => Part::Name(glob),
                 None => return Line::Refused,
             },
@@ -77,7 +77,7 @@ pub fn parse_below(below: &[u8]) -> Option<Vec<Part>> {
                 double_stars += 1;
                 Part::AnyFolders
             }
-            name => Part::Name(Glob::parse(name)?),
+            name => Part::Name(GoGlob::parse(name)?),
         });
     }
     (double_stars <= 1 && parts.last() != Some(&Part::AnyFolders)).then_some(parts)
@@ -286,9 +286,9 @@ mod tests {
             while number > 0 {
                 parts.push(match number % 4 {
                     0 => Part::AnyFolders,
-                    1 => Part::Name(Glob::parse(b"a").unwrap()),
-                    2 => Part::Name(Glob::parse(b"b").unwrap()),
-                    _ => Part::Name(Glob::parse(b"*").unwrap()),
+                    1 => Part::Name(GoGlob::parse(b"a").unwrap()),
+                    2 => Part::Name(GoGlob::parse(b"b").unwrap()),
+                    _ => Part::Name(GoGlob::parse(b"*").unwrap()),
                 });
                 number /= 4;
             }

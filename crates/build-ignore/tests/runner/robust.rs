@@ -4,7 +4,7 @@
 use std::time::{Duration, Instant};
 
 use build_ignore::git::rule::{self, Rule};
-use build_ignore::restic::glob::Glob;
+use build_ignore::restic::glob::GoGlob;
 use build_ignore::restic::pattern::{Line, Pattern, below, parse_below, parse_line};
 use build_ignore::translate::component;
 use build_ignore::translate::line::Base;
@@ -95,7 +95,7 @@ proptest! {
 
     #[test]
     fn a_name_becomes_a_pattern_for_itself_alone(name in name(), other in name()) {
-        let pattern = Glob::parse(&component::literal(&name)).expect("a pattern that Go takes");
+        let pattern = GoGlob::parse(&component::literal(&name)).expect("a pattern that Go takes");
         prop_assert!(pattern.matches(&name));
         prop_assert_eq!(pattern.matches(&other), name == other);
     }

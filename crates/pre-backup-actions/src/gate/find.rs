@@ -14,7 +14,7 @@ use crate::declare::Dump;
 
 /// A file, or a folder, that is a dump or will be.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Found {
+pub(crate) struct DumpFile {
     /// Where it belongs, below the service's folder.
     pub(crate) path: PathBuf,
     /// Where it lies now.
@@ -26,7 +26,7 @@ pub(crate) struct Found {
 /// Of a dump that is a folder, that many files are asked about.
 const MOST_FILES: usize = 1000;
 
-impl Found {
+impl DumpFile {
     /// Its size: of a folder, that of all files in it.
     pub(super) fn bytes(&self) -> u64 {
         self.contents()
@@ -69,7 +69,7 @@ impl Found {
 /// What was found for one declaration.
 #[derive(Debug, Default)]
 pub(super) struct Files {
-    pub(super) files: Vec<Found>,
+    pub(super) files: Vec<DumpFile>,
     /// When the newest was written of those that are there but too old.
     pub(super) newest_old: Option<SystemTime>,
 }
@@ -83,7 +83,7 @@ pub(super) fn files(dump: &Dump, service: &Path, staging: &Path, start: &Start) 
     if dump.is_folder() {
         let at = service.join(dump.path());
         let files = if fs::symlink_metadata(&at).is_ok() {
-            vec![Found { path: dump.path(), at, is_staged: false }]
+            vec![DumpFile { path: dump.path(), at, is_staged: false }]
         } else {
             vec![]
         };
@@ -100,18 +100,18 @@ pub(super) fn files(dump: &Dump, service: &Path, staging: &Path, start: &Start) 
             found.newest_old = found.newest_old.max(modified.modified().ok());
             continue;
         }
-        found.files.push(Found { path, at, is_staged: false });
+        found.files.push(DumpFile { path, at, is_staged: false });
     }
     Ok(found)
 }
 
 /// In `$DUMP_DIR` a dump lies under its whole path or under its bare name.
-fn staged(dump: &Dump, staging: &Path) -> Result<Vec<Found>, String> {
+fn staged(dump: &Dump, staging: &Path) -> Result<Vec<DumpFile>, String> {
     if dump.is_folder() {
         let path = dump.path();
         let places = [staging.join(&path), staging.join(path.file_name().unwrap_or_default())];
         let at = places.into_iter().find(|place| fs::symlink_metadata(place).is_ok());
-        return Ok(at.map(|at| Found { path, at, is_staged: true }).into_iter().collect());
+        return Ok(at.map(|at| DumpFile { path, at, is_staged: true }).into_iter().collect());
     }
     let mut found = Vec::new();
     for at in all_below(staging, usize::MAX)? {
@@ -123,13 +123,13 @@ fn staged(dump: &Dump, staging: &Path) -> Result<Vec<Found>, String> {
         } else {
             continue;
         };
-        found.push(Found { path, at, is_staged: true });
+        found.push(DumpFile { path, at, is_staged: true });
     }
     if let (true, false) = (found.is_empty(), dump.is_glob()) {
         // A folder of that name is not passed over: it is reported as one.
         let at = staging.join(dump.path().file_name().unwrap_or_default());
         if at.is_dir() {
-            found.push(Found { path: dump.path(), at, is_staged: true });
+            found.push(DumpFile { path: dump.path(), at, is_staged: true });
         }
     }
     Ok(found)

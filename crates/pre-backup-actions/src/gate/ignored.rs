@@ -14,7 +14,7 @@ use common::text::escape;
 
 /// What is known of one file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Answer {
+pub(crate) enum RuleAnswer {
     /// It is backed up.
     Kept,
     /// This rule leaves it out.
@@ -24,18 +24,20 @@ pub(crate) enum Answer {
 }
 
 /// Asks about `files`, which exist; the answers come in their order.
-pub(crate) fn ask(files: &[&Path], settings: &Settings, cancel: &Cancel) -> Vec<Answer> {
+pub(crate) fn ask(files: &[&Path], settings: &Settings, cancel: &Cancel) -> Vec<RuleAnswer> {
     let roots = [settings.data_root.as_path(), settings.container_root.as_path()];
     // Without a rules file on the way down to it there is nothing to ask.
     let in_question: Vec<&Path> = files.iter().copied().filter(|file| has_rules(file, roots)).collect();
     if in_question.is_empty() {
-        return files.iter().map(|_| Answer::Kept).collect();
+        return files.iter().map(|_| RuleAnswer::Kept).collect();
     }
     let answers = explain(&in_question, settings, cancel);
     let mut answers = in_question.iter().zip(match answers {
         Ok(answers) if answers.len() == in_question.len() => answers,
-        Ok(_) => in_question.iter().map(|_| Answer::Unknown("build-ignore did not answer".into())).collect(),
-        Err(why) => in_question.iter().map(|_| Answer::Unknown(why.clone())).collect(),
+        Ok(_) => {
+            in_question.iter().map(|_| RuleAnswer::Unknown("build-ignore did not answer".into())).collect()
+        }
+        Err(why) => in_question.iter().map(|_| RuleAnswer::Unknown(why.clone())).collect(),
     });
     let mut next = answers.next();
     let mut all = Vec::with_capacity(files.len());
@@ -46,7 +48,7 @@ pub(crate) fn ask(files: &[&Path], settings: &Settings, cancel: &Cancel) -> Vec<
                 next = answers.next();
             }
             other => {
-                all.push(Answer::Kept);
+                all.push(RuleAnswer::Kept);
                 next = other;
             }
         }
@@ -60,7 +62,7 @@ fn has_rules(file: &Path, roots: [&Path; 2]) -> bool {
     folders.any(|folder| folder.join(".resticignore").symlink_metadata().is_ok())
 }
 
-fn explain(files: &[&Path], settings: &Settings, cancel: &Cancel) -> Result<Vec<Answer>, String> {
+fn explain(files: &[&Path], settings: &Settings, cancel: &Cancel) -> Result<Vec<RuleAnswer>, String> {
     let mut command = Command::new(paths::tool("build-ignore"));
     command.args(Flags::of(settings).to_arguments()).args(["--explain", "--json", "--"]).args(files);
     let limits = Limits::within(Duration::from_secs(1800));
@@ -75,22 +77,22 @@ fn explain(files: &[&Path], settings: &Settings, cancel: &Cancel) -> Result<Vec<
     Ok(lines.map(answer).collect())
 }
 
-fn answer(line: &[u8]) -> Answer {
+fn answer(line: &[u8]) -> RuleAnswer {
     let Ok(explained) = serde_json::from_slice::<Explained>(line) else {
-        return Answer::Unknown("build-ignore's answer can't be read".into());
+        return RuleAnswer::Unknown("build-ignore's answer can't be read".into());
     };
     match explained.outcome {
-        PathOutcome::Kept { .. } => Answer::Kept,
-        PathOutcome::LeftOut { decided_by: rule, .. } => Answer::LeftOut(format!(
+        PathOutcome::Kept { .. } => RuleAnswer::Kept,
+        PathOutcome::LeftOut { decided_by: rule, .. } => RuleAnswer::LeftOut(format!(
             "{}:{}: {}",
             escape(rule.file.as_bytes()),
             rule.line,
             escape(rule.rule.as_bytes())
         )),
         PathOutcome::LeftOutByMistake { .. } => {
-            Answer::LeftOut("the exclude file, although no rule does".into())
+            RuleAnswer::LeftOut("the exclude file, although no rule does".into())
         }
-        PathOutcome::Unknown { why } => Answer::Unknown(escape(why.as_bytes())),
+        PathOutcome::Unknown { why } => RuleAnswer::Unknown(escape(why.as_bytes())),
     }
 }
 
@@ -108,12 +110,15 @@ mod tests {
     #[test]
     fn each_answer_of_build_ignore_is_understood() {
         let left_out = r#"{"path":"/d/a.gz","outcome":"left out","decided_by":{"file":"/d/.resticignore","line":3,"rule":"*.gz"},"folder_above":null,"by_path":null}"#;
-        assert_eq!(answer(left_out.as_bytes()), Answer::LeftOut("/d/.resticignore:3: *.gz".into()));
-        assert_eq!(answer(br#"{"path":"/d/a","outcome":"kept","decided_by":null,"why":null}"#), Answer::Kept);
+        assert_eq!(answer(left_out.as_bytes()), RuleAnswer::LeftOut("/d/.resticignore:3: *.gz".into()));
+        assert_eq!(
+            answer(br#"{"path":"/d/a","outcome":"kept","decided_by":null,"why":null}"#),
+            RuleAnswer::Kept
+        );
         assert_eq!(
             answer(br#"{"path":"/d/a","outcome":"unknown","why":"gone"}"#),
-            Answer::Unknown("gone".into())
+            RuleAnswer::Unknown("gone".into())
         );
-        assert!(matches!(answer(b"left out"), Answer::Unknown(_)));
+        assert!(matches!(answer(b"left out"), RuleAnswer::Unknown(_)));
     }
 }

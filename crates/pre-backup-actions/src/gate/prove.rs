@@ -7,7 +7,7 @@ use common::contract::proof::{ProofOutcome, ProvedDump, ProvedFile};
 use common::units;
 
 use super::Budget;
-use super::find::{self, Found};
+use super::find::{self, DumpFile};
 use super::formats::{self, Flaw, Proved};
 use crate::declare::Dump;
 use crate::name;
@@ -26,7 +26,7 @@ pub(crate) fn prove(dump: &Dump, folder: &Path, budget: &Budget) -> ProvedDump {
     let files: Vec<_> = paths
         .into_iter()
         .map(|path| {
-            let found = Found { at: folder.join(&path), path, is_staged: true };
+            let found = DumpFile { at: folder.join(&path), path, is_staged: true };
             prove_file(dump, &found, budget)
         })
         .collect();
@@ -38,7 +38,7 @@ pub(crate) fn prove(dump: &Dump, folder: &Path, budget: &Budget) -> ProvedDump {
     ProvedDump { dump: dump.text.clone(), files, fault }
 }
 
-fn prove_file(dump: &Dump, found: &Found, budget: &Budget) -> ProvedFile {
+fn prove_file(dump: &Dump, found: &DumpFile, budget: &Budget) -> ProvedFile {
     // In a place that was read back there is no symlink that means something.
     let is_a_file = fs::symlink_metadata(&found.at).is_ok_and(|metadata| metadata.is_file());
     let checked = match is_a_file || dump.is_folder() {

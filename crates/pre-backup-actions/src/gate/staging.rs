@@ -16,7 +16,7 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 use tempfile::TempPath;
 
-use super::find::{Found, all_below};
+use super::find::{DumpFile, all_below};
 use crate::declare::Dump;
 
 /// Its name; one that a killed run left behind is known by it.
@@ -83,7 +83,10 @@ fn remove(folder: &Path) -> io::Result<()> {
 }
 
 /// Moves the proved dumps of a service to their places, synced first: all of them, or none if one can't be moved.
-pub(super) fn put_in_place<'a>(dumps: impl Iterator<Item = &'a Found>, service: &Path) -> Result<(), String> {
+pub(super) fn put_in_place<'a>(
+    dumps: impl Iterator<Item = &'a DumpFile>,
+    service: &Path,
+) -> Result<(), String> {
     let mut ready = Vec::new();
     for dump in dumps {
         let target = service.join(&dump.path);

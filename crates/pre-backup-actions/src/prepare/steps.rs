@@ -14,7 +14,7 @@ use common::moment::boot_id;
 use crate::context::Context;
 use crate::discover::{AFTER, Fitness, PREPARE};
 use crate::gate::{self, Budget, Gate, Report, Request, Staging, Start};
-use crate::history::{History, Record};
+use crate::history::{History, RunRecord};
 use crate::journal::{Entry, Journal, unix_now};
 use crate::orphans;
 use crate::outcome::{Outcome, Verdict};
@@ -275,7 +275,7 @@ impl<'a> Preparation<'a> {
 
     /// Adds the run to the service's history. That it can't be written is reported; the dump is there all the same.
     fn remember(&self, outcome: &mut Outcome) {
-        let record = Record {
+        let record = RunRecord {
             at: outcome.started,
             seconds: outcome.elapsed.as_secs_f64(),
             good: outcome.is_good(),
