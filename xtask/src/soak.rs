@@ -31,6 +31,22 @@ pub(crate) fn run(what: &Endurance) -> Result<Exit> {
             cargo.env("BRIDGE_SOAK_KILLS", kills.to_string());
         }
         Endurance::Hostile => {
+            let restic = needs::newest_restic(&workspace.target, &cancel)?;
+            let mut files = workspace::cargo(&workspace.root);
+            files.args([
+                "test",
+                "--quiet",
+                "--all-features",
+                "--package",
+                "build-ignore",
+                "--test",
+                "runner",
+            ]);
+            files.args(["--", "--nocapture", "hostile_files::"]);
+            files.env("IGNORE_HOSTILE", "2150").env("RESTIC_NEWEST", restic);
+            if !process::foreground(&mut files).context("run the test")?.is_success() {
+                return Ok(Exit::Failed);
+            }
             cargo.args(["--package", "pipe-listener", "--test", "runner", "--", "--nocapture"]);
             cargo.args(["siege::", "soak::", "--test-threads", "1"]);
             cargo.env("BRIDGE_SIEGE", "1").env("BRIDGE_SOAK_KILLS", "250");

@@ -28,6 +28,8 @@ pub struct Rule {
     pub path: Result<Arc<[Segment]>, &'static str>,
 }
 
+/// No path that a program can open is longer (PATH_MAX), so no name is.
+const LONGEST_NAME: usize = 4096;
 /// More characters of a rule than this are not shown.
 const MOST_SHOWN: usize = 200;
 
@@ -162,6 +164,9 @@ fn as_name(tokens: &[Token]) -> Result<Glob, &'static str> {
     if matches!(tokens, [Token::Byte(b'.')] | [Token::Byte(b'.'), Token::Byte(b'.')]) {
         return Err("no name is . or ..");
     }
+    if tokens.iter().filter(|token| **token != Token::Star).count() > LONGEST_NAME {
+        return Err("it is longer than any name");
+    }
     if tokens.iter().any(|token| matches!(token, Token::One(set) if set.is_empty())) {
         return Err("a bracket in it matches no character");
     }
@@ -283,7 +288,8 @@ mod tests {
 
     #[test]
     fn what_git_never_matches_says_why() {
-        for text in ["[a", "a\\", "a//b", ".", "/../x", "!", "/", "[/]", "[[:nope:]]"] {
+        let long = "?".repeat(5000);
+        for text in ["[a", "a\\", "a//b", ".", "/../x", "!", "/", "[/]", "[[:nope:]]", &long] {
             assert!(only(text).path.is_err(), "{text}");
         }
     }

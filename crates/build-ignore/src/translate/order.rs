@@ -65,7 +65,7 @@ impl Placed {
 pub type SectionName = Option<Vec<u8>>;
 
 /// After this many steps no more rules of a section are compared; they then stay in order, which is always safe.
-const MOST_STEPS: usize = 100_000_000;
+const MOST_STEPS: usize = 20_000_000;
 
 /// The rules of `files` (those above before those below) by section. With `lean`, rules that have matched nothing are
 /// not written.
@@ -151,19 +151,23 @@ fn compare(first: &[Placed], second: &[Placed], only_later: bool) -> Overlaps {
             Some(name) => (by_last_name.get(name).map_or(&[], Vec::as_slice), &others),
             None => (&negations, &[]),
         };
+        let Some(rule) = first[number].scope() else { continue };
         for &negation in same_name.iter().chain(rest).filter(|&&negation| !only_later || negation > number) {
-            let may_overlap = match (first[number].scope(), second[negation].scope()) {
-                (Some(rule), Some(negation)) => {
-                    steps += rule.steps() * negation.steps();
-                    steps > MOST_STEPS || may_overlap(&rule, &negation)
-                }
-                _ => false,
-            };
-            if may_overlap {
+            if steps > MOST_STEPS {
+                break;
+            }
+            let Some(other) = second[negation].scope() else { continue };
+            steps += rule.steps() * other.steps();
+            if may_overlap(&rule, &other) {
                 overlaps.overlapped[number] = true;
                 overlaps.needed[negation] = true;
             }
         }
+        // What was not compared may overlap.
+        overlaps.overlapped[number] |= steps > MOST_STEPS;
+    }
+    if steps > MOST_STEPS {
+        negations.iter().for_each(|&negation| overlaps.needed[negation] = true);
     }
     overlaps
 }

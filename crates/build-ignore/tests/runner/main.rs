@@ -10,6 +10,7 @@ mod explain;
 mod fixtures;
 mod generate;
 mod hostile;
+mod hostile_files;
 mod kept;
 mod mistakes;
 mod models;
