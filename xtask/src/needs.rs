@@ -4,9 +4,8 @@
 //! bring a service (openssh-server, cron): it is not started, because tests use servers of their own.
 
 mod apt;
-mod compose_plugin;
 mod debian_root;
-mod newest_restic;
+mod newest;
 mod ssh_servers;
 mod trixie;
 mod uptime_kuma;
@@ -20,9 +19,8 @@ use common::exit::HintExt;
 use common::out;
 use common::text::escape;
 
-pub(crate) use compose_plugin::compose_plugin;
 pub(crate) use debian_root::debian_root;
-pub(crate) use newest_restic::newest_restic;
+pub(crate) use newest::{compose_plugin, newest_restic};
 pub(crate) use ssh_servers::ssh_servers;
 pub(crate) use uptime_kuma::uptime_kuma;
 

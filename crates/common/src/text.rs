@@ -4,7 +4,6 @@
 //! What is escaped can't be turned back; it is for people only, never for a path that is opened afterwards.
 
 use std::ffi::OsStr;
-use std::fmt::Write as _;
 use std::os::unix::ffi::OsStrExt;
 
 use anstyle::{AnsiColor, Style};
@@ -30,7 +29,7 @@ pub fn escape(bytes: &[u8]) -> String {
             push_escaped(&mut out, c);
         }
         for byte in chunk.invalid() {
-            let _ = write!(out, "\\x{byte:02x}");
+            out.push_str(&format!("\\x{byte:02x}"));
         }
     }
     out
@@ -46,11 +45,9 @@ fn push_escaped(out: &mut String, c: char) {
         '\n' => out.push_str("\\n"),
         '\t' => out.push_str("\\t"),
         '\r' => out.push_str("\\r"),
-        c if (c as u32) < 0x20 || c as u32 == 0x7f => {
-            let _ = write!(out, "\\x{:02x}", c as u32);
-        }
+        c if (c as u32) < 0x20 || c as u32 == 0x7f => out.push_str(&format!("\\x{:02x}", c as u32)),
         c if c.is_control() || is_invisible_or_bidirectional(c) => {
-            let _ = write!(out, "\\u{{{:x}}}", c as u32);
+            out.push_str(&format!("\\u{{{:x}}}", c as u32));
         }
         c => out.push(c),
     }

@@ -99,8 +99,8 @@ const EXAMPLES: &str = "\
 Examples:
   pre-backup-actions                          prepare all services
   pre-backup-actions --only immich --only 'db-*'
-  pre-backup-actions --after                  run the after steps of the last run
-  pre-backup-actions --journal                list the after steps that still have to run
+  pre-backup-actions --after                  run the after steps
+  pre-backup-actions --journal                list what is still due
 
 A script runs in its own folder, with SERVICE, DATA_DIR, CONTAINER_DIR, DUMP_DIR and BACKUP_RUN in its environment \
 and nothing on standard input.";

@@ -24,7 +24,7 @@ use crate::background;
 
 /// How long one command may take.
 const DEADLINE: Duration = Duration::from_secs(180);
-/// A folder of ours over the one that holds everybody's crontabs.
+/// A folder of ours over the one that holds the crontabs of all users.
 const IN_OWN_CRONTABS: &str = r#"mount --bind "$1" /var/spool/cron/crontabs && shift && exec "$@""#;
 
 /// The home, what lies beside it, and the server that takes pushes.

@@ -2,8 +2,6 @@
 //!
 //! Each run of cells with one style is one text, stretched to its columns, so that any monospace font fits.
 
-use std::fmt::Write;
-
 use vt100::{Cell, Color};
 
 use super::terminal::{COLUMNS, Screen};
@@ -34,13 +32,11 @@ pub(super) fn render(line: &str, screen: &Screen) -> String {
             let shown = text.trim_end();
             if !shown.is_empty() {
                 let (x, length) = (MARGIN + column as f32 * WIDTH, shown.chars().count() as f32 * WIDTH);
-                // Writing to a string can't fail.
-                let _ = writeln!(
-                    image,
-                    "<text x=\"{x:.1}\" y=\"{y}\" textLength=\"{length:.1}\" xml:space=\"preserve\"{}>{}</text>",
+                image.push_str(&format!(
+                    "<text x=\"{x:.1}\" y=\"{y}\" textLength=\"{length:.1}\" xml:space=\"preserve\"{}>{}</text>\n",
                     style(&run[0]),
                     escaped(shown)
-                );
+                ));
             }
             column += run.len();
         }

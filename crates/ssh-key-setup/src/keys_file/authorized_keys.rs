@@ -80,7 +80,7 @@ const OLD_JUMP: &str = "no-agent-forwarding,no-X11-forwarding,no-pty,";
 /// What stands before the key type, where the line holds the key and sshd reads it so.
 ///
 /// sshd takes a line for a key first, and only where it is none takes what stands before the first blank outside of
-/// quotes for options. So a key that is quoted in somebody's `command="…"` is not there.
+/// quotes for options. So a key that is quoted in a line's `command="…"` is not there.
 fn options_in<'a>(line: &'a [u8], public_key: &str) -> Option<&'a [u8]> {
     let text = line.trim_ascii();
     if holds(text, public_key) {
@@ -144,7 +144,7 @@ pub(crate) fn with(old: &[u8], wanted: &WantedLine) -> Edit {
         {
             Edit::PresentWithOptions(String::from_utf8_lossy(options).into_owned())
         }
-        // The comment is nobody's business but the server's.
+        // The comment matters to the server alone.
         Some(options)
             if found.len() == 1 && *options == wanted.options.as_deref().unwrap_or("").as_bytes() =>
         {

@@ -1,4 +1,4 @@
-//! `kill -9` at every step of a set-up, a rotation and a removal: the server never loses anybody's key, the container
+//! `kill -9` at every step of a set-up, a rotation and a removal: the server never loses another user's key, the container
 //! is never shut out, no key is forgotten on the server, and the next run ends where an undisturbed one does.
 //!
 //! The steps on the server are the calls of sftp: a program in its place kills the tool before the first, the second,
