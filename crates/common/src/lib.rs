@@ -22,6 +22,7 @@ pub mod private;
 pub mod problem;
 pub mod proc_stat;
 pub mod process;
+pub mod progress;
 pub mod record_log;
 pub mod regular_file;
 pub mod rotating_log;

@@ -50,11 +50,10 @@ pub(crate) fn run(request: &InitRequest<'_>, flags: &Flags) -> Result<(Option<Wo
     if request.is_dry || !request.arguments.yes {
         let services = count(find::services(&settings.container_root), "service");
         let (containers, data) = (&settings.container_root, &settings.data_root);
-        match containers == data {
-            true => common::out!("{services} with their data in {}:", escape_path(data)),
-            false => {
-                common::out!("{services} in {}, data in {}:", escape_path(containers), escape_path(data))
-            }
+        if containers == data {
+            common::out!("{services} with their data in {}:", escape_path(data));
+        } else {
+            common::out!("{services} in {}, data in {}:", escape_path(containers), escape_path(data));
         }
         go(&mut rehearsal)?;
         let is_blocked = rehearsal.complaints.iter().any(|complaint| complaint.is_failure);

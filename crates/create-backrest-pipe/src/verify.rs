@@ -23,6 +23,7 @@ use std::ffi::OsStr;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -35,6 +36,7 @@ use common::leftover::{self, Scratch};
 use common::private;
 use common::settings::Settings;
 use common::text::{escape, escape_path};
+use common::units;
 
 use crate::cli::VerifyArguments;
 use crate::hooks::config::list;
@@ -48,6 +50,10 @@ use remote::Remote;
 use sample::Sample;
 
 pub(crate) use report::summary;
+
+/// How many paths of the snapshot were compared, and how many bytes were read back: for the person at the terminal.
+static COMPARED: AtomicU64 = AtomicU64::new(0);
+static READ: AtomicU64 = AtomicU64::new(0);
 
 /// An error of this host in the middle of a download: repeating the download does not help.
 #[derive(Debug)]
@@ -90,7 +96,12 @@ pub(crate) fn run(arguments: &VerifyArguments, settings: &Settings) -> Result<Ex
         // No one waits any more after Ctrl-C.
         .spawn(move || drop(sender.send(job.work())))
         .context("start a thread")?;
-    let worked = wait(&receiver, &cancel, started + arguments.deadline);
+    let progress = || {
+        let (compared, read) = (COMPARED.load(Ordering::Relaxed), READ.load(Ordering::Relaxed));
+        format!("{compared} paths compared, {} read back", units::bytes(read))
+    };
+    let worked =
+        common::progress::during(progress, || wait(&receiver, &cancel, started + arguments.deadline));
     let Some(worked) = worked else { return Ok(Exit::Interrupted) };
     drop(scratch);
     let (mut verification, error) = match worked {
@@ -199,7 +210,10 @@ impl Job {
         let declared = Declared::load(settings, &host, &remote.config, &remote.plan, cancel)?;
         let mut comparison = Comparison::new(&host, &tops, expected.paths()?, sample, declared);
         let mut lister = Lister::new(&mut remote, &snapshot, &expected.weights, &tops, scratch)?;
-        lister.list(&mut |entry| comparison.take(entry))?;
+        lister.list(&mut |entry| {
+            COMPARED.fetch_add(1, Ordering::Relaxed);
+            comparison.take(entry)
+        })?;
         let not_listed = std::mem::take(&mut lister.not_listed);
         let (mut findings, sample, declared) = comparison.finish()?;
         for folder in not_listed {

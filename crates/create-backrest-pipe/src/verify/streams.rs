@@ -4,6 +4,7 @@
 
 use std::fmt;
 use std::io::Read;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -35,6 +36,7 @@ pub(super) fn pump(
             Ok(count) => {
                 each(read, &buffer[..count])?;
                 read += count as u64;
+                super::READ.fetch_add(count as u64, Ordering::Relaxed);
                 if read > size {
                     return Ok(read);
                 }

@@ -122,6 +122,32 @@ fn an_output_that_can_not_be_written_does_not_stop_the_verification() {
     }
 }
 
+#[test]
+fn on_a_terminal_alone_a_long_run_shows_how_far_it_is() {
+    let world = World::new();
+    world.back_up();
+    let running =
+        json!({ "id": "99", "planId": "other", "status": "STATUS_INPROGRESS", "operationBackup": {} });
+    world.server.state.lock().unwrap().operations.push(running);
+    let tool = world.sandbox.home().with_file_name("create-backrest-pipe");
+    let line = format!("'{}' verify --wait 3s --backrest {}", tool.display(), world.server.address);
+    let mut command = world.as_user_run("/usr/bin/script");
+    let ran = world.sandbox.run(command.args(["-qec", &line, "/dev/null"])).expect_code(1);
+    assert!(ran.stdout.contains("\r0 paths compared, 0 B read back"), "{}", ran.everything());
+    assert!(ran.stdout.contains("Backrest is busy"), "{}", ran.everything());
+    let ran = world
+        .sandbox
+        .run(world.as_user("create-backrest-pipe").args([
+            "verify",
+            "--wait",
+            "2s",
+            "--backrest",
+            &world.server.address,
+        ]))
+        .expect_code(1);
+    assert!(!ran.everything().contains("paths compared"), "{}", ran.everything());
+}
+
 /// What `status` shows of the last verification.
 #[track_caller]
 fn line_of_status(world: &World) -> String {
