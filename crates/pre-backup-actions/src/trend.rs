@@ -5,7 +5,7 @@ use std::ffi::OsStr;
 use anyhow::{Result, anyhow};
 use common::exit::{Exit, HintExt};
 use common::text::{BAD, GOOD, escape, escape_path};
-use common::{out, units};
+use common::{out, units, width};
 use serde_json::json;
 
 use crate::context::Context;
@@ -47,7 +47,7 @@ pub(crate) fn show(context: &Context, service: Option<&OsStr>) -> Result<Exit> {
         };
         vec![when(record), result(record), time(record), bytes, bar]
     });
-    out!("{}", table(&["started", "result", "time", "dumps", ""], rows));
+    out!("{}", table(&["started", "result", "time", "dumps", ""], rows, columns()));
     Ok(Exit::Done)
 }
 
@@ -64,9 +64,16 @@ fn all(context: &Context) -> Result<Exit> {
     if rows.is_empty() {
         out!("no run is known yet");
     } else {
-        out!("{}", table(&["service", "last run", "result", "time", "dumps", "trend"], rows.into_iter()));
+        out!(
+            "{}",
+            table(&["service", "last run", "result", "time", "dumps", "trend"], rows.into_iter(), columns())
+        );
     }
     Ok(Exit::Done)
+}
+
+fn columns() -> Option<usize> {
+    width::of_terminal(std::io::stdout())
 }
 
 fn size(record: &RunRecord) -> u64 {

@@ -7,7 +7,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use common::text::{BAD, DIM, GOOD, WARN, escape};
-use common::{out, units};
+use common::{out, units, width};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 
 use super::plain::{Plain, change};
@@ -93,30 +93,26 @@ impl Watcher for Live {
     fn close(&self, outcomes: &[Outcome]) {
         self.all.finish_and_clear();
         if !outcomes.is_empty() {
-            out!("{}", table(&["service", "result", "time", "dump", "change"], outcomes.iter().map(row)));
+            let columns = width::of_terminal(std::io::stdout());
+            out!("{}", table(&HEADS, outcomes.iter().map(row), columns));
         }
     }
 }
 
+const HEADS: [&str; 5] = ["service", "result", "time", "dump", "change"];
+
 fn row(outcome: &Outcome) -> Vec<String> {
     let result = match &outcome.verdict {
         Verdict::Ok => format!("{GOOD}ok{GOOD:#}"),
-        Verdict::Unproved(why) => format!("{WARN}unproved: {}{WARN:#}", short(why)),
-        Verdict::Warned(why) => format!("{WARN}{}{WARN:#}", short(why)),
-        Verdict::Failed(why) | Verdict::NotRun(why) => format!("{BAD}{}{BAD:#}", short(why)),
+        Verdict::Unproved(why) => format!("{WARN}unproved: {}{WARN:#}", escape(why.as_bytes())),
+        Verdict::Warned(why) => format!("{WARN}{}{WARN:#}", escape(why.as_bytes())),
+        Verdict::Failed(why) | Verdict::NotRun(why) => format!("{BAD}{}{BAD:#}", escape(why.as_bytes())),
     };
     let bytes: u64 = outcome.dumps.iter().map(|seen| seen.bytes).sum();
     let before: Option<u64> = outcome.dumps.iter().map(|seen| seen.before).sum();
     let dump = if outcome.dumps.is_empty() { String::new() } else { units::bytes(bytes) };
     let change = before.filter(|before| *before > 0).map(|before| change(bytes, before)).unwrap_or_default();
     vec![outcome.shown(), result, units::duration(outcome.elapsed), dump, change]
-}
-
-/// Its details are above the table already.
-fn short(why: &str) -> String {
-    const LONGEST: usize = 48;
-    let why = escape(why.as_bytes());
-    if why.chars().count() <= LONGEST { why } else { why.chars().take(LONGEST - 1).chain(['…']).collect() }
 }
 
 #[cfg(test)]
@@ -138,8 +134,7 @@ mod tests {
             proof: Proof::Whole,
         });
         let bad = Outcome::new(OsStr::new("wiki"), Verdict::Failed("x".repeat(100)));
-        let text =
-            table(&["service", "result", "time", "dump", "change"], [row(&good), row(&bad)].into_iter());
+        let text = table(&HEADS, [row(&good), row(&bad)].into_iter(), Some(81));
         let plain = anstream::adapter::strip_str(&text).to_string();
         let lines: Vec<_> =
             plain.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();

@@ -289,6 +289,25 @@ fn a_person_at_a_terminal_sees_a_table_and_the_summary_last() {
     assert!(plain.contains("its last line: no space"), "{}", ran.everything());
 }
 
+#[test]
+fn the_table_fits_the_terminal_and_uses_its_width() {
+    let home = Home::new();
+    home.prepare(&"long-name-".repeat(6), &format!("# dump: {}.sql\n:", "x".repeat(60)));
+    home.prepare("wiki", "# dump: db.sql kind=any\necho x >\"$DUMP_DIR/db.sql\"\n# weight: odd");
+    let rows_in = |columns: usize| {
+        let mut command = home.sandbox.command("script");
+        let tool = format!("stty cols {columns}; {}", env!("CARGO_BIN_EXE_pre-backup-actions"));
+        command.args(["-qec", &tool, "/dev/null"]).env("TERM", "xterm");
+        let plain = strip(&home.sandbox.run(&mut command).expect_code(1).stdout);
+        let table = plain.lines().skip_while(|line| !line.starts_with("service ")).take(3);
+        table.map(String::from).collect::<Vec<_>>()
+    };
+    let (narrow, wide) = (rows_in(80), rows_in(200));
+    assert!(narrow.len() == 3 && narrow.iter().all(|line| line.chars().count() <= 80), "{narrow:?}");
+    assert!(narrow.iter().any(|line| line.contains('…')), "{narrow:?}");
+    assert!(wide.len() == 3 && wide.iter().all(|line| !line.contains('…')), "{wide:?}");
+}
+
 /// Started from a terminal a script is in the background: what reads there would be stopped until its time is over.
 #[test]
 fn a_script_that_asks_something_on_the_terminal_fails_at_once() {
