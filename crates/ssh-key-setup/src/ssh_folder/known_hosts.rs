@@ -4,7 +4,6 @@
 //! them. A host that is known nowhere is asked for its key, which is shown and has to be confirmed. Our part of the
 //! folder's `known_hosts` stands between marks; each line has one name, in plain text.
 
-use std::collections::BTreeSet;
 use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -16,6 +15,7 @@ use common::exit::HintExt;
 use common::process::{self, Limits};
 use common::text::{escape, escape_path};
 
+use ssh_key::known_hosts::Marker;
 use ssh_key::public::KeyData;
 use ssh_key::{Algorithm, EcdsaCurve, HashAlg, PublicKey};
 
@@ -25,11 +25,11 @@ use crate::connection::ssh::Connection;
 use crate::route::resolve::Endpoint;
 use crate::ssh_folder::managed_block;
 
-/// One line of known_hosts.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+/// One line of known_hosts. The key stays text and is not ssh-key's `Entry`, which refuses a type of key that it does not
+/// know: the container's ssh may know it.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Line {
-    /// `@cert-authority` or `@revoked`.
-    pub(crate) marker: Option<String>,
+    pub(crate) marker: Option<Marker>,
     /// `nas` or `[nas]:2222`.
     pub(crate) name: String,
     pub(crate) key_type: String,
@@ -39,13 +39,13 @@ pub(crate) struct Line {
 impl Line {
     /// Its text in the file, without the newline.
     pub(crate) fn text(&self) -> String {
-        let marker = self.marker.as_deref().map(|marker| format!("{marker} ")).unwrap_or_default();
+        let marker = self.marker.as_ref().map(|marker| format!("{marker} ")).unwrap_or_default();
         format!("{marker}{} {} {}", self.name, self.key_type, self.key)
     }
 
     /// A key that is trusted, rather than one that is not.
     pub(crate) fn is_trusted(&self) -> bool {
-        self.marker.as_deref() != Some("@revoked")
+        self.marker != Some(Marker::Revoked)
     }
 
     fn public_key(&self) -> Result<PublicKey> {
@@ -53,9 +53,10 @@ impl Line {
         key.with_context(|| format!("read the host key of {}", escape(self.name.as_bytes())))
     }
 
+    /// The line under another name. ssh passes over a line with a marker that it does not know, and so is it here.
     fn parse(line: &str, name: &str) -> Option<Line> {
         let mut words = line.split_whitespace().peekable();
-        let marker = words.next_if(|word| word.starts_with('@')).map(str::to_owned);
+        let marker = words.next_if(|word| word.starts_with('@')).map(str::parse).transpose().ok()?;
         words.next()?;
         let (key_type, key) = (words.next()?.to_owned(), words.next()?.to_owned());
         Some(Line { marker, name: name.to_owned(), key_type, key })
@@ -92,7 +93,7 @@ pub(crate) fn look_up(endpoint: &Endpoint, files: &[PathBuf]) -> Result<Vec<Line
         // ssh, too, takes a key that is known for the host without a port.
         lines.extend(find(&endpoint.host_name, &name, files)?);
     }
-    Ok(lines.into_iter().collect::<BTreeSet<_>>().into_iter().collect())
+    Ok(unique(lines))
 }
 
 /// The keys that one file holds under a name.
@@ -123,7 +124,7 @@ pub(crate) fn known(endpoint: &Endpoint, folder_file: &Path) -> Result<Option<(V
     }
     let folders = look_up(endpoint, &[folder_file.to_path_buf()])?;
     let trusted = folders.iter().any(Line::is_trusted);
-    Ok(trusted.then(|| (merge(known, folders), Source::Folder)))
+    Ok(trusted.then(|| (unique([known, folders].concat()), Source::Folder)))
 }
 
 fn own_files(endpoint: &Endpoint) -> Vec<PathBuf> {
@@ -144,12 +145,12 @@ pub(crate) fn ask(
             .hint("do not connect; ask the server's administrator");
     }
     confirm(endpoint, &offered, accept, cancel)?;
-    Ok(merge(known, offered))
+    Ok(unique([known, offered].concat()))
 }
 
-fn merge(mut lines: Vec<Line>, more: Vec<Line>) -> Vec<Line> {
-    lines.extend(more);
-    lines.sort();
+/// The lines in order, each once.
+fn unique(mut lines: Vec<Line>) -> Vec<Line> {
+    lines.sort_by_cached_key(|line| (line.marker.is_some(), line.text()));
     lines.dedup();
     lines
 }
@@ -268,8 +269,7 @@ pub(crate) fn answer(cancel: &Cancel) -> Result<String> {
 
 /// The file's text with our part holding just `lines`.
 pub(crate) fn with_lines(text: &str, lines: &[Line]) -> Result<String> {
-    let unique: BTreeSet<&Line> = lines.iter().collect();
-    let ours: String = unique.iter().map(|line| line.text() + "\n").collect();
+    let ours: String = unique(lines.to_vec()).iter().map(|line| line.text() + "\n").collect();
     managed_block::replace(text, &ours)
 }
 
@@ -289,17 +289,18 @@ mod tests {
 
     #[test]
     fn lines_are_written_once_and_read_back() {
-        let line = |marker: Option<&str>, key: &str| Line {
-            marker: marker.map(str::to_owned),
+        let line = |marker: Option<Marker>, key: &str| Line {
+            marker,
             name: "[nas]:2222".into(),
             key_type: "ssh-ed25519".into(),
             key: key.into(),
         };
-        let lines = [line(None, "A"), line(Some("@revoked"), "B"), line(None, "A")];
+        let lines = [line(None, "A"), line(Some(Marker::Revoked), "B"), line(None, "A")];
         let text = with_lines("mine ssh-rsa C\n", &lines).unwrap();
         assert!(text.ends_with("mine ssh-rsa C\n"), "{text}");
         assert!(text.contains("\n@revoked [nas]:2222 ssh-ed25519 B\n"), "{text}");
         assert_eq!(ours(&text).unwrap().len(), 2);
+        assert_eq!(Line::parse("@unknown nas ssh-ed25519 A", "nas"), None);
         assert_eq!(with_lines(&text, &[]).unwrap(), "mine ssh-rsa C\n");
     }
 }
