@@ -118,11 +118,10 @@ fn key_alone(run: &Run, report: &mut Report) -> Result<()> {
     output.line("folder", &escape_path(run.folder.path()), "");
     run.show_key(&key);
     output
-        .text("\nNo server is set up yet. Type next, with what you type after `ssh` in the place of nas:\n");
+        .text("\nNo server is set up yet. Type this next, with the name that you type after `ssh` in place of nas:\n");
     output.text("    ssh-key-setup nas --path /srv/restic\n");
-    output.text(
-        "Where you can't log in yourself, have this line put into the account's authorized_keys first:\n",
-    );
+    output
+        .text("If you can't log in yourself, first have this line added to the account's authorized_keys:\n");
     output.text(&format!("    {} {}", authorized_keys::sftp_only(None), key.public));
     report.public_key = Some(key.public);
     Ok(())

@@ -1,9 +1,7 @@
 //! Jump hosts: the container's key has to get through each of them.
 //!
 //! On a jump host the key may do one thing: pass a connection on to the next host's address. Whether it does is tried
-//! first; where it does not, the key is put there as on the server, after the person has agreed to that.
-
-use std::io::{self, Write};
+//! first; if it does not, the key is put there as on the server, after the person has agreed to that.
 
 use anyhow::{Result, anyhow};
 use common::text::escape;
@@ -13,14 +11,15 @@ use crate::connection::ssh::Connection;
 use crate::keys_file::authorized_keys::{self, WantedLine};
 use crate::keys_file::install::{self, InstallOutcome};
 use crate::output::HostReport;
+use crate::question;
 use crate::rotate::sharing;
 use crate::route::route_connections::RouteConnections;
 use crate::run::{Files, Run};
-use crate::ssh_folder::config::{self, Entry};
+use crate::ssh_folder::config::Entry;
 use crate::ssh_folder::key::Key;
-use crate::ssh_folder::known_hosts::{self, Line};
+use crate::ssh_folder::known_hosts::Line;
 
-/// Sees to it that every jump host of the entry passes the key's connections on.
+/// Makes every jump host of the entry pass the key's connections on.
 pub(crate) fn let_in(
     run: &Run,
     entry: &Entry,
@@ -31,7 +30,7 @@ pub(crate) fn let_in(
 ) -> Result<()> {
     for (index, pair) in entry.sections.windows(2).enumerate() {
         let [jump_host, next] = pair else { continue };
-        let isolated = isolated(run, entry, &jump_host.name, lines)?;
+        let isolated = run.isolated(run.folder.path(), entry, lines, &jump_host.name)?;
         let shown = escape(format!("{}@{}", jump_host.user, jump_host.host_name).as_bytes());
         match passes_on(&isolated, &next.host_name, next.port)? {
             None => {
@@ -66,7 +65,7 @@ pub(crate) fn let_in(
     Ok(())
 }
 
-/// Takes the key off every jump host of the chain but those where another host needs it.
+/// Takes the key off every jump host of the chain but those that another host needs.
 pub(crate) fn take_off(files: &Files, entry: &Entry, key: &Key, chain: &mut RouteConnections) -> Result<()> {
     for index in 0..entry.sections.len().saturating_sub(1) {
         if key.name == entry.key && sharing::at_same_account(files, entry, index)?.is_some() {
@@ -78,11 +77,6 @@ pub(crate) fn take_off(files: &Files, entry: &Entry, key: &Key, chain: &mut Rout
         install::uninstall(yours, &file, &key.public)?;
     }
     Ok(())
-}
-
-fn isolated(run: &Run, entry: &Entry, name: &str, lines: &[Line]) -> Result<Connection> {
-    let config = config::with_entries("", std::slice::from_ref(entry))?;
-    Connection::isolated(run.folder.path(), &config, &known_hosts::with_lines("", lines)?, name, &run.cancel)
 }
 
 /// Tries to reach the next host's sshd through this one; returns what is in the way.
@@ -99,15 +93,12 @@ fn agree(run: &Run, shown: &str) -> Result<()> {
     if run.request.install_on_jump_hosts {
         return Ok(());
     }
-    let _ = write!(
-        io::stderr(),
-        "The jump host {shown} needs the key too, to pass connections on and nothing else.\nPut it there? Type yes: "
-    );
-    if known_hosts::answer(&run.cancel)?.trim() == "yes" {
+    common::note!("The jump host {shown} needs the key too, to pass connections on and nothing else.");
+    if question::is_yes("Put it there? Type yes: ", &run.cancel)? {
         return Ok(());
     }
     Err(hinted(
         anyhow!("jump host: {shown}: it needs the key too, and you did not agree to put it there"),
-        "answer yes, or give --install-on-jump-hosts, or let the container reach the server without it",
+        "answer yes, or add --install-on-jump-hosts, or let the container reach the server without it",
     ))
 }

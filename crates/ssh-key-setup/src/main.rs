@@ -11,6 +11,7 @@ mod keys_file;
 mod names;
 mod output;
 mod prove;
+mod question;
 mod remove;
 mod request;
 mod rotate;

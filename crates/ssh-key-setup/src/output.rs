@@ -57,7 +57,7 @@ pub(crate) struct Report {
     pub(crate) ok: bool,
     /// Where the folder lies.
     pub(crate) folder: String,
-    /// The key's public line, where no host is set up yet.
+    /// The key's public line, if no host is set up yet.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(crate) public_key: Option<String>,
     /// One per host.

@@ -53,7 +53,7 @@ pub(crate) fn is_about_restriction(error: &anyhow::Error) -> bool {
     error.downcast_ref::<AboutRestriction>().is_some()
 }
 
-/// Whether the repository's folder is made where it is missing.
+/// Whether the repository's folder is made if it is missing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Make {
     /// With all folders above it.
@@ -177,12 +177,12 @@ fn explain(
             ),
         )
     } else {
-        ("the server refuses it", "the server's own log says more".to_owned())
+        ("the server refuses it", "look for the reason in the server's own log".to_owned())
     };
     hinted(anyhow!("prove: {step}: {path}: {what}: {why}"), hint)
 }
 
-/// Has restic itself, where it is installed, look for a repository there over the folder: nothing is written.
+/// Has restic itself, if it is installed, look for a repository there over the folder: nothing is written.
 fn restic(connection: &Connection, entry: &Entry) -> Result<Option<String>> {
     let words = connection.options().iter().map(|word| word.to_string_lossy().into_owned());
     let words: Vec<String> = ["ssh".to_owned()]

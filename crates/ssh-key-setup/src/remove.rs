@@ -1,6 +1,6 @@
 //! `--remove`: the key off the server, the host out of the folder.
 //!
-//! The folder's own key takes itself out where it can; else the user's own access does. The key pair stays: another
+//! The folder's own key takes itself out if it can; otherwise the user's own access does. The key pair stays: another
 //! host may use it, and deleting a key is not this tool's to do.
 
 use anyhow::{Result, anyhow};
@@ -50,7 +50,7 @@ pub(crate) fn remove(
                 Some(_) => hinted(
                     error,
                     format!(
-                        "where the server is gone for good: ssh-key-setup {} --remove --offline",
+                        "if the server is gone for good: ssh-key-setup {} --remove --offline",
                         entry.alias
                     ),
                 ),
@@ -104,7 +104,7 @@ fn off_the_server(run: &Run, files: &Files, entry: &Entry, key: &Key, half_way: 
     are_refused(run, files, entry, &keys)
 }
 
-/// Fails where the server takes one of the keys.
+/// Fails if the server takes one of the keys.
 fn are_refused(run: &Run, files: &Files, entry: &Entry, keys: &[&Key]) -> Result<()> {
     let lines = known_hosts::ours(&files.known_hosts)?;
     for key in keys {

@@ -1,6 +1,6 @@
-//! `--rotate`: a new key in the place of the old one, without a moment in which none works.
+//! `--rotate`: a new key in place of the old one, without a moment in which none works.
 //!
-//! The names of the files say how far it is, so a run after an interruption goes on where it stopped:
+//! The names of the files show how far it is, so a run after an interruption goes on where it stopped:
 //! `NAME.new` is there: the new key may be on the server, the old one is in use. `NAME.retiring` is there as well: the
 //! new key is proved. Only `NAME.retiring` is there: the new key is in use, the old one may still be on the server.
 //! In the end the old pair is kept as `NAME.old-DATE`.
@@ -62,7 +62,7 @@ fn own_key(entry: &Entry) -> String {
     format!("id_ed25519_{}", entry.alias)
 }
 
-/// The key file that the rotation is to end with. Fails where the rotation would shut another host out.
+/// The key file that the rotation is to end with. Fails if the rotation would shut another host out.
 fn key_after(run: &Run, files: &Files, entry: &Entry) -> Result<String> {
     let own = own_key(entry);
     if is_started(run, &entry.key) {
@@ -118,7 +118,7 @@ fn rotate_to_the_end(run: &Run, files: &Files, entry: &Entry, report: &mut HostR
             .with_context(|| format!("keep the old key: {}", escape_path(&retiring)))?;
     }
     if new.exists() {
-        // ssh offers what the public file holds, and fails where the private one is of another key. It needs none.
+        // ssh offers what the public file holds, and fails if the private one is of another key. It needs none.
         let _ = fs::remove_file(beside(&current, ".pub"));
         fs::rename(&new, &current)
             .with_context(|| format!("put the new key in place: {}", escape_path(&current)))?;
@@ -181,14 +181,13 @@ fn send_off(
     chain: &mut RouteConnections,
 ) -> Result<()> {
     let own = stage::on_disk(run, entry)?;
-    if !matches!(install::uninstall(&own, &entry.authorized_keys, &old.public), Ok(true)) {
-        let retired = Entry { key: old.name.clone(), ..entry.clone() };
-        if stage::is_accepted(&stage::staged(run, &retired, lines)?)? {
-            install::uninstall(chain.server()?, &entry.authorized_keys, &old.public)?;
-        }
-    }
     let retired = Entry { key: old.name.clone(), ..entry.clone() };
-    if stage::is_accepted(&stage::staged(run, &retired, lines)?)? {
+    let is_accepted = || stage::is_accepted(&stage::staged(run, &retired, lines)?);
+    let is_out = matches!(install::uninstall(&own, &entry.authorized_keys, &old.public), Ok(true));
+    if !is_out && is_accepted()? {
+        install::uninstall(chain.server()?, &entry.authorized_keys, &old.public)?;
+    }
+    if is_accepted()? {
         return Err(hinted(
             anyhow!("rotate: {}: the server still takes the old key", entry.alias),
             format!("take this line out of the account's authorized_keys: {}", old.public),

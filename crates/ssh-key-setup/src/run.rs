@@ -1,15 +1,18 @@
 //! One run: what every stage needs, and the folder's files as they are now.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use common::cancel::Cancel;
 use common::text::escape_path;
 
+use crate::connection::ssh::Connection;
 use crate::output::Output;
 use crate::request::Request;
 use crate::ssh_folder::config::{self, Entry};
 use crate::ssh_folder::folder::Folder;
 use crate::ssh_folder::key;
-use crate::ssh_folder::known_hosts;
+use crate::ssh_folder::known_hosts::{self, Line};
 
 /// What every stage needs.
 pub(crate) struct Run {
@@ -36,6 +39,19 @@ impl Run {
         let known_hosts = self.folder.text("known_hosts")?;
         known_hosts::ours(&known_hosts).with_context(|| self.naming("known_hosts"))?;
         Ok(Files { config, known_hosts, entries })
+    }
+
+    /// A connection to the section `name` with nothing but this entry, these host keys and the keys of `folder`.
+    pub(crate) fn isolated(
+        &self,
+        folder: &Path,
+        entry: &Entry,
+        lines: &[Line],
+        name: &str,
+    ) -> Result<Connection> {
+        let config = config::with_entries("", std::slice::from_ref(entry))?;
+        let known_hosts = known_hosts::with_lines("", lines)?;
+        Connection::isolated(folder, &config, &known_hosts, name, &self.cancel)
     }
 
     fn naming(&self, name: &str) -> String {

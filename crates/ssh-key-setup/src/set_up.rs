@@ -106,7 +106,7 @@ pub(crate) fn set_up(
     stage::prove_and_close(run, &entry, report)
 }
 
-/// Fails where another host's section has the name of one of the entry's: ssh would take the first.
+/// Fails if another host's section has the name of one of the entry's: ssh would take the first.
 fn own_names(entry: &Entry, others: &[&Entry]) -> Result<()> {
     for other in others {
         let is_there = |name: &str| other.sections.iter().any(|section| section.name == name);
@@ -146,7 +146,7 @@ fn is_same_path(isolated: &Connection, existing: &Entry, path: Option<&str>) -> 
     prove::prove(isolated, &entry, Make::Folder, &mut |_| {}).map(|_| false)
 }
 
-/// Says where the way leads, and what the container should know of it.
+/// Prints where the way leads, and what the container should know of it.
 fn show_route(run: &Run, alias: &str, route: &Route, report: &mut HostReport) -> Result<()> {
     report.server = route.target.shown();
     report.jump_hosts = route.jump_hosts.iter().map(resolve::Endpoint::shown).collect();

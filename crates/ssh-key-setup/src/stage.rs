@@ -40,17 +40,15 @@ pub(crate) fn settle_host_keys<'a>(
 
 /// A connection with nothing but the folder, as if it held this entry and these host keys.
 pub(crate) fn staged(run: &Run, entry: &Entry, lines: &[Line]) -> Result<Connection> {
-    let config = config::with_entries("", std::slice::from_ref(entry))?;
-    let known_hosts = known_hosts::with_lines("", lines)?;
-    Connection::isolated(run.folder.path(), &config, &known_hosts, &entry.alias, &run.cancel)
+    run.isolated(run.folder.path(), entry, lines, &entry.alias)
 }
 
-/// Whether the server takes the key; fails where something else is in the way.
+/// Whether the server takes the key; fails if something else is in the way.
 pub(crate) fn is_accepted(connection: &Connection) -> Result<bool> {
-    match install::home(connection) {
-        Ok(_) => Ok(true),
-        Err(error) if failure::kind_of(&error) == Some(Kind::NotAccepted) => Ok(false),
-        Err(error) => Err(error),
+    match reach(connection)? {
+        Reach::Works => Ok(true),
+        Reach::NotAccepted => Ok(false),
+        Reach::Broken(error) => Err(error),
     }
 }
 
@@ -65,7 +63,7 @@ pub(crate) enum Reach {
     Broken(anyhow::Error),
 }
 
-/// Tries SFTP; fails where something on the way to the server is in the way.
+/// Tries SFTP; fails if something on the way to the server is in the way.
 pub(crate) fn reach(connection: &Connection) -> Result<Reach> {
     let Err(error) = install::home(connection) else { return Ok(Reach::Works) };
     match failure::kind_of(&error) {
@@ -79,9 +77,7 @@ pub(crate) fn reach(connection: &Connection) -> Result<Reach> {
 pub(crate) fn takes_any_key(run: &Run, entry: &Entry, lines: &[Line]) -> Result<bool> {
     let scratch = crate::connection::scratch::scratch()?;
     key::find_or_make(scratch.path(), &entry.key, None)?;
-    let config = config::with_entries("", std::slice::from_ref(entry))?;
-    let known_hosts = known_hosts::with_lines("", lines)?;
-    let stranger = Connection::isolated(scratch.path(), &config, &known_hosts, &entry.alias, &run.cancel)?;
+    let stranger = run.isolated(scratch.path(), entry, lines, &entry.alias)?;
     Ok(!matches!(reach(&stranger)?, Reach::NotAccepted))
 }
 

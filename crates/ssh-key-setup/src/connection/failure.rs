@@ -61,7 +61,7 @@ pub(crate) enum Login {
 pub(crate) struct Failure {
     pub(crate) kind: Kind,
     pub(crate) message: String,
-    /// What to do about it, where more is known than the kind.
+    /// What to do about it, if more is known than the kind.
     pub(crate) cure: Option<String>,
 }
 
@@ -126,7 +126,7 @@ pub(crate) fn of_ssh(stderr: &[u8], end: End) -> Failure {
     Failure { kind, message, cure: None }
 }
 
-/// What a server printed in the place of SFTP. The length of the first packet is its first four bytes; what follows
+/// What a server printed in place of SFTP. The length of the first packet is its first four bytes; what follows
 /// is at times among the client's own lines.
 fn greeting(text: &str, line: &str) -> String {
     let number = line.split("too long").nth(1).unwrap_or_default().trim();
@@ -170,7 +170,7 @@ impl Failure {
             Kind::NotAccepted => match login {
                 Login::Yours => {
                     format!(
-                        "make sure that `ssh {host}` lets you in; --identity, --user say how; where that used to \
+                        "make sure that `ssh {host}` lets you in; --identity and --user choose key and account; if that used to \
                          work, sshd may shut the account out (AllowUsers, AllowGroups, a locked account)"
                     )
                 }
@@ -193,7 +193,7 @@ impl Failure {
                 "a start file of the account's shell (.bashrc) has to be silent, and a forced command has to be SFTP".into()
             }
             Kind::Lost | Kind::Other => {
-                format!("see where it stops: ssh -v {host}; the server's own log says more")
+                format!("see where it stops: ssh -v {host}; look for the reason in the server's own log")
             }
             Kind::Interrupted => "run it again; what was done stays done".into(),
         }

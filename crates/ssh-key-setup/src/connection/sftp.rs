@@ -31,7 +31,7 @@ impl Batch {
     }
 }
 
-/// Runs `commands`. Fails where the connection can't be made or is lost; the result holds the
+/// Runs `commands`. Fails if the connection can't be made or is lost; the result holds the
 /// failure of a command that the server refuses.
 pub(crate) fn batch(connection: &Connection, commands: &[String]) -> Result<Batch> {
     let mut input = commands.join("\n");
@@ -125,14 +125,6 @@ pub(crate) fn listed(lines: &[String]) -> Vec<ListedFile> {
 pub(crate) fn link_target(connection: &Connection, path: &str) -> Result<Option<String>> {
     let changed = batch(connection, &[format!("cd {}", quote(path))])?;
     Ok(changed.failed.as_deref().and_then(target_in).map(str::to_owned))
-}
-
-/// Whether `path` on the server is a symlink.
-pub(crate) fn is_symlink(connection: &Connection, path: &str) -> Result<bool> {
-    let (folder, name) = path.rsplit_once('/').unwrap_or(("", path));
-    let folder = if folder.is_empty() { "/" } else { folder };
-    let listing = batch(connection, &[format!("ls -lan {}", quote(folder))])?;
-    Ok(listed(listing.output(0)).iter().any(|entry| entry.name == name && entry.is_symlink()))
 }
 
 fn target_in(message: &str) -> Option<&str> {

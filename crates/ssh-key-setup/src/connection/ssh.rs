@@ -1,6 +1,6 @@
 //! Connections: the user's own, kept open by `ssh` itself, and the one that knows nothing but the new folder.
 //!
-//! Both are only options for `ssh` and `sftp`. The user's is opened once, in the foreground where there is a terminal
+//! Both are only options for `ssh` and `sftp`. The user's is opened once, in the foreground if there is a terminal
 //! so that passwords, passphrases and touches of a token reach the person; all later calls go through its control
 //! socket and never ask. The other has an empty environment, no agent and a config file of its own, made of the folder's
 //! by putting this host's path where the container has `/root/.ssh`.
@@ -40,7 +40,7 @@ enum View {
     Yours,
     /// The folder's alone, as root in a container: the folder with the keys.
     Container(PathBuf),
-    /// The folder's by options, where the system allows no namespaces.
+    /// The folder's by options, if the system allows no namespaces.
     Options,
 }
 
@@ -88,7 +88,7 @@ fn option(text: impl Into<OsString>) -> [OsString; 2] {
 /// nor a bare IPv6 address.
 const KEPT_OPEN: &str = "kept-open";
 
-/// Options for a call through a control socket. The user's configuration is not read again, and where the socket is
+/// Options for a call through a control socket. The user's configuration is not read again, and if the socket is
 /// gone the call fails instead of logging in another way.
 fn kept_open(socket: &Path) -> Vec<OsString> {
     let mut control_path = OsString::from("ControlPath=");

@@ -1,7 +1,7 @@
 //! The server's `authorized_keys` as text: which line is ours, and the same file with it put in or taken out.
 //!
 //! Nothing but our own line changes: not order, comments, CR or a missing last newline, so taking the line out again
-//! brings the old bytes back. A line is ours where the key itself (its base64) is, whatever options and comment stand around
+//! brings the old bytes back. A line is ours if the key itself (its base64) is, whatever options and comment stand around
 //! it, so a key is never there twice.
 
 /// What is to be allowed with the key.
@@ -9,7 +9,7 @@
 pub(crate) struct WantedLine {
     /// `ssh-ed25519 AAAA… comment`.
     pub(crate) public_key: String,
-    /// What stands before it; `None` for a key that may do everything.
+    /// What is before it; `None` for a key that may do everything.
     pub(crate) options: Option<String>,
     /// Options that a run of ours put there although another program might have: those may be changed, too.
     pub(crate) ours: Vec<String>,
@@ -39,7 +39,7 @@ pub(crate) enum Edit {
 /// Only SFTP, and nothing else; it starts in `path` if sshd can be given that path.
 ///
 /// sshd cuts the arguments of `internal-sftp` at blanks without regard to quotes and expands `%`, so a path with
-/// anything out of the ordinary is left out: it only says where a relative path would start.
+/// anything out of the ordinary is left out: it only sets where a relative path would start.
 pub(crate) fn sftp_only(path: Option<&str>) -> String {
     let plain = |path: &&str| path.chars().all(|c| c.is_ascii_alphanumeric() || "/._-+@".contains(c));
     match path.filter(plain) {
@@ -77,9 +77,9 @@ pub(crate) fn address(host: &str, port: u16) -> String {
 const JUMP: &str = "restrict,port-forwarding,";
 const OLD_JUMP: &str = "no-agent-forwarding,no-X11-forwarding,no-pty,";
 
-/// What stands before the key type, where the line holds the key and sshd reads it so.
+/// What is before the key type, if the line holds the key and sshd reads it so.
 ///
-/// sshd takes a line for a key first, and only where it is none takes what stands before the first blank outside of
+/// sshd takes a line for a key first, and only if it is not one takes what is before the first blank outside of
 /// quotes for options. So a key that is quoted in a line's `command="…"` is not there.
 fn options_in<'a>(line: &'a [u8], public_key: &str) -> Option<&'a [u8]> {
     let text = line.trim_ascii();
@@ -120,7 +120,7 @@ fn may_be_changed(options: &[u8]) -> bool {
     options.is_empty() || ours.iter().any(|start| options.starts_with(start.as_bytes()))
 }
 
-/// `old` with the wanted line: put in at the end, or changed where it stands.
+/// `old` with the wanted line: put in at the end, or changed in its place.
 pub(crate) fn with(old: &[u8], wanted: &WantedLine) -> Edit {
     let mut new = Vec::with_capacity(old.len() + 400);
     let mut found: Vec<Vec<u8>> = Vec::new();
@@ -166,7 +166,7 @@ pub(crate) fn with(old: &[u8], wanted: &WantedLine) -> Edit {
     }
 }
 
-/// `old` without any line that holds the key; `None` where there was none.
+/// `old` without any line that holds the key; `None` if there was none.
 pub(crate) fn without(old: &[u8], public_key: &str) -> Option<Vec<u8>> {
     let lines = old.split_inclusive(|&b| b == b'\n');
     let mut new: Vec<u8> =

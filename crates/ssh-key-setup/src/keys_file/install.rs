@@ -3,7 +3,7 @@
 //! What a reader gets wrong: the place where sshd reports that it found a key may be a program
 //! (AuthorizedKeysCommand), which must not be overwritten.
 
-mod remote_file;
+pub(crate) mod remote_file;
 
 use anyhow::{Result, anyhow};
 use common::text::escape;
@@ -33,7 +33,7 @@ pub(crate) fn home(connection: &Connection) -> Result<String> {
 }
 
 /// The server's file for the account's keys: as given, else the one that let the user in just now, else
-/// `.ssh/authorized_keys` where it can be seen. An account that is locked into a folder sees its home elsewhere.
+/// `.ssh/authorized_keys` if it can be seen. An account that is locked into a folder sees its home elsewhere.
 pub(crate) fn keys_file(connection: &Connection, home: &str, given: Option<&str>) -> Result<String> {
     let home = home.trim_end_matches('/');
     if let Some(given) = given {
@@ -76,7 +76,7 @@ fn knows_restrict(connection: &Connection) -> bool {
     openssh_version(&connection.software().unwrap_or_default()).is_some_and(|version| version >= (7, 2))
 }
 
-/// What stands before the key on a jump host so that it passes a connection on to this address and does nothing else.
+/// What is before the key on a jump host so that it passes a connection on to this address and does nothing else.
 pub(crate) fn jump_restriction(connection: &Connection, host: &str, port: u16) -> String {
     match knows_restrict(connection) {
         true => authorized_keys::jump_only(host, port),
@@ -118,11 +118,11 @@ fn openssh_version(software: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// Puts the wanted line into `path`, whose folder is made where it is missing.
+/// Puts the wanted line into `path`, whose folder is made if it is missing.
 pub(crate) fn install(connection: &Connection, path: &str, wanted: &WantedLine) -> Result<InstallOutcome> {
     // A person who puts it in by hand has to put in the restriction, too.
     let cure =
-        format!("fix that, or have this line put into the account's authorized_keys: {}", wanted.line());
+        format!("fix that, or have this line added to the account's authorized_keys: {}", wanted.line());
     let mut installed = InstallOutcome::Present;
     let changed =
         remote_file::change(connection, path, Missing::Make, &cure, &mut |old| match authorized_keys::with(

@@ -1,7 +1,7 @@
 //! Why a server may not take a key that is in its `authorized_keys`.
 //!
 //! Asked only after that happened, over the user's own access: modes and owners on the way to the file (sshd's
-//! StrictModes), and what the server's configuration says where an ordinary account may read it. What can't be seen is
+//! StrictModes), and what the server's configuration says if an ordinary account may read it. What can't be seen is
 //! named as what to look for.
 
 use std::fs;
@@ -11,6 +11,7 @@ use common::text::escape;
 
 use crate::connection::sftp::{self, ListedFile, batch, quote};
 use crate::connection::ssh::Connection;
+use crate::keys_file::install::remote_file::{self, Place};
 
 /// The likely reasons, each a clause; never empty.
 pub(crate) fn not_accepted(
@@ -20,11 +21,11 @@ pub(crate) fn not_accepted(
     user: &str,
 ) -> Result<Vec<String>> {
     // sshd follows a symlink and looks at what it leads to.
-    let target = match sftp::is_symlink(connection, file)? {
-        true => sftp::link_target(connection, file)?,
-        false => None,
+    let target = match remote_file::look(connection, file)? {
+        Place::File(target, _) => target,
+        _ => file.to_owned(),
     };
-    let places = places(home, target.as_deref().unwrap_or(file));
+    let places = places(home, &target);
     let listings: Vec<String> =
         places[1..].iter().map(|folder| format!("-ls -lan {}", quote(folder))).collect();
     let looked = batch(connection, &listings)?;
@@ -89,7 +90,7 @@ fn foreign(path: &str, owner: &str, found: Option<&ListedFile>) -> Option<String
     ))
 }
 
-/// sshd's configuration with its drop-ins; empty where it can't be read.
+/// sshd's configuration with its drop-ins; empty if it can't be read.
 fn configuration(connection: &Connection) -> Result<String> {
     let local = connection.local();
     let drop_ins = local.with_extension("d");

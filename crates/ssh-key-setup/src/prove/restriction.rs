@@ -12,7 +12,7 @@ use crate::ssh_folder::config::Entry;
 
 const TOKEN: &str = "ssh-key-setup-shell-token";
 
-/// Sees them refused, and says what was seen. Fails where one is not.
+/// Tries them and returns what was refused. Fails if one is not.
 pub(super) fn prove(connection: &Connection, entry: &Entry) -> Result<String> {
     let host = escape(connection.host.as_bytes());
     let hint = "take the key's other lines out of authorized_keys on the server, or use --no-restrict";

@@ -9,7 +9,7 @@ use std::fs::File;
 use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::{Pid, getpgrp, tcgetpgrp, tcsetpgrp};
 
-/// The terminal, taken back when dropped, where this process was the one that it listens to.
+/// The terminal, taken back when dropped, if this process was the one that it listens to.
 #[derive(Debug)]
 pub(crate) struct KeptTerminal {
     terminal: Option<(File, Pid)>,

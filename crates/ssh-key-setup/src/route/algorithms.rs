@@ -1,7 +1,7 @@
 //! What the user changed in a list of algorithms, written as the change alone.
 //!
 //! `ssh -G` prints whole lists, with every name that this ssh knows. Another version refuses a whole config file for
-//! one name that it does not know, so the container gets `+added`, `-removed` or `^first` where that says the same, and
+//! one name that it does not know, so the container gets `+added`, `-removed` or `^first` if that means the same, and
 //! no name that newer versions have dropped.
 
 /// Names that OpenSSH knew once and knows no more in 10.0: its release notes for 7.0, 7.6, 8.5 and 10.0.
@@ -28,7 +28,7 @@ const DROPPED: [&str; 17] = [
 /// The user's change to a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Change {
-    /// The value for a config file; `None` where nothing is left to write.
+    /// The value for a config file; `None` if nothing is left to write.
     pub(crate) value: Option<String>,
     /// Names that were left out, because newer versions refuse them.
     pub(crate) left_out: Vec<String>,

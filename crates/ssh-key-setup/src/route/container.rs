@@ -62,7 +62,7 @@ pub(crate) fn notes(route: &Route, known: &NameLookup) -> Notes {
         Some(address) => {
             format!("add to Backrest's service in compose.yaml: extra_hosts: [\"{shown}:{address}\"]")
         }
-        None => "use its address in the place of its name".to_owned(),
+        None => "use its address in place of its name".to_owned(),
     };
     let mut notes = Notes { warnings: Vec::new(), tailscale: is_through_tailscale(&name, known) };
     let loopback = known.addresses.iter().any(IpAddr::is_loopback) || name == "localhost";
@@ -90,7 +90,7 @@ pub(crate) fn notes(route: &Route, known: &NameLookup) -> Notes {
     if route.asks_programs {
         notes.warnings.push(
             "your ssh config asks a program (Match exec): the container gets what it answered now; run this again \
-             where that changes"
+             if that changes"
                 .to_owned(),
         );
     }
@@ -112,7 +112,7 @@ pub(crate) fn notes(route: &Route, known: &NameLookup) -> Notes {
     notes
 }
 
-/// Has the ssh in Backrest's running container read `config`, where Docker answers: versions differ in what they take.
+/// Has the ssh in Backrest's running container read `config`, if Docker answers: versions differ in what they take.
 /// Returns whether it did; fails if it refuses the file.
 pub(crate) fn reads(config: &str, alias: &str) -> Result<bool> {
     let limits = || Limits::within(Duration::from_secs(20));

@@ -153,7 +153,7 @@ fn without_silencing(words: Vec<String>) -> Vec<String> {
 }
 
 impl Tokens<'_> {
-    /// A word with its tokens replaced; `None` where the shell would make something of it that is not known here.
+    /// A word with its tokens replaced; `None` if the shell would make something of it that is not known here.
     fn expand(self, word: &str) -> Option<String> {
         let word = word.replace("${HOME}", "~").replace("$HOME", "~");
         if word.contains(OF_THE_SHELL) {

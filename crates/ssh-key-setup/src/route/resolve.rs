@@ -231,6 +231,15 @@ fn carried(values: &Values, defaults: &Values) -> (Vec<(String, String)>, Vec<St
     (carried, left_out)
 }
 
+/// The name under which known_hosts has the keys of a host.
+pub(crate) fn key_name(alias: Option<&str>, host_name: &str, port: u16) -> String {
+    match (alias, port) {
+        (Some(alias), _) => alias.to_owned(),
+        (None, 22) => host_name.to_owned(),
+        (None, port) => format!("[{host_name}]:{port}"),
+    }
+}
+
 impl Endpoint {
     fn tokens<'a>(&'a self, home: &'a std::path::Path) -> Tokens<'a> {
         let (typed, host, user) = (&self.access.host, &self.host_name, &self.user);
@@ -239,14 +248,10 @@ impl Endpoint {
 
     /// The name under which known_hosts has its keys.
     pub(crate) fn key_name(&self) -> String {
-        match (&self.host_key_alias, self.port) {
-            (Some(alias), _) => alias.clone(),
-            (None, 22) => self.host_name.clone(),
-            (None, port) => format!("[{}]:{port}", self.host_name),
-        }
+        key_name(self.host_key_alias.as_deref(), &self.host_name, self.port)
     }
 
-    /// For people: `me@nas.lan`, with the port where it is not 22.
+    /// For people: `me@nas.lan`, with the port unless it is 22.
     pub(crate) fn shown(&self) -> String {
         let port = if self.port == 22 { String::new() } else { format!(", port {}", self.port) };
         escape(format!("{}@{}{port}", self.user, self.host_name).as_bytes())

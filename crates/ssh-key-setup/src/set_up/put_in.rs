@@ -49,8 +49,7 @@ pub(super) fn install_on_server(
         None => typed,
     };
     if over_ssh != entry.path {
-        let aside =
-            format!("as SFTP shows it, so for Backrest; over SSH it is {}", escape(over_ssh.as_bytes()));
+        let aside = format!("as SFTP and Backrest see it; over SSH it is {}", escape(over_ssh.as_bytes()));
         run.output.line("path", &escape(entry.path.as_bytes()), &aside);
     }
     let attempts: Vec<Option<String>> = match entry.restricted {
@@ -90,7 +89,7 @@ pub(super) fn install_on_server(
                 entry.alias,
                 common::exit::one_line(&why)
             ),
-            format!("let the key do all that you may: ssh-key-setup {} --no-restrict", entry.typed),
+            format!("let the key do everything that you can: ssh-key-setup {} --no-restrict", entry.typed),
         ),
         false => why,
     })

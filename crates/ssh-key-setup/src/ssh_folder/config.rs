@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::connection::access::Access;
 use crate::connection::ssh::IN_CONTAINER;
-use crate::route::resolve::{Endpoint, Route};
+use crate::route::resolve::{self, Endpoint, Route};
 use crate::ssh_folder::managed_block;
 
 /// A host that is set up.
@@ -37,7 +37,7 @@ pub(crate) struct Entry {
     pub(crate) authorized_keys: String,
     /// The key may do nothing but SFTP.
     pub(crate) restricted: bool,
-    /// What stands before the key on the server: the restriction in words that the server knows.
+    /// What is before the key on the server: the restriction in words that the server knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) options: Option<String>,
     /// The private key's file name.
@@ -91,11 +91,7 @@ impl Section {
 
     /// The name under which known_hosts has its keys.
     pub(crate) fn key_name(&self) -> String {
-        match (&self.host_key_alias, self.port) {
-            (Some(alias), _) => alias.clone(),
-            (None, 22) => self.host_name.clone(),
-            (None, port) => format!("[{}]:{port}", self.host_name),
-        }
+        resolve::key_name(self.host_key_alias.as_deref(), &self.host_name, self.port)
     }
 }
 
@@ -132,7 +128,7 @@ impl Entry {
     }
 
     fn render(&self, text: &mut String) -> Result<()> {
-        let _ = writeln!(text, "{JSON}{}", serde_json::to_string(self).context("write config")?);
+        writeln!(text, "{JSON}{}", serde_json::to_string(self).context("write config")?)?;
         for section in &self.sections {
             let port = section.port.to_string();
             let identity = format!("{IN_CONTAINER}/{}", self.key);
@@ -160,9 +156,9 @@ impl Entry {
                 ("ServerAliveCountMax", "5"),
             ]);
             lines.extend(section.carried.iter().map(|(keyword, value)| (keyword.as_str(), value.as_str())));
-            let _ = writeln!(text, "Host {}", section.name);
+            writeln!(text, "Host {}", section.name)?;
             for (keyword, value) in lines {
-                let _ = writeln!(text, "    {keyword} {}", word(keyword, value)?);
+                writeln!(text, "    {keyword} {}", word(keyword, value)?)?;
             }
         }
         text.push('\n');
@@ -215,7 +211,7 @@ pub(crate) fn foreign_hosts(config: &str) -> Result<Vec<ForeignHost>> {
 pub(crate) fn own_lines_with(config: &str, alias: &str, key: &str) -> Result<Option<String>> {
     let ours: Vec<String> = entries(config)?.into_iter().map(|entry| entry.alias).collect();
     let mut found = foreign_sections(config)?.into_iter().filter(|host| host.key.as_deref() == Some(key));
-    // Our block stands first: where it has a host of the name, those lines add nothing.
+    // Our block stands first: if it has a host of the name, those lines add nothing.
     Ok(found.find(|host| host.alias != alias && !ours.contains(&host.alias)).map(|host| host.alias))
 }
 

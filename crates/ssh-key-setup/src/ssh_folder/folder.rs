@@ -1,7 +1,7 @@
 //! The folder `<DATA_DIR>/ssh` on this host: made, its modes set, its files read and written.
 //!
 //! What a reader gets wrong: ssh in the container runs as root and refuses a `config` that belongs to anyone but
-//! root (keys and known_hosts it takes from anyone). So where this is run by an ordinary user, `config` is given to
+//! root (keys and known_hosts it takes from anyone). So if this is run by an ordinary user, `config` is given to
 //! root at the end; the user can still read it through its group, and still replace it, because the folder is theirs.
 
 use std::fs::{self, DirBuilder, Permissions};
@@ -24,7 +24,7 @@ pub(crate) struct Folder {
 }
 
 impl Folder {
-    /// Opens the folder; makes it where it is missing, or where Docker made an empty one of root's in its place.
+    /// Opens the folder; makes it if it is missing, or if Docker made an empty one of root's in its place.
     pub(crate) fn open(path: &Path) -> Result<Folder> {
         let naming = || format!("open the folder: {}", escape_path(path));
         match fs::symlink_metadata(path) {
@@ -37,7 +37,7 @@ impl Folder {
                     .hint("move it away and run this again");
             }
             Ok(found) if found.uid() != own_uid() => {
-                // Works only where it is empty and its parent is ours.
+                // Works only if it is empty and its parent is ours.
                 if own_uid() == 0 || fs::remove_dir(path).is_err() {
                     let shown = escape_path(path);
                     return Err(anyhow!(
@@ -67,14 +67,14 @@ impl Folder {
         Ok(folder)
     }
 
-    /// The folder as it is: nothing is made or changed. Fails where it is missing.
+    /// The folder as it is: nothing is made or changed. Fails if it is missing.
     pub(crate) fn look(path: &Path) -> Result<Folder> {
         let naming = || format!("open the folder: {}", escape_path(path));
         fs::read_dir(path).with_context(naming).hint("set a host up first: ssh-key-setup HOST")?;
         Ok(Folder { path: path.to_path_buf() })
     }
 
-    /// Fails where others may read the keys, or ssh in the container would not take `config`.
+    /// Fails if others may read the keys, or ssh in the container would not take `config`.
     pub(crate) fn check(&self, rootless: bool) -> Result<()> {
         let mode = |path: &Path| fs::metadata(path).map(|found| found.mode() & 0o7777);
         let mut open = Vec::new();
@@ -106,7 +106,7 @@ impl Folder {
         &self.path
     }
 
-    /// A file's text; empty where there is no such file.
+    /// A file's text; empty if there is no such file.
     pub(crate) fn text(&self, name: &str) -> Result<String> {
         let path = self.path.join(name);
         match fs::read_to_string(&path) {
@@ -179,7 +179,7 @@ impl Folder {
                 "{config}: it is not root's, so ssh in the container refuses it (Bad owner or permissions)"
             ),
             cure: format!(
-                "chmod 640 {config} && sudo chown 0 {config}; or say --rootless where Docker runs rootless"
+                "chmod 640 {config} && sudo chown 0 {config}; or use --rootless if Docker runs rootless"
             ),
         }
     }

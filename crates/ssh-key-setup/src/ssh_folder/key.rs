@@ -45,7 +45,7 @@ impl Key {
     }
 }
 
-/// The key `name` in `folder`; made, with a comment for `host`, where it is missing.
+/// The key `name` in `folder`; made, with a comment for `host`, if it is missing.
 pub(crate) fn find_or_make(folder: &Path, name: &str, host: Option<&str>) -> Result<Key> {
     let path = folder.join(name);
     let made = match fs::symlink_metadata(&path) {
@@ -65,7 +65,7 @@ pub(crate) fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
-/// The key pair whose private half is `path`; the public file is written where it is missing or of another key.
+/// The key pair whose private half is `path`; the public file is written if it is missing or of another key.
 pub(crate) fn read(path: &Path) -> Result<Key> {
     let key = read_only(path)?;
     let public_path = beside(path, ".pub");
@@ -82,7 +82,7 @@ pub(crate) fn read_only(path: &Path) -> Result<Key> {
     let derived = public_half(path).with_context(naming)?;
     let written = fs::read_to_string(beside(path, ".pub")).ok();
     let written = written.as_deref().and_then(|text| PublicKey::from_openssh(text.trim()).ok());
-    // The public file has the comment where the private one has none.
+    // The public file has the comment if the private one has none.
     let public = written.filter(|written| written.key_data() == derived.key_data()).unwrap_or(derived);
     Ok(Key {
         path: path.to_path_buf(),

@@ -4,7 +4,6 @@
 //! them. A host that is known nowhere is asked for its key, which is shown and has to be confirmed. Our part of the
 //! folder's `known_hosts` stands between marks; each line has one name, in plain text.
 
-use std::io::{self, BufRead, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -22,6 +21,7 @@ use ssh_key::{Algorithm, EcdsaCurve, HashAlg, PublicKey};
 use crate::connection::access;
 use crate::connection::failure::{self, Login};
 use crate::connection::ssh::Connection;
+use crate::question;
 use crate::route::resolve::Endpoint;
 use crate::ssh_folder::managed_block;
 
@@ -108,7 +108,7 @@ fn find(searched: &str, name: &str, files: &[PathBuf]) -> Result<Vec<Line>> {
         command.args(["-F", searched, "-f"]).arg(file);
         let captured = process::capture(&mut command, b"", Limits::within(Duration::from_secs(20)), None)
             .with_context(|| format!("look up the host key: {}", escape_path(file)))?;
-        // It exits with 1 where there is none.
+        // It exits with 1 if there is none.
         let found = String::from_utf8_lossy(&captured.stdout).into_owned();
         let keys = found.lines().filter(|line| !line.trim_start().starts_with('#'));
         lines.extend(keys.filter_map(|line| Line::parse(line, name)));
@@ -116,7 +116,7 @@ fn find(searched: &str, name: &str, files: &[PathBuf]) -> Result<Vec<Line>> {
     Ok(lines)
 }
 
-/// The keys that are trusted for the endpoint already, by the user or by an earlier run; `None` where there are none.
+/// The keys that are trusted for the endpoint already, by the user or by an earlier run; `None` if there are none.
 pub(crate) fn known(endpoint: &Endpoint, folder_file: &Path) -> Result<Option<(Vec<Line>, Source)>> {
     let known = look_up(endpoint, &own_files(endpoint))?;
     if known.iter().any(Line::is_trusted) {
@@ -222,49 +222,23 @@ fn confirm(endpoint: &Endpoint, offered: &[Line], accept: bool, cancel: &Cancel)
     if accept {
         return Ok(());
     }
-    let mut stderr = io::stderr().lock();
-    let _ = writeln!(stderr, "{} is not known to you yet. It shows this key:", endpoint.shown());
+    common::note!("{} is new to you. It shows this key:", endpoint.shown());
     for line in offered {
         let key = line.public_key()?;
         let (kind, fingerprint) = (short_type(&key), key.fingerprint(HashAlg::Sha256));
-        let _ = writeln!(stderr, "  {} {fingerprint} ({kind})", bits(&key));
+        common::note!("  {} {fingerprint} ({kind})", bits(&key));
         for row in fingerprint.to_randomart(&format!("[{kind} {}]", bits(&key))).lines() {
-            let _ = writeln!(stderr, "  {row}");
+            common::note!("  {row}");
         }
     }
-    let _ = write!(
-        stderr,
-        "Compare it with what the server's own console says: ssh-keygen -lvf /etc/ssh/ssh_host_…_key.pub\nIs it the server's? Type yes to trust it: "
+    common::note!(
+        "Compare it with the key on the server's own console: ssh-keygen -lvf /etc/ssh/ssh_host_…_key.pub"
     );
-    let _ = stderr.flush();
-    if answer(cancel)?.trim() == "yes" {
+    if question::is_yes("Is it the server's? Type yes to trust it: ", cancel)? {
         return Ok(());
     }
-    if !io::stdin().is_terminal() {
-        let _ = writeln!(stderr);
-    }
     Err(anyhow!("host key: {}: not confirmed", endpoint.shown()))
-        .hint("connect once with ssh and confirm it there, answer yes here, or give --accept-new-host-key")
-}
-
-/// One line of standard input; empty at its end.
-pub(crate) fn answer(cancel: &Cancel) -> Result<String> {
-    use std::os::fd::AsFd;
-
-    use nix::poll::{PollFd, PollFlags, PollTimeout};
-
-    let stdin = io::stdin();
-    let mut fds =
-        [PollFd::new(stdin.as_fd(), PollFlags::POLLIN), PollFd::new(cancel.as_fd(), PollFlags::POLLIN)];
-    while nix::poll::poll(&mut fds, PollTimeout::NONE) == Err(nix::errno::Errno::EINTR) {}
-    if cancel.is_cancelled() {
-        // The terminal has shown ^C after the question.
-        let _ = writeln!(io::stderr());
-        return Err(anyhow!("interrupted")).hint("run it again; what was done stays done");
-    }
-    let mut line = String::new();
-    stdin.lock().read_line(&mut line).context("read the answer")?;
-    Ok(line)
+        .hint("connect once with ssh and confirm it there, answer yes here, or add --accept-new-host-key")
 }
 
 /// The file's text with our part holding just `lines`.

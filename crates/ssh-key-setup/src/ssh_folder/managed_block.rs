@@ -14,13 +14,13 @@ const END: &str = "# <<< ssh-key-setup <<<";
 pub(crate) struct Parts<'a> {
     /// Before the first mark.
     pub(crate) before: &'a str,
-    /// Between the marks; empty where there are none.
+    /// Between the marks; empty if there are none.
     pub(crate) ours: &'a str,
-    /// After the second mark; the whole text where there are none.
+    /// After the second mark; the whole text if there are none.
     pub(crate) after: &'a str,
 }
 
-/// Cuts `text`. Fails where only one of the marks is there.
+/// Cuts `text`. Fails if only one of the marks is there.
 pub(crate) fn split(text: &str) -> Result<Parts<'_>> {
     let line = |mark: &str| {
         let mut start = 0;
@@ -40,7 +40,7 @@ pub(crate) fn split(text: &str) -> Result<Parts<'_>> {
     }
 }
 
-/// `text` with `ours` between the marks, at the top where there were none; without the marks where `ours` is empty.
+/// `text` with `ours` between the marks, at the top if there were none; without the marks if `ours` is empty.
 pub(crate) fn replace(text: &str, ours: &str) -> Result<String> {
     let Parts { before, after, .. } = split(text)?;
     Ok(match ours {

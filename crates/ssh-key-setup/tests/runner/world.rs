@@ -125,6 +125,18 @@ impl World {
         world
     }
 
+    /// What the servers have logged last, for a test that fails.
+    fn print_server_logs(&self) {
+        let entries = fs::read_dir(self.srv("")).into_iter().flatten().flatten();
+        for path in
+            entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|end| end == "log"))
+        {
+            let text = fs::read_to_string(&path).unwrap_or_default();
+            let lines: Vec<&str> = text.lines().collect();
+            eprintln!("{}:\n{}", path.display(), lines[lines.len().saturating_sub(60)..].join("\n"));
+        }
+    }
+
     /// A path below `/root`, from outside.
     pub(crate) fn root(&self, path: &str) -> PathBuf {
         self.sandbox.path("root").join(path)
@@ -349,6 +361,9 @@ pub(crate) fn address(port: u16) -> String {
 
 impl Drop for World {
     fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.print_server_logs();
+        }
         // unshare ends its child with itself, and with it, the namespace's first process, everything in there.
         let _ = self.holder.kill();
         let _ = self.holder.wait();

@@ -1,6 +1,6 @@
 //! What the way to a host runs: only what Backrest's container has is proved.
 //!
-//! The container's view covers files, not programs; and where a system allows no such view, a second `ssh` would read
+//! The container's view covers files, not programs; and if a system allows no such view, a second `ssh` would read
 //! the user's own files. So what the folder's config resolves to is looked at before anything connects, the user's own
 //! lines in it included.
 

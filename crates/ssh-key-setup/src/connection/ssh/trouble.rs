@@ -17,14 +17,14 @@ impl Connection {
         Some(cure.to_owned())
     }
 
-    /// The same failure with the text that the server printed in the place of SFTP.
+    /// The same failure with the text that the server printed in place of SFTP.
     pub(super) fn greeted(&self, failure: Failure) -> Failure {
         let mut command = self.ssh(&["-T", "-s"], &["sftp"]);
         let Ok(ran) = self.capture(&mut command, b"") else { return failure };
         let text = String::from_utf8_lossy(&ran.stdout).into_owned();
         let Some(line) = text.lines().map(str::trim).find(|line| !line.is_empty()) else { return failure };
         let line: String = line.chars().take(200).collect();
-        // nologin(8) prints this in the place of the program that it was to start.
+        // nologin(8) prints this in place of the program that it was to start.
         let cure = line.contains("account is currently not available").then(|| {
             "the account's shell is nologin, which can't start an sftp-server: put into sshd_config \
              Subsystem sftp internal-sftp, and reload sshd"
@@ -37,7 +37,7 @@ impl Connection {
         }
     }
 
-    /// The error of a server that takes the key and wants more; `None` where it does not take it.
+    /// The error of a server that takes the key and wants more; `None` if it does not take it.
     pub(crate) fn second_factor(&self) -> Option<anyhow::Error> {
         let ran = self.capture(&mut self.ssh(&["-v", "-T", "-s"], &["sftp"]), b"").ok()?;
         let stderr = String::from_utf8_lossy(&ran.stderr).into_owned();

@@ -27,7 +27,7 @@ pub(super) enum Missing {
 
 /// What stands at a path on the server.
 #[derive(Debug)]
-pub(super) enum Place {
+pub(crate) enum Place {
     /// Nothing, or nothing that can be seen.
     Empty,
     /// A file, where it really lies: the end of a symlink.
@@ -41,7 +41,7 @@ pub(super) enum Place {
 struct Remote {
     path: String,
     text: Vec<u8>,
-    /// `None` where there was no file.
+    /// `None` if there was no file.
     found: Option<ListedFile>,
 }
 
@@ -85,7 +85,7 @@ pub(super) fn change(
     Err(refused(connection, "write", path, "it keeps changing while it is being edited", cure))
 }
 
-/// The text of `path`; empty where there is no such file.
+/// The text of `path`; empty if there is no such file.
 pub(super) fn text(connection: &Connection, path: &str) -> Result<Vec<u8>> {
     Ok(fetch(connection, path, "", Missing::Leave)?.text)
 }
@@ -98,7 +98,7 @@ pub(super) fn parent(path: &str) -> &str {
 }
 
 /// What stands at `path`.
-pub(super) fn look(connection: &Connection, path: &str) -> Result<Place> {
+pub(crate) fn look(connection: &Connection, path: &str) -> Result<Place> {
     let listing = batch(connection, &[format!("ls -lan {}", quote(parent(path)))])?;
     place(connection, path, &sftp::listed(listing.output(0)))
 }

@@ -13,7 +13,7 @@ pub(super) struct Call {
 }
 
 impl Call {
-    /// Reads the words after `ssh`; `None` where one of them is not understood.
+    /// Reads the words after `ssh`; `None` if one of them is not understood.
     pub(super) fn parse(words: &[String]) -> Option<Call> {
         let mut call = Call::default();
         let mut rest = words.iter();

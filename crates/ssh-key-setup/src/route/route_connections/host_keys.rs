@@ -7,11 +7,10 @@
 use anyhow::Result;
 use common::text::escape;
 
-use crate::connection::ssh::Connection;
 use crate::output::HostReport;
 use crate::route::route_connections::RouteConnections;
 use crate::run::Run;
-use crate::ssh_folder::config::{self, Entry};
+use crate::ssh_folder::config::Entry;
 use crate::ssh_folder::known_hosts::{self, Line, Source};
 
 /// Adds to the chain what its newly confirmed hosts prove. The folder's key has to get through to all of them.
@@ -26,10 +25,7 @@ pub(crate) fn other_keys(
             continue;
         }
         let lines = chain.lines();
-        let config = config::with_entries("", std::slice::from_ref(entry))?;
-        let known_hosts = known_hosts::with_lines("", &lines)?;
-        let connection =
-            Connection::isolated(run.folder.path(), &config, &known_hosts, &section.name, &run.cancel)?;
+        let connection = run.isolated(run.folder.path(), entry, &lines, &section.name)?;
         // The outcome of the session itself does not matter: the keys come before it.
         let proved = connection.proved_host_keys()?;
         let new: Vec<Line> = known_hosts::of_name(&section.key_name(), &proved)?
