@@ -38,7 +38,11 @@ esac
 fn put_archive(home: &Home) {
     let folder = home.sandbox.path("backrest-helpers-0");
     fs::create_dir_all(folder.join("share")).unwrap();
-    fs::rename(home.sandbox.path(".local/bin"), folder.join("bin")).unwrap();
+    fs::create_dir(folder.join("bin")).unwrap();
+    // Copies: tar fails if another test links or removes a file that it reads.
+    for program in fs::read_dir(home.sandbox.path(".local/bin")).unwrap().flatten() {
+        copy_program(program.path(), folder.join("bin").join(program.file_name()));
+    }
     fs::remove_dir_all(home.sandbox.path(".local")).unwrap();
     for name in PROGRAMS {
         copy_program(built(name, name), folder.join("bin").join(name));
