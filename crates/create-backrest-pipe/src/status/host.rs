@@ -45,11 +45,11 @@ pub(super) fn settings(settings: &Settings) -> Vec<Check> {
         }
     }
     if checks.is_empty() {
-        let what = format!(
-            "roots {} and {}",
-            escape_path(&settings.container_root),
-            escape_path(&settings.data_root)
-        );
+        let (containers, data) = (escape_path(&settings.container_root), escape_path(&settings.data_root));
+        let what = match containers == data {
+            true => format!("one root for both: {data}"),
+            false => format!("roots {containers} and {data}"),
+        };
         checks.push(Check::good("settings", what));
     }
     checks

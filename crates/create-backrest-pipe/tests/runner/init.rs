@@ -132,6 +132,7 @@ fn roots_that_are_named_once_are_found_by_the_commands_that_follow() {
     assert!(home.run(&["hooks"]).expect_success().stdout.contains("/bridge/backrest-send"));
     let ran = home.run(&["status"]);
     assert!(ran.stdout.contains("✓ listener"), "{}", ran.everything());
+    assert!(ran.stdout.contains(&format!("one root for both: {root}")), "{}", ran.everything());
     let again = init(&home, &["--yes"]).expect_success();
     assert!(again.stdout.contains("nothing was changed"), "{}", again.everything());
     home.run(&["remove"]).expect_success();
