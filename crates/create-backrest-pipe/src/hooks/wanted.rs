@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use bridge::action::BuiltIn;
-use bridge::request::{Notification, Preparation};
+use bridge::request::{Notification, Preparation, encode};
 use common::exit::HintExt;
 use common::settings::Settings;
 use common::text::escape_path;
@@ -143,7 +143,7 @@ impl Wanted {
 /// The key of a plan's preparations: `INSTANCE/PLAN`, percent-encoded.
 pub(crate) fn key_of(instance: Option<&str>) -> String {
     match instance.filter(|instance| !instance.is_empty()) {
-        Some(instance) => format!("{}/{PLAN}", encoded(instance)),
+        Some(instance) => format!("{}/{PLAN}", encode(instance)),
         None => PLAN.into(),
     }
 }
@@ -153,13 +153,6 @@ pub(crate) fn is_ours(message: &Message) -> bool {
     use BuiltIn::{NotifyDown, NotifyUp, PostBackups, PreBackups, StartTailscale, StopTailscale};
     let ours = [PreBackups, PostBackups, StartTailscale, StopTailscale, NotifyUp, NotifyDown];
     message.built_in().is_some_and(|name| ours.contains(&name))
-}
-
-fn encoded(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    text.bytes()
-        .map(|byte| if plain(byte) { char::from(byte).into() } else { format!("%{byte:02X}") })
-        .collect()
 }
 
 /// An error's text: one line whatever it holds (%q). Its cause comes last, so it is sent whole: the client shortens it

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bridge::action::BuiltIn;
+use bridge::request::encode;
 use comfy_table::{CellAlignment, Table, presets};
 use common::contract::verification::{Outcome, ServiceCounts, Verification};
 use common::exit::HintExt;
@@ -144,14 +145,6 @@ pub(super) fn notify(verification: &Verification, settings: &Settings) -> Result
     let sent = process::capture(&mut command, b"", Limits::within(PUSH_TIME), None)?.success();
     sent.context("push the result").hint("see that the listener runs: create-backrest-pipe status")?;
     Ok(())
-}
-
-/// A plan's id as one word, as `{{ urlquery .Plan.Id }}` writes it.
-fn encode(plan: &str) -> String {
-    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    plan.bytes()
-        .map(|byte| if is_plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
-        .collect()
 }
 
 #[cfg(test)]
