@@ -110,6 +110,7 @@ pub fn build(root: &Path, seen_at: &SeenAt, wanted: Wanted, options: &Options) -
             format!("a line that restic would refuse was made: {}; please report it", escape(line)),
         )
     }));
+    warnings.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
     Ok(Built { tree, sections, matcher, warnings })
 }
 

@@ -20,6 +20,7 @@ use common::{out, units, width};
 
 use crate::build::Options;
 use crate::decide;
+use crate::dumps::Declared;
 use crate::restic::cost::Depths;
 use crate::root::{Root, build_roots};
 use crate::section::Section;
@@ -27,12 +28,13 @@ use crate::tree::{Link, Wanted};
 
 /// Every gap, sorted.
 pub(crate) fn gaps(roots: &[Root], settings: &Settings) -> Vec<Gap> {
+    let declared = Declared::new(settings);
     let mut gaps = mounts::gaps(roots);
     for root in roots {
         gaps.extend(links(root, roots, settings));
-        gaps.extend(databases::live_files(root, settings));
+        gaps.extend(databases::live_files(root, settings, &declared));
     }
-    gaps.extend(services::gaps(roots, settings));
+    gaps.extend(services::gaps(roots, settings, &declared));
     gaps.sort();
     gaps.dedup_by(|a, b| a.kind == b.kind && a.path == b.path);
     gaps
@@ -161,6 +163,16 @@ fn is_of_system(path: &Path) -> bool {
         || FOLDERS.iter().any(|folder| path.starts_with(folder))
 }
 
+/// Whose gap it is, if the path does not show it.
+pub(crate) fn owner(gap: &Gap) -> String {
+    match &gap.service {
+        Some(service) if matches!(gap.kind, GapKind::BindMount | GapKind::NamedVolume) => {
+            format!(" of {service}")
+        }
+        _ => String::new(),
+    }
+}
+
 /// Prints the gaps, most serious first, folded to the width of the terminal.
 pub(crate) fn print(gaps: &[Gap], columns: Option<usize>) {
     for gap in gaps {
@@ -173,7 +185,7 @@ pub(crate) fn print(gaps: &[Gap], columns: Option<usize>) {
         };
         let more = if gap.more > 0 { format!(", and {} more like it", gap.more) } else { String::new() };
         let path = escape(gap.path.as_bytes());
-        let text = format!("{leads_to}{size}: {}{more}", gap.what);
+        let text = format!("{}{leads_to}{size}: {}{more}", owner(gap), gap.what);
         // A path is never broken, not even at a blank.
         let text = width::folded(&text, width::of(&path), 4, columns);
         out!("{WARN}{path}{WARN:#}{text}");

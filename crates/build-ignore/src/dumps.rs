@@ -6,9 +6,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
-use common::contract::services::Services;
+use common::contract::services::{Listed, Services};
 use common::dump_files;
 use common::paths;
 use common::process::{self, Limits};
@@ -39,9 +40,8 @@ pub(crate) fn left_out(roots: &[Root], settings: &Settings, since: Option<System
         return Vec::new();
     }
     let mut found = Vec::new();
-    for script in
-        listed(settings).into_iter().flat_map(|services| services.services).filter_map(|one| one.prepare)
-    {
+    let declarations = Declared::new(settings);
+    for script in declarations.services().iter().filter_map(|one| one.prepare.as_ref()) {
         let Some(folder) = Path::new(&script.path).parent() else { continue };
         let mut dumps: Vec<PathBuf> =
             script.dumps.iter().flat_map(|dump| declared(roots, folder, dump)).collect();
@@ -58,13 +58,43 @@ pub(crate) fn left_out(roots: &[Root], settings: &Settings, since: Option<System
     found
 }
 
-/// What `pre-backup-actions` lists; none if it can't be asked.
-fn listed(settings: &Settings) -> Option<Services> {
-    let mut command = Command::new(paths::tool("pre-backup-actions"));
-    command.args(Flags::of(settings).to_arguments()).args(["--list", "--json"]);
-    let captured = process::capture(&mut command, b"", Limits::within(DEADLINE), None).ok()?;
-    // It exits with 1 if a script would be refused.
-    serde_json::from_slice(&captured.stdout).ok()
+/// What the scripts declare. `pre-backup-actions` is asked when it is first needed.
+#[derive(Debug)]
+pub(crate) struct Declared<'a> {
+    settings: &'a Settings,
+    services: OnceLock<Services>,
+}
+
+impl Declared<'_> {
+    /// Nothing is asked yet.
+    pub(crate) fn new(settings: &Settings) -> Declared<'_> {
+        Declared { settings, services: OnceLock::new() }
+    }
+
+    /// Every service with a script; none if `pre-backup-actions` can't be asked.
+    fn services(&self) -> &[Listed] {
+        let ask = || {
+            let mut command = Command::new(paths::tool("pre-backup-actions"));
+            command.args(Flags::of(self.settings).to_arguments()).args(["--list", "--json"]);
+            let captured = process::capture(&mut command, b"", Limits::within(DEADLINE), None).ok()?;
+            // It exits with 1 if a script would be refused.
+            serde_json::from_slice(&captured.stdout).ok()
+        };
+        &self.services.get_or_init(|| ask().unwrap_or_default()).services
+    }
+
+    /// How many declared dumps of the service can be those of a database, by their names.
+    pub(crate) fn of_databases(&self, service: &str) -> usize {
+        const WORDS: [&str; 9] =
+            ["db", "database", "pg", "postgres", "sql", "maria", "mongo", "redis", "influx"];
+        let can_be = |dump: &&String| {
+            let name = dump.to_lowercase();
+            dump_files::is_dump_by_name(Path::new(&name)) || WORDS.iter().any(|word| name.contains(word))
+        };
+        let script =
+            self.services().iter().find(|one| one.service == service).and_then(|one| one.prepare.as_ref());
+        script.map_or(0, |script| script.dumps.iter().filter(can_be).count())
+    }
 }
 
 /// The paths of a declared dump; those that a glob matches today.

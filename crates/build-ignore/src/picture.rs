@@ -16,6 +16,7 @@ use rustc_hash::FxHasher;
 
 use crate::build::Options;
 use crate::cli::TOOL;
+use crate::coverage::owner;
 use crate::dumps::{self, LostDump};
 use crate::root::{Root, build_roots};
 use crate::tree::{Folder, Kind, Wanted};
@@ -152,7 +153,12 @@ fn report_gaps(before: &Picture, gaps: &[Gap]) {
     let new: Vec<&Gap> = gaps.iter().filter(|gap| !before.gaps.contains(&key(gap))).collect();
     for gap in new.iter().take(MOST_GAPS) {
         let to = gap.leads_to.as_ref().map_or(String::new(), |to| format!(" -> {}", escape(to.as_bytes())));
-        note!("{TOOL}: {WARN}warning{WARN:#}: new: {}{to}: {}", escape(gap.path.as_bytes()), gap.what);
+        note!(
+            "{TOOL}: {WARN}warning{WARN:#}: new: {}{}{to}: {}",
+            escape(gap.path.as_bytes()),
+            owner(gap),
+            gap.what
+        );
     }
     if new.len() > MOST_GAPS {
         note!("{TOOL}: warning: and {} more; all of them: build-ignore --coverage", new.len() - MOST_GAPS);

@@ -35,7 +35,8 @@ fn entries(folder: &Path, below: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
     (files, folders)
 }
 
-fn is_dump_by_name(path: &Path) -> bool {
+/// Whether the name is that of a dump.
+pub fn is_dump_by_name(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
     let inner = COMPRESSIONS.iter().find_map(|ending| name.strip_suffix(ending)).unwrap_or(&name);
     DUMPS.iter().any(|ending| inner.ends_with(ending))

@@ -8,13 +8,14 @@ use common::settings::Settings;
 
 use super::service_folder;
 use crate::decide::host_path;
+use crate::dumps::Declared;
 use crate::root::Root;
 use crate::tree::{Folder, Kind};
 
 /// The live files of a root that no prepare step dumps.
-pub(super) fn live_files(root: &Root, settings: &Settings) -> Vec<Gap> {
+pub(super) fn live_files(root: &Root, settings: &Settings, declared: &Declared) -> Vec<Gap> {
     let mut gaps = Vec::new();
-    look_into(root, &root.built.tree.top, &mut Vec::new(), settings, &mut gaps);
+    look_into(root, &root.built.tree.top, &mut Vec::new(), (settings, declared), &mut gaps);
     gaps
 }
 
@@ -22,7 +23,7 @@ fn look_into(
     root: &Root,
     folder: &Folder,
     names: &mut Vec<Vec<u8>>,
-    settings: &Settings,
+    (settings, declared): (&Settings, &Declared),
     gaps: &mut Vec<Gap>,
 ) {
     let kept = |name: &[u8]| {
@@ -45,6 +46,10 @@ fn look_into(
             continue;
         }
         let (tail, hint) = match has("prepare-backup.sh") {
+            true if declared.of_databases(&service) == 0 => (
+                "without a declared dump: a copy of its live files may not be restored",
+                "declare what the prepare step writes, in a line of it: # dump: FILE".to_string(),
+            ),
             true => (
                 "is in the backup beside its dump",
                 "leave its files out in the service's .resticignore".to_string(),
@@ -72,7 +77,7 @@ fn look_into(
     for entry in folder.entries() {
         if let Some(inner) = entry.folder.filter(|_| !entry.is_ignored) {
             names.push(entry.name.to_vec());
-            look_into(root, inner, names, settings, gaps);
+            look_into(root, inner, names, (settings, declared), gaps);
             names.pop();
         }
     }

@@ -1,19 +1,22 @@
 //! What the compose files of the services mount: folders outside the roots, named volumes, databases.
+//!
+//! In come the built roots and the declared dumps, out go gaps. A database counts as dumped only by a declaration.
 
 use std::path::Path;
 
 use common::compose::{self, ComposeService, Source};
 use common::contract::coverage::{Gap, GapKind};
-use common::databases;
+use common::databases::{self, Kind};
 use common::settings::Settings;
 use common::text::escape_path;
 use rayon::prelude::*;
 
 use super::{is_of_system, mount_line, service_folder};
+use crate::dumps::Declared;
 use crate::root::Root;
 
 /// The gaps of every service with a compose file.
-pub(super) fn gaps(roots: &[Root], settings: &Settings) -> Vec<Gap> {
+pub(super) fn gaps(roots: &[Root], settings: &Settings, declared: &Declared) -> Vec<Gap> {
     let Some(root) = roots.iter().find(|root| root.holds(&settings.container_root)) else {
         return Vec::new();
     };
@@ -21,10 +24,16 @@ pub(super) fn gaps(roots: &[Root], settings: &Settings) -> Vec<Gap> {
     let above = root.names_of(&settings.container_root).unwrap_or_default();
     let of_services = |names: &&Vec<Vec<u8>>| names.len() == above.len() + 1 && names.starts_with(&above);
     let names = root.built.tree.compose.par_iter().filter(of_services);
-    names.flat_map_iter(|names| of_project(names, root, roots, settings)).collect()
+    names.flat_map_iter(|names| of_project(names, root, roots, settings, declared)).collect()
 }
 
-fn of_project(names: &[Vec<u8>], root: &Root, roots: &[Root], settings: &Settings) -> Vec<Gap> {
+fn of_project(
+    names: &[Vec<u8>],
+    root: &Root,
+    roots: &[Root],
+    settings: &Settings,
+    declared: &Declared,
+) -> Vec<Gap> {
     let folder = crate::decide::host_path(&root.path, names);
     let project = compose::read(&folder);
     let own = Owner {
@@ -40,6 +49,10 @@ fn of_project(names: &[Vec<u8>], root: &Root, roots: &[Root], settings: &Setting
         .collect();
     // Backrest's own mounts are what it backs up and the repositories that it writes to.
     let is_backrest = same_folder(&folder, &settings.container_dir);
+    let is_database =
+        |service: &&ComposeService| service.image.as_deref().and_then(databases::of_image).is_some();
+    let databases = project.services.values().filter(is_database).count();
+    let all_dumped = || declared.of_databases(&own.name) >= databases;
     for service in project.services.values() {
         for mount in &service.mounts {
             match &mount.source {
@@ -70,7 +83,7 @@ fn of_project(names: &[Vec<u8>], root: &Root, roots: &[Root], settings: &Setting
                 _ => {}
             }
         }
-        gaps.extend(database(service, &own, roots, settings));
+        gaps.extend(database(service, &own, roots, settings, &all_dumped));
     }
     gaps
 }
@@ -102,8 +115,16 @@ impl Owner<'_> {
     }
 }
 
-/// A database without a prepare step, or whose live files are in the backup beside its dump.
-fn database(service: &ComposeService, own: &Owner, roots: &[Root], settings: &Settings) -> Option<Gap> {
+/// A database without a dump, or whose live files are in the backup beside its dump.
+///
+/// A prepare step may do anything: only declared dumps count, one for each database of the project at least.
+fn database(
+    service: &ComposeService,
+    own: &Owner,
+    roots: &[Root],
+    settings: &Settings,
+    all_dumped: &dyn Fn() -> bool,
+) -> Option<Gap> {
     let database = databases::of_image(service.image.as_deref()?)?;
     let live = database.mounts_of(service).find_map(|mount| match &mount.source {
         Source::Host(path) => Some(path.as_path()),
@@ -113,6 +134,10 @@ fn database(service: &ComposeService, own: &Owner, roots: &[Root], settings: &Se
     let has =
         |script: &str| [data_folder.as_path(), own.folder].iter().any(|folder| folder.join(script).is_file());
     let path = live.unwrap_or(own.folder);
+    if database.kind == Kind::Redis && database.mounts_of(service).next().is_none() {
+        // It keeps nothing beyond its container.
+        return None;
+    }
     if !has("prepare-backup.sh") {
         let what = format!("{} without a dump: a copy of its live files may not be restored", database.name);
         let hint = format!("new-container {} --adopt", own.name);
@@ -120,6 +145,14 @@ fn database(service: &ComposeService, own: &Owner, roots: &[Root], settings: &Se
     }
     // A service that is stopped for the backup has an after step that starts it again.
     let live = live.filter(|_| !has("after-backup.sh"))?;
+    if !all_dumped() {
+        let what = format!(
+            "{} without a declared dump: the prepare step may not dump it, and a copy of its live files may not be restored",
+            database.name
+        );
+        let hint = "declare what the prepare step writes, in a line of it: # dump: FILE".to_string();
+        return Some(own.gap(GapKind::LiveDatabase, path, None, &what, Some(hint)));
+    }
     let root = roots.iter().find(|root| root.holds(live) && !root.leaves_out_folder(live))?;
     let names = root.names_of(live)?;
     let below: Vec<String> =

@@ -164,7 +164,7 @@ fn as_name(tokens: &[Token]) -> Result<Glob, &'static str> {
     if matches!(tokens, [Token::Byte(b'.')] | [Token::Byte(b'.'), Token::Byte(b'.')]) {
         return Err("no name is . or ..");
     }
-    if tokens.iter().filter(|token| **token != Token::Star).count() > LONGEST_NAME {
+    if tokens.iter().filter(|token| matches!(token, Token::One(_))).count() > LONGEST_NAME {
         return Err("it is longer than any name");
     }
     if tokens.iter().any(|token| matches!(token, Token::One(set) if set.is_empty())) {

@@ -97,12 +97,42 @@ fn a_database_without_a_dump_or_beside_it_is_named() {
     sandbox.write("data/app/pg/x", "");
     let gap = only(&coverage(&sandbox), GapKind::LiveDatabase);
     assert_eq!(gap.hint.as_deref(), Some("new-container app --adopt"));
-    sandbox.write("data/app/prepare-backup.sh", "#!/bin/sh\n");
+    // A script that declares no dump of a database may do anything: its files must not be left out.
+    for script in ["#!/bin/sh\n", "#!/bin/sh\n# dump: files.tar.gz\n"] {
+        sandbox.script("data/app/prepare-backup.sh", script);
+        let gap = only(&coverage(&sandbox), GapKind::LiveDatabase);
+        assert!(gap.what.contains("without a declared dump"), "{gap:?}");
+        assert!(!gap.hint.unwrap().contains(".resticignore"));
+    }
+    sandbox.script("data/app/prepare-backup.sh", "#!/bin/sh\n# dump: app.sql.gz\n");
     let gap = only(&coverage(&sandbox), GapKind::LiveDatabase);
     assert!(gap.what.contains("beside its dump"), "{gap:?}");
     // The hint is the command that helps.
     let hint = gap.hint.unwrap();
     sandbox.run(sandbox.command("sh").args(["-c", &hint])).expect_success();
+    assert_eq!(coverage(&sandbox).gaps, []);
+}
+
+#[test]
+fn one_dump_is_not_enough_for_two_databases() {
+    let sandbox = Sandbox::new();
+    let compose = "services:\n  db: {image: 'postgres:17', volumes: ['../../data/app/pg:/var/lib/postgresql/data']}\n  \
+                   other: {image: 'mariadb', volumes: ['../../data/app/my:/var/lib/mysql']}\n";
+    sandbox.write("containers/app/compose.yaml", compose);
+    sandbox.write("data/app/pg/x", "");
+    sandbox.write("data/app/my/x", "");
+    let what = |declared: &str| -> Vec<bool> {
+        sandbox.script("data/app/prepare-backup.sh", format!("#!/bin/sh\n{declared}"));
+        coverage(&sandbox).gaps.iter().map(|gap| gap.what.contains("beside its dump")).collect()
+    };
+    assert_eq!(what("# dump: pg.sql\n"), [false, false]);
+    assert_eq!(what("# dump: pg.sql\n# dump: my.sql\n"), [true, true]);
+}
+
+#[test]
+fn a_redis_without_a_volume_keeps_nothing() {
+    let sandbox = Sandbox::new();
+    sandbox.write("containers/app/compose.yaml", "services: {cache: {image: 'valkey/valkey:8'}}\n");
     assert_eq!(coverage(&sandbox).gaps, []);
 }
 

@@ -52,9 +52,8 @@ fn in_a_pipe_each_thing_is_one_line() {
     let sandbox = home();
     let ran = sandbox.run(sandbox.command(PROGRAM).arg("--report")).expect_success();
     assert!(
-        ran.stdout
-            .lines()
-            .any(|line| line.contains("named-volume: a named volume") && line.ends_with("backup"))
+        ran.stdout.lines().any(|line| line.contains("named-volume of containers/immich: a named volume")
+            && line.ends_with("backup"))
     );
     assert!(
         ran.stdout

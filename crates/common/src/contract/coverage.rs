@@ -57,6 +57,8 @@ impl Scan {
 }
 
 fn seconds(seconds: f64) -> String {
+    // A sum of nothing is -0.0.
+    let seconds = seconds.abs();
     if seconds >= 10.0 { format!("{seconds:.0} s") } else { format!("{seconds:.1} s") }
 }
 

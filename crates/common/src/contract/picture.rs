@@ -94,7 +94,9 @@ impl Picture {
 impl PictureChange {
     fn text(&self) -> String {
         match self {
-            PictureChange::KeepsNothing(service) => format!("the rules leave out everything in {service}"),
+            PictureChange::KeepsNothing(service) => {
+                format!("the rules leave out everything in {service} (rules and scripts aside)")
+            }
             PictureChange::RulesVanished(service) => format!("{service} has no rules any more"),
             PictureChange::DumpLeftOut { dump, rule } => {
                 format!("the rules leave out the dump {dump} ({rule})")
