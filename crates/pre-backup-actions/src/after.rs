@@ -45,7 +45,8 @@ pub(crate) fn run(context: &Context, mut journal: Journal, runner: &Runner, whic
     };
     let entries: Vec<Entry> = journal.entries().iter().filter(is_meant).cloned().collect();
     let held: Vec<Entry> = journal.entries().iter().filter(|entry| !is_meant(entry)).cloned().collect();
-    journal.keep_only(|entry| !is_meant(&entry) || has_something_to_run(context, entry))?;
+    let nothing = with_nothing_to_run(context, &entries);
+    journal.keep_only(|entry| !nothing.contains(&entry.service))?;
     let outcomes = run_all(context, &entries, &mut journal, runner);
     runner.watcher.close(&outcomes);
     trouble::keep(context, &journal, None);
@@ -119,9 +120,12 @@ pub(crate) fn run_all(
     outcomes
 }
 
-/// Whether there is an after script, or there should be one.
-pub(crate) fn has_something_to_run(context: &Context, entry: &Entry) -> bool {
-    entry.has_after || !entry.folder.is_dir() || context.after_script(&entry.service).is_some()
+/// The services of `entries` that have no after script and should have none.
+pub(crate) fn with_nothing_to_run(context: &Context, entries: &[Entry]) -> BTreeSet<OsString> {
+    let in_doubt = entries.iter().filter(|entry| !entry.has_after && entry.folder.is_dir());
+    let names: Vec<_> = in_doubt.map(|entry| entry.service.clone()).collect();
+    let scripts = context.after_scripts(&names);
+    names.into_iter().zip(scripts).filter_map(|(name, script)| script.is_none().then_some(name)).collect()
 }
 
 /// Writes down what came of it.

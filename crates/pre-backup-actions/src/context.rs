@@ -56,7 +56,12 @@ impl Context {
 
     /// The after script of a service, wherever it lies now.
     pub(crate) fn after_script(&self, service: &std::ffi::OsStr) -> Option<discover::Script> {
-        discover::after_script(&self.roots, &self.trust, service)
+        self.after_scripts(&[service.to_os_string()]).pop().flatten()
+    }
+
+    /// Those of several, in their order.
+    pub(crate) fn after_scripts(&self, services: &[std::ffi::OsString]) -> Vec<Option<discover::Script>> {
+        discover::after_scripts(&self.roots, &self.trust, services)
     }
 
     /// Prints what could not be written, say, and goes on.

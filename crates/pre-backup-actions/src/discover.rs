@@ -155,29 +155,28 @@ pub(crate) fn candidates(roots: &Roots, trust: &Trust, had_script: &dyn Fn(&OsSt
     let names: Vec<OsString> = services.iter().map(|service| service.name.clone()).collect();
     let mut found =
         Found { candidates: Vec::new(), services: data_services, unreadable: Vec::new(), problems };
-    for (name, looked) in names.iter().zip(look_at_all(&names, roots, trust)) {
+    for (name, looked) in names.iter().zip(look_at_all(&names, roots, trust, [PREPARE, AFTER])) {
         found.add(name, roots, looked, had_script(name));
     }
     Ok(found)
 }
 
-/// The after script of the service `name`, if there is one.
-pub(crate) fn after_script(roots: &Roots, trust: &Trust, name: &OsStr) -> Option<Script> {
-    let names = [name.to_os_string()];
-    look_at_all(&names, roots, trust).pop().and_then(|looked| looked.after.into_script())
-}
-
-/// Both scripts of a service, wherever they lie.
-struct Looked {
-    prepare: Look,
-    after: Look,
+/// The after scripts of the services `names`, in their order.
+pub(crate) fn after_scripts(roots: &Roots, trust: &Trust, names: &[OsString]) -> Vec<Option<Script>> {
+    let looked = look_at_all(names, roots, trust, [AFTER]);
+    looked.into_iter().map(|[after]| after.into_script()).collect()
 }
 
 /// A file system that does not answer (a dead mount, another user's FUSE) holds up one service, not all.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// Looks at the services `names`, in a thread that is left behind if a file does not answer.
-fn look_at_all(names: &[OsString], roots: &Roots, trust: &Trust) -> Vec<Looked> {
+/// Looks at `scripts` of the services `names`, in a thread that is left behind if a file does not answer.
+fn look_at_all<const N: usize>(
+    names: &[OsString],
+    roots: &Roots,
+    trust: &Trust,
+    scripts: [&'static str; N],
+) -> Vec<[Look; N]> {
     let mut all = Vec::with_capacity(names.len());
     while all.len() < names.len() {
         let looked = Arc::new(Mutex::new(Vec::new()));
@@ -189,11 +188,8 @@ fn look_at_all(names: &[OsString], roots: &Roots, trust: &Trust) -> Vec<Looked> 
             let _sender = sender;
             for name in rest {
                 let folders = own_roots.of_service(&name);
-                let looked = Looked {
-                    prepare: look::at(PREPARE, &folders, &own_trust),
-                    after: look::at(AFTER, &folders, &own_trust),
-                };
-                lock(&shared).push(looked);
+                let looks = scripts.map(|script| look::at(script, &folders, &own_trust));
+                lock(&shared).push(looks);
             }
         });
         let mut seen = 0;
@@ -209,28 +205,25 @@ fn look_at_all(names: &[OsString], roots: &Roots, trust: &Trust) -> Vec<Looked> 
         all.extend(answered);
         if let Some(name) = names.get(all.len()).filter(|_| !has_gone_on) {
             let folder = roots.of_service(name).0;
-            all.push(Looked {
-                prepare: look::without_an_answer(&folder.join(PREPARE), PATIENCE),
-                after: Look::Nothing,
-            });
+            all.push(scripts.map(|script| match script == scripts[0] {
+                true => look::without_an_answer(&folder.join(script), PATIENCE),
+                false => Look::Nothing,
+            }));
         }
     }
     all
 }
 
-fn lock(looked: &Mutex<Vec<Looked>>) -> MutexGuard<'_, Vec<Looked>> {
+fn lock<T>(looked: &Mutex<Vec<T>>) -> MutexGuard<'_, Vec<T>> {
     looked.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Found {
-    fn add(&mut self, name: &OsStr, roots: &Roots, looked: Looked, had_script: bool) {
+    fn add(&mut self, name: &OsStr, roots: &Roots, looked: [Look; 2], had_script: bool) {
         let (data, container) = roots.of_service(name);
-        let closed = looked
-            .prepare
-            .closed()
-            .or(looked.after.closed())
-            .map(|(folder, why)| (folder.to_path_buf(), why.to_string()));
-        let (prepare, after) = (looked.prepare.into_script(), looked.after.into_script());
+        let closed = looked.iter().find_map(Look::closed);
+        let closed = closed.map(|(folder, why)| (folder.to_path_buf(), why.to_string()));
+        let [prepare, after] = looked.map(Look::into_script);
         let mut candidate = Candidate { name: name.to_os_string(), data, container, prepare, after };
         if let Some((folder, why)) = closed {
             let hint = format!(

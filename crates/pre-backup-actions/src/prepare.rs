@@ -39,7 +39,8 @@ pub(crate) fn run(context: &Context, mut journal: Journal, runner: &Runner, run_
     }
     let mut outcomes = steps::run_all(&planned, context, &mut journal, runner, run_name);
     runner.watcher.close(&outcomes);
-    if let Err(error) = journal.keep_only(|entry| after::has_something_to_run(context, entry)) {
+    let nothing = after::with_nothing_to_run(context, journal.entries());
+    if let Err(error) = journal.keep_only(|entry| !nothing.contains(&entry.service)) {
         // What is too much in it costs a look, not a service.
         context.warn(context.layout.actions_journal(), &error);
     }
