@@ -14,7 +14,7 @@ use common::exit::{self, Exit, HintExt};
 use common::problem::{self, Problem};
 use common::settings::Settings;
 use common::text::{count, escape_path};
-use common::{out, width};
+use common::{out, paths, width};
 use serde_json::json;
 
 use crate::build::Options;
@@ -48,6 +48,7 @@ const WALK_STACK: usize = 64 << 20;
 
 fn run_task(task: &Task) -> Result<Exit> {
     let settings = &task.settings;
+    check_roots(settings)?;
     let output = target(&settings.ignore_file);
     let is_write = matches!(task.mode, Mode::Write | Mode::Adopt);
     let is_ours = settings.ignore_file.starts_with(settings.layout().container_dir());
@@ -146,9 +147,30 @@ fn write(settings: &Settings, path: &Path, text: &[u8]) -> Result<Change> {
         fs::create_dir_all(&settings.container_dir)
             .with_context(|| format!("make Backrest's folder: {}", escape_path(&settings.container_dir)))?;
     }
-    atomic::write(path, text, 0o644)
-        .context("the exclude file was not changed")
-        .hint("free some space, or name another file with --output")
+    let written = atomic::write(path, text, 0o644);
+    let cause = written.as_ref().err().and_then(|error| error.root_cause().downcast_ref::<io::Error>());
+    let hint = match cause.map(io::Error::kind) {
+        Some(io::ErrorKind::PermissionDenied) => {
+            "let your user write to this folder, or name another file with --output"
+        }
+        Some(io::ErrorKind::ReadOnlyFilesystem) => "name a file on another file system with --output",
+        _ => "free some space, or name another file with --output",
+    };
+    written.context("the exclude file was not changed").hint(hint)
+}
+
+/// A root that was named and does not exist is a typing error. Without its rules everything in it would be backed up.
+fn check_roots(settings: &Settings) -> Result<()> {
+    let home = paths::home()?;
+    for (name, path) in [("data", &settings.data_root), ("containers", &settings.container_root)] {
+        let is_missing =
+            fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
+        if is_missing && *path != home.join(name) {
+            return Err(anyhow!("read the root: {}: there is no such folder", escape_path(path)))
+                .hint("name the right folder with --data-root, --container-root or in Backrest's .env");
+        }
+    }
+    Ok(())
 }
 
 fn summarise(

@@ -224,6 +224,12 @@ impl Root {
     }
 }
 
+/// The command that adds to a service what it lacks, with its name as a word of a shell.
+fn adopt(service: &str) -> String {
+    let name = escape(service.as_bytes());
+    format!("new-container {} --adopt", shlex::try_quote(&name).unwrap_or(name.as_str().into()))
+}
+
 /// The folder of a service in a root.
 fn service_folder(root: &Path, service: &str) -> PathBuf {
     root.join(service)

@@ -6,7 +6,7 @@
 use common::contract::coverage::{Gap, GapKind};
 use common::settings::Settings;
 
-use super::service_folder;
+use super::{adopt, service_folder};
 use crate::decide::host_path;
 use crate::dumps::Declared;
 use crate::root::Root;
@@ -54,10 +54,7 @@ fn look_into(
                 "is in the backup beside its dump",
                 "leave its files out in the service's .resticignore".to_string(),
             ),
-            false => (
-                "without a dump: a copy of its live files may not be restored",
-                format!("new-container {service} --adopt"),
-            ),
+            false => ("without a dump: a copy of its live files may not be restored", adopt(&service)),
         };
         let mut path = host_path(&root.path, names);
         if let Some(file) = entry.name.strip_suffix(b"-wal") {

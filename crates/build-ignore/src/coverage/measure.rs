@@ -7,7 +7,7 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::contract::coverage::Gap;
-use common::process::{self, Limits};
+use common::process::{self, End, Limits};
 
 /// For one path, and for all together.
 const FOR_ONE: Duration = Duration::from_secs(5);
@@ -23,7 +23,18 @@ pub(super) fn sizes(gaps: &mut [Gap]) {
         }
         let path = gap.leads_to.as_deref().unwrap_or(&gap.path);
         gap.bytes = size(path, left);
+        if gap.bytes.is_none() && gap.leads_to.is_some() && is_missing(path, left) {
+            gap.what = "a symlink to something that is not there".into();
+            gap.hint = None;
+        }
     }
+}
+
+/// Whether nothing is there. That it is not known in time is not an answer.
+fn is_missing(path: &str, deadline: Duration) -> bool {
+    let mut command = Command::new("test");
+    let captured = process::capture(command.args(["-e", path]), b"", Limits::within(deadline), None);
+    captured.is_ok_and(|captured| captured.end == End::Exited(1))
 }
 
 fn size(path: &str, deadline: Duration) -> Option<u64> {

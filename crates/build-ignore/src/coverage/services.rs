@@ -11,7 +11,7 @@ use common::settings::Settings;
 use common::text::escape_path;
 use rayon::prelude::*;
 
-use super::{is_of_system, mount_line, service_folder};
+use super::{adopt, is_of_system, mount_line, service_folder};
 use crate::dumps::Declared;
 use crate::root::Root;
 
@@ -140,7 +140,7 @@ fn database(
     }
     if !has("prepare-backup.sh") {
         let what = format!("{} without a dump: a copy of its live files may not be restored", database.name);
-        let hint = format!("new-container {} --adopt", own.name);
+        let hint = adopt(&own.name);
         return Some(own.gap(GapKind::LiveDatabase, path, None, &what, Some(hint)));
     }
     // A service that is stopped for the backup has an after step that starts it again.

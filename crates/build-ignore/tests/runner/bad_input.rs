@@ -41,6 +41,18 @@ fn a_missing_root_is_reported_and_the_other_one_is_built() {
 }
 
 #[test]
+fn a_root_that_was_named_and_is_missing_stops_the_run() {
+    let sandbox = Sandbox::new();
+    sandbox.write("data/web/.resticignore", "x\n");
+    for flag in ["--data-root", "--container-root"] {
+        let tree = sandbox.tree();
+        let ran = sandbox.run(sandbox.command(PROGRAM).arg(flag).arg(sandbox.path("typo"))).expect_code(1);
+        warns(&ran, "/typo: there is no such folder");
+        assert_eq!(sandbox.tree(), tree);
+    }
+}
+
+#[test]
 fn without_any_root_nothing_is_written() {
     let sandbox = Sandbox::empty();
     let ran = build(&sandbox).expect_code(1);

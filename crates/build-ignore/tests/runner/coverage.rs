@@ -60,6 +60,15 @@ fn links_out_of_the_roots_are_named_with_what_they_hold() {
 }
 
 #[test]
+fn a_link_to_nothing_gets_no_mount_line() {
+    let sandbox = Sandbox::new();
+    sandbox.write("data/s/f", "");
+    symlink("/mnt/not/there", sandbox.path("data/media")).unwrap();
+    let gap = only(&coverage(&sandbox), GapKind::LinkedService);
+    assert_eq!((gap.what.as_str(), gap.hint), ("a symlink to something that is not there", None));
+}
+
+#[test]
 fn mounts_and_volumes_of_compose_files_are_named() {
     let sandbox = Sandbox::new();
     sandbox.write("elsewhere/f", "x");
