@@ -41,7 +41,17 @@ pub(super) fn checks(settings: &Settings, places: &Places) -> (Vec<Check>, Optio
         Err(error) => return (vec![not_looked_at(&common::exit::one_line(&error))], None),
     };
     let version = containers.iter().find(|container| container.runs).and_then(|container| container.version);
-    (of_all(&containers, settings, places), version)
+    let mut checks = of_all(&containers, settings, places);
+    checks.extend(compose_plugin());
+    (checks, version)
+}
+
+/// Whether `docker compose` works, which scripts that stop or dump a service call. One line if it does not.
+fn compose_plugin() -> Option<Check> {
+    docker(&["compose", "version"]).err().map(|_| {
+        let what = "docker compose does not work: scripts that stop or dump a service with it fail";
+        Check::bad(NAME, what, "install Docker's Compose plugin, then: docker compose version")
+    })
 }
 
 fn of_all(containers: &[Container], settings: &Settings, places: &Places) -> Vec<Check> {

@@ -84,8 +84,8 @@ pub(super) fn check(version: Option<Version>, is_asked: bool) -> Check {
             let form =
                 version.map(|version| format!(" ({version}, by its configuration)")).unwrap_or_default();
             let what = format!(
-                "its version could not be found out{form}; before 1.11 a failing hook at the start of a backup runs \
-                 no other hook"
+                "its version is not known{form}; before 1.11 a failing hook at the start of a backup runs no other \
+                 hook"
             );
             let ask = "name the address of its page: add --backrest URL";
             Check::note(name, what, Some(if is_asked { update } else { ask }.into()))

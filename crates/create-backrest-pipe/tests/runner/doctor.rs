@@ -78,7 +78,7 @@ fn the_version_is_named_with_what_it_lacks() {
     home.sandbox.write("data/backrest/config/config.json", r#"{"version":6}"#);
     assert!(status(&home).stdout.contains("✓ backrest   Backrest 1.13 or newer"));
     home.sandbox.write("data/backrest/config/config.json", r#"{"version":4}"#);
-    assert!(status(&home).stdout.contains("· backrest   its version could not be found out"));
+    assert!(status(&home).stdout.contains("· backrest   its version is not known"));
 }
 
 #[test]

@@ -224,7 +224,13 @@ fn the_container_is_asked_with_docker() {
     let both =
         format!(r#"{mount},{{"Source":"{}","Destination":"/userdata"}}"#, home.sandbox.home().display());
     docker(&both, "exit 0");
-    assert!(ask().contains("✓ container  backrest sees both roots"), "{}", ask());
+    let sees = ask();
+    assert!(sees.contains("✓ container  backrest sees both roots"), "{sees}");
+    assert!(!sees.contains("docker compose does not work"), "{sees}");
+    let with_compose = home.sandbox.read("programs/docker");
+    home.sandbox
+        .script("programs/docker", with_compose.replace("case $1 in", "case $1 in compose) exit 1;;"));
+    assert!(ask().contains("✗ container  docker compose does not work"), "{}", ask());
     let fifo = format!(
         r#"{mount},{{"Source":"{}","Destination":"/backrest-pipe"}}"#,
         home.backrest("backrest-pipe").display()
