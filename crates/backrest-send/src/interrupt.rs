@@ -47,7 +47,7 @@ fn report() {
     }
     let line = LINE.lock().map(|line| line.clone()).unwrap_or_default();
     let Ok(message) = Message::parse(line.as_bytes()) else { return };
-    note(&format!("interrupted; the host goes on with #{id}"));
+    note(&format!("interrupted; the host is still running #{id}"));
     if message.name == BuiltIn::PreBackups.name() {
         let key = Preparation::parse(&message.text).unwrap_or_default().key;
         let undo = Preparation { key, ..Preparation::default() }.to_text();

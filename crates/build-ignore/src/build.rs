@@ -310,6 +310,6 @@ fn why(
     );
     match undone_by {
         Some(other) => format!("{rule}; restic would take it back in because of {other}"),
-        None => format!("{rule}; no pattern says just that"),
+        None => format!("{rule}; no pattern expresses exactly this"),
     }
 }

@@ -107,10 +107,8 @@ fn links(root: &Root, roots: &[Root], settings: &Settings) -> Vec<Gap> {
             continue;
         }
         let what = match is_service {
-            true => {
-                "a symlink: the backup holds the link, not what it leads to, and rules there are not read"
-            }
-            false => "a symlink out of the backup: what it leads to is in no backup",
+            true => "a symlink: the backup has the link, not its target, and rules there are not read",
+            false => "a symlink out of the backup: its target is in no backup",
         };
         gaps.push(Gap {
             kind,

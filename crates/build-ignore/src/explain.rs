@@ -104,7 +104,7 @@ fn locate(
         let roots: Vec<String> = roots.iter().map(|(_, folder)| escape_path(folder)).collect();
         return Err(match roots.as_slice() {
             [one] => format!("does not lie below {one}"),
-            all => format!("lies neither below {}", all.join(" nor below ")),
+            all => format!("is not below {}", all.join(" or ")),
         });
     };
     let names: Vec<Vec<u8>> = below.iter().map(|name| name.as_encoded_bytes().to_vec()).collect();
@@ -116,9 +116,7 @@ fn locate(
         let metadata = fs::symlink_metadata(&here).map_err(|error| error.to_string())?;
         if metadata.is_symlink() && depth < names.len() {
             let link = escape_path(here);
-            return Err(format!(
-                "lies behind the symlink {link}; the backup holds the link, not where it leads"
-            ));
+            return Err(format!("is behind the symlink {link}; the backup has the link, not its target"));
         }
     }
     Ok((root, names))

@@ -287,7 +287,7 @@ fn stars(text: &str) -> Option<Meant> {
     let before = if before.is_empty() { String::new() } else { format!("{before}*/") };
     let after = if after.is_empty() { String::new() } else { format!("/*{after}") };
     let rule = text.replacen(name, &format!("{before}**{after}"), 1);
-    Some(corrected("** stands for folders only if it is a whole name", &rule))
+    Some(corrected("** means folders only if it is a whole name", &rule))
 }
 
 /// Several rules in one line. A comma or a blank may well be part of a name.

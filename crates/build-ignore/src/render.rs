@@ -102,7 +102,7 @@ fn remark(written: &Written) -> Option<Cow<'static, str>> {
         Position::BringsNothingBack => "  (nothing to bring back)".into(),
         Position::MatchesNothing => "  (matches nothing today)".into(),
         Position::InOrder | Position::Last if written.is_unsayable => {
-            "  (no pattern can say this; see the single paths below)".into()
+            "  (no pattern can express this; see the single paths below)".into()
         }
         Position::InOrder | Position::Last if written.lines.is_empty() && written.inactive.is_empty() => {
             "  (another line does the same)".into()

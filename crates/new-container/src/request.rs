@@ -45,7 +45,7 @@ pub(crate) fn reserved(name: &str, settings: &Settings) -> Option<String> {
         }
         for other in [&settings.container_root, &settings.data_root] {
             if other.strip_prefix(root).is_ok_and(|rest| rest.starts_with(name)) {
-                return Some(format!("{name} is reserved: {} lies there", escape_path(other)));
+                return Some(format!("{name} is reserved: {} is there", escape_path(other)));
             }
         }
     }

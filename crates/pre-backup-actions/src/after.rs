@@ -142,7 +142,7 @@ fn run_one(context: &Context, entry: &Entry, runner: &Runner) -> Outcome {
     if orphans::end(entry) {
         runner.watcher.line(
             &escape_path(service),
-            "its prepare step still ran, although its run was killed; it was ended",
+            "its prepare step was still running although its run had been killed; it was terminated",
         );
     }
     let Some(script) = context.after_script(service) else {

@@ -112,7 +112,7 @@ impl Gate<'_> {
             report.faults.push(fault(
                 "dump is not declared",
                 &path,
-                "a # dump: line for what lies in DUMP_DIR",
+                "a # dump: line for the files in DUMP_DIR",
                 "there is none",
             ));
         }

@@ -76,7 +76,7 @@ impl Runner<'_> {
         };
         match finished.map(|finished| finished.left_behind) {
             Ok(LeftBehind::Killed) => {
-                output.note("left processes behind that kept its output open; they were ended");
+                output.note("left processes behind that kept its output open; they were terminated");
             }
             Ok(LeftBehind::Running) => {
                 output.note("left processes behind that keep its output open; what they write is not shown");

@@ -189,7 +189,7 @@ pub(crate) fn journal(context: &Context) -> Result<Exit> {
         _ if !problems.is_empty() => {
             out!("the journal is damaged; {TOOL} --after runs every after-backup.sh there is");
         }
-        0 => out!("the journal is empty: nothing has to be brought back"),
+        0 => out!("the journal is empty: no after step has to run"),
         open => out!("{} to run; {TOOL} --after runs them now", count(open, "after step")),
     }
     Ok(Exit::Done)

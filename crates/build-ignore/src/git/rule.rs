@@ -196,7 +196,7 @@ fn read_name(pattern: &mut &[u8], name: &mut Vec<Token>) -> Result<End, &'static
                 Token::One(set)
             }
             b'\\' => {
-                let (&escaped, after) = after.split_first().ok_or("a backslash stands at its end")?;
+                let (&escaped, after) = after.split_first().ok_or("it ends with a backslash")?;
                 *pattern = after;
                 if escaped == b'/' {
                     return Ok(End::EscapedSlash);

@@ -37,7 +37,7 @@ fn it_names_the_rule_and_the_folder_above() {
     let ran = explain(&["data/s/keep.log", "data/s/a.log"]).expect_code(0);
     assert_eq!(ran.stdout.lines().count(), 2);
     let ran = explain(&["/etc/passwd", "data/s/missing"]).expect_code(1);
-    assert!(ran.stdout.contains("/etc/passwd: lies neither below"), "{}", ran.everything());
+    assert!(ran.stdout.contains("/etc/passwd: is not below"), "{}", ran.everything());
     assert!(ran.stdout.contains("missing: No such file"), "{}", ran.everything());
 }
 
@@ -93,7 +93,7 @@ fn symlinks_lead_to_a_root_but_nowhere_inside_it() {
     let ran = explain("data/s/link").expect_code(1);
     assert!(ran.stdout.contains("link: kept: no rule matches it"), "{}", ran.everything());
     let ran = explain("data/s/link/passwd").expect_code(1);
-    assert!(ran.stdout.contains("passwd: lies behind the symlink "), "{}", ran.everything());
+    assert!(ran.stdout.contains("passwd: is behind the symlink "), "{}", ran.everything());
 }
 
 /// check-ignore reads only files called .gitignore, so the tree gets those, with the same rules.

@@ -50,7 +50,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("../wiki/cache", "a rule never reaches above the folder of its file"),
     ("./*", "no path begins with ./; /* would match 6 paths"),
     ("thumbs/**/", "only folders in it are left out; thumbs/** would match 1 path"),
-    ("/**b.log", "** stands for folders only if it is a whole name; /**/*b.log would match 1 path"),
+    ("/**b.log", "** means folders only if it is a whole name; /**/*b.log would match 1 path"),
     ("d/**.tmp", "; d/**/*.tmp would match nothing today either"),
     ("^.*\\.log$", "there are no regular expressions; *.log would match 2 paths"),
     ("(thumbs|photo)", "there are no regular expressions; thumbs and photo would match 2 paths"),

@@ -169,7 +169,7 @@ fn change(root: &Path, random: &mut StdRng, cases: &mut [Case]) {
     }
 }
 
-/// The one way to lose a file: a path that was named because no pattern says just that was a file then, and is a
+/// The one way to lose a file: a path that was named because no pattern expresses exactly this was a file then, and is a
 /// wanted folder now.
 fn lies_in_a_named_file(path: &[u8], named: &[Vec<Vec<u8>>]) -> bool {
     let names: Vec<Vec<u8>> = path.split(|&byte| byte == b'/').map(<[u8]>::to_vec).collect();

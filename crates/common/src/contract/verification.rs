@@ -118,7 +118,7 @@ impl Reason {
             Reason::Changed => "changed since",
             Reason::Removed => "removed since",
             Reason::Rules => "in folders whose rules changed since",
-            Reason::Unreadable => "that you may not look at",
+            Reason::Unreadable => "that you may not read",
             Reason::OtherFileSystem => "on another file system",
             Reason::Cache => "in a cache folder (CACHEDIR.TAG)",
             Reason::Plan => "left out by the plan's own excludes",

@@ -136,7 +136,7 @@ fn on_disk(settings: &Settings) -> std::result::Result<Value, String> {
     match regular_file::read(&path, LARGEST_CONFIG) {
         Ok(text) => serde_json::from_slice(&text).map_err(|_| naming("it is not JSON")),
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(naming("not there: Backrest has not been set up yet, or its configuration lies elsewhere"))
+            Err(naming("missing: Backrest has not been set up yet, or its configuration is elsewhere"))
         }
         Err(error) => Err(naming(&error.to_string())),
     }

@@ -104,7 +104,7 @@ pub(super) fn coverage(settings: &Settings) -> Vec<Check> {
     });
     checks.extend(cut(name, held.collect()));
     if checks.is_empty() {
-        checks.push(Check::good(name, "nothing of the services lies where no backup sees it"));
+        checks.push(Check::good(name, "no data of a service is outside the backup"));
     }
     checks
 }

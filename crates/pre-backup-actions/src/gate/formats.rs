@@ -250,8 +250,7 @@ impl Whole<'_> {
             let mut beside = self.path.as_os_str().to_os_string();
             beside.push(ending);
             if fs::metadata(beside).is_ok_and(|metadata| metadata.len() > 0) {
-                let why =
-                    format!("a file of the same name with {ending} lies beside it and was not looked at");
+                let why = format!("a file of the same name with {ending} is beside it and was not checked");
                 return Ok(Proved::Partly(format!("{why}; sqlite3's .backup makes one whole file")));
             }
         }

@@ -94,7 +94,7 @@ fn what_is_missing_small_or_undeclared_is_reported() {
     );
     assert_eq!(
         refusal(&home, "# dump: a.sql kind=any\nfor n in a b; do echo x >\"$DUMP_DIR/$n.sql\"; done"),
-        "b.sql: expected a # dump: line for what lies in DUMP_DIR, but there is none"
+        "b.sql: expected a # dump: line for the files in DUMP_DIR, but there is none"
     );
     assert!(!home.exists("data/app/a.sql"), "all of a service's dumps move, or none");
 }

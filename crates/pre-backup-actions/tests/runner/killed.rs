@@ -151,7 +151,9 @@ fn a_script_that_outlived_its_killed_run_is_ended_first() {
     child.wait().unwrap();
     let ran = home.run(&["--after"]).expect_success();
     assert!(
-        ran.stdout.starts_with("a | its prepare step still ran, although its run was killed; it was ended\n"),
+        ran.stdout.starts_with(
+            "a | its prepare step was still running although its run had been killed; it was terminated\n"
+        ),
         "{}",
         ran.everything()
     );
@@ -180,7 +182,7 @@ fn in_a_session_without_a_number_it_is_ended_as_well() {
     let mut command = home.sandbox.command("unshare");
     command.args(["--map-root-user", "--pid", "--fork", "--mount-proc", "--kill-child", "sh", "-c", script]);
     let ran = home.sandbox.run(command.arg(env!("CARGO_BIN_EXE_pre-backup-actions"))).expect_success();
-    let expected = "session 0\na | its prepare step still ran, although its run was killed; it was ended\n";
+    let expected = "session 0\na | its prepare step was still running although its run had been killed; it was terminated\n";
     assert!(ran.stdout.starts_with(expected), "{}", ran.everything());
 }
 

@@ -43,9 +43,9 @@ fn an_error_message_is_no_dump_whatever_its_name_promises() {
     for (name, saw) in [
         ("db.sql.gz", "it is not gzip's, as its name says"),
         ("db.zst", "it is not zstd's, as its name says"),
-        ("db.sqlite", "it does not begin as an SQLite database does"),
+        ("db.sqlite", "it does not start like an SQLite database"),
         ("all.tar", "it ends in the middle of a header"),
-        ("dump.rdb", "it does not begin as a Redis snapshot does"),
+        ("dump.rdb", "it does not start like a Redis snapshot"),
     ] {
         let script = format!("# dump: {name}\necho 'Error: no such container' >\"$DUMP_DIR/{name}\"");
         let detail = format!("{name}: expected a whole dump, but {saw}");

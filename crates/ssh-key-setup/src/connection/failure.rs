@@ -218,8 +218,8 @@ impl fmt::Display for Kind {
             Kind::JumpRefused => "the jump host does not pass the connection on",
             Kind::NoCommonAlgorithm => "client and server have no algorithm in common",
             Kind::NoSftp => "it has no SFTP subsystem",
-            Kind::NotClean => "something prints text where SFTP should talk",
-            Kind::Lost => "the connection ended half way",
+            Kind::NotClean => "something prints text into the SFTP session",
+            Kind::Lost => "the connection was lost half-way",
             Kind::Interrupted => "interrupted",
             Kind::Other => "it failed",
         })

@@ -154,13 +154,13 @@ fn of_configuration(text: &str, home: &str, file: &str, user: &str) -> Vec<Strin
                 reasons.push(format!("only some groups are let in ({shown}{block})"));
             }
             "pubkeyauthentication" if value.eq_ignore_ascii_case("no") => {
-                reasons.push(format!("keys are not taken at all ({shown}{block})"));
+                reasons.push(format!("keys are not accepted ({shown}{block})"));
             }
             "authenticationmethods" if !words().any(|word| word == "publickey" || word == "any") => {
                 reasons.push(format!("a key alone is not enough ({shown}{block})"));
             }
             "pubkeyacceptedalgorithms" | "pubkeyacceptedkeytypes" if !value.contains("ed25519") => {
-                reasons.push(format!("ed25519 keys may not be taken ({shown}{block})"));
+                reasons.push(format!("ed25519 keys may not be accepted ({shown}{block})"));
             }
             _ => {}
         }

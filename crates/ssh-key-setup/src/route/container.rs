@@ -166,7 +166,7 @@ pub(crate) fn check_proxy(doing: &str, host: &str, command: &str) -> Result<()> 
         ),
         Need::Program(program) => (
             format!("your ssh goes through a program that Backrest's container does not have: {program}"),
-            "give the host a ProxyJump in ~/.ssh/config, or an address that the container reaches by itself",
+            "give the host a ProxyJump in ~/.ssh/config, or an address that the container reaches directly",
         ),
     };
     Err(hinted(anyhow!("{doing}: {}: {}", escape(host.as_bytes()), escape(what.as_bytes())), hint))

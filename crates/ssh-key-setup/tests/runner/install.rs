@@ -81,7 +81,7 @@ fn a_forced_command_that_is_not_sftp_is_reported() {
     fs::write(&file, format!("command=\"/bin/date\" {own}")).unwrap();
     let ran = world.tool(&["nas"]).expect_code(1);
     assert!(
-        ran.stderr.contains("connect: nas: something prints text where SFTP should talk"),
+        ran.stderr.contains("connect: nas: something prints text into the SFTP session"),
         "{}",
         ran.everything()
     );

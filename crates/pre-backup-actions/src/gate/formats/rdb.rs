@@ -35,7 +35,7 @@ pub(super) fn check(reader: &mut dyn Read) -> Result<(), Flaw> {
         held.drain(..settled);
     }
     if !begin.starts_with(b"REDIS") && !begin.starts_with(b"VALKEY") {
-        return Err(Flaw::damaged("it does not begin as a Redis snapshot does"));
+        return Err(Flaw::damaged("it does not start like a Redis snapshot"));
     }
     let plain = ends_well(&table, sum, &held);
     match held.len().checked_sub(TRANSFER_MARK) {

@@ -153,7 +153,7 @@ pub(super) fn sqlite(content: &mut dyn Read) -> Result<(), Flaw> {
 /// (<https://www.sqlite.org/fileformat2.html>).
 pub(super) fn sqlite_header(head: &[u8], length: u64) -> Result<(), Flaw> {
     if !head.starts_with(b"SQLite format 3\0") || head.len() < 108 {
-        return Err(Flaw::damaged("it does not begin as an SQLite database does"));
+        return Err(Flaw::damaged("it does not start like an SQLite database"));
     }
     let number = |at: usize| u32::from_be_bytes([head[at], head[at + 1], head[at + 2], head[at + 3]]);
     let page = match u64::from(u16::from_be_bytes([head[16], head[17]])) {
@@ -163,7 +163,10 @@ pub(super) fn sqlite_header(head: &[u8], length: u64) -> Result<(), Flaw> {
     let pages = u64::from(number(28));
     // The count holds only where the file was last changed by a version that knows of it.
     if number(24) == number(92) && pages > 0 && pages * page != length {
-        return Err(Flaw::Damaged(format!("its header says {} bytes, it has {length}", pages * page)));
+        return Err(Flaw::Damaged(format!(
+            "its header declares {} bytes, the file has {length}",
+            pages * page
+        )));
     }
     // The first page lists the tables: a leaf without an entry is what sqlite3 makes of a path that isn't there.
     let lists_nothing = head[100] == 0x0d && head[103..105] == [0, 0];

@@ -189,14 +189,14 @@ fn what_sqlite_makes_of_a_path_that_is_not_there_is_empty() {
 }
 
 #[test]
-fn what_lies_beside_a_database_was_not_looked_at() {
+fn a_file_beside_a_database_is_reported_as_not_checked() {
     let folder = Folder::new();
     let path = folder.0.path().join("d.db");
     through("sqlite3", &[path.to_str().unwrap()], b"CREATE TABLE t(a);");
     assert_eq!(verdict(&path, None), Ok(None));
     folder.file("d.db-wal", b"x");
     let why = verdict(&path, None).unwrap().unwrap();
-    assert!(why.contains("with -wal lies beside it"), "{why}");
+    assert!(why.contains("with -wal is beside it"), "{why}");
 }
 
 #[test]
