@@ -32,6 +32,7 @@ pub(crate) fn run() -> Result<Exit> {
     needs::ensure_rust(&cancel)?;
     needs::ensure(needs::TESTS, &cancel)?;
     let restic = needs::newest_restic(&workspace.target, &cancel)?;
+    let compose = needs::compose_plugin(&workspace.target, &cancel)?;
     needs::ssh_servers(&workspace.target, &cancel)?;
 
     let mut failed_checks = 0;
@@ -47,7 +48,7 @@ pub(crate) fn run() -> Result<Exit> {
 
     let mut command = cargo(&workspace.root);
     command.args(["test", "--workspace", "--all-features", "--no-fail-fast"]);
-    command.env("RESTIC_NEWEST", restic).env("INSTA_UPDATE", "no");
+    command.env("RESTIC_NEWEST", restic).env("COMPOSE_PLUGIN", compose).env("INSTA_UPDATE", "no");
     let mut count = Count::default();
     let end = step("tests", &mut command, &cancel, &mut |line| count.read(line))?;
     if count.ignored > 0 {

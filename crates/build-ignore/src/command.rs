@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow, bail};
 use common::atomic::{self, Change};
+use common::compose;
 use common::contract::picture::Picture;
 use common::exit::{self, Exit, HintExt};
 use common::problem::{self, Problem};
@@ -104,7 +105,7 @@ fn run_task(task: &Task) -> Result<Exit> {
                 migrate::forget_changed(&mut held, &roots, &output)?;
             }
             if is_ours {
-                let gaps = coverage::gaps(&roots, settings);
+                let gaps = coverage::gaps(&roots, settings, compose::read);
                 picture::look_back(&roots, &gaps, settings, &options, before, own_rules);
             }
             summarise(task, &roots, change, &warnings, moved.as_ref())?;

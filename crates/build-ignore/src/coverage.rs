@@ -13,6 +13,7 @@ mod services;
 
 use std::path::{Path, PathBuf};
 
+use common::compose;
 use common::contract::coverage::{Coverage, Gap, GapKind, HeldBack, Scan};
 use common::settings::Settings;
 use common::text::{DIM, WARN, escape, escape_path};
@@ -26,15 +27,18 @@ use crate::root::{Root, build_roots};
 use crate::section::Section;
 use crate::tree::{Link, Wanted};
 
+/// How the compose files of a folder are read: quickly by ourselves, or as Docker Compose resolves them.
+pub(crate) type ReadProject = fn(&Path) -> compose::Project;
+
 /// Every gap, sorted.
-pub(crate) fn gaps(roots: &[Root], settings: &Settings) -> Vec<Gap> {
+pub(crate) fn gaps(roots: &[Root], settings: &Settings, read: ReadProject) -> Vec<Gap> {
     let declared = Declared::new(settings);
     let mut gaps = mounts::gaps(roots);
     for root in roots {
         gaps.extend(links(root, roots, settings));
         gaps.extend(databases::live_files(root, settings, &declared));
     }
-    gaps.extend(services::gaps(roots, settings, &declared));
+    gaps.extend(services::gaps(roots, settings, &declared, read));
     gaps.sort();
     gaps.dedup_by(|a, b| a.kind == b.kind && a.path == b.path);
     gaps
@@ -42,7 +46,7 @@ pub(crate) fn gaps(roots: &[Root], settings: &Settings) -> Vec<Gap> {
 
 /// All that `status` shows; the sizes of what is missing are measured.
 pub(crate) fn coverage(roots: &[Root], settings: &Settings, options: &Options) -> Coverage {
-    let mut gaps = gaps(roots, settings);
+    let mut gaps = gaps(roots, settings, compose::resolve);
     measure::sizes(&mut gaps);
     Coverage { gaps, held_back: held_back(roots), scan: scan(roots, settings, options) }
 }

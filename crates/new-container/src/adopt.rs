@@ -28,7 +28,7 @@ const LARGEST: u64 = 1 << 20;
 
 /// Adds to the service `name` what it lacks.
 pub(crate) fn run(cli: &Cli, name: &str, places: &Places, settings: &Settings) -> Result<Exit> {
-    let project = compose::read(&places.container);
+    let project = compose::resolve(&places.container);
     if project.files.is_empty() {
         let folder = escape_path(&places.container);
         return Err(anyhow!("adopt a service: {folder}: no compose file")).hint(what_instead(name, settings));

@@ -4,19 +4,19 @@
 
 use std::path::Path;
 
-use common::compose::{self, ComposeService, Source};
+use common::compose::{ComposeService, Source};
 use common::contract::coverage::{Gap, GapKind};
 use common::databases::{self, Kind};
 use common::settings::Settings;
 use common::text::escape_path;
 use rayon::prelude::*;
 
-use super::{adopt, is_of_system, mount_line, service_folder};
+use super::{ReadProject, adopt, is_of_system, mount_line, service_folder};
 use crate::dumps::Declared;
 use crate::root::Root;
 
 /// The gaps of every service with a compose file.
-pub(super) fn gaps(roots: &[Root], settings: &Settings, declared: &Declared) -> Vec<Gap> {
+pub(super) fn gaps(roots: &[Root], settings: &Settings, declared: &Declared, read: ReadProject) -> Vec<Gap> {
     let Some(root) = roots.iter().find(|root| root.holds(&settings.container_root)) else {
         return Vec::new();
     };
@@ -24,7 +24,7 @@ pub(super) fn gaps(roots: &[Root], settings: &Settings, declared: &Declared) -> 
     let above = root.names_of(&settings.container_root).unwrap_or_default();
     let of_services = |names: &&Vec<Vec<u8>>| names.len() == above.len() + 1 && names.starts_with(&above);
     let names = root.built.tree.compose.par_iter().filter(of_services);
-    names.flat_map_iter(|names| of_project(names, root, roots, settings, declared)).collect()
+    names.flat_map_iter(|names| of_project(names, root, roots, settings, declared, read)).collect()
 }
 
 fn of_project(
@@ -33,9 +33,10 @@ fn of_project(
     roots: &[Root],
     settings: &Settings,
     declared: &Declared,
+    read: ReadProject,
 ) -> Vec<Gap> {
     let folder = crate::decide::host_path(&root.path, names);
-    let project = compose::read(&folder);
+    let project = read(&folder);
     let own = Owner {
         title: root.service_of_folder(names),
         name: folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
 
 use common::contract::coverage::{Coverage, Gap, GapKind};
 use common::testing::Sandbox;
@@ -201,4 +202,44 @@ fn a_run_names_only_what_is_new() {
     let printed = run();
     assert!(printed.contains("data/media -> ") && printed.lines().count() == 1, "{printed}");
     assert_eq!(run(), "");
+}
+
+/// A client `docker` that runs the real Compose plugin, as `docker compose` does.
+fn with_compose(sandbox: &Sandbox) -> std::process::Command {
+    let in_workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../../target/tools/docker-compose-trixie/usr/libexec/docker/cli-plugins/docker-compose");
+    let plugin = std::env::var_os("COMPOSE_PLUGIN").map_or(in_workspace, PathBuf::from);
+    assert!(plugin.is_file(), "no Compose at {}: `cargo xtask test` puts it there", plugin.display());
+    sandbox.script("programs/docker", format!("#!/bin/sh\nshift\nexec '{}' \"$@\"\n", plugin.display()));
+    let mut command = sandbox.command(PROGRAM);
+    command.env("PATH", format!("{}:/usr/bin:/bin", sandbox.path("programs").display()));
+    command
+}
+
+#[test]
+fn compose_itself_is_asked_what_a_project_mounts() {
+    let sandbox = Sandbox::new();
+    sandbox.write("containers/tv/disks.env", "FILMS=/mnt/films\n");
+    sandbox.write(
+        "containers/tv/compose.yaml",
+        "include: [{path: more.yaml, env_file: disks.env}]\nservices: {tv: {image: x}}\n",
+    );
+    sandbox.write(
+        "containers/tv/more.yaml",
+        "services: {films: {image: x, profiles: [all], volumes: ['${FILMS}/a$$b:/films']}}\n",
+    );
+    sandbox.write("data/tv/a", "");
+    let answer = |command: &mut std::process::Command| -> Coverage {
+        let ran = sandbox.run(command.args(["--coverage", "--json"]));
+        serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}\n{}", ran.everything()))
+    };
+    let asked = answer(&mut with_compose(&sandbox));
+    assert_eq!(only(&asked, GapKind::BindMount).path, "/mnt/films/a$b");
+    // Compose refuses a project that lacks a variable it requires; what can be read still counts.
+    sandbox.write(
+        "containers/tv/compose.yaml",
+        "services: {tv: {image: '${X:?set it}', volumes: [/mnt/other:/o]}}\n",
+    );
+    let refused = answer(&mut with_compose(&sandbox));
+    assert_eq!(only(&refused, GapKind::BindMount).path, "/mnt/other");
 }
