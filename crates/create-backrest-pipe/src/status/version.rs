@@ -143,7 +143,7 @@ mod tests {
         assert_eq!(what(Some(Version::AtLeast(1, 13))), "Backrest 1.13 or newer");
         assert!(
             what(Some(Version::Before(1, 13)))
-                .contains("found out (before 1.13, by its configuration); before 1.11 ")
+                .contains("not known (before 1.13, by its configuration); before 1.11 ")
         );
         let fix = |is_asked: bool| serde_json::to_string(&check(None, is_asked).fix).unwrap();
         assert!(fix(false).contains("--backrest URL") && !fix(true).contains("--backrest"));
