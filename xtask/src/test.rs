@@ -49,6 +49,9 @@ pub(crate) fn run() -> Result<Exit> {
     let mut command = cargo(&workspace.root);
     command.args(["test", "--workspace", "--all-features", "--no-fail-fast"]);
     command.env("RESTIC_NEWEST", restic).env("COMPOSE_PLUGIN", compose).env("INSTA_UPDATE", "no");
+    // Most tests wait for another program, so twice as many as there are cores keep the cores busy.
+    let threads = std::thread::available_parallelism().map_or(2, usize::from) * 2;
+    command.env("RUST_TEST_THREADS", threads.to_string());
     let mut count = Count::default();
     let end = step("tests", &mut command, &cancel, &mut |line| count.read(line))?;
     if count.ignored > 0 {

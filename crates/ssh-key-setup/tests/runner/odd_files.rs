@@ -41,7 +41,7 @@ fn a_file_that_was_given_to_root_is_left_to_root() {
     let words = ["user root, not to the account (user bash)", "user 0, not to the account (user 3001)"];
     let is_reported = words.iter().any(|words| ran.stderr.contains(&format!("it belongs to {words}")));
     assert!(is_reported, "{}", ran.everything());
-    assert!(ran.stderr.contains("hint: fix that, or have this line put into"), "{}", ran.everything());
+    assert!(ran.stderr.contains("hint: fix that, or have this line added to"), "{}", ran.everything());
     assert_eq!((world.text(&file), mode_and_owner(&file), beside(&file)), (before, (0o644, 0, 0), 1));
 }
 
@@ -56,7 +56,7 @@ fn a_folder_in_which_the_account_may_not_write_is_reported() {
     assert!(
         ran.stderr.contains("write on the server: nas: /srv/home/bash/.ssh/authorized_keys: ")
             && ran.stderr.contains("ermission denied")
-            && ran.stderr.contains("hint: fix that, or have this line put into"),
+            && ran.stderr.contains("hint: fix that, or have this line added to"),
         "{}",
         ran.everything()
     );
