@@ -37,11 +37,16 @@ pub fn ascii(set: ByteSet, bad_bytes: bool) -> Option<String> {
 }
 
 /// A bracket for every character that `set` holds when it holds all bytes from 0x80 on, whatever its length: all but
-/// the ASCII characters that are missing.
+/// the ASCII characters that are missing. If the newline is missing, which can't be named, all that it holds.
 pub fn all_but_missing(set: ByteSet) -> String {
-    let mut missing = String::new();
-    push_ranges(&mut missing, |byte| !set.contains(byte));
-    if missing.is_empty() { "?".to_string() } else { format!("[^{missing}]") }
+    let mut inside = String::new();
+    if !set.contains(b'\n') {
+        push_ranges(&mut inside, |byte| set.contains(byte));
+        push_range(&mut inside, '\u{80}', char::MAX);
+        return format!("[{inside}]");
+    }
+    push_ranges(&mut inside, |byte| !set.contains(byte));
+    if inside.is_empty() { "?".to_string() } else { format!("[^{inside}]") }
 }
 
 /// A bracket for the characters whose UTF-8 takes one of `lengths` bytes. The replacement character is among them
@@ -100,4 +105,36 @@ fn push_escaped(inside: &mut String, c: char) {
         inside.push('\\');
     }
     inside.push(c);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::restic::glob::GoGlob;
+
+    #[test]
+    fn no_bracket_has_a_newline_in_it_and_each_matches_its_set() {
+        // Which of the characters around the newline are in the set.
+        for members in 0..16_u8 {
+            let mut set = ByteSet::default();
+            (0x80..=0xff).for_each(|byte| set.insert(byte));
+            for (bit, byte) in [b'\t', b'\n', 0x0b, b'a'].into_iter().enumerate() {
+                if members & (1 << bit) != 0 {
+                    set.insert(byte);
+                }
+            }
+            for (bracket, is_wide) in [
+                (all_but_missing(set), true),
+                (ascii(set, true).unwrap(), false),
+                (ascii(set, false).unwrap_or_else(|| "[/]".into()), false),
+            ] {
+                assert!(!bracket.contains('\n'), "{members}: {bracket:?}");
+                let glob = GoGlob::parse(bracket.as_bytes()).unwrap();
+                for byte in (1..0x80).filter(|&byte| byte != b'/') {
+                    assert_eq!(glob.matches(&[byte]), set.contains(byte), "{members}: {bracket:?}, {byte}");
+                }
+                assert_eq!(glob.matches("é".as_bytes()), is_wide, "{members}: {bracket:?}");
+            }
+        }
+    }
 }
