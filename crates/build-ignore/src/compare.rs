@@ -15,10 +15,12 @@ use crate::decide::{self, Decision, host_path};
 use crate::restic::exclude_file::{ExcludeFile, LineCursor};
 use crate::root::Root;
 use crate::rules_file::Hold;
-use crate::tree::{Folder, Kind};
+use crate::tree::{Entry, Folder, Kind};
 
 /// This many paths of each group are shown.
 const MOST_SHOWN: usize = 10;
+/// A name that only a pattern for all names matches.
+const ANY: &[u8] = b"\x01";
 
 /// What differs, by service.
 #[derive(Debug, Default, Serialize)]
@@ -55,21 +57,29 @@ pub(crate) struct LeftOut {
 pub(crate) struct Files {
     pub(crate) files: u64,
     pub(crate) bytes: u64,
+    /// Folders that can't be entered; each may hold files.
+    pub(crate) closed: u64,
     pub(crate) first: Vec<PathBuf>,
 }
 
 impl Files {
-    fn add(&mut self, path: impl FnOnce() -> PathBuf, bytes: u64) {
-        self.files += 1;
-        self.bytes += bytes;
+    fn add(&mut self, path: impl FnOnce() -> PathBuf, entry: &Entry) {
+        *(if entry.kind == Kind::Folder { &mut self.closed } else { &mut self.files }) += 1;
+        self.bytes += entry.size;
         if self.first.len() < MOST_SHOWN {
             self.first.push(path());
         }
     }
 
     /// `3 files (1.2 MiB)`.
-    pub(crate) fn amount(&self) -> String {
-        format!("{} ({})", count(self.files as usize, "file"), units::bytes(self.bytes))
+    fn amount(&self) -> String {
+        let files = format!("{} ({})", count(self.files as usize, "file"), units::bytes(self.bytes));
+        let closed = format!("{} that can't be entered", count(self.closed as usize, "folder"));
+        match (self.files, self.closed) {
+            (_, 0) => files,
+            (0, _) => closed,
+            _ => format!("{files} and {closed}"),
+        }
     }
 }
 
@@ -109,15 +119,17 @@ impl CompareWalk<'_> {
                 })
                 .flatten();
             let decided = decided.or(own.as_ref());
-            if let Some(inner) = entry.folder {
+            if let Some(inner) = entry.folder.filter(|inner| inner.is_whole()) {
                 self.folder(inner, &cursor.enter(entry.name), names, decided);
-            } else if entry.kind != Kind::Folder {
-                match (entry.is_ignored, cursor.leaves_out(entry.name)) {
-                    (true, false) => self.add_left_out(names, entry.size, decided),
+            } else if entry.kind != Kind::Folder || entry.folder.is_some() {
+                // A folder that was not entered may hold a file of any name.
+                let is_all_left_out = || entry.folder.is_some() && cursor.enter(entry.name).leaves_out(ANY);
+                match (entry.is_ignored, cursor.leaves_out(entry.name) || is_all_left_out()) {
+                    (true, false) => self.add_left_out(names, &entry, decided),
                     (false, true) => {
                         let path = || host_path(&self.root.path, names);
                         let files = self.comparison.kept.entry(self.root.service_of(names));
-                        files.or_default().add(path, entry.size);
+                        files.or_default().add(path, &entry);
                     }
                     _ => {}
                 }
@@ -126,7 +138,7 @@ impl CompareWalk<'_> {
         }
     }
 
-    fn add_left_out(&mut self, names: &[Vec<u8>], bytes: u64, decided: Option<&Decision>) {
+    fn add_left_out(&mut self, names: &[Vec<u8>], entry: &Entry, decided: Option<&Decision>) {
         let Some(decision) = decided else { return };
         let service = self.root.service_of(names);
         let path = host_path(&self.root.path, names);
@@ -149,7 +161,7 @@ impl CompareWalk<'_> {
                 hold,
             }
         });
-        group.files.add(|| path, bytes);
+        group.files.add(|| path, entry);
     }
 }
 
@@ -193,7 +205,7 @@ impl Files {
         for path in &self.first {
             out!("    {DIM}{}{DIM:#}", escape_path(path));
         }
-        let more = self.files - self.first.len() as u64;
+        let more = self.files + self.closed - self.first.len() as u64;
         if more > 0 {
             out!("    {DIM}and {more} more{DIM:#}");
         }

@@ -24,6 +24,7 @@ use crate::decide;
 use crate::dumps::Declared;
 use crate::restic::cost::Depths;
 use crate::root::{Root, build_roots};
+use crate::rules_file::Hold;
 use crate::section::Section;
 use crate::tree::{Link, Wanted};
 
@@ -78,15 +79,13 @@ fn held_back(roots: &[Root]) -> Vec<HeldBack> {
     for root in roots {
         for file in &root.built.tree.files {
             for (number, rule) in file.rules.list.iter().enumerate() {
-                if file.rules.hold_of(number).is_none() {
-                    continue;
-                }
+                let Some(hold) = file.rules.hold_of(number) else { continue };
                 held.push(HeldBack {
                     service: root.service_of_folder(&file.folder),
                     file: file.path.to_string_lossy().into_owned(),
                     line: rule.line,
                     rule: rule.shown(),
-                    instead: format!("/{}", rule.shown()),
+                    instead: (hold == Hold::Anchored).then(|| format!("/{}", rule.shown())),
                 });
             }
         }

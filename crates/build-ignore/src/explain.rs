@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use crate::build::{Built, Options, build};
 use crate::cli::TOOL;
 use crate::decide::{Decision, decide, host_path};
+use crate::held::Held;
 use crate::reconcile;
 use crate::root::{places, seen_at};
 use crate::task::{Format, Task};
@@ -28,6 +29,8 @@ pub(crate) fn run(task: &Task, paths: &[PathBuf], options: &Options) -> Result<E
     let here = env::current_dir().context("find the working directory")?;
     let places = places(settings);
     let mut built: Vec<Option<Built>> = places.iter().map(|_| None).collect();
+    // The same without holding anything back.
+    let mut adopted: Vec<Option<Built>> = places.iter().map(|_| None).collect();
     let mut any_left_out = false;
     for path in paths {
         let path = common::paths::absolute(path, &here)?;
@@ -36,12 +39,23 @@ pub(crate) fn run(task: &Task, paths: &[PathBuf], options: &Options) -> Result<E
             Ok((root, names)) => {
                 let (name, folder) = &places[root];
                 if built[root].is_none() {
-                    let new = build(folder, &seen_at(settings, name), Wanted::Rules, options)?;
+                    let build = |options| build(folder, &seen_at(settings, name), Wanted::Rules, options);
+                    let new = build(options)?;
                     problem::warn(TOOL, &new.warnings);
                     built[root] = Some(new);
+                    if !options.held.is_empty() {
+                        adopted[root] = Some(build(&Options { lean: options.lean, held: Held::default() })?);
+                    }
                 }
                 let built = built[root].as_ref().context("a root that was just built")?;
-                Answer { path: path.clone(), outcome: outcome(folder, &names, built) }
+                let outcome = match (outcome(folder, &names, built), &adopted[root]) {
+                    (Outcome::Kept { decision, although: None }, Some(adopted)) => {
+                        held_back(folder, &names, adopted)
+                            .unwrap_or(Outcome::Kept { decision, although: None })
+                    }
+                    (outcome, _) => outcome,
+                };
+                Answer { path: path.clone(), outcome }
             }
         };
         any_left_out |= matches!(answer.outcome, Outcome::LeftOut { .. });
@@ -147,6 +161,13 @@ fn outcome(root: &Path, names: &[Vec<u8>], built: &Built) -> Outcome {
         decision if built.matcher.excludes(names) => Outcome::LeftOutByMistake { decision },
         decision => Outcome::Kept { decision, although: None },
     }
+}
+
+/// The rule that would leave the path out if it were not held back.
+fn held_back(root: &Path, names: &[Vec<u8>], adopted: &Built) -> Option<Outcome> {
+    let Outcome::LeftOut { decision, .. } = outcome(root, names, adopted) else { return None };
+    let although = Some("it is held back until build-ignore --adopt".into());
+    Some(Outcome::Kept { decision: Some(decision), although })
 }
 
 impl Answer {

@@ -13,7 +13,7 @@ use common::{atomic, note, out, regular_file};
 
 use crate::build::Options;
 use crate::cli::TOOL;
-use crate::compare::{Comparison, compare};
+use crate::compare::{Comparison, LeftOut, compare};
 use crate::held::{Held, beside, escaped, escaped_path};
 use crate::render::FIRST_LINE;
 use crate::restic::exclude_file::ExcludeFile;
@@ -25,6 +25,10 @@ use crate::tree::Wanted;
 const LARGEST: u64 = 256 << 20;
 /// What the name of the kept file ends with.
 const KEPT: &str = ".before-build-ignore";
+
+const WITHOUT_CONSENT: &str = "Without your consent these rules would leave out more than before:";
+const WITH_CONSENT: &str = "With your consent these rules leave out more than before:";
+const HELD: &str = "They are held back, and the files stay in the backup, until you change the rule or run: build-ignore --adopt";
 
 /// A move that was worked out and is not written yet.
 #[derive(Debug)]
@@ -92,7 +96,11 @@ fn move_from(task: &Task, old: Vec<u8>) -> Result<Move> {
         // The first round shows what the rules would have done.
         let first = comparison.get_or_insert(Comparison::default());
         for group in now.left_out {
-            first.left_out.push(group);
+            let is_same = |known: &&mut LeftOut| (&known.file, known.line) == (&group.file, group.line);
+            match first.left_out.iter_mut().find(is_same) {
+                Some(known) => known.instead = None,
+                None => first.left_out.push(group),
+            }
         }
         first.kept = now.kept;
         if !changed {
@@ -129,11 +137,12 @@ impl Move {
             out!("restic refuses it because of line {first}; the lines that restic can read are compared");
         }
         if !self.comparison.left_out.is_empty() {
-            out!("\nWithout your consent these rules would leave out more than before:");
+            let is_held = !self.held.is_empty();
+            out!("\n{}", if is_held { WITHOUT_CONSENT } else { WITH_CONSENT });
             self.comparison.print_left_out();
-            out!(
-                "They are held back, and the files stay in the backup, until you change the rule or run: build-ignore --adopt"
-            );
+            if is_held {
+                out!("{HELD}");
+            }
         }
         if !self.comparison.kept.is_empty() {
             out!("\nNewly backed up:");

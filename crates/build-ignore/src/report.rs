@@ -32,8 +32,8 @@ const SIZE: usize = 12;
 /// How many of the largest things are shown.
 const LARGEST: usize = 10;
 
-/// Rules without a match beyond this many are a count.
-const MOST_UNMATCHED: usize = 20;
+/// In a list of rules those beyond this many are a count.
+const MOST_RULES: usize = 20;
 /// A rule that at least this many services have is worth a line in the root's own file.
 const MANY_SERVICES: usize = 10;
 
@@ -63,7 +63,7 @@ fn shared_rules(roots: &[Root], width: Option<usize>) {
                 format!("Rules that many services have; once in {file} each is fewer patterns for restic:");
             out!("\n{}", width::folded(&what, 0, 0, width));
         }
-        for (count, rule) in shared.into_iter().take(MOST_UNMATCHED) {
+        for (count, rule) in shared.into_iter().take(MOST_RULES) {
             out!("{DIM}  {}: in {count} services{DIM:#}", escape(rule));
         }
     }
@@ -139,25 +139,28 @@ pub(crate) fn print(roots: &[Root], coverage: &Coverage, format: Format) -> Resu
         out!("\nIn no backup, or not safely:");
         coverage::print(&coverage.gaps, width);
     }
-    let unmatched: Vec<&String> =
-        services.values().flat_map(|numbers| &numbers.rules_without_match).collect();
-    if !unmatched.is_empty() {
-        out!("\nRules that match nothing today:");
-    }
-    for rule in unmatched.iter().take(MOST_UNMATCHED) {
-        out!("{DIM}  {}{DIM:#}", width::folded(rule, 2, 4, width));
-    }
-    if unmatched.len() > MOST_UNMATCHED {
-        out!(
-            "{DIM}  and {} more; all of them: build-ignore --report --json{DIM:#}",
-            unmatched.len() - MOST_UNMATCHED
-        );
-    }
+    let held = coverage.held_back.iter().map(|held| format!("{}:{}: {}", held.file, held.line, held.rule));
+    list_rules("Rules that are held back until build-ignore --adopt:", &held.collect::<Vec<_>>(), width);
+    let unmatched = services.into_values().flat_map(|numbers| numbers.rules_without_match);
+    list_rules("Rules that match nothing today:", &unmatched.collect::<Vec<_>>(), width);
     shared_rules(roots, width);
     if let Some(scan) = &coverage.scan {
         out!("\n{}", width::folded(&scan.text(), 0, 0, width));
     }
     Ok(())
+}
+
+fn list_rules(title: &str, rules: &[String], width: Option<usize>) {
+    if !rules.is_empty() {
+        out!("\n{title}");
+    }
+    for rule in rules.iter().take(MOST_RULES) {
+        out!("{DIM}  {}{DIM:#}", width::folded(rule, 2, 4, width));
+    }
+    if rules.len() > MOST_RULES {
+        let more = rules.len() - MOST_RULES;
+        out!("{DIM}  and {more} more; all of them: build-ignore --report --json{DIM:#}");
+    }
 }
 
 fn count_root(root: &Root, services: &mut BTreeMap<String, Numbers>) {
@@ -218,8 +221,9 @@ impl Numbers {
             section.rules.iter().map(|rule| rule.lines.len()).sum::<usize>() + section.paths.len();
         for written in &section.rules {
             let placed = &written.placed;
-            if placed.rule().path.is_ok() && placed.rule().line > 0 && !placed.file.has_matched(placed.number)
-            {
+            let is_held = placed.file.rules.hold_of(placed.number).is_some();
+            let is_of_a_person = placed.rule().path.is_ok() && placed.rule().line > 0;
+            if is_of_a_person && !is_held && !placed.file.has_matched(placed.number) {
                 let rule = placed.rule();
                 let file = escape_path(&placed.file.path);
                 self.rules_without_match.push(format!("{file}{}: {}", rule.after_path(), rule.shown()));

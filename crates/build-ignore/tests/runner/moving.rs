@@ -1,10 +1,13 @@
 //! The move from the Bash scripts: nothing that their exclude file kept is left out before the person agrees, and what
 //! differs is named. Real restic makes a backup with each of the files.
 
-use std::fs;
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use common::testing::{Ran, Sandbox};
 
+use crate::bad_input::as_ordinary_user;
 use crate::command_line::PROGRAM;
 use crate::mistakes::rows_of;
 use crate::oracle::{Paths, Restic, kept_by_git, scratch};
@@ -121,6 +124,81 @@ fn nothing_is_lost_and_all_that_differs_is_named() {
     assert!(run(&sandbox, &[]).expect_success().stdout.contains("unchanged"));
     let ran = run(&sandbox, &["--compare", &sandbox.path(OLD).display().to_string()]).expect_code(1);
     prints(&ran, &["data/jellyfin: 1 file (5 B) backed up so far, by the rule *.log"]);
+}
+
+/// A database's folder, which the tool may not enter and restic, as root, may.
+#[test]
+fn a_folder_that_cannot_be_entered_counts_as_a_file_that_is_lost() {
+    let sandbox = Sandbox::new();
+    sandbox.write("data/wiki/.resticignore", "postgres/\n");
+    sandbox.write("data/wiki/app/postgres/base/1", "12345");
+    old_file(&sandbox, &[("wiki", "postgres/\n")]);
+    let before = backed_up(&sandbox, IGNORE_FILE);
+    let closed = sandbox.path("data/wiki/app/postgres");
+    let ran = as_another_user(&sandbox, &closed, &[]);
+    prints(
+        &ran,
+        &[
+            "data/wiki: 1 folder that can't be entered backed up so far, by the rule postgres/ (",
+            "data/wiki/app/postgres\n",
+            "write: /postgres/\n",
+        ],
+    );
+    assert!(before.is_subset(&backed_up(&sandbox, IGNORE_FILE)), "{}", sandbox.read(IGNORE_FILE));
+    let _ = run(&sandbox, &["--adopt"]);
+    let own = sandbox.path(IGNORE_FILE).display().to_string();
+    let ran = as_another_user(&sandbox, &closed, &["--compare", &own]).expect_success();
+    prints(&ran, &["Both leave out the same files.\n"]);
+    // The other way round: what was left out may hold anything.
+    sandbox.write("data/wiki/.resticignore", "# nothing\n");
+    let old = sandbox.write("old", "postgres\n");
+    let ran = as_another_user(&sandbox, &closed, &["--compare", &old.display().to_string()]);
+    prints(&ran, &["data/wiki: 1 folder that can't be entered left out so far, backed up now\n"]);
+}
+
+/// Runs the tool as a user who may not enter `closed`.
+#[must_use]
+fn as_another_user(sandbox: &Sandbox, closed: &Path, arguments: &[&str]) -> Ran {
+    let mut command = as_ordinary_user(sandbox);
+    for path in [sandbox.path("containers"), sandbox.path("containers/backrest")] {
+        fs::set_permissions(path, Permissions::from_mode(0o777)).unwrap();
+    }
+    fs::set_permissions(closed, Permissions::from_mode(0o000)).unwrap();
+    command.arg(PROGRAM).arg("--mount").arg(sandbox.home()).args(arguments);
+    let ran = sandbox.run(&mut command);
+    fs::set_permissions(closed, Permissions::from_mode(0o755)).unwrap();
+    ran
+}
+
+#[test]
+fn a_first_run_with_consent_holds_nothing_back() {
+    let sandbox = home();
+    let ran = run(&sandbox, &["--adopt"]).expect_success();
+    prints(&ran, &["With your consent these rules leave out more than before:", "by the rule *.log ("]);
+    assert!(!ran.stdout.contains("held back") && !ran.stdout.contains("--adopt"), "{}", ran.everything());
+    assert_eq!(backed_up(&sandbox, IGNORE_FILE), kept_by_git(&sandbox.path("data"), scratch().path()));
+}
+
+#[test]
+fn a_held_rule_is_named_where_a_person_asks() {
+    let sandbox = home();
+    let _ = run(&sandbox, &[]).expect_success();
+    let ran = run(&sandbox, &["--explain", "data/jellyfin/config/a.log"]).expect_code(1);
+    prints(
+        &ran,
+        &[
+            "config/a.log: kept: ",
+            "/data/jellyfin/.resticignore:2: *.log does not hold: it is held back until build-ignore --adopt",
+        ],
+    );
+    let ran = run(&sandbox, &["--report"]).expect_success();
+    prints(
+        &ran,
+        &[
+            "Rules that are held back until build-ignore --adopt:\n",
+            "/data/opencloud/.resticignore:2: data\n",
+        ],
+    );
 }
 
 #[test]

@@ -130,6 +130,6 @@ pub struct HeldBack {
     pub line: usize,
     /// The rule.
     pub rule: String,
-    /// The rule to write if what it keeps is to stay in the backup.
-    pub instead: String,
+    /// The rule to write if what it keeps is to stay in the backup; none if only removing the rule keeps that.
+    pub instead: Option<String>,
 }
