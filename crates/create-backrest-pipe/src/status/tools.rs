@@ -3,13 +3,14 @@
 //!
 //! In comes their JSON, out goes a line each; a kind that occurs often is cut and counted.
 
-use std::path::Path;
+use std::path::PathBuf;
 
 use common::contract::coverage::{Coverage, Gap};
 use common::contract::picture::Picture;
 use common::contract::services::{Script, Services};
 use common::contract::trouble::Trouble;
 use common::exit::one_line;
+use common::paths;
 use common::settings::Settings;
 use common::text::{count, escape, escape_path};
 use common::trust::Trust;
@@ -17,8 +18,11 @@ use common::trust::Trust;
 use super::report::{Check, Fix};
 use crate::crontab::Crontab;
 use crate::hooks::reading::OLD_SCRIPTS;
+use crate::places::OLD_LISTENER;
 use crate::tool::ask;
 
+/// The old script that made the FIFO and started the old listener.
+const OLD_SET_UP: &str = "create-backrest-pipe.sh";
 /// Of one kind no more lines than these are shown.
 const MOST: usize = 8;
 
@@ -99,7 +103,11 @@ pub(super) fn coverage(settings: &Settings) -> Vec<Check> {
             "{}:{}: the rule {} would newly leave out files that are backed up now; it is held back until you agree",
             held.file, held.line, held.rule
         );
-        let fix = format!("to keep them write {}; to agree: build-ignore --adopt", held.instead);
+        let keep = match &held.instead {
+            Some(instead) => format!("write {instead}"),
+            None => "remove the rule".into(),
+        };
+        let fix = format!("to keep them {keep}; to agree: build-ignore --adopt");
         Check::note(name, what, Some(Fix::Ours(fix)))
     });
     checks.extend(cut(name, held.collect()));
@@ -130,14 +138,15 @@ fn cut(name: &'static str, mut checks: Vec<Check>) -> Vec<Check> {
     checks
 }
 
-/// Lines of the crontab that call a copy of an old script, which is not one of our programs under its old name.
+/// Lines of the crontab that call a copy of an old script, which is not one of our programs under its old name. The
+/// lines that start the old listener are those of `reboot`.
 pub(super) fn old_scripts(crontab: &Crontab) -> Vec<Check> {
     let Crontab::Text(text) = crontab else { return Vec::new() };
     let calls_old = |line: &&str| {
-        let words = shlex::split(line).unwrap_or_default();
-        words.iter().any(|word| is_old_script(Path::new(word.trim_end_matches([';', '&']))))
+        let is_at_boot = line.trim_start().starts_with("@reboot");
+        words_of(line).iter().any(|word| is_old_script(word) && !(is_at_boot && word.ends_with(OLD_LISTENER)))
     };
-    let lines = text.lines().filter(|line| !line.trim_start().starts_with(['#', '@'])).filter(calls_old);
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with('#')).filter(calls_old);
     let check = |line: &str| {
         let line = escape(line.as_bytes());
         let what = format!("your crontab calls an old script, which works in the old way: {line}");
@@ -146,20 +155,42 @@ pub(super) fn old_scripts(crontab: &Crontab) -> Vec<Check> {
     lines.map(check).collect()
 }
 
-fn is_old_script(word: &Path) -> bool {
-    let name = word.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-    if !OLD_SCRIPTS.contains(&name) {
+/// The words of a shell's text, and of the text that `sh -c` is called with.
+fn words_of(text: &str) -> Vec<String> {
+    let bare = || text.split_whitespace().map(|word| word.replace(['\'', '"'], "")).collect();
+    let words = shlex::split(text).unwrap_or_else(bare);
+    let mut all = Vec::new();
+    for (number, word) in words.iter().enumerate() {
+        let is_text = number > 0 && words[number - 1].starts_with('-') && words[number - 1].ends_with('c');
+        match is_text {
+            true => all.extend(words_of(word)),
+            false => all.extend(word.split([';', '&', '|', '(', ')', '`', '%']).map(String::from)),
+        }
+    }
+    all
+}
+
+fn is_old_script(word: &str) -> bool {
+    let name = word.rsplit('/').next().unwrap_or_default();
+    if !OLD_SCRIPTS.contains(&name) && name != OLD_SET_UP {
         return false;
     }
     // An installation has these names for our programs as well: a symlink, or a hard link to a program.
-    let is_program = std::fs::canonicalize(word).is_ok_and(|real| {
-        let start = common::regular_file::open(&real).and_then(|mut file| {
+    let is_program = |path: PathBuf| {
+        let start = std::fs::canonicalize(path).and_then(|real| {
             let mut start = [0; 4];
+            let mut file = common::regular_file::open(&real)?;
             std::io::Read::read_exact(&mut file, &mut start).map(|()| start)
         });
         start.is_ok_and(|start| start == *b"\x7fELF")
-    });
-    !is_program
+    };
+    let home = ["~/", "$HOME/", "${HOME}/"].iter().find_map(|home| word.strip_prefix(home));
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    !match home {
+        Some(below) => paths::home().is_ok_and(|home| is_program(home.join(below))),
+        None if name == word => std::env::split_paths(&path).any(|folder| is_program(folder.join(name))),
+        None => is_program(word.into()),
+    }
 }
 
 #[cfg(test)]
@@ -177,7 +208,25 @@ mod tests {
         let found = |text: &str| old_scripts(&Crontab::Text(text.into())).len();
         fs::write(&script, "#!/bin/bash\n").unwrap();
         assert_eq!(found(&line), 1);
-        assert_eq!(found(&format!("# {line}\n@reboot {}\n0 3 * * * /bin/true\n", script.display())), 0);
+        // What starts the old listener is another matter.
+        let listener = folder.path().join(OLD_LISTENER);
+        assert_eq!(found(&format!("# {line}\n@reboot {}\n0 3 * * * /bin/true\n", listener.display())), 0);
+        for form in [
+            "@daily SCRIPT",
+            "@reboot sleep 9 && SCRIPT",
+            "0 3 * * * cd /x && ./build-ignore-file.sh",
+            "0 3 * * * cd /x;./build-ignore-file.sh;true",
+            "0 3 * * * bash -c 'cd /x; SCRIPT > /dev/null'",
+            "0 3 * * * bash -lc \"bash 'SCRIPT'\"",
+            "0 3 * * * (SCRIPT; true)",
+            "0 3 * * * SCRIPT%it's for its input",
+            "0 3 * * * ~/scripts/pre-backup-actions.sh",
+            "@reboot \"$HOME/scripts/create-backrest-pipe.sh\"",
+        ] {
+            let line = form.replace("SCRIPT", &script.display().to_string());
+            assert_eq!(found(&line), 1, "{line}");
+        }
+        assert_eq!(found("0 3 * * * logger 'build-ignorefile.sh is done'\nMAILTO=x\n"), 0);
         fs::remove_file(&script).unwrap();
         assert_eq!(found(&line), 1, "what is missing is not ours");
         symlink(std::env::current_exe().unwrap(), &script).unwrap();
