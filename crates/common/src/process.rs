@@ -29,7 +29,7 @@ use crate::cancel::Cancel;
 use crate::text::escape;
 use crate::units;
 use lines::Lines;
-use watch::{Watch, Watched};
+use watch::Watch;
 
 /// How long a child may take.
 #[derive(Clone, Copy, Debug)]
@@ -127,15 +127,12 @@ pub fn run(
 ) -> Result<Finished> {
     let (reader, writer) = output_pipe()?;
     command.stdin(Stdio::null()).stdout(writer.try_clone()?).stderr(writer);
-    let started = Instant::now();
-    let child = command.process_group(0).spawn().with_context(|| cannot_start(command)); // tidy: watched below
-    // The command keeps its copies of the pipe's end until they are replaced; with them it would never close.
-    command.stdout(Stdio::null()).stderr(Stdio::null());
     let mut lines = Lines::new();
-    let watched = Watch { child: child?, limits, cancel, started, outputs: vec![Some(reader)] }
-        .until_the_end(&mut |_, bytes| lines.push(bytes, each_line))?;
+    let finished = start(command, vec![reader], limits, cancel, &|_| {}, &mut |_, bytes| {
+        lines.push(bytes, each_line);
+    })?;
     lines.finish(each_line);
-    Ok(watched.into())
+    Ok(finished)
 }
 
 /// What a captured child gave.
@@ -175,7 +172,7 @@ pub fn capture(
     cancel: Option<&Cancel>,
 ) -> Result<Captured> {
     let input = if input.is_empty() { Stdio::null() } else { whole(input)? };
-    capture_child(command, input, limits, cancel, &|_| {})
+    capture_child(command, input, None, limits, cancel, &|_| {})
 }
 
 /// [`capture`] of a program that checks a file which may keep it busy for ever. `input` may be of any size. The deadline
@@ -186,7 +183,7 @@ pub fn capture_checker(
     limits: Limits,
     cancel: Option<&Cancel>,
 ) -> Result<Captured> {
-    capture_child(command, input, limits, cancel, &|child| {
+    capture_child(command, input, None, limits, cancel, &|child| {
         let seconds = Some(limits.deadline.as_secs() + 1);
         let limit = Rlimit { current: seconds, maximum: seconds };
         if let Some(child) = i32::try_from(child).ok().and_then(Pid::from_raw) {
@@ -194,32 +191,6 @@ pub fn capture_checker(
             rustix::process::prlimit(Some(child), Resource::Cpu, limit).ok();
         }
     })
-}
-
-fn capture_child(
-    command: &mut Command,
-    input: Stdio,
-    limits: Limits,
-    cancel: Option<&Cancel>,
-    on_start: &dyn Fn(u32),
-) -> Result<Captured> {
-    let name = command_name(command);
-    let (stdout, stdout_writer) = output_pipe()?;
-    let (stderr, stderr_writer) = output_pipe()?;
-    command.stdin(input).stdout(stdout_writer).stderr(stderr_writer);
-    let started = Instant::now();
-    let child = command.process_group(0).spawn().with_context(|| cannot_start(command)); // tidy: watched below
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
-    let child = child?;
-    on_start(child.id());
-    let mut kept = [Vec::new(), Vec::new()];
-    let watched = Watch { child, limits, cancel, started, outputs: vec![Some(stdout), Some(stderr)] }
-        .until_the_end(&mut |stream, bytes| {
-            let room = CAPTURE_LIMIT - kept[stream].len();
-            kept[stream].extend_from_slice(&bytes[..bytes.len().min(room)]);
-        })?;
-    let [stdout, stderr] = kept;
-    Ok(Captured { end: watched.end, stdout, stderr, name })
 }
 
 /// Runs `command` with `output` as its standard output and keeps what it writes on standard error: for output of any
@@ -230,19 +201,54 @@ pub fn capture_into(
     limits: Limits,
     cancel: Option<&Cancel>,
 ) -> Result<Captured> {
+    capture_child(command, Stdio::null(), Some(output), limits, cancel, &|_| {})
+}
+
+fn capture_child(
+    command: &mut Command,
+    input: Stdio,
+    output: Option<File>,
+    limits: Limits,
+    cancel: Option<&Cancel>,
+    on_start: &dyn Fn(u32),
+) -> Result<Captured> {
     let name = command_name(command);
-    let (reader, writer) = output_pipe()?;
-    command.stdin(Stdio::null()).stdout(output).stderr(writer);
+    let (stderr, writer) = output_pipe()?;
+    command.stdin(input).stderr(writer);
+    let mut outputs = vec![stderr];
+    if let Some(file) = output {
+        command.stdout(file);
+    } else {
+        let (stdout, writer) = output_pipe()?;
+        command.stdout(writer);
+        outputs.push(stdout);
+    }
+    let mut kept = [Vec::new(), Vec::new()];
+    let finished = start(command, outputs, limits, cancel, on_start, &mut |stream, bytes| {
+        let room = CAPTURE_LIMIT - kept[stream].len();
+        kept[stream].extend_from_slice(&bytes[..bytes.len().min(room)]);
+    })?;
+    let [stderr, stdout] = kept;
+    Ok(Captured { end: finished.end, stdout, stderr, name })
+}
+
+/// Starts `command`, whose streams are set, and reads `outputs`, the ends of what it writes to, until it has finished.
+fn start(
+    command: &mut Command,
+    outputs: Vec<OwnedFd>,
+    limits: Limits,
+    cancel: Option<&Cancel>,
+    on_start: &dyn Fn(u32),
+    each_chunk: &mut dyn FnMut(usize, &[u8]),
+) -> Result<Finished> {
     let started = Instant::now();
     let child = command.process_group(0).spawn().with_context(|| cannot_start(command)); // tidy: watched below
-    command.stdout(Stdio::null()).stderr(Stdio::null());
-    let mut stderr = Vec::new();
-    let watched = Watch { child: child?, limits, cancel, started, outputs: vec![Some(reader)] }
-        .until_the_end(&mut |_, bytes| {
-            let room = CAPTURE_LIMIT - stderr.len();
-            stderr.extend_from_slice(&bytes[..bytes.len().min(room)]);
-        })?;
-    Ok(Captured { end: watched.end, stdout: Vec::new(), stderr, name })
+    // The command keeps its copies of the pipes' ends until they are replaced; with them they would never close.
+    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    let child = child?;
+    on_start(child.id());
+    let outputs = outputs.into_iter().map(Some).collect();
+    Watch { child, limits, cancel, started, outputs }.until_the_end(each_chunk)
 }
 
 /// Runs `command` in our own process group with our own standard streams, so that it may ask on the terminal, and
@@ -274,12 +280,6 @@ fn whole(input: &[u8]) -> Result<Stdio> {
 
 fn output_pipe() -> io::Result<(OwnedFd, OwnedFd)> {
     Ok(nix::unistd::pipe2(OFlag::O_CLOEXEC)?)
-}
-
-impl From<Watched> for Finished {
-    fn from(watched: Watched) -> Finished {
-        Finished { end: watched.end, elapsed: watched.elapsed, left_behind: watched.left_behind }
-    }
 }
 
 /// `exit code 1 after 3.2 s`.

@@ -19,7 +19,7 @@ use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid};
 use nix::unistd::Pid;
 use rustix::process::{PidfdFlags, pidfd_open};
 
-use super::{End, LeftBehind, Limits};
+use super::{End, Finished, LeftBehind, Limits};
 use crate::cancel::Cancel;
 use crate::proc_stat;
 
@@ -30,12 +30,6 @@ pub(super) struct Watch<'a> {
     pub(super) started: Instant,
     /// What the child writes to; `None` once it is closed.
     pub(super) outputs: Vec<Option<OwnedFd>>,
-}
-
-pub(super) struct Watched {
-    pub(super) end: End,
-    pub(super) elapsed: Duration,
-    pub(super) left_behind: LeftBehind,
 }
 
 /// The state of a child between its start and its end.
@@ -65,7 +59,7 @@ const AFTER_KILL: Duration = Duration::from_secs(5);
 const BETWEEN_LOOKS: Duration = Duration::from_millis(500);
 
 impl Watch<'_> {
-    pub(super) fn until_the_end(mut self, each_chunk: &mut dyn FnMut(usize, &[u8])) -> Result<Watched> {
+    pub(super) fn until_the_end(mut self, each_chunk: &mut dyn FnMut(usize, &[u8])) -> Result<Finished> {
         let group = Pid::from_raw(rustix::process::Pid::from_child(&self.child).as_raw_nonzero().get());
         let result = self.watch(group, each_chunk);
         if result.is_err() {
@@ -76,7 +70,7 @@ impl Watch<'_> {
         result
     }
 
-    fn watch(&mut self, group: Pid, each_chunk: &mut dyn FnMut(usize, &[u8])) -> Result<Watched> {
+    fn watch(&mut self, group: Pid, each_chunk: &mut dyn FnMut(usize, &[u8])) -> Result<Finished> {
         let pid = rustix::process::Pid::from_child(&self.child);
         let pidfd = pidfd_open(pid, PidfdFlags::empty()).context("watch a child process: pidfd_open")?;
         for pipe in self.outputs.iter().flatten() {
@@ -139,14 +133,14 @@ impl Watch<'_> {
         let status = self.child.wait().context("wait for a child process")?;
         let end = why.and_then(StopCause::end).unwrap_or_else(|| End::of(status));
         let left = if why == Some(StopCause::LeftBehind) { LeftBehind::Killed } else { LeftBehind::Nothing };
-        Ok(Watched { end, elapsed: self.started.elapsed(), left_behind: left })
+        Ok(Finished { end, elapsed: self.started.elapsed(), left_behind: left })
     }
 
     /// Abandons what can't be killed. The child's own exit status counts if it is known.
-    fn give_up(&mut self, end: Option<End>) -> Result<Watched> {
+    fn give_up(&mut self, end: Option<End>) -> Result<Finished> {
         let status = self.child.try_wait().context("wait for a child process")?;
         let end = end.or(status.map(End::of)).unwrap_or(End::TimedOut);
-        Ok(Watched { end, elapsed: self.started.elapsed(), left_behind: LeftBehind::Running })
+        Ok(Finished { end, elapsed: self.started.elapsed(), left_behind: LeftBehind::Running })
     }
 
     fn end(&self, group: Pid, why: StopCause) -> Phase {
