@@ -58,11 +58,12 @@ pub struct Status {
 
 /// Whether messages come in.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
 pub enum Door {
     /// They do.
+    #[serde(rename = "ok")]
     Open,
     /// They don't, for this reason.
+    #[serde(untagged)]
     Closed(String),
 }
 
@@ -79,45 +80,13 @@ pub enum PushAddress {
 
 /// What is known about Tailscale.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(from = "String", into = "String")]
 pub enum Tailscale {
     /// There is no program `tailscale`.
+    #[serde(rename = "not installed")]
     NotInstalled,
     /// Its state in words.
+    #[serde(untagged)]
     Installed(String),
-}
-
-const OK: &str = "ok";
-const NOT_INSTALLED: &str = "not installed";
-
-impl From<String> for Door {
-    fn from(text: String) -> Door {
-        if text == OK { Door::Open } else { Door::Closed(text) }
-    }
-}
-
-impl From<Door> for String {
-    fn from(door: Door) -> String {
-        match door {
-            Door::Open => OK.into(),
-            Door::Closed(why) => why,
-        }
-    }
-}
-
-impl From<String> for Tailscale {
-    fn from(text: String) -> Tailscale {
-        if text == NOT_INSTALLED { Tailscale::NotInstalled } else { Tailscale::Installed(text) }
-    }
-}
-
-impl From<Tailscale> for String {
-    fn from(tailscale: Tailscale) -> String {
-        match tailscale {
-            Tailscale::NotInstalled => NOT_INSTALLED.into(),
-            Tailscale::Installed(state) => state,
-        }
-    }
 }
 
 #[cfg(test)]
