@@ -19,12 +19,7 @@ const SUFFIX: &str = ".backrest-part";
 /// This many runs may work on one name at a time.
 const MOST: u64 = 100;
 
-/// The temporary name for `name`: `.NAME.backrest-part`.
-fn part_name(name: &OsStr) -> OsString {
-    numbered(name, 1)
-}
-
-/// Whether `name` has that form.
+/// Whether `name` is that of a temporary file or folder.
 pub fn is_part(name: &OsStr) -> bool {
     let name = name.as_encoded_bytes();
     name.starts_with(b".") && name.ends_with(SUFFIX.as_bytes()) && name.len() > 1 + SUFFIX.len()
@@ -48,7 +43,7 @@ pub fn clear(folder: &Path) {
 /// Removes what a killed run left of the file `target` alone.
 pub(crate) fn clear_of(target: &Path) {
     let name = target.file_name().unwrap_or_default();
-    if let Some(leftover) = claim(&folder_of(target).join(part_name(name))) {
+    if let Some(leftover) = claim(&folder_of(target).join(numbered(name, 1))) {
         let _ = leftover.remove();
     }
 }
@@ -105,6 +100,7 @@ fn is_at(file: &File, path: &Path) -> bool {
     matches!((there, ours), (Ok(there), Ok(ours)) if there == ours)
 }
 
+/// The temporary name for `name`: `.NAME.backrest-part`, or `.NAME.2.backrest-part` for the second one.
 fn numbered(name: &OsStr, number: u64) -> OsString {
     // NAME_MAX is 255 bytes; a long name is cut, because the number makes it unique.
     let name = name.as_encoded_bytes();
@@ -314,7 +310,7 @@ mod tests {
     #[test]
     fn long_names_have_a_part_name_as_well() {
         let name = OsString::from("x".repeat(255));
-        assert!(part_name(&name).len() <= 255 && is_part(&part_name(&name)));
+        assert!(numbered(&name, 1).len() <= 255 && is_part(&numbered(&name, 1)));
         assert!(!is_part(OsStr::new(".backrest-part")) && !is_part(OsStr::new("a.backrest-part")));
     }
 }

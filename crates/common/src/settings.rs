@@ -188,16 +188,6 @@ impl Settings {
         })
     }
 
-    /// What the tools remember between runs: locks, the journal, the queue. Only the user may enter it.
-    pub fn state_dir(&self) -> PathBuf {
-        self.container_dir.join("state")
-    }
-
-    /// The folder that host and container share.
-    pub fn bridge_dir(&self) -> PathBuf {
-        self.container_dir.join("bridge")
-    }
-
     /// Where to push to for `plan`: the address of the plan if it has one, otherwise the one for all. With it comes the
     /// name of the setting that holds it.
     pub fn push_address(&self, plan: Option<&str>) -> Option<(String, Secret)> {

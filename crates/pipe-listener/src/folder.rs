@@ -54,7 +54,7 @@ impl Folder {
     /// becomes a symlink to the new one; a FIFO that is there moves and so keeps its inode, which a running
     /// container may have mounted. Says what it did.
     pub fn open(settings: &Settings) -> Result<(Folder, Vec<String>)> {
-        let path = settings.bridge_dir();
+        let path = settings.layout().bridge();
         if !settings.container_root.is_dir() && !settings.container_dir.is_dir() {
             return Err(anyhow!("no such folder: {}", escape_path(&settings.container_root)))
                 .context("find the containers")

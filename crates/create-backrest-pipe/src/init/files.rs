@@ -86,7 +86,7 @@ impl Files<'_> {
     fn complain_of_compose(&self, work: &mut Work) {
         let own = &self.settings.container_dir;
         let mut needed = roots::mounts(self.settings);
-        needed.push((self.settings.bridge_dir(), PathBuf::from("/bridge")));
+        needed.push((self.settings.layout().bridge(), PathBuf::from("/bridge")));
         let project = compose::read(own);
         let mounts: Vec<_> = project.services.values().flat_map(|service| &service.mounts).collect();
         for (host, target) in needed {
