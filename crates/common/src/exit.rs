@@ -108,7 +108,7 @@ pub fn main<C: Parser>(tool: &str, run: impl FnOnce(&C) -> anyhow::Result<Exit>)
 pub fn finish(tool: &str, result: anyhow::Result<Exit>) -> ExitCode {
     let exit = match result {
         Ok(exit) => exit,
-        Err(error) if is_closed_pipe(&error) => Exit::Done,
+        Err(error) if is_caused_by(&error, io::ErrorKind::BrokenPipe) => Exit::Done,
         Err(error) => {
             report(tool, &error);
             Exit::Failed
@@ -126,15 +126,17 @@ pub fn finish(tool: &str, result: anyhow::Result<Exit>) -> ExitCode {
 /// Prints an error and its hint, also for a tool that goes on all the same.
 pub fn report(tool: &str, error: &anyhow::Error) {
     crate::note!("{tool}: {}", one_line(error));
-    let hint = hint_of(error).map(str::to_string).or_else(|| is_full(error).then(no_inodes).flatten());
+    let is_full = is_caused_by(error, io::ErrorKind::StorageFull);
+    let hint = hint_of(error).map(str::to_string).or_else(|| is_full.then(no_inodes).flatten());
     if let Some(hint) = hint {
         crate::note!("hint: {}", escape(hint.as_bytes()));
     }
 }
 
-fn is_full(error: &anyhow::Error) -> bool {
+/// Whether `error` was caused by an input or output error of that kind.
+pub fn is_caused_by(error: &anyhow::Error, kind: io::ErrorKind) -> bool {
     let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
-    causes.any(|cause| cause.kind() == io::ErrorKind::StorageFull)
+    causes.any(|cause| cause.kind() == kind)
 }
 
 /// Why no file can be made though there is room: `df` shows free space then, and only `df -i` shows the cause. The error
@@ -153,13 +155,6 @@ fn no_inodes() -> Option<String> {
 /// Whether blocks are free but no inodes. A file system that makes inodes as it needs them (btrfs) has a total of 0.
 fn has_no_inodes(folder: &Path) -> bool {
     rustix::fs::statvfs(folder).is_ok_and(|all| all.f_files > 0 && all.f_favail == 0 && all.f_bavail > 0)
-}
-
-fn is_closed_pipe(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .any(|cause| cause.kind() == io::ErrorKind::BrokenPipe)
 }
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 pub(crate) mod lines;
 
-use std::io;
+use std::io::ErrorKind;
 use std::process::Command;
 use std::time::Duration;
 
@@ -37,7 +37,7 @@ fn limits() -> Limits {
 pub(crate) fn read() -> Result<Crontab> {
     let listed = match process::capture(crontab().arg("-l"), b"", limits(), None) {
         Ok(listed) => listed,
-        Err(error) if is_missing(&error) => {
+        Err(error) if common::exit::is_caused_by(&error, ErrorKind::NotFound) => {
             return Ok(Crontab::Unusable("the program crontab is not installed".into()));
         }
         Err(error) => return Err(error).context("read the crontab"),
@@ -72,11 +72,4 @@ pub(crate) fn replace(before: &Crontab, after: &Crontab) -> Result<()> {
     let done = process::capture(crontab().arg(argument), input.as_bytes(), limits(), None);
     done.and_then(process::Captured::success).context("change the crontab")?;
     Ok(())
-}
-
-fn is_missing(error: &anyhow::Error) -> bool {
-    error
-        .chain()
-        .filter_map(|cause| cause.downcast_ref::<io::Error>())
-        .any(|cause| cause.kind() == io::ErrorKind::NotFound)
 }

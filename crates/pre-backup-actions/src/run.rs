@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::OsString;
-use std::io;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use common::cancel::Cancel;
+use common::exit::{is_caused_by, one_line};
 use common::process::{self, End, Finished, LeftBehind, Limits};
 use common::text::{escape, escape_path};
 use common::units;
@@ -72,7 +73,7 @@ impl Runner<'_> {
         });
         let failure = match &finished {
             Ok(finished) => failure_of(finished, timeout),
-            Err(error) => Some(common::exit::one_line(error)),
+            Err(error) => Some(one_line(error)),
         };
         match finished.map(|finished| finished.left_behind) {
             Ok(LeftBehind::Killed) => {
@@ -97,16 +98,13 @@ impl Runner<'_> {
         loop {
             tries += 1;
             match process::run(command, limits, Some(self.cancel), each_line) {
-                Err(error) if is_busy(&error) && tries < 50 => thread::sleep(Duration::from_millis(20)),
+                Err(error) if is_caused_by(&error, ErrorKind::ExecutableFileBusy) && tries < 50 => {
+                    thread::sleep(Duration::from_millis(20));
+                }
                 result => return result,
             }
         }
     }
-}
-
-fn is_busy(error: &anyhow::Error) -> bool {
-    let causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
-    causes.into_iter().any(|cause| cause.kind() == io::ErrorKind::ExecutableFileBusy)
 }
 
 /// Where the lines of one script go.

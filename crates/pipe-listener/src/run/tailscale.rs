@@ -132,15 +132,11 @@ pub(crate) fn describe(runner: &Runner) -> Tailscale {
             false => "up".into(),
         },
         Ok(status) => status.words(),
-        Err(error) if is_missing(&error) => return Tailscale::NotInstalled,
+        Err(error) if common::exit::is_caused_by(&error, std::io::ErrorKind::NotFound) => {
+            return Tailscale::NotInstalled;
+        }
         Err(error) => common::exit::one_line(&error),
     })
-}
-
-/// Whether a program could not be started because there is none of that name.
-fn is_missing(error: &anyhow::Error) -> bool {
-    let causes = error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
-    causes.into_iter().any(|cause| cause.kind() == std::io::ErrorKind::NotFound)
 }
 
 /// Whether `up` and `down` are allowed, and how.

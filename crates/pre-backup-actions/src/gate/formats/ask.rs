@@ -1,9 +1,10 @@
 //! Databases are asked: SQLite's own check of a database, and pg_restore's reading of an archive.
 
-use std::io;
+use std::io::ErrorKind;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use common::exit::{is_caused_by, one_line};
 use common::process::{self, End, Limits};
 use common::text::escape;
 
@@ -65,8 +66,8 @@ fn ask(command: &mut Command, input: Stdio, budget: &Budget) -> Result<Answer, F
     let limits = Limits::within(budget.left());
     let captured = match process::capture_checker(command, input, limits, Some(budget.cancel)) {
         Ok(captured) => captured,
-        Err(error) if is_not_installed(&error) => return Ok(Answer::NotInstalled),
-        Err(error) => return Err(Flaw::Damaged(common::exit::one_line(&error))),
+        Err(error) if is_caused_by(&error, ErrorKind::NotFound) => return Ok(Answer::NotInstalled),
+        Err(error) => return Err(Flaw::Damaged(one_line(&error))),
     };
     match captured.end {
         End::Exited(0) => Ok(Answer::Done(captured.stdout)),
@@ -78,11 +79,6 @@ fn ask(command: &mut Command, input: Stdio, budget: &Budget) -> Result<Answer, F
             Ok(Answer::Failed(format!("{end}: {}", escape(first))))
         }
     }
-}
-
-fn is_not_installed(error: &anyhow::Error) -> bool {
-    let mut causes = error.chain().filter_map(|cause| cause.downcast_ref::<io::Error>());
-    causes.any(|cause| cause.kind() == io::ErrorKind::NotFound)
 }
 
 /// SQLite's name of a file that no one writes to; all but plain characters are written as their codes.
