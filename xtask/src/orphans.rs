@@ -4,9 +4,8 @@
 //! While this value lives, a process whose parent has exited becomes our child (PR_SET_CHILD_SUBREAPER); when it is
 //! dropped, every child that is left is killed. So drop it after everything that waits for a child.
 
-use std::fs;
-
 use anyhow::{Context, Result};
+use common::proc_stat;
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
@@ -42,16 +41,10 @@ impl Drop for Orphans {
 
 /// The processes whose parent we are.
 fn children() -> Vec<Pid> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let numbers = entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok());
-    numbers.filter(|number| parent_of(*number) == Some(Pid::this())).map(Pid::from_raw).collect()
-}
-
-/// Field 4 of /proc/PID/stat; the name before it is in parentheses and may hold anything.
-fn parent_of(process: i32) -> Option<Pid> {
-    let stat = fs::read_to_string(format!("/proc/{process}/stat")).ok()?;
-    let (_, after_name) = stat.rsplit_once(") ")?;
-    after_name.split(' ').nth(1)?.parse().ok().map(Pid::from_raw)
+    let all = proc_stat::all().into_iter();
+    all.filter(|(_, process)| process.parent == Pid::this().as_raw())
+        .map(|(id, _)| Pid::from_raw(id))
+        .collect()
 }
 
 #[cfg(test)]
@@ -61,10 +54,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_parent_of_a_process_is_read() {
+    fn a_child_is_found() {
         let mut child = Command::new("sleep").arg("60").stdout(Stdio::null()).spawn().unwrap();
         let number = i32::try_from(child.id()).unwrap();
-        assert_eq!(parent_of(number), Some(Pid::this()));
         assert!(children().contains(&Pid::from_raw(number)));
         child.kill().unwrap();
         child.wait().unwrap();

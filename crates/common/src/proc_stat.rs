@@ -7,6 +7,8 @@ use std::fs;
 pub struct ProcStat {
     /// It has exited and was not waited for.
     pub is_zombie: bool,
+    /// The process that started it, or that it was left to.
+    pub parent: i32,
     /// Its process group.
     pub group: i32,
     /// Its session.
@@ -34,6 +36,7 @@ fn parse(stat: &str) -> Option<ProcStat> {
     let number = |field: usize| fields.get(field - 3)?.parse().ok();
     Some(ProcStat {
         is_zombie: fields.first() == Some(&"Z"),
+        parent: number(4)?,
         group: number(5)?,
         session: number(6)?,
         started: fields.get(22 - 3)?.parse().ok()?,
@@ -47,7 +50,7 @@ mod tests {
     #[test]
     fn a_process_is_read_whatever_its_name() {
         let stat = "42 (a) Z (b) S 1 77 66 0 -1 4194304 1 2 3 4 5 6 7 8 20 0 1 0 5555 9 9";
-        let expected = ProcStat { is_zombie: false, group: 77, session: 66, started: 5555 };
+        let expected = ProcStat { is_zombie: false, parent: 1, group: 77, session: 66, started: 5555 };
         assert_eq!(parse(stat), Some(expected));
         assert_eq!(parse("nothing"), None);
         assert_eq!(parse("1 (x) Z 1 2"), None);
