@@ -24,7 +24,7 @@ pub(crate) fn run(what: Measure) -> Result<Exit> {
     let cancel = Cancel::on_signals().context("listen to signals")?;
     needs::ensure(needs::BENCH, &cancel)?;
     needs::ensure(needs::DEMO, &cancel)?;
-    match what {
+    let are_met = match what {
         Measure::Actions => actions::run(&cancel),
         Measure::Scripts => actions::run_scripts(&cancel),
         Measure::Bridge => bridge::run(&cancel),
@@ -33,5 +33,6 @@ pub(crate) fn run(what: Measure) -> Result<Exit> {
         Measure::Restic => restic::run(&cancel),
         Measure::Verify => verify::run(&cancel),
         Measure::Walk => walk::run(&cancel),
-    }
+    };
+    Ok(if are_met? { Exit::Done } else { Exit::Failed })
 }

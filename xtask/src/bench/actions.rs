@@ -12,7 +12,6 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use common::cancel::Cancel;
-use common::exit::Exit;
 use common::out;
 use common::units;
 use rand::Rng;
@@ -40,17 +39,16 @@ const MUCH: &str = "#!/bin/sh\nyes 'a line as a dump program writes many of them
 const DUMP: &str = "#!/bin/sh\n# dump: dump.gz kind=gzip\ntouch dump.gz\n";
 
 /// Measures all three, and returns whether the goals are met.
-pub(super) fn run(cancel: &Cancel) -> Result<Exit> {
+pub(super) fn run(cancel: &Cancel) -> Result<bool> {
     let tool = build::released("pre-backup-actions")?;
     build::released("build-ignore")?;
     let goals = [many_scripts(&tool, cancel)?, much_output(&tool)?, large_dump(&tool, cancel)?];
-    Ok(if goals.iter().all(|met| *met) { Exit::Done } else { Exit::Failed })
+    Ok(goals.iter().all(|met| *met))
 }
 
 /// Measures the scripts that do nothing, and returns whether their goals are met.
-pub(super) fn run_scripts(cancel: &Cancel) -> Result<Exit> {
-    let tool = build::released("pre-backup-actions")?;
-    Ok(if many_scripts(&tool, cancel)? { Exit::Done } else { Exit::Failed })
+pub(super) fn run_scripts(cancel: &Cancel) -> Result<bool> {
+    many_scripts(&build::released("pre-backup-actions")?, cancel)
 }
 
 fn many_scripts(tool: &Path, cancel: &Cancel) -> Result<bool> {
@@ -59,21 +57,14 @@ fn many_scripts(tool: &Path, cancel: &Cancel) -> Result<bool> {
     for number in 0..SERVICES {
         service(home, &format!("service-{number:03}"), NOTHING)?;
     }
-    let contender = |name: &str, arguments: &'static [&'static str]| Contender {
-        name: name.into(),
-        command: Box::new(move || in_home(tool, home, arguments)),
-    };
     let contenders = [
-        Contender {
-            name: "Bash loop".into(),
-            command: Box::new(|| {
-                let mut command = Command::new("bash");
-                command.args(["-c", LOOP, "loop"]).arg(home.join("data"));
-                command
-            }),
-        },
-        contender("pre-backup-actions --jobs 1", &["--jobs", "1"]),
-        contender("pre-backup-actions --jobs 2", &["--jobs", "2"]),
+        Contender::new("Bash loop", || {
+            let mut command = Command::new("bash");
+            command.args(["-c", LOOP, "loop"]).arg(home.join("data"));
+            command
+        }),
+        Contender::new("pre-backup-actions --jobs 1", || in_home(tool, home, &["--jobs", "1"])),
+        Contender::new("pre-backup-actions --jobs 2", || in_home(tool, home, &["--jobs", "2"])),
     ];
     let medians = measure::medians(&contenders, ROUNDS, cancel)?;
     out!("{SERVICES} scripts that do nothing, median of {ROUNDS} rounds");
@@ -104,7 +95,7 @@ fn scripts_alone(home: &Path) -> Result<Duration> {
         }
         times.push(started.elapsed());
     }
-    Ok(measure::Spread::of(times).median)
+    Ok(measure::median(times))
 }
 
 fn much_output(tool: &Path) -> Result<bool> {
@@ -123,15 +114,12 @@ fn large_dump(tool: &Path, cancel: &Cancel) -> Result<bool> {
     let folder = service(home, "database", DUMP)?;
     let holds = make_dump(&folder.join("dump.gz"), cancel)?;
     let contenders = [
-        Contender {
-            name: "gzip -t".into(),
-            command: Box::new(|| {
-                let mut command = Command::new("gzip");
-                command.arg("-t").arg(folder.join("dump.gz"));
-                command
-            }),
-        },
-        Contender { name: "pre-backup-actions".into(), command: Box::new(|| in_home(tool, home, &[])) },
+        Contender::new("gzip -t", || {
+            let mut command = Command::new("gzip");
+            command.arg("-t").arg(folder.join("dump.gz"));
+            command
+        }),
+        Contender::new("pre-backup-actions", || in_home(tool, home, &[])),
     ];
     let medians = measure::medians(&contenders, 3, cancel)?;
     out!("\na gzip dump of 1 GiB that holds {}, median of 3 rounds", units::bytes(holds));

@@ -6,13 +6,10 @@ use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
-use comfy_table::{CellAlignment, Table, presets};
 use common::cancel::Cancel;
-use common::exit::Exit;
 use common::out;
 
-use super::measure::{self, Contender};
-use super::restic::scratch;
+use super::measure::{self, goal};
 use crate::build;
 
 const ROUNDS: usize = 3;
@@ -27,57 +24,28 @@ struct Shape {
     rules: usize,
 }
 
-/// The shape at a factor.
-type Growing = fn(usize) -> Shape;
-
 const START: Shape = Shape { depth: 100, stars: 4, rules: 50 };
 
 /// Prints the growth, and reports whether each row stays in proportion.
-pub(super) fn run(cancel: &Cancel) -> Result<Exit> {
+pub(super) fn run(cancel: &Cancel) -> Result<bool> {
     let tool = build::released("build-ignore")?;
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY).set_header(["doubled", "1", "2", "4", "8", "growth"]);
-    let mut is_met = true;
-    let shapes: [(&str, Growing); 3] = [
-        ("depth", |factor| Shape { depth: START.depth * factor, ..START }),
-        ("stars of a rule", |factor| Shape { stars: START.stars * factor, ..START }),
-        ("rules", |factor| Shape { rules: START.rules * factor, ..START }),
-    ];
-    for (name, shape) in shapes {
-        let mut cells = vec![name.to_string()];
-        let mut times = Vec::new();
-        for factor in [1, 2, 4, 8] {
-            let home = scratch()?;
-            shape(factor).make(home.path())?;
-            let contender = [Contender {
-                name: String::new(),
-                command: Box::new(|| {
-                    let mut command = Command::new(&tool);
-                    command.args(["--output", "-"]).env("HOME", home.path());
-                    command
-                }),
-            }];
-            let time = measure::medians(&contender, ROUNDS, cancel)?[0];
-            cells.push(format!("{:.0} ms", time.as_secs_f64() * 1000.0));
-            times.push(time.as_secs_f64());
-        }
-        let growth = times[3] / times[0].max(0.001);
-        is_met &= growth <= MOST_GROWTH;
-        cells.push(format!("{growth:.1}"));
-        table.add_row(cells);
-    }
-    for column in table.column_iter_mut().skip(1) {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    out!(
-        "{} folders deep, {} `**` in a rule, {} rules; median of {ROUNDS} rounds\n{table}\ngoal: eight times the size in at \
-         most {MOST_GROWTH} times the time: {}",
-        START.depth,
-        START.stars,
-        START.rules,
-        if is_met { "met" } else { "missed" }
-    );
-    Ok(if is_met { Exit::Done } else { Exit::Failed })
+    let command = |home: &Path| {
+        let mut command = Command::new(&tool);
+        command.args(["--output", "-"]).env("HOME", home);
+        command
+    };
+    out!("{} folders deep, {} `**` in a rule, {} rules", START.depth, START.stars, START.rules);
+    let most = measure::growth(
+        &[
+            ("depth", &|home, factor| Shape { depth: START.depth * factor, ..START }.make(home)),
+            ("stars of a rule", &|home, factor| Shape { stars: START.stars * factor, ..START }.make(home)),
+            ("rules", &|home, factor| Shape { rules: START.rules * factor, ..START }.make(home)),
+        ],
+        &command,
+        ROUNDS,
+        cancel,
+    )?;
+    Ok(goal(&format!("eight times the size in at most {MOST_GROWTH} times the time"), most <= MOST_GROWTH))
 }
 
 impl Shape {

@@ -12,7 +12,6 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use common::cancel::Cancel;
-use common::exit::Exit;
 use common::out;
 use common::process::{self, Limits};
 
@@ -52,61 +51,40 @@ const LINES: &str = "# what can be made again\n/cache/\n/tmp/\nlogs/\n*.log\n*.t
                      /db/*.pid\n.DS_Store\nlost+found/\n/metrics/**/raw\n";
 
 /// Makes the services, times both, and returns whether the goal is met.
-pub(super) fn run(cancel: &Cancel) -> Result<Exit> {
+pub(super) fn run(cancel: &Cancel) -> Result<bool> {
     let tool = build::released("build-ignore")?;
     let home = tempfile::tempdir().context("make a folder to work in")?;
     let home = home.path();
     make_services(home, SERVICES)?;
     let contenders = [
-        Contender {
-            name: "Bash loop".into(),
-            command: Box::new(|| {
-                let mut command = Command::new("bash");
-                command.args(["-c", LOOP, "loop"]);
-                command.args(["loop.txt", "data", "containers"].map(|path| home.join(path)));
-                command
-            }),
-        },
-        Contender {
-            name: "build-ignore".into(),
-            command: Box::new(|| {
-                // Away with the file of the round before: an unchanged one would not be written.
-                let _ = fs::remove_file(home.join("containers/backrest/ignorefile.txt"));
-                let mut command = Command::new(&tool);
-                command.env("HOME", home);
-                command
-            }),
-        },
-        Contender {
-            name: "find, which lists alone".into(),
-            command: Box::new(|| {
-                let mut command = Command::new("find");
-                command.args(["data", "containers", "-name", ".resticignore"]).current_dir(home);
-                command
-            }),
-        },
-        Contender {
-            name: "grep, which lists and reads alone".into(),
-            command: Box::new(|| {
-                let mut command = Command::new("grep");
-                command
-                    .args(["-r", "-c", "", "--include=.resticignore", "data", "containers"])
-                    .current_dir(home);
-                command
-            }),
-        },
+        Contender::new("Bash loop", || {
+            let mut command = Command::new("bash");
+            command.args(["-c", LOOP, "loop"]);
+            command.args(["loop.txt", "data", "containers"].map(|path| home.join(path)));
+            command
+        }),
+        Contender::new("build-ignore", || build_in(&tool, home)),
+        Contender::new("find, which lists alone", || {
+            let mut command = Command::new("find");
+            command.args(["data", "containers", "-name", ".resticignore"]).current_dir(home);
+            command
+        }),
+        Contender::new("grep, which lists and reads alone", || {
+            let mut command = Command::new("grep");
+            command.args(["-r", "-c", "", "--include=.resticignore", "data", "containers"]).current_dir(home);
+            command
+        }),
     ];
     let medians = measure::medians(&contenders, ROUNDS, cancel)?;
     let compiling = compiling_alone(cancel)?;
     out!("{SERVICES} services of {} lines, median of {ROUNDS} rounds", LINES.lines().count());
-    let mut rows: Vec<(&str, Duration)> =
-        contenders.iter().map(|contender| contender.name.as_str()).zip(medians.iter().copied()).collect();
-    rows.push(("compiling alone, every rule another one", compiling));
-    out!("{}", measure::compare_times(&rows));
+    let own = [("compiling alone, every rule another one", compiling)];
+    let times = measure::named(&contenders, &medians).chain(own);
+    out!("{}", measure::compare_times(times));
     let is_met = |time: Duration| time.as_secs_f64() <= medians[0].as_secs_f64() * GOAL;
     let whole = goal("the whole run at most 1/20 of the loop", is_met(medians[1]));
     let alone = goal("compiling alone at most 1/20 of the loop", is_met(compiling));
-    Ok(if whole && alone { Exit::Done } else { Exit::Failed })
+    Ok(whole && alone)
 }
 
 /// The median of what `benches/compile.rs` prints, a new process each time.
@@ -121,6 +99,15 @@ fn compiling_alone(cancel: &Cancel) -> Result<Duration> {
     // The first time warms the caches and does not count.
     once()?;
     Ok(measure::median((0..ROUNDS).map(|_| once()).collect::<Result<_>>()?))
+}
+
+/// The tool in that home.
+pub(super) fn build_in(tool: &Path, home: &Path) -> Command {
+    // An unchanged file would not be written.
+    let _ = fs::remove_file(home.join("containers/backrest/ignorefile.txt"));
+    let mut command = Command::new(tool);
+    command.env("HOME", home);
+    command
 }
 
 /// Makes `count` services with rules below `home`.

@@ -3,6 +3,7 @@
 //! In turn, so that a machine that slows down slows all of them; the median, because a disturbance only ever adds.
 
 use std::fs;
+use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -15,11 +16,27 @@ use nix::sys::resource::{UsageWho, getrusage};
 
 use crate::table::table;
 
+/// Seventeen ordinary rules.
+pub(super) const RULES: &str = "/cache/\n/tmp/\nlogs/\n*.log\n*.tmp\n*.bak\n/thumbs/\n/transcodes/*\n!/transcodes/keep\n\
+                                /backup/old/\nnode_modules/\n__pycache__/\n*.sqlite3-wal\n/db/*.pid\n.DS_Store\n\
+                                lost+found/\n/metrics/**/raw\n";
+
 /// Something to time, under the name that the table shows.
 pub(super) struct Contender<'a> {
-    pub(super) name: String,
+    name: &'a str,
     /// A new command for each round.
     pub(super) command: Box<dyn Fn() -> Command + 'a>,
+}
+
+impl<'a> Contender<'a> {
+    pub(super) fn new(name: &'a str, command: impl Fn() -> Command + 'a) -> Contender<'a> {
+        Contender { name, command: Box::new(command) }
+    }
+}
+
+/// Many small files: in memory where the machine has such a place.
+pub(super) fn scratch() -> Result<tempfile::TempDir> {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).context("make a folder to work in")
 }
 
 /// The median over `rounds` of each contender, in their order. A command that fails fails the measurement.
@@ -40,17 +57,41 @@ pub(super) fn medians(contenders: &[Contender<'_>], rounds: usize, cancel: &Canc
     Ok(times.into_iter().map(median).collect())
 }
 
+/// A tree that is made larger by a factor, under the name that the table shows.
+pub(super) type Growing<'a> = (&'a str, &'a dyn Fn(&Path, usize) -> Result<()>);
+
+/// Prints the time of `command` in the home of each tree, once, twice, four and eight times as large; returns the largest
+/// growth from the first to the last.
+pub(super) fn growth(
+    trees: &[Growing<'_>],
+    command: &dyn Fn(&Path) -> Command,
+    rounds: usize,
+    cancel: &Cancel,
+) -> Result<f64> {
+    let (mut rows, mut most) = (Vec::new(), 0.0);
+    for (name, make) in trees {
+        let mut times = [Duration::ZERO; 4];
+        for (time, factor) in times.iter_mut().zip([1, 2, 4, 8]) {
+            let home = scratch()?;
+            make(home.path(), factor)?;
+            *time = medians(&[Contender::new("", || command(home.path()))], rounds, cancel)?[0];
+        }
+        let growth = times[3].as_secs_f64() / times[0].as_secs_f64().max(0.001);
+        most = growth.max(most);
+        let [one, two, four, eight] = times.map(|time| format!("{:.0} ms", time.as_secs_f64() * 1000.0));
+        rows.push([(*name).to_string(), one, two, four, eight, format!("{growth:.1}")]);
+    }
+    out!("growth, median of {rounds} rounds\n{}", table(["doubled", "1", "2", "4", "8", "growth"], rows));
+    Ok(most)
+}
+
 /// The most memory, in bytes, that the command's process held at once. The kernel keeps the highest value; it is read
 /// every few milliseconds until the process has ended.
 pub(super) fn peak_memory(command: &mut Command) -> Result<u64> {
     let mut child = command.stdout(Stdio::null()).spawn().context("start the command")?;
-    let status = format!("/proc/{}/status", child.id());
     let mut peak = 0;
     let ended = loop {
-        let text = fs::read_to_string(&status).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kibibytes = line.and_then(|line| line.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-        peak = peak.max(kibibytes.unwrap_or(0) * 1024);
+        peak = peak.max(memory(child.id(), "status", "VmHWM:").unwrap_or(0));
         if let Some(ended) = child.try_wait().context("wait for the command")? {
             break ended;
         }
@@ -58,6 +99,13 @@ pub(super) fn peak_memory(command: &mut Command) -> Result<u64> {
     };
     ensure!(ended.success() && peak > 0, "measure memory: {ended}");
     Ok(peak)
+}
+
+/// What a line of a file of `/proc/PROCESS` counts, in bytes.
+pub(super) fn memory(process: u32, file: &str, line: &str) -> Option<u64> {
+    let text = fs::read_to_string(format!("/proc/{process}/{file}")).ok()?;
+    let found = text.lines().find_map(|found| found.strip_prefix(line)?.trim().strip_suffix(" kB"));
+    Some(found?.parse::<u64>().ok()? * 1024)
 }
 
 /// The processor time that the command and what it started took.
@@ -104,14 +152,22 @@ impl Spread {
 
 /// The table: each contender's time, and as a part of the first one's.
 pub(super) fn compare(contenders: &[Contender<'_>], medians: &[Duration]) -> String {
-    let names = contenders.iter().map(|contender| contender.name.as_str());
-    compare_times(&names.zip(medians.iter().copied()).collect::<Vec<_>>())
+    compare_times(named(contenders, medians))
+}
+
+/// Each contender's name with its time.
+pub(super) fn named<'a>(
+    contenders: &[Contender<'a>],
+    medians: &[Duration],
+) -> impl Iterator<Item = (&'a str, Duration)> {
+    contenders.iter().map(|contender| contender.name).zip(medians.iter().copied())
 }
 
 /// The same of times under their names.
-pub(super) fn compare_times(times: &[(&str, Duration)]) -> String {
-    let first = times.first().map(|(_, time)| *time).unwrap_or_default();
-    let rows = times.iter().map(|(name, time)| [(*name).to_string(), exact(*time), ratio(*time, first)]);
+pub(super) fn compare_times<'a>(times: impl IntoIterator<Item = (&'a str, Duration)>) -> String {
+    let mut times = times.into_iter().peekable();
+    let first = times.peek().map(|(_, time)| *time).unwrap_or_default();
+    let rows = times.map(|(name, time)| [name.to_string(), exact(time), ratio(time, first)]);
     table(["", "median", "of the first"], rows)
 }
 

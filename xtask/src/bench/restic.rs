@@ -11,11 +11,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use common::cancel::Cancel;
-use common::exit::Exit;
 use common::out;
 use common::process::{self, Limits};
 
-use super::measure::{self, goal};
+use super::measure::{self, RULES, goal, scratch};
 use crate::build;
 use crate::table::table;
 
@@ -27,47 +26,22 @@ const FILES: [(Option<&str>, usize); 4] =
 const GOAL: f64 = 1.0 / 3.0;
 const LEAN_GOAL: f64 = 1.0 / 30.0;
 
-const RULES: [&str; 17] = [
-    "/cache/",
-    "/tmp/",
-    "logs/",
-    "*.log",
-    "*.tmp",
-    "*.bak",
-    "/thumbs/",
-    "/transcodes/*",
-    "!/transcodes/keep",
-    "/backup/old/",
-    "node_modules/",
-    "__pycache__/",
-    "*.sqlite3-wal",
-    "/db/*.pid",
-    ".DS_Store",
-    "lost+found/",
-    "/metrics/**/raw",
-];
-
 /// Makes the trees, runs restic over each, and returns whether the goals are met.
-pub(super) fn run(cancel: &Cancel) -> Result<Exit> {
+pub(super) fn run(cancel: &Cancel) -> Result<bool> {
     let tool = build::released("build-ignore")?;
     let mut all_met = true;
     for (services, files) in SIZES {
         let scratch = scratch()?;
         all_met &= one_size(&tool, scratch.path(), services, files, cancel)?;
     }
-    Ok(if all_met { Exit::Done } else { Exit::Failed })
-}
-
-/// Many small files: in memory where the machine has such a place.
-pub(super) fn scratch() -> Result<tempfile::TempDir> {
-    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).context("make a folder to work in")
+    Ok(all_met)
 }
 
 fn one_size(tool: &Path, home: &Path, services: usize, files: usize, cancel: &Cancel) -> Result<bool> {
     make_tree(home, services, files)?;
     let exclude_file = |name: &str| home.join(name);
     let line_by_line: String =
-        (0..services).flat_map(|number| RULES.map(|rule| relative(&service(number), rule) + "\n")).collect();
+        (0..services).flat_map(|number| RULES.lines().map(move |rule| relative(number, rule))).collect();
     fs::write(exclude_file("relative"), line_by_line).context("write the relative file")?;
     for (name, flags) in [("ours", [].as_slice()), ("lean", ["--lean"].as_slice())] {
         let mut build = Command::new(tool);
@@ -93,7 +67,10 @@ fn one_size(tool: &Path, home: &Path, services: usize, files: usize, cancel: &Ca
     let times = times.map(measure::median);
     let added: Vec<f64> =
         times.iter().map(|time| (time.as_secs_f64() - times[0].as_secs_f64()).max(0.0)).collect();
-    out!("{services} services of {} rules and {files} files, processor time of a dry run", RULES.len());
+    out!(
+        "{services} services of {} rules and {files} files, processor time of a dry run",
+        RULES.lines().count()
+    );
     out!("{}", compare(&times, &added));
     let met = added[2] <= added[1] * GOAL;
     let lean_met = added[3] <= added[1] * LEAN_GOAL;
@@ -131,11 +108,9 @@ fn service(number: usize) -> String {
 }
 
 /// A line as the old script wrote it.
-fn relative(service: &str, rule: &str) -> String {
-    match rule.strip_prefix('!') {
-        Some(rule) => format!("!data/{service}/{rule}"),
-        None => format!("data/{service}/{rule}"),
-    }
+fn relative(number: usize, rule: &str) -> String {
+    let (sign, rule) = rule.strip_prefix('!').map_or(("", rule), |rule| ("!", rule));
+    format!("{sign}data/{}/{rule}\n", service(number))
 }
 
 /// Files a few folders deep, some of which the rules are about.
@@ -152,7 +127,7 @@ fn make_tree(home: &Path, services: usize, files: usize) -> Result<()> {
         }
         fs::create_dir_all(root.join("cache")).context("make a folder")?;
         fs::write(root.join("cache/entry"), "").context("make a file")?;
-        fs::write(root.join(".resticignore"), RULES.join("\n") + "\n").context("write the rules")?;
+        fs::write(root.join(".resticignore"), RULES).context("write the rules")?;
     }
     fs::create_dir_all(home.join("containers/backrest")).context("make Backrest's folder")
 }

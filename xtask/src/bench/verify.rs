@@ -12,14 +12,12 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use common::cancel::Cancel;
-use common::exit::Exit;
 use common::out;
 use common::process::{self, Limits};
 use common::units;
 use serde_json::json;
 
-use super::measure::{self, Contender, goal};
-use super::restic::scratch;
+use super::measure::{self, Contender, goal, scratch};
 use crate::backrest_api::server::Server;
 use crate::table::table;
 use crate::workspace::Workspace;
@@ -52,7 +50,7 @@ const HOMES: [Home; 4] = [
 ];
 
 /// Verifies each home and returns whether the goals are met.
-pub(super) fn run(cancel: &Cancel) -> Result<Exit> {
+pub(super) fn run(cancel: &Cancel) -> Result<bool> {
     let workspace = Workspace::find()?;
     let restic = needs::newest_restic(&workspace.target, cancel)?;
     for name in ["build-ignore", "pre-backup-actions"] {
@@ -85,7 +83,7 @@ pub(super) fn run(cancel: &Cancel) -> Result<Exit> {
         &format!("each operation, and one more, at most {MOST_OF_A_LISTING} plain listings ({ratio:.2})"),
         ratio <= MOST_OF_A_LISTING,
     );
-    Ok(if is_bounded && is_quick { Exit::Done } else { Exit::Failed })
+    Ok(is_bounded && is_quick)
 }
 
 /// What is measured in a home.
@@ -120,11 +118,11 @@ impl Commands<'_> {
     /// operations and one more, as a part of `restic ls`.
     fn beside_each_other(&self, cancel: &Cancel) -> Result<f64> {
         let contenders = [
-            contender("restic ls --json", Box::new(|| self.list("--json"))),
-            contender("restic ls --ncdu", Box::new(|| self.list("--ncdu"))),
-            contender("build-ignore --kept0", Box::new(|| self.kept())),
-            contender("verify --sample 0", Box::new(|| self.verify("0"))),
-            contender("verify", Box::new(|| self.verify("50"))),
+            Contender::new("restic ls --json", || self.list("--json")),
+            Contender::new("restic ls --ncdu", || self.list("--ncdu")),
+            Contender::new("build-ignore --kept0", || self.kept()),
+            Contender::new("verify --sample 0", || self.verify("0")),
+            Contender::new("verify", || self.verify("50")),
         ];
         let medians = measure::medians(&contenders, ROUNDS, cancel)?;
         out!("{} files, median of {ROUNDS} rounds", HOMES[0].files);
@@ -190,10 +188,6 @@ impl Home {
         let mount = format!("BACKUP_MOUNT={}\n", home.display());
         fs::write(home.join("containers/backrest/.env"), mount).context("write .env")
     }
-}
-
-fn contender<'a>(name: &str, command: Box<dyn Fn() -> Command + 'a>) -> Contender<'a> {
-    Contender { name: name.into(), command }
 }
 
 /// How many commands and folders the server was asked for.

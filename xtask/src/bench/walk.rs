@@ -11,31 +11,24 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use common::cancel::Cancel;
-use common::exit::Exit;
 use common::out;
 use common::units;
 
-use super::measure::{self, Contender, goal};
-use super::restic::scratch;
+use super::ignore::build_in;
+use super::measure::{self, Contender, RULES, goal, scratch};
 use crate::build;
-use crate::table::table;
 
 const ENTRIES: usize = 200_000;
 const ROUNDS: usize = 9;
 const MOST_MEMORY: u64 = 200 << 20;
 
-/// Seventeen ordinary rules.
-const RULES: &str = "/cache/\n/tmp/\nlogs/\n*.log\n*.tmp\n*.bak\n/thumbs/\n/transcodes/*\n!/transcodes/keep\n\
-                     /backup/old/\nnode_modules/\n__pycache__/\n*.sqlite3-wal\n/db/*.pid\n.DS_Store\nlost+found/\n\
-                     /metrics/**/raw\n";
-
 /// Runs all of it and returns whether the goals are met.
-pub(super) fn run(cancel: &Cancel) -> Result<Exit> {
+pub(super) fn run(cancel: &Cancel) -> Result<bool> {
     let tool = build::released("build-ignore")?;
     let walk_is_quick = beside_others(&tool, cancel)?;
     growth(&tool, cancel)?;
     let memory_is_bounded = memory(&tool)?;
-    Ok(if walk_is_quick && memory_is_bounded { Exit::Done } else { Exit::Failed })
+    Ok(walk_is_quick && memory_is_bounded)
 }
 
 fn beside_others(tool: &Path, cancel: &Cancel) -> Result<bool> {
@@ -44,26 +37,19 @@ fn beside_others(tool: &Path, cancel: &Cancel) -> Result<bool> {
     shape.make(bare.path())?;
     TreeShape { rules: RULES.to_string(), ..shape }.make(ruled.path())?;
     let bare_home = bare.path();
-    let find = |program: &'static str, arguments: &'static [&'static str]| Contender {
-        name: program.to_string(),
-        command: Box::new(move || {
+    let find = |program: &'static str, arguments: &'static [&'static str]| {
+        Contender::new(program, move || {
             let mut command = Command::new(program);
             command.args(arguments).current_dir(bare_home);
             command
-        }),
+        })
     };
     let contenders = [
         find("find", &[".", "-name", ".resticignore"]),
         find("bfs", &[".", "-name", ".resticignore"]),
         find("fdfind", &["--unrestricted", "--unrestricted", "--glob", ".resticignore", "."]),
-        Contender {
-            name: "build-ignore, no rules".into(),
-            command: Box::new(|| build_in(tool, bare.path())),
-        },
-        Contender {
-            name: "build-ignore, every path checked".into(),
-            command: Box::new(|| build_in(tool, ruled.path())),
-        },
+        Contender::new("build-ignore, no rules", || build_in(tool, bare.path())),
+        Contender::new("build-ignore, every path checked", || build_in(tool, ruled.path())),
     ];
     let medians = measure::medians(&contenders, ROUNDS, cancel)?;
     out!("{ENTRIES} entries, 200 services, warm, median of {ROUNDS} rounds");
@@ -78,37 +64,19 @@ fn beside_others(tool: &Path, cancel: &Cancel) -> Result<bool> {
 
 /// Files, rules and services doubled in turn: none may cost more than in proportion.
 fn growth(tool: &Path, cancel: &Cancel) -> Result<()> {
-    let rules = |count: usize| {
-        (0..count).map(|number| format!("name-{number}\n*.e{number}\n")).collect::<Vec<_>>().concat()
-    };
-    let shapes = |factor: usize| {
-        [
-            ("files", TreeShape { services: 50, entries: 50_000 * factor, rules: RULES.to_string() }),
-            ("rules of a service", TreeShape { services: 2, entries: 2_000, rules: rules(5_000 * factor) }),
-            (
-                "services",
-                TreeShape { services: 500 * factor, entries: 2_000 * factor, rules: RULES.to_string() },
-            ),
-        ]
-    };
-    let mut rows = Vec::new();
-    for row in 0..3 {
-        let mut cells = Vec::new();
-        for factor in [1, 2, 4, 8] {
-            let home = scratch()?;
-            let (name, shape) = &shapes(factor)[row];
-            shape.make(home.path())?;
-            let contender =
-                [Contender { name: String::new(), command: Box::new(|| build_in(tool, home.path())) }];
-            let time = measure::medians(&contender, 5, cancel)?[0];
-            if cells.is_empty() {
-                cells.push((*name).to_string());
-            }
-            cells.push(format!("{:.0} ms", time.as_secs_f64() * 1000.0));
-        }
-        rows.push(std::array::from_fn(|column| cells[column].clone()));
-    }
-    out!("growth, median of 5 rounds\n{}\n", table(["doubled", "1", "2", "4", "8"], rows));
+    let make =
+        |services, entries, rules: String, home: &Path| TreeShape { services, entries, rules }.make(home);
+    let rules = |count: usize| (0..count).map(|number| format!("name-{number}\n*.e{number}\n")).collect();
+    measure::growth(
+        &[
+            ("files", &|home, factor| make(50, 50_000 * factor, RULES.into(), home)),
+            ("rules of a service", &|home, factor| make(2, 2_000, rules(5_000 * factor), home)),
+            ("services", &|home, factor| make(500 * factor, 2_000 * factor, RULES.into(), home)),
+        ],
+        &|home| build_in(tool, home),
+        5,
+        cancel,
+    )?;
     Ok(())
 }
 
@@ -120,14 +88,6 @@ fn memory(tool: &Path) -> Result<bool> {
     let met = peak <= MOST_MEMORY;
     out!("a million entries: {} at most, in {}", units::bytes(peak), units::duration(started.elapsed()));
     Ok(goal("under 200 MiB", met))
-}
-
-fn build_in(tool: &Path, home: &Path) -> Command {
-    // An unchanged file would not be written.
-    let _ = fs::remove_file(home.join("containers/backrest/ignorefile.txt"));
-    let mut command = Command::new(tool);
-    command.env("HOME", home);
-    command
 }
 
 struct TreeShape {

@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::Pid;
 
-use super::super::ignore;
+use super::super::{ignore, measure};
 use super::doors::{Door, program};
 use crate::background::wait_for;
 use crate::build;
@@ -144,12 +144,7 @@ impl Listener {
     }
 
     fn memory(&self, file: &str, line: &str) -> Result<u64> {
-        let text = fs::read_to_string(format!("/proc/{}/{file}", self.child.id()))
-            .context("look at the listener")?;
-        let size = text
-            .lines()
-            .find_map(|found| found.strip_prefix(line)?.trim().strip_suffix(" kB")?.parse::<u64>().ok());
-        Ok(size.with_context(|| format!("/proc has no {line}"))? * 1024)
+        measure::memory(self.child.id(), file, line).with_context(|| format!("/proc has no {line}"))
     }
 
     /// `backrest-send ping`, as a hook calls it.
