@@ -17,7 +17,7 @@ use common::process::{self, Limits};
 use common::text::escape_path;
 
 use crate::cli::BuildOptions;
-use crate::workspace::{self, Workspace};
+use crate::workspace::{self, Member, Workspace};
 
 const CLIENT: &str = "backrest-send";
 const LISTENER: &str = "pipe-listener";
@@ -52,7 +52,7 @@ pub(crate) fn binaries(workspace: &Workspace, options: &BuildOptions) -> Result<
 /// The names of the programs that users run; each is a package.
 pub(crate) fn programs(workspace: &Workspace) -> Vec<&str> {
     let tools = workspace.members.iter().filter(|member| member.name != "xtask");
-    tools.flat_map(|member| &member.binaries).map(String::as_str).collect()
+    tools.flat_map(Member::binaries).collect()
 }
 
 /// The profile that each of the programs is built in for an archive: small for what stays in memory or goes into any

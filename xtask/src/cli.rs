@@ -113,9 +113,9 @@ pub(crate) struct DistOptions {
     /// Folder for the archive and its sums [default: dist in the target folder]
     #[arg(long, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
-    /// Architecture; aarch64 needs root, for a root of Debian trixie to build in [default: x86-64]
-    #[arg(long, value_enum, value_name = "NAME")]
-    pub(crate) architecture: Option<Architecture>,
+    /// Architecture; aarch64 needs root, for a root of Debian trixie to build in
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = Architecture::X86_64)]
+    pub(crate) architecture: Architecture,
     /// Build twice and compare; install, run, upgrade and uninstall in bare roots
     #[arg(long)]
     pub(crate) prove: bool,

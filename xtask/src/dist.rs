@@ -33,28 +33,16 @@ pub(crate) fn run(options: &DistOptions) -> Result<Exit> {
     let dist = Dist { workspace: &workspace, options, cancel: &cancel };
     let output = options.output.clone().unwrap_or_else(|| workspace.target.join("dist"));
     fs::create_dir_all(&output).with_context(|| format!("make a folder: {}", escape_path(&output)))?;
-    let architectures = match options.architecture {
-        Some(one) => vec![one],
-        None => vec![Architecture::X86_64],
-    };
-    let mut archives = Vec::new();
-    for architecture in architectures {
-        let archive = dist.archive(architecture, &output)?;
-        if options.prove {
-            dist.is_reproducible(architecture, &archive)?;
-        }
-        archives.push((architecture, archive));
+    let archive = dist.archive(&output)?;
+    if options.prove {
+        dist.is_reproducible(&archive)?;
     }
-    let sums = dist.sums(&output, &archives)?;
-    for (_, archive) in &archives {
-        let size = archive.metadata().context("look at an archive")?.len();
-        out!("{} ({})", escape_path(archive), units::bytes(size));
-    }
+    let sums = dist.sums(&archive)?;
+    let size = archive.metadata().context("look at an archive")?.len();
+    out!("{} ({})", escape_path(&archive), units::bytes(size));
     out!("{}", escape_path(&sums));
     if options.prove {
-        for (architecture, archive) in &archives {
-            prove::run(&dist, *architecture, archive)?;
-        }
+        prove::run(&dist, &archive)?;
     }
     Ok(Exit::Done)
 }
@@ -67,8 +55,9 @@ struct Dist<'a> {
 }
 
 impl Dist<'_> {
-    /// Builds and packs for `architecture`; returns the archive in `output`.
-    fn archive(&self, architecture: Architecture, output: &Path) -> Result<PathBuf> {
+    /// Builds and packs; returns the archive in `output`.
+    fn archive(&self, output: &Path) -> Result<PathBuf> {
+        let architecture = self.options.architecture;
         let programs = match architecture {
             Architecture::X86_64 => self.build(&self.workspace.target.join("static"))?,
             Architecture::Aarch64 => aarch64::build(self)?,
@@ -142,18 +131,19 @@ impl Dist<'_> {
         Ok(archive)
     }
 
-    /// Writes the SHA-256 sums of the archives beside them.
-    fn sums(&self, output: &Path, archives: &[(Architecture, PathBuf)]) -> Result<PathBuf> {
-        let names = archives.iter().filter_map(|(_, archive)| archive.file_name());
-        let text = self.capture(Command::new("sha256sum").args(names).current_dir(output))?;
-        let path = output.join("SHA256SUMS");
+    /// Writes the archive's SHA-256 sum beside it.
+    fn sums(&self, archive: &Path) -> Result<PathBuf> {
+        let (folder, name) = (archive.parent(), archive.file_name());
+        let (folder, name) = folder.zip(name).context("an archive without a folder")?;
+        let text = self.capture(Command::new("sha256sum").arg(name).current_dir(folder))?;
+        let path = folder.join("SHA256SUMS");
         common::atomic::write(&path, text.as_bytes(), 0o644)?;
         Ok(path)
     }
 
     /// Builds once more, elsewhere, and compares.
-    fn is_reproducible(&self, architecture: Architecture, archive: &Path) -> Result<()> {
-        if architecture == Architecture::Aarch64 || self.options.debug {
+    fn is_reproducible(&self, archive: &Path) -> Result<()> {
+        if self.options.architecture == Architecture::Aarch64 || self.options.debug {
             return Ok(());
         }
         let again = tempfile::tempdir_in(&self.workspace.target).context("make a folder")?;
@@ -167,7 +157,7 @@ impl Dist<'_> {
         }
         let sum = |path: &Path| self.capture(Command::new("sha256sum").arg(path));
         let before = sum(archive)?;
-        self.archive(architecture, folder)?;
+        self.archive(folder)?;
         ensure!(sum(archive)? == before, "build twice: {} differs", escape_path(archive));
         out!("two builds in two folders: the same bytes");
         Ok(())

@@ -10,7 +10,6 @@ mod bench;
 mod build;
 mod cli;
 mod demo;
-mod dispatch;
 mod dist;
 mod e2e;
 mod errors;
@@ -32,6 +31,22 @@ use std::process::ExitCode;
 
 use clap::Parser;
 
+use cli::{Cli, Task};
+
 fn main() -> ExitCode {
-    common::exit::finish("xtask", dispatch::run(&cli::Cli::parse().task))
+    let result = match &Cli::parse().task {
+        Task::Build(options) => build::run(options),
+        Task::Install(options) => install::run(options),
+        Task::Uninstall(options) => install::uninstall(options),
+        Task::Dist(options) => dist::run(options),
+        Task::Demo(options) => demo::run(options),
+        Task::Test => test::run(),
+        Task::E2e(options) => e2e::run(options),
+        Task::Bench { what } => bench::run(*what),
+        Task::Soak(what) => soak::run(what),
+        Task::Pictures(options) => pictures::run(options),
+        Task::Reference => reference::run(),
+        Task::Tidy => tidy::run(),
+    };
+    common::exit::finish("xtask", result)
 }

@@ -13,11 +13,10 @@ mod uptime_kuma;
 use std::env;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Result, bail};
+use anyhow::Result;
 use common::cancel::Cancel;
 use common::exit::HintExt;
 use common::out;
-use common::text::escape;
 
 pub(crate) use debian_root::debian_root;
 pub(crate) use newest::{compose_plugin, newest_restic};
@@ -181,20 +180,6 @@ pub(crate) fn find(program: &str) -> Option<PathBuf> {
     let path = env::var_os("PATH").unwrap_or_default();
     let folders = env::split_paths(&path).chain(["/usr/sbin".into(), "/sbin".into()]);
     folders.map(|folder| folder.join(program)).find(|path| path.is_file())
-}
-
-/// A program's last lines, for an error.
-fn last_words(lines: &[String]) -> String {
-    let from = lines.len().saturating_sub(3);
-    escape(lines[from..].join("; ").as_bytes())
-}
-
-/// An error if `cancel` is up: a step that was interrupted is not done.
-fn go_on(cancel: &Cancel) -> Result<()> {
-    if cancel.is_cancelled() {
-        bail!("interrupted");
-    }
-    Ok(())
 }
 
 #[cfg(test)]

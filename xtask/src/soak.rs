@@ -17,48 +17,46 @@ pub(crate) fn run(what: &Endurance) -> Result<Exit> {
     let cancel = Cancel::new().context("make a flag")?;
     let workspace = Workspace::find()?;
     needs::ensure(needs::TESTS, &cancel)?;
-    let mut cargo = workspace::cargo(&workspace.root);
-    cargo.args(["test", "--quiet", "--all-features"]);
+    let test = |package: &str, binary: &str, filters: &[&str]| {
+        let mut cargo = workspace::cargo(&workspace.root);
+        cargo.args(["test", "--quiet", "--all-features", "--package", package, "--test", binary]);
+        cargo.args(["--", "--nocapture"]).args(filters);
+        cargo
+    };
+    let mut tests = Vec::new();
     match what {
         Endurance::Ignore { minutes } => {
             let restic = needs::newest_restic(&workspace.target, &cancel)?;
-            cargo.args(["--package", "build-ignore", "--test", "runner", "--", "--nocapture"]);
-            cargo.arg("property::nothing_is_lost_and_nothing_is_extra");
-            cargo.env("IGNORE_MINUTES", minutes.to_string()).env("RESTIC_NEWEST", restic);
+            let mut ignore =
+                test("build-ignore", "runner", &["property::nothing_is_lost_and_nothing_is_extra"]);
+            ignore.env("IGNORE_MINUTES", minutes.to_string()).env("RESTIC_NEWEST", restic);
+            tests.push(ignore);
         }
         Endurance::Bridge { kills } => {
-            cargo.args(["--package", "pipe-listener", "--test", "runner", "--", "--nocapture", "soak::"]);
-            cargo.env("BRIDGE_SOAK_KILLS", kills.to_string());
+            let mut bridge = test("pipe-listener", "runner", &["soak::"]);
+            bridge.env("BRIDGE_SOAK_KILLS", kills.to_string());
+            tests.push(bridge);
         }
         Endurance::Hostile => {
             let restic = needs::newest_restic(&workspace.target, &cancel)?;
-            let mut files = workspace::cargo(&workspace.root);
-            files.args([
-                "test",
-                "--quiet",
-                "--all-features",
-                "--package",
-                "build-ignore",
-                "--test",
-                "runner",
-            ]);
-            files.args(["--", "--nocapture", "hostile_files::"]);
+            let mut files = test("build-ignore", "runner", &["hostile_files::"]);
             files.env("IGNORE_HOSTILE", "2150").env("RESTIC_NEWEST", restic);
-            if !process::foreground(&mut files).context("run the test")?.is_success() {
-                return Ok(Exit::Failed);
-            }
-            cargo.args(["--package", "pipe-listener", "--test", "runner", "--", "--nocapture"]);
-            cargo.args(["siege::", "soak::", "--test-threads", "1"]);
-            cargo.env("BRIDGE_SIEGE", "1").env("BRIDGE_SOAK_KILLS", "250");
+            let mut clients = test("pipe-listener", "runner", &["siege::", "soak::", "--test-threads", "1"]);
+            clients.env("BRIDGE_SIEGE", "1").env("BRIDGE_SOAK_KILLS", "250");
+            tests.extend([files, clients]);
         }
         Endurance::Push => {
             needs::ensure(needs::UPTIME_KUMA, &cancel)?;
-            let package = needs::uptime_kuma(&workspace.target, &cancel)?;
-            cargo.args(["--package", "pipe-listener", "--test", "uptime_kuma", "--", "--nocapture"]);
-            cargo.env("UPTIME_KUMA", package);
+            let mut push = test("pipe-listener", "uptime_kuma", &[]);
+            push.env("UPTIME_KUMA", needs::uptime_kuma(&workspace.target, &cancel)?);
+            tests.push(push);
         }
     }
-    // In the foreground: Ctrl-C reaches the test itself.
-    let end = process::foreground(&mut cargo).context("run the test")?;
-    Ok(if end.is_success() { Exit::Done } else { Exit::Failed })
+    for mut test in tests {
+        // In the foreground: Ctrl-C reaches the test itself.
+        if !process::foreground(&mut test).context("run the test")?.is_success() {
+            return Ok(Exit::Failed);
+        }
+    }
+    Ok(Exit::Done)
 }

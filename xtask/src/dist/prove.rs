@@ -38,9 +38,9 @@ exec chroot --userspec=1000:1000 "$1" /bin/sh /dist/prove.sh
 "#;
 
 /// Tries it; for aarch64 that is one start of each program under qemu-user.
-pub(super) fn run(dist: &Dist<'_>, architecture: Architecture, archive: &Path) -> Result<()> {
+pub(super) fn run(dist: &Dist<'_>, archive: &Path) -> Result<()> {
     let folder = tempfile::tempdir().context("make a temporary folder")?;
-    if architecture == Architecture::Aarch64 {
+    if dist.options.architecture == Architecture::Aarch64 {
         return emulate(dist, archive, folder.path());
     }
     let shared = folder.path().join("dist");
@@ -56,7 +56,7 @@ pub(super) fn run(dist: &Dist<'_>, architecture: Architecture, archive: &Path) -
     let tools = dist.workspace.target.join("tools");
     for root in roots {
         let path = match root {
-            Root::Busybox => busybox(&folder.path().join("busybox"))?,
+            Root::Busybox => busybox(dist, &folder.path().join("busybox"))?,
             Root::Bookworm => needs::debian_root(&tools, "root-bookworm", "bookworm", &[], dist.cancel)?,
             Root::Trixie => needs::debian_root(&tools, "root-trixie", "trixie", &[], dist.cancel)?,
         };
@@ -93,19 +93,14 @@ fn older(dist: &Dist<'_>, archive: &Path, work: &Path, to: &Path) -> Result<()> 
 }
 
 /// A root with nothing but busybox, as Alpine's is made of: no C library, no Bash.
-fn busybox(root: &Path) -> Result<PathBuf> {
+fn busybox(dist: &Dist<'_>, root: &Path) -> Result<PathBuf> {
     for folder in ["bin", "etc"] {
         fs::create_dir_all(root.join(folder)).context("make a folder")?;
     }
     let busybox = needs::find("busybox").context("find busybox")?;
     fs::copy(busybox, root.join("bin/busybox")).context("copy busybox")?;
-    let listed = common::process::capture(
-        Command::new(root.join("bin/busybox")).arg("--list"),
-        b"",
-        common::process::Limits::within(std::time::Duration::from_secs(60)),
-        None,
-    )?;
-    for name in String::from_utf8_lossy(&listed.success()?).lines().filter(|name| *name != "busybox") {
+    let listed = dist.capture(Command::new(root.join("bin/busybox")).arg("--list"))?;
+    for name in listed.lines().filter(|name| *name != "busybox") {
         symlink("busybox", root.join("bin").join(name)).context("make a link")?;
     }
     fs::write(root.join("etc/passwd"), "me:x:1000:1000::/home/me:/bin/sh\n").context("write passwd")?;

@@ -41,7 +41,8 @@ pub(super) struct Backup {
 
 /// What `create-backrest-pipe hooks` prints.
 pub(super) struct Hooks {
-    hooks: Vec<Value>,
+    /// As Backrest's configuration has them.
+    pub(super) hooks: Value,
     /// The backup flags of the plan, split as Backrest splits them.
     pub(super) flags: Vec<String>,
 }
@@ -54,8 +55,7 @@ impl Hooks {
         let plan = &shown["plan"];
         let flags = plan["backup_flags"].as_array().into_iter().flatten().filter_map(Value::as_str);
         let flags = flags.flat_map(|flag| shlex::split(flag).unwrap_or_default()).collect();
-        let hooks = plan["hooks"].as_array().context("hooks of a plan")?.clone();
-        Ok(Hooks { hooks, flags })
+        Ok(Hooks { hooks: plan["hooks"].clone(), flags })
     }
 
     /// Runs each hook on one of `conditions`, as for a task that made no snapshot.
@@ -65,7 +65,7 @@ impl Hooks {
 
     fn fire_with(&self, world: &World, conditions: &[&str], values: &Values<'_>) -> Result<Vec<Ran>> {
         let mut ran = Vec::new();
-        for hook in &self.hooks {
+        for hook in self.hooks.as_array().context("hooks of a plan")? {
             let stands_on = hook["conditions"].as_array().into_iter().flatten().filter_map(Value::as_str);
             let names: Vec<_> =
                 stands_on.map(|name| name.strip_prefix("CONDITION_").unwrap_or(name)).collect();
@@ -88,12 +88,11 @@ impl Hooks {
     /// A backup as a Backrest makes it that fires hooks in that way.
     pub(super) fn back_up_as(&self, firing: Firing, world: &World, arguments: &[&str]) -> Result<Backup> {
         let start = self.fire(world, &["SNAPSHOT_START"], "")?.pop().context("a hook for the start")?;
-        if !start.end.is_success() && firing != Firing::From1_11 {
-            return Ok(Backup { start, restic: None, after: Vec::new() });
-        }
         if !start.end.is_success() {
             let error = format!("hook failed: {}", start.stderr.trim_end());
-            let after = self.fire(world, &["ANY_ERROR", "SNAPSHOT_ERROR"], &error)?;
+            let conditions: &[_] =
+                if firing == Firing::From1_11 { &["ANY_ERROR", "SNAPSHOT_ERROR"] } else { &[] };
+            let after = self.fire(world, conditions, &error)?;
             return Ok(Backup { start, restic: None, after });
         }
         let restic = self.restic_backup(world, arguments)?;

@@ -81,9 +81,13 @@ impl Ran {
         }
     }
 
+    fn holds(&self, text: &str) -> bool {
+        self.stdout.contains(text) || self.stderr.contains(text)
+    }
+
     /// One of its two streams holds `text`.
     pub(super) fn prints(self, text: &str) -> Result<Ran> {
-        match self.stdout.contains(text) || self.stderr.contains(text) {
+        match self.holds(text) {
             true => Ok(self),
             false => self.unexpected(format!("expected in its output, and not seen: {text}")),
         }
@@ -91,9 +95,14 @@ impl Ran {
 
     /// Neither stream holds `text`.
     pub(super) fn does_not_print(self, text: &str) -> Result<Ran> {
-        match self.stdout.contains(text) || self.stderr.contains(text) {
+        match self.holds(text) {
             false => Ok(self),
             true => self.unexpected(format!("not expected in its output, and seen: {text}")),
         }
     }
+}
+
+/// Every one of them exited with 0.
+pub(super) fn all_succeed(ran: Vec<Ran>) -> Result<()> {
+    ran.into_iter().try_for_each(|ran| ran.success().map(drop))
 }

@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, ensure};
 use common::cancel::Cancel;
 use common::process::{self, Limits};
 use common::text::escape_path;
 use nix::unistd::Uid;
 
-use super::{find, go_on, last_words};
+use super::find;
 
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 const POLICY_TEXT: &str =
@@ -41,14 +41,12 @@ pub(crate) fn install(packages: &[&str], cancel: &Cancel) -> Result<()> {
     let _policy = Policy::forbid_starts(Path::new(POLICY))?;
     let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
     arguments.extend(packages);
-    match apt_get(&arguments, cancel) {
-        Ok(()) => Ok(()),
-        Err(_) => {
-            go_on(cancel)?;
-            update(cancel)?;
-            apt_get(&arguments, cancel)
-        }
-    }
+    apt_get(&arguments, cancel).or_else(|error| {
+        // A step that was interrupted is not done once more.
+        ensure!(!cancel.is_cancelled(), error);
+        update(cancel)?;
+        apt_get(&arguments, cancel)
+    })
 }
 
 fn update(cancel: &Cancel) -> Result<()> {
@@ -62,18 +60,10 @@ fn apt_get(arguments: &[&str], cancel: &Cancel) -> Result<()> {
     run(&mut command, cancel)
 }
 
-/// Runs a program of apt; its output is shown only if it fails.
+/// Runs a program of apt; what it printed is shown only if it fails.
 pub(super) fn run(command: &mut Command, cancel: &Cancel) -> Result<()> {
-    let name = process::command_name(command);
-    let mut lines = Vec::new();
     let limits = Limits { grace: Duration::from_secs(60), ..Limits::within(Duration::from_secs(1800)) };
-    let finished = process::run(command, limits, Some(cancel), &mut |line| {
-        lines.push(String::from_utf8_lossy(line).into_owned());
-    })?;
-    if !finished.end.is_success() {
-        bail!("{name}: {}: {}", finished.end, last_words(&lines));
-    }
-    Ok(())
+    process::capture(command, b"", limits, Some(cancel))?.success().map(drop)
 }
 
 /// Whether `apt-get update` has ever run here.

@@ -11,7 +11,7 @@ use common::problem::Problem;
 use common::text::{escape, escape_path};
 
 use super::source::Source;
-use crate::workspace::{Member, Workspace};
+use crate::workspace::Workspace;
 
 const TOP_LEVEL: [&str; 8] =
     ["Cargo.toml", "Cargo.lock", "LICENSE", "README.md", "compose.yaml", "crates", "docs", "xtask"];
@@ -43,7 +43,7 @@ pub(super) fn findings(workspace: &Workspace, sources: &[Source]) -> Result<Vec<
         if workspace.members.iter().any(|member| member.name == name) {
             continue;
         }
-        if !workspace.members.iter().any(|member| member.dependencies.iter().any(|used| used == name)) {
+        if !workspace.members.iter().any(|member| member.dependencies.iter().any(|used| used.name == name)) {
             found.push(Problem::at_line("Cargo.toml", line, format!("{name}: no crate depends on it")));
         }
         if !reasons.contains(&format!("| `{name}` |")) {
@@ -55,18 +55,18 @@ pub(super) fn findings(workspace: &Workspace, sources: &[Source]) -> Result<Vec<
         }
     }
     for member in &workspace.members {
-        let manifest = member.folder.join("Cargo.toml");
+        let manifest = member.folder().join("Cargo.toml");
         let text = read(&manifest)?;
         let path = manifest.strip_prefix(&workspace.root).unwrap_or(&manifest);
         found.extend(of_manifest(path, &text));
         let is_program = |name: &str| {
             workspace.members.iter().any(|other| other.name == name && !LIBRARIES.contains(&name))
         };
-        let linked = member.dependencies.iter().filter(|name| is_program(name));
+        let linked = member.dependencies.iter().map(|used| &used.name).filter(|name| is_program(name));
         found.extend(
             linked.map(|name| Problem::new(path, format!("{name}: run the program, do not link it"))),
         );
-        found.extend(unused(member, path, &text, sources));
+        found.extend(unused(&member.name, path, &text, sources));
     }
     Ok(found)
 }
@@ -118,8 +118,8 @@ fn of_manifest(path: &Path, text: &str) -> Vec<Problem> {
     found
 }
 
-fn unused(member: &Member, path: &Path, text: &str, sources: &[Source]) -> Vec<Problem> {
-    let own: Vec<&Source> = sources.iter().filter(|source| source.member == member.name).collect();
+fn unused(member: &str, path: &Path, text: &str, sources: &[Source]) -> Vec<Problem> {
+    let own: Vec<&Source> = sources.iter().filter(|source| source.member == member).collect();
     let is_used = |name: &str| own.iter().any(|source| source.mentions(&name.replace('-', "_")));
     let sections = ["[dependencies]", "[dev-dependencies]"];
     let named = sections.iter().flat_map(|section| in_section(text, section));
@@ -164,14 +164,8 @@ mod tests {
 
     #[test]
     fn a_dependency_that_no_source_names_is_found() {
-        let member = Member {
-            name: "a".into(),
-            folder: "crates/a".into(),
-            binaries: Vec::new(),
-            dependencies: Vec::new(),
-        };
         let sources = [sample("crates/a/src/a.rs", "//! A.\nuse ssh_key::PrivateKey;\nuse common::exit;\n")];
-        let found = unused(&member, Path::new("m"), MANIFEST, &sources);
+        let found = unused("a", Path::new("m"), MANIFEST, &sources);
         assert_eq!(
             found.iter().map(ToString::to_string).collect::<Vec<_>>(),
             ["m:10: anyhow: not used here"]

@@ -90,8 +90,8 @@ fn split_comment(line: &str) -> (&str, &str) {
 pub(super) fn all(workspace: &Workspace) -> Result<Vec<Source>> {
     let mut sources = Vec::new();
     for member in &workspace.members {
-        for entry in WalkDir::new(&member.folder).sort_by_file_name() {
-            let entry = entry.with_context(|| format!("read: {}", escape_path(&member.folder)))?;
+        for entry in WalkDir::new(member.folder()).sort_by_file_name() {
+            let entry = entry.with_context(|| format!("read: {}", escape_path(member.folder())))?;
             if entry.path().extension().is_none_or(|end| end != "rs") {
                 continue;
             }

@@ -7,6 +7,7 @@ use common::text::escape_path;
 
 use super::super::git;
 use super::super::hooks::{Hooks, restic, snapshots};
+use super::super::ran::all_succeed;
 use super::super::world::World;
 use super::{database, stopped};
 use crate::trees;
@@ -67,9 +68,7 @@ pub(super) fn is_made(world: &World) -> Result<()> {
     // Both services were prepared.
     backup.start.success()?.prints("paperless: ok")?.prints("wiki: ok")?;
     backup.restic.context("restic ran")?.success()?;
-    for hook in backup.after {
-        hook.success()?;
-    }
+    all_succeed(backup.after)?;
     ensure!(snapshots(world)? == 1, "expected one snapshot");
     ensure!(stopped::is_up(world)?, "expected that {} is up again", stopped::NAME);
     expect_push(world, "status=up", "nightly")

@@ -39,13 +39,12 @@ pub(super) fn is_taken_over(world: &World) -> Result<()> {
         ensure!(world.at(path).is_dir(), "expected a folder that Docker made: {path}");
     }
     world.create_backrest_pipe(&[])?.success()?;
-    ensure!(is_fifo(world, FIFO)?, "expected a FIFO: {FIFO}");
+    let is_fifo = fs::symlink_metadata(world.at(FIFO)).is_ok_and(|there| there.file_type().is_fifo());
+    ensure!(is_fifo, "expected a FIFO: {FIFO}");
     let link = fs::read_link(world.at(OLD_FIFO)).context("read the link in place of the folder")?;
     ensure!(link.ends_with("bridge/backrest-pipe"), "expected a link to the FIFO, seen {}", link.display());
     // The folder is the one that the container has; in place of the FIFO it has a folder still.
-    let status = Status::ask(world)?;
-    status.has("good", "the listener answers from within backrest", None)?;
-    status.has("bad", "older FIFO at /backrest-pipe", Some("--force-recreate"))?;
+    has_another_fifo(world)?;
     recreate(world)
 }
 
@@ -71,9 +70,7 @@ pub(super) fn fifo_is_made_again(world: &World) -> Result<()> {
     world.script("containers/backrest/actions/mark", "#!/bin/sh\n: > ../../marked-\"$1\"\n")?;
     world.inside(&["sh"], b"echo mark fifo > /bridge/backrest-pipe\n")?.success()?;
     world.wait_for("a message through the new FIFO", || Ok(world.at("marked-fifo").exists()))?;
-    let status = Status::ask(world)?;
-    status.has("good", "the listener answers from within backrest", None)?;
-    status.has("bad", "older FIFO at /backrest-pipe", Some("--force-recreate"))?;
+    has_another_fifo(world)?;
     recreate(world)?;
     Status::ask(world)?.all_good()?;
     world.inside(&["sh"], b"echo mark old > /backrest-pipe\n")?.success()?;
@@ -115,6 +112,13 @@ pub(super) fn up(world: &World) -> Result<()> {
     Ok(())
 }
 
+/// The listener answers in the container, which has another FIFO mounted by itself.
+fn has_another_fifo(world: &World) -> Result<()> {
+    let status = Status::ask(world)?;
+    status.has("good", "the listener answers from within backrest", None)?;
+    status.has("bad", "older FIFO at /backrest-pipe", Some("--force-recreate"))
+}
+
 /// Follows the hint.
 fn recreate(world: &World) -> Result<()> {
     world.compose("backrest", &["up", "--detach", "--force-recreate"])?.success()?;
@@ -123,11 +127,6 @@ fn recreate(world: &World) -> Result<()> {
 
 fn inode(world: &World, path: &str) -> Result<u64> {
     Ok(fs::symlink_metadata(world.at(path)).with_context(|| format!("look at: {path}"))?.ino())
-}
-
-fn is_fifo(world: &World, path: &str) -> Result<bool> {
-    let there = fs::symlink_metadata(world.at(path)).with_context(|| format!("look at: {path}"))?;
-    Ok(there.file_type().is_fifo())
 }
 
 /// What `create-backrest-pipe status` reports about containers.

@@ -13,6 +13,7 @@ use rand::rngs::SmallRng;
 use rand::{RngCore, SeedableRng};
 
 use super::super::hooks::{Firing, Hooks, restic, snapshots};
+use super::super::ran::all_succeed;
 use super::super::world::World;
 use super::backup::expect_push;
 use super::{bridge, database, stopped};
@@ -29,9 +30,7 @@ pub(super) fn database_is_down(world: &World) -> Result<()> {
     database::wait_until_up(world)?;
     backup.start.code(1)?.prints("1 failed: paperless")?;
     ensure!(backup.restic.is_none(), "expected that restic does not run");
-    for hook in backup.after {
-        hook.success()?;
-    }
+    all_succeed(backup.after)?;
     ensure!(snapshots(world)? == before, "expected no further snapshot");
     ensure!(stopped::is_up(world)?, "expected that {} is up again", stopped::NAME);
     expect_push(world, "status=down", "paperless")
@@ -47,11 +46,7 @@ pub(super) fn no_hook_follows(world: &World) -> Result<()> {
     database::wait_until_up(world)?;
     backup.start.code(1)?.prints("1 failed: paperless")?;
     ensure!(backup.restic.is_none() && backup.after.is_empty(), "expected that nothing follows");
-    let end = Instant::now() + Duration::from_secs(60);
-    while !stopped::is_up(world)? {
-        ensure!(Instant::now() < end, "expected that {} is up again", stopped::NAME);
-        thread::sleep(Duration::from_millis(200));
-    }
+    comes_up(world)?;
     ensure!(snapshots(world)? == before, "expected no further snapshot");
     expect_push(world, "status=down", "paperless")
 }
@@ -65,9 +60,7 @@ pub(super) fn restic_fails(world: &World) -> Result<()> {
     fs::rename(&aside, &keys).context("give the repository its keys back")?;
     backup.start.success()?;
     backup.restic.context("restic ran")?.failure()?;
-    for hook in backup.after {
-        hook.success()?;
-    }
+    all_succeed(backup.after)?;
     ensure!(snapshots(world)? == before, "expected no further snapshot");
     ensure!(stopped::is_up(world)?, "expected that {} is up again", stopped::NAME);
     expect_push(world, "status=down", "nightly")
@@ -82,9 +75,7 @@ pub(super) fn files_are_missing(world: &World) -> Result<()> {
         let backup = hooks.back_up_as(firing, world, &["/proc/1/mem"])?;
         backup.start.success()?;
         backup.restic.context("restic ran")?.code(3)?;
-        for hook in backup.after {
-            hook.success()?;
-        }
+        all_succeed(backup.after)?;
         ensure!(stopped::is_up(world)?, "expected that {} is up again", stopped::NAME);
         let pushes = world.kuma.take();
         let is_down = |push: &String| push.contains("status=down") && push.contains("partial%20backup");
@@ -151,9 +142,7 @@ pub(super) fn container_is_killed(world: &World) -> Result<()> {
     world.write("containers/backrest/.env", env)?;
     bridge::up(world)?;
     restic(world, &["unlock"])?.success()?;
-    for hook in start {
-        hook.success()?;
-    }
+    all_succeed(start)?;
     ensure!(!was_up, "expected that {} is down while the backup runs", stopped::NAME);
     backup.failure()?;
     up_again?;

@@ -7,10 +7,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use common::contract::verification::{FaultKind, Verification};
-use serde_json::Value;
+use common::contract::verification::{Fault, FaultKind, Verification};
 
 use super::super::hooks::{Hooks, RESTIC};
+use super::super::ran::all_succeed;
 use super::super::world::World;
 use crate::backrest_api::server::Server;
 
@@ -40,12 +40,10 @@ pub(super) fn proves_the_last_backup(world: &World) -> Result<()> {
     world.run(chown.args(["-R", USER]).arg(&own))?.success()?;
 
     let hooks = Hooks::printed(world)?;
-    let printed = world.create_backrest_pipe(&["hooks", "--tailscale", "no"])?.success()?;
-    let printed: Value = serde_json::from_str(&printed.stdout).context("read the printed hooks")?;
     let api = world.beside("api");
     fs::create_dir_all(&api).context("make a folder")?;
     let paths = ["/userdata/data", "/userdata/containers"].map(Path::new);
-    let server = Server::start(&restic, &api, &paths, &printed["plan"]["hooks"]);
+    let server = Server::start(&restic, &api, &paths, &hooks.hooks);
 
     std::thread::sleep(OLD_ENOUGH);
     back_up(world, &hooks, &server, &[])?;
@@ -58,7 +56,7 @@ pub(super) fn proves_the_last_backup(world: &World) -> Result<()> {
     // No rule of an ignore file takes it back in: restic reads its excludes and the file as one list.
     back_up(world, &hooks, &server, &["--exclude=/userdata/data/photos/-dash"])?;
     let found = verify(world, &server, &own, 1)?;
-    let is_missing = |fault: &common::contract::verification::Fault| {
+    let is_missing = |fault: &Fault| {
         fault.kind == FaultKind::Missing
             && fault.path.as_ref().is_some_and(|path| path.ends_with("photos/-dash"))
     };
@@ -74,13 +72,8 @@ fn back_up(world: &World, hooks: &Hooks, server: &Server, more: &[&str]) -> Resu
     let flags: Vec<&str> = hooks.flags.iter().map(String::as_str).chain(more.iter().copied()).collect();
     let mut start = Ok(Vec::new());
     server.back_up(&flags, || start = hooks.fire(world, &["SNAPSHOT_START"], ""));
-    for hook in start? {
-        hook.success()?;
-    }
-    for hook in hooks.fire(world, &["SNAPSHOT_END"], "")? {
-        hook.success()?;
-    }
-    Ok(())
+    all_succeed(start?)?;
+    all_succeed(hooks.fire(world, &["SNAPSHOT_END"], "")?)
 }
 
 /// Verifies as that user, whose own folder is Backrest's for what is written.
