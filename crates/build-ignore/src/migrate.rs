@@ -53,9 +53,9 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
     }
 }
 
-/// Whether this tool made the text, or it says nothing.
+/// Whether this tool made the text. An empty one is the script's if it found no rules.
 fn is_ours(text: &[u8]) -> bool {
-    text.starts_with(FIRST_LINE.as_bytes()) || text.trim_ascii().is_empty()
+    text.starts_with(FIRST_LINE.as_bytes())
 }
 
 /// What the exclude file `output` demands of the rules: those that are held back, and the move if the file is another
