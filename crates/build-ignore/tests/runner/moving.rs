@@ -15,15 +15,22 @@ use crate::oracle::{Paths, Restic, kept_by_git, scratch};
 const IGNORE_FILE: &str = "containers/backrest/ignorefile.txt";
 const OLD: &str = "containers/backrest/ignorefile.txt.before-build-ignore";
 
-/// As the script wrote it: first the lines of the data root, then those of the container root.
-fn old_file(sandbox: &Sandbox, services: &[(&str, &str)]) {
+/// Writes the exclude file as the script did: for each service of the container root the lines of its `.resticignore` in
+/// the data root, then those in the container root.
+fn old_file(sandbox: &Sandbox) {
+    let names = |folder: fs::ReadDir| folder.flatten().map(|entry| entry.file_name().into_string().unwrap());
+    let mut services: Vec<String> = names(fs::read_dir(sandbox.path("containers")).unwrap()).collect();
+    services.sort();
     let mut text = String::new();
-    for (service, rules) in services {
-        for line in rules.lines().filter(|line| !line.is_empty()) {
-            match (line.strip_prefix('#'), line.strip_prefix('!')) {
-                (Some(_), _) => text += &format!("{line}\n"),
-                (_, Some(rule)) => text += &format!("!data/{service}/{rule}\n"),
-                _ => text += &format!("data/{service}/{line}\n"),
+    for (root, prefix) in [("data", "data/"), ("containers", "")] {
+        for service in &services {
+            let rules = fs::read_to_string(sandbox.path(format!("{root}/{service}/.resticignore")));
+            for line in rules.unwrap_or_default().lines().filter(|line| !line.is_empty()) {
+                text += &match (line.strip_prefix('#'), line.strip_prefix('!')) {
+                    (Some(_), _) => format!("{line}\n"),
+                    (_, Some(rule)) => format!("!{prefix}{service}/{rule}\n"),
+                    _ => format!("{prefix}{service}/{line}\n"),
+                };
             }
         }
     }
@@ -32,12 +39,11 @@ fn old_file(sandbox: &Sandbox, services: &[(&str, &str)]) {
 
 fn home() -> Sandbox {
     let sandbox = Sandbox::new();
-    let services = [
+    for (service, rules) in [
         ("opencloud", "# what can be made again\ndata\n"),
         ("jellyfin", "cache\n*.log\ntranscodes/\n!keep.log\n"),
-        ("photos", "/thumbs\n"),
-    ];
-    for (service, rules) in services {
+        ("photos", "/thumbs\ntranscodes/\n"),
+    ] {
         sandbox.write(format!("data/{service}/.resticignore"), rules);
         fs::create_dir_all(sandbox.path(format!("containers/{service}"))).unwrap();
     }
@@ -57,7 +63,7 @@ fn home() -> Sandbox {
     }
     // A file, not a folder: the script's line left it out, git's rule does not.
     sandbox.write("data/photos/transcodes", "x");
-    old_file(&sandbox, &[services[0], services[1], ("photos", "/thumbs\ntranscodes/\n")]);
+    old_file(&sandbox);
     sandbox
 }
 
@@ -132,7 +138,8 @@ fn a_folder_that_cannot_be_entered_counts_as_a_file_that_is_lost() {
     let sandbox = Sandbox::new();
     sandbox.write("data/wiki/.resticignore", "postgres/\n");
     sandbox.write("data/wiki/app/postgres/base/1", "12345");
-    old_file(&sandbox, &[("wiki", "postgres/\n")]);
+    fs::create_dir(sandbox.path("containers/wiki")).unwrap();
+    old_file(&sandbox);
     let before = backed_up(&sandbox, IGNORE_FILE);
     let closed = sandbox.path("data/wiki/app/postgres");
     let ran = as_another_user(&sandbox, &closed, &[]);
@@ -244,29 +251,63 @@ fn a_damaged_state_is_made_again_from_the_old_file() {
     assert!(before.is_subset(&backed_up(&sandbox, IGNORE_FILE)));
 }
 
+/// The tables of the page, with each rule in a service called wiki.
+fn tables_of_the_page() -> [Vec<Vec<&'static str>>; 2] {
+    let page = include_str!("../../../../docs/migrating.md");
+    ["| rule |", "| rules file |"].map(|heading| rows_of(page, heading))
+}
+
 #[test]
 fn the_rules_of_the_page_are_held_back_with_the_rule_to_write() {
-    let rows = rows_of(include_str!("../../../../docs/migrating.md"), "## The ignore rules");
+    let [rows, _] = tables_of_the_page();
     assert_eq!(rows.len(), 4, "{rows:?}");
     for row in rows {
         let (rule, before, kept, instead) = (row[0], row[1], row[2], row[3]);
         let sandbox = Sandbox::new();
-        sandbox.write("data/s/.resticignore", format!("{rule}\n"));
+        sandbox.write("data/wiki/.resticignore", format!("{rule}\n"));
+        fs::create_dir(sandbox.path("containers/wiki")).unwrap();
         for path in [before, kept] {
-            sandbox.write(format!("data/s/{path}"), "");
+            sandbox.write(format!("data/wiki/{path}"), "");
         }
-        old_file(&sandbox, &[("s", rule)]);
+        old_file(&sandbox);
         let ran = run(&sandbox, &[]).expect_success();
         prints(
             &ran,
-            &[&format!("by the rule {rule} ("), &format!("/data/s/{kept}\n"), &format!("write: {instead}\n")],
+            &[&format!("by the rule {rule} ("), &format!("/wiki/{kept}\n"), &format!("write: {instead}\n")],
         );
         let held = backed_up(&sandbox, IGNORE_FILE);
-        sandbox.write("data/s/.resticignore", format!("{instead}\n"));
+        sandbox.write("data/wiki/.resticignore", format!("{instead}\n"));
         let _ = run(&sandbox, &[]).expect_success();
         assert!(!sandbox.read(IGNORE_FILE).contains("held back"));
         assert_eq!(backed_up(&sandbox, IGNORE_FILE), held, "{rule}: the rule to write does the same");
-        let names = |path: &str| held.contains(format!("s/{path}").as_bytes());
+        let names = |path: &str| held.contains(format!("wiki/{path}").as_bytes());
         assert!(names(kept) && !names(before), "{rule}");
+    }
+}
+
+#[test]
+fn what_the_page_says_of_other_rules_holds() {
+    let [_, rows] = tables_of_the_page();
+    assert!(rows.len() > 7, "{rows:?}");
+    for row in rows {
+        let (file, rules, path, script, here) = (row[0], row[1], row[2], row[3], row[4]);
+        let sandbox = Sandbox::new();
+        fs::create_dir(sandbox.path("containers/wiki")).unwrap();
+        sandbox.write(file, rules.split("` `").map(|rule| format!("{rule}\n")).collect::<String>());
+        sandbox.write(path, "");
+        old_file(&sandbox);
+        let is_kept = || {
+            let path = path.strip_prefix("data/").unwrap();
+            backed_up(&sandbox, IGNORE_FILE).contains(path.as_bytes())
+        };
+        let old_is_refused = Restic::both()[0].refuses(&sandbox.path("data"), &sandbox.path(IGNORE_FILE));
+        assert_eq!(old_is_refused, script == "no backup at all", "{row:?}");
+        assert!(old_is_refused || is_kept() == (script == "kept"), "{row:?}");
+        let ran = run(&sandbox, &[]).expect_success();
+        if script != "left out" {
+            assert!(is_kept(), "{row:?}: nothing is lost\n{}", ran.everything());
+        }
+        let _ = run(&sandbox, &["--adopt"]).expect_success();
+        assert_eq!(is_kept(), here == "kept", "{row:?}\n{}", sandbox.read(IGNORE_FILE));
     }
 }

@@ -20,7 +20,7 @@ const VERIFY: &str = "create-backrest-pipe verify --plan nightly";
 const PROGRAMS: [&str; 3] = ["build-ignore", "pre-backup-actions", "new-container"];
 
 /// Compose starts everything; a dump ends as pg_dump's do; Backrest's container has its mounts.
-const DOCKER: &str = r#"#!/bin/sh
+pub(crate) const DOCKER: &str = r#"#!/bin/sh
 case "$*" in
     'compose exec -T database sh -c '*) printf -- '--\n-- PostgreSQL database dump\n--\n\n--\n-- PostgreSQL database dump complete\n--\n' ;;
     'ps '*) echo 0123 ;;
@@ -35,7 +35,7 @@ esac
 
 /// The archive, with the programs as they were built.
 #[track_caller]
-fn put_archive(home: &Home) {
+pub(crate) fn put_archive(home: &Home) {
     let folder = home.sandbox.path("backrest-helpers-0");
     fs::create_dir_all(folder.join("share")).unwrap();
     fs::create_dir(folder.join("bin")).unwrap();
@@ -48,9 +48,14 @@ fn put_archive(home: &Home) {
         copy_program(built(name, name), folder.join("bin").join(name));
     }
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
-    fs::copy(root.join("xtask/install.sh"), folder.join("install.sh")).unwrap();
+    fs::create_dir(folder.join("share/backrest-helpers")).unwrap();
+    for place in ["", "share/backrest-helpers"] {
+        fs::copy(root.join("xtask/install.sh"), folder.join(place).join("install.sh")).unwrap();
+    }
     let mut tar = home.sandbox.command("tar");
-    home.sandbox.run(tar.args(["-czf", "backrest-helpers-0.tar.gz", "backrest-helpers-0"])).expect_success();
+    home.sandbox
+        .run(tar.args(["-I", "gzip -1", "-cf", "backrest-helpers-0.tar.gz", "backrest-helpers-0"]))
+        .expect_success();
     fs::remove_dir_all(folder).unwrap();
 }
 

@@ -12,7 +12,7 @@ use common::testing::wait_until;
 use crate::home::{Home, in_background};
 use crate::set_up::listener_lines;
 
-const BASH_LISTENER: &str = r#"#!/bin/bash
+pub(crate) const BASH_LISTENER: &str = r#"#!/bin/bash
 pipe="$HOME/containers/backrest/backrest-pipe"
 while true; do
     if read -r line < "$pipe"; then echo "$line" >> "$HOME/stolen"; fi
