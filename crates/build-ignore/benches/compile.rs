@@ -7,9 +7,9 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use build_ignore::build::SeenAt;
 use build_ignore::rules_file::{Rules, RulesFile};
 use build_ignore::section::{self, Section};
+use build_ignore::translate::line::SeenAt;
 use mimalloc::MiMalloc;
 use rayon::prelude::*;
 
@@ -64,8 +64,8 @@ fn compile(root: &Path, contents: &[Vec<u8>]) -> Duration {
             Arc::new(RulesFile::new(path, vec![service.into_bytes()], Arc::new(Rules::read(content))))
         })
         .collect();
-    let seen_at = SeenAt { names: vec![b"userdata".to_vec(), b"data".to_vec()] };
-    let sections = section::compile(&files, &seen_at.base(), false, 8);
+    let seen_at = SeenAt { names: vec![b"userdata".to_vec(), b"data".to_vec()], inner: Vec::new() };
+    let sections = section::compile(&files, &seen_at.base(), &[], false, 8);
     let took = started.elapsed();
     let lines = sections.values().flat_map(Section::lines).count();
     assert!(lines >= SERVICES * RULES.len(), "{lines} lines");

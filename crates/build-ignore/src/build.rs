@@ -20,23 +20,9 @@ use crate::restic::matcher::Matcher;
 use crate::rules_file::FILE_NAME;
 use crate::rules_file::RulesFile;
 use crate::section::{self, Sections};
-use crate::translate::line::Base;
+use crate::translate::line::SeenAt;
 use crate::translate::order::Position;
 use crate::tree::{self, Closed, Exceptions, Tree, Wanted};
-
-/// Where a root lies for the one who runs restic.
-#[derive(Clone, Debug)]
-pub struct SeenAt {
-    /// The names of the mount and the root below it: `userdata`, `data`.
-    pub names: Vec<Vec<u8>>,
-}
-
-impl SeenAt {
-    /// What lines for it begin with.
-    pub fn base(&self) -> Base {
-        Base::new(&self.names)
-    }
-}
 
 /// A root, ready to be written.
 #[derive(Debug)]
@@ -64,13 +50,13 @@ pub struct Options {
 pub fn build(root: &Path, seen_at: &SeenAt, wanted: Wanted, options: &Options) -> Result<Built> {
     let Options { lean, held } = options;
     let lean = *lean;
-    let base = seen_at.base();
+    let (base, inner) = (seen_at.base(), seen_at.inner.as_slice());
     let mut exceptions = Exceptions { held: held.clone(), ..Exceptions::default() };
     // Few services have too many rules, and each repetition blocks one at least.
     let (mut tree, mut sections) = loop {
-        let tree = tree::walk(root, wanted, &exceptions)?;
+        let tree = tree::walk(root, inner, wanted, &exceptions)?;
         let depth = base.depth() + tree.top.height();
-        let sections = section::compile(&tree.files, &base, lean, depth);
+        let sections = section::compile(&tree.files, &base, inner, lean, depth);
         let over: Vec<_> =
             sections.iter().filter(|(_, section)| section.is_over).map(|(name, _)| name.clone()).collect();
         let blocked = &mut exceptions.blocked;
@@ -82,11 +68,11 @@ pub fn build(root: &Path, seen_at: &SeenAt, wanted: Wanted, options: &Options) -
     };
     let mut warnings = std::mem::take(&mut tree.problems);
     warn_about_closed(&tree.closed, &mut warnings);
-    warnings.extend(exceptions.blocked.iter().map(|name| too_many_rules(root, name.as_deref())));
+    warnings.extend(exceptions.blocked.iter().map(|name| too_many_rules(root, name)));
     let hints = hints::hints(&tree, root, &seen_at.names);
     warn_about_rules(&sections, &hints, &mut warnings);
 
-    let mut matcher = Matcher::new(&sections, &base, &seen_at.names);
+    let mut matcher = Matcher::new(&sections, &base, seen_at);
     if lean {
         matcher.remember_names(&tree.top);
     }
@@ -96,11 +82,11 @@ pub fn build(root: &Path, seen_at: &SeenAt, wanted: Wanted, options: &Options) -
     let is_narrowed = drop_idle_lines(&mut sections, &matcher, lean);
     if !differences.is_empty() || is_narrowed {
         let why = |difference: &Difference| why(difference, &tree, &matcher, &owners);
-        reconcile::name_paths(&mut sections, &differences, &base, why);
-        matcher = Matcher::new(&sections, &base, &seen_at.names);
+        reconcile::name_paths(&mut sections, &differences, &base, inner, why);
+        matcher = Matcher::new(&sections, &base, seen_at);
         warn_about_limits(root, &sections, &mut warnings);
         let left = reconcile::compare(&tree, &matcher);
-        warn_about_the_rest(root, &left, &sections, &mut warnings);
+        warn_about_the_rest(root, &left, &sections, inner, &mut warnings);
     }
     warn_about_cost(&sections, &Depths::new(&tree.depths, base.depth() + 1), &mut warnings);
     warnings.extend(hints);
@@ -181,16 +167,22 @@ fn warn_about_limits(root: &Path, sections: &Sections, warnings: &mut Vec<Proble
                 count(section.unnamed, "path"),
                 reconcile::MOST_PATHS
             );
-            warnings.push(Problem::new(folder_of(root, name.as_deref()), what));
+            warnings.push(Problem::new(decide::host_path(root, name), what));
         }
     }
 }
 
 /// After single paths were named nothing may differ but what was over the limit.
-fn warn_about_the_rest(root: &Path, left: &[Difference], sections: &Sections, warnings: &mut Vec<Problem>) {
+fn warn_about_the_rest(
+    root: &Path,
+    left: &[Difference],
+    sections: &Sections,
+    inner: &[Vec<u8>],
+    warnings: &mut Vec<Problem>,
+) {
     for difference in left {
-        let section = if difference.names.len() > 1 { difference.names.first().cloned() } else { None };
-        let is_over_limit = sections.get(&section).is_some_and(|section| section.unnamed > 0);
+        let is_over_limit =
+            sections.get(difference.section(inner)).is_some_and(|section| section.unnamed > 0);
         if is_over_limit && difference.kind != DifferenceKind::Lost {
             continue;
         }
@@ -262,18 +254,14 @@ fn warn_about_closed(closed: &[Closed], warnings: &mut Vec<Problem>) {
     }
 }
 
-fn too_many_rules(root: &Path, service: Option<&[u8]>) -> Problem {
+fn too_many_rules(root: &Path, service: &[Vec<u8>]) -> Problem {
     let what = format!(
         "more than {} lines or {} of rules, or patterns of more than {}: none of its rules is used, and all of it is backed up",
         tree::MOST_RULES,
         units::bytes(tree::MOST_BYTES as u64),
         units::bytes(section::MOST_BYTES as u64)
     );
-    Problem::new(folder_of(root, service), what)
-}
-
-fn folder_of(root: &Path, section: Option<&[u8]>) -> std::path::PathBuf {
-    decide::host_path(root, &section.map(<[u8]>::to_vec).into_iter().collect::<Vec<_>>())
+    Problem::new(decide::host_path(root, service), what)
 }
 
 /// For each line of the root, the rule that it was made from.

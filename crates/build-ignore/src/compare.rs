@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use common::out;
-use common::text::{DIM, count, escape, escape_path};
+use common::text::{DIM, count, escape_path};
 use common::units;
 use serde::Serialize;
 
@@ -127,7 +127,7 @@ impl CompareWalk<'_> {
                 match (entry.is_ignored, cursor.leaves_out(entry.name) || is_all_left_out()) {
                     (true, false) => self.add_left_out(names, &entry, decided),
                     (false, true) => {
-                        let path = || host_path(&self.root.path, names);
+                        let path = || host_path(&self.root.place.path, names);
                         let files = self.comparison.kept.entry(self.root.service_of(names));
                         files.or_default().add(path, &entry);
                     }
@@ -141,12 +141,12 @@ impl CompareWalk<'_> {
     fn add_left_out(&mut self, names: &[Vec<u8>], entry: &Entry, decided: Option<&Decision>) {
         let Some(decision) = decided else { return };
         let service = self.root.service_of(names);
-        let path = host_path(&self.root.path, names);
+        let path = host_path(&self.root.place.path, names);
         let key = (service.clone(), decision.file.path.clone(), decision.number);
         let group = self.groups.entry(key).or_insert_with(|| {
             let rule = decision.rule();
             // The script read the file at the top of a service alone, and wrote each of its lines anchored there.
-            let is_of_service = decision.file.folder.len() == 1;
+            let is_of_service = self.root.is_service(&decision.file.folder);
             let is_anchored = rule.text[..rule.text.len() - 1].contains(&b'/');
             let is_held = decision.file.rules.hold_of(decision.number).is_some();
             let hold = if is_of_service && !is_anchored && !is_held { Hold::Anchored } else { Hold::Off };
@@ -215,9 +215,6 @@ impl Files {
 impl Root {
     /// The service that a path in this root belongs to, such as `data/immich`.
     pub(crate) fn service_of(&self, names: &[Vec<u8>]) -> String {
-        match names {
-            [service, _, ..] => format!("{}/{}", self.name, escape(service)),
-            _ => self.name.to_string(),
-        }
+        self.place.service(&names[..names.len().saturating_sub(1)])
     }
 }

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 
 use common::compose;
 use common::contract::coverage::{Coverage, Gap, GapKind, HeldBack, Scan};
+use common::roots::service_depth;
 use common::settings::Settings;
 use common::text::{DIM, WARN, escape, escape_path};
 use common::{out, units, width};
@@ -81,7 +82,7 @@ fn held_back(roots: &[Root]) -> Vec<HeldBack> {
             for (number, rule) in file.rules.list.iter().enumerate() {
                 let Some(hold) = file.rules.hold_of(number) else { continue };
                 held.push(HeldBack {
-                    service: root.service_of_folder(&file.folder),
+                    service: root.place.service(&file.folder),
                     file: file.path.to_string_lossy().into_owned(),
                     line: rule.line,
                     rule: rule.shown(),
@@ -99,8 +100,8 @@ fn links(root: &Root, roots: &[Root], settings: &Settings) -> Vec<Gap> {
         |link: &&Link| !roots.iter().any(|root| root.holds(&link.target)) && !is_of_system(&link.target);
     let mut gaps: Vec<Gap> = Vec::new();
     for link in root.built.tree.links.iter().filter(is_out) {
-        let service = root.service_of_folder(&link.names);
-        let is_service = link.names.len() == 1;
+        let service = root.place.service(&link.names);
+        let is_service = root.is_service(&link.names);
         let kind = if is_service { GapKind::LinkedService } else { GapKind::LinkOut };
         // One line a service: a tree of links is a flood.
         let known =
@@ -116,7 +117,7 @@ fn links(root: &Root, roots: &[Root], settings: &Settings) -> Vec<Gap> {
         gaps.push(Gap {
             kind,
             service: Some(service),
-            path: decide::host_path(&root.path, &link.names).to_string_lossy().into_owned(),
+            path: decide::host_path(&root.place.path, &link.names).to_string_lossy().into_owned(),
             leads_to: Some(link.target.to_string_lossy().into_owned()),
             what: what.into(),
             hint: Some(mount_line(&link.target, settings)),
@@ -197,22 +198,20 @@ pub(crate) fn print(gaps: &[Gap], columns: Option<usize>) {
 }
 
 impl Root {
-    /// The service of a folder to which `names` lead from this root; the root itself without names.
-    pub(crate) fn service_of_folder(&self, names: &[Vec<u8>]) -> String {
-        match names.first() {
-            Some(service) => [self.name, "/", &escape(service)].concat(),
-            None => self.name.to_string(),
-        }
+    /// Whether `names` lead to the folder of a service.
+    pub(crate) fn is_service(&self, names: &[Vec<u8>]) -> bool {
+        !names.is_empty() && service_depth(&self.place.inner, names) == names.len()
     }
 
     /// Whether a path of the host lies in this root, or is it.
     pub(crate) fn holds(&self, path: &Path) -> bool {
-        path.starts_with(&self.path) || path.starts_with(&self.real_path)
+        path.starts_with(&self.place.path) || path.starts_with(&self.real_path)
     }
 
     /// The names that lead to a path of the host from this root.
     pub(crate) fn names_of(&self, path: &Path) -> Option<Vec<Vec<u8>>> {
-        let below = path.strip_prefix(&self.path).or_else(|_| path.strip_prefix(&self.real_path)).ok()?;
+        let below =
+            path.strip_prefix(&self.place.path).or_else(|_| path.strip_prefix(&self.real_path)).ok()?;
         Some(below.iter().map(|name| name.as_encoded_bytes().to_vec()).collect())
     }
 

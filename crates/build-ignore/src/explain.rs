@@ -12,7 +12,7 @@ use crate::cli::TOOL;
 use crate::decide::{Decision, decide, host_path};
 use crate::held::Held;
 use crate::reconcile;
-use crate::root::{places, seen_at};
+use crate::root::seen_at;
 use crate::task::{Format, Task};
 use crate::tree::Wanted;
 use anyhow::{Context, Result};
@@ -20,6 +20,7 @@ use common::contract::explain as contract;
 use common::exit::Exit;
 use common::out;
 use common::problem;
+use common::roots::{RootTree, trees};
 use common::settings::Settings;
 use common::text::{BAD, GOOD, escape_path};
 
@@ -27,7 +28,7 @@ use common::text::{BAD, GOOD, escape_path};
 pub(crate) fn run(task: &Task, paths: &[PathBuf], options: &Options) -> Result<Exit> {
     let settings = &task.settings;
     let here = env::current_dir().context("find the working directory")?;
-    let places = places(settings);
+    let places = trees(settings);
     let mut built: Vec<Option<Built>> = places.iter().map(|_| None).collect();
     // The same without holding anything back.
     let mut adopted: Vec<Option<Built>> = places.iter().map(|_| None).collect();
@@ -37,9 +38,10 @@ pub(crate) fn run(task: &Task, paths: &[PathBuf], options: &Options) -> Result<E
         let answer = match locate(&path, settings, &places) {
             Err(why) => Answer { path: path.clone(), outcome: Outcome::Unknown(why) },
             Ok((root, names)) => {
-                let (name, folder) = &places[root];
+                let place = &places[root];
                 if built[root].is_none() {
-                    let build = |options| build(folder, &seen_at(settings, name), Wanted::Rules, options);
+                    let build =
+                        |options| build(&place.path, &seen_at(settings, place), Wanted::Rules, options);
                     let new = build(options)?;
                     problem::warn(TOOL, &new.warnings);
                     built[root] = Some(new);
@@ -48,6 +50,7 @@ pub(crate) fn run(task: &Task, paths: &[PathBuf], options: &Options) -> Result<E
                     }
                 }
                 let built = built[root].as_ref().context("a root that was just built")?;
+                let folder = &place.path;
                 let outcome = match (outcome(folder, &names, built), &adopted[root]) {
                     (Outcome::Kept { decision, although: None }, Some(adopted)) => {
                         held_back(folder, &names, adopted)
@@ -91,31 +94,26 @@ enum Outcome {
 }
 
 /// Which root a path lies below, and the names that lead to it from there.
-fn locate(
-    path: &Path,
-    settings: &Settings,
-    roots: &[(&'static str, PathBuf)],
-) -> Result<(usize, Vec<Vec<u8>>), String> {
-    let on_host = roots
-        .iter()
-        .enumerate()
-        .find_map(|(root, (_, folder))| Some((root, path.strip_prefix(folder).ok()?)));
+fn locate(path: &Path, settings: &Settings, roots: &[RootTree]) -> Result<(usize, Vec<Vec<u8>>), String> {
+    let on_host =
+        roots.iter().enumerate().find_map(|(root, tree)| Some((root, path.strip_prefix(&tree.path).ok()?)));
     let in_container = || {
         roots
             .iter()
             .enumerate()
-            .find_map(|(root, (name, _))| Some((root, path.strip_prefix(settings.mount.join(name)).ok()?)))
+            .find_map(|(root, tree)| Some((root, path.strip_prefix(settings.mount.join(tree.name)).ok()?)))
     };
     // Either may be named by way of a symlink: ~/data can lead to a disk.
     let real_path = real_folder_of(path);
     let behind_symlinks = || {
         let path = real_path.as_ref()?;
-        roots.iter().enumerate().find_map(|(root, (_, folder))| {
-            Some((root, path.strip_prefix(folder.canonicalize().ok()?).ok()?))
-        })
+        roots
+            .iter()
+            .enumerate()
+            .find_map(|(root, tree)| Some((root, path.strip_prefix(tree.path.canonicalize().ok()?).ok()?)))
     };
     let Some((root, below)) = on_host.or_else(in_container).or_else(behind_symlinks) else {
-        let roots: Vec<String> = roots.iter().map(|(_, folder)| escape_path(folder)).collect();
+        let roots: Vec<String> = roots.iter().map(|tree| escape_path(&tree.path)).collect();
         return Err(match roots.as_slice() {
             [one] => format!("does not lie below {one}"),
             all => format!("is not below {}", all.join(" or ")),
@@ -126,7 +124,7 @@ fn locate(
         return Err("is a root itself; no rule speaks of it".to_string());
     }
     for depth in 1..=names.len() {
-        let here = host_path(&roots[root].1, &names[..depth]);
+        let here = host_path(&roots[root].path, &names[..depth]);
         let metadata = fs::symlink_metadata(&here).map_err(|error| error.to_string())?;
         if metadata.is_symlink() && depth < names.len() {
             let link = escape_path(here);

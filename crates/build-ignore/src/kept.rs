@@ -30,16 +30,16 @@ fn list(roots: &[Root], out: &mut impl Write) -> io::Result<()> {
         let tree = &root.built.tree;
         let mut contents = Vec::new();
         let content = measure(&tree.top, &mut contents);
-        let at = root.path.as_os_str().as_bytes().to_vec();
+        let at = root.place.path.as_os_str().as_bytes().to_vec();
         let seen_at = [b"/", root.seen_at.names.join(&b'/').as_slice()].concat();
         Record::Root { at, seen_at, content }.write(out)?;
         for closed in &tree.closed {
-            let below = closed.path.strip_prefix(&root.path).map_or(OsStr::new(""), AsRef::as_ref);
+            let below = closed.path.strip_prefix(&root.place.path).map_or(OsStr::new(""), AsRef::as_ref);
             Record::Closed(below.as_bytes().to_vec()).write(out)?;
         }
         let unbounded = root.built.sections.iter().filter(|(_, section)| section.unnamed > 0);
         for (name, _) in unbounded {
-            Record::Unbounded(name.clone().unwrap_or_default()).write(out)?;
+            Record::Unbounded(name.join(&b'/')).write(out)?;
         }
         folder(&tree.top, &mut Vec::new(), &mut contents.into_iter(), out)?;
     }

@@ -46,7 +46,8 @@ pub(crate) fn look_back(
     if let Some(before) = &before {
         picture.changes = changes(before, &picture, |service| {
             let (root, name) = service.split_once('/').unwrap_or((service, ""));
-            roots.iter().any(|known| known.name == root && known.path.join(name).is_dir())
+            let root = if root == "data" { &settings.data_root } else { &settings.container_root };
+            root.join(name).is_dir()
         });
     }
     let before = before.unwrap_or_default();
@@ -73,20 +74,25 @@ fn see(roots: &[Root], gaps: &[Gap]) -> Picture {
     let mut picture = Picture { gaps: gaps.iter().map(key).collect(), ..Picture::default() };
     let mut hasher = FxHasher::default();
     for root in roots {
-        for entry in root.built.tree.top.entries() {
-            let keeps = match entry.folder {
-                _ if entry.kind != Kind::Folder => continue,
-                _ if entry.is_ignored => false,
-                Some(folder) => keeps(folder) || !leaves_out(folder),
-                None => continue,
-            };
-            let name = root.service_of_folder(&[entry.name.to_vec()]);
-            picture.services.insert(name, ServicePicture { rules: 0, keeps });
+        let (top, inner) = (&root.built.tree.top, &root.place.inner);
+        // A root in the root has services, too.
+        let inner_root = top.at(inner).filter(|_| !inner.is_empty()).map(|folder| (inner.as_slice(), folder));
+        for (above, folder) in std::iter::once((&[][..], top)).chain(inner_root) {
+            for entry in folder.entries() {
+                let keeps = match entry.folder {
+                    _ if entry.kind != Kind::Folder => continue,
+                    _ if entry.is_ignored => false,
+                    Some(folder) => keeps(folder) || !leaves_out(folder),
+                    None => continue,
+                };
+                let name = root.place.service(&[above, &[entry.name.to_vec()]].concat());
+                picture.services.insert(name, ServicePicture { rules: 0, keeps });
+            }
         }
         for file in &root.built.tree.files {
             file.path.hash(&mut hasher);
             file.rules.list.iter().for_each(|rule| rule.text.hash(&mut hasher));
-            let name = root.service_of_folder(&file.folder);
+            let name = root.place.service(&file.folder);
             let service = picture.services.entry(name).or_insert(ServicePicture { rules: 0, keeps: true });
             service.rules += file.rules.list.iter().filter(|rule| rule.line > 0).count();
         }

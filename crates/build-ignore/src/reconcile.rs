@@ -13,6 +13,7 @@ use crate::restic::matcher::{Cursor, Matcher};
 use crate::section::{NamedPath, Sections};
 use crate::translate::component;
 use crate::translate::line::{Base, Out};
+use crate::translate::order::section_of;
 use crate::tree::{Folder, Kind, Tree};
 
 /// A path on which git and restic differ.
@@ -24,6 +25,13 @@ pub struct Difference {
     pub kind: DifferenceKind,
     /// The line, counted over all lines of the root, that decides for restic; none matches where this is none.
     pub decided_by: Option<Id>,
+}
+
+impl Difference {
+    /// The section whose lines settle it, in a root with the other one at `inner`.
+    pub fn section(&self, inner: &[Vec<u8>]) -> &[Vec<u8>] {
+        section_of(inner, self.names.split_last().map_or(&[], |(_, folder)| folder))
+    }
 }
 
 /// How they differ.
@@ -116,16 +124,15 @@ pub fn name_paths(
     sections: &mut Sections,
     differences: &[Difference],
     base: &Base,
+    inner: &[Vec<u8>],
     why: impl Fn(&Difference) -> String,
 ) {
     let mut by_section: BTreeMap<_, Vec<&Difference>> = BTreeMap::new();
     for difference in differences {
-        // What lies in the root itself has no section of a service.
-        let section = if difference.names.len() > 1 { difference.names.first().cloned() } else { None };
-        by_section.entry(section).or_default().push(difference);
+        by_section.entry(difference.section(inner)).or_default().push(difference);
     }
     for (name, differences) in by_section {
-        let section = sections.entry(name).or_default();
+        let section = sections.entry(name.to_vec()).or_default();
         for difference in differences {
             if section.paths.len() >= MOST_PATHS && difference.kind != DifferenceKind::Lost {
                 section.unnamed += 1;

@@ -40,8 +40,8 @@ pub(crate) fn render(roots: &[Root]) -> Vec<u8> {
             .map(|(name, section)| {
                 let lines: usize = section.lines().map(<[u8]>::len).sum();
                 let mut out = Vec::with_capacity(2 * lines);
-                heading(&mut out, root, &name.iter().cloned().collect::<Vec<_>>());
-                push_section(&mut out, &root.path, section);
+                heading(&mut out, root, name);
+                push_section(&mut out, &root.place.path, section);
                 out
             })
             .collect();
@@ -52,10 +52,9 @@ pub(crate) fn render(roots: &[Root]) -> Vec<u8> {
 }
 
 fn heading(out: &mut Vec<u8>, root: &Root, service: &[Vec<u8>]) {
-    let names = service.iter().map(|name| escape(name));
-    let title: Vec<String> = std::iter::once(root.name.to_string()).chain(names).collect();
+    let title = root.place.service(service);
     out.push(b'\n');
-    comment(out, &["== ", &title.join("/"), " (", &escape_path(host_path(&root.path, service)), ")"]);
+    comment(out, &["== ", &title, " (", &escape_path(host_path(&root.place.path, service)), ")"]);
 }
 
 fn push_section(out: &mut Vec<u8>, root: &Path, section: &Section) {

@@ -6,7 +6,7 @@
 
 mod table;
 
-use std::cmp::Ordering;
+use std::cmp::{Ordering, Reverse};
 use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use anyhow::Result;
@@ -19,6 +19,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use crate::coverage;
+use crate::decide::host_path;
 use crate::git::rule::Rule;
 use crate::index::Step;
 use crate::root::Root;
@@ -40,31 +41,30 @@ const MANY_SERVICES: usize = 10;
 /// Prints the rules that many services have: in the root's own file each of them is one pattern for restic.
 fn shared_rules(roots: &[Root], width: Option<usize>) {
     for root in roots {
-        let mut services: BTreeMap<&[u8], BTreeSet<&[u8]>> = BTreeMap::new();
-        for file in root.built.tree.files.iter().filter(|file| file.folder.len() == 1) {
+        let mut services: BTreeMap<_, BTreeSet<_>> = BTreeMap::new();
+        for file in root.built.tree.files.iter().filter(|file| root.is_service(&file.folder)) {
+            let Some((service, above)) = file.folder.split_last() else { continue };
             // Only a rule for any depth means the same in the root.
             let anywhere = |rule: &&Rule| {
                 !rule.negated
                     && rule.path.as_ref().is_ok_and(|path| path.len() == 2 && path[0] == Step::AnyFolders)
             };
             for rule in file.rules.list.iter().filter(anywhere) {
-                services.entry(&rule.text).or_default().insert(&file.folder[0]);
+                services.entry((above, rule.text.as_slice())).or_default().insert(service);
             }
         }
-        let mut shared: Vec<(usize, &[u8])> = services
-            .into_iter()
-            .filter(|(_, services)| services.len() >= MANY_SERVICES)
-            .map(|(rule, services)| (services.len(), rule))
-            .collect();
-        shared.sort_by(|a, b| b.cmp(a));
-        if !shared.is_empty() {
-            let file = escape_path(root.path.join(FILE_NAME));
+        let shared = services.into_iter().filter(|(_, services)| services.len() >= MANY_SERVICES);
+        let mut shared: Vec<_> =
+            shared.map(|((above, rule), services)| (above, Reverse(services.len()), rule)).collect();
+        shared.sort();
+        for of_root in shared.chunk_by(|a, b| a.0 == b.0) {
+            let file = escape_path(host_path(&root.place.path, of_root[0].0).join(FILE_NAME));
             let what =
                 format!("Rules that many services have; once in {file} each is fewer patterns for restic:");
             out!("\n{}", width::folded(&what, 0, 0, width));
-        }
-        for (count, rule) in shared.into_iter().take(MOST_RULES) {
-            out!("{DIM}  {}: in {count} services{DIM:#}", escape(rule));
+            for (_, Reverse(count), rule) in of_root.iter().take(MOST_RULES) {
+                out!("{DIM}  {}: in {count} services{DIM:#}", escape(rule));
+            }
         }
     }
 }
@@ -164,42 +164,48 @@ fn list_rules(title: &str, rules: &[String], width: Option<usize>) {
 }
 
 fn count_root(root: &Root, services: &mut BTreeMap<String, Numbers>) {
-    for entry in root.built.tree.top.entries() {
-        let name = match entry.folder {
-            Some(_) => format!("{}/{}", root.name, escape(entry.name)),
-            None => root.name.to_string(),
-        };
-        let numbers = services.entry(name).or_default();
-        numbers.count_entry(&entry);
-        if let Some(folder) = entry.folder {
-            numbers.count_files(folder);
-        }
+    let numbers = count_folder(root, &root.built.tree.top, &mut Vec::new(), services);
+    if numbers.has_files() {
+        services.entry(root.place.name.to_string()).or_default().add(&numbers);
     }
     for (name, section) in &root.built.sections {
-        let title = match name {
-            Some(name) => format!("{}/{}", root.name, escape(name)),
-            None => root.name.to_string(),
-        };
-        services.entry(title).or_default().count_rules(section);
+        services.entry(root.place.service(name)).or_default().count_rules(section);
     }
     for warning in &root.built.warnings {
-        let below = warning.path.strip_prefix(&root.path).ok().and_then(|path| path.iter().next());
-        let title =
-            below.map_or(root.name.to_string(), |name| format!("{}/{}", root.name, escape_path(name)));
+        let title = root.place.service(&root.names_of(&warning.path).unwrap_or_default());
         if let Some(numbers) = services.get_mut(&title) {
             numbers.warnings += 1;
         }
     }
 }
 
-impl Numbers {
-    fn count_files(&mut self, folder: &Folder) {
-        for entry in folder.entries() {
-            self.count_entry(&entry);
-            if let Some(inner) = entry.folder {
-                self.count_files(inner);
-            }
+/// What is in a folder, apart from services in it.
+fn count_folder(
+    root: &Root,
+    folder: &Folder,
+    names: &mut Vec<Vec<u8>>,
+    services: &mut BTreeMap<String, Numbers>,
+) -> Numbers {
+    let mut numbers = Numbers::default();
+    for entry in folder.entries() {
+        numbers.count_entry(&entry);
+        let Some(inner) = entry.folder else { continue };
+        names.push(entry.name.to_vec());
+        let below = count_folder(root, inner, names, services);
+        match root.is_service(names) {
+            // What leads to a root in the root need not be a service.
+            true if !below.has_files() && root.place.inner.starts_with(names) => {}
+            true => services.entry(root.place.service(names)).or_default().add(&below),
+            false => numbers.add(&below),
         }
+        names.pop();
+    }
+    numbers
+}
+
+impl Numbers {
+    fn has_files(&self) -> bool {
+        self.files_kept + self.files_left_out > 0
     }
 
     fn count_entry(&mut self, entry: &Entry) {
@@ -273,7 +279,7 @@ impl Ord for Candidate<'_> {
 }
 
 fn largest(roots: &[Root], left_out: bool) -> Vec<Sized> {
-    let tops = roots.iter().flat_map(|root| candidates(root.name, &root.built.tree.top, left_out));
+    let tops = roots.iter().flat_map(|root| candidates(root.place.name, &root.built.tree.top, left_out));
     let mut heap: BinaryHeap<Candidate> = tops.collect();
     let mut found = Vec::new();
     while let Some(candidate) = heap.pop() {

@@ -2,23 +2,23 @@
 //!
 //! A root that can't be read does not keep the other one from being built.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::{Context, Result};
+use common::roots::{RootTree, trees};
 use common::settings::Settings;
 use rayon::prelude::*;
 
-use crate::build::{Built, Options, SeenAt, build};
+use crate::build::{Built, Options, build};
 use crate::progress;
+use crate::translate::line::SeenAt;
 use crate::tree::Wanted;
 
 /// A root that was built.
 #[derive(Debug)]
 pub(crate) struct Root {
-    /// Its name below the mount.
-    pub(crate) name: &'static str,
-    /// Its folder on the host.
-    pub(crate) path: PathBuf,
+    /// Its folder, and the root in it.
+    pub(crate) place: RootTree,
     /// The same without symlinks.
     pub(crate) real_path: PathBuf,
     /// Whether nothing is in it.
@@ -29,28 +29,12 @@ pub(crate) struct Root {
     pub(crate) built: Built,
 }
 
-/// The name and the folder of each root. Roots that are the same folder, or of which one is inside the other, are one
-/// tree, and the outer one is it.
-pub(crate) fn places(settings: &Settings) -> Vec<(&'static str, PathBuf)> {
-    let (data, containers) = (&settings.data_root, &settings.container_root);
-    let real = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_path_buf());
-    let (real_data, real_containers) = (real(data), real(containers));
-    let data = ("data", data.clone());
-    let containers = ("containers", containers.clone());
-    if real_containers.starts_with(&real_data) {
-        vec![data]
-    } else if real_data.starts_with(&real_containers) {
-        vec![containers]
-    } else {
-        vec![data, containers]
-    }
-}
-
-/// How restic sees the root `name`.
-pub(crate) fn seen_at(settings: &Settings, name: &str) -> SeenAt {
+/// How restic sees the root.
+pub(crate) fn seen_at(settings: &Settings, tree: &RootTree) -> SeenAt {
     let mount = settings.mount.iter().filter(|part| *part != "/");
     let names = mount.map(|part| part.as_encoded_bytes().to_vec());
-    SeenAt { names: names.chain([name.as_bytes().to_vec()]).collect() }
+    let names = names.chain([tree.name.as_bytes().to_vec()]).collect();
+    SeenAt { names, inner: tree.inner.clone() }
 }
 
 /// Builds the roots side by side. Returns those that could be read, and the errors of the others; fails if none could be.
@@ -59,14 +43,14 @@ pub(crate) fn build_roots(
     wanted: Wanted,
     options: &Options,
 ) -> Result<(Vec<Root>, Vec<anyhow::Error>)> {
-    let one = |(name, path): (&'static str, PathBuf)| -> Result<Root> {
-        let seen_at = seen_at(settings, name);
-        let built = build(&path, &seen_at, wanted, options)?;
-        let real_path = path.canonicalize().unwrap_or_else(|_| path.clone());
+    let one = |place: RootTree| -> Result<Root> {
+        let seen_at = seen_at(settings, &place);
+        let built = build(&place.path, &seen_at, wanted, options)?;
+        let real_path = place.path.canonicalize().unwrap_or_else(|_| place.path.clone());
         let is_empty = built.tree.is_empty;
-        Ok(Root { name, path, real_path, is_empty, seen_at, built })
+        Ok(Root { place, real_path, is_empty, seen_at, built })
     };
-    let built: Vec<Result<Root>> = progress::during(|| places(settings).into_par_iter().map(one).collect());
+    let built: Vec<Result<Root>> = progress::during(|| trees(settings).into_par_iter().map(one).collect());
     let mut roots = Vec::new();
     let mut errors = Vec::new();
     for result in built {

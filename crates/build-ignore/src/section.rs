@@ -81,9 +81,16 @@ pub struct NamedPath {
 /// All of a root.
 pub type Sections = BTreeMap<SectionName, Section>;
 
-/// Compiles the rules of `files`, whose root is seen at `base`. restic sees no path in it of more than `depth` names.
-pub fn compile(files: &[Arc<RulesFile>], base: &Base, lean: bool, depth: usize) -> Sections {
-    let sections: Vec<_> = order::place(files, lean).into_iter().collect();
+/// Compiles the rules of `files`, whose root is seen at `base` and has the other root at `inner`. restic sees no path in
+/// it of more than `depth` names.
+pub fn compile(
+    files: &[Arc<RulesFile>],
+    base: &Base,
+    inner: &[Vec<u8>],
+    lean: bool,
+    depth: usize,
+) -> Sections {
+    let sections: Vec<_> = order::place(files, inner, lean).into_iter().collect();
     let compiled: Vec<_> =
         sections.into_par_iter().map(|(name, rules)| (name, section(&rules, base, depth))).collect();
     compiled.into_iter().collect()

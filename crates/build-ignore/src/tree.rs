@@ -46,9 +46,9 @@ pub struct Tree {
     pub links: Vec<Link>,
     /// Nothing is in it.
     pub is_empty: bool,
-    /// Folders near the top with a compose file: the names that lead there.
+    /// Services with a compose file: the names that lead there.
     pub compose: Vec<Vec<Vec<u8>>>,
-    /// A folder near the top has a prepare step.
+    /// A service has a prepare step.
     pub has_prepare_step: bool,
     /// How many paths restic looks at, by the number of their names below the root; the last number is for all deeper.
     pub depths: Vec<u64>,

@@ -25,6 +25,7 @@ pub mod process;
 pub mod progress;
 pub mod record_log;
 pub mod regular_file;
+pub mod roots;
 pub mod rotating_log;
 pub mod services;
 pub mod settings;

@@ -4,6 +4,7 @@
 //! seen here; the images in the compose files are.
 
 use common::contract::coverage::{Gap, GapKind};
+use common::roots::service_depth;
 use common::settings::Settings;
 
 use super::{adopt, service_folder};
@@ -38,7 +39,8 @@ fn look_into(
             name if name.ends_with(b"-wal") && kept(&name[..name.len() - 4]) => "a live SQLite database",
             _ => continue,
         };
-        let service = String::from_utf8_lossy(&names[0]).into_owned();
+        let depth = service_depth(&root.place.inner, names);
+        let service = String::from_utf8_lossy(&names[depth - 1]).into_owned();
         let folders =
             [&settings.data_root, &settings.container_root].map(|root| service_folder(root, &service));
         let has = |script: &str| folders.iter().any(|folder| folder.join(script).is_file());
@@ -56,13 +58,13 @@ fn look_into(
             ),
             false => ("without a dump: a copy of its live files may not be restored", adopt(&service)),
         };
-        let mut path = host_path(&root.path, names);
+        let mut path = host_path(&root.place.path, names);
         if let Some(file) = entry.name.strip_suffix(b"-wal") {
             path.push(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(file));
         }
         gaps.push(Gap {
             kind: GapKind::LiveDatabase,
-            service: Some(root.service_of_folder(names)),
+            service: Some(root.place.service(names)),
             path: path.to_string_lossy().into_owned(),
             leads_to: None,
             what: format!("{what} {tail}"),

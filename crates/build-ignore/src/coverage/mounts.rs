@@ -25,8 +25,9 @@ pub(super) fn gaps(roots: &[Root]) -> Vec<Gap> {
 
 fn of_root(root: &Root, mounted: &[PathBuf], expected: &[PathBuf]) -> Vec<Gap> {
     let mut gaps = Vec::new();
-    for point in
-        mounted.iter().filter(|point| root.holds(point) && **point != root.path && **point != root.real_path)
+    for point in mounted
+        .iter()
+        .filter(|point| root.holds(point) && **point != root.place.path && **point != root.real_path)
     {
         gaps.push(gap(
             GapKind::OtherFileSystem,
@@ -38,7 +39,8 @@ fn of_root(root: &Root, mounted: &[PathBuf], expected: &[PathBuf]) -> Vec<Gap> {
         ));
     }
     for point in expected.iter().filter(|point| !mounted.contains(point)) {
-        let concerns = root.holds(point) || root.path.starts_with(point) || root.real_path.starts_with(point);
+        let concerns =
+            root.holds(point) || root.place.path.starts_with(point) || root.real_path.starts_with(point);
         if concerns {
             let what = "listed in /etc/fstab and not mounted: what is on this disk is in no backup";
             gaps.push(gap(
@@ -52,7 +54,7 @@ fn of_root(root: &Root, mounted: &[PathBuf], expected: &[PathBuf]) -> Vec<Gap> {
     }
     if root.is_empty {
         let what = "empty: is its disk mounted?";
-        gaps.push(gap(GapKind::UnmountedDisk, root, &root.path, what, None));
+        gaps.push(gap(GapKind::UnmountedDisk, root, &root.place.path, what, None));
     }
     gaps
 }
@@ -61,7 +63,7 @@ fn gap(kind: GapKind, root: &Root, path: &Path, what: &str, hint: Option<String>
     let names = root.names_of(path).unwrap_or_default();
     Gap {
         kind,
-        service: (!names.is_empty()).then(|| root.service_of_folder(&names)),
+        service: (!names.is_empty()).then(|| root.place.service(&names)),
         path: path.to_string_lossy().into_owned(),
         leads_to: None,
         what: what.to_string(),

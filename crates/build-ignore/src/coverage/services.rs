@@ -7,6 +7,7 @@ use std::path::Path;
 use common::compose::{ComposeService, Source};
 use common::contract::coverage::{Gap, GapKind};
 use common::databases::{self, Kind};
+use common::roots::service_depth;
 use common::settings::Settings;
 use common::text::escape_path;
 use rayon::prelude::*;
@@ -35,10 +36,10 @@ fn of_project(
     declared: &Declared,
     read: ReadProject,
 ) -> Vec<Gap> {
-    let folder = crate::decide::host_path(&root.path, names);
+    let folder = crate::decide::host_path(&root.place.path, names);
     let project = read(&folder);
     let own = Owner {
-        title: root.service_of_folder(names),
+        title: root.place.service(names),
         name: folder.file_name().unwrap_or_default().to_string_lossy().into_owned(),
         folder: &folder,
     };
@@ -156,13 +157,13 @@ fn database(
     }
     let root = roots.iter().find(|root| root.holds(live) && !root.leaves_out_folder(live))?;
     let names = root.names_of(live)?;
-    let below: Vec<String> =
-        names.iter().skip(1).map(|name| String::from_utf8_lossy(name).into_owned()).collect();
+    let (service, below) = names.split_at(service_depth(&root.place.inner, &names));
+    let below: Vec<_> = below.iter().map(|name| String::from_utf8_lossy(name)).collect();
     if below.is_empty() {
         return None;
     }
     let what = format!("the live files of {} are in the backup beside its dump", database.name);
-    let rules = crate::decide::host_path(&root.path, &names[..1]).join(crate::rules_file::FILE_NAME);
+    let rules = crate::decide::host_path(&root.place.path, service).join(crate::rules_file::FILE_NAME);
     let hint = format!("echo '/{}/' >> {}", below.join("/"), escape_path(rules));
     Some(own.gap(GapKind::LiveDatabase, live, None, &what, Some(hint)))
 }

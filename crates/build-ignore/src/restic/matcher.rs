@@ -1,8 +1,8 @@
 //! restic's side: which of a root's lines decides about a path.
 //!
 //! In come the sections that are to be written; their lines are read back as restic reads them, so that a mistake in
-//! writing shows. A service's lines begin with its folder and are looked up only there: each service has an index of its
-//! own, and services with the same lines, of which templates make many, share it.
+//! writing shows. A section's lines begin with its folder and are looked up only there: each section has an index of its
+//! own, and sections with the same lines, of which templates make many, share it.
 //!
 //! What a reader gets wrong: a folder whose every child is certainly left out counts as left out, so that the walk need not
 //! look into it. restic keeps it as an empty folder.
@@ -18,23 +18,21 @@ use crate::lean::{Beginnings, EndingNames};
 use crate::restic::glob::GoGlob;
 use crate::restic::pattern::{self, Line, Pattern};
 use crate::section::{Section, Sections};
-use crate::translate::line::Base;
+use crate::translate::line::{Base, SeenAt};
 use crate::translate::order::SectionName;
 use crate::tree::Folder;
 
 /// The lines of a root as restic reads them. Their [`Id`]s count them over all sections, in the order of the file.
 #[derive(Debug)]
 pub struct Matcher {
-    /// Those of the root itself.
-    of_root: Option<Lines>,
-    of_services: FxHashMap<Vec<u8>, Lines>,
+    sections: FxHashMap<SectionName, Lines>,
+    /// The names that lead to a root in the root.
+    inner: Vec<Vec<u8>>,
     negated: Vec<bool>,
     matched: Vec<AtomicBool>,
     /// For each line, the names that it has matched; nothing unless they were asked for.
     names: Vec<OnceLock<EndingNames>>,
     beginnings: Option<Beginnings>,
-    /// Lines for which restic's own rules are followed to the letter, and that may match anywhere in the root.
-    by_hand: Vec<ByHand>,
     /// The names above the root, which those lines are matched with as well.
     above: Vec<Vec<u8>>,
     /// Lines that restic would refuse; none, unless a translation is wrong.
@@ -71,39 +69,39 @@ type Known = Mutex<FxHashMap<Vec<u8>, Arc<ServicePatterns>>>;
 pub struct Cursor<'m> {
     matcher: &'m Matcher,
     states: Vec<(&'m Lines, State)>,
-    /// Those of the service that it lies in.
-    of_service: Option<&'m Lines>,
-    is_root: bool,
+    /// The sections that it lies in and that have lines which are not looked up.
+    by_hand: Vec<&'m Lines>,
+    /// How many names of the way to the root in the root lead here; none off that way.
+    to_inner: Option<usize>,
 }
 
 impl Matcher {
-    /// Reads the lines of `sections`. All begin with `base`, to which the names `above` lead.
-    pub fn new(sections: &Sections, base: &Base, above: &[Vec<u8>]) -> Matcher {
+    /// Reads the lines of `sections` of the root at `seen_at`, whose base is `base`.
+    pub fn new(sections: &Sections, base: &Base, seen_at: &SeenAt) -> Matcher {
         let known = Known::default();
         let sections: Vec<_> = sections.iter().collect();
         let read = |(name, section): &(&SectionName, &Section)| {
-            ServicePatterns::by(section, &base.below(name.as_slice()), &known)
+            ServicePatterns::by(section, &base.below(name), &known)
         };
         let patterns: Vec<Arc<ServicePatterns>> = sections.par_iter().map(read).collect();
         let mut matcher = Matcher {
-            of_root: None,
-            of_services: FxHashMap::default(),
+            sections: FxHashMap::default(),
+            inner: seen_at.inner.clone(),
             negated: Vec::new(),
             matched: Vec::new(),
             names: Vec::new(),
             beginnings: None,
-            by_hand: Vec::new(),
-            above: above.to_vec(),
+            above: seen_at.names.clone(),
             refused: Vec::new(),
         };
         for ((name, section), patterns) in sections.into_iter().zip(patterns) {
-            matcher.add(name.as_deref(), section, patterns);
+            matcher.add(name, section, patterns);
         }
         matcher.matched.resize_with(matcher.negated.len(), AtomicBool::default);
         matcher
     }
 
-    fn add(&mut self, service: Option<&[u8]>, section: &Section, patterns: Arc<ServicePatterns>) {
+    fn add(&mut self, name: &SectionName, section: &Section, patterns: Arc<ServicePatterns>) {
         let first = self.negated.len() as Id;
         self.negated.extend_from_slice(&patterns.negated);
         let whole: Vec<&[u8]> = match patterns.set_aside.as_slice() {
@@ -119,14 +117,9 @@ impl Matcher {
             };
             let id = first + id;
             self.negated[id as usize] = pattern.negated;
-            let list = if service.is_some() { &mut by_hand } else { &mut self.by_hand };
-            list.push((id, pattern));
+            by_hand.push((id, pattern));
         }
-        let lines = Lines { patterns, first, by_hand };
-        match service {
-            Some(service) => drop(self.of_services.insert(service.to_vec(), lines)),
-            None => self.of_root = Some(lines),
-        }
+        self.sections.insert(name.clone(), Lines { patterns, first, by_hand });
     }
 
     /// Lets it remember the names that a line matches, for those lines that can be narrowed down to names. The lines are
@@ -144,8 +137,9 @@ impl Matcher {
 
     /// The root's own folder.
     pub fn top(&self) -> Cursor<'_> {
-        let states = self.of_root.iter().map(|lines| (lines, lines.patterns.index.start())).collect();
-        Cursor { matcher: self, states, of_service: None, is_root: true }
+        let mut top = Cursor { matcher: self, states: Vec::new(), by_hand: Vec::new(), to_inner: Some(0) };
+        top.add_section(&[]);
+        top
     }
 
     /// The last line that matches the path `names` below the root or a folder above it, as restic decides.
@@ -193,19 +187,33 @@ impl<'m> Cursor<'m> {
     pub fn enter(&self, name: &[u8]) -> Cursor<'m> {
         let inner =
             self.states.iter().map(|(lines, state)| (*lines, lines.patterns.index.enter(state, name)));
-        let mut states: Vec<_> =
-            inner.filter(|(lines, state)| !lines.patterns.index.is_over(state)).collect();
-        let mut of_service = self.of_service;
-        if self.is_root {
-            of_service = self.matcher.of_services.get(name);
-            states.extend(of_service.map(|lines| (lines, lines.patterns.index.start())));
+        let states: Vec<_> = inner.filter(|(lines, state)| !lines.patterns.index.is_over(state)).collect();
+        let to_inner =
+            self.to_inner.filter(|&depth| self.matcher.inner.get(depth).is_some_and(|next| next == name));
+        let mut below = Cursor {
+            matcher: self.matcher,
+            states,
+            by_hand: self.by_hand.clone(),
+            to_inner: to_inner.map(|depth| depth + 1),
+        };
+        // Folders of the root, and of the root in it, are sections.
+        if let Some(depth) = self.to_inner.filter(|&depth| depth == 0 || depth == self.matcher.inner.len()) {
+            below.add_section(&[&self.matcher.inner[..depth], &[name.to_vec()]].concat());
         }
-        Cursor { matcher: self.matcher, states, of_service, is_root: false }
+        below
+    }
+
+    fn add_section(&mut self, name: &[Vec<u8>]) {
+        let Some(lines) = self.matcher.sections.get(name) else { return };
+        self.states.push((lines, lines.patterns.index.start()));
+        if !lines.by_hand.is_empty() {
+            self.by_hand.push(lines);
+        }
     }
 
     /// The lines that are not looked up and may match here or below.
     fn by_hand(&self) -> impl Iterator<Item = &'m ByHand> {
-        self.matcher.by_hand.iter().chain(self.of_service.iter().flat_map(|lines| &lines.by_hand))
+        self.by_hand.iter().flat_map(|lines| &lines.by_hand)
     }
 
     /// The last line that matches `name`, a child of this folder, or what is above it; `inherited` is the one for the
@@ -329,13 +337,14 @@ mod tests {
     use crate::section;
 
     fn matcher(files: &[(&str, &str)]) -> Matcher {
-        let base = Base::new(&[b"data".to_vec()]);
+        let seen_at = SeenAt { names: vec![b"data".to_vec()], inner: Vec::new() };
         let file = |(service, rules): &(&str, &str)| {
             let folder = vec![service.as_bytes().to_vec()];
             Arc::new(RulesFile::new("f".into(), folder, Rules::read(rules.as_bytes()).into()))
         };
         let files: Vec<_> = files.iter().map(file).collect();
-        Matcher::new(&section::compile(&files, &base, false, 8), &base, &[b"data".to_vec()])
+        let base = seen_at.base();
+        Matcher::new(&section::compile(&files, &base, &[], false, 8), &base, &seen_at)
     }
 
     fn excludes(matcher: &Matcher, path: &str) -> bool {
@@ -346,7 +355,7 @@ mod tests {
     #[test]
     fn services_of_the_same_rules_share_an_index_and_nothing_else() {
         let matcher = matcher(&[("a", "*.log\n/x/\n"), ("b", "*.log\n/x/\n"), ("c", "*.tmp\n")]);
-        let patterns = |service: &[u8]| &matcher.of_services[service].patterns;
+        let patterns = |service: &[u8]| &matcher.sections[&vec![service.to_vec()]].patterns;
         assert!(Arc::ptr_eq(patterns(b"a"), patterns(b"b")));
         assert!(
             excludes(&matcher, "b/1.log") && !excludes(&matcher, "c/1.log") && !excludes(&matcher, "d/1.log")
@@ -367,7 +376,7 @@ mod tests {
     #[test]
     fn lines_that_can_only_be_read_as_a_whole_keep_their_place() {
         let matcher = matcher(&[("a", "/b/**/c/**/d*\n!/b/**/c/**/dx\n*.log\n"), ("b", "x\n")]);
-        assert_eq!(matcher.of_services[b"a".as_slice()].by_hand.len(), 2);
+        assert_eq!(matcher.sections[&vec![b"a".to_vec()]].by_hand.len(), 2);
         assert!(excludes(&matcher, "a/b/1/c/2/d1") && excludes(&matcher, "a/1.log"));
         assert!(!excludes(&matcher, "a/b/1/c/2/dx") && !excludes(&matcher, "b/b/1/c/2/d1"));
     }

@@ -18,6 +18,22 @@ pub enum Out {
 /// Go's scanner takes lines of less than 64 KiB; what is longer is not written.
 pub const LONGEST: usize = 60 << 10;
 
+/// Where a root lies for the one who runs restic.
+#[derive(Clone, Debug)]
+pub struct SeenAt {
+    /// The names of the mount and the root below it: `userdata`, `data`.
+    pub names: Vec<Vec<u8>>,
+    /// The names that lead from the root to the other one, if that is in it.
+    pub inner: Vec<Vec<u8>>,
+}
+
+impl SeenAt {
+    /// What lines for it begin with.
+    pub fn base(&self) -> Base {
+        Base::new(&self.names)
+    }
+}
+
 /// Where lines begin: the names of mount, root and folder, as each line has them.
 #[derive(Clone, Debug)]
 pub struct Base {

@@ -3,11 +3,13 @@
 //! A rule that no later negation can meet goes to the end of its section: nothing undoes it there, not even a negation
 //! of a folder that it reaches into (restic's `!keep` takes back everything below keep, git's only the folder). A
 //! negation that meets no rule before it has nothing to bring back and is left away. The others keep their order.
-//! The root's own rules come first, then each service's: those of a service never reach into another one.
+//! The root's own rules come first, then each service's: those of a service never reach into another one, unless a root
+//! with services of its own is in it. Their sections come after its own.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
+use common::roots::service_depth;
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
@@ -61,18 +63,23 @@ impl Placed {
     }
 }
 
-/// The name of a service; nothing for what lies in the root itself.
-pub type SectionName = Option<Vec<u8>>;
+/// The names that lead to a service; none for what lies in the root itself.
+pub type SectionName = Vec<Vec<u8>>;
+
+/// The section of what lies in `folder`, in a root with the other one at `inner`.
+pub fn section_of<'f>(inner: &[Vec<u8>], folder: &'f [Vec<u8>]) -> &'f [Vec<u8>] {
+    &folder[..service_depth(inner, folder)]
+}
 
 /// After this many steps no more rules of a section are compared; they then stay in order, which is always safe.
 const MOST_STEPS: usize = 20_000_000;
 
 /// The rules of `files` (those above before those below) by section. With `lean`, rules that have matched nothing are
 /// not written.
-pub fn place(files: &[Arc<RulesFile>], lean: bool) -> BTreeMap<SectionName, Vec<Placed>> {
+pub fn place(files: &[Arc<RulesFile>], inner: &[Vec<u8>], lean: bool) -> BTreeMap<SectionName, Vec<Placed>> {
     let mut sections: BTreeMap<SectionName, Vec<Placed>> = BTreeMap::new();
     for file in files {
-        let section = sections.entry(file.folder.first().cloned()).or_default();
+        let section = sections.entry(section_of(inner, &file.folder).to_vec()).or_default();
         section.extend(file.rules.list.iter().enumerate().map(|(number, rule)| {
             let position = match rule.path {
                 Err(why) => Position::Never(why),
@@ -82,26 +89,30 @@ pub fn place(files: &[Arc<RulesFile>], lean: bool) -> BTreeMap<SectionName, Vec<
             Placed { file: Arc::clone(file), number, position }
         }));
     }
-    let mut of_root = sections.remove(&None).unwrap_or_default();
-    let position_one = |(_, section): (_, &mut Vec<Placed>)| {
-        // A service's negation can overlap a rule of the root, and then has something to bring back.
-        let across = compare(&of_root, section, false);
-        let none = vec![false; section.len()];
-        position_rules(section, &none, &across.needed);
-        across.overlapped
+    // A section's negation can overlap a rule of a section around it, and then has something to bring back.
+    let overlapped: Mutex<FxHashMap<&SectionName, Vec<bool>>> = Mutex::default();
+    let around_one = |(name, section): (&SectionName, &Vec<Placed>)| {
+        let mut needed = vec![false; section.len()];
+        for (around, rules) in (0..name.len()).filter_map(|depth| sections.get_key_value(&name[..depth])) {
+            let across = compare(rules, section, false);
+            add(&mut needed, &across.needed);
+            let mut overlapped = overlapped.lock().unwrap_or_else(PoisonError::into_inner);
+            add(overlapped.entry(around).or_insert_with(|| vec![false; rules.len()]), &across.overlapped);
+        }
+        needed
     };
-    let both = |mut one: Vec<bool>, other: Vec<bool>| {
-        one.iter_mut().zip(other).for_each(|(overlapped, other)| *overlapped |= other);
-        one
-    };
-    let root_overlapped =
-        sections.par_iter_mut().map(position_one).reduce(|| vec![false; of_root.len()], both);
-    let none = vec![false; of_root.len()];
-    position_rules(&mut of_root, &root_overlapped, &none);
-    if !of_root.is_empty() {
-        sections.insert(None, of_root);
-    }
+    let needed: Vec<Vec<bool>> = sections.par_iter().map(around_one).collect();
+    let mut overlapped = overlapped.into_inner().unwrap_or_else(PoisonError::into_inner);
+    let none = |rules: &Vec<Placed>| vec![false; rules.len()];
+    let overlapped: Vec<Vec<bool>> =
+        sections.iter().map(|(name, rules)| overlapped.remove(name).unwrap_or_else(|| none(rules))).collect();
+    let known: Vec<_> = sections.values_mut().zip(overlapped.iter().zip(&needed)).collect();
+    known.into_par_iter().for_each(|(rules, (overlapped, needed))| position_rules(rules, overlapped, needed));
     sections
+}
+
+fn add(all: &mut [bool], more: &[bool]) {
+    all.iter_mut().zip(more).for_each(|(one, other)| *one |= other);
 }
 
 /// Places the rules of one section. `overlapped` and `needed` say what is known from outside the section.
@@ -186,12 +197,16 @@ mod tests {
     use crate::rules_file::Rules;
 
     fn places(files: &[(&[&str], &str)], lean: bool) -> Vec<(String, Position)> {
+        places_in(&[], files, lean)
+    }
+
+    fn places_in(inner: &[Vec<u8>], files: &[(&[&str], &str)], lean: bool) -> Vec<(String, Position)> {
         let file = |(folder, content): &(&[&str], &str)| {
             let folder = folder.iter().map(|name| name.as_bytes().to_vec()).collect();
             Arc::new(RulesFile::new("f".into(), folder, Rules::read(content.as_bytes()).into()))
         };
         let files: Vec<_> = files.iter().map(file).collect();
-        let sections = place(&files, lean);
+        let sections = place(&files, inner, lean);
         let rules = sections.into_values().flatten();
         rules
             .map(|placed| (String::from_utf8_lossy(&placed.rule().text).into_owned(), placed.position))
@@ -217,6 +232,25 @@ mod tests {
         let files: [(&[&str], &str); 2] = [(&[], "*.log\n*.tmp\n"), (&["s"], "!keep.log\n")];
         let places: Vec<_> = places(&files, false).into_iter().map(|(_, place)| place).collect();
         assert_eq!(places, [Position::InOrder, Position::Last, Position::InOrder]);
+    }
+
+    #[test]
+    fn a_rule_of_a_service_is_met_by_a_negation_in_the_root_in_it() {
+        let inner = [b"x".to_vec(), b"data".to_vec()];
+        let files: [(&[&str], &str); 3] = [
+            (&["x"], "*.log\n*.tmp\n"),
+            (&["y"], "!keep.log\n"),
+            (&["x", "data", "s"], "!keep.log\n*.tmp\n"),
+        ];
+        let places: Vec<_> = places_in(&inner, &files, false).into_iter().map(|(_, place)| place).collect();
+        let expected = [
+            Position::InOrder,
+            Position::Last,
+            Position::InOrder,
+            Position::Last,
+            Position::BringsNothingBack,
+        ];
+        assert_eq!(places, expected);
     }
 
     #[test]

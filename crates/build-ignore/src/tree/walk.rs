@@ -26,17 +26,16 @@ use super::{Closed, Exceptions, Folder, MOST_BYTES, MOST_RULES, Raw, Tree, Wante
 use crate::git::rule::Rule;
 use crate::progress;
 use crate::rules_file::{Chain, FILE_NAME, Rules, RulesFile};
-use crate::translate::order::SectionName;
+use crate::translate::order::{SectionName, section_of};
 
-/// A service's compose file lies this many folders below the root at most, if one root lies in the other.
-const DEEPEST_COMPOSE: usize = 3;
 /// Deeper paths than this are counted as if they were this deep.
 const DEEPEST: usize = 64;
 
-/// Walks `root`. Fails only if the root itself can't be read.
-pub fn walk(root: &Path, wanted: Wanted, exceptions: &Exceptions) -> Result<Tree> {
+/// Walks `root`, which has the other one at `inner`. Fails only if the root itself can't be read.
+pub fn walk(root: &Path, inner: &[Vec<u8>], wanted: Wanted, exceptions: &Exceptions) -> Result<Tree> {
     let depths = std::array::from_fn(|_| AtomicU64::new(0));
-    let walk = Walk { root, wanted, exceptions, found: Mutex::default(), known: Mutex::default(), depths };
+    let walk =
+        Walk { root, inner, wanted, exceptions, found: Mutex::default(), known: Mutex::default(), depths };
     let open = rustix::fs::open(root, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
     let folder = open
         .map_err(io::Error::from)
@@ -93,6 +92,7 @@ impl Amount {
 
 struct Walk<'a> {
     root: &'a Path,
+    inner: &'a [Vec<u8>],
     wanted: Wanted,
     exceptions: &'a Exceptions,
     found: Mutex<Found>,
@@ -115,16 +115,6 @@ impl Trail<'_> {
         names.push(self.name.to_vec());
         names
     }
-
-    /// The service that the folder lies in, or is.
-    fn service(&self) -> Option<&[u8]> {
-        let above = self.above?;
-        if above.above.is_none() { Some(self.name) } else { above.service() }
-    }
-
-    fn is_service(&self) -> bool {
-        self.above.is_some_and(|above| above.above.is_none())
-    }
 }
 
 impl Walk<'_> {
@@ -142,11 +132,11 @@ impl Walk<'_> {
             self.note(|found| found.problems.push(Problem::new(path, what)));
         }
         let blocked = &self.exceptions.blocked;
-        let is_blocked = !blocked.is_empty() && blocked.contains(&trail.service().map(<[u8]>::to_vec));
+        let is_blocked = !blocked.is_empty() && blocked.contains(self.section_of(&trail.names()));
         let own = match listing.rules_file {
             _ if is_ignored => None,
             _ if is_blocked => {
-                trail.is_service().then(|| self.keep_everything(trail, &chain, Vec::new())).flatten()
+                self.is_service(trail).then(|| self.keep_everything(trail, &chain, Vec::new())).flatten()
             }
             Some(kind) => self.rules_file(folder, kind, trail, &chain),
             None => None,
@@ -154,10 +144,10 @@ impl Walk<'_> {
         if let Some(file) = &own {
             chain.push(Arc::clone(file));
         }
-        if listing.has_prepare_step && (1..=DEEPEST_COMPOSE).contains(&trail.depth) {
+        if listing.has_prepare_step && self.is_service(trail) {
             self.note(|found| found.has_prepare_step = true);
         }
-        if (1..=DEEPEST_COMPOSE).contains(&trail.depth) && listing.has_compose && !is_ignored {
+        if listing.has_compose && !is_ignored && self.is_service(trail) {
             self.note(|found| found.compose.push(trail.names()));
         }
         if !is_ignored {
@@ -276,8 +266,9 @@ impl Walk<'_> {
 
     /// Whether the service has too many rules with this file of it. Then the walk is repeated without them.
     fn is_over_with(&self, content: &[u8], trail: &Trail) -> bool {
+        let section = self.section_of(&trail.names()).to_vec();
         let mut found = locked(&self.found);
-        let read = found.read.entry(trail.service().map(<[u8]>::to_vec)).or_default();
+        let read = found.read.entry(section).or_default();
         read.bytes += content.len();
         read.lines += content.iter().filter(|byte| **byte == b'\n').count();
         read.is_over()
@@ -322,6 +313,15 @@ impl Walk<'_> {
         }
         self.note(|found| found.closed.push(Closed { path, error: error.to_string(), rule }));
         Some(Folder::default())
+    }
+
+    fn section_of<'n>(&self, names: &'n [Vec<u8>]) -> &'n [Vec<u8>] {
+        section_of(self.inner, names)
+    }
+
+    fn is_service(&self, trail: &Trail) -> bool {
+        let can_be = trail.depth == 1 || trail.depth == self.inner.len() + 1;
+        can_be && self.section_of(&trail.names()).len() == trail.depth
     }
 
     fn path_of(&self, names: &[Vec<u8>]) -> PathBuf {

@@ -12,6 +12,7 @@ mod generate;
 mod hostile;
 mod hostile_files;
 mod kept;
+mod layouts;
 mod mistakes;
 mod models;
 mod moving;

@@ -7,8 +7,9 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use build_ignore::build::{Options, SeenAt, build};
+use build_ignore::build::{Options, build};
 use build_ignore::section::{NamedPath, Section, Sections};
+use build_ignore::translate::line::SeenAt;
 use build_ignore::tree::Wanted;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
@@ -28,8 +29,8 @@ pub(crate) fn setting(name: &str) -> Option<u64> {
 
 /// The exclude file for `root`, as the tool would write it for a restic that sees it there.
 #[track_caller]
-fn write_exclude_file(root: &Path, file: &Path, lean: bool) {
-    let built = build(root, &seen_at(root), Wanted::Rules, &Options { lean, ..Options::default() }).unwrap();
+fn write_exclude_file(root: &Path, seen_at: &SeenAt, file: &Path, lean: bool) {
+    let built = build(root, seen_at, Wanted::Rules, &Options { lean, ..Options::default() }).unwrap();
     let taken_back: Vec<_> =
         named_paths(&built.sections).filter(|path| path.line.starts_with(b"!")).collect();
     assert!(taken_back.is_empty(), "the patterns alone would lose files: {taken_back:?}");
@@ -47,13 +48,18 @@ fn named_paths(sections: &Sections) -> impl Iterator<Item = &NamedPath> {
 
 pub(crate) fn seen_at(root: &Path) -> SeenAt {
     let names = root.iter().skip(1).map(|name| name.as_encoded_bytes().to_vec()).collect();
-    SeenAt { names }
+    SeenAt { names, inner: Vec::new() }
 }
 
 #[track_caller]
 pub(crate) fn verdict(root: &Path, scratch: &Path, restic: &Restic, lean: bool) -> Verdict {
+    verdict_at(root, &seen_at(root), scratch, restic, lean)
+}
+
+#[track_caller]
+fn verdict_at(root: &Path, seen_at: &SeenAt, scratch: &Path, restic: &Restic, lean: bool) -> Verdict {
     let exclude_file = scratch.join("exclude");
-    write_exclude_file(root, &exclude_file, lean);
+    write_exclude_file(root, seen_at, &exclude_file, lean);
     Verdict::of(&kept_by_git(root, scratch), &restic.backed_up(root, &exclude_file))
 }
 
@@ -141,6 +147,38 @@ fn nothing_is_lost_and_nothing_is_extra() {
         files += cases.iter().map(|case| case.nodes.len()).sum::<usize>();
     }
     println!("{done} services, {files} paths, both restics: 0 lost, 0 extra in {:.0?}", started.elapsed());
+}
+
+/// The services of a root that is in a service of the other one have sections of their own, and rules above all of them.
+#[test]
+fn nothing_is_lost_or_extra_if_a_root_is_in_the_other_one() {
+    let seed = setting("IGNORE_SEED").unwrap_or_else(|| rand::rng().random());
+    println!("IGNORE_SEED={seed}");
+    let restics = Restic::both();
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut kept = 0;
+    for inner in
+        [&[b"service-0".to_vec()][..], &[b"service-0".to_vec(), b"in".to_vec(), b"containers".to_vec()]]
+    {
+        let scratch = scratch();
+        let root = scratch.path().join("data");
+        let inner_root = path_of(&root, inner);
+        for folder in [&root, &inner_root] {
+            let cases: Vec<Case> = (0..60).map(|_| generate::service(&mut random, 20)).collect();
+            write_batch(folder, &cases, None);
+        }
+        for folder in [root.clone(), root.join("service-0"), inner_root] {
+            let about = generate::service(&mut random, 20);
+            fs::write(folder.join(".resticignore"), generate::rules(&mut random, &about).concat()).unwrap();
+        }
+        let seen_at = SeenAt { inner: inner.to_vec(), ..seen_at(&root) };
+        for (restic, lean) in [(&restics[0], false), (&restics[1], true)] {
+            let verdict = verdict_at(&root, &seen_at, scratch.path(), restic, lean);
+            assert!(verdict.is_clean(), "IGNORE_SEED={seed} lean {lean}, {inner:?}: {verdict:?}");
+        }
+        kept += kept_by_git(&root, scratch.path()).len();
+    }
+    println!("{kept} kept files, 0 lost, 0 extra");
 }
 
 /// Makes, removes and turns over files and folders, as a day of work does.

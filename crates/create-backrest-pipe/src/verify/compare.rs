@@ -143,7 +143,7 @@ impl<'a, I: Iterator<Item = Result<Kept>>> Comparison<'a, I> {
 
     fn both(&mut self, kept: &Kept, entry: &SnapshotEntry) {
         let service = self.host.service(&kept.path);
-        self.dumps.look(&service, &kept.path, entry);
+        self.dumps.look(self.host, &kept.path, entry);
         if kept.kind == EntryKind::Folder && entry.kind == EntryKind::Folder {
             return;
         }
@@ -172,7 +172,7 @@ impl<'a, I: Iterator<Item = Result<Kept>>> Comparison<'a, I> {
             return;
         }
         let service = self.host.service(path);
-        self.dumps.look(&service, path, entry);
+        self.dumps.look(self.host, path, entry);
         let verdict = self.host.extra(path);
         self.findings.judge(&service, path, verdict);
     }

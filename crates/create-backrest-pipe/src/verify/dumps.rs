@@ -47,7 +47,8 @@ const ROOM: u64 = 1 << 20;
 /// The declared dumps, with what the snapshot holds of them.
 #[derive(Debug, Default)]
 pub(super) struct Declared {
-    services: HashMap<String, Vec<Dumps>>,
+    /// By the first folder below a root.
+    services: HashMap<Vec<u8>, Vec<Dumps>>,
     /// Scripts of which the dumps are not known, with their services, paths, and why.
     unknown: Vec<(String, String, String)>,
 }
@@ -55,6 +56,8 @@ pub(super) struct Declared {
 /// The dumps of a service.
 #[derive(Debug)]
 struct Dumps {
+    /// The service, such as `data/immich`.
+    label: String,
     /// Its name, as `pre-backup-actions` knows it.
     name: String,
     /// The folder that its dumps are below, as restic sees it.
@@ -104,7 +107,8 @@ impl Declared {
             let Some(folder) = host.seen_at(&data).filter(|_| !dumps.is_empty()) else { continue };
             let label = host.service(&[folder.as_slice(), b"/x"].concat());
             let is_prepared = prepared.iter().any(|glob| glob.is_match(&service.service));
-            declared.services.entry(label).or_default().push(Dumps {
+            declared.services.entry(host.first_folder(&folder).to_vec()).or_default().push(Dumps {
+                label,
                 name: service.service,
                 folder,
                 is_prepared,
@@ -114,9 +118,9 @@ impl Declared {
         Ok(declared)
     }
 
-    /// A path of the snapshot, in that service.
-    pub(super) fn look(&mut self, service: &str, path: &[u8], entry: &SnapshotEntry) {
-        for dumps in self.services.get_mut(service).into_iter().flatten() {
+    /// A path of the snapshot.
+    pub(super) fn look(&mut self, host: &Host<'_>, path: &[u8], entry: &SnapshotEntry) {
+        for dumps in self.services.get_mut(host.first_folder(path)).into_iter().flatten() {
             if entry.kind == EntryKind::Folder || !is_below(path, &dumps.folder) {
                 continue;
             }
@@ -142,28 +146,25 @@ impl Declared {
             let what = format!("its dumps are not known: {why}");
             findings.add(&label, FaultKind::DumpNotChecked, Some(escape(path.as_bytes())), what);
         }
-        let mut services: Vec<_> = self.services.into_iter().collect();
-        services.sort_by(|a, b| a.0.cmp(&b.0));
-        for (label, all) in services {
-            for dumps in all {
-                findings.service(&label).dumps += dumps.dumps.len() as u64;
-                let folder = place.scratch.join("dumps");
-                let mut whole = Vec::new();
-                for dump in &dumps.dumps {
-                    match read(dump, &dumps, &folder, remote, snapshot, host)? {
-                        Ok(()) => whole.push(dump.text.as_str()),
-                        Err((kind, what)) => {
-                            findings.add(&label, kind, Some(escape(dump.text.as_bytes())), what);
-                        }
-                    }
+        let mut services: Vec<Dumps> = self.services.into_values().flatten().collect();
+        services.sort_by(|a, b| (&a.label, &a.name).cmp(&(&b.label, &b.name)));
+        for dumps in services {
+            let label = &dumps.label;
+            findings.service(label).dumps += dumps.dumps.len() as u64;
+            let folder = place.scratch.join("dumps");
+            let mut whole = Vec::new();
+            for dump in &dumps.dumps {
+                match read(dump, &dumps, &folder, remote, snapshot, host)? {
+                    Ok(()) => whole.push(dump.text.as_str()),
+                    Err((kind, what)) => findings.add(label, kind, Some(escape(dump.text.as_bytes())), what),
                 }
-                if !whole.is_empty() {
-                    judge(&label, &dumps.name, &whole, &folder, findings, place)?;
-                }
-                if folder.exists() {
-                    fs::remove_dir_all(&folder)
-                        .with_context(|| format!("remove a temporary folder: {}", escape_path(&folder)))?;
-                }
+            }
+            if !whole.is_empty() {
+                judge(label, &dumps.name, &whole, &folder, findings, place)?;
+            }
+            if folder.exists() {
+                fs::remove_dir_all(&folder)
+                    .with_context(|| format!("remove a temporary folder: {}", escape_path(&folder)))?;
             }
         }
         Ok(())

@@ -16,6 +16,7 @@ use common::cancel::Cancel;
 use common::contract::kept::{Content, Record};
 use common::exit::HintExt;
 use common::process::{self, Limits};
+use common::roots::{RootTree, trees};
 use common::settings::{Flags, Settings};
 use common::text::escape_path;
 
@@ -33,8 +34,8 @@ pub(super) struct Root {
     pub(super) at: PathBuf,
     /// Where restic sees it.
     pub(super) seen_at: String,
-    /// Its name below the mount.
-    pub(super) name: String,
+    /// Its name, and the root in it.
+    pub(super) place: RootTree,
     /// Folders below it that can't be entered.
     pub(super) closed: HashSet<Vec<u8>>,
     /// Services of which the ignore file can't name all that the rules leave out.
@@ -98,7 +99,7 @@ impl Expected {
             .context("list what the rules keep")
             .hint("see why: build-ignore --report; or name a larger folder for temporary files in TMPDIR")?;
         let mut expected = Expected { file, roots: Vec::new(), weights: Weights::default() };
-        expected.plan(fitting)?;
+        expected.plan(fitting, &trees(settings))?;
         Ok(expected)
     }
 
@@ -108,7 +109,7 @@ impl Expected {
         Ok(BufReader::with_capacity(256 << 10, file))
     }
 
-    fn plan(&mut self, fitting: u64) -> Result<()> {
+    fn plan(&mut self, fitting: u64, trees: &[RootTree]) -> Result<()> {
         let mut input = self.reader()?;
         // The large folders that are open, by their place in `large`, and the small one whose content is passed over.
         let mut open: Vec<usize> = Vec::new();
@@ -120,9 +121,11 @@ impl Expected {
                 Record::End => return Ok(()),
                 Record::Root { at, seen_at: seen, content } => {
                     let Ok(text) = String::from_utf8(seen.clone()) else { bail!("the mount is not UTF-8") };
+                    let at = PathBuf::from(OsStr::from_bytes(&at));
+                    let place = trees.iter().find(|tree| tree.path == at).context("an unknown root")?.clone();
                     self.roots.push(Root {
-                        at: PathBuf::from(OsStr::from_bytes(&at)),
-                        name: text.rsplit('/').next().unwrap_or_default().into(),
+                        at,
+                        place,
                         seen_at: text,
                         closed: HashSet::new(),
                         unbounded: HashSet::new(),

@@ -84,10 +84,17 @@ impl<'a> Host<'a> {
     /// The service of that path, such as `data/immich`.
     pub(super) fn service(&self, path: &[u8]) -> String {
         let Some((root, below)) = self.root_of(path) else { return String::new() };
-        match below.iter().position(|byte| *byte == b'/') {
-            Some(end) => format!("{}/{}", root.name, common::text::escape(&below[..end])),
-            None => root.name.clone(),
-        }
+        let mut names: Vec<&[u8]> =
+            below.split(|byte| *byte == b'/').take(root.place.inner.len() + 2).collect();
+        names.pop();
+        root.place.service(&names)
+    }
+
+    /// The part of that path down to the first folder below its root, which may hold several services.
+    pub(super) fn first_folder<'p>(&self, path: &'p [u8]) -> &'p [u8] {
+        let below = self.root_of(path).map_or(path, |(_, below)| below);
+        let end = below.iter().position(|byte| *byte == b'/').unwrap_or(below.len());
+        &path[..path.len() - below.len() + end]
     }
 
     /// A path that the rules keep and the snapshot holds.

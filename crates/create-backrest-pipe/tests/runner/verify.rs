@@ -51,6 +51,29 @@ fn a_good_backup_is_proved() {
     assert_eq!(found.operations, 1, "a small home is one listing");
 }
 
+/// Its services are counted as those of the data root, and the dump of a script beside the root is found in it.
+#[test]
+fn a_data_root_in_the_container_root_is_proved() {
+    let world = World::at("containers/app", |sandbox| {
+        sandbox.script("containers/app/prepare-backup.sh", "#!/bin/sh\n# dump: db/all.json kind=json\n");
+        sandbox.write("containers/app/db/all.json", "[]");
+    });
+    world.server.back_up(&[&world.flag()], || {
+        world.dump();
+        world.sandbox.write("containers/app/db/all.json", "[1]");
+    });
+    let found = world.found();
+    assert_eq!(found.faults, [], "{found:#?}");
+    let counts = |service: &str| (found.services[service].files, found.services[service].dumps_proved);
+    assert_eq!(counts("data/wiki"), (5, 1), "{found:#?}");
+    assert_eq!((counts("data/db"), counts("data/photos")), ((1, 0), (1, 0)), "{found:#?}");
+    assert_eq!((counts("containers/app"), counts("containers/wiki")), ((1, 1), (1, 0)), "{found:#?}");
+    let ran = world.tool_of("build-ignore", &["--report"]).expect_success();
+    for service in ["data/wiki", "data/photos", "containers/app"] {
+        assert!(ran.stdout.lines().any(|line| line.starts_with(service)), "{}", ran.everything());
+    }
+}
+
 #[test]
 fn a_file_that_is_missing_is_found() {
     let world = World::new();

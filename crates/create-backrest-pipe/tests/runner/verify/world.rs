@@ -23,6 +23,8 @@ const OTHER_USER: u32 = 65534;
 pub(super) struct World {
     pub(super) sandbox: Sandbox,
     pub(super) server: Server,
+    /// The data root, below the home.
+    data: &'static str,
 }
 
 /// Longer than what the tool allows clocks to differ.
@@ -38,6 +40,12 @@ impl World {
     /// The same with more files, all of which are old enough for a backup to hold them.
     #[track_caller]
     pub(super) fn with(more: impl FnOnce(&Sandbox)) -> World {
+        World::at("data", more)
+    }
+
+    /// The same with another data root, which may lie in the container root.
+    #[track_caller]
+    pub(super) fn at(data: &'static str, more: impl FnOnce(&Sandbox)) -> World {
         let sandbox = Sandbox::new();
         let top = sandbox.home().parent().unwrap().to_path_buf();
         fs::set_permissions(&top, fs::Permissions::from_mode(0o755)).unwrap();
@@ -47,26 +55,32 @@ impl World {
                 copy_program(path, &target);
             }
         }
-        sandbox.write("data/wiki/.resticignore", "*.log\n/cache/\n");
-        sandbox.write("data/wiki/pages/start.txt", "welcome");
-        sandbox.write("data/wiki/pages/größe \u{1b}[31m", "name");
-        sandbox.write("data/wiki/access.log", "left out");
-        sandbox.write("data/wiki/cache/x", "left out");
-        sandbox.write("data/photos/large.raw", noise(700_000));
+        sandbox.write(format!("{data}/wiki/.resticignore"), "*.log\n/cache/\n");
+        sandbox.write(format!("{data}/wiki/pages/start.txt"), "welcome");
+        sandbox.write(format!("{data}/wiki/pages/größe \u{1b}[31m"), "name");
+        sandbox.write(format!("{data}/wiki/access.log"), "left out");
+        sandbox.write(format!("{data}/wiki/cache/x"), "left out");
+        sandbox.write(format!("{data}/photos/large.raw"), noise(700_000));
         sandbox.write("containers/wiki/compose.yaml", "services: {}\n");
-        sandbox.script("data/wiki/prepare-backup.sh", "#!/bin/sh\n# dump: db.json kind=json\n");
-        sandbox.write("data/wiki/db.json", "[]");
+        sandbox.script(format!("{data}/wiki/prepare-backup.sh"), "#!/bin/sh\n# dump: db.json kind=json\n");
+        sandbox.write(format!("{data}/wiki/db.json"), "[]");
         more(&sandbox);
-        let mount = format!("BACKUP_MOUNT={}\n", sandbox.home().display());
-        sandbox.write("containers/backrest/.env", mount);
+        let home = sandbox.home();
+        let settings = format!("BACKUP_MOUNT={0}\nDATA_ROOT={0}/{data}\n", home.display());
+        sandbox.write("containers/backrest/.env", settings);
         let repository = top.join("server");
         fs::create_dir(&repository).unwrap();
-        let roots = [sandbox.path("data"), sandbox.path("containers")];
+        let roots = ["data", "containers"].map(|root| sandbox.path(root));
+        let roots: Vec<&Path> = roots
+            .iter()
+            .map(PathBuf::as_path)
+            .filter(|root| root.ends_with("containers") || data == "data")
+            .collect();
         let hooks = json!([{ "conditions": ["CONDITION_SNAPSHOT_START"], "onError": "ON_ERROR_CANCEL",
                              "actionCommand": { "command": "#!/bridge/backrest-send\npre-backups\n" } }]);
-        let server = Server::start(&newest_restic(), &repository, &[&roots[0], &roots[1]], &hooks);
+        let server = Server::start(&newest_restic(), &repository, &roots, &hooks);
         server.init();
-        let world = World { sandbox, server };
+        let world = World { sandbox, server, data };
         world.own();
         world.tool_of("build-ignore", &[]).expect_success();
         std::thread::sleep(OLD_ENOUGH);
@@ -106,7 +120,10 @@ impl World {
     }
 
     pub(super) fn dump(&self) {
-        self.sandbox.write("data/wiki/db.json", json!({ "pages": "x".repeat(200_000) }).to_string());
+        self.sandbox.write(
+            format!("{}/wiki/db.json", self.data),
+            json!({ "pages": "x".repeat(200_000) }).to_string(),
+        );
     }
 
     pub(super) fn as_user(&self, name: &str) -> Command {
