@@ -6,6 +6,7 @@ mod bad_input;
 mod case;
 mod command_line;
 mod coverage;
+mod documented;
 mod explain;
 mod fixtures;
 mod generate;
