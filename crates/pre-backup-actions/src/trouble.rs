@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use common::contract::trouble::{Down, Preparation, Trouble};
 use common::text::escape_path;
 
-use crate::context::Context;
+use crate::context::{Context, TOOL};
 use crate::journal::{Journal, unix_now};
 use crate::outcome::{Outcome, Verdict};
 use crate::report;
@@ -17,7 +17,18 @@ use crate::report;
 /// this run's key. That it can't be written is printed and stops nothing.
 pub(crate) fn keep(context: &Context, journal: &Journal, prepared: Option<&[Outcome]>) {
     let path = context.layout.actions_trouble();
-    let mut trouble = Trouble::load(&path);
+    let mut trouble = match Trouble::load(&path) {
+        Ok(trouble) => trouble,
+        // A damaged record is replaced. One of another user holds what other plans reported, and stays.
+        Err(error) => {
+            let stays = error.chain().any(|cause| cause.is::<std::io::Error>());
+            common::exit::report(TOOL, &error);
+            if stays {
+                return;
+            }
+            Trouble::default()
+        }
+    };
     if let Some(outcomes) = prepared {
         let key = context.options.key.clone();
         match preparation(outcomes) {

@@ -2,10 +2,17 @@
 //! the pushes and for `create-backrest-pipe status`.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::io::ErrorKind;
 use std::path::Path;
 
+use anyhow::Context;
 use serde::{Deserialize, Serialize};
+
+use crate::regular_file;
+use crate::text::escape_path;
+
+/// The file is small; one that is larger is not ours.
+const LARGEST: u64 = 64 << 20;
 
 /// What is wrong. A missing file means that nothing is.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -43,9 +50,17 @@ pub struct Down {
 }
 
 impl Trouble {
-    /// Reads the file at `path`. One that is missing, or that an older version wrote, holds nothing.
-    pub fn load(path: &Path) -> Trouble {
-        fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default()
+    /// Reads the file at `path`. One that is missing, or that an older version wrote, holds nothing. Fails if it can't
+    /// be read or is damaged: then services may be down.
+    pub fn load(path: &Path) -> anyhow::Result<Trouble> {
+        let text = match regular_file::read(path, LARGEST) {
+            Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Trouble::default()),
+            // An older version wrote a line of text that begins with a number.
+            Ok(text) if text.first().is_some_and(u8::is_ascii_digit) => return Ok(Trouble::default()),
+            text => text.map_err(anyhow::Error::from),
+        };
+        text.and_then(|text| Ok(serde_json::from_slice(&text)?))
+            .with_context(|| format!("read which services are down: {}", escape_path(path)))
     }
 
     /// Whether nothing is wrong.
@@ -65,6 +80,8 @@ impl Trouble {
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]
@@ -85,12 +102,25 @@ mod tests {
     fn a_missing_or_older_file_holds_nothing() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("trouble");
-        assert!(Trouble::load(&path).is_empty());
+        assert!(Trouble::load(&path).unwrap().is_empty());
         fs::write(&path, "1 ok, 1 failed: app (exit code 1)").unwrap();
-        assert!(Trouble::load(&path).is_empty());
+        assert!(Trouble::load(&path).unwrap().is_empty());
         let down = Down { service: "a".into(), tries: 1, since: 5, why: "x".into() };
         let trouble = Trouble { down: vec![down], ..Trouble::default() };
         fs::write(&path, serde_json::to_vec(&trouble).unwrap()).unwrap();
-        assert_eq!(Trouble::load(&path), trouble);
+        assert_eq!(Trouble::load(&path).unwrap(), trouble);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_read_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("trouble");
+        for damaged in ["", "{\"down\":[{", "\0\0\0"] {
+            fs::write(&path, damaged).unwrap();
+            assert!(Trouble::load(&path).is_err(), "{damaged:?}");
+        }
+        fs::remove_file(&path).unwrap();
+        fs::create_dir(&path).unwrap();
+        assert!(Trouble::load(&path).is_err(), "a folder");
     }
 }

@@ -30,8 +30,10 @@ const MOST: usize = 8;
 pub(super) fn scripts(settings: &Settings) -> Vec<Check> {
     let name = "scripts";
     let mut checks = Vec::new();
-    if let Some(down) = Trouble::load(&settings.layout().actions_trouble()).down_line() {
-        checks.push(Check::bad("services", down, Fix::ours("pre-backup-actions --after")));
+    let fix = Fix::ours("pre-backup-actions --after");
+    match Trouble::load(&settings.layout().actions_trouble()) {
+        Ok(trouble) => checks.extend(trouble.down_line().map(|down| Check::bad("services", down, fix))),
+        Err(error) => checks.push(Check::unknown("services", one_line(&error), fix)),
     }
     let found: Services = match ask(settings, "pre-backup-actions", &["--list", "--json"]) {
         Ok(found) => found,

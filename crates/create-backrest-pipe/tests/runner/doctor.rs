@@ -50,6 +50,9 @@ fn a_service_that_could_not_be_brought_back_is_named() {
     let ran = status(&home).expect_code(1);
     let line = "✗ services   wiki still stopped, 3 tries (exit code 1)";
     assert!(ran.stdout.contains(line), "{}", ran.everything());
+    home.sandbox.write("containers/backrest/state/actions/trouble", "{");
+    let ran = status(&home).expect_code(1);
+    assert!(ran.stdout.contains("? services   read which services are down"), "{}", ran.everything());
 }
 
 #[test]

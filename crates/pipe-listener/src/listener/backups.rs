@@ -52,7 +52,9 @@ enum Prepared {
 impl Backups {
     /// What an earlier listener left.
     pub(super) fn load(settings: &Settings) -> Backups {
-        Backups { down: down(&Trouble::load(&settings.layout().actions_trouble())), ..Backups::default() }
+        // If it can't be read, each push reports that.
+        let trouble = Trouble::load(&settings.layout().actions_trouble()).unwrap_or_default();
+        Backups { down: down(&trouble), ..Backups::default() }
     }
 }
 
@@ -220,7 +222,7 @@ impl Listener {
     /// Pushes that a `pre-backups` failed, because of `why` or what its services report.
     pub(super) fn push_failed_preparation(&mut self, message: &Message, why: &str) {
         let request = request_of(message).map(|(_, request)| request).unwrap_or_default();
-        let trouble = Trouble::load(&self.settings.layout().actions_trouble());
+        let trouble = Trouble::load(&self.settings.layout().actions_trouble()).unwrap_or_default();
         let failed = trouble.preparations.get(request.key.as_deref().unwrap_or_default());
         let failed = failed.filter(|failed| failed.is_failure && self.backups.is_new(failed.at));
         let why = failed.map_or(why, |failed| failed.summary.as_str());
@@ -235,7 +237,13 @@ impl Listener {
 
     /// Pushes each service that is stopped because its after step failed, at once, and its return.
     fn compare_down(&mut self) {
-        let now = down(&Trouble::load(&self.settings.layout().actions_trouble()));
+        let now = match Trouble::load(&self.settings.layout().actions_trouble()) {
+            Ok(trouble) => down(&trouble),
+            Err(error) => {
+                self.log.event(&common::exit::one_line(&error));
+                return;
+            }
+        };
         let before = std::mem::replace(&mut self.backups.down, now.clone());
         let names = |names: Vec<&String>| names.into_iter().cloned().collect::<Vec<_>>().join(", ");
         let (new, back) =

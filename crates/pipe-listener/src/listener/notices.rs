@@ -138,7 +138,7 @@ impl Listener {
     /// it is named once, and again in what is reported together with that. A message without a plan may be about
     /// anything.
     pub(super) fn names_preparation(&mut self, plan: Option<String>, now: Instant) -> bool {
-        let trouble = Trouble::load(&self.settings.layout().actions_trouble());
+        let trouble = Trouble::load(&self.settings.layout().actions_trouble()).unwrap_or_default();
         let Some(at) = alarm::of_preparation(&trouble, plan.as_deref()).map(|preparation| preparation.at)
         else {
             return false;

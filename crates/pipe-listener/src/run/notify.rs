@@ -53,6 +53,12 @@ pub(super) fn notify(
         )));
     }
     let trouble = Trouble::load(&settings.layout().actions_trouble());
+    // While a service is stopped because of us nothing is well; nor if no one knows whether one is.
+    let down = match &trouble {
+        Ok(trouble) => trouble.down_line(),
+        Err(error) => Some(common::exit::one_line(error)),
+    };
+    let trouble = trouble.unwrap_or_default();
     let preparation = alarm::of_preparation(&trouble, plan.as_deref()).filter(|_| with_preparation);
     let preparation = preparation.map(|preparation| preparation.summary.clone());
     let ignore = Picture::load(&settings.layout().ignore_picture())
@@ -61,9 +67,8 @@ pub(super) fn notify(
     let before = [preparation, ignore].into_iter().flatten().collect::<Vec<_>>().join("; ");
     let is_own = job.door == Origin::Timer;
     let push = Push {
-        // While a service is stopped because of us nothing is well.
-        state: if trouble.down.is_empty() { state } else { State::Down },
-        text: text(state, &request.text, is_own, before, trouble.down_line()),
+        state: if down.is_none() { state } else { State::Down },
+        text: text(state, &request.text, is_own, before, down),
         plan,
         duration: request.duration,
     };

@@ -203,6 +203,16 @@ fn while_a_service_is_stopped_every_push_is_down_and_its_return_is_pushed() {
 }
 
 #[test]
+fn a_record_that_cannot_be_read_is_no_good_news() {
+    let (mut host, server) = with_server();
+    host.start();
+    host.sandbox.write("containers/backrest/state/actions/trouble", "{");
+    host.send(&["notify-up"]).expect_success();
+    let asked = server.next();
+    assert!(asked.contains("status=down&msg=read%20which%20services%20are%20down"), "{asked}");
+}
+
+#[test]
 fn a_warning_goes_before_the_text_of_its_own_plan_only() {
     use common::contract::trouble::Preparation;
     let (mut host, server) = with_server();

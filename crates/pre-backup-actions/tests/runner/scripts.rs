@@ -58,7 +58,7 @@ impl Home {
     }
 
     pub(crate) fn trouble(&self) -> Trouble {
-        Trouble::load(&self.sandbox.path("containers/backrest/state/actions/trouble"))
+        Trouble::load(&self.sandbox.path("containers/backrest/state/actions/trouble")).unwrap()
     }
 
     pub(crate) fn journal(&self) -> PathBuf {
