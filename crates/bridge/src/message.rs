@@ -6,6 +6,8 @@
 
 use std::fmt;
 
+use crate::action::BuiltIn;
+
 /// The longest line, in bytes, without its newline.
 pub const LONGEST: usize = 4096;
 /// The longest line that is made here: with its newline it is written to a FIFO whole or not at all (pipe(7), PIPE_BUF).
@@ -36,6 +38,11 @@ pub enum Malformed {
 }
 
 impl Message {
+    /// The built-in action that it names.
+    pub fn built_in(&self) -> Option<BuiltIn> {
+        BuiltIn::named(&self.name)
+    }
+
     /// Reads a line. A carriage return before the newline and blanks at both ends don't count.
     pub fn parse(line: &[u8]) -> Result<Message, Malformed> {
         if line.len() > LONGEST + 1 {

@@ -45,6 +45,9 @@ pub enum Fault {
     NoValue(&'static str),
 }
 
+/// A sentence of at most this many characters is pushed as it is; of a longer one only the part that explains it.
+pub const SHORT: usize = 120;
+
 const FAILURE_CANCELS: &str = "--failure-cancels";
 const KEY: &str = "--key";
 const PLAN: &str = "--plan";

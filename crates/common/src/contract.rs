@@ -11,6 +11,5 @@ pub mod picture;
 pub mod proof;
 pub mod push;
 pub mod services;
-pub mod status;
 pub mod trouble;
 pub mod verification;

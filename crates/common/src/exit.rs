@@ -1,7 +1,8 @@
 //! From a tool's result to its exit code: the table of codes, hints on errors, and how an error is printed.
 //!
 //! In comes what `run` of a tool returned; out goes one line `tool: what failed: path: why` on standard error, a second
-//! line `hint: …` if there is something to do, and the code. A reader that closed the pipe (`| head`) is not an error.
+//! line `hint: …` if there is something to do, and the code. A reader that closed the pipe (`| head`) is not an error: `output` never
+//! reports it, so any other closed pipe is.
 
 use std::error::Error as StdError;
 use std::fmt;
@@ -65,8 +66,13 @@ pub trait HintExt<T> {
 
 impl<T, E: Into<anyhow::Error>> HintExt<T> for Result<T, E> {
     fn hint(self, hint: impl Into<String>) -> anyhow::Result<T> {
-        self.map_err(|error| Hinted { error: error.into(), hint: hint.into() }.into())
+        self.map_err(|error| with_hint(error, hint))
     }
+}
+
+/// `error` with a hint, likewise.
+pub fn with_hint(error: impl Into<anyhow::Error>, hint: impl Into<String>) -> anyhow::Error {
+    Hinted { error: error.into(), hint: hint.into() }.into()
 }
 
 /// The cause chain on one line, outermost first; a cause whose text is already in the line is left out, and
@@ -108,7 +114,6 @@ pub fn main<C: Parser>(tool: &str, run: impl FnOnce(&C) -> anyhow::Result<Exit>)
 pub fn finish(tool: &str, result: anyhow::Result<Exit>) -> ExitCode {
     let exit = match result {
         Ok(exit) => exit,
-        Err(error) if is_caused_by(&error, io::ErrorKind::BrokenPipe) => Exit::Done,
         Err(error) => {
             report(tool, &error);
             Exit::Failed
@@ -178,6 +183,12 @@ mod tests {
         let error = result.hint("do this").context("outer").unwrap_err();
         assert_eq!(one_line(&error), "outer: middle: inner");
         assert_eq!(hint_of(&error), Some("do this"));
+    }
+
+    #[test]
+    fn a_closed_pipe_that_is_not_standard_output_is_a_failure() {
+        let ask = Err(io::Error::from(io::ErrorKind::BrokenPipe)).context("ask a program");
+        assert_eq!(format!("{:?}", finish("test", ask)), format!("{:?}", ExitCode::from(1)));
     }
 
     #[test]

@@ -25,17 +25,22 @@ pub fn is_part(name: &OsStr) -> bool {
     name.starts_with(b".") && name.ends_with(SUFFIX.as_bytes()) && name.len() > 1 + SUFFIX.len()
 }
 
-/// The user's temporary files and folders in `folder` whose makers were killed, each locked by us from now on.
-/// Empty if there is no such folder.
-pub fn find(folder: &Path) -> Vec<Leftover> {
+/// The user's temporary files and folders in `folder` for names that begin with `start`, whose makers were killed, each
+/// locked by us from now on. Empty if there is no such folder. A folder that other tools use too needs a `start`: what
+/// they left may have to be put right first.
+pub fn find(folder: &Path, start: impl AsRef<OsStr>) -> Vec<Leftover> {
+    let start = [b".", start.as_ref().as_encoded_bytes()].concat();
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let parts = entries.filter(|entry| is_part(&entry.file_name()));
+    let parts = entries.filter(|entry| {
+        let name = entry.file_name();
+        is_part(&name) && name.as_encoded_bytes().starts_with(&start)
+    });
     parts.filter_map(|entry| claim(&entry.path())).collect()
 }
 
-/// Removes what [`find`] finds in `folder`. What can't be removed stays for the next run.
-pub fn clear(folder: &Path) {
-    for leftover in find(folder) {
+/// Removes what [`find`] finds. What can't be removed stays for the next run.
+pub fn clear(folder: &Path, start: impl AsRef<OsStr>) {
+    for leftover in find(folder, start) {
         let _ = leftover.remove();
     }
 }
@@ -272,7 +277,9 @@ mod tests {
         std::os::unix::fs::symlink("theirs.part", folder.path().join(".link.backrest-part")).unwrap();
         let scratch = Scratch::new(folder.path(), OsStr::new("new")).unwrap();
         let second = Scratch::new(folder.path(), OsStr::new("new")).unwrap();
-        clear(folder.path());
+        clear(folder.path(), "another");
+        assert!(names(folder.path()).contains(&".old.backrest-part".into()));
+        clear(folder.path(), "");
         assert_eq!(
             names(folder.path()),
             [".link.backrest-part", ".new.2.backrest-part", ".new.backrest-part", "theirs.part"]

@@ -26,6 +26,7 @@ use rustix::fs::MemfdFlags;
 use rustix::process::{Pid, Resource, Rlimit};
 
 use crate::cancel::Cancel;
+use crate::exit::is_caused_by;
 use crate::text::escape;
 use crate::units;
 use lines::Lines;
@@ -91,6 +92,11 @@ impl fmt::Display for End {
             End::AskedTerminal => f.write_str("waits for an answer on the terminal, which it does not have"),
         }
     }
+}
+
+/// Whether `error` is that of a program that could not be started because none of that name is installed.
+pub fn is_not_installed(error: &anyhow::Error) -> bool {
+    is_caused_by(error, io::ErrorKind::NotFound)
 }
 
 /// What is known of a child that has finished.

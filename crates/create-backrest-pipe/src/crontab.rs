@@ -2,7 +2,6 @@
 
 pub(crate) mod lines;
 
-use std::io::ErrorKind;
 use std::process::Command;
 use std::time::Duration;
 
@@ -37,7 +36,7 @@ fn limits() -> Limits {
 pub(crate) fn read() -> Result<Crontab> {
     let listed = match process::capture(crontab().arg("-l"), b"", limits(), None) {
         Ok(listed) => listed,
-        Err(error) if common::exit::is_caused_by(&error, ErrorKind::NotFound) => {
+        Err(error) if process::is_not_installed(&error) => {
             return Ok(Crontab::Unusable("the program crontab is not installed".into()));
         }
         Err(error) => return Err(error).context("read the crontab"),

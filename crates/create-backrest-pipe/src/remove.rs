@@ -73,7 +73,7 @@ fn left_by_the_tools(facts: &Facts, places: &Places, work: &mut Work) -> Result<
         files.push(record);
     }
     for folder in [&layout.bridge(), layout.container_dir(), &state].into_iter().filter(|_| !work.is_dry) {
-        leftover::clear(folder);
+        leftover::clear(folder, "");
     }
     for path in files.into_iter().filter(|path| fs::symlink_metadata(path).is_ok()) {
         work.remove(&path, || remove_all(&path))?;

@@ -5,7 +5,7 @@
 use std::fs::File;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use common::exit::{Exit, HintExt};
 use common::problem;
 use common::settings::Settings;
@@ -143,12 +143,12 @@ fn one_at_a_time(places: &Places) -> Result<Option<Flock<File>>> {
         file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => return Ok(Some(lock)),
             Err((file, Errno::EWOULDBLOCK)) if Instant::now() < end => file,
-            Err((_, error)) => {
-                return Err(error)
-                    .with_context(|| {
-                        format!("another create-backrest-pipe is running: {}", escape_path(folder))
-                    })
+            Err((_, Errno::EWOULDBLOCK)) => {
+                return Err(anyhow!("another create-backrest-pipe is running: {}", escape_path(folder)))
                     .hint("wait until it is done, then run this again");
+            }
+            Err((_, error)) => {
+                return Err(error).with_context(|| format!("lock: {}", escape_path(folder)));
             }
         };
         std::thread::sleep(Duration::from_millis(100));

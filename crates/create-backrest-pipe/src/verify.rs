@@ -51,6 +51,9 @@ use sample::Sample;
 
 pub(crate) use report::summary;
 
+/// The name of the folder for temporary files.
+const SCRATCH: &str = "backrest-verify";
+
 /// How many paths of the snapshot were compared, and how many bytes were read back: for the person at the terminal.
 static COMPARED: AtomicU64 = AtomicU64::new(0);
 static READ: AtomicU64 = AtomicU64::new(0);
@@ -77,8 +80,8 @@ impl std::error::Error for Local {}
 pub(crate) fn run(arguments: &VerifyArguments, settings: &Settings) -> Result<Exit> {
     let cancel = Cancel::on_signals().context("watch for signals")?;
     let temporary = std::env::temp_dir();
-    leftover::clear(&temporary);
-    let scratch = Scratch::new(&temporary, OsStr::new("backrest-verify"))
+    leftover::clear(&temporary, SCRATCH);
+    let scratch = Scratch::new(&temporary, OsStr::new(SCRATCH))
         .with_context(|| format!("make a temporary folder: {}", escape_path(&temporary)))
         .hint("name a folder with room for the largest dump in TMPDIR")?;
     let started = Instant::now();

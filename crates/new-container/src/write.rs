@@ -154,10 +154,7 @@ fn remove(leftover: Leftover) -> Result<()> {
 
 /// The leftovers for the folder `place`; a service's name has no dot, so none of another service begins like that.
 fn leftovers_of(place: &Path) -> Vec<Leftover> {
-    let prefix = [b".", place.file_name().unwrap_or_default().as_encoded_bytes(), b"."].concat();
-    let mut found = leftover::find(parent(place));
-    found.retain(|leftover| {
-        leftover.path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(&prefix))
-    });
-    found
+    let mut start = place.file_name().unwrap_or_default().to_os_string();
+    start.push(".");
+    leftover::find(parent(place), start)
 }

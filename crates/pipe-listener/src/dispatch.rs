@@ -18,10 +18,8 @@ use crate::door::Origin;
 pub(crate) enum Action {
     /// One of the table's.
     BuiltIn(BuiltIn),
-    /// Takes Tailscale down now, if no one has asked for it since.
-    TailscaleDown,
-    /// Runs the after steps because a backup has not come back.
-    OverdueBackup,
+    /// What the listener asked itself for.
+    Listener(OwnMessage),
     /// A file of the user's.
     Own(PathBuf),
 }
@@ -35,9 +33,30 @@ pub(crate) enum Refusal {
     Unsafe(String),
 }
 
-/// The messages that the listener sends to itself.
-pub(crate) const TAILSCALE_DOWN: &str = "tailscale-down";
-pub(crate) const OVERDUE_BACKUP: &str = "overdue-backup";
+/// A message that the listener sends to itself, and no one else may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OwnMessage {
+    /// Takes Tailscale down now, if no one has asked for it since.
+    TailscaleDown,
+    /// Runs the after steps because a backup has not come back.
+    OverdueBackup,
+}
+
+impl OwnMessage {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            OwnMessage::TailscaleDown => "tailscale-down",
+            OwnMessage::OverdueBackup => "overdue-backup",
+        }
+    }
+
+    /// The one that `message` is, if it came from the listener itself.
+    pub(crate) fn of(message: &Message, door: Origin) -> Option<OwnMessage> {
+        let all = [OwnMessage::TailscaleDown, OwnMessage::OverdueBackup];
+        all.into_iter().find(|own| door == Origin::Timer && own.name() == message.name)
+    }
+}
+
 /// Finds the action for `message`; `actions` is the folder with the user's own, `trust` is asked
 /// only if one of them has that name.
 pub(crate) fn look_up(
@@ -47,12 +66,10 @@ pub(crate) fn look_up(
     trust: impl FnOnce() -> Trust,
 ) -> Result<Action, Refusal> {
     let name = message.name.as_str();
-    match name {
-        TAILSCALE_DOWN if door == Origin::Timer => return Ok(Action::TailscaleDown),
-        OVERDUE_BACKUP if door == Origin::Timer => return Ok(Action::OverdueBackup),
-        _ => {}
+    if let Some(own) = OwnMessage::of(message, door) {
+        return Ok(Action::Listener(own));
     }
-    let built_in = BuiltIn::named(name);
+    let built_in = message.built_in();
     // An action that is answered at once shows whether the bridge works, and can't be replaced.
     if let Some(action) = built_in.filter(|action| action.lane().is_none()) {
         return Ok(Action::BuiltIn(action));
@@ -97,7 +114,8 @@ mod tests {
         assert_eq!(found("ping", folder.path()), Ok(Action::BuiltIn(BuiltIn::Ping)));
         assert_eq!(found("post-backups", folder.path()), Ok(Action::BuiltIn(BuiltIn::PostBackups)));
         assert_eq!(found("reboot", folder.path()), Err(Refusal::Unknown));
-        assert_eq!(found(TAILSCALE_DOWN, folder.path()), Err(Refusal::Unknown), "only the listener may");
+        let down = OwnMessage::TailscaleDown.name();
+        assert_eq!(found(down, folder.path()), Err(Refusal::Unknown), "only the listener may");
     }
 
     #[test]

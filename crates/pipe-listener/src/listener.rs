@@ -132,7 +132,10 @@ impl Listener {
         });
         let mut timers = Timers::default();
         timers.set_network(crate::run::tailscale::due(&settings));
-        let tally = Tally::open(&layout.message_counts());
+        let (tally, problem) = Tally::open(&layout.message_counts());
+        if let Some(problem) = problem {
+            log.event(&problem);
+        }
         let backups = Backups::load(&settings);
         let mut listener = Listener {
             settings,

@@ -66,7 +66,7 @@ impl Job {
 
 /// The lane of a message. A file of the user's runs in the lane of the built-in action that it replaces.
 pub(crate) fn lane_of(message: &Message) -> Lane {
-    BuiltIn::named(&message.name).and_then(BuiltIn::lane).unwrap_or(Lane::Actions)
+    message.built_in().and_then(BuiltIn::lane).unwrap_or(Lane::Actions)
 }
 
 /// How many messages of its lane run or wait before a new one.

@@ -23,7 +23,7 @@ use common::settings::{Flags, PUSH_URL, Settings};
 use common::text::escape;
 use common::trust::Trust;
 
-use crate::dispatch::Action;
+use crate::dispatch::{Action, OwnMessage};
 use crate::queue::Job;
 use notify::State;
 
@@ -127,8 +127,8 @@ impl Runner {
         let until = Instant::now() + self.timeout;
         let result = match action {
             Action::BuiltIn(action) => self.built_in(*action, job, with_preparation, until, report),
-            Action::TailscaleDown => tailscale::down(self, report),
-            Action::OverdueBackup => Ok(prepare::overdue(self, until, report)),
+            Action::Listener(OwnMessage::TailscaleDown) => tailscale::down(self, report),
+            Action::Listener(OwnMessage::OverdueBackup) => Ok(prepare::overdue(self, until, report)),
             Action::Own(file) => Ok(own::run(self, file, &job.message, until, report)),
         };
         result.unwrap_or_else(|error| Outcome::of_error(&error))

@@ -4,10 +4,12 @@
 //! seen afterwards. They are written a minute after they changed, and when the listener stops.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use common::regular_file;
+use common::text::escape_path;
 use common::units;
 
 /// How many days are kept.
@@ -39,12 +41,26 @@ pub(crate) struct Tally {
     /// By day and name.
     days: BTreeMap<String, BTreeMap<String, Counts>>,
     changed: Option<Instant>,
+    /// The last try to write them failed.
+    is_failing: bool,
 }
 
 impl Tally {
-    /// The counts at `path`; lines that can't be read are left out.
-    pub(crate) fn open(path: &Path) -> Tally {
-        let text = regular_file::read(path, LONGEST).unwrap_or_default();
+    /// The counts at `path`; lines that can't be read are left out. A file that can't be read at all is kept as
+    /// `messages.txt.old`, and the text for the log names it.
+    pub(crate) fn open(path: &Path) -> (Tally, Option<String>) {
+        let (text, problem) = match regular_file::read(path, LONGEST) {
+            Ok(text) => (text, None),
+            Err(error) if error.kind() == ErrorKind::NotFound => (Vec::new(), None),
+            Err(error) => {
+                let aside = path.with_extension("txt.old");
+                let moved = std::fs::rename(path, &aside).map_or_else(
+                    |error| format!("it can't be kept: {error}"),
+                    |()| format!("it is kept as {}", escape_path(&aside)),
+                );
+                (Vec::new(), Some(format!("the counts can't be read: {error}; {moved}")))
+            }
+        };
         let mut days: BTreeMap<String, BTreeMap<String, Counts>> = BTreeMap::new();
         for line in String::from_utf8_lossy(&text).lines() {
             let words: Vec<_> = line.split_whitespace().collect();
@@ -54,7 +70,7 @@ impl Tally {
             };
             days.entry(day.into()).or_default().insert(name.into(), Counts { done, failed, refused });
         }
-        Tally { path: path.to_path_buf(), days, changed: None }
+        (Tally { path: path.to_path_buf(), days, changed: None, is_failing: false }, problem)
     }
 
     /// Counts a message. `name` is an action's, or what is wrong with the message.
@@ -85,16 +101,22 @@ impl Tally {
         self.changed.map(|at| at + PAUSE)
     }
 
-    /// Writes the counts, if it is time.
-    pub(crate) fn save(&mut self, now: Instant) {
-        if self.due().is_some_and(|due| due <= now) {
-            self.write();
+    /// Writes the counts, if it is time. Fails once if that fails, and tries again after a while.
+    pub(crate) fn save(&mut self, now: Instant) -> anyhow::Result<()> {
+        if self.due().is_none_or(|due| due > now) {
+            return Ok(());
         }
+        let written = self.write();
+        if written.is_err() {
+            self.changed = Some(now);
+        }
+        let was_failing = std::mem::replace(&mut self.is_failing, written.is_err());
+        if was_failing { Ok(()) } else { written }
     }
 
-    fn write(&mut self) {
+    fn write(&mut self) -> anyhow::Result<()> {
         if self.changed.take().is_none() {
-            return;
+            return Ok(());
         }
         let mut text = String::new();
         for (day, names) in &self.days {
@@ -102,14 +124,14 @@ impl Tally {
                 text += &format!("{day} {name} {done} done {failed} failed {refused} refused\n");
             }
         }
-        // A disk that is full now is tried again with the next change.
-        let _ = common::atomic::write(&self.path, text.as_bytes(), 0o600);
+        common::atomic::write(&self.path, text.as_bytes(), 0o600).map(drop)
     }
 }
 
 impl Drop for Tally {
     fn drop(&mut self) {
-        self.write();
+        // The log is closed by now.
+        let _ = self.write();
     }
 }
 
@@ -126,7 +148,8 @@ mod tests {
             .collect();
         std::fs::write(&path, old + "not a line of ours\n").unwrap();
         for _ in 0..2 {
-            let mut tally = Tally::open(&path);
+            let (mut tally, problem) = Tally::open(&path);
+            assert_eq!(problem, None);
             tally.count("notify-up", Ending::Done);
             tally.count("notify-up", Ending::Failed);
             tally.count("not-a-message", Ending::Refused);
@@ -135,5 +158,36 @@ mod tests {
         assert_eq!(text.lines().count(), DAYS - 1 + 2, "{text}");
         assert!(text.contains(" not-a-message 0 done 0 failed 2 refused\n"), "{text}");
         assert!(text.ends_with(" notify-up 2 done 2 failed 0 refused\n"), "{text}");
+    }
+
+    #[test]
+    fn counts_that_cannot_be_read_are_kept_aside() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("messages.txt");
+        let long = "2026-01-01 ping 5 done 1 failed 0 refused\n".repeat(30_000);
+        std::fs::write(&path, &long).unwrap();
+        let (mut tally, problem) = Tally::open(&path);
+        assert!(problem.unwrap().ends_with("messages.txt.old"));
+        tally.count("ping", Ending::Done);
+        drop(tally);
+        assert_eq!(std::fs::read_to_string(folder.path().join("messages.txt.old")).unwrap(), long);
+        assert_eq!(std::fs::read_to_string(&path).unwrap().lines().count(), 1);
+    }
+
+    #[test]
+    fn counts_that_cannot_be_written_are_reported_once_and_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("logs/messages.txt");
+        let (mut tally, _) = Tally::open(&path);
+        std::fs::write(folder.path().join("logs"), "in the way").unwrap();
+        tally.count("ping", Ending::Done);
+        let mut now = Instant::now() + PAUSE;
+        assert!(tally.save(now).is_err());
+        now += PAUSE;
+        assert!(tally.save(now).is_ok());
+        std::fs::remove_file(folder.path().join("logs")).unwrap();
+        std::fs::create_dir(folder.path().join("logs")).unwrap();
+        tally.save(now + PAUSE).unwrap();
+        assert!(path.exists());
     }
 }

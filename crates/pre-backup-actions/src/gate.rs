@@ -17,6 +17,7 @@ mod undeclared;
 
 use std::collections::BTreeMap;
 use std::fs::{self, Metadata};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
@@ -218,14 +219,15 @@ impl Gate<'_> {
             return Err(fault("dump is too small", &file.path, &format!("at least {least}"), &saw));
         }
         is_new(file, &metadata, request.start)?;
-        stays_inside(&request.folder.join(&file.path), request.folder).map_err(|saw| {
-            fault(
-                "dump is outside its service",
-                &file.path,
-                "to be in the service's folder",
-                &format!("it leads to {saw}"),
-            )
-        })?;
+        let saw = match leads_out(&request.folder.join(&file.path), request.folder) {
+            Ok(None) => None,
+            Ok(Some(place)) => Some(format!("it leads to {}", escape_path(&place))),
+            Err(error) => Some(format!("its folder can't be looked up: {error}")),
+        };
+        if let Some(saw) = saw {
+            let wanted = "to be in the service's folder";
+            return Err(fault("dump is outside its service", &file.path, wanted, &saw));
+        }
         let proved = match formats::check(&file.at, dump.kind, request.budget) {
             Ok(proved) => proved,
             Err(Flaw::Empty) if dump.minimum == 0 => Proved::Whole,
@@ -324,12 +326,10 @@ fn shown_time(time: SystemTime) -> String {
     jiff::Timestamp::try_from(time).map_or_else(|_| "?".into(), units::local)
 }
 
-/// The folder of `target` lies in `folder` when symlinks on the way are followed.
-fn stays_inside(target: &Path, folder: &Path) -> Result<(), String> {
+/// Where the folder of `target` is if symlinks on the way lead out of `folder`.
+fn leads_out(target: &Path, folder: &Path) -> io::Result<Option<PathBuf>> {
     // What does not exist yet is made by us, and holds no symlink.
     let existing = target.ancestors().skip(1).find(|ancestor| ancestor.exists()).unwrap_or(folder);
-    let real =
-        |path: &Path| -> Result<PathBuf, String> { path.canonicalize().map_err(|error| error.to_string()) };
-    let (real_folder, real_existing) = (real(folder)?, real(existing)?);
-    if is_below(&real_existing, &real_folder) { Ok(()) } else { Err(escape_path(&real_existing)) }
+    let (real_folder, real_existing) = (folder.canonicalize()?, existing.canonicalize()?);
+    Ok((!is_below(&real_existing, &real_folder)).then_some(real_existing))
 }

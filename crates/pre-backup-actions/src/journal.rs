@@ -66,7 +66,7 @@ impl Journal {
         let folder = path.parent().unwrap_or(Path::new("/"));
         private::folder(folder)
             .with_context(|| format!("make the folder of the journal: {}", escape_path(folder)))?;
-        leftover::clear(folder);
+        leftover::clear(folder, "");
         let (entries, mut problems) = look(path)?;
         let incomplete = !problems.is_empty();
         let mut journal = Journal { path: path.to_path_buf(), entries, log: None, incomplete };

@@ -11,6 +11,7 @@ use std::fs;
 
 use anyhow::{Result, anyhow};
 use common::atomic;
+use common::process::End;
 use common::text::escape;
 use common::units;
 use serde::Serialize;
@@ -164,6 +165,7 @@ fn explain(
     let path = escape(entry.path.as_bytes());
     let (what, hint) = if free == Some(0) {
         ("the disk is full", "make room on the server, or choose another place with --path".to_owned())
+        // SFTP's status codes don't get out of `sftp`; only the hint depends on its words.
     } else if why.contains("ermission denied")
         || why.contains("ead-only")
         || why.contains("not found")
@@ -181,6 +183,11 @@ fn explain(
     };
     hinted(anyhow!("prove: {step}: {path}: {what}: {why}"), hint)
 }
+
+/// restic's exit code since 0.17 if the password opens no key of the repository.
+const WRONG_PASSWORD: i32 = 12;
+/// restic's exit code since 0.17 if there is no repository.
+const NO_REPOSITORY: i32 = 10;
 
 /// Has restic itself, if it is installed, look for a repository there over the folder: nothing is written.
 fn restic(connection: &Connection, entry: &Entry) -> Result<Option<String>> {
@@ -201,11 +208,20 @@ fn restic(connection: &Connection, entry: &Entry) -> Result<Option<String>> {
     drop(terminal);
     let Ok(ran) = ran else { return Ok(None) };
     let stderr = String::from_utf8_lossy(&ran.stderr).into_owned();
-    if ran.end.is_success() || stderr.contains("wrong password") || stderr.contains("no key found") {
-        return Ok(Some("reaches it; a repository is there already".to_owned()));
-    }
-    if ["Is there a repository", "does not exist", "not exist"].iter().any(|words| stderr.contains(words)) {
-        return Ok(Some("reaches it; no repository is there yet, Backrest makes one".to_owned()));
+    let is_there = match ran.end {
+        End::Exited(0 | WRONG_PASSWORD) => Some(true),
+        End::Exited(NO_REPOSITORY) => Some(false),
+        // Before 0.17 restic exits with 1 for everything (0.14 was tried): its words are the only sign.
+        End::Exited(1) if stderr.contains("wrong password") => Some(true),
+        End::Exited(1) if stderr.contains("Is there a repository") => Some(false),
+        _ => None,
+    };
+    match is_there {
+        Some(true) => return Ok(Some("reaches it; a repository is there already".to_owned())),
+        Some(false) => {
+            return Ok(Some("reaches it; no repository is there yet, Backrest makes one".to_owned()));
+        }
+        None => {}
     }
     let last = stderr.lines().rfind(|line| !line.trim().is_empty()).unwrap_or("it printed nothing");
     Err(anyhow!(

@@ -84,8 +84,12 @@ fn answer(places: &Places) -> Check {
     let mut command = Command::new(&places.client_source);
     command.arg("--bridge").arg(places.layout.bridge()).args(["--timeout", "10s", "ping"]);
     match process::capture(&mut command, b"", Limits::within(Duration::from_secs(15)), None) {
-        Err(_) => {
+        Err(error) if process::is_not_installed(&error) => {
             Check::unknown("socket", "not tried: backrest-send is not installed", "cargo xtask install")
+        }
+        Err(error) => {
+            let what = format!("not tried: {}", common::exit::one_line(&error));
+            Check::unknown("socket", what, format!("{} --version", escape_path(&places.client_source)))
         }
         Ok(asked) => match asked.success() {
             Ok(_) => Check::good("socket", "the listener answers over the socket"),

@@ -2,6 +2,8 @@
 //!
 //! Docker is asked as the user would ask it; where it is not there, or not allowed, that is reported.
 
+use std::io::{self, ErrorKind};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -89,16 +91,25 @@ fn up(places: &Places) -> String {
     format!("docker compose up --detach (in {})", escape_path(places.layout.container_dir()))
 }
 
-/// Docker's words when its engine does not run, or when this user may not ask it (cli/command, moby/client).
+/// Whether the engine runs and may be asked is seen at its socket.
 fn not_looked_at(why: &str) -> Check {
-    if why.contains("Cannot connect to the Docker daemon") {
-        return Check::bad(NAME, format!("Docker does not run: {why}"), "sudo systemctl start docker");
-    }
-    let fix = match why.contains("permission denied") {
-        true => "sudo usermod --append --groups docker $USER, then log in again",
-        false => BY_HAND,
+    let fix = match connect().map_err(|error| error.kind()) {
+        Err(ErrorKind::NotFound | ErrorKind::ConnectionRefused) => {
+            return Check::bad(NAME, format!("Docker does not run: {why}"), "sudo systemctl start docker");
+        }
+        Err(ErrorKind::PermissionDenied) => "sudo usermod --append --groups docker $USER, then log in again",
+        _ => BY_HAND,
     };
     Check::unknown(NAME, format!("not checked: {why}"), fix)
+}
+
+/// Connects to the socket that `docker` uses. Succeeds too if that is not known to be one of this host.
+fn connect() -> io::Result<()> {
+    let asked = docker(&["context", "inspect", "--format", "{{.Endpoints.docker.Host}}"]).unwrap_or_default();
+    match String::from_utf8_lossy(&asked).trim().strip_prefix("unix://") {
+        Some(socket) => UnixStream::connect(socket).map(drop),
+        None => Ok(()),
+    }
 }
 
 fn containers(places: &Places) -> Result<Vec<Container>> {

@@ -75,7 +75,10 @@ pub(super) fn scripts(settings: &Settings) -> Vec<Check> {
 }
 
 fn of_script(name: &'static str, script: &Script) -> Vec<Check> {
-    let hint = || script.hint.clone().unwrap_or_else(|| "see pre-backup-actions --list".into());
+    let hint = || match &script.hint {
+        Some(hint) => Fix::from(hint.as_str()),
+        None => Fix::ours("see pre-backup-actions --list"),
+    };
     let naming = |why: &str| format!("{}: {why}", script.path);
     let bad = script.refused.iter().chain(&script.problems);
     let mut checks: Vec<_> = bad.map(|why| Check::bad(name, naming(why), hint())).collect();
@@ -123,9 +126,8 @@ fn of_gap(name: &'static str, gap: &Gap) -> Check {
     let leads = gap.leads_to.as_ref().map(|to| format!(" → {to}")).unwrap_or_default();
     let what = format!("{}{leads}: {}", gap.path, gap.what);
     match (gap.kind.is_fault(), &gap.hint) {
-        (true, hint) => {
-            Check::bad(name, what, hint.clone().unwrap_or_else(|| "build-ignore --report".into()))
-        }
+        (true, Some(hint)) => Check::bad(name, what, hint.as_str()),
+        (true, None) => Check::bad(name, what, Fix::ours("build-ignore --report")),
         (false, hint) => Check::note(name, what, hint.clone().map(Fix::from)),
     }
 }

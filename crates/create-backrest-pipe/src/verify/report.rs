@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use bridge::action::BuiltIn;
-use bridge::request::encode;
+use bridge::request::{Notification, SHORT, encode};
 use comfy_table::{CellAlignment, Table, presets};
 use common::contract::verification::{Outcome, ServiceCounts, Verification};
 use common::exit::HintExt;
@@ -105,9 +105,6 @@ pub(crate) fn summary(verification: &Verification) -> String {
     format!("{verdict}: snapshot {id} of {at}: {}", parts.join(", "))
 }
 
-/// The longest text of an alarm that is passed on as it is: of a longer one the listener keeps the end alone.
-const ALARM: usize = 120;
-
 /// What is wrong, in one short line: the number of faults and the first of them, or why nothing was verified.
 fn alarm(verification: &Verification) -> String {
     let text = match (&verification.error, verification.faults.first()) {
@@ -118,10 +115,10 @@ fn alarm(verification: &Verification) -> String {
         }
     };
     let letters: Vec<char> = escape(text.as_bytes()).chars().collect();
-    if letters.len() <= ALARM {
+    if letters.len() <= SHORT {
         return letters.iter().collect();
     }
-    let (start, end) = (&letters[..ALARM / 2], &letters[letters.len() + 1 - ALARM / 2..]);
+    let (start, end) = (&letters[..SHORT / 2], &letters[letters.len() + 1 - SHORT / 2..]);
     start.iter().chain(['…'].iter()).chain(end).collect()
 }
 
@@ -137,11 +134,11 @@ pub(super) fn notify(verification: &Verification, settings: &Settings) -> Result
         Outcome::Proved => (BuiltIn::NotifyUp, summary(verification)),
         _ => (BuiltIn::NotifyDown, alarm(verification)),
     };
-    let plan =
-        verification.plan.as_deref().map(|plan| format!("--plan {} ", encode(plan))).unwrap_or_default();
+    let plan = verification.plan.as_deref().map(encode);
+    let request = Notification { plan, text: escape(text.as_bytes()), ..Notification::default() };
     let mut command = Command::new(common::paths::tool("backrest-send"));
     command.arg("--bridge").arg(settings.layout().bridge()).args(["--timeout", "2m", action.name()]);
-    command.arg(plan + &escape(text.as_bytes()));
+    command.arg(request.to_text());
     let sent = process::capture(&mut command, b"", Limits::within(PUSH_TIME), None)?.success();
     sent.context("push the result").hint("see that the listener runs: create-backrest-pipe status")?;
     Ok(())
@@ -168,7 +165,7 @@ mod tests {
             operations: 0,
         });
         assert!(text.starts_with("backup not verified: log in: ") && text.ends_with(": no answer"), "{text}");
-        assert_eq!(text.chars().count(), ALARM);
+        assert_eq!(text.chars().count(), SHORT);
     }
 
     #[test]

@@ -16,6 +16,7 @@ use common::contract::trouble::Trouble;
 use common::settings::{Flags, Settings};
 
 use super::Listener;
+use crate::dispatch::OwnMessage;
 use crate::door::Origin;
 use crate::log::short;
 use crate::queue::{Job, New};
@@ -64,7 +65,7 @@ fn down(trouble: &Trouble) -> BTreeSet<String> {
 
 /// What a message asks to be prepared or undone; `None` for any other message.
 fn request_of(message: &Message) -> Option<(BuiltIn, Preparation)> {
-    let action = BuiltIn::named(&message.name)?;
+    let action = message.built_in()?;
     matches!(action, BuiltIn::PreBackups | BuiltIn::PostBackups)
         .then(|| (action, Preparation::parse(&message.text).unwrap_or_default()))
 }
@@ -122,12 +123,12 @@ impl Listener {
                 _ => {}
             }
         }
-        let is_network = BuiltIn::named(&job.message.name) == Some(BuiltIn::StartTailscale);
+        let is_network = job.message.built_in() == Some(BuiltIn::StartTailscale);
         if let Some(why) = why.filter(|_| is_network && job.door == Origin::Socket) {
             // A start hook that fails here may fire no other hook.
             self.push_failure_to_prepare(None, &format!("start-tailscale failed: {why}"));
         }
-        if job.door == Origin::Timer && job.message.name == crate::dispatch::OVERDUE_BACKUP {
+        if OwnMessage::of(&job.message, job.door) == Some(OwnMessage::OverdueBackup) {
             let how = why.map_or("they ran now".to_string(), |why| format!("they failed: {why}"));
             self.push(
                 State::Down,

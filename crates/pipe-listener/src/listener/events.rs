@@ -13,11 +13,11 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use rustix::event::{EventfdFlags, eventfd};
 
 use super::notices::Notice;
-use crate::dispatch::{Action, Refusal, look_up};
+use crate::dispatch::{Action, OwnMessage, Refusal, look_up};
 use crate::queue::Job;
 use crate::run::{Outcome, Progress, Report, Runner, prepare};
+use crate::status::ListenerStatus;
 use bridge::action::{BuiltIn, Lane};
-use common::contract::status::Status;
 
 /// What a thread reports.
 #[derive(Debug)]
@@ -31,7 +31,7 @@ pub(super) enum Event {
     /// Backrest was restarted since the last of it was prepared.
     Restarted,
     /// What `status` waits for.
-    Status(Box<Status>),
+    Status(Box<ListenerStatus>),
 }
 
 /// Wakes the loop.
@@ -112,7 +112,7 @@ pub(super) fn spawn(lane: Lane, runner: Runner, jobs: Receiver<Start>, events: E
             let prepares = matches!(
                 action,
                 Ok(Action::BuiltIn(BuiltIn::PreBackups | BuiltIn::PostBackups)
-                    | Action::OverdueBackup
+                    | Action::Listener(OwnMessage::OverdueBackup)
                     | Action::Own(_))
             );
             if prepares {

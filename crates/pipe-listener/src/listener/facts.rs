@@ -6,8 +6,8 @@ use common::units;
 use super::Listener;
 use crate::log::short;
 use crate::run::notify;
+use crate::status::ListenerStatus;
 use bridge::action::Lane;
-use common::contract::status::{Door, PushAddress, Status};
 
 /// The last events of each kind, each with its time.
 #[derive(Debug, Default)]
@@ -60,21 +60,21 @@ fn dated(event: &str) -> Option<String> {
 
 impl Listener {
     /// What `status` reports without asking any other program.
-    pub(super) fn status_now(&self) -> Status {
+    pub(super) fn status_now(&self) -> ListenerStatus {
         let running = self.queue.running(Lane::Actions).map(|job| {
             let since = job.started.map(|at| units::duration(at.elapsed())).unwrap_or_default();
             format!("#{} {} for {since}", job.id, short(job.message.to_string().as_bytes()))
         });
         let door = |trouble: &Option<String>| {
             let trouble = self.doors.folder_trouble.as_ref().or(trouble.as_ref());
-            trouble.cloned().map_or(Door::Open, Door::Closed)
+            trouble.cloned().unwrap_or("ok".into())
         };
         let in_time = |left: Option<std::time::Duration>| {
             left.map_or("no".into(), |left| format!("in {}", units::duration(left)))
         };
         let arriving = self.from_fifo.len() + self.from_others.len();
         let has_address = notify::has_address(&self.settings);
-        Status {
+        ListenerStatus {
             version: env!("CARGO_PKG_VERSION").into(),
             process: std::process::id().to_string(),
             since: self.since.clone(),
@@ -83,7 +83,7 @@ impl Listener {
             socket: door(&self.doors.socket_trouble),
             running: running.unwrap_or_else(|| "none".into()),
             waiting: (self.queue.waiting() + arriving).to_string(),
-            push_address: if has_address { PushAddress::Set } else { PushAddress::NotSet },
+            push_address: if has_address { "set" } else { "not set" },
             after_steps_due: in_time(self.timers.until_backup()),
             tailscale_down_due: in_time(self.timers.until_network()),
             log: escape_path(self.settings.layout().listener_log()),

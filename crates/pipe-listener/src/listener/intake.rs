@@ -56,14 +56,14 @@ impl Listener {
                 Taken::Now => None,
                 Taken::Before(time) => Some(Moment::at(time)),
                 // A backup that is over stays over, and what is done then bears a second run.
-                Taken::Unknown if message.name == BuiltIn::PostBackups.name() => None,
+                Taken::Unknown if message.built_in() == Some(BuiltIn::PostBackups) => None,
                 Taken::Unknown => {
                     self.report_dropped(&message, "the queue is damaged, it may have run already");
                     continue;
                 }
             };
             let is_old = at.as_ref().is_some_and(|at| at.age(&Moment::now()).is_none_or(|age| age > STALE));
-            if is_old && message.name != BuiltIn::PostBackups.name() {
+            if is_old && message.built_in() != Some(BuiltIn::PostBackups) {
                 self.report_dropped(&message, "it is older than 10 min");
                 continue;
             }
@@ -243,7 +243,8 @@ impl Listener {
 /// Whether it is a `notify-up` that was left in the FIFO so early that another backup may be due by now. A FIFO does
 /// not record when it was written to, and the keeper's ten minutes pass only while the machine is awake.
 fn is_stale_up(message: &Message) -> bool {
-    let sent = (message.name == BuiltIn::NotifyUp.name()).then(|| Notification::parse(&message.text).sent);
+    let sent =
+        (message.built_in() == Some(BuiltIn::NotifyUp)).then(|| Notification::parse(&message.text).sent);
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
     sent.flatten().is_some_and(|sent| now.as_secs().saturating_sub(sent) > STALE.as_secs())
 }

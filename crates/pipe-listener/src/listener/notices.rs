@@ -81,7 +81,7 @@ struct ReportedFailure {
 
 /// The state that a message reports; `None` if it is not a notification.
 fn reports_up(message: &Message) -> Option<bool> {
-    match BuiltIn::named(&message.name)? {
+    match message.built_in()? {
         BuiltIn::NotifyUp => Some(true),
         BuiltIn::NotifyDown => Some(false),
         _ => None,
@@ -97,7 +97,7 @@ impl Listener {
     /// What becomes of a message that was just started.
     pub(super) fn notice(&mut self, job: &Job) -> Notice {
         const NOW: Notice = Notice::Now { with_preparation: false };
-        if BuiltIn::named(&job.message.name) == Some(BuiltIn::PreBackups) {
+        if job.message.built_in() == Some(BuiltIn::PreBackups) {
             self.notices.preparation = self.notices.preparation.max(job.id);
         }
         let Some(is_up) = reports_up(&job.message) else { return NOW };

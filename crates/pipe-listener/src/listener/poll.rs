@@ -13,8 +13,8 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::{Event, Listener};
-use crate::dispatch::{OVERDUE_BACKUP, TAILSCALE_DOWN};
-use crate::door::{ClientId, Origin};
+use crate::dispatch::OwnMessage;
+use crate::door::ClientId;
 use crate::log::{Topic, short};
 use crate::queue::Job;
 use crate::run::{Failure, Outcome, Progress, tailscale};
@@ -157,7 +157,9 @@ impl Listener {
             self.log.sparingly(Topic::Found, &line);
         }
         self.log.sum_up(now);
-        self.tally.save(now);
+        if let Err(error) = self.tally.save(now) {
+            self.log.sparingly(Topic::Found, &common::exit::one_line(&error));
+        }
         if ready.signal {
             self.begin_end(now);
         }
@@ -209,13 +211,13 @@ impl Listener {
     fn look_at_times(&mut self, now: Instant) {
         self.timers.take_fifo(now);
         if self.timers.take_network(now) {
-            self.send_ourselves(TAILSCALE_DOWN, "");
+            self.send_ourselves(OwnMessage::TailscaleDown.name(), "");
         }
         if self.timers.take_restart(now) {
             self.look_for_restart();
         }
         if self.timers.take_backup(now) {
-            self.send_ourselves(OVERDUE_BACKUP, "");
+            self.send_ourselves(OwnMessage::OverdueBackup.name(), "");
         }
     }
 
@@ -292,7 +294,7 @@ impl Listener {
         }
         self.clients.send(job.client, &Frame::End(code));
         let event = format!("#{id} {shown}: {how}");
-        if job.message.name == OVERDUE_BACKUP && job.door == Origin::Timer {
+        if OwnMessage::of(&job.message, job.door) == Some(OwnMessage::OverdueBackup) {
             self.facts.overdue_backup_ended(&how);
         }
         match job.lane() {

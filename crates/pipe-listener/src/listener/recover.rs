@@ -34,14 +34,16 @@ impl Listener {
             let unprepared = parsed
                 .clone()
                 .ok()
-                .filter(|message| message.name == BuiltIn::PreBackups.name() && !entry.started);
+                .filter(|message| message.built_in() == Some(BuiltIn::PreBackups) && !entry.started);
             let why = match (parsed, entry.at.age(&now)) {
                 (Ok(message), _) if entry.started => {
                     self.failed_with_listener(&message, door);
                     "failed: the listener stopped while it ran"
                 }
                 // A message of the listener's own is still valid, and a backup that is over stays over.
-                (Ok(message), _) if door == Origin::Timer || message.name == BuiltIn::PostBackups.name() => {
+                (Ok(message), _)
+                    if door == Origin::Timer || message.built_in() == Some(BuiltIn::PostBackups) =>
+                {
                     self.queue.resume(id, message, door);
                     continue;
                 }
@@ -68,11 +70,11 @@ impl Listener {
 
     /// An action was running when an earlier listener was killed, so it failed.
     fn failed_with_listener(&mut self, message: &Message, door: Origin) {
-        if failure_cancels(message, door) || message.name == BuiltIn::PostBackups.name() {
+        if failure_cancels(message, door) || message.built_in() == Some(BuiltIn::PostBackups) {
             let request = Preparation::parse(&message.text).unwrap_or_default();
             self.undo(request.key);
         }
-        if message.name == BuiltIn::PreBackups.name() {
+        if message.built_in() == Some(BuiltIn::PreBackups) {
             self.push_failed_preparation(message, "the listener was stopped while it ran");
         }
     }
@@ -81,5 +83,5 @@ impl Listener {
 /// Whether no one needs this message any more once its client was refused. A client that wrote to the FIFO does not
 /// wait for the answer, so that backup may well be running.
 pub(super) fn is_over_with_us(message: &Message, door: Origin) -> bool {
-    message.name == BuiltIn::PreBackups.name() && door == Origin::Socket
+    message.built_in() == Some(BuiltIn::PreBackups) && door == Origin::Socket
 }

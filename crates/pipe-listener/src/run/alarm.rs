@@ -4,10 +4,9 @@
 //! what restic printed. Uptime Kuma shows the first line or two. So the text is unescaped, and of an error only its last
 //! part is kept: `Fatal: …` or the last error, with the exit reason. Nothing but words depends on what is found.
 
+use bridge::request::SHORT;
 use common::contract::trouble::{Preparation, Trouble};
 
-/// A text of at most this length is kept as it is.
-const SHORT: usize = 120;
 /// What restic prints last is looked for in the last part of a text.
 const LONGEST: usize = 16 << 10;
 

@@ -8,7 +8,6 @@ use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
-use common::contract::status::Tailscale;
 use common::exit::HintExt;
 use common::paths;
 use common::process::{self, Limits};
@@ -53,7 +52,11 @@ const RIGHTS: &str = "allow it once with: sudo tailscale set --operator=$USER";
 /// Brings the network up and waits until it is.
 pub(super) fn start(runner: &Runner, report: Report<'_>) -> Result<Outcome> {
     let before = status(runner)?;
-    let known = NetworkRecord::load(&runner.settings);
+    // A backup does not fail because of it: at worst the network stays up.
+    let known = NetworkRecord::load(&runner.settings).unwrap_or_else(|error| {
+        report(Progress::Note(common::exit::one_line(&error)));
+        NetworkRecord::default()
+    });
     if before.is_up() {
         let kept = NetworkRecord { ours: known.ours, unneeded_since: None };
         kept.save(&runner.settings)?;
@@ -89,7 +92,7 @@ pub(super) fn start(runner: &Runner, report: Report<'_>) -> Result<Outcome> {
 
 /// Notes that the network is no longer needed.
 pub(super) fn stop(runner: &Runner, report: Report<'_>) -> Result<Outcome> {
-    let state = NetworkRecord::load(&runner.settings);
+    let state = NetworkRecord::load(&runner.settings)?;
     if !state.ours {
         return Ok(Outcome::Done(Some("left as it is: it was up before".into())));
     }
@@ -117,24 +120,24 @@ pub(super) fn down(runner: &Runner, _: Report<'_>) -> Result<Outcome> {
 
 /// How long until the network is to be taken down; zero where that is due, `None` where it isn't asked for.
 pub(crate) fn due(settings: &Settings) -> Option<Duration> {
-    let state = NetworkRecord::load(settings);
+    // `stop` fails if it can't be read.
+    let state = NetworkRecord::load(settings).ok()?;
     let since = state.unneeded_since.filter(|_| state.ours)?;
     // Before a restart, or at an unknown time: it was not needed then and is not now.
     let age = since.age(&Moment::now()).unwrap_or(Duration::MAX);
     Some(linger(settings).saturating_sub(age))
 }
 
-/// One line on what tailscale is and may do, for `status`.
-pub(crate) fn describe(runner: &Runner) -> Tailscale {
-    Tailscale::Installed(match status(runner) {
-        Ok(status) if status.is_up() => match NetworkRecord::load(&runner.settings).ours {
-            true => "up, brought up for a backup".into(),
-            false => "up".into(),
+/// One line on the state of Tailscale, for `status`; `None` if it is not installed.
+pub(crate) fn describe(runner: &Runner) -> Option<String> {
+    Some(match status(runner) {
+        Ok(status) if status.is_up() => match NetworkRecord::load(&runner.settings) {
+            Ok(record) if record.ours => "up, brought up for a backup".into(),
+            Ok(_) => "up".into(),
+            Err(error) => format!("up; {}", common::exit::one_line(&error)),
         },
         Ok(status) => status.words(),
-        Err(error) if common::exit::is_caused_by(&error, std::io::ErrorKind::NotFound) => {
-            return Tailscale::NotInstalled;
-        }
+        Err(error) if process::is_not_installed(&error) => return None,
         Err(error) => common::exit::one_line(&error),
     })
 }
@@ -214,10 +217,17 @@ impl Status {
 }
 
 impl NetworkRecord {
-    /// What is remembered; nothing where there is no file.
-    pub(crate) fn load(settings: &Settings) -> NetworkRecord {
-        let text = std::fs::read(settings.layout().tailscale()).unwrap_or_default();
-        serde_json::from_slice(&text).unwrap_or_default()
+    /// What is remembered; nothing if there is no file.
+    pub(crate) fn load(settings: &Settings) -> Result<NetworkRecord> {
+        let path = settings.layout().tailscale();
+        let read = match std::fs::read(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(NetworkRecord::default()),
+            Err(error) => Err(error.into()),
+            Ok(text) => serde_json::from_slice(&text).map_err(anyhow::Error::from),
+        };
+        read.with_context(|| {
+            format!("read whether Tailscale was up before: {}", common::text::escape_path(&path))
+        })
     }
 
     fn save(&self, settings: &Settings) -> Result<()> {

@@ -209,7 +209,7 @@ fn a_record_that_cannot_be_read_is_no_good_news() {
     host.sandbox.write("containers/backrest/state/actions/trouble", "{");
     host.send(&["notify-up"]).expect_success();
     let asked = server.next();
-    assert!(asked.contains("status=down&msg=read%20which%20services%20are%20down"), "{asked}");
+    assert!(asked.contains("status=down&msg=backup%20ok%3B%20read%20which%20services"), "{asked}");
 }
 
 #[test]

@@ -90,6 +90,22 @@ fn a_dump_that_is_still_written_is_reported() {
 }
 
 #[test]
+fn a_checker_that_is_killed_does_not_make_the_dump_a_damaged_one() {
+    let home = Home::new();
+    home.prepare("app", "# dump: db.sqlite\n/usr/bin/sqlite3 \"$DUMP_DIR/db.sqlite\" 'CREATE TABLE t(a)'");
+    let path = format!("{}:/usr/bin:/bin", home.sandbox.path("bin").display());
+    // As the kernel does when memory runs out; and a program that can't be started.
+    for (checker, why) in
+        [("#!/bin/sh\nkill -KILL $$\n", "killed by SIGKILL"), ("no program", "start: sqlite3")]
+    {
+        home.sandbox.script("bin/sqlite3", checker);
+        let ran = home.sandbox.run(home.command(&[]).env("PATH", &path)).expect_success();
+        assert!(ran.stdout.contains(why), "{}", ran.everything());
+        assert_eq!(last_line(&ran.stdout), "0 ok, 1 with a warning: app (dump could not be proved in full)");
+    }
+}
+
+#[test]
 fn what_dump_dir_was_replaced_with_is_left_alone() {
     let home = Home::new();
     home.sandbox.write("precious/db.sql", "x");

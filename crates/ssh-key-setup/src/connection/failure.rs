@@ -6,7 +6,7 @@
 use std::error::Error as StdError;
 use std::fmt;
 
-use common::exit::HintExt;
+pub(crate) use common::exit::with_hint as hinted;
 use common::process::End;
 use common::text::escape;
 
@@ -229,14 +229,6 @@ impl fmt::Display for Kind {
 /// The kind of an error that came from [`Failure::about`].
 pub(crate) fn kind_of(error: &anyhow::Error) -> Option<Kind> {
     error.chain().find_map(|cause| cause.downcast_ref::<Kind>()).copied()
-}
-
-/// `error` with a hint.
-pub(crate) fn hinted(error: anyhow::Error, hint: impl Into<String>) -> anyhow::Error {
-    match Err::<(), _>(error).hint(hint) {
-        Err(error) => error,
-        Ok(()) => unreachable!("an error with a hint is an error"),
-    }
 }
 
 #[cfg(test)]

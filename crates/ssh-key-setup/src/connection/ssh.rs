@@ -60,11 +60,7 @@ pub(crate) struct Connection {
 
 /// Ends the connections that a killed run left open and removes its folders: one of them may still be logged in.
 pub(crate) fn clear_leftovers() {
-    for leftover in leftover::find(&scratch_place()) {
-        let name = leftover.path.file_name().unwrap_or_default().to_string_lossy();
-        if !name.starts_with(&format!(".{SCRATCH}")) {
-            continue;
-        }
+    for leftover in leftover::find(&scratch_place(), SCRATCH) {
         let socket = leftover.path.join("m");
         if socket.exists() {
             end_master(Command::new("ssh").args(kept_open(&socket)), KEPT_OPEN);

@@ -128,7 +128,7 @@ impl Folder {
     /// No other user may read what lies in it, and what a killed run was writing is removed.
     fn tighten(&self) -> Result<()> {
         // A half-written private key, for instance.
-        common::leftover::clear(&self.path);
+        common::leftover::clear(&self.path, "");
         for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
             let Ok(found) = entry.metadata() else { continue };
             if found.is_file() && found.uid() == own_uid() && found.mode() & 0o077 != 0 {

@@ -2,7 +2,7 @@
 //! and what only looks different stays.
 
 use bridge::action::BuiltIn;
-use bridge::request::Preparation;
+use bridge::request::{Notification, Preparation};
 use serde_json::Value;
 
 use crate::hooks::config::{CANCEL, cancels, conditions_of};
@@ -162,9 +162,9 @@ fn merged(needed: &Message, there: &str) -> String {
             Preparation { key: needed.key, ..undo }.to_text()
         }
         Some(BuiltIn::NotifyUp | BuiltIn::NotifyDown) if there.is_empty() => needed.text.clone(),
-        Some(BuiltIn::NotifyUp | BuiltIn::NotifyDown) if !there.starts_with("--") => {
-            let plan = needed.text.find("}}").filter(|_| needed.text.starts_with("--plan"));
-            plan.map_or_else(|| there.into(), |end| format!("{} {there}", &needed.text[..end + 2]))
+        Some(BuiltIn::NotifyUp | BuiltIn::NotifyDown) if Notification::parse(there).plan.is_none() => {
+            let plan = Notification::parse(&needed.text).plan;
+            Notification { plan, text: there.into(), ..Notification::default() }.to_text()
         }
         _ => there.into(),
     }

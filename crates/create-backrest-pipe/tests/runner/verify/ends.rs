@@ -265,4 +265,9 @@ fn a_killed_run_leaves_nothing_to_the_next() {
     }
     world.server.state.lock().unwrap().operations.pop();
     world.found();
+    // `ssh-key-setup` logs off what its killed run left logged in: that needs the socket.
+    let socket = temporary.join(".ssh-1.backrest-part/m");
+    world.sandbox.run(world.as_user_run("/bin/mkdir").arg("-p").arg(&socket)).expect_success();
+    let ran = world.verify(&[]).expect_success();
+    assert!(socket.exists(), "{}", ran.everything());
 }

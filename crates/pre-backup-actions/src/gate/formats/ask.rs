@@ -1,12 +1,11 @@
 //! Databases are asked: SQLite's own check of a database, and pg_restore's reading of an archive.
 
-use std::io::ErrorKind;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use common::exit::{is_caused_by, one_line};
 use common::process::{self, End, Limits};
 use common::text::escape;
+use nix::sys::signal::Signal;
 
 use super::super::Budget;
 use super::{Flaw, Proof, Proved};
@@ -27,6 +26,9 @@ pub(super) fn pg_restore(path: Option<&Path>, input: Stdio, budget: &Budget) -> 
             return Ok(Proved::Partly(
                 "pg_restore is not installed, so the archive was not read (package postgresql-client)".into(),
             ));
+        }
+        Answer::Stopped(why) => {
+            return Ok(Proved::Partly(format!("pg_restore: {why}, so the archive was not read to its end")));
         }
         Answer::Failed(why) => format!("pg_restore: {why}"),
     };
@@ -50,6 +52,9 @@ pub(super) fn sqlite(path: &Path, budget: &Budget) -> Proof {
         Answer::Done(answer) if answer.trim_ascii() == b"ok" => Ok(Proved::Whole),
         Answer::Done(answer) => Err(Flaw::Damaged(format!("quick_check: {}", escape(answer.trim_ascii())))),
         Answer::Failed(why) => Err(Flaw::Damaged(format!("sqlite3: {why}"))),
+        Answer::Stopped(why) => {
+            Ok(Proved::Partly(format!("sqlite3: {why}, so quick_check was not run to its end")))
+        }
         Answer::NotInstalled => Ok(Proved::Partly(
             "sqlite3 is not installed, so quick_check was not run (package sqlite3)".into(),
         )),
@@ -60,19 +65,24 @@ enum Answer {
     Done(Vec<u8>),
     Failed(String),
     NotInstalled,
+    /// It could not be started, or another program or the kernel (out of memory) killed it: that is not the dump's fault.
+    Stopped(String),
 }
 
 fn ask(command: &mut Command, input: Stdio, budget: &Budget) -> Result<Answer, Flaw> {
     let limits = Limits::within(budget.left());
     let captured = match process::capture_checker(command, input, limits, Some(budget.cancel)) {
         Ok(captured) => captured,
-        Err(error) if is_caused_by(&error, ErrorKind::NotFound) => return Ok(Answer::NotInstalled),
-        Err(error) => return Err(Flaw::Damaged(one_line(&error))),
+        Err(error) if process::is_not_installed(&error) => return Ok(Answer::NotInstalled),
+        Err(error) => return Ok(Answer::Stopped(common::exit::one_line(&error))),
     };
     match captured.end {
         End::Exited(0) => Ok(Answer::Done(captured.stdout)),
         End::TimedOut => Err(Flaw::OutOfTime(budget.limit)),
         End::Cancelled => Err(Flaw::Interrupted),
+        End::Killed(signal) if signal == Signal::SIGKILL as i32 || signal == Signal::SIGTERM as i32 => {
+            Ok(Answer::Stopped(captured.end.to_string()))
+        }
         end => {
             let lines = captured.stderr.split(|&byte| byte == b'\n').map(<[u8]>::trim_ascii);
             let first = lines.into_iter().find(|line| !line.is_empty()).unwrap_or_default();
