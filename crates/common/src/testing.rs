@@ -236,6 +236,16 @@ pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
     }
 }
 
+/// The newest restic that Debian has, as `cargo xtask test` puts it in place beside the system's.
+#[track_caller]
+pub fn newest_restic() -> PathBuf {
+    let in_workspace =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/restic-trixie/usr/bin/restic");
+    let program = std::env::var_os("RESTIC_NEWEST").map(PathBuf::from).unwrap_or(in_workspace);
+    assert!(program.is_file(), "no restic at {}: `cargo xtask test` puts it there", program.display());
+    program
+}
+
 /// Another binary of this workspace, built now if it isn't there yet.
 #[track_caller]
 pub fn built(package: &str, binary: &str) -> PathBuf {

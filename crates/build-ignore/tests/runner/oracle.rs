@@ -11,6 +11,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use common::process::{self, Limits};
+use common::testing::newest_restic;
 use tempfile::TempDir;
 
 /// Paths below a root, as bytes with slashes.
@@ -100,7 +101,7 @@ impl Restic {
     /// Debian's, and the newest that Debian has.
     #[track_caller]
     pub(crate) fn both() -> [Restic; 2] {
-        [Restic::new(PathBuf::from("restic")), Restic::new(newest())]
+        [Restic::new(PathBuf::from("restic")), Restic::new(newest_restic())]
     }
 
     #[track_caller]
@@ -151,17 +152,6 @@ impl Restic {
         fs::remove_dir_all(&target).unwrap();
         files
     }
-}
-
-/// restic as `cargo xtask test` puts it in place beside Debian's.
-#[track_caller]
-fn newest() -> PathBuf {
-    let in_workspace =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/restic-trixie/usr/bin/restic");
-    let given = std::env::var_os("RESTIC_NEWEST").map(PathBuf::from);
-    let program = given.unwrap_or(in_workspace);
-    assert!(program.is_file(), "no restic at {}: `cargo xtask test` puts it there", program.display());
-    program
 }
 
 /// What git and restic disagree on.

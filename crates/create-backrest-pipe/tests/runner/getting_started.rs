@@ -7,12 +7,12 @@
 use std::fs;
 use std::path::Path;
 
-use common::testing::{built, copy_program};
+use common::testing::{built, copy_program, newest_restic};
 
 use crate::backrest::Server;
 use crate::home::Home;
 use crate::verify::server::Server as BackupServer;
-use crate::verify::world::{OLD_ENOUGH, newest_restic};
+use crate::verify::world::OLD_ENOUGH;
 
 /// Needs a backup, so it comes last.
 const VERIFY: &str = "create-backrest-pipe verify --plan nightly";

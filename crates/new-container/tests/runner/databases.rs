@@ -5,6 +5,7 @@
 //! in question here, in an environment like the container's.
 
 mod mariadb;
+mod mongo;
 mod postgres;
 mod redis;
 mod server;
@@ -29,12 +30,14 @@ impl Service {
     fn new(kind: &str) -> Service {
         let sandbox = Sandbox::new();
         sandbox.run(&mut tool(&sandbox, &["app", "--database", kind])).expect_success();
-        // docker compose [--project-directory DIR] exec -T database COMMAND…
+        // docker compose [--project-directory DIR] exec -T database COMMAND…; `stop` and `start` run on-stop and on-start
         let docker = "#!/bin/sh\n[ \"$1\" = compose ] || exit 64\nshift\n\
              if [ \"$1\" = --project-directory ]; then shift 2; fi\n\
+             case $1 in stop | start) exec \"on-$1\" ;; esac\n\
              [ \"$1 $2 $3\" = 'exec -T database' ] || exit 64\n\
              shift 3\n. \"$HOME/container-environment\"\nexec \"$@\"\n";
         sandbox.script("bin/docker", docker);
+        sandbox.script("bin/sudo", "#!/bin/sh\nexec \"$@\"\n");
         Service { sandbox }
     }
 
@@ -73,14 +76,16 @@ impl Service {
         self.sandbox.run(&mut command)
     }
 
-    /// Restores as `docs/restore.md` shows: its code block that holds `program`, in the service's data folder.
+    /// Restores as `docs/restore.md` shows: its first block of commands that holds `part`, in the service's data folder.
     #[track_caller]
-    fn restore(&self, program: &str) {
+    fn restore(&self, part: &str) {
         let docs = include_str!("../../../../docs/restore.md");
-        let blocks = docs.split("```sh\n").skip(1).filter_map(|rest| rest.split("\n```").next());
-        let block = blocks.into_iter().find(|block| block.starts_with("gunzip ") && block.contains(program));
+        let (_, docs) = docs.split_once("## A database\n").expect("the page has this section");
+        let mut blocks = docs.split("```sh\n").skip(1).filter_map(|rest| rest.split("\n```").next());
+        let block = blocks.find(|block| block.contains(part)).expect("the docs show how to restore");
+        let block = &block.replace("wiki", "app");
         let mut command = self.sandbox.command("bash");
-        command.args(["-euo", "pipefail", "-c", block.expect("the docs show how to restore")]);
+        command.args(["-euo", "pipefail", "-c", block]);
         command.env("PATH", format!("{}:/usr/bin:/bin", self.sandbox.path("bin").display()));
         self.sandbox.run(command.current_dir(self.path(""))).expect_success();
     }

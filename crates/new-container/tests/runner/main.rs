@@ -10,6 +10,7 @@ mod docs;
 mod layouts;
 mod make;
 mod output;
+mod restore;
 mod shells;
 mod stopped;
 mod templates;

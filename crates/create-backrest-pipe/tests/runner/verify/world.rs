@@ -10,7 +10,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use common::contract::verification::{Outcome, Verification};
-use common::testing::{Ran, Sandbox, built, copy_program};
+use common::testing::{Ran, Sandbox, built, copy_program, newest_restic};
 use serde_json::json;
 
 use super::server::Server;
@@ -194,16 +194,6 @@ impl World {
             fs::read_dir(temporary).unwrap().flatten().map(|entry| entry.file_name()).collect();
         assert!(left.is_empty(), "{left:?}");
     }
-}
-
-/// restic as `cargo xtask test` puts it in place: Backrest brings a restic that knows `ls --ncdu`.
-#[track_caller]
-pub(crate) fn newest_restic() -> PathBuf {
-    let in_workspace =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/tools/restic-trixie/usr/bin/restic");
-    let program = std::env::var_os("RESTIC_NEWEST").map(PathBuf::from).unwrap_or(in_workspace);
-    assert!(program.is_file(), "no restic at {}: `cargo xtask test` puts it there", program.display());
-    program
 }
 
 /// The tools, built once for all tests.

@@ -51,6 +51,23 @@ fn sqlite_is_copied_while_it_is_written_to_and_every_broken_dump_is_caught() {
     drop(typed);
     writer.wait().unwrap();
     service.with_full_disk(|| service.is_refused(dump, &[], "exit code"));
+
+    // Restored over a database with a journal that is not its own.
+    let dumped = rows(&service.path(dump));
+    output(Command::new("cp").arg(&live).arg(service.path("data/other.db")));
+    let other = service.path("data/other.db");
+    sql(&other, "PRAGMA journal_mode=wal; DELETE FROM t WHERE id > 5;");
+    let mut journal = b"not a journal of this database".to_vec();
+    journal.resize(4096, 7);
+    for name in ["data/app.db-wal", "data/app.db-shm"] {
+        std::fs::write(service.path(name), &journal).unwrap();
+    }
+    std::fs::rename(&other, &live).unwrap();
+    service.sandbox.script("bin/on-stop", "#!/bin/sh\n");
+    service.sandbox.script("bin/on-start", "#!/bin/sh\ntest ! -e \"$HOME/data/app/data/app.db-wal\"\n");
+    service.restore("wiki.db-wal");
+    assert_eq!(rows(&live), dumped);
+
     std::fs::rename(&live, service.path("data/gone")).unwrap();
     service.is_refused(dump, &[], "exit code 1");
 }
