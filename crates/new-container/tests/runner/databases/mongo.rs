@@ -1,4 +1,4 @@
-//! MongoDB, which Debian does not have: programs of the test stand in for its own, and show what they were given.
+//! MongoDB, which Debian does not have: programs of the test replace its own, and show what they were passed.
 
 use std::fs;
 
