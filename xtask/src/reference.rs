@@ -66,41 +66,120 @@ fn section(text: &mut String, name: &str, help: &str) {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
+    use common::process::{self, Limits};
+
     use super::*;
 
-    /// What `--help` shows besides options: (name, text).
-    fn free_texts(name: &str, command: &Command) -> Vec<(String, String)> {
-        let own = [command.get_before_help(), command.get_after_help(), command.get_after_long_help()];
-        let mut texts: Vec<_> =
-            own.into_iter().flatten().map(|text| (name.to_string(), text.to_string())).collect();
+    /// Set in the process that prints for the test.
+    const PRINTING: &str = "PRINT_EVERY_HELP";
+
+    /// The command and all its subcommands, each with its full name.
+    fn with_subcommands(command: Command, name: &str) -> Vec<Command> {
+        let mut all = Vec::new();
         for subcommand in command.get_subcommands() {
-            texts.extend(free_texts(&format!("{name} {}", subcommand.get_name()), subcommand));
+            all.extend(with_subcommands(subcommand.clone(), &format!("{name} {}", subcommand.get_name())));
         }
-        texts
+        all.insert(0, command.bin_name(name));
+        all
+    }
+
+    fn every_command() -> Vec<Command> {
+        let commands = definitions::commands().into_iter();
+        commands
+            .flat_map(|command| {
+                let name = command.get_name().to_string();
+                with_subcommands(command, &name)
+            })
+            .collect()
+    }
+
+    /// This test in a process of its own, `-h` and `--help` of every command: on a terminal of that width, or with
+    /// COLUMNS.
+    fn print_every_help(width: usize, on_terminal: bool) -> String {
+        let name = "reference::tests::help_fits_terminals_of_every_width";
+        let program = std::env::current_exe().expect("this program");
+        let line = format!(
+            "{} --exact --nocapture {name}",
+            shlex::try_quote(program.to_str().expect("UTF-8")).expect("a path")
+        );
+        let mut command = std::process::Command::new("script");
+        match on_terminal {
+            true => command.arg("-qec").arg(format!("stty rows 50 cols {width}; {line}")).arg("/dev/null"),
+            false => {
+                command = std::process::Command::new("sh");
+                command.arg("-c").arg(line).env("COLUMNS", width.to_string())
+            }
+        };
+        command.env(PRINTING, "yes").env("NO_COLOR", "1");
+        let output = process::capture(&mut command, b"", Limits::within(Duration::from_secs(60)), None);
+        let output = output.and_then(|output| output.success()).expect("print every help");
+        let text = String::from_utf8(output).expect("UTF-8").replace('\r', "");
+        let (_, text) = text.split_once("START\n").expect("a start");
+        let (text, _) = text.split_once("END\n").expect("an end");
+        text.to_string()
+    }
+
+    /// A line that ends early in the middle of a paragraph was broken twice: in the source, and by clap.
+    fn is_broken_early(line: &str, next: &str, width: usize) -> bool {
+        let indent = |line: &str| line.len() - line.trim_start().len();
+        let is_in_columns =
+            |line: &str| line.trim_start().contains("  ") || line.trim_start().starts_with('-');
+        let first = next.split_whitespace().next().unwrap_or_default();
+        !line.trim().is_empty()
+            && !first.is_empty()
+            && indent(line) == indent(next)
+            && line.chars().count() + 1 + first.chars().count() <= width
+            && !line.ends_with(':')
+            && !is_in_columns(line)
+            && !is_in_columns(next)
     }
 
     #[test]
-    fn no_help_is_wrapped_twice() {
+    fn help_fits_terminals_of_every_width() {
+        if std::env::var_os(PRINTING).is_some() {
+            println!("START");
+            for mut command in every_command() {
+                command.print_help().expect("print help");
+                println!();
+                command.print_long_help().expect("print help");
+                println!();
+            }
+            println!("END");
+            return;
+        }
+        // What starts with a blank is set in columns, and clap leaves it alone where it fits.
+        let mut examples = std::collections::HashSet::new();
+        for command in every_command() {
+            for text in [command.get_before_help(), command.get_after_help(), command.get_after_long_help()] {
+                let text = text.map(ToString::to_string).unwrap_or_default();
+                examples.extend(text.lines().filter(|line| line.starts_with(' ')).map(str::to_string));
+            }
+        }
         let mut wrong = Vec::new();
-        for command in definitions::commands() {
-            for (name, text) in free_texts(command.get_name(), &command) {
-                let lines: Vec<&str> = text.lines().collect();
-                for (number, line) in lines.iter().enumerate() {
-                    let is_text = |line: &str| !line.is_empty() && !line.starts_with(' ');
-                    let next = lines.get(number + 1).copied().unwrap_or("");
-                    // clap wraps a paragraph, so it is one line of the source; what is set in columns fits 80.
-                    if is_text(line) && is_text(next) && !line.ends_with(':') {
-                        wrong.push(format!("{name}: a paragraph of several lines: {line}"));
-                    }
-                    if line.starts_with(' ') && line.chars().count() > 80 {
-                        wrong.push(format!("{name}: wider than 80: {line}"));
-                    }
+        for width in [60, 80, 100, 120, 200] {
+            let text = print_every_help(width, true);
+            assert!(text == print_every_help(width, false), "{width} columns: COLUMNS has another effect");
+            let lines: Vec<&str> = text.lines().collect();
+            for pair in lines.windows(2) {
+                if width >= 80 && pair[0].chars().count() > width {
+                    wrong.push(format!("wider than {width}: {}", pair[0]));
+                }
+                if !examples.iter().any(|example| example == pair[0] || example.starts_with(pair[1]))
+                    && is_broken_early(pair[0], pair[1], width)
+                {
+                    wrong.push(format!("broken early in {width} columns: {} / {}", pair[0], pair[1]));
+                }
+            }
+            for example in examples.iter().filter(|_| width >= 80) {
+                if !lines.contains(&&**example) {
+                    wrong.push(format!("wrapped in {width} columns: {example}"));
                 }
             }
         }
-        for line in bridge::help::text().lines().filter(|line| line.chars().count() > 80) {
-            wrong.push(format!("backrest-send: wider than 80: {line}"));
-        }
+        let client = bridge::help::text();
+        wrong.extend(client.lines().filter(|line| line.chars().count() > 80).map(str::to_string));
         assert!(wrong.is_empty(), "{}", wrong.join("\n"));
     }
 
