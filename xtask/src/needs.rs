@@ -44,6 +44,7 @@ pub(crate) const UPTIME_KUMA: &[Need] = &[need("node", "nodejs"), need("npm", "n
 pub(crate) const TESTS: &[Need] = &[
     need("/usr/bin/pip3", "python3-pip"),
     need("/usr/lib/proftpd/mod_sftp.so", "proftpd-mod-crypto"),
+    need("/usr/share/bash-completion/bash_completion", "bash-completion"),
     need("bash", "bash"),
     need("busybox", "busybox-static"),
     need("bzip2", "bzip2"),

@@ -8,6 +8,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use clap::{Arg, Command, ValueHint};
 use clap_complete::{Shell, generate_to};
 use common::text::escape_path;
 
@@ -51,7 +52,7 @@ pub(crate) fn fill(folder: &Path, workspace: &Workspace, programs: &[PathBuf]) -
         (Shell::Zsh, at("zsh/site-functions")?),
         (Shell::Fish, at("fish/vendor_completions.d")?),
     ];
-    for command in definitions::commands() {
+    for command in definitions::commands().into_iter().map(with_hints) {
         let name = command.get_name().to_string();
         for (shell, folder) in &shells {
             let made = generate_to(*shell, &mut command.clone(), &name, folder)
@@ -66,6 +67,24 @@ pub(crate) fn fill(folder: &Path, workspace: &Workspace, programs: &[PathBuf]) -
             .with_context(|| format!("write the man page of {name}"))?;
     }
     Ok(())
+}
+
+/// With what a shell offers for each value, by the name that the value has in the help.
+fn with_hints(command: Command) -> Command {
+    let hinted = |argument: Arg| {
+        let name = argument.get_value_names().and_then(<[_]>::first).map_or("", |name| name.as_str());
+        let hint = match name {
+            "DIR" => ValueHint::DirPath,
+            "FILE" => ValueHint::FilePath,
+            "HOST" => ValueHint::Hostname,
+            "PATH" => ValueHint::AnyPath,
+            "USER" => ValueHint::Username,
+            // Not a file, which shells offer otherwise.
+            _ => ValueHint::Other,
+        };
+        if argument.get_action().takes_values() { argument.value_hint(hint) } else { argument }
+    };
+    command.mut_args(hinted).mut_subcommands(with_hints)
 }
 
 fn put(from: &Path, to: &Path, mode: u32) -> Result<()> {

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use clap::{Parser, ValueHint};
+use clap::Parser;
 use common::settings::Flags;
 
 /// The name of this program.
@@ -16,7 +16,7 @@ pub(crate) const TOOL: &str = "build-ignore";
 #[command(version, after_help = EXAMPLES)]
 pub struct Cli {
     /// File to write; - is standard output [env: IGNORE_FILE] [default: <Backrest's container folder>/ignorefile.txt]
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Folder in which restic sees both roots, as data and containers [env: BACKUP_MOUNT] [default: /userdata]
     #[arg(long, value_name = "DIR")]
@@ -31,7 +31,7 @@ pub struct Cli {
     #[arg(long, group = "mode", requires = "paths")]
     pub explain: bool,
     /// Paths for --explain, as they are on the host or in the container
-    #[arg(value_name = "PATH", requires = "explain", value_hint = ValueHint::AnyPath)]
+    #[arg(value_name = "PATH", requires = "explain")]
     pub paths: Vec<PathBuf>,
     /// Show per service what is kept and left out, and what is largest; write nothing
     #[arg(long, group = "mode")]
@@ -40,7 +40,7 @@ pub struct Cli {
     #[arg(long, group = "mode")]
     pub coverage: bool,
     /// Compare the rules with FILE, any exclude file of restic: show the files that only one of them keeps; write nothing
-    #[arg(long, group = "mode", value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, group = "mode", value_name = "FILE")]
     pub compare: Option<PathBuf>,
     /// List every path that the rules keep, for programs: records that end with NUL bytes; write nothing
     #[arg(long, group = "mode")]

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use common::testing::Sandbox;
 
+use super::completions;
 use super::world::{output_of, xtask};
 
 #[test]
@@ -62,6 +63,8 @@ fn the_old_names_work_bare_and_uninstall_leaves_the_home_as_it_was() {
     bash.env("PATH", &path).args(["-c", "shopt -s expand_aliases; . dn.sh\ndn --version"]);
     let ran = sandbox.run(&mut bash).expect_success();
     assert!(ran.stdout.starts_with("new-container "), "{}", ran.everything());
+
+    completions::work_in_every_shell(&sandbox);
 
     let printed = output_of(xtask(&sandbox, &["uninstall"]));
     assert!(printed.contains("put back   bin/backrest-trigger.sh"), "{printed}");

@@ -4,6 +4,7 @@
 
 #![cfg(test)]
 
+mod completions;
 mod demo;
 mod dist;
 mod install;
