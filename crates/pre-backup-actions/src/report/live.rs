@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use common::text::{BAD, DIM, GOOD, WARN, escape};
 use common::{out, units, width};
-use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
 use super::plain::{Plain, change};
 use super::table;
@@ -27,7 +27,7 @@ const TICK: Duration = Duration::from_millis(120);
 
 impl Live {
     pub(crate) fn new() -> Live {
-        let lines = MultiProgress::new();
+        let lines = MultiProgress::with_draw_target(ProgressDrawTarget::hidden());
         let all = lines.add(ProgressBar::new(0));
         all.set_style(style("{bar:24} {pos} of {len} {elapsed}"));
         Live { lines, all, running: Mutex::new(HashMap::new()) }
@@ -47,8 +47,11 @@ impl Watcher for Live {
         if steps == 0 {
             return;
         }
+        // Nothing is drawn until both numbers are those of this task.
+        self.lines.set_draw_target(ProgressDrawTarget::hidden());
         self.all.reset();
         self.all.set_length(steps as u64);
+        self.lines.set_draw_target(ProgressDrawTarget::stderr());
         // Without a tick it would be drawn when the first step is over.
         self.all.enable_steady_tick(Duration::from_secs(1));
     }
@@ -79,6 +82,8 @@ impl Watcher for Live {
             line.finish_and_clear();
         }
         self.all.inc(1);
+        // Without this it would show the old number until its next tick, which may come after the last step.
+        self.all.force_draw();
         if outcome.verdict == Verdict::Ok {
             return;
         }

@@ -287,6 +287,10 @@ fn a_person_at_a_terminal_sees_a_table_and_the_summary_last() {
     assert_eq!(rows[2][..4], ["wiki", "exit", "code", "1"], "{}", ran.everything());
     assert_eq!(rows[3].join(" "), "1 ok, 1 failed: wiki (exit code 1)");
     assert!(plain.contains("its last line: no space"), "{}", ran.everything());
+    // The bar counts each step as soon as it is over, the failed one too, and never shows a number of no task.
+    let (before, after) = ran.stdout.split_once("its last line: no space").unwrap();
+    assert!(before.contains(" 0 of 2 ") && after.contains(" 1 of 2 "), "{}", ran.everything());
+    assert!(!after.contains(" 0 of 2 ") && !before.contains(" of 0 "), "{}", ran.everything());
 }
 
 #[test]
