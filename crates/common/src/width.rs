@@ -87,6 +87,17 @@ pub fn cut(name: &str, width: usize) -> String {
     short + "…"
 }
 
+/// `name` in at most `width` columns, with `…` for what is cut out of its middle.
+pub fn cut_inside(name: &str, width: usize) -> String {
+    if of(name) <= width {
+        return name.to_string();
+    }
+    let start = cut(name, width / 2);
+    let ends = name.char_indices().map(|(at, _)| &name[at..]);
+    let end = ends.into_iter().find(|end| of(&start) + of(end) <= width).unwrap_or_default();
+    start + end
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -120,5 +131,8 @@ mod tests {
         assert_eq!(cut("containers/vaultwarden", 12), "containers/…");
         assert_eq!(cut("日本語の名前", 6), "日本…");
         assert_eq!(cut("short", 5), "short");
+        assert_eq!(cut_inside("containers/vaultwarden", 12), "conta…warden");
+        assert_eq!(cut_inside("日本語の長い名前", 7), "日…名前");
+        assert_eq!(cut_inside("short", 5), "short");
     }
 }

@@ -1,6 +1,7 @@
 //! The table of the services, no wider than the terminal.
 //!
-//! In a narrow one two columns go whose numbers follow below the table or in the JSON; then names are cut.
+//! In a narrow one columns go whose numbers follow below the table or in the JSON, and names are cut inside: their start
+//! names the root, their end the service.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +11,11 @@ use common::{units, width};
 use super::Numbers;
 
 /// Names are not cut shorter than this.
-const SHORTEST_NAME: usize = 12;
+const SHORTEST_NAME: usize = 16;
+
+const HEADS: [&str; 9] = ["service", "kept", "", "left out", "", "rules", "warnings", "patterns", "no match"];
+/// How many columns a narrower table has.
+const NARROWER: [usize; 2] = [7, 5];
 
 /// The table of `services` and their `total`; `columns` is the width of the terminal.
 pub(super) fn render(
@@ -18,34 +23,26 @@ pub(super) fn render(
     total: &Numbers,
     columns: Option<usize>,
 ) -> String {
-    let whole = table(services, total, true, usize::MAX);
-    let Some(columns) = columns else { return whole };
+    let table = |shown: usize, longest_name: usize| table(services, total, shown, longest_name);
+    let columns = columns.unwrap_or(usize::MAX);
+    let longest = services.keys().map(|name| width::of(name)).max().unwrap_or(0);
+    let whole = table(HEADS.len(), longest);
     if width_of(&whole) <= columns {
         return whole;
     }
-    let longest = services.keys().map(|name| width::of(name)).max().unwrap_or(0);
-    let narrow = table(services, total, false, usize::MAX);
-    let too_much = width_of(&narrow).saturating_sub(columns);
-    if too_much == 0 {
-        return narrow;
-    }
-    table(services, total, false, longest.saturating_sub(too_much).max(SHORTEST_NAME))
+    let room = |shown: usize| (longest + columns).saturating_sub(width_of(&table(shown, longest)));
+    let shown = NARROWER.into_iter().find(|&shown| room(shown) >= longest.min(SHORTEST_NAME));
+    let shown = shown.unwrap_or(NARROWER[1]);
+    table(shown, room(shown).max(SHORTEST_NAME))
 }
 
-fn table(
-    services: &BTreeMap<String, Numbers>,
-    total: &Numbers,
-    is_wide: bool,
-    longest_name: usize,
-) -> String {
+fn table(services: &BTreeMap<String, Numbers>, total: &Numbers, shown: usize, longest_name: usize) -> String {
     let mut table = Table::new();
     table.load_preset(presets::NOTHING);
-    let heads = ["service", "kept", "", "left out", "", "rules", "warnings", "patterns", "no match"];
-    let shown = if is_wide { heads.len() } else { heads.len() - 2 };
-    table.set_header(&heads[..shown]);
+    table.set_header(&HEADS[..shown]);
     let named = services.iter().map(|(name, numbers)| (name.as_str(), numbers));
     for (name, numbers) in named.chain([("total", total)]) {
-        table.add_row(numbers.row(&width::cut(name, longest_name)).into_iter().take(shown));
+        table.add_row(numbers.row(&width::cut_inside(name, longest_name)).into_iter().take(shown));
     }
     for (number, column) in table.column_iter_mut().enumerate() {
         column.set_padding((0, 2));

@@ -1,13 +1,16 @@
 //! What a person at a terminal sees: the report is as wide as the window, and a path in it is whole.
 
 use common::testing::Sandbox;
+use common::width;
 
 use crate::command_line::PROGRAM;
 
 fn home() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write("disk/f", "x");
-    for service in ["immich", "a-service-with-a-name-that-is-longer-than-most-are"] {
+    for service in
+        ["immich", "a-service-with-a-name-that-is-longer-than-most-are", "🎉写真-アルバム-家族の思い出"]
+    {
         sandbox.write(format!("data/{service}/a/long/way/down/to/a/film.mkv"), vec![0; 90_000]);
         sandbox.write(format!("data/{service}/.resticignore"), "*.log\nimmich/a/long/way\n");
     }
@@ -31,12 +34,22 @@ fn rows(sandbox: &Sandbox, columns: usize) -> Vec<String> {
 #[test]
 fn the_report_fits_the_terminal() {
     let sandbox = home();
-    for columns in [80, 100, 120, 200] {
-        for row in rows(&sandbox, columns) {
+    for columns in [60, 80, 100, 120, 200] {
+        let rows = rows(&sandbox, columns);
+        for row in &rows {
             // Only a path may be wider, which is never broken, with what is before it.
-            let words = row.split(' ').map(str::len);
-            let is_word = row.len() - words.max().unwrap_or(0) <= "build-ignore: warning: ".len();
-            assert!(row.chars().count() <= columns || is_word, "{columns}: {row}");
+            let words = row.split(' ').map(width::of);
+            let is_word = width::of(row) - words.max().unwrap_or(0) <= "build-ignore: warning: ".len();
+            assert!(width::of(row) <= columns || is_word, "{columns}: {row}");
+        }
+        // However short, a name shows its root and its end.
+        for (start, end) in [("containers", "immich"), ("data", "immich"), ("d", "most-are"), ("d", "思い出")]
+        {
+            let is_there = |row: &&String| {
+                let name = row.split("  ").next().unwrap_or_default();
+                name.starts_with(start) && name.ends_with(end)
+            };
+            assert_eq!(rows.iter().filter(is_there).count(), 1, "{columns}: {end} in {rows:#?}");
         }
     }
     let has = |rows: &[String], text: &str| rows.iter().any(|row| row.contains(text));
