@@ -21,6 +21,8 @@ use common::atomic;
 use common::cancel::Cancel;
 use common::leftover::{self, Scratch};
 use common::process::{self, End, Limits};
+use common::progress;
+use common::text::escape;
 
 use crate::connection::access::{self, Access};
 use crate::connection::container_view;
@@ -261,9 +263,13 @@ impl Connection {
         command
     }
 
-    /// Runs one of the above to its end.
+    /// Runs one of the above to its end. None of them asks anything, so a terminal can show that it takes long.
     pub(crate) fn capture(&self, command: &mut Command, input: &[u8]) -> Result<process::Captured> {
-        process::capture(command, input, Limits::within(Duration::from_secs(60)), Some(&self.cancel))
+        let limits = Limits::within(Duration::from_secs(60));
+        progress::during(
+            || format!("waiting for {}", escape(self.host.as_bytes())),
+            || process::capture(command, input, limits, Some(&self.cancel)),
+        )
     }
 
     /// Whether the connection that is kept open still is.

@@ -1,6 +1,7 @@
 //! What happens to `authorized_keys`, whatever the account's shell and the server's ways.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use crate::world::{World, address};
 
@@ -17,7 +18,7 @@ fn other_lines_order_mode_and_a_missing_last_newline_are_kept() {
     let file = world.authorized_keys("bash");
     let before = format!("# a comment\r\n\n{}from=\"10.0.0.1\" ssh-rsa AAAAB3 last", world.text(&file));
     fs::write(&file, &before).unwrap();
-    use std::os::unix::fs::{MetadataExt, PermissionsExt};
+    use std::os::unix::fs::MetadataExt;
     fs::set_permissions(&file, fs::Permissions::from_mode(0o640)).unwrap();
     world.tool(&["nas"]).expect_success();
     let after = world.text(&file);
@@ -253,4 +254,24 @@ fn ctrl_c_at_any_question_ends_the_run_and_says_so() {
     fs::rename(world.srv("keys"), &file).unwrap();
     world.tool(&["nas"]).expect_success();
     assert_eq!(world.run(world.command("ls").arg("/run/tmp")).expect_success().stdout, "");
+}
+
+#[test]
+fn a_slow_proof_shows_that_it_waits_on_a_terminal_only() {
+    let world = World::new();
+    let slow = world.srv("slow");
+    fs::write(&slow, "#!/bin/sh\nsleep 1.5\nexec /usr/lib/openssh/sftp-server\n").unwrap();
+    fs::set_permissions(&slow, fs::Permissions::from_mode(0o755)).unwrap();
+    let _server = world.server(2200, "ed25519", "Subsystem sftp /srv/slow");
+    world.trust("nas", 2200, "bash", "ed25519");
+    world.tool(&["nas", "--no-restrict"]).expect_success();
+    let (_, seen) = world.on_a_terminal("ssh-key-setup nas --check", "password:", crate::world::PASSWORD);
+    // The line goes away before the next one is printed.
+    assert!(seen.contains("\rwaiting for nas\u{1b}[K\r\u{1b}[K"), "{seen:?}");
+    let ran = world.tool(&["nas", "--check"]).expect_success();
+    assert!(
+        !ran.everything().contains("waiting for") && !ran.everything().contains('\r'),
+        "{}",
+        ran.everything()
+    );
 }
