@@ -30,11 +30,17 @@ pub(crate) fn run(options: &DistOptions) -> Result<Exit> {
     let cancel = Cancel::on_signals().context("listen to signals")?;
     let workspace = Workspace::find()?;
     needs::ensure(needs::DIST, &cancel)?;
-    let dist = Dist { workspace: &workspace, options, cancel: &cancel };
+    let dist =
+        Dist { workspace: &workspace, tools: workspace.target.join("tools"), options, cancel: &cancel };
+    let is_compared = options.prove && !options.debug;
+    if is_compared {
+        let mut git = Command::new("git");
+        let changes = dist.capture(git.args(["status", "--porcelain"]).current_dir(&workspace.root))?;
+        ensure!(changes.is_empty(), "build twice: there are changes that are not committed:\n{changes}");
+    }
     let output = options.output.clone().unwrap_or_else(|| workspace.target.join("dist"));
-    fs::create_dir_all(&output).with_context(|| format!("make a folder: {}", escape_path(&output)))?;
     let archive = dist.archive(&output)?;
-    if options.prove {
+    if is_compared {
         dist.is_reproducible(&archive)?;
     }
     let sums = dist.sums(&archive)?;
@@ -47,22 +53,29 @@ pub(crate) fn run(options: &DistOptions) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
+/// What the name of each archive of this version starts with.
+fn prefix() -> String {
+    format!("backrest-helpers-{}-linux-", env!("CARGO_PKG_VERSION"))
+}
+
 /// What every step needs.
 struct Dist<'a> {
     workspace: &'a Workspace,
+    /// Where the roots are that are built in and tried in.
+    tools: PathBuf,
     options: &'a DistOptions,
     cancel: &'a Cancel,
 }
 
 impl Dist<'_> {
-    /// Builds and packs; returns the archive in `output`.
+    /// Builds and packs; returns the archive in `output`, which is made if it is missing.
     fn archive(&self, output: &Path) -> Result<PathBuf> {
         let architecture = self.options.architecture;
         let programs = match architecture {
             Architecture::X86_64 => self.build(&self.workspace.target.join("static"))?,
             Architecture::Aarch64 => aarch64::build(self)?,
         };
-        let name = format!("backrest-helpers-{}-linux-{}", env!("CARGO_PKG_VERSION"), architecture.name());
+        let name = prefix() + architecture.name();
         let folder = output.join(&name);
         package::fill(&folder, self.workspace, &programs)?;
         for page in ["LICENSE", "README.md", "CHANGELOG.md"] {
@@ -131,34 +144,32 @@ impl Dist<'_> {
         Ok(archive)
     }
 
-    /// Writes the archive's SHA-256 sum beside it.
+    /// Writes the SHA-256 sums of all archives of this version beside them.
     fn sums(&self, archive: &Path) -> Result<PathBuf> {
-        let (folder, name) = (archive.parent(), archive.file_name());
-        let (folder, name) = folder.zip(name).context("an archive without a folder")?;
-        let text = self.capture(Command::new("sha256sum").arg(name).current_dir(folder))?;
+        let folder = archive.parent().context("an archive without a folder")?;
+        let names = fs::read_dir(folder).context("list archives")?.map(|entry| Ok(entry?.file_name()));
+        let mut names = names.collect::<Result<Vec<_>>>()?;
+        names.retain(|name| {
+            let name = name.to_string_lossy();
+            name.starts_with(&prefix()) && name.ends_with(".tar.gz")
+        });
+        names.sort();
+        let text = self.capture(Command::new("sha256sum").args(names).current_dir(folder))?;
         let path = folder.join("SHA256SUMS");
         common::atomic::write(&path, text.as_bytes(), 0o644)?;
         Ok(path)
     }
 
-    /// Builds once more, elsewhere, and compares.
+    /// Makes the archive once more, from a clone in another folder, and compares.
     fn is_reproducible(&self, archive: &Path) -> Result<()> {
-        if self.options.architecture == Architecture::Aarch64 || self.options.debug {
-            return Ok(());
-        }
         let again = tempfile::tempdir_in(&self.workspace.target).context("make a folder")?;
-        let programs = self.build(&again.path().join("target"))?;
-        let folder = archive.parent().context("an archive without a folder")?;
-        let first = self.workspace.target.join("static").join(build::host_triple(&self.workspace.root)?);
-        let first = build::built(&first, false, &build::programs(self.workspace))?;
-        for (one, other) in first.iter().zip(&programs) {
-            let read = |path: &Path| fs::read(path).with_context(|| format!("read: {}", escape_path(path)));
-            ensure!(read(one)? == read(other)?, "build twice: {} differs", escape_path(one));
-        }
-        let sum = |path: &Path| self.capture(Command::new("sha256sum").arg(path));
-        let before = sum(archive)?;
-        self.archive(folder)?;
-        ensure!(sum(archive)? == before, "build twice: {} differs", escape_path(archive));
+        let (root, target) = (again.path().join("another/folder"), again.path().join("target"));
+        self.capture(Command::new("git").args(["clone", "--quiet"]).arg(&self.workspace.root).arg(&root))?;
+        let workspace = Workspace { root, target, members: self.workspace.members.clone() };
+        let second = Dist { workspace: &workspace, tools: self.tools.clone(), ..*self };
+        let second = second.archive(&again.path().join("dist"))?;
+        let read = |path: &Path| fs::read(path).with_context(|| format!("read: {}", escape_path(path)));
+        ensure!(read(archive)? == read(&second)?, "build twice: {} differs", escape_path(archive));
         out!("two builds in two folders: the same bytes");
         Ok(())
     }

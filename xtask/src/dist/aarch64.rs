@@ -29,8 +29,7 @@ const PACKAGES: &str =
 
 /// Builds every program and returns its path.
 pub(super) fn build(dist: &Dist<'_>) -> Result<Vec<PathBuf>> {
-    let tools = dist.workspace.target.join("tools");
-    let root = needs::debian_root(&tools, "root-arm64", "trixie", &[], dist.cancel)?;
+    let root = needs::debian_root(&dist.tools, "root-arm64", "trixie", &[], dist.cancel)?;
     if !root.join("usr/bin/aarch64-linux-gnu-gcc").exists() {
         let install = format!(
             "dpkg --add-architecture arm64 && apt-get -q update && apt-get -q install --yes --no-install-recommends {PACKAGES}"
@@ -39,7 +38,7 @@ pub(super) fn build(dist: &Dist<'_>) -> Result<Vec<PathBuf>> {
         chroot.arg(&root).args(["sh", "-c", &install]).env("DEBIAN_FRONTEND", "noninteractive");
         dist.capture(&mut chroot)?;
     }
-    let (vendor, target) = (tools.join("vendor"), dist.workspace.target.join("aarch64"));
+    let (vendor, target) = (dist.tools.join("vendor"), dist.workspace.target.join("aarch64"));
     for folder in [&vendor, &target] {
         fs::create_dir_all(folder).with_context(|| format!("make a folder: {}", escape_path(folder)))?;
     }

@@ -53,12 +53,11 @@ pub(super) fn run(dist: &Dist<'_>, archive: &Path) -> Result<()> {
         given if given.is_empty() => Root::value_variants(),
         given => given,
     };
-    let tools = dist.workspace.target.join("tools");
     for root in roots {
         let path = match root {
             Root::Busybox => busybox(dist, &folder.path().join("busybox"))?,
-            Root::Bookworm => needs::debian_root(&tools, "root-bookworm", "bookworm", &[], dist.cancel)?,
-            Root::Trixie => needs::debian_root(&tools, "root-trixie", "trixie", &[], dist.cancel)?,
+            Root::Bookworm => needs::debian_root(&dist.tools, "root-bookworm", "bookworm", &[], dist.cancel)?,
+            Root::Trixie => needs::debian_root(&dist.tools, "root-trixie", "trixie", &[], dist.cancel)?,
         };
         let mut command = Command::new("unshare");
         command.args(["--mount", "--net", "--pid", "--fork", "--kill-child", "--propagation", "private"]);
