@@ -5,6 +5,11 @@
 # timeout: 1h
 set -euo pipefail
 cd "$CONTAINER_DIR"
+# Without its plugin docker prints its whole help.
+docker compose version > /dev/null 2>&1 || {
+    echo "docker compose does not work: is the Compose plugin installed? See: docker compose version" >&2
+    exit 1
+}
 
 # The variables are those of the container: the password comes as a configuration on standard input and is in
 # no argument list (printf is part of the shell).

@@ -40,6 +40,11 @@ done < "$note"
 result=0
 for project in "${!services[@]}"; do
     read -ra names <<< "${services[$project]}"
+    # Without its plugin docker prints its whole help.
+    docker compose version > /dev/null 2>&1 || {
+        echo "docker compose does not work: is the Compose plugin installed? See: docker compose version" >&2
+        exit 1
+    }
     # By the compose file; from /, if that file does not name them, by Compose's own records.
     docker compose --project-name "$project" --profile '*' start "${names[@]}" < /dev/null ||
         (cd / && docker compose --project-name "$project" start "${names[@]}" < /dev/null) ||

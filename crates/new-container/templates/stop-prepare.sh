@@ -68,6 +68,12 @@ if [[ $stop == false ]]; then
     echo "nothing runs"
     exit 0
 fi
+# Without its plugin docker prints its whole help.
+docker compose version > /dev/null 2>&1 || {
+    rm "$note.part"
+    echo "docker compose does not work: is the Compose plugin installed? See: docker compose version" >&2
+    exit 1
+}
 sync "$note.part"
 mv "$note.part" "$note"
 

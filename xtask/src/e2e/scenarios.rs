@@ -30,6 +30,7 @@ const fn scenario(name: &'static str, run: fn(&World) -> Result<()>) -> Scenario
 pub(super) const ALL: &[Scenario] = &[
     scenario("a new service with PostgreSQL starts as new-container wrote it", database::starts),
     scenario("its prepare-backup.sh dumps it through docker compose exec", database::is_dumped),
+    scenario("without the Compose plugin its script fails with one line", database::fails_without_compose),
     scenario("a Redis with a password starts, is dumped, and its dump loads", redis::is_dumped_and_loads),
     scenario("a new service has its port, and joins a network that exists", container::joins_a_network),
     scenario(

@@ -210,7 +210,11 @@ fn dump_script(name: &str, dumped: &[(&Found, String)]) -> Result<String> {
         parts.push_str(&render::fill(template, &values)?);
     }
     let values = vec![("name", name.to_string()), ("declarations", declarations)];
-    Ok(render::fill(include_str!("../../templates/adopt/head.sh"), &values)? + &parts)
+    let compose = match dumped.iter().any(|(found, _)| matches!(found.what, What::Server { .. })) {
+        true => include_str!("../../templates/adopt/compose.sh"),
+        false => "",
+    };
+    Ok(render::fill(include_str!("../../templates/adopt/head.sh"), &values)? + compose + &parts)
 }
 
 /// The path of a file in one of the service's folders, as a word of a shell.

@@ -31,7 +31,7 @@ impl Service {
         let sandbox = Sandbox::new();
         sandbox.run(&mut tool(&sandbox, &["app", "--database", kind])).expect_success();
         // docker compose [--project-directory DIR] exec -T database COMMAND…; `stop` and `start` run on-stop and on-start
-        let docker = "#!/bin/sh\n[ \"$1\" = compose ] || exit 64\nshift\n\
+        let docker = "#!/bin/sh\n[ \"$1\" = compose ] || exit 64\nshift\n[ \"$1\" != version ] || exit 0\n\
              if [ \"$1\" = --project-directory ]; then shift 2; fi\n\
              case $1 in stop | start) exec \"on-$1\" ;; esac\n\
              [ \"$1 $2 $3\" = 'exec -T database' ] || exit 64\n\
@@ -139,6 +139,50 @@ impl Service {
         assert!(Command::new("umount").arg(&data).status().expect("run umount").success());
         result.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
     }
+}
+
+/// As the client `docker` answers without its plugin: `compose version` with three lines, anything else with its help.
+const WITHOUT_COMPOSE: &str = "#!/bin/sh
+[ \"$*\" != 'compose version' ] || { echo 'docker: unknown command: docker compose' >&2; exit 1; }
+case $1 in
+ps) echo 'id app app app running'; exit ;;
+compose) seq -f 'line %g of the help' 100 >&2; exit 125 ;;
+esac
+";
+
+#[test]
+fn without_the_compose_plugin_each_script_fails_with_one_line() {
+    let why = "docker compose does not work: is the Compose plugin installed? See: docker compose version";
+    for kind in ["postgres", "mariadb", "mysql", "mongo", "redis"] {
+        let service = Service::new(kind);
+        service.with_program("docker", WITHOUT_COMPOSE);
+        for _ in ["as new-container writes it", "as --adopt does"] {
+            let ran = service.prepare(&["--json"]).expect_code(1);
+            let log = service.sandbox.read("containers/backrest/logs/actions/app.log");
+            assert!(
+                ran.stdout.contains("1 failed") || ran.stdout.contains("\"failed\""),
+                "{}",
+                ran.everything()
+            );
+            assert!(log.contains(why) && !log.contains("of the help"), "{kind}: {log}");
+            std::fs::remove_file(service.sandbox.path("containers/backrest/logs/actions/app.log")).unwrap();
+            service.adopt();
+        }
+    }
+    let sandbox = Sandbox::new();
+    sandbox.run(&mut tool(&sandbox, &["app", "--stop"])).expect_success();
+    sandbox.script("bin/docker", WITHOUT_COMPOSE);
+    let service = Service { sandbox };
+    let ran = service.prepare(&[]).expect_code(1);
+    assert!(ran.stdout.contains(why) && !ran.stdout.contains("of the help"), "{}", ran.everything());
+    for note in [".stopped-for-backup", ".stopped-for-backup.part"] {
+        assert!(!service.path(note).exists(), "nothing was stopped");
+    }
+    service.sandbox.write("data/app/.stopped-for-backup", "id app app app running\n");
+    service.sandbox.script("bin/docker", WITHOUT_COMPOSE.replace("app running", "exited"));
+    let ran = service.prepare(&["--after", "--all"]).expect_code(1);
+    assert!(ran.stdout.contains(why) && !ran.stdout.contains("of the help"), "{}", ran.everything());
+    assert!(service.path(".stopped-for-backup").exists(), "a later run has to start it");
 }
 
 /// The tool that runs the scripts, with the one beside it that it asks.

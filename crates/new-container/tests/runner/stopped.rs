@@ -25,6 +25,7 @@ case "$*" in
         fails ps
         cat "$c"/* 2> /dev/null | cut -d ' ' -f 1,5 ;;
     'ps --quiet') ;;
+    'compose version') ;;
     'compose --project-name wiki --profile * stop')
         echo stop >> "$HOME/called"
         fails stop

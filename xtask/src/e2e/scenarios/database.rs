@@ -37,6 +37,18 @@ pub(super) fn is_dumped(world: &World) -> Result<()> {
     Ok(())
 }
 
+pub(super) fn fails_without_compose(world: &World) -> Result<()> {
+    let (plugins, away) = (world.at(".docker/cli-plugins"), world.at(".docker/away"));
+    std::fs::rename(&plugins, &away).context("take the plugin away")?;
+    let ran = world.tool("pre-backup-actions", &["--only", NAME]);
+    std::fs::rename(&away, &plugins).context("put the plugin back")?;
+    let ran = ran?;
+    ensure!(!ran.end.is_success(), "expected that a dump fails without the Compose plugin");
+    ran.prints("docker compose does not work: is the Compose plugin installed?")?.does_not_print("Usage:")?;
+    world.tool("pre-backup-actions", &["--after"])?.success()?;
+    Ok(())
+}
+
 /// Tags `image` with the name of every image that the compose file of `service` names and that is not there.
 pub(super) fn name_image(world: &World, service: &str, image: &str) -> Result<()> {
     let named = world.compose(service, &["config", "--images"])?.success()?;
