@@ -1,6 +1,7 @@
 //! The errors that come with a hint, read from the programs' source: the list in `docs/troubleshooting.md`.
 //!
-//! An error with a hint is built as `EXPRESSION.hint(HINT)` (`common::exit::HintExt`). Its text is put together from the
+//! An error with a hint is built as `EXPRESSION.hint(HINT)` (`common::exit::HintExt`), by a function of [`MADE_BY`], or as
+//! a struct with the fields `what` and `hint`. Its text is put together from the
 //! string literals of both: contexts first, the cause last, and `…` for each value. So the page can't list an error that no
 //! program prints, nor lack one.
 
@@ -61,6 +62,10 @@ fn of_source(text: &str) -> Result<Vec<(String, String)>> {
     Ok(hints.found)
 }
 
+fn is_test(module: &syn::ItemMod) -> bool {
+    module.attrs.iter().any(|attribute| attribute.path().is_ident("cfg"))
+}
+
 /// Collects the texts before and in each `.hint(…)`.
 #[derive(Default)]
 struct Hints {
@@ -71,8 +76,7 @@ struct Hints {
 
 impl<'s> Visit<'s> for Hints {
     fn visit_item_mod(&mut self, module: &'s syn::ItemMod) {
-        let is_test = module.attrs.iter().any(|attribute| attribute.path().is_ident("cfg"));
-        if !is_test {
+        if !is_test(module) {
             visit::visit_item_mod(self, module);
         }
     }
@@ -101,18 +105,49 @@ impl<'s> Visit<'s> for Hints {
         let mut error = self.error(&call.receiver, 0);
         error.dedup();
         let cure: Vec<String> = call.args.iter().flat_map(|argument| self.texts(argument, 0)).collect();
-        let error = error.join(": ");
-        // One whose whole text is a value of the moment has nothing to be found by.
-        if error.chars().filter(|c| c.is_alphabetic()).count() > 3 && !cure.is_empty() {
-            self.found.push((error, cure.join("; ")));
+        self.add(&error.join(": "), &cure);
+    }
+
+    fn visit_expr_call(&mut self, call: &'s syn::ExprCall) {
+        visit::visit_expr_call(self, call);
+        let syn::Expr::Path(path) = &*call.func else { return };
+        let is_known =
+            path.path.segments.last().is_some_and(|name| MADE_BY.contains(&name.ident.to_string().as_str()));
+        if let (true, [.., what, hint]) = (is_known, &call.args.iter().collect::<Vec<_>>()[..]) {
+            self.add_pair(what, hint);
+        }
+    }
+
+    fn visit_expr_struct(&mut self, value: &'s syn::ExprStruct) {
+        visit::visit_expr_struct(self, value);
+        let field = |name: &str| {
+            value.fields.iter().find(|field| matches!(&field.member, syn::Member::Named(is) if is == name))
+        };
+        if let (Some(what), Some(hint)) = (field("what"), field("hint")) {
+            self.add_pair(&what.expr, &hint.expr);
         }
     }
 }
+
+/// The functions, besides `hint`, whose last two arguments are an error and what to do.
+const MADE_BY: [&str; 3] = ["failure", "warning", "refused"];
 
 /// A name may be that of a name; not for ever.
 const DEEPEST: usize = 6;
 
 impl Hints {
+    fn add(&mut self, error: &str, cure: &[String]) {
+        // One whose whole text is a value of the moment has nothing to be found by.
+        if error.chars().filter(|c| c.is_alphabetic()).count() > 3 && !cure.is_empty() {
+            self.found.push((error.to_string(), cure.join("; ")));
+        }
+    }
+
+    fn add_pair(&mut self, error: &syn::Expr, cure: &syn::Expr) {
+        let (error, cure) = (self.texts(error, 0), self.texts(cure, 0));
+        self.add(&error.join(": "), &cure);
+    }
+
     /// The parts of an error's text, outermost first.
     fn error(&self, expression: &syn::Expr, depth: usize) -> Vec<String> {
         match expression {
@@ -223,6 +258,12 @@ mod tests {
             fn g() -> Result<()> {
                 Err(anyhow!("it is {}, not a FIFO", kind)).context("check").hint(match x { 1 => "a {{b}}", _ => "c" })
             }
+            fn h() -> Complaint {
+                let hint = Some(format!("chmod +x {}", path));
+                list.push(refused(path, "is not executable".into(), hint));
+                other(Refusal { what: format!("{path} is not {kind}"), hint: Some("move it".into()) });
+                Complaint::warning("it is late", "wait")
+            }
             #[cfg(test)]
             mod tests { fn t() { Err(anyhow!("never")).hint("listed") } }
         "#;
@@ -230,8 +271,55 @@ mod tests {
             ("open: …", "make it"),
             ("…: no such host", "run: ssh …"),
             ("check: it is …, not a FIFO", "a {b} / c"),
+            ("is not executable", "chmod +x …"),
+            ("… is not …", "move it"),
+            ("it is late", "wait"),
         ];
         let expected = expected.map(|(error, cure)| (error.to_string(), cure.to_string()));
         assert_eq!(of_source(source).unwrap(), expected);
+    }
+
+    /// Every text between quotation marks in the page's own tables is in a program, and each of a dump is in the page.
+    #[test]
+    fn the_quoted_texts_of_the_page_are_those_of_the_programs() {
+        #[derive(Default)]
+        struct Texts(BTreeSet<String>);
+        impl<'s> Visit<'s> for Texts {
+            fn visit_item_mod(&mut self, module: &'s syn::ItemMod) {
+                if !is_test(module) {
+                    visit::visit_item_mod(self, module);
+                }
+            }
+            fn visit_lit_str(&mut self, literal: &'s syn::LitStr) {
+                self.0.insert(shown(&literal.value()));
+            }
+            fn visit_macro(&mut self, call: &'s syn::Macro) {
+                self.0.extend(literal_of(call));
+                let arguments = call.parse_body_with(
+                    syn::punctuated::Punctuated::<syn::Expr, syn::Token![,]>::parse_terminated,
+                );
+                arguments.iter().flatten().for_each(|argument| self.visit_expr(argument));
+            }
+        }
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let mut texts = Texts::default();
+        for entry in WalkDir::new(root.join("crates")).into_iter().flatten() {
+            let path = entry.path();
+            let is_source = path.components().any(|part| part.as_os_str() == "src");
+            let is_test = path.file_name().is_some_and(|name| name == "tests.rs" || name == "testing.rs");
+            if is_source && !is_test && path.extension().is_some_and(|end| end == "rs") {
+                texts.visit_file(&syn::parse_file(&fs::read_to_string(path).unwrap()).unwrap());
+            }
+        }
+        let page = fs::read_to_string(root.join(PAGE)).unwrap();
+        let rows = page.split(START).next().unwrap().lines().filter_map(|line| line.strip_prefix("| "));
+        let cells = rows.filter_map(|row| row.split(" | ").next());
+        let quoted: BTreeSet<&str> = cells.flat_map(|cell| cell.split('"').skip(1).step_by(2)).collect();
+        let is_printed = |text: &str| texts.0.iter().any(|known| known.contains(text));
+        let unknown: Vec<_> = quoted.iter().filter(|text| !is_printed(text)).collect();
+        assert!(unknown.is_empty(), "no program prints {unknown:?}");
+        let of_dumps = texts.0.iter().filter(|text| text.starts_with("dump ") && *text != "dump …");
+        let missing: Vec<_> = of_dumps.filter(|text| !quoted.contains(text.as_str())).collect();
+        assert!(missing.is_empty(), "{PAGE} lacks {missing:?}");
     }
 }
