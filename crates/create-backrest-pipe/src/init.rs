@@ -5,7 +5,7 @@
 //! elsewhere, that folder is a symlink to Backrest's folder there, so no tool needs a flag.
 
 mod files;
-mod find;
+pub(crate) mod find;
 
 use anyhow::{Result, anyhow};
 use common::exit::{Exit, HintExt};
@@ -48,7 +48,7 @@ pub(crate) fn run(request: &InitRequest<'_>, flags: &Flags) -> Result<(Option<Wo
     };
     let mut rehearsal = Work::new(true);
     if request.is_dry || !request.arguments.yes {
-        let services = count(find::services(&settings.container_root), "service");
+        let services = count(find::services(&settings.container_root).count(), "service");
         let (containers, data) = (&settings.container_root, &settings.data_root);
         if containers == data {
             common::out!("{services} with their data in {}:", escape_path(data));

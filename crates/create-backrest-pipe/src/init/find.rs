@@ -8,8 +8,10 @@ use anyhow::{Result, anyhow};
 use common::compose;
 use common::exit::HintExt;
 use common::paths;
-use common::settings::Flags;
+use common::settings::{Flags, Settings};
 use common::text::escape_path;
+
+use crate::roots::real;
 
 /// Folders in which each service has its compose file and its data: Dockge's, and those of many guides and NAS.
 const SHARED: [&str; 5] =
@@ -53,9 +55,7 @@ pub(crate) fn roots(flags: &Flags) -> Result<Found> {
     if home.join("containers").is_dir() {
         return Ok(Found::Usual);
     }
-    let shared = SHARED.map(PathBuf::from).into_iter().chain([home.join("docker"), home.join("stacks")]);
-    let candidates: Vec<_> = shared.filter(|folder| holds_services(folder)).collect();
-    match candidates.as_slice() {
+    match shared(&home).as_slice() {
         [] => Ok(Found::Usual),
         [only] => Ok(Found::Shared(only.clone())),
         several => {
@@ -67,13 +67,25 @@ pub(crate) fn roots(flags: &Flags) -> Result<Found> {
     }
 }
 
-fn holds_services(folder: &Path) -> bool {
-    services(folder) > 0
+/// The folders that hold services with all that is theirs.
+fn shared(home: &Path) -> Vec<PathBuf> {
+    let known = SHARED.map(PathBuf::from).into_iter().chain([home.join("docker"), home.join("stacks")]);
+    known.filter(|folder| services(folder).next().is_some()).collect()
 }
 
-/// How many folders in it have a compose file.
-pub(super) fn services(folder: &Path) -> usize {
+/// The folders in it that have a compose file.
+pub(super) fn services(folder: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
-    folders.filter(|service| !compose::read(&service.path()).files.is_empty()).count()
+    folders.map(|entry| entry.path()).filter(|service| !compose::read(service).files.is_empty())
+}
+
+/// Folders that hold services, if the roots that are set hold none but Backrest.
+pub(crate) fn instead_of(settings: &Settings) -> Vec<PathBuf> {
+    let own = real(&settings.container_dir);
+    let (root, Ok(home)) = (&settings.container_root, paths::home()) else { return Vec::new() };
+    if services(root).any(|service| real(&service) != own) {
+        return Vec::new();
+    }
+    shared(&home).into_iter().filter(|folder| real(folder) != real(root)).collect()
 }

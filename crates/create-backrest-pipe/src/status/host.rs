@@ -18,6 +18,7 @@ use ureq::http::Uri;
 use super::report::{Check, Fix};
 use crate::cli::Supervisor;
 use crate::hooks::wanted::is_on_path;
+use crate::init::find;
 
 /// What can't be used in `.env`, and what only this shell knows.
 pub(super) fn settings(settings: &Settings) -> Vec<Check> {
@@ -35,6 +36,18 @@ pub(super) fn settings(settings: &Settings) -> Vec<Check> {
             let fix = format!("set it in {} instead", escape_path(&settings.env_file));
             checks.push(Check::bad("settings", what, fix));
         }
+    }
+    for folder in find::instead_of(settings) {
+        let folder = escape_path(folder);
+        let what = format!("the services seem to be in {folder}, which is not a root");
+        let fix = match settings.env_file.exists() {
+            true => format!(
+                "add the lines CONTAINER_ROOT={folder} and DATA_ROOT={folder} to {}",
+                escape_path(&settings.env_file)
+            ),
+            false => format!("create-backrest-pipe init --container-root {folder} --data-root {folder}"),
+        };
+        checks.push(Check::bad("settings", what, fix));
     }
     for (root, flag) in [(&settings.container_root, "container"), (&settings.data_root, "data")] {
         if !root.is_dir() {

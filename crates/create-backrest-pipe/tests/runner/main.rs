@@ -11,6 +11,7 @@ mod home;
 mod hooks;
 mod init;
 mod interrupted;
+mod layouts;
 mod migrating;
 mod output;
 mod remove;

@@ -157,7 +157,12 @@ fn fix(distrust: &Distrust, path: &Path, container: &Path) -> Option<String> {
             "{first}mkdir -p '{container}' && sudo mv '{script}' '{container}/'; or set TRUSTED_UIDS={uid} in Backrest's .env"
         ));
     }
-    distrust.fix().map(|command| format!("{first}{command}"))
+    // Some systems need their shared folders as they are.
+    let trusted = match folder.starts_with(&distrust.path) {
+        true => format!("; or set TRUSTED_FOLDERS={} in Backrest's .env", escape_path(&distrust.path)),
+        false => String::new(),
+    };
+    distrust.fix().map(|command| format!("{first}{command}{trusted}"))
 }
 
 /// Whether the kernel can start a file that begins like this.
