@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 
 use common::testing::Ran;
 
@@ -136,4 +137,34 @@ fn roots_that_are_named_once_are_found_by_the_commands_that_follow() {
     let again = init(&home, &["--yes"]).expect_success();
     assert!(again.stdout.contains("nothing was changed"), "{}", again.everything());
     home.run(&["remove"]).expect_success();
+}
+
+/// What `docs/layouts.md` has for `init`, with its folders in the home.
+#[test]
+fn each_layout_of_the_page_is_set_up_by_its_command() {
+    let page = include_str!("../../../../docs/layouts.md");
+    let lines = page.replace("\\\n", "");
+    let blocks = lines.lines().filter_map(|line| line.strip_prefix("create-backrest-pipe init --"));
+    let commands: Vec<_> = blocks.map(|rest| format!("--{rest}")).collect();
+    assert_eq!(commands.len(), 2, "{commands:?}");
+    for command in commands {
+        let home = bare_home();
+        let folder = |path: &str| home.sandbox.path(path.trim_start_matches('/')).display().to_string();
+        let arguments: Vec<_> = command
+            .split_whitespace()
+            .map(|word| if word.starts_with('/') { folder(word) } else { word.to_string() })
+            .collect();
+        let value = |name: &str| arguments.iter().skip_while(|word| *word != name).nth(1);
+        for root in ["--container-root", "--data-root"] {
+            fs::create_dir_all(value(root).unwrap()).unwrap();
+        }
+        let named = arguments.iter().map(String::as_str).chain(["--yes"]).collect::<Vec<_>>();
+        init(&home, &named).expect_success();
+        let own = format!("{}/backrest", value("--container-root").unwrap());
+        let own = Path::new(value("--container-dir").unwrap_or(&own));
+        assert!(own.join("bridge/backrest-send").is_file(), "{command}");
+        assert_eq!(fs::read_link(home.sandbox.path("containers/backrest")).unwrap(), own);
+        let again = init(&home, &["--yes"]).expect_success();
+        assert!(again.stdout.contains("nothing was changed"), "{}", again.everything());
+    }
 }
