@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use clap::{Parser, ValueEnum};
+use clap::Parser;
+use common::contract::push::State;
 use common::settings::Flags;
 
 /// Push a state and the text on standard input to Uptime Kuma once
@@ -30,15 +31,6 @@ pub(crate) struct Cli {
 
     #[command(flatten)]
     pub(crate) flags: Flags,
-}
-
-/// State of the monitor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub(crate) enum State {
-    /// All is well
-    Up,
-    /// Something failed; pushed twice, for monitors that retry once
-    Down,
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use ureq::Agent;
 use ureq::tls::{RootCerts, TlsConfig};
 
 use crate::answer;
-use crate::cli::{self, Cli};
+use crate::cli::Cli;
 use crate::request::{redirected, request};
 
 /// A longer answer than this is not from Uptime Kuma.
@@ -28,10 +28,7 @@ pub(crate) fn push(settings: &Settings, cli: &Cli) -> Result<Exit> {
         return Err(anyhow!("no push address"))
             .hint(format!("set {PUSH_URL} in {}", escape_path(&settings.env_file)));
     };
-    let state = match cli.state {
-        cli::State::Up => State::Up,
-        cli::State::Down => State::Down,
-    };
+    let state = cli.state;
     let mut text = Vec::new();
     io::stdin().take(1 << 16).read_to_end(&mut text).context("read the text")?;
     let text = String::from_utf8_lossy(&text);

@@ -12,6 +12,8 @@ mod tools;
 mod verified;
 mod version;
 
+use std::time::Duration;
+
 use anyhow::Result;
 use common::exit::Exit;
 use common::settings::{Flags, Settings};
@@ -51,4 +53,10 @@ pub(crate) fn run(
     }
     let is_wrong = checks.iter().any(|check| check.state == State::Bad);
     Ok(if is_wrong { Exit::Failed } else { Exit::Done })
+}
+
+/// How long ago a moment was, in seconds since 1970.
+fn age(at: i64) -> Duration {
+    let seconds = jiff::Timestamp::now().as_second().saturating_sub(at);
+    Duration::from_secs(seconds.try_into().unwrap_or_default())
 }

@@ -94,20 +94,8 @@ impl Folder {
     /// keeps poll(2) from spinning once the last client has left.
     pub fn open_fifo(&self) -> Result<(OwnedFd, Inode)> {
         let naming = || format!("open the FIFO: {}", escape_path(self.path.join(FIFO)));
-        match self.stat(FIFO).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
-            Some(FileType::Fifo) => {}
-            None => self.make_fifo().with_context(naming)?,
-            Some(FileType::Directory) => {
-                rustix::fs::unlinkat(&self.folder, FIFO, AtFlags::REMOVEDIR)
-                    .with_context(|| format!("{}: a folder is in its place", naming()))
-                    .hint("move what is in it away, then remove the folder")?;
-                self.make_fifo().with_context(naming)?;
-            }
-            Some(other) => {
-                return Err(anyhow!("it is {}, not a FIFO", kind(other)))
-                    .with_context(naming)
-                    .hint("look at what it is, then remove it; the listener makes the FIFO");
-            }
+        if !self.has(FIFO, FileType::Fifo).with_context(naming)? {
+            self.make_fifo().with_context(naming)?;
         }
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let found = rustix::fs::openat(&self.folder, FIFO, flags, Mode::empty()).with_context(naming)?;
@@ -127,21 +115,8 @@ impl Folder {
     /// Binds and opens the socket. What a dead listener left in its place goes.
     pub fn open_socket(&self) -> Result<(UnixListener, Inode)> {
         let naming = || format!("open the socket: {}", escape_path(self.path.join(SOCKET)));
-        match self.stat(SOCKET).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
-            None => {}
-            Some(FileType::Socket) => {
-                rustix::fs::unlinkat(&self.folder, SOCKET, AtFlags::empty()).with_context(naming)?;
-            }
-            Some(FileType::Directory) => {
-                rustix::fs::unlinkat(&self.folder, SOCKET, AtFlags::REMOVEDIR)
-                    .with_context(|| format!("{}: a folder is in its place", naming()))
-                    .hint("move what is in it away, then remove the folder")?;
-            }
-            Some(other) => {
-                return Err(anyhow!("it is {}, not a socket", kind(other)))
-                    .with_context(naming)
-                    .hint("look at what it is, then remove it; the listener makes the socket");
-            }
+        if self.has(SOCKET, FileType::Socket).with_context(naming)? {
+            rustix::fs::unlinkat(&self.folder, SOCKET, AtFlags::empty()).with_context(naming)?;
         }
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let socket = socket(AddressFamily::Unix, SockType::Stream, flags, None).with_context(naming)?;
@@ -159,6 +134,23 @@ impl Folder {
     pub fn remove_socket(&self, ours: Inode) {
         if self.inode(SOCKET) == Some(ours) {
             let _ = rustix::fs::unlinkat(&self.folder, SOCKET, AtFlags::empty());
+        }
+    }
+
+    /// Whether `name` is a `wanted` file, which the listener makes; an empty folder in its place goes, and anything else is
+    /// an error.
+    fn has(&self, name: &str, wanted: FileType) -> Result<bool> {
+        match self.stat(name).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
+            None => Ok(false),
+            Some(found) if found == wanted => Ok(true),
+            Some(FileType::Directory) => {
+                rustix::fs::unlinkat(&self.folder, name, AtFlags::REMOVEDIR)
+                    .context("a folder is in its place")
+                    .hint("move what is in it away, then remove the folder")?;
+                Ok(false)
+            }
+            Some(other) => Err(anyhow!("it is {}, not {}", kind(other), kind(wanted)))
+                .hint("look at what it is, then remove it; the listener makes it anew"),
         }
     }
 

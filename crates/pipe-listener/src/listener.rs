@@ -23,6 +23,7 @@ use common::cancel::Cancel;
 use common::exit::{Exit, HintExt};
 use common::lock::{self, Attempt, Lock};
 use common::private;
+use common::record_log::Damage;
 use common::settings::Settings;
 use common::units;
 
@@ -112,7 +113,7 @@ impl Listener {
         let signals = Cancel::on_signals().context("watch for signals")?;
         let mut log = Log::open(&layout.listener_log())?;
         let (queue, recovered) = Queue::open(&layout.queue())?;
-        let doors = Doors::open(folder, &layout, queue.mark(), recovered.damage)?;
+        let doors = Doors::open(folder, &layout, queue.mark(), recovered.damage == Damage::default())?;
         log.event(&format!(
             "the listener started: version {}, process {}, bridge {}",
             env!("CARGO_PKG_VERSION"),

@@ -20,7 +20,8 @@ use bridge::message::Message;
 use crate::dispatch::Action;
 use crate::door::{ClientId, Origin};
 use common::moment::Moment;
-use journal::{Damage, Entry, Journal, Mark, Record};
+use common::record_log::Damage;
+use journal::{Entry, Journal, Mark, Record};
 
 /// A message that could not be run for this long is not run any more: its backup is over.
 pub(crate) const STALE: Duration = Duration::from_secs(600);

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use bridge::action::BuiltIn;
 use common::cancel::Cancel;
+use common::contract::push::State;
 use common::exit::{hint_of, one_line};
 use common::paths;
 use common::process::{self, End, Finished, LeftBehind, Limits};
@@ -25,7 +26,6 @@ use common::trust::Trust;
 
 use crate::dispatch::{Action, OwnMessage};
 use crate::queue::Job;
-use notify::State;
 
 /// What an action reports while it runs.
 #[derive(Debug)]

@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::Result;
+use clap::ValueEnum;
 use serde::{Deserialize, Serialize};
 
 /// The last push to each address.
@@ -28,13 +29,23 @@ pub struct Push {
 }
 
 /// The state of a monitor.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum State {
-    /// All is well.
+    /// All is well
     Up,
-    /// Something failed.
+    /// Something failed; pushed twice, for monitors that retry once
     Down,
+}
+
+impl State {
+    /// `up` or `down`.
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Up => "up",
+            State::Down => "down",
+        }
+    }
 }
 
 /// What came back.

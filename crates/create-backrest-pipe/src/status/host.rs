@@ -5,9 +5,9 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::process::Command;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use common::contract::push::{self, Answer, Push, Pushes};
+use common::contract::push::{Answer, Push, Pushes};
 use common::process::{self, Captured, Limits};
 use common::settings::Settings;
 use common::text::escape_path;
@@ -152,13 +152,9 @@ fn is_push_address(name: &str, url: &str) -> Result<(), Check> {
 }
 
 fn last_push(name: &str, push: &Push) -> Check {
-    let state = match push.state {
-        push::State::Up => "up",
-        push::State::Down => "down",
-    };
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-    let age = now.saturating_sub(Duration::from_secs(u64::try_from(push.at).unwrap_or_default()));
-    let what = format!("the last push ({state}, {} ago) to {name}", units::duration(age));
+    let state = push.state.word();
+    let age = units::duration(super::age(push.at));
+    let what = format!("the last push ({state}, {age} ago) to {name}");
     match &push.answer {
         Answer::Accepted => Check::good(MONITOR, format!("{what} was accepted")),
         Answer::Refused(why) => Check::bad(

@@ -1,6 +1,6 @@
 //! When the last backup was verified, and how that ended.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use common::contract::verification::{Outcome, Verification};
 use common::exit::one_line;
@@ -21,8 +21,7 @@ pub(super) fn check(settings: &Settings) -> Check {
         Ok(None) => return Check::note(NAME, "no backup was verified yet", Some(again)),
         Err(error) => return Check::unknown(NAME, one_line(&error), again),
     };
-    let at = UNIX_EPOCH.checked_add(Duration::from_secs(last.at.unsigned_abs()));
-    let age = at.and_then(|at| SystemTime::now().duration_since(at).ok()).unwrap_or_default();
+    let age = super::age(last.at);
     let what = format!("{} ago: {}", units::duration(age), summary(&last));
     match last.outcome {
         Outcome::Proved if age > LATE => Check::note(NAME, what, Some(again)),

@@ -14,7 +14,7 @@ use bridge::message::{Malformed, Message};
 
 use super::lines::{Line, Lines};
 use super::spool::Spool;
-use crate::queue::journal::{Damage, Mark};
+use crate::queue::journal::Mark;
 use pipe_listener::folder::Inode;
 
 /// The longest that a message may wait for its newline.
@@ -57,12 +57,11 @@ pub(crate) struct Fifo {
 }
 
 impl Fifo {
-    /// Opens the spool in `folder`. What an earlier listener left there behind `mark`, of which a journal with some
-    /// `damage` knew nothing, is read by [`Fifo::read_backlog`].
-    pub(crate) fn open(folder: &Path, mark: Mark, damage: Damage) -> Result<Fifo> {
+    /// Opens the spool in `folder`. What an earlier listener left there behind `mark` is read by
+    /// [`Fifo::read_backlog`]; none of it has run if `is_known`, because the journal is whole.
+    pub(crate) fn open(folder: &Path, mark: Mark, is_known: bool) -> Result<Fifo> {
         let (spool, mark) = Spool::open(folder, mark)?;
         let lines = Lines::at(mark.offset, mark.skipping);
-        let is_known = damage.is_none();
         Ok(Fifo { pipe: None, spool, start: mark, lines, is_known, last_byte: None, arrivals: Vec::new() })
     }
 
@@ -189,8 +188,6 @@ mod tests {
 
     use super::*;
 
-    const SOUND: Damage = Damage { unreadable: 0, is_cut: false };
-
     fn pipe() -> (OwnedFd, File) {
         let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_NONBLOCK).unwrap();
         (read, File::from(write))
@@ -203,7 +200,7 @@ mod tests {
     #[test]
     fn a_line_that_always_stays_open_does_not_let_the_spool_grow() {
         let folder = tempfile::tempdir().unwrap();
-        let mut fifo = Fifo::open(folder.path(), Mark::default(), SOUND).unwrap();
+        let mut fifo = Fifo::open(folder.path(), Mark::default(), true).unwrap();
         let (read, mut write) = pipe();
         fifo.pipe = Some((read, Inode::default()));
         let (mut most, mut count, mut sent) = (0, 0, 0);
@@ -230,7 +227,7 @@ mod tests {
         std::fs::write(folder.path().join("spool-7"), &text).unwrap();
         std::fs::write(folder.path().join("spool-6"), "old").unwrap();
         let mark = Mark { generation: 7, offset: 5, skipping: false };
-        let mut fifo = Fifo::open(folder.path(), mark, SOUND).unwrap();
+        let mut fifo = Fifo::open(folder.path(), mark, true).unwrap();
         let (mut count, mut last) = (0, String::new());
         while fifo.read_backlog().unwrap() {
             let arrivals = fifo.take();
@@ -256,7 +253,7 @@ mod tests {
         // Made for later, never used: a listener was killed before it had recorded it.
         std::fs::write(folder.path().join("spool-4"), "ping\n").unwrap();
         let mark = Mark { generation: 3, offset: 70_000, skipping: true };
-        let mut fifo = Fifo::open(folder.path(), mark, SOUND).unwrap();
+        let mut fifo = Fifo::open(folder.path(), mark, true).unwrap();
         assert!(!fifo.read_backlog().unwrap());
         assert_eq!(fifo.start(), Mark { generation: 4, offset: 0, skipping: false });
         assert_eq!(spool_length(folder.path()), 0);
@@ -266,8 +263,7 @@ mod tests {
     fn without_a_journal_the_newest_spool_is_read_and_what_has_run_is_unknown() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("spool-5"), "ping\n").unwrap();
-        let damage = Damage { unreadable: 0, is_cut: true };
-        let mut fifo = Fifo::open(folder.path(), Mark::default(), damage).unwrap();
+        let mut fifo = Fifo::open(folder.path(), Mark::default(), false).unwrap();
         assert!(fifo.read_backlog().unwrap());
         assert_eq!(fifo.take()[0].taken, Taken::Unknown);
     }

@@ -12,16 +12,18 @@ use bridge::action::{BuiltIn, Lane};
 use bridge::frame::Frame;
 use bridge::message::{Message, line_of};
 use bridge::request::{Notification, Preparation};
+use common::contract::push::State;
 use common::contract::trouble::Trouble;
 use common::settings::{Flags, Settings};
 
 use super::Listener;
+use super::timers::RESTART;
 use crate::dispatch::OwnMessage;
 use crate::door::Origin;
 use crate::log::short;
 use crate::queue::{Job, New};
 use crate::reply::Gone;
-use crate::run::{Outcome, container, notify::State};
+use crate::run::{Outcome, container};
 
 /// Hooks of one event that both send `post-backups` do so within this time.
 const TOGETHER: Duration = Duration::from_secs(15);
@@ -193,7 +195,7 @@ impl Listener {
     /// Looks whether Backrest was restarted since the last preparation, now and again after a while. On a thread of its
     /// own: Docker may take its time.
     pub(super) fn look_for_restart(&mut self) {
-        self.timers.set_restart(self.backups.since.is_some());
+        self.timers.restart = self.backups.since.map(|_| Instant::now() + RESTART);
         let is_busy = self.queue.running(Lane::Actions).is_some_and(|job| request_of(&job.message).is_some());
         let Some(since) = self.backups.since.filter(|_| !is_busy) else { return };
         let (runner, events) = (self.runner.clone(), self.events.clone());

@@ -18,7 +18,7 @@ use rustix::fs::inotify::{self, CreateFlags, WatchFlags};
 
 use crate::door::fifo::Fifo;
 use crate::door::fifo_keeper::FifoKeeper;
-use crate::queue::journal::{Damage, Mark};
+use crate::queue::journal::Mark;
 use pipe_listener::folder::{Folder, Inode};
 
 /// Changes in the folder are looked at together, this long after the first.
@@ -43,12 +43,12 @@ pub(super) struct Doors {
 }
 
 impl Doors {
-    /// Opens both. Fails where one can't be opened.
-    pub(super) fn open(folder: Folder, layout: &Layout, mark: Mark, damage: Damage) -> Result<Doors> {
+    /// Opens both; the journal is whole if `is_known`. Fails where one can't be opened.
+    pub(super) fn open(folder: Folder, layout: &Layout, mark: Mark, is_known: bool) -> Result<Doors> {
         let changes =
             inotify::init(CreateFlags::CLOEXEC | CreateFlags::NONBLOCK).context("watch the bridge folder")?;
         let mut doors = Doors {
-            fifo: Fifo::open(&layout.queue(), mark, damage)?,
+            fifo: Fifo::open(&layout.queue(), mark, is_known)?,
             folder,
             socket: None,
             layout: layout.clone(),

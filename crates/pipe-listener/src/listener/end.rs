@@ -16,7 +16,7 @@ impl Listener {
         if self.timers.is_stopping() {
             return;
         }
-        self.timers.stop_at(now + self.grace);
+        self.timers.stopping = Some(now + self.grace);
         self.queue.pause();
         self.runner.ending.cancel();
         self.doors.close_socket();
@@ -40,11 +40,11 @@ impl Listener {
 
     /// The grace is over: what still runs is ended.
     pub(super) fn press_end(&mut self, now: Instant) {
-        if self.timers.must_stop(now) {
+        if self.timers.stopping.is_some_and(|at| at <= now) {
             self.runner.cancel.cancel();
             self.running.values().for_each(Cancel::cancel);
             // The children have a grace of their own; their threads report.
-            self.timers.stop_at(now + std::time::Duration::from_secs(60));
+            self.timers.stopping = Some(now + std::time::Duration::from_secs(60));
         }
     }
 

@@ -1,5 +1,7 @@
 //! What the listener remembers of what it did, for `status`.
 
+use std::time::Instant;
+
 use common::text::escape_path;
 use common::units;
 
@@ -9,52 +11,18 @@ use crate::run::notify;
 use crate::status::ListenerStatus;
 use bridge::action::Lane;
 
-/// The last events of each kind, each with its time.
+/// The last events of each kind, each with its time ([`dated`]).
 #[derive(Debug, Default)]
 pub(super) struct Facts {
-    last: Option<String>,
-    last_failure: Option<String>,
-    last_lost: Option<String>,
-    last_push: Option<String>,
-    overdue_backup: Option<String>,
+    pub(super) last: Option<String>,
+    pub(super) last_failure: Option<String>,
+    pub(super) last_lost: Option<String>,
+    pub(super) last_push: Option<String>,
+    pub(super) overdue_backup: Option<String>,
 }
 
-impl Facts {
-    /// A message ended.
-    pub(super) fn message_ended(&mut self, event: &str, is_done: bool) {
-        self.last = dated(event);
-        if !is_done {
-            self.last_failure = dated(event);
-        }
-    }
-
-    /// A push ended.
-    pub(super) fn push_ended(&mut self, event: &str) {
-        self.last_push = dated(event);
-    }
-
-    /// A message will not run.
-    pub(super) fn message_lost(&mut self, event: &str) {
-        self.last_lost = dated(event);
-    }
-
-    /// The after steps of an overdue backup ended.
-    pub(super) fn overdue_backup_ended(&mut self, how: &str) {
-        self.overdue_backup = dated(how);
-    }
-
-    /// Nothing is overdue any more.
-    pub(super) fn nothing_overdue(&mut self) {
-        self.overdue_backup = None;
-    }
-
-    /// Whether the after steps of an overdue backup were tried.
-    pub(super) fn overdue_was_tried(&self) -> bool {
-        self.overdue_backup.is_some()
-    }
-}
-
-fn dated(event: &str) -> Option<String> {
+/// An event with its time.
+pub(super) fn dated(event: &str) -> Option<String> {
     Some(format!("{} {event}", units::now()))
 }
 
@@ -69,7 +37,8 @@ impl Listener {
             let trouble = self.doors.folder_trouble.as_ref().or(trouble.as_ref());
             trouble.cloned().unwrap_or("ok".into())
         };
-        let in_time = |left: Option<std::time::Duration>| {
+        let in_time = |at: Option<Instant>| {
+            let left = at.map(|at| at.saturating_duration_since(Instant::now()));
             left.map_or("no".into(), |left| format!("in {}", units::duration(left)))
         };
         let arriving = self.from_fifo.len() + self.from_others.len();
@@ -84,8 +53,8 @@ impl Listener {
             running: running.unwrap_or_else(|| "none".into()),
             waiting: (self.queue.waiting() + arriving).to_string(),
             push_address: if has_address { "set" } else { "not set" },
-            after_steps_due: in_time(self.timers.until_backup()),
-            tailscale_down_due: in_time(self.timers.until_network()),
+            after_steps_due: in_time(self.timers.backup),
+            tailscale_down_due: in_time(self.timers.network),
             log: escape_path(self.settings.layout().listener_log()),
             last: self.facts.last.clone(),
             last_failure: self.facts.last_failure.clone(),

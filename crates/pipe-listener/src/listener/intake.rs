@@ -10,6 +10,8 @@ use bridge::request::Notification;
 
 use super::Listener;
 use super::events::Start;
+use super::facts::dated;
+use super::timers::DISK_PAUSE;
 use crate::dispatch::{Action, Refusal, look_up};
 use crate::door::fifo::Taken;
 use crate::door::{ClientId, Origin};
@@ -142,7 +144,7 @@ impl Listener {
             Ok(advanced) => advanced,
             Err(error) => {
                 self.log.sparingly(Topic::Found, &format!("the queue can't be written: {error}"));
-                self.timers.disk_failed(std::time::Instant::now());
+                self.timers.disk = Some(std::time::Instant::now() + DISK_PAUSE);
                 // No client waits at the FIFO: what came from there is kept. A client at the socket is refused.
                 let others = new.split_off(fifo);
                 self.from_fifo = new;
@@ -156,7 +158,7 @@ impl Listener {
                 return;
             }
         };
-        self.timers.disk_worked();
+        self.timers.disk = None;
         for job in advanced.started {
             let notice = self.notice(&job);
             let cancel = Cancel::new().unwrap_or_else(|_| self.runner.cancel.clone());
@@ -210,7 +212,7 @@ impl Listener {
     fn report_dropped(&mut self, message: &Message, why: &str) {
         let shown = short(message.to_string().as_bytes());
         self.log.event(&format!("{shown} (pipe): dropped: {why}"));
-        self.facts.message_lost(&format!("{shown}: dropped: {why}"));
+        self.facts.last_lost = dated(&format!("{shown}: dropped: {why}"));
     }
 
     fn known_names(&self) -> Vec<String> {

@@ -12,6 +12,8 @@ use bridge::frame::Frame;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
+use super::facts::dated;
+use super::timers::{FIFO_PAUSE, take};
 use super::{Event, Listener};
 use crate::dispatch::OwnMessage;
 use crate::door::ClientId;
@@ -55,7 +57,7 @@ impl Listener {
             sources.push(Source::Signals);
         }
         // While something from the FIFO can't be written down, nothing more is taken: its writers wait.
-        let may_read = self.from_fifo.is_empty() && self.timers.may_read_fifo();
+        let may_read = self.from_fifo.is_empty() && self.timers.fifo.is_none();
         if let Some(pipe) = self.doors.fifo.pipe().filter(|_| may_read) {
             fds.push(PollFd::new(pipe, input));
             sources.push(Source::Fifo);
@@ -147,7 +149,8 @@ impl Listener {
             ended.extend(self.client_gone(gone));
         }
         self.look_at_times(now);
-        let may_write = self.timers.may_write(now);
+        take(&mut self.timers.disk, now);
+        let may_write = self.timers.disk.is_none();
         let is_new = !self.from_fifo.is_empty() && may_write || !self.from_others.is_empty();
         if is_new || !ended.is_empty() || may_write && self.queue.is_behind() {
             self.commit(&ended);
@@ -167,8 +170,8 @@ impl Listener {
     }
 
     fn read_fifo(&mut self, now: Instant, closed: bool) {
-        self.timers.take_fifo(now);
-        if !self.from_fifo.is_empty() || !self.timers.may_read_fifo() {
+        take(&mut self.timers.fifo, now);
+        if !self.from_fifo.is_empty() || self.timers.fifo.is_some() {
             return;
         }
         let mut received = self.doors.fifo.receive(now);
@@ -182,14 +185,14 @@ impl Listener {
         if let Err(error) = received {
             // Most likely the disk is full. What is in the FIFO stays there.
             self.log.sparingly(Topic::Found, &format!("the FIFO can't be read: {error}"));
-            self.timers.fifo_failed(now);
+            self.timers.fifo = Some(now + FIFO_PAUSE);
         }
     }
 
     /// Records how far the FIFO was read where the last lines need no record, so that they are not read again, and
     /// goes on with a new spool file when it is time.
     fn pass_over(&mut self, now: Instant) {
-        if !self.from_fifo.is_empty() || !self.timers.may_read_fifo() {
+        if !self.from_fifo.is_empty() || self.timers.fifo.is_some() {
             return;
         }
         let recorded = match self.doors.fifo.next_spool() {
@@ -204,19 +207,22 @@ impl Listener {
         if let Err(error) = recorded {
             self.log.sparingly(Topic::Found, &format!("the queue can't be written: {error}"));
             // Nothing more is read until this is recorded.
-            self.timers.fifo_failed(now);
+            self.timers.fifo = Some(now + FIFO_PAUSE);
         }
     }
 
     fn look_at_times(&mut self, now: Instant) {
-        self.timers.take_fifo(now);
-        if self.timers.take_network(now) {
+        take(&mut self.timers.fifo, now);
+        if self.timers.is_stopping() {
+            return;
+        }
+        if take(&mut self.timers.network, now) {
             self.send_ourselves(OwnMessage::TailscaleDown.name(), "");
         }
-        if self.timers.take_restart(now) {
+        if take(&mut self.timers.restart, now) {
             self.look_for_restart();
         }
-        if self.timers.take_backup(now) {
+        if take(&mut self.timers.backup, now) {
             self.send_ourselves(OwnMessage::OverdueBackup.name(), "");
         }
     }
@@ -247,9 +253,10 @@ impl Listener {
                 ended.push(id);
             }
             Event::Prepared(open) => {
-                self.timers.set_backup(open.map(|open| open.left), self.facts.overdue_was_tried());
+                let was_tried = self.facts.overdue_backup.is_some();
+                self.timers.set_backup(open.map(|open| open.left), was_tried);
                 if open.is_none() {
-                    self.facts.nothing_overdue();
+                    self.facts.overdue_backup = None;
                 }
                 self.backups.since = open.and_then(|open| open.since);
                 self.look_for_restart();
@@ -295,11 +302,14 @@ impl Listener {
         self.clients.send(job.client, &Frame::End(code));
         let event = format!("#{id} {shown}: {how}");
         if OwnMessage::of(&job.message, job.door) == Some(OwnMessage::OverdueBackup) {
-            self.facts.overdue_backup_ended(&how);
+            self.facts.overdue_backup = dated(&how);
         }
         match job.lane() {
-            Lane::Notifications => self.facts.push_ended(&event),
-            Lane::Actions => self.facts.message_ended(&event, code == ExitCode::Done),
+            Lane::Notifications => self.facts.last_push = dated(&event),
+            Lane::Actions => self.facts.last = dated(&event),
+        }
+        if job.lane() == Lane::Actions && code != ExitCode::Done {
+            self.facts.last_failure = dated(&event);
         }
     }
 }

@@ -9,6 +9,7 @@ use bridge::request::Preparation;
 
 use super::Listener;
 use super::backups::failure_cancels;
+use super::facts::dated;
 use crate::door::Origin;
 use crate::log::short;
 use crate::queue::Recovered;
@@ -21,8 +22,8 @@ impl Listener {
     /// reported as failed, an old message as dropped; neither is run: nothing runs twice. A `post-backups` is the
     /// exception: what it starts bears a second run, and what it does not start stays stopped.
     pub(super) fn recover(&mut self, recovered: Recovered) {
-        if recovered.damage.unreadable > 0 {
-            let lines = common::text::count(recovered.damage.unreadable, "line");
+        if !recovered.damage.unreadable.is_empty() {
+            let lines = common::text::count(recovered.damage.unreadable.len(), "line");
             self.log.event(&format!("{lines} of the queue could not be read"));
         }
         let now = Moment::now();
@@ -62,7 +63,7 @@ impl Listener {
                 self.push_failed_preparation(&message, "it was not run: the listener was stopped");
             }
             self.log.event(&format!("#{id} {shown} ({door}): {why}"));
-            self.facts.message_lost(&format!("#{id} {}: {why}", short(entry.line.as_bytes())));
+            self.facts.last_lost = dated(&format!("#{id} {shown}: {why}"));
             over.push(id);
         }
         self.commit(&over);

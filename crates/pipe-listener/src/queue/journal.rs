@@ -9,7 +9,7 @@ use std::path::Path;
 
 use anyhow::Result;
 use common::moment::Moment;
-use common::record_log::{self, Opened, RecordLog};
+use common::record_log::{Damage, Opened, RecordLog};
 use serde::{Deserialize, Serialize};
 
 use crate::door::Origin;
@@ -59,28 +59,6 @@ pub(crate) struct Entry {
     pub(crate) started: bool,
 }
 
-/// What is wrong with a journal that was opened.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Damage {
-    /// How many lines can't be read.
-    pub(crate) unreadable: usize,
-    /// It was missing, or its last line was not whole: something may have been done that it does not record.
-    pub(crate) is_cut: bool,
-}
-
-impl Damage {
-    /// Whether everything that was done is known.
-    pub(crate) fn is_none(self) -> bool {
-        self.unreadable == 0 && !self.is_cut
-    }
-}
-
-impl From<record_log::Damage> for Damage {
-    fn from(damage: record_log::Damage) -> Damage {
-        Damage { unreadable: damage.unreadable.len(), is_cut: damage.is_missing || damage.is_torn }
-    }
-}
-
 /// The journal of one listener; no other process may have it open.
 #[derive(Debug)]
 pub(crate) struct Journal {
@@ -103,7 +81,7 @@ impl Journal {
         let Opened { log, records, damage } = RecordLog::open(path)?;
         let mut contents = Contents { next_id: 1, ..Contents::default() };
         records.iter().for_each(|record| contents.apply(record));
-        Ok((Journal { log, unflushed: false, contents }, damage.into()))
+        Ok((Journal { log, unflushed: false, contents }, damage))
     }
 
     /// The messages that have not ended, oldest first.

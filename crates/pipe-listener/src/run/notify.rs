@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use bridge::request::Notification;
 use common::contract::picture::Picture;
+use common::contract::push::State;
 use common::contract::trouble::Trouble;
 use common::paths;
 use common::process::{self, Limits};
@@ -28,13 +29,6 @@ const FIRST: Duration = Duration::from_secs(5);
 const LATER: Duration = Duration::from_secs(30);
 /// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
-
-/// The state that is pushed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum State {
-    Up,
-    Down,
-}
 
 pub(super) fn notify(
     runner: &Runner,
@@ -126,11 +120,7 @@ pub(crate) fn has_address(settings: &Settings) -> bool {
 
 fn try_once(runner: &Runner, push: &Push, time: Duration) -> Result<(), String> {
     let mut command = Command::new(paths::tool("backrest-push"));
-    let state = match push.state {
-        State::Up => "up",
-        State::Down => "down",
-    };
-    command.arg(state).args(Flags::of(&runner.settings).to_arguments());
+    command.arg(push.state.word()).args(Flags::of(&runner.settings).to_arguments());
     if let Some(plan) = &push.plan {
         // One argument, so that an id that begins with a hyphen is not taken for an option.
         command.arg(format!("--plan={plan}"));
