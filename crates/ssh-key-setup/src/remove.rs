@@ -12,11 +12,10 @@ use crate::jump_hosts;
 use crate::keys_file::install;
 use crate::output::HostReport;
 use crate::rotate::{self, sharing};
-use crate::route::resolve;
+use crate::route::resolve::{self, Section};
 use crate::route::route_connections::RouteConnections;
 use crate::run::{Files, Run};
-use crate::ssh_folder::config;
-use crate::ssh_folder::config::Entry;
+use crate::ssh_folder::config::{self, Entry};
 use crate::ssh_folder::key::{self, Key};
 use crate::ssh_folder::known_hosts;
 use crate::stage;
@@ -31,7 +30,7 @@ pub(crate) fn remove(
     report: &mut HostReport,
 ) -> Result<()> {
     let key = key::read_only(&run.folder.path().join(&entry.key))?;
-    report.server = entry.sections.last().map(config::Section::shown).unwrap_or_default();
+    report.server = entry.sections.last().map(Section::shown).unwrap_or_default();
     (report.key_file, report.key_fingerprint) = (escape_path(&key.path), key.fingerprint.clone());
     let half_way = rotate::half_way(run, entry)?;
     let also = sharing::at_same_account(files, entry, entry.sections.len().saturating_sub(1))?;
@@ -67,7 +66,7 @@ pub(crate) fn remove(
     let mut entries = files.entries.clone();
     entries.retain(|other| other.alias != entry.alias);
     let still: Vec<String> =
-        entries.iter().flat_map(|entry| &entry.sections).map(config::Section::key_name).collect();
+        entries.iter().flat_map(|entry| &entry.sections).map(Section::key_name).collect();
     let mut lines = known_hosts::ours(&files.known_hosts)?;
     lines.retain(|line| still.contains(&line.name));
     run.folder.write("config", &config::with_entries(&files.config, &entries)?)?;
@@ -92,7 +91,7 @@ fn off_the_server(run: &Run, files: &Files, entry: &Entry, key: &Key, half_way: 
     };
     let by_itself = own.and_then(|own| take_out(&own)).is_ok();
     if !by_itself || entry.sections.len() > 1 {
-        let route = resolve::route(&entry.access(), &run.cancel)?;
+        let route = resolve::route(&entry.access, &run.cancel)?;
         let file = run.folder.path().join("known_hosts");
         let mut chain = RouteConnections::new(&route, &file, run.request.accept_new_host_key, &run.cancel)?;
         if !by_itself {

@@ -113,12 +113,17 @@ impl Target {
     /// Takes from an entry of the same name what the command line leaves open: `nas` after `nas --port 2222` means the
     /// same host.
     pub(crate) fn completed(mut self, entry: &Entry) -> Target {
-        if self.access.host == entry.typed || self.access.host == entry.alias {
-            self.access.host.clone_from(&entry.typed);
-            self.access.user = self.access.user.or_else(|| entry.user.clone());
-            self.access.port = self.access.port.or(entry.port);
-            self.access.identity = self.access.identity.or_else(|| entry.identity.clone());
-        }
+        let (asked, known) = (self.access, entry.access.clone());
+        let is_known = asked.host == known.host || asked.host == entry.alias;
+        self.access = match is_known {
+            true => Access {
+                user: asked.user.or(known.user),
+                port: asked.port.or(known.port),
+                identity: asked.identity.or(known.identity),
+                ..known
+            },
+            false => asked,
+        };
         self.each.restricted = self.each.restricted.or(Some(entry.restricted));
         self
     }

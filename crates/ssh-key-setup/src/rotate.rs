@@ -101,7 +101,7 @@ fn rotate_to_the_end(run: &Run, files: &Files, entry: &Entry, report: &mut HostR
     let current = run.folder.path().join(&after.key);
     let (new, retiring) = (beside(&current, ".new"), beside(&current, ".retiring"));
     let what = if is_unfinished(run, entry) { "goes on" } else { "rotation" };
-    let route = resolve::route(&entry.access(), &run.cancel)?;
+    let route = resolve::route(&entry.access, &run.cancel)?;
     report.server = route.target.shown();
     run.output.line(&entry.alias, &report.server, what);
     if after.key != entry.key {

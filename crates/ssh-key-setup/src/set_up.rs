@@ -21,7 +21,7 @@ use crate::route::container;
 use crate::route::resolve::{self, Route};
 use crate::route::route_connections::{RouteConnections, host_keys};
 use crate::run::{Files, Run};
-use crate::ssh_folder::config::{self, Entry};
+use crate::ssh_folder::config::Entry;
 use crate::ssh_folder::key::{self, Key};
 use crate::ssh_folder::known_hosts;
 use crate::stage;
@@ -58,10 +58,7 @@ pub(crate) fn set_up(
     let path = target.each.path.clone().or_else(|| existing.map(|entry| entry.path.clone()));
     let mut entry = Entry {
         alias: target.alias.clone(),
-        typed: target.access.host.clone(),
-        user: target.access.user.clone(),
-        port: target.access.port,
-        identity: target.access.identity.clone(),
+        access: target.access.clone(),
         path: path.clone().unwrap_or_default(),
         home: existing.map(|entry| entry.home.clone()).unwrap_or_default(),
         authorized_keys: existing.map(|entry| entry.authorized_keys.clone()).unwrap_or_default(),
@@ -225,7 +222,7 @@ pub(crate) fn check(run: &Run, files: &Files, entry: &Entry, report: &mut HostRe
     let key = key::read_only(&run.folder.path().join(&entry.key))?;
     (report.key_file, report.key_fingerprint) = (escape_path(&key.path), key.fingerprint.clone());
     run.show_key(&key);
-    let names: Vec<String> = entry.sections.iter().map(config::Section::key_name).collect();
+    let names: Vec<String> = entry.sections.iter().map(resolve::Section::key_name).collect();
     let mut lines = known_hosts::ours(&files.known_hosts)?;
     lines.retain(|line| names.contains(&line.name));
     for fingerprint in known_hosts::short_fingerprints(&lines) {

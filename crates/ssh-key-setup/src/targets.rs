@@ -4,10 +4,9 @@
 use anyhow::Result;
 use common::settings::Settings;
 
-use crate::connection::access::Access;
 use crate::names;
 use crate::request::{Request, Target};
-use crate::ssh_folder::config;
+use crate::ssh_folder::config::{self, ForeignHost};
 
 /// The hosts of a run, given the folder's config.
 pub(crate) fn targets(request: &Request, settings: &Settings, config: &str) -> Result<Vec<Target>> {
@@ -18,7 +17,7 @@ pub(crate) fn targets(request: &Request, settings: &Settings, config: &str) -> R
     let mut targets: Vec<Target> = config::entries(config)?
         .iter()
         .map(|entry| Target {
-            access: entry.access(),
+            access: entry.access.clone(),
             alias: entry.alias.clone(),
             key: None,
             each: each.clone(),
@@ -28,14 +27,9 @@ pub(crate) fn targets(request: &Request, settings: &Settings, config: &str) -> R
         if targets.iter().any(|target| target.alias == foreign.alias) {
             continue;
         }
-        let host = foreign.host_name.unwrap_or_else(|| foreign.alias.clone());
-        names::check(&host)?;
-        targets.push(Target {
-            access: Access { host, user: foreign.user, port: foreign.port, ..Access::default() },
-            alias: foreign.alias,
-            key: foreign.key,
-            each: each.clone(),
-        });
+        names::check(&foreign.access.host)?;
+        let ForeignHost { alias, access, key } = foreign;
+        targets.push(Target { access, alias, key, each: each.clone() });
     }
     if targets.is_empty() {
         let hosts = settings.other("BACKREST_SSH_HOST").unwrap_or_default();

@@ -9,23 +9,30 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use common::text::escape;
+use serde::{Deserialize, Serialize};
 
 use crate::names;
 
 /// What `ssh` is given to reach one host.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Access {
     /// The destination as typed, or a jump host's name.
+    #[serde(rename = "typed")]
     pub(crate) host: String,
     /// `-l`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) user: Option<String>,
     /// `-p`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) port: Option<u16>,
     /// `-i`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) identity: Option<PathBuf>,
-    /// `-F`: another configuration than the user's own.
+    /// `-F`: another configuration than the user's own. A jump host's alone has one.
+    #[serde(skip)]
     pub(crate) config: Option<PathBuf>,
-    /// Further options, each `Keyword=value`.
+    /// Further options of a jump host, each `Keyword=value`.
+    #[serde(skip)]
     pub(crate) options: Vec<String>,
 }
 

@@ -7,8 +7,9 @@ use anyhow::{Result, anyhow};
 use common::text::escape;
 
 use crate::connection::failure::hinted;
+use crate::route::resolve::Section;
 use crate::run::Files;
-use crate::ssh_folder::config::{self, Entry, Section};
+use crate::ssh_folder::config::{self, Entry};
 use crate::ssh_folder::known_hosts::{self, Line};
 
 /// Who else gets in with the entry's key at the account of its section `index`.

@@ -186,19 +186,24 @@ mod tests {
 
     use super::*;
     use crate::connection::access::Access;
-    use crate::route::resolve::Endpoint;
+    use crate::route::resolve::{Endpoint, Section};
 
     fn route(host_name: &str, proxy: Option<&str>) -> Route {
-        let target = Endpoint {
-            access: Access { host: "nas".into(), ..Access::default() },
+        let section = Section {
+            name: "nas".into(),
             host_name: host_name.into(),
             port: 22,
             user: "me".into(),
             host_key_alias: None,
-            known_hosts: vec![PathBuf::from("/k")],
-            global_known_hosts: vec![],
+            jump: None,
             proxy_command: proxy.map(str::to_owned),
             carried: vec![],
+        };
+        let target = Endpoint {
+            access: Access { host: "nas".into(), ..Access::default() },
+            section,
+            known_hosts: vec![PathBuf::from("/k")],
+            global_known_hosts: vec![],
             left_out: vec![],
         };
         Route { jump_hosts: vec![], target, asks_programs: false }

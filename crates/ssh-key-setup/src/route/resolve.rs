@@ -13,6 +13,7 @@ use common::cancel::Cancel;
 use common::exit::HintExt;
 use common::process::{self, Limits};
 use common::text::escape;
+use serde::{Deserialize, Serialize};
 
 use crate::connection::access::{Access, jump_access};
 use crate::route::algorithms;
@@ -23,18 +24,32 @@ use crate::route::proxy_command::{self, Tokens};
 pub(crate) struct Endpoint {
     /// How the user's own ssh is called for it.
     pub(crate) access: Access,
-    pub(crate) host_name: String,
-    pub(crate) port: u16,
-    pub(crate) user: String,
-    pub(crate) host_key_alias: Option<String>,
+    /// Where that leads.
+    pub(crate) section: Section,
     /// The user's and the machine's known_hosts, whether they exist or not.
     pub(crate) known_hosts: Vec<PathBuf>,
     pub(crate) global_known_hosts: Vec<PathBuf>,
-    pub(crate) proxy_command: Option<String>,
-    /// What the user set that the container needs too: algorithms, address family, compression.
-    pub(crate) carried: Vec<(String, String)>,
     /// Algorithms of the user's that newer versions of ssh refuse, so the container does not get them.
     pub(crate) left_out: Vec<String>,
+}
+
+/// A `Host` section of the container's `config`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Section {
+    pub(crate) name: String,
+    pub(crate) host_name: String,
+    pub(crate) port: u16,
+    pub(crate) user: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) host_key_alias: Option<String>,
+    /// The section that it is reached through.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) jump: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) proxy_command: Option<String>,
+    /// What the user set that the container needs too: algorithms, address family, compression.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) carried: Vec<(String, String)>,
 }
 
 /// The way to the server.
@@ -88,18 +103,17 @@ pub(crate) fn route(access: &Access, cancel: &Cancel) -> Result<Route> {
     let mut jump_hosts: Vec<Endpoint> = Vec::new();
     while let Some(jumps) = jumps_in(&values, jump_hosts.first().unwrap_or(&target))? {
         // A proxy command that was understood as jump hosts is not wanted beside them.
-        jump_hosts.first_mut().unwrap_or(&mut target).proxy_command = None;
+        jump_hosts.first_mut().unwrap_or(&mut target).section.proxy_command = None;
         let mut chain = Vec::new();
         let mut first_values = Values::new();
         for (index, jump) in jumps.iter().enumerate() {
-            let (jump_values, jump_host) = ask(jump)?;
+            let (jump_values, mut jump_host) = ask(jump)?;
             if index == 0 {
                 first_values = jump_values;
+            } else {
+                jump_host.section.proxy_command = None;
             }
-            chain.push(Endpoint {
-                proxy_command: jump_host.proxy_command.filter(|_| index == 0),
-                ..jump_host
-            });
+            chain.push(jump_host);
         }
         chain.append(&mut jump_hosts);
         jump_hosts = chain;
@@ -184,22 +198,27 @@ fn endpoint(access: &Access, values: &Values, defaults: &Values) -> Result<Endpo
         value(name).map(|files| files.split_whitespace().map(PathBuf::from).collect()).unwrap_or_default()
     };
     let (carried, left_out) = carried(values, defaults);
-    let mut endpoint = Endpoint {
-        access: access.clone(),
+    let section = Section {
+        name: access.host.clone(),
         host_name: needed("hostname")?,
         port: needed("port")?.parse().context("resolve: the port that ssh -G prints")?,
         user: needed("user")?,
         host_key_alias: value("hostkeyalias").cloned(),
-        known_hosts: files("userknownhostsfile"),
-        global_known_hosts: files("globalknownhostsfile"),
+        jump: None,
         proxy_command: value("proxycommand").map(|command| proxy_command::for_container(command)),
         carried,
+    };
+    let mut endpoint = Endpoint {
+        access: access.clone(),
+        section,
+        known_hosts: files("userknownhostsfile"),
+        global_known_hosts: files("globalknownhostsfile"),
         left_out,
     };
     let home = home();
     let is_direct = |command: &String| proxy_command::is_direct(command, endpoint.tokens(&home));
     if endpoint.proxy_command.as_ref().is_some_and(is_direct) {
-        endpoint.proxy_command = None;
+        endpoint.section.proxy_command = None;
     }
     Ok(endpoint)
 }
@@ -231,12 +250,19 @@ fn carried(values: &Values, defaults: &Values) -> (Vec<(String, String)>, Vec<St
     (carried, left_out)
 }
 
-/// The name under which known_hosts has the keys of a host.
-pub(crate) fn key_name(alias: Option<&str>, host_name: &str, port: u16) -> String {
-    match (alias, port) {
-        (Some(alias), _) => alias.to_owned(),
-        (None, 22) => host_name.to_owned(),
-        (None, port) => format!("[{host_name}]:{port}"),
+impl Section {
+    /// For people: `me@nas.lan, port 22`.
+    pub(crate) fn shown(&self) -> String {
+        escape(format!("{}@{}, port {}", self.user, self.host_name, self.port).as_bytes())
+    }
+
+    /// The name under which known_hosts has its keys.
+    pub(crate) fn key_name(&self) -> String {
+        match (&self.host_key_alias, self.port) {
+            (Some(alias), _) => alias.clone(),
+            (None, 22) => self.host_name.clone(),
+            (None, port) => format!("[{}]:{port}", self.host_name),
+        }
     }
 }
 
@@ -246,15 +272,17 @@ impl Endpoint {
         Tokens { typed, host, port: self.port, user, home }
     }
 
-    /// The name under which known_hosts has its keys.
-    pub(crate) fn key_name(&self) -> String {
-        key_name(self.host_key_alias.as_deref(), &self.host_name, self.port)
-    }
-
     /// For people: `me@nas.lan`, with the port unless it is 22.
     pub(crate) fn shown(&self) -> String {
-        let port = if self.port == 22 { String::new() } else { format!(", port {}", self.port) };
-        escape(format!("{}@{}{port}", self.user, self.host_name).as_bytes())
+        self.section.shown().trim_end_matches(", port 22").to_owned()
+    }
+}
+
+impl std::ops::Deref for Endpoint {
+    type Target = Section;
+
+    fn deref(&self) -> &Section {
+        &self.section
     }
 }
 

@@ -89,7 +89,10 @@ pub(super) fn install_on_server(
                 entry.alias,
                 common::exit::one_line(&why)
             ),
-            format!("let the key do everything that you can: ssh-key-setup {} --no-restrict", entry.typed),
+            format!(
+                "let the key do everything that you can: ssh-key-setup {} --no-restrict",
+                entry.access.host
+            ),
         ),
         false => why,
     })

@@ -8,12 +8,11 @@ use std::fmt::Write as _;
 
 use anyhow::{Context, Result, anyhow, bail};
 use common::exit::HintExt;
-use common::text::escape;
 use serde::{Deserialize, Serialize};
 
 use crate::connection::access::Access;
 use crate::connection::ssh::IN_CONTAINER;
-use crate::route::resolve::{self, Endpoint, Route};
+use crate::route::resolve::{Route, Section};
 use crate::ssh_folder::managed_block;
 
 /// A host that is set up.
@@ -21,14 +20,9 @@ use crate::ssh_folder::managed_block;
 pub(crate) struct Entry {
     /// By which the container knows it.
     pub(crate) alias: String,
-    /// What the user typed.
-    pub(crate) typed: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) user: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) port: Option<u16>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) identity: Option<std::path::PathBuf>,
+    /// How the user's own ssh is called for it.
+    #[serde(flatten)]
+    pub(crate) access: Access,
     /// Where the repository is to lie on the server.
     pub(crate) path: String,
     /// The account's home on the server, as SFTP shows it.
@@ -46,70 +40,16 @@ pub(crate) struct Entry {
     pub(crate) sections: Vec<Section>,
 }
 
-/// One `Host` section.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Section {
-    pub(crate) name: String,
-    pub(crate) host_name: String,
-    pub(crate) port: u16,
-    pub(crate) user: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) host_key_alias: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) jump: Option<String>,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(crate) proxy_command: Option<String>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub(crate) carried: Vec<(String, String)>,
-}
-
 const JSON: &str = "#: ";
 
 /// Versions of ssh differ in the keywords that they know: one of them, also in the user's own lines, would make another
 /// version refuse the whole file, and every host with it.
 const IGNORED: &str = "IgnoreUnknown *\n";
 
-impl Section {
-    /// `name` is reached as `endpoint` is, through the section `jump`.
-    pub(crate) fn of(name: String, endpoint: &Endpoint, jump: Option<String>) -> Section {
-        Section {
-            name,
-            host_name: endpoint.host_name.clone(),
-            port: endpoint.port,
-            user: endpoint.user.clone(),
-            host_key_alias: endpoint.host_key_alias.clone(),
-            proxy_command: endpoint.proxy_command.clone().filter(|_| jump.is_none()),
-            jump,
-            carried: endpoint.carried.clone(),
-        }
-    }
-
-    /// For people: `me@nas.lan, port 22`.
-    pub(crate) fn shown(&self) -> String {
-        escape(format!("{}@{}, port {}", self.user, self.host_name, self.port).as_bytes())
-    }
-
-    /// The name under which known_hosts has its keys.
-    pub(crate) fn key_name(&self) -> String {
-        resolve::key_name(self.host_key_alias.as_deref(), &self.host_name, self.port)
-    }
-}
-
 impl Entry {
     /// The key's line on the server leaves it a shell, because the server can't run SFTP under a `command=`.
     pub(crate) fn keeps_a_shell(&self) -> bool {
         self.options.as_ref().is_some_and(|options| !options.contains("command="))
-    }
-
-    /// How the user's own ssh is called for it.
-    pub(crate) fn access(&self) -> Access {
-        Access {
-            host: self.typed.clone(),
-            user: self.user.clone(),
-            port: self.port,
-            identity: self.identity.clone(),
-            ..Access::default()
-        }
     }
 
     /// Sections for the route: `alias-jump1`, `alias-jump2`, `alias`, each reached through the one before it.
@@ -121,8 +61,9 @@ impl Entry {
             } else {
                 alias.to_owned()
             };
-            let before = sections.last().map(|section| section.name.clone());
-            sections.push(Section::of(name, endpoint, before));
+            let jump = sections.last().map(|section| section.name.clone());
+            let proxy_command = endpoint.proxy_command.clone().filter(|_| jump.is_none());
+            sections.push(Section { name, jump, proxy_command, ..endpoint.section.clone() });
         }
         sections
     }
@@ -226,12 +167,13 @@ fn foreign_sections(config: &str) -> Result<Vec<ForeignHost>> {
         let keyword = keyword.to_ascii_lowercase();
         if keyword == "host" || keyword == "match" {
             let alias = if keyword == "host" { value.to_owned() } else { String::new() };
-            found.push(ForeignHost { alias, ..ForeignHost::default() });
+            let access = Access { host: alias.clone(), ..Access::default() };
+            found.push(ForeignHost { alias, access, key: None });
         } else if let Some(host) = found.last_mut() {
             match keyword.as_str() {
-                "hostname" => host.host_name = Some(value.to_owned()),
-                "user" => host.user = Some(value.to_owned()),
-                "port" => host.port = value.parse().ok(),
+                "hostname" => value.clone_into(&mut host.access.host),
+                "user" => host.access.user = Some(value.to_owned()),
+                "port" => host.access.port = value.parse().ok(),
                 "identityfile" => host.key = value.rsplit('/').next().map(str::to_owned),
                 _ => {}
             }
@@ -241,12 +183,10 @@ fn foreign_sections(config: &str) -> Result<Vec<ForeignHost>> {
 }
 
 /// A `Host` section that we did not write.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct ForeignHost {
     pub(crate) alias: String,
-    pub(crate) host_name: Option<String>,
-    pub(crate) user: Option<String>,
-    pub(crate) port: Option<u16>,
+    pub(crate) access: Access,
     pub(crate) key: Option<String>,
 }
 
@@ -267,10 +207,7 @@ mod tests {
         };
         Entry {
             alias: alias.into(),
-            typed: alias.into(),
-            user: None,
-            port: None,
-            identity: None,
+            access: Access { host: alias.into(), ..Access::default() },
             path: "/srv/restic".into(),
             home: "/home/me".into(),
             authorized_keys: "/home/me/.ssh/authorized_keys".into(),
@@ -303,7 +240,7 @@ mod tests {
         let found = foreign_hosts(old).unwrap();
         assert_eq!(found.len(), 1);
         assert_eq!(
-            (found[0].alias.as_str(), found[0].port, found[0].key.as_deref()),
+            (found[0].alias.as_str(), found[0].access.port, found[0].key.as_deref()),
             ("nas", Some(2222), Some("id_rsa"))
         );
         assert_eq!(own_lines_with(old, "nas", "id_rsa").unwrap(), None);
