@@ -1,4 +1,5 @@
-//! Folders with their final mode, also in the place of an empty one that Docker made as root.
+//! Folders with their final mode, also in the place of an empty one that Docker made as root; and the removal of both
+//! files and folders.
 
 use std::fs::{self, DirBuilder};
 use std::io::ErrorKind;
@@ -29,9 +30,24 @@ pub(crate) fn make(folder: &Entry, user: u32, mode: u32, work: &mut Work) -> Res
     })
 }
 
-pub(super) fn remove_empty(path: &Path) -> Result<()> {
+/// Removes an empty folder, which may be gone already.
+pub(crate) fn remove_empty(path: &Path) -> Result<()> {
     match fs::remove_dir(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
         result => result.with_context(|| format!("remove an empty folder: {}", escape_path(path))),
+    }
+}
+
+/// Removes a file, or a folder with all that is in it. std does this without following a symlink that is put in the
+/// place of a folder meanwhile.
+pub(crate) fn remove_all(path: &Path) -> Result<()> {
+    let removed = match fs::symlink_metadata(path) {
+        Ok(there) if there.is_dir() => fs::remove_dir_all(path),
+        _ => fs::remove_file(path),
+    };
+    match removed {
+        // The listener removes its socket itself when it stops, and systemctl the link of a unit.
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        result => result.with_context(|| format!("remove: {}", escape_path(path))),
     }
 }

@@ -12,42 +12,41 @@ use common::exit::{Exit, HintExt};
 use common::settings::{Flags, Settings};
 use common::text::{count, escape_path};
 
-use crate::cli::{InitArguments, Supervisor};
+use crate::cli::Supervisor;
 use crate::hooks::wire::agreed;
 use crate::inspect;
 use crate::inspect::entry::Kind;
 use crate::places::Places;
 use crate::setup;
+use crate::tool;
 use crate::work::Work;
 use files::Files;
 
-/// What was asked for on the command line, besides the folders.
-pub(crate) struct InitRequest<'a> {
-    pub(crate) arguments: &'a InitArguments,
-    pub(crate) supervisor: Option<Supervisor>,
-    pub(crate) is_dry: bool,
-}
-
-/// Sets everything up. Returns the work that was done; `None` if the person does not agree.
-pub(crate) fn run(request: &InitRequest<'_>, flags: &Flags) -> Result<(Option<Work>, Settings)> {
+/// Sets everything up. Unless `is_agreed` the person is asked first; exit code 1 if they do not agree.
+pub(crate) fn run(
+    flags: &Flags,
+    is_agreed: bool,
+    supervisor: Option<Supervisor>,
+    is_dry: bool,
+) -> Result<Exit> {
     let found = find::roots(flags)?;
     let settings = Settings::load(&found.flags(flags), None, None)?;
     let places = Places::of(&settings);
     let files = Files::of(&settings)?;
     let go = |work: &mut Work| -> Result<()> {
         files.folders(work)?;
-        let mut facts = inspect::inspect(&places, request.supervisor)?;
+        let mut facts = inspect::inspect(&places, supervisor)?;
         // The folders above have been made, or are shown as if they had.
         facts.container_root.kind = Kind::Folder { empty: false };
         facts.has_data_root = true;
-        setup::set_up(&facts, &places, &settings, request.supervisor, work)?;
-        if work.complaints.iter().any(|complaint| complaint.is_failure) {
+        setup::set_up(&facts, &places, &settings, supervisor, work)?;
+        if work.has_failed() {
             return Ok(());
         }
         files.write(work)
     };
     let mut rehearsal = Work::new(true);
-    if request.is_dry || !request.arguments.yes {
+    if is_dry || !is_agreed {
         let services = count(find::services(&settings.container_root).count(), "service");
         let (containers, data) = (&settings.container_root, &settings.data_root);
         if containers == data {
@@ -56,17 +55,18 @@ pub(crate) fn run(request: &InitRequest<'_>, flags: &Flags) -> Result<(Option<Wo
             common::out!("{services} in {}, data in {}:", escape_path(containers), escape_path(data));
         }
         go(&mut rehearsal)?;
-        let is_blocked = rehearsal.complaints.iter().any(|complaint| complaint.is_failure);
-        if request.is_dry || is_blocked || rehearsal.steps == 0 {
-            return Ok((Some(rehearsal), settings));
+        rehearsal.is_dry = is_dry;
+        if is_dry || rehearsal.has_failed() || rehearsal.steps == 0 {
+            return finish(rehearsal, &settings, supervisor);
         }
         if !agreed("Do this?")? {
-            return Ok((None, settings));
+            common::out!("Nothing was changed.");
+            return Ok(Exit::Failed);
         }
     }
     let mut work = Work::new(false);
     go(&mut work)?;
-    Ok((Some(work), settings))
+    finish(work, &settings, supervisor)
 }
 
 /// What the person does next.
@@ -92,18 +92,12 @@ Next:{listener}
 }
 
 /// Exit code and last words of a run.
-pub(crate) fn finish(work: &Work, settings: &Settings, supervisor: Option<Supervisor>) -> Result<Exit> {
-    if work.complaints.iter().any(|complaint| complaint.is_failure) {
-        return Err(anyhow!("the set-up is not complete"))
-            .hint("fix the problems listed above, then run init again");
+fn finish(mut work: Work, settings: &Settings, supervisor: Option<Supervisor>) -> Result<Exit> {
+    work.complaints.extend(tool::refused_scripts(settings));
+    let next = next(settings, supervisor);
+    match work.finish(&format!("Everything is in place: nothing was changed.\n{next}"), &next) {
+        Exit::Failed => Err(anyhow!("the set-up is not complete"))
+            .hint("fix the problems listed above, then run init again"),
+        exit => Ok(exit),
     }
-    if work.is_dry && work.steps > 0 {
-        common::out!("(nothing was done: --dry-run)");
-    } else {
-        if work.steps == 0 {
-            common::out!("Everything is in place: nothing was changed.");
-        }
-        common::out!("{}", next(settings, supervisor));
-    }
-    Ok(Exit::Done)
 }

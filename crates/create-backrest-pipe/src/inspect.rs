@@ -64,7 +64,11 @@ pub(crate) fn inspect(places: &Places, asked: Option<Supervisor>) -> Result<Fact
     let listener = listener::look(&layout.listener_lock())?;
     let record = layout.setup_record();
     let retired = layout.retired_state().join(record.file_name().unwrap_or_default());
-    let record = Record::read(&record)?.and(&Record::read(&retired)?);
+    // Whoever makes the folder again after a removal that was killed takes the record over from there.
+    let record = match Record::read(&record)? {
+        Some(record) => record,
+        None => Record::read(&retired)?.unwrap_or_default(),
+    };
     let is_systemd = asked.or(record.supervisor) == Some(Supervisor::Systemd);
     let container_dir = layout.container_dir();
     Ok(Facts {

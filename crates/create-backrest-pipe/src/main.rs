@@ -5,6 +5,7 @@
 
 mod cli;
 mod crontab;
+mod folder;
 mod hooks;
 mod init;
 mod inspect;

@@ -39,13 +39,13 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Reads the record; the default where there is none.
-    pub(crate) fn read(path: &Path) -> Result<Record> {
+    /// Reads the record; `None` where there is none.
+    pub(crate) fn read(path: &Path) -> Result<Option<Record>> {
         let naming = || format!("read what was set up before: {}", escape_path(path));
         let text = match fs::read(path) {
             Ok(text) => text,
             Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
-                return Ok(Record::default());
+                return Ok(None);
             }
             Err(error) => return Err(error).with_context(naming),
         };
@@ -58,32 +58,5 @@ impl Record {
     pub(crate) fn to_json(&self) -> String {
         // Plain fields always have a JSON form.
         serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
-    }
-
-    /// What was made according to either of the two; `other` is the newer.
-    pub(crate) fn and(&self, other: &Record) -> Record {
-        Record {
-            made_container_dir: self.made_container_dir || other.made_container_dir,
-            made_logs: self.made_logs || other.made_logs,
-            made_state: self.made_state || other.made_state,
-            adopted_pipe: self.adopted_pipe || other.adopted_pipe,
-            adopted_mode: self.adopted_mode.or(other.adopted_mode),
-            replaced_lines: {
-                let is_new = |line: &&String| !self.replaced_lines.contains(line);
-                let new = other.replaced_lines.iter().filter(is_new);
-                self.replaced_lines.iter().chain(new).cloned().collect()
-            },
-            made_crontab: self.made_crontab || other.made_crontab,
-            supervisor: other.supervisor.or(self.supervisor),
-            made_data_folders: {
-                let is_new = |path: &&PathBuf| !self.made_data_folders.contains(path);
-                let new = other.made_data_folders.iter().filter(is_new);
-                self.made_data_folders.iter().chain(new).cloned().collect()
-            },
-            made_unit_folders: match other.made_unit_folders.as_slice() {
-                [] => self.made_unit_folders.clone(),
-                made => made.to_vec(),
-            },
-        }
     }
 }

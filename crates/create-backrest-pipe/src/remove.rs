@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use common::leftover;
 use common::text::escape_path;
 
+use crate::folder::remove_all;
 use crate::inspect::Facts;
 use crate::inspect::entry::Kind;
 use crate::inspect::listener::Listener;
@@ -131,20 +132,6 @@ fn remove_if_empty(folder: &Path, work: &mut Work) -> Result<()> {
 
 fn rename(from: &Path, to: &Path) -> Result<()> {
     fs::rename(from, to).with_context(|| format!("move: {} to {}", escape_path(from), escape_path(to)))
-}
-
-/// Removes a file, or a folder with all that is in it. std does this without following a symlink that is put in the
-/// place of a folder meanwhile.
-fn remove_all(path: &Path) -> Result<()> {
-    let removed = match fs::symlink_metadata(path) {
-        Ok(there) if there.is_dir() => fs::remove_dir_all(path),
-        _ => fs::remove_file(path),
-    };
-    match removed {
-        // The listener removes its socket itself when it stops.
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        result => result.with_context(|| format!("remove: {}", escape_path(path))),
-    }
 }
 
 /// Sets the mode of what is at `path` itself: if that is a symlink by now, this fails.

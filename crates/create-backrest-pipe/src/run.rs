@@ -9,11 +9,11 @@ use anyhow::{Context, Result, anyhow};
 use common::exit::{Exit, HintExt};
 use common::problem;
 use common::settings::Settings;
-use common::text::{self, escape_path};
+use common::text::escape_path;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::cli::{Cli, Command, InitArguments, Supervisor};
+use crate::cli::{Cli, Command, Supervisor};
 use crate::hooks;
 use crate::init;
 use crate::inspect;
@@ -24,9 +24,7 @@ use crate::setup;
 use crate::status;
 use crate::tool;
 use crate::verify;
-use crate::work::{Complaint, Work};
-
-const TOOL: &str = "create-backrest-pipe";
+use crate::work::{TOOL, Work};
 
 /// Does what was asked for.
 pub(crate) fn run(cli: &Cli) -> Result<Exit> {
@@ -37,7 +35,8 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
         return Ok(Exit::Usage);
     }
     if let Some(Command::Init(arguments)) = &cli.command {
-        return set_up_backrest(arguments, cli);
+        let supervisor = arguments.supervisor.or(cli.supervisor);
+        return init::run(&cli.flags, arguments.yes, supervisor, cli.dry_run);
     }
     let settings = Settings::load(&cli.flags, None, None)?;
     let places = Places::of(&settings);
@@ -57,7 +56,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
             let mut work = Work::new(cli.dry_run);
             remove::remove(&facts, &places, &mut work)?;
             let next = format!("\n{AFTER_REMOVE}");
-            Ok(finish(&work, "Nothing is in place: nothing was changed.", &next))
+            Ok(work.finish("Nothing is in place: nothing was changed.", &next))
         }
         None => {
             let _lock = one_at_a_time(&places)?;
@@ -68,26 +67,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
             let supervisor = cli.supervisor.or(facts.record.supervisor).unwrap_or(Supervisor::Cron);
             let is_first = facts.bridge.is_missing();
             let next = if is_first { after_set_up(&places, supervisor) } else { String::new() };
-            Ok(finish(&work, "Everything is in place: nothing was changed.", &next))
-        }
-    }
-}
-
-fn set_up_backrest(arguments: &InitArguments, cli: &Cli) -> Result<Exit> {
-    let request = init::InitRequest {
-        arguments,
-        supervisor: arguments.supervisor.or(cli.supervisor),
-        is_dry: cli.dry_run,
-    };
-    match init::run(&request, &cli.flags)? {
-        (Some(work), settings) => {
-            complain(&work.complaints);
-            complain(&tool::refused_scripts(&settings));
-            init::finish(&work, &settings, request.supervisor)
-        }
-        (None, _) => {
-            common::out!("Nothing was changed.");
-            Ok(Exit::Failed)
+            Ok(work.finish("Everything is in place: nothing was changed.", &next))
         }
     }
 }
@@ -115,23 +95,6 @@ const AFTER_REMOVE: &str = "\
 Left to you: Backrest's hooks, which stop every backup now that no one answers, and the mount in its compose.yaml.
   create-backrest-pipe hooks --apply URL --plan ID --remove";
 
-/// Reports what could not be done, `nothing` if there was nothing to do, and `next` if there was.
-fn finish(work: &Work, nothing: &str, next: &str) -> Exit {
-    if work.is_dry && work.steps > 0 {
-        common::out!("(nothing was done: --dry-run)");
-    }
-    complain(&work.complaints);
-    if work.complaints.iter().any(|complaint| complaint.is_failure) {
-        return Exit::Failed;
-    }
-    if work.steps == 0 {
-        common::out!("{nothing}");
-    } else if !work.is_dry && !next.is_empty() {
-        common::out!("{next}");
-    }
-    Exit::Done
-}
-
 /// One set-up at a time. The lock is on the folder above Backrest's, so that it leaves no file behind.
 fn one_at_a_time(places: &Places) -> Result<Option<Flock<File>>> {
     let folder = places.layout.container_dir();
@@ -152,15 +115,5 @@ fn one_at_a_time(places: &Places) -> Result<Option<Flock<File>>> {
             }
         };
         std::thread::sleep(Duration::from_millis(100));
-    }
-}
-
-fn complain(complaints: &[Complaint]) {
-    for Complaint { what, hint, is_failure } in complaints {
-        let warning = match is_failure {
-            true => String::new(),
-            false => format!("{}warning{}: ", text::WARN, text::WARN.render_reset()),
-        };
-        common::note!("{TOOL}: {warning}{what}\nhint: {hint}");
     }
 }

@@ -5,7 +5,6 @@
 
 mod backrest_folders;
 mod bridge_folder;
-pub(crate) mod folder;
 
 use anyhow::Result;
 use common::settings::Settings;
@@ -13,13 +12,13 @@ use common::text::escape_path;
 
 use crate::cli::Supervisor;
 use crate::crontab::Crontab;
+use crate::folder;
 use crate::inspect::Facts;
 use crate::inspect::client::{self, Client};
 use crate::inspect::entry::{Entry, Kind};
 use crate::inspect::listener::Listener;
 use crate::listener;
 use crate::places::Places;
-use crate::record::Record;
 use crate::start_up::{cron, systemd};
 use crate::work::{Complaint, Verb, Work};
 
@@ -128,22 +127,21 @@ fn folders(facts: &Facts, places: &Places, supervisor: Supervisor, work: &mut Wo
     folder::make(&facts.container_dir, facts.user, 0o755, work)?;
     folder::make(&facts.state, facts.user, 0o700, work)?;
     let backrests = backrest_folders::missing(facts, places)?;
-    let adopted = facts.old_pipe.kind == Kind::Fifo;
-    let record = facts.record.and(&Record {
-        made_container_dir: facts.container_dir.is_missing(),
-        made_logs: facts.logs.is_missing(),
-        made_state: facts.state.is_missing(),
-        adopted_pipe: adopted,
-        adopted_mode: adopted.then_some(facts.old_pipe.mode),
-        replaced_lines: cron::bash_lines(facts, places),
-        made_crontab: facts.crontab == Crontab::None && supervisor == Supervisor::Cron,
-        supervisor: Some(supervisor),
-        made_data_folders: backrests.clone(),
-        made_unit_folders: match supervisor {
-            Supervisor::Systemd => facts.unit.missing_folders.clone(),
-            _ => Vec::new(),
-        },
-    });
+    let mut record = facts.record.clone();
+    record.made_container_dir |= facts.container_dir.is_missing();
+    record.made_logs |= facts.logs.is_missing();
+    record.made_state |= facts.state.is_missing();
+    record.made_crontab |= facts.crontab == Crontab::None && supervisor == Supervisor::Cron;
+    record.supervisor = Some(supervisor);
+    if facts.old_pipe.kind == Kind::Fifo {
+        record.adopted_pipe = true;
+        record.adopted_mode.get_or_insert(facts.old_pipe.mode);
+    }
+    add_new(&mut record.replaced_lines, cron::bash_lines(facts, places));
+    add_new(&mut record.made_data_folders, backrests.clone());
+    if supervisor == Supervisor::Systemd && !facts.unit.missing_folders.is_empty() {
+        record.made_unit_folders.clone_from(&facts.unit.missing_folders);
+    }
     if record != facts.record {
         work.silently(|| {
             common::atomic::write(&places.layout.setup_record(), record.to_json().as_bytes(), 0o600)?;
@@ -152,6 +150,14 @@ fn folders(facts: &Facts, places: &Places, supervisor: Supervisor, work: &mut Wo
     }
     folder::make(&facts.logs, facts.user, 0o700, work)?;
     backrest_folders::ensure(&backrests, facts.user, work)
+}
+
+fn add_new<T: PartialEq>(list: &mut Vec<T>, items: Vec<T>) {
+    for item in items {
+        if !list.contains(&item) {
+            list.push(item);
+        }
+    }
 }
 
 fn client(facts: &Facts, places: &Places, work: &mut Work) -> Result<()> {

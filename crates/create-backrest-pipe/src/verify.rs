@@ -22,10 +22,10 @@ mod streams;
 use std::ffi::OsStr;
 use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use common::atomic;
@@ -37,6 +37,7 @@ use common::private;
 use common::settings::Settings;
 use common::text::{escape, escape_path};
 use common::units;
+use jiff::Timestamp;
 
 use crate::cli::VerifyArguments;
 use crate::hooks::config::list;
@@ -47,7 +48,7 @@ use expected::{Expected, is_below};
 use host::Host;
 use listing::{FITTING, Lister};
 use remote::Remote;
-use sample::Sample;
+use sample::{Restore, Sample};
 
 pub(crate) use report::summary;
 
@@ -87,17 +88,11 @@ pub(crate) fn run(arguments: &VerifyArguments, settings: &Settings) -> Result<Ex
     let started = Instant::now();
     let seed = arguments.seed.unwrap_or_else(|| rand::random_range(0..1_000_000));
     let (sender, receiver) = mpsc::channel();
-    let job = Job {
-        arguments: arguments.clone(),
-        settings: settings.clone(),
-        scratch: scratch.path().to_path_buf(),
-        cancel: cancel.clone(),
-        seed,
-    };
+    let (own, folder) = ((arguments.clone(), settings.clone(), cancel.clone()), scratch.path().to_path_buf());
     std::thread::Builder::new()
         .name("verify".into())
         // No one waits any more after Ctrl-C.
-        .spawn(move || drop(sender.send(job.work())))
+        .spawn(move || drop(sender.send(work(&own.0, &own.1, &folder, &own.2, seed))))
         .context("start a thread")?;
     let progress = || {
         let (compared, read) = (COMPARED.load(Ordering::Relaxed), READ.load(Ordering::Relaxed));
@@ -158,22 +153,11 @@ fn wait(
 fn failed(arguments: &VerifyArguments, error: &anyhow::Error, seed: u64) -> Verification {
     Verification {
         plan: arguments.plan.clone(),
-        at: now(),
-        seconds: 0,
-        outcome: Outcome::Failed,
+        at: Timestamp::now().as_second(),
         error: Some(common::exit::one_line(error)),
-        snapshot: None,
-        services: Default::default(),
-        explained: Default::default(),
-        faults: Vec::new(),
         seed,
-        operations: 0,
+        ..Verification::default()
     }
-}
-
-fn now() -> i64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    since.map_or(0, |since| i64::try_from(since.as_secs()).unwrap_or(0))
 }
 
 fn save(verification: &Verification, settings: &Settings) -> Result<()> {
@@ -189,66 +173,61 @@ fn save(verification: &Verification, settings: &Settings) -> Result<()> {
     Ok(())
 }
 
-/// What the thread is given.
-struct Job {
-    arguments: VerifyArguments,
-    settings: Settings,
-    scratch: PathBuf,
-    cancel: Cancel,
+fn work(
+    arguments: &VerifyArguments,
+    settings: &Settings,
+    scratch: &Path,
+    cancel: &Cancel,
     seed: u64,
-}
+) -> Result<Verification> {
+    let address = arguments.backrest.as_deref().unwrap_or("http://localhost:9898");
+    let mut remote = Remote::open(address, arguments.plan.as_deref(), &arguments.login, arguments.wait)?;
+    let snapshot = remote.newest_snapshot()?;
+    let expected = Expected::make(settings, scratch, FITTING, cancel)?;
+    let excludes = Excludes::of(&remote.plan);
+    let host = Host::new(&expected.roots, snapshot.began, &excludes);
+    let (tops, uncovered) = tops(&remote, &expected);
 
-impl Job {
-    fn work(self) -> Result<Verification> {
-        let Job { arguments, settings, scratch, cancel, seed } = &self;
-        let address = arguments.backrest.as_deref().unwrap_or("http://localhost:9898");
-        let mut remote = Remote::open(address, arguments.plan.as_deref(), &arguments.login, arguments.wait)?;
-        let snapshot = remote.newest_snapshot()?;
-        let expected = Expected::make(settings, scratch, FITTING, cancel)?;
-        let excludes = Excludes::of(&remote.plan);
-        let host = Host::new(&expected.roots, snapshot.began, &excludes);
-        let (tops, uncovered) = tops(&remote, &expected);
-
-        let sample = Sample::new(arguments.sample, arguments.largest, *seed);
-        let declared = Declared::load(settings, &host, &remote.config, &remote.plan, cancel)?;
-        let mut comparison = Comparison::new(&host, &tops, expected.paths()?, sample, declared);
-        let mut lister = Lister::new(&mut remote, &snapshot, &expected.weights, &tops, scratch)?;
-        lister.list(&mut |entry| {
-            COMPARED.fetch_add(1, Ordering::Relaxed);
-            comparison.take(entry)
-        })?;
-        let not_listed = std::mem::take(&mut lister.not_listed);
-        let (mut findings, sample, declared) = comparison.finish()?;
-        for folder in not_listed {
-            let service = host.service(folder.as_bytes());
-            let what = "its name is not UTF-8, and its parent folder is too large to be listed with it";
-            findings.add(&service, FaultKind::NotListed, Some(escape(folder.as_bytes())), what.into());
-        }
-        let place = Place { scratch, settings, cancel };
-        declared.prove(&mut remote, &snapshot, &host, &mut findings, &place)?;
-        sample.prove(&mut remote, &snapshot, &host, &mut findings)?;
-
-        let mut faults = uncovered;
-        if snapshot.is_outdated {
-            let what = "the last backup of the plan failed; this is about the one before".into();
-            faults.push(Fault { service: None, kind: FaultKind::LastBackupFailed, path: None, what });
-        }
-        faults.extend(findings.faults);
-        let outcome = if faults.is_empty() { Outcome::Proved } else { Outcome::Wrong };
-        Ok(Verification {
-            plan: Some(remote.plan_id().into()),
-            at: now(),
-            seconds: 0,
-            outcome,
-            error: None,
-            snapshot: Some(SnapshotInfo { id: snapshot.id.clone(), at: snapshot.at.div_euclid(1000) }),
-            services: findings.services,
-            explained: findings.explained,
-            faults,
-            seed: *seed,
-            operations: remote.operations,
-        })
+    let sample = Sample::new(arguments.sample, arguments.largest, seed);
+    let declared = Declared::load(settings, &host, &remote.config, &remote.plan, cancel)?;
+    let mut comparison = Comparison::new(&host, &tops, expected.paths()?, sample, declared);
+    let mut lister = Lister::new(&mut remote, &snapshot, &expected.weights, &tops, scratch)?;
+    lister.list(&mut |entry| {
+        COMPARED.fetch_add(1, Ordering::Relaxed);
+        comparison.take(entry)
+    })?;
+    let not_listed = std::mem::take(&mut lister.not_listed);
+    let (mut findings, sample, declared) = comparison.finish()?;
+    for folder in not_listed {
+        let service = host.service(folder.as_bytes());
+        let what = "its name is not UTF-8, and its parent folder is too large to be listed with it";
+        findings.add(&service, FaultKind::NotListed, Some(escape(folder.as_bytes())), what.into());
     }
+    let mut restore =
+        Restore { remote: &mut remote, snapshot: &snapshot, host: &host, findings: &mut findings };
+    declared.prove(&mut restore, &Place { scratch, settings, cancel })?;
+    sample.prove(&mut restore)?;
+
+    let mut faults = uncovered;
+    if snapshot.is_outdated {
+        let what = "the last backup of the plan failed; this is about the one before".into();
+        faults.push(Fault { service: None, kind: FaultKind::LastBackupFailed, path: None, what });
+    }
+    faults.extend(findings.faults);
+    let outcome = if faults.is_empty() { Outcome::Proved } else { Outcome::Wrong };
+    Ok(Verification {
+        plan: Some(remote.plan_id().into()),
+        at: Timestamp::now().as_second(),
+        seconds: 0,
+        outcome,
+        error: None,
+        snapshot: Some(SnapshotInfo { id: snapshot.id.clone(), at: snapshot.at.div_euclid(1000) }),
+        services: findings.services,
+        explained: findings.explained,
+        faults,
+        seed,
+        operations: remote.operations,
+    })
 }
 
 /// The roots, or the parts of them that the plan backs up, and a fault for each root that it does not back up in full.

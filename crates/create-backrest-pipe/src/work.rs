@@ -8,7 +8,11 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use common::exit::Exit;
 use common::text::{self, escape_path};
+
+/// The name of this tool, for messages.
+pub(crate) const TOOL: &str = "create-backrest-pipe";
 
 /// What a step does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,36 +31,25 @@ pub(crate) enum Verb {
 }
 
 impl Verb {
-    pub(crate) fn infinitive(self) -> &'static str {
+    /// What it does, in the infinitive and in the past tense.
+    fn words(self) -> [&'static str; 2] {
         match self {
-            Verb::Make => "make",
-            Verb::Move => "move",
-            Verb::Link => "link",
-            Verb::SetMode => "set mode",
-            Verb::Install => "install",
-            Verb::Start => "start",
-            Verb::Stop => "stop",
-            Verb::Run => "run",
-            Verb::Write => "write",
-            Verb::Crontab => "crontab",
-            Verb::Remove => "remove",
+            Verb::Make => ["make", "made"],
+            Verb::Move => ["move", "moved"],
+            Verb::Link => ["link", "linked"],
+            Verb::SetMode => ["set mode", "set mode"],
+            Verb::Install => ["install", "installed"],
+            Verb::Start => ["start", "started"],
+            Verb::Stop => ["stop", "stopped"],
+            Verb::Run => ["run", "ran"],
+            Verb::Write => ["write", "wrote"],
+            Verb::Crontab => ["crontab", "crontab"],
+            Verb::Remove => ["remove", "removed"],
         }
     }
 
-    fn past(self) -> &'static str {
-        match self {
-            Verb::Make => "made",
-            Verb::Move => "moved",
-            Verb::Link => "linked",
-            Verb::SetMode => "set mode",
-            Verb::Install => "installed",
-            Verb::Start => "started",
-            Verb::Stop => "stopped",
-            Verb::Run => "ran",
-            Verb::Write => "wrote",
-            Verb::Crontab => "crontab",
-            Verb::Remove => "removed",
-        }
+    pub(crate) fn infinitive(self) -> &'static str {
+        self.words()[0]
     }
 }
 
@@ -96,6 +89,34 @@ impl Work {
         Work { is_dry, steps: 0, complaints: Vec::new(), removed: HashSet::new() }
     }
 
+    /// Whether something that had to be done could not be done.
+    pub(crate) fn has_failed(&self) -> bool {
+        self.complaints.iter().any(|complaint| complaint.is_failure)
+    }
+
+    /// Reports what could not be done, `nothing` if there was nothing to do, and `next` if there was.
+    pub(crate) fn finish(&self, nothing: &str, next: &str) -> Exit {
+        if self.is_dry && self.steps > 0 {
+            common::out!("(nothing was done: --dry-run)");
+        }
+        for Complaint { what, hint, is_failure } in &self.complaints {
+            let warning = match is_failure {
+                true => String::new(),
+                false => format!("{}warning{}: ", text::WARN, text::WARN.render_reset()),
+            };
+            common::note!("{TOOL}: {warning}{what}\nhint: {hint}");
+        }
+        if self.has_failed() {
+            return Exit::Failed;
+        }
+        if self.steps == 0 {
+            common::out!("{nothing}");
+        } else if !self.is_dry && !next.is_empty() {
+            common::out!("{next}");
+        }
+        Exit::Done
+    }
+
     /// Removes one path and prints it.
     pub(crate) fn remove(&mut self, path: &Path, act: impl FnOnce() -> Result<()>) -> Result<()> {
         self.removed.insert(path.to_path_buf());
@@ -122,7 +143,7 @@ impl Work {
         self.steps += 1;
         let (verb, note) = match self.is_dry {
             true => (verb.infinitive(), String::new()),
-            false => (verb.past(), act()?),
+            false => (verb.words()[1], act()?),
         };
         row(verb, &format!("{object}{note}"));
         Ok(())

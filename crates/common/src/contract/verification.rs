@@ -11,7 +11,7 @@ use crate::regular_file;
 use crate::text::escape_path;
 
 /// How a verification of the last backup went.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Verification {
     /// The plan; none if it did not get as far as that.
     pub plan: Option<String>,
@@ -41,7 +41,7 @@ pub struct Verification {
 pub const MOST_FAULTS: u64 = 5;
 
 /// How a verification ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Outcome {
     /// Everything is in the snapshot, or explained.
@@ -49,6 +49,7 @@ pub enum Outcome {
     /// Something is wrong with the backup.
     Wrong,
     /// It could not be carried out.
+    #[default]
     Failed,
 }
 

@@ -26,6 +26,30 @@ pub(crate) struct EditedCrontab {
     pub(crate) left: Vec<String>,
 }
 
+impl EditedCrontab {
+    fn add(&mut self, line: &str) {
+        // crontab(1) refuses a text whose last line is not ended.
+        if !self.text.is_empty() && !self.text.ends_with('\n') {
+            self.text.push('\n');
+        }
+        self.text.push_str(line);
+        self.text.push('\n');
+        self.changes.push(Change::Added(escape(line.as_bytes())));
+    }
+
+    /// Notes that a line goes.
+    fn remove(&mut self, line: &str) -> bool {
+        self.changes.push(Change::Removed(escape(line.as_bytes())));
+        false
+    }
+
+    /// Notes that a line stays although it starts the Bash listener.
+    fn leave(&mut self, line: &str) -> bool {
+        self.left.push(escape(line.as_bytes()));
+        true
+    }
+}
+
 /// What a line is to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CrontabLine {
@@ -43,55 +67,36 @@ pub(crate) fn with_listener(
     container_dir: &Path,
 ) -> Result<EditedCrontab, &'static str> {
     let wanted = reboot_line(command)?;
-    let mut edited = EditedCrontab::default();
     let mut is_in = false;
-    for line in text.split_inclusive('\n') {
-        let bare = line.strip_suffix('\n').unwrap_or(line);
-        match kind_of(bare, container_dir) {
-            CrontabLine::Listener if bare == wanted && !is_in => is_in = true,
-            CrontabLine::Listener | CrontabLine::Bash => {
-                edited.changes.push(Change::Removed(escape(bare.as_bytes())));
-                if !is_in {
-                    is_in = true;
-                    edited.changes.push(Change::Added(wanted.clone()));
-                    edited.text.push_str(&wanted);
-                    edited.text.push('\n');
-                }
-                continue;
+    let mut edited = edit(text, container_dir, &mut |edited, line, kind| match kind {
+        CrontabLine::Listener if line == wanted && !is_in => {
+            is_in = true;
+            true
+        }
+        CrontabLine::Listener | CrontabLine::Bash => {
+            edited.remove(line);
+            if !is_in {
+                is_in = true;
+                edited.add(&wanted);
             }
-            CrontabLine::BashAmongOthers => edited.left.push(escape(bare.as_bytes())),
-            CrontabLine::Other => {}
+            false
         }
-        edited.text.push_str(line);
-    }
+        CrontabLine::BashAmongOthers => edited.leave(line),
+        CrontabLine::Other => true,
+    });
     if !is_in {
-        // crontab(1) refuses a text whose last line is not ended.
-        if !edited.text.is_empty() && !edited.text.ends_with('\n') {
-            edited.text.push('\n');
-        }
-        edited.changes.push(Change::Added(wanted.clone()));
-        edited.text.push_str(&wanted);
-        edited.text.push('\n');
+        edited.add(&wanted);
     }
     Ok(edited)
 }
 
 /// `text` without the listener of `container_dir` and without Bash listeners, because something else starts it now.
 pub(crate) fn without_any_listener(text: &str, container_dir: &Path) -> EditedCrontab {
-    let mut edited = EditedCrontab::default();
-    for line in text.split_inclusive('\n') {
-        let bare = line.strip_suffix('\n').unwrap_or(line);
-        match kind_of(bare, container_dir) {
-            CrontabLine::Listener | CrontabLine::Bash => {
-                edited.changes.push(Change::Removed(escape(bare.as_bytes())));
-                continue;
-            }
-            CrontabLine::BashAmongOthers => edited.left.push(escape(bare.as_bytes())),
-            CrontabLine::Other => {}
-        }
-        edited.text.push_str(line);
-    }
-    edited
+    edit(text, container_dir, &mut |edited, line, kind| match kind {
+        CrontabLine::Listener | CrontabLine::Bash => edited.remove(line),
+        CrontabLine::BashAmongOthers => edited.leave(line),
+        CrontabLine::Other => true,
+    })
 }
 
 /// `text` with `replaced`, the lines that ours took the place of, where ours is. Where ours is not, because something
@@ -102,31 +107,34 @@ pub(crate) fn as_it_was(
     replaced: &[String],
     is_elsewhere: bool,
 ) -> EditedCrontab {
-    let mut edited = EditedCrontab::default();
     let mut missing: Vec<_> =
         replaced.iter().filter(|line| !text.lines().any(|there| there == line.as_str())).collect();
-    let put_back = |edited: &mut EditedCrontab, missing: &mut Vec<&String>| {
-        for line in missing.drain(..) {
-            edited.changes.push(Change::Added(escape(line.as_bytes())));
-            edited.text.push_str(line);
-            edited.text.push('\n');
+    let mut edited = edit(text, container_dir, &mut |edited, line, kind| match kind {
+        CrontabLine::Listener => {
+            edited.remove(line);
+            missing.drain(..).for_each(|line| edited.add(line));
+            false
         }
-    };
+        _ => true,
+    });
+    if is_elsewhere {
+        missing.drain(..).for_each(|line| edited.add(line));
+    }
+    edited
+}
+
+/// `text` without the lines that `keeps` does not keep, and with what it adds in their place.
+fn edit(
+    text: &str,
+    container_dir: &Path,
+    keeps: &mut dyn FnMut(&mut EditedCrontab, &str, CrontabLine) -> bool,
+) -> EditedCrontab {
+    let mut edited = EditedCrontab::default();
     for line in text.split_inclusive('\n') {
         let bare = line.strip_suffix('\n').unwrap_or(line);
-        match kind_of(bare, container_dir) {
-            CrontabLine::Listener => {
-                edited.changes.push(Change::Removed(escape(bare.as_bytes())));
-                put_back(&mut edited, &mut missing);
-            }
-            _ => edited.text.push_str(line),
+        if keeps(&mut edited, bare, kind_of(bare, container_dir)) {
+            edited.text.push_str(line);
         }
-    }
-    if is_elsewhere {
-        if !missing.is_empty() && !edited.text.is_empty() && !edited.text.ends_with('\n') {
-            edited.text.push('\n');
-        }
-        put_back(&mut edited, &mut missing);
     }
     edited
 }

@@ -216,11 +216,8 @@ impl Backrest {
     /// The scripts of its web page; none if that can't be read.
     pub(crate) fn page_scripts(&self) -> Vec<String> {
         let get = |path: &str| {
-            let address =
-                format!("{}/{}", self.address, path.trim_start_matches("./").trim_start_matches('/'));
-            let mut answer =
-                self.agent.get(address).call().ok().filter(|answer| answer.status().is_success())?;
-            let body = answer.body_mut().with_config().limit(LARGEST_ANSWER).read_to_vec().ok()?;
+            let path = path.trim_start_matches("./").trim_start_matches('/');
+            let body = whole(&mut self.get(path, ANSWER_TIME).ok()?).ok()?;
             Some(String::from_utf8_lossy(&body).into_owned())
         };
         let page = get("").unwrap_or_default();
@@ -241,8 +238,7 @@ impl Backrest {
         let body = serde_json::to_vec(asked)?;
         let mut answer = self.post(method, "application/json", &body, limit)?;
         let naming = || self.naming(method);
-        let body =
-            answer.body_mut().with_config().limit(LARGEST_ANSWER).read_to_vec().with_context(naming)?;
+        let body = whole(&mut answer).with_context(naming)?;
         let json = serde_json::from_slice(&body).ok();
         json.context("the answer is not JSON: this is not Backrest").with_context(naming)
     }
@@ -285,8 +281,7 @@ impl Backrest {
             return Ok(answer);
         }
         let naming = || self.naming(method);
-        let body =
-            answer.body_mut().with_config().limit(LARGEST_ANSWER).read_to_vec().with_context(naming)?;
+        let body = whole(&mut answer).with_context(naming)?;
         let json: Option<Value> = serde_json::from_slice(&body).ok();
         let word = |field: &str| {
             let text = json.as_ref().and_then(|json| json[field].as_str()).unwrap_or_default();
@@ -295,6 +290,10 @@ impl Backrest {
         let refused = Refused { status: status.as_u16(), code: word("code"), message: word("message") };
         Err(refused).with_context(naming)
     }
+}
+
+fn whole(answer: &mut Response<Body>) -> Result<Vec<u8>, ureq::Error> {
+    answer.body_mut().with_config().limit(LARGEST_ANSWER).read_to_vec()
 }
 
 /// Whether Backrest may still be coming up: the connection is refused or ends at once, or a proxy answers for it.

@@ -13,9 +13,9 @@ use common::process::{self, Captured, Limits};
 use common::settings::{Flags, Settings};
 use common::text::escape_path;
 
+use crate::folder;
 use crate::inspect::entry;
 use crate::roots;
-use crate::setup;
 use crate::work::{Complaint, Verb, Work};
 
 /// The compose file that the project offers.
@@ -49,7 +49,7 @@ impl Files<'_> {
     pub(crate) fn folders(&self, work: &mut Work) -> Result<()> {
         let user = nix::unistd::geteuid().as_raw();
         for folder in &self.folders {
-            setup::folder::make(&entry::look(folder)?, user, 0o755, work)?;
+            folder::make(&entry::look(folder)?, user, 0o755, work)?;
         }
         if let Some((path, target)) = &self.link {
             if fs::symlink_metadata(path).is_err() {

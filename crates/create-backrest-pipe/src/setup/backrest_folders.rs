@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 
-use super::folder;
+use crate::folder;
 use crate::inspect::{Facts, entry};
 use crate::places::Places;
 use crate::work::Work;

@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use common::settings::Settings;
 use common::text::escape_path;
 
-use super::folder::remove_empty;
+use crate::folder::remove_empty;
 use crate::inspect::Facts;
 use crate::inspect::entry::Kind;
 use crate::places::Places;

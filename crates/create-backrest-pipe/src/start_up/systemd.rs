@@ -1,18 +1,17 @@
 //! The systemd user unit that runs the listener, brought in or taken away.
 
-use std::fs;
-use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt;
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use common::exit::HintExt;
 use common::process::{self, Captured, Limits};
 use common::text::escape_path;
 
 use super::unit_text::{MARK, render};
+use crate::folder;
 use crate::inspect::Facts;
+use crate::inspect::entry;
 use crate::inspect::listener::Listener;
 use crate::listener;
 use crate::places::{Places, UNIT};
@@ -31,13 +30,7 @@ pub(crate) fn ensure(facts: &Facts, places: &Places, work: &mut Work) -> Result<
     let is_written = facts.unit.text.as_ref() == Some(&wanted);
     if !is_written {
         for folder in &facts.unit.missing_folders {
-            let naming = || format!("make a folder: {}", escape_path(folder));
-            work.step(Verb::Make, format!("{}/", escape_path(folder)), || {
-                match fs::DirBuilder::new().mode(0o700).create(folder) {
-                    Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-                    result => result.with_context(naming),
-                }
-            })?;
+            folder::make(&entry::look(folder)?, facts.user, 0o700, work)?;
         }
         work.step(Verb::Write, escape_path(&places.unit), || {
             common::atomic::write(&places.unit, wanted.as_bytes(), 0o644)?;
@@ -69,19 +62,13 @@ pub(crate) fn take_away(facts: &Facts, places: &Places, work: &mut Work) -> Resu
     if !facts.unit.text.as_ref().is_some_and(|text| text.starts_with(MARK)) {
         return Ok(false);
     }
-    let remove = |path: std::path::PathBuf, work: &mut Work| {
-        let naming = || format!("remove: {}", escape_path(&path));
-        work.step(Verb::Remove, escape_path(&path), || match fs::remove_file(&path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            result => result.with_context(naming),
-        })
-    };
     if facts.unit.has_manager {
         systemctl(&["disable", "--quiet", "--now", UNIT], work)?;
     } else if facts.unit.is_enabled {
-        remove(places.unit.with_file_name("default.target.wants").join(UNIT), work)?;
+        let link = places.unit.with_file_name("default.target.wants").join(UNIT);
+        work.remove(&link, || folder::remove_all(&link))?;
     }
-    remove(places.unit.clone(), work)?;
+    work.remove(&places.unit, || folder::remove_all(&places.unit))?;
     if facts.unit.has_manager {
         systemctl(&["daemon-reload"], work)?;
     }

@@ -29,8 +29,7 @@ use super::entry::{EntryKind, SnapshotEntry};
 use super::expected::is_below;
 use super::findings::Findings;
 use super::host::Host;
-use super::remote::{Remote, Snapshot};
-use super::sample::{OnHost, read_back};
+use super::sample::Restore;
 use crate::hooks::config::list;
 use crate::hooks::reading::{self, Reading};
 use crate::tool::ask_within;
@@ -134,33 +133,26 @@ impl Declared {
     }
 
     /// Reads the dumps back and proves them, one service after another, in `scratch`.
-    pub(super) fn prove(
-        self,
-        remote: &mut Remote<'_>,
-        snapshot: &Snapshot,
-        host: &Host<'_>,
-        findings: &mut Findings,
-        place: &Place<'_>,
-    ) -> Result<()> {
+    pub(super) fn prove(self, restore: &mut Restore<'_, '_>, place: &Place<'_>) -> Result<()> {
         for (label, path, why) in self.unknown {
             let what = format!("its dumps are not known: {why}");
-            findings.add(&label, FaultKind::DumpNotChecked, Some(escape(path.as_bytes())), what);
+            restore.findings.add(&label, FaultKind::DumpNotChecked, Some(escape(path.as_bytes())), what);
         }
         let mut services: Vec<Dumps> = self.services.into_values().flatten().collect();
         services.sort_by(|a, b| (&a.label, &a.name).cmp(&(&b.label, &b.name)));
         for dumps in services {
             let label = &dumps.label;
-            findings.service(label).dumps += dumps.dumps.len() as u64;
+            restore.findings.service(label).dumps += dumps.dumps.len() as u64;
             let folder = place.scratch.join("dumps");
             let mut whole = Vec::new();
             for dump in &dumps.dumps {
-                match read(dump, &dumps, &folder, remote, snapshot, host)? {
+                match read(dump, &dumps, &folder, restore)? {
                     Ok(()) => whole.push(dump.text.as_str()),
-                    Err((kind, what)) => findings.add(label, kind, Some(escape(dump.text.as_bytes())), what),
+                    Err((kind, what)) => restore.findings.add(label, kind, Some(escape(dump.text.as_bytes())), what),
                 }
             }
             if !whole.is_empty() {
-                judge(label, &dumps.name, &whole, &folder, findings, place)?;
+                judge(label, &dumps.name, &whole, &folder, restore.findings, place)?;
             }
             if folder.exists() {
                 fs::remove_dir_all(&folder)
@@ -220,10 +212,9 @@ fn read(
     dump: &Dump,
     dumps: &Dumps,
     folder: &Path,
-    remote: &mut Remote<'_>,
-    snapshot: &Snapshot,
-    host: &Host<'_>,
+    restore: &mut Restore<'_, '_>,
 ) -> Result<Result<(), Fault>> {
+    let host = restore.host;
     let is_new = |entry: &&SnapshotEntry| host.is_of_the_backup(entry.modified);
     if dump.found.is_empty() {
         return Ok(Err((FaultKind::DumpMissing, "the snapshot does not hold it".into())));
@@ -240,7 +231,7 @@ fn read(
         if entry.kind != EntryKind::File {
             return Ok(Err((FaultKind::DumpBroken, "it is not a file".into())));
         }
-        if let Err(fault) = read_file(entry, dumps, folder, remote, snapshot, host)? {
+        if let Err(fault) = read_file(entry, dumps, folder, restore)? {
             return Ok(Err(fault));
         }
     }
@@ -251,9 +242,7 @@ fn read_file(
     entry: &SnapshotEntry,
     dumps: &Dumps,
     folder: &Path,
-    remote: &mut Remote<'_>,
-    snapshot: &Snapshot,
-    host: &Host<'_>,
+    restore: &mut Restore<'_, '_>,
 ) -> Result<Result<(), Fault>> {
     let path = entry.path.as_bytes();
     // Its names are those of the listing, of which none is "..", and the folder is ours.
@@ -274,8 +263,7 @@ fn read_file(
         Ok(file) => file,
         Err(error) => return Ok(Err(no_room(&error))),
     };
-    let here = host.path(path).and_then(|path| OnHost::open(&path, entry));
-    let read = read_back(remote, snapshot, entry, here, &mut |offset, bytes| {
+    let read = restore.read_back(entry, &mut |offset, bytes| {
         if offset == 0 {
             file.set_len(0).and_then(|()| std::io::Seek::rewind(&mut file)).map_err(Local::error)?;
         }

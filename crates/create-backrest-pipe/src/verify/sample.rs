@@ -84,17 +84,10 @@ impl Sample {
     }
 
     /// Reads the files back and compares them.
-    pub(super) fn prove(
-        self,
-        remote: &mut Remote<'_>,
-        snapshot: &Snapshot,
-        host: &Host<'_>,
-        findings: &mut Findings,
-    ) -> Result<()> {
+    pub(super) fn prove(self, restore: &mut Restore<'_, '_>) -> Result<()> {
         for (service, entry) in self.choose() {
-            findings.service(&service).sample += 1;
-            let here = host.path(entry.path.as_bytes()).and_then(|path| OnHost::open(&path, &entry));
-            let (read, is_same) = read_back(remote, snapshot, &entry, here, &mut |_, _| Ok(()))?;
+            restore.findings.service(&service).sample += 1;
+            let (read, is_same) = restore.read_back(&entry, &mut |_, _| Ok(()))?;
             let fault = match (read == entry.size, is_same) {
                 (false, _) => Some((
                     FaultKind::NotRestored,
@@ -107,8 +100,10 @@ impl Sample {
                 _ => None,
             };
             match fault {
-                None => findings.service(&service).sample_same += 1,
-                Some((kind, what)) => findings.add(&service, kind, Some(escape(entry.path.as_bytes())), what),
+                None => restore.findings.service(&service).sample_same += 1,
+                Some((kind, what)) => {
+                    restore.findings.add(&service, kind, Some(escape(entry.path.as_bytes())), what);
+                }
             }
         }
         Ok(())
@@ -116,17 +111,17 @@ impl Sample {
 }
 
 /// Takes a piece of a file at its offset.
-pub(super) type Piece<'a> = dyn FnMut(u64, &[u8]) -> Result<()> + 'a;
+type Piece<'a> = dyn FnMut(u64, &[u8]) -> Result<()> + 'a;
 
 /// A file of the host that should be the same as one of the snapshot.
-pub(super) struct OnHost {
+struct OnHost {
     file: File,
     before: (i64, i64, u64),
 }
 
 impl OnHost {
     /// The file at `path`, if it may be read and has the size and the time of `entry`.
-    pub(super) fn open(path: &std::path::Path, entry: &SnapshotEntry) -> Option<OnHost> {
+    fn open(path: &std::path::Path, entry: &SnapshotEntry) -> Option<OnHost> {
         if !fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file()) {
             return None;
         }
@@ -141,32 +136,44 @@ fn stamp(metadata: &fs::Metadata) -> (i64, i64, u64) {
     (metadata.ctime(), metadata.ctime_nsec(), metadata.len())
 }
 
-/// Reads a file of the snapshot, hands it on, and compares it with the host's. Returns how many bytes came, and whether
-/// they are the host's; `None` if there is none to compare with, or it changed meanwhile.
-pub(super) fn read_back(
-    remote: &mut Remote<'_>,
-    snapshot: &Snapshot,
-    entry: &SnapshotEntry,
-    mut here: Option<OnHost>,
-    each: &mut Piece<'_>,
-) -> Result<(u64, Option<bool>)> {
-    let mut is_same = true;
-    let mut buffer = Vec::new();
-    let read = remote.read(snapshot, &entry.path, entry.size, &mut |offset, bytes| {
-        if let Some(here) = &mut here {
-            if offset == 0 {
-                is_same = true;
-                std::io::Seek::rewind(&mut here.file).map_err(super::Local::error)?;
+/// What it takes to read files of the snapshot back.
+pub(super) struct Restore<'a, 'r> {
+    pub(super) remote: &'a mut Remote<'r>,
+    pub(super) snapshot: &'a Snapshot,
+    pub(super) host: &'a Host<'a>,
+    pub(super) findings: &'a mut Findings,
+}
+
+impl Restore<'_, '_> {
+    /// Reads a file of the snapshot, hands it on, and compares it with the host's. Returns how many bytes came, and
+    /// whether they are the host's; `None` if there is none to compare with, or it changed meanwhile.
+    pub(super) fn read_back(
+        &mut self,
+        entry: &SnapshotEntry,
+        each: &mut Piece<'_>,
+    ) -> Result<(u64, Option<bool>)> {
+        let mut here = self.host.path(entry.path.as_bytes()).and_then(|path| OnHost::open(&path, entry));
+        let mut is_same = true;
+        let mut buffer = Vec::new();
+        let read = self.remote.read(self.snapshot, &entry.path, entry.size, &mut |offset, bytes| {
+            if let Some(here) = &mut here {
+                if offset == 0 {
+                    is_same = true;
+                    std::io::Seek::rewind(&mut here.file).map_err(super::Local::error)?;
+                }
+                buffer.clear();
+                (&here.file)
+                    .take(bytes.len() as u64)
+                    .read_to_end(&mut buffer)
+                    .map_err(super::Local::error)?;
+                is_same &= buffer == bytes;
             }
-            buffer.clear();
-            (&here.file).take(bytes.len() as u64).read_to_end(&mut buffer).map_err(super::Local::error)?;
-            is_same &= buffer == bytes;
-        }
-        each(offset, bytes)
-    })?;
-    let unchanged =
-        here.filter(|here| here.file.metadata().is_ok_and(|metadata| stamp(&metadata) == here.before));
-    Ok((read, unchanged.map(|_| is_same)))
+            each(offset, bytes)
+        })?;
+        let unchanged =
+            here.filter(|here| here.file.metadata().is_ok_and(|metadata| stamp(&metadata) == here.before));
+        Ok((read, unchanged.map(|_| is_same)))
+    }
 }
 
 #[cfg(test)]
