@@ -6,8 +6,9 @@ use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bridge::action::{BuiltIn, Text};
+use bridge::action::BuiltIn;
 use bridge::message::{is_name, line_of, line_with_end};
+use bridge::request::duration;
 use bridge::{FIFO, SOCKET};
 
 /// What to do, and how.
@@ -100,9 +101,9 @@ fn what(words: &[OsString]) -> Result<What, String> {
 
 /// The line to send, which is short enough.
 pub(crate) fn line(name: &str, text: &str) -> String {
-    match BuiltIn::named(name).map(BuiltIn::text) {
-        Some(Text::Sentence) => line_with_end(name, text),
-        _ => line_of(name, text),
+    match BuiltIn::named(name).is_some_and(BuiltIn::takes_sentence) {
+        true => line_with_end(name, text),
+        false => line_of(name, text),
     }
 }
 
@@ -110,36 +111,11 @@ pub(crate) fn line(name: &str, text: &str) -> String {
 fn time(text: &OsStr) -> Result<Duration, String> {
     let wrong = || format!("not a time: {text:?}; write it as 90s, 30m or 2h");
     let text = text.to_str().ok_or_else(wrong)?.trim();
-    let (mut seconds, mut number) = (0u64, None::<u64>);
-    for c in text.chars() {
-        let factor = match c {
-            '0'..='9' => {
-                let digit = u64::from(c as u32 - '0' as u32);
-                number = Some(
-                    number
-                        .unwrap_or(0)
-                        .checked_mul(10)
-                        .and_then(|n| n.checked_add(digit))
-                        .ok_or_else(wrong)?,
-                );
-                continue;
-            }
-            's' => 1,
-            'm' => 60,
-            'h' => 3600,
-            'd' => 86400,
-            _ => return Err(wrong()),
-        };
-        let part = number.take().and_then(|n| n.checked_mul(factor)).ok_or_else(wrong)?;
-        seconds = seconds.checked_add(part).ok_or_else(wrong)?;
-    }
-    seconds = seconds.checked_add(number.unwrap_or(0)).ok_or_else(wrong)?;
+    // A number without a unit counts seconds.
+    let unit = if text.ends_with(|c: char| c.is_ascii_digit()) { "s" } else { "" };
+    let read = duration(&format!("{text}{unit}")).filter(|_| !text.contains('.'));
     // A century is as good as for ever, and what is longer overflows the clock.
-    if text.is_empty() || seconds > 100 * 366 * 86400 {
-        Err(wrong())
-    } else {
-        Ok(Duration::from_secs(seconds))
-    }
+    read.filter(|time| time.as_secs() <= 100 * 366 * 86400).ok_or_else(wrong)
 }
 
 /// `own`, the folder in which this program lies, if that is a bridge; otherwise the one in the home, where it belongs.

@@ -10,7 +10,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use bridge::FIFO;
-use bridge::action::{BuiltIn, Text};
+use bridge::action::BuiltIn;
 use bridge::message::{Message, line_of, line_with_end};
 use bridge::request::{Notification, Preparation, encode};
 use rustix::fs::OFlags;
@@ -42,8 +42,7 @@ pub(crate) fn report_of(line: &str) -> Option<String> {
 /// `line`, and of a notification when it was sent.
 fn dated(line: &str) -> String {
     let Ok(message) = Message::parse(line.as_bytes()) else { return line.to_string() };
-    let is_notification = BuiltIn::named(&message.name).is_some_and(|action| action.text() == Text::Sentence);
-    if !is_notification {
+    if !BuiltIn::named(&message.name).is_some_and(BuiltIn::takes_sentence) {
         return line.to_string();
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();

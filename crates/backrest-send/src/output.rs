@@ -21,6 +21,12 @@ pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr().lock(), "backrest-send: {text}");
 }
 
+/// Writes why the client ends with `code`, which it returns.
+pub(crate) fn complain(code: ExitCode, why: &str) -> ExitCode {
+    note(why);
+    code
+}
+
 /// Writes what to do on standard error.
 pub(crate) fn hint(text: &str) {
     let _ = writeln!(io::stderr().lock(), "hint: {text}");

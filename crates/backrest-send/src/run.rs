@@ -6,13 +6,14 @@ use std::io::{self, IsTerminal};
 use bridge::exit_code::ExitCode;
 
 use crate::arguments::{self, Asked, What};
-use crate::{output, script, send};
+use crate::output::{self, complain};
+use crate::{script, send};
 
 /// Does what the command line asks for; its first word is the program's own name.
 pub(crate) fn run(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let own_name = arguments.next().unwrap_or_default();
     match arguments::read(arguments, &own_name) {
-        Err(why) => complain(&why),
+        Err(why) => complain(ExitCode::Unknown, &why),
         Ok(Asked { what: What::Help, .. }) => print(&bridge::help::text()),
         Ok(Asked { what: What::Version, .. }) => {
             print(concat!("backrest-send ", env!("CARGO_PKG_VERSION"), "\n"))
@@ -20,7 +21,7 @@ pub(crate) fn run(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
         Ok(Asked { what: What::Message(line), how }) => send::send(&line, &how),
         Ok(Asked { what: What::Script(path), how }) => script::run_file(&path, &how),
         Ok(Asked { what: What::StandardInput, .. }) if io::stdin().is_terminal() => {
-            complain("name the action; see `backrest-send --help`")
+            complain(ExitCode::Unknown, "name the action; see `backrest-send --help`")
         }
         Ok(Asked { what: What::StandardInput, how }) => script::run(io::stdin().lock(), &how),
     }
@@ -29,9 +30,4 @@ pub(crate) fn run(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
 fn print(text: &str) -> ExitCode {
     output::write(text.as_bytes());
     ExitCode::Done
-}
-
-fn complain(why: &str) -> ExitCode {
-    output::note(why);
-    ExitCode::Unknown
 }

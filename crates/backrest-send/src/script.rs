@@ -7,12 +7,13 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 
-use bridge::action::{BuiltIn, Text};
+use bridge::action::BuiltIn;
 use bridge::exit_code::ExitCode;
 use bridge::message::LONGEST;
 
 use crate::arguments::{How, line as message_line};
-use crate::{output, send};
+use crate::output::complain;
+use crate::send;
 
 /// A longer line is not sent. That of a notification may be longer than a message and is shortened.
 const LONGEST_SENTENCE: u64 = 256 << 10;
@@ -21,7 +22,7 @@ const LONGEST_SENTENCE: u64 = 256 << 10;
 pub(crate) fn run_file(path: &Path, how: &How) -> ExitCode {
     match File::open(path) {
         Ok(file) => run(BufReader::new(file), how),
-        Err(error) => complain(&format!("read {}: {error}", path.display())),
+        Err(error) => complain(ExitCode::Unknown, &format!("read {}: {error}", path.display())),
     }
 }
 
@@ -35,7 +36,7 @@ pub(crate) fn run(mut input: impl BufRead, how: &How) -> ExitCode {
         match std::io::Read::take(&mut input, most).read_until(b'\n', &mut line) {
             Ok(0) => return ExitCode::Done,
             Ok(_) => {}
-            Err(error) => return complain(&format!("read the messages: {error}")),
+            Err(error) => return complain(ExitCode::Unknown, &format!("read the messages: {error}")),
         }
         let text = line.trim_ascii();
         let is_cut = line.len() as u64 == most && !line.ends_with(b"\n");
@@ -43,22 +44,23 @@ pub(crate) fn run(mut input: impl BufRead, how: &How) -> ExitCode {
             // The rest of a comment is no message.
             match if is_cut { input.skip_until(b'\n') } else { Ok(0) } {
                 Ok(_) => continue,
-                Err(error) => return complain(&format!("read the messages: {error}")),
+                Err(error) => return complain(ExitCode::Unknown, &format!("read the messages: {error}")),
             }
         }
         if is_cut {
-            return complain("a line is longer than a message may be");
+            return complain(ExitCode::Unknown, "a line is longer than a message may be");
         }
         if text.is_empty() {
             continue;
         }
-        let Ok(text) = std::str::from_utf8(text) else { return complain("a message is not UTF-8") };
+        let Ok(text) = std::str::from_utf8(text) else {
+            return complain(ExitCode::Unknown, "a message is not UTF-8");
+        };
         let mut text = text.to_string();
         if text.len() > LONGEST {
             let (name, sentence) = text.split_once([' ', '\t']).unwrap_or((&text, ""));
-            let is_sentence = BuiltIn::named(name).is_some_and(|action| action.text() == Text::Sentence);
-            if !is_sentence {
-                return complain("a line is longer than a message may be");
+            if !BuiltIn::named(name).is_some_and(BuiltIn::takes_sentence) {
+                return complain(ExitCode::Unknown, "a line is longer than a message may be");
             }
             text = message_line(name, sentence);
         }
@@ -67,9 +69,4 @@ pub(crate) fn run(mut input: impl BufRead, how: &How) -> ExitCode {
             code => return code,
         }
     }
-}
-
-fn complain(why: &str) -> ExitCode {
-    output::note(why);
-    ExitCode::Unknown
 }

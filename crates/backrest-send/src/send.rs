@@ -19,7 +19,7 @@ use bridge::message::{Message, line_of};
 use bridge::request::Preparation;
 
 use crate::arguments::How;
-use crate::output::{self, note};
+use crate::output::{self, complain, note};
 use crate::{fifo, interrupt};
 
 /// The listener has taken a message within this time, or something is wrong with it.
@@ -197,9 +197,4 @@ fn without_mark(line: &str) -> Option<String> {
     let request = Preparation::parse(&message.text).ok().filter(|_| is_preparation)?;
     let request = Preparation { failure_cancels: false, ..request };
     Some(line_of(&message.name, &request.to_text()))
-}
-
-fn complain(code: ExitCode, why: &str) -> ExitCode {
-    note(why);
-    code
 }

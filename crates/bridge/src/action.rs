@@ -1,4 +1,4 @@
-//! The one table of built-in actions: their names, what they are for, the lane they run in and the text they take.
+//! The one table of built-in actions: their names, what they are for, and the lane they run in.
 //!
 //! Dispatch, help texts, the hooks that `create-backrest-pipe` writes, and the pages are derived from it.
 
@@ -32,19 +32,6 @@ pub enum Lane {
     Actions,
     /// What only reports; it may wait for a network, and holds up no backup.
     Notifications,
-}
-
-/// The text that an action takes after its name.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Text {
-    /// None.
-    None,
-    /// The word `json` or nothing.
-    Json,
-    /// Options and services (see [`crate::request::Preparation`]).
-    Services,
-    /// Options and a sentence for people (see [`crate::request::Notification`]).
-    Sentence,
 }
 
 impl BuiltIn {
@@ -105,14 +92,9 @@ impl BuiltIn {
         }
     }
 
-    /// The text that it takes.
-    pub const fn text(self) -> Text {
-        match self {
-            BuiltIn::Status => Text::Json,
-            BuiltIn::PreBackups | BuiltIn::PostBackups => Text::Services,
-            BuiltIn::NotifyUp | BuiltIn::NotifyDown => Text::Sentence,
-            _ => Text::None,
-        }
+    /// Whether it takes a sentence for people (see [`crate::request::Notification`]).
+    pub const fn takes_sentence(self) -> bool {
+        matches!(self, BuiltIn::NotifyUp | BuiltIn::NotifyDown)
     }
 }
 

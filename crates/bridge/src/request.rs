@@ -219,7 +219,7 @@ pub fn encode(text: &str) -> String {
     })
 }
 
-/// `12m3.5s`, as Go prints a duration; also `1h0m0s`, `250ms` and `90s`.
+/// `12m3.5s`, as Go prints a duration; also `1h0m0s`, `250ms`, `90s` and, as people write it, `1d`.
 pub fn duration(text: &str) -> Option<Duration> {
     let (mut total, mut rest) = (0.0, text);
     while !rest.is_empty() {
@@ -228,6 +228,7 @@ pub fn duration(text: &str) -> Option<Duration> {
         let unit = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |end| digits + end);
         total += number
             * match &rest[digits..unit] {
+                "d" => 86400.0,
                 "h" => 3600.0,
                 "m" => 60.0,
                 "s" => 1.0,
