@@ -4,7 +4,7 @@ use bridge::action::BuiltIn;
 use common::text::escape;
 use serde_json::Value;
 
-use super::reading::{self, Reading};
+use super::reading::messages_of;
 
 /// The `onError` whose failing hook stops the backup.
 pub(crate) const CANCEL: &str = "ON_ERROR_CANCEL";
@@ -16,10 +16,7 @@ pub(crate) fn cancels(hook: &Value) -> bool {
 
 /// Whether `hook` sends the message and waits for it.
 pub(crate) fn sends(hook: &Value, action: BuiltIn) -> bool {
-    match reading::read(hook) {
-        Reading::Script(script) => script.messages().iter().any(|message| message.built_in() == Some(action)),
-        _ => false,
-    }
+    messages_of(hook).iter().any(|message| message.built_in() == Some(action))
 }
 
 /// The hook's conditions without what all of them begin with.

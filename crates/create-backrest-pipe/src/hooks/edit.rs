@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 
 use super::config::{cancels, conditions_of, list, quoted, sends};
 use super::finding::{Finding, Name};
-use super::reading::{self, Delivery, Line, Reading, command_of};
+use super::reading::{self, Delivery, Line, Reading, command_of, messages_of};
 use super::wanted::{self, Hooks, Wanted};
 
 /// A changed configuration.
@@ -109,12 +109,7 @@ pub(crate) fn edit(
 /// The hooks that `plan` should have: its preparations keep their key and their services.
 fn wanted_hooks(config: &Value, plan: &Value, wanted: &Wanted) -> Hooks {
     let first = |action: BuiltIn| {
-        let scripts = list(plan, "hooks").iter().filter_map(|hook| match reading::read(hook) {
-            Reading::Script(script) => Some(script),
-            _ => None,
-        });
-        let mut messages =
-            scripts.flat_map(|script| script.messages().into_iter().cloned().collect::<Vec<_>>());
+        let mut messages = list(plan, "hooks").iter().flat_map(messages_of);
         let message = messages.find(|message| message.built_in() == Some(action))?;
         Preparation::parse(&message.text).ok()
     };
@@ -155,8 +150,8 @@ fn about(config: &Value, place: usize, repo: Option<usize>, wanted: &Wanted, fin
         findings.extend(is_doubled.then_some(Finding::Doubled { action }));
     }
     for hook in list(plan, "hooks").iter().chain(first) {
-        let Reading::Script(script) = reading::read(hook) else { continue };
-        let prepare = script.messages().into_iter().find(|sent| sent.built_in() == Some(BuiltIn::PreBackups));
+        let sent = messages_of(hook);
+        let prepare = sent.iter().find(|sent| sent.built_in() == Some(BuiltIn::PreBackups));
         let Some(prepare) = prepare else { continue };
         let is_marked = Preparation::parse(&prepare.text).is_ok_and(|text| text.failure_cancels);
         match (is_marked, cancels(hook)) {

@@ -60,105 +60,91 @@ impl fmt::Display for Name {
     }
 }
 
-impl Finding {
+/// What a finding means for a person.
+pub(crate) struct Report {
     /// It harms backups; otherwise it is only worth knowing.
-    pub(crate) fn is_wrong(&self) -> bool {
-        match self {
-            Finding::StopsTheEnd { .. }
-            | Finding::Old { .. }
-            | Finding::DoesNotCancel { .. }
-            | Finding::MarkWithoutCancel { .. }
-            | Finding::Doubled { .. }
-            | Finding::OneName { .. } => true,
-            Finding::BacksUpNothing { .. }
-            | Finding::Unclear { .. }
-            | Finding::LeftAlone { .. }
-            | Finding::FlagStays
-            | Finding::SharedMonitor { .. } => false,
-        }
-    }
-
+    pub(crate) is_wrong: bool,
+    pub(crate) what: String,
     /// What to do about it, if it is not a command of ours.
-    pub(crate) fn fix(&self) -> &'static str {
-        match self {
-            Finding::BacksUpNothing { .. } => "make that folder, or one in it, a path of the plan",
-            Finding::StopsTheEnd { .. } => "set its \"on error\" to ignore",
-            Finding::Old { .. } => "replace them: add --replace-old",
-            Finding::DoesNotCancel { .. } => {
-                "make pre-backups a hook of its own, or set \"on error\" to cancel and send \
-                 `pre-backups --failure-cancels`"
-            }
-            Finding::MarkWithoutCancel { .. } => "set its \"on error\" to cancel",
-            Finding::Doubled { .. } => "take one of them out in Backrest's web page",
-            Finding::Unclear { .. } => "send each message in a line of its own, in a hook of its own",
-            Finding::LeftAlone { .. } | Finding::FlagStays => "take it out in Backrest's web page",
-            Finding::OneName { .. } => "give one of the plans another id",
-            Finding::SharedMonitor { .. } => {
-                "give each plan a monitor: UPTIME_KUMA_PUSH_URL_<PLAN> in Backrest's .env"
-            }
-        }
-    }
+    pub(crate) fix: &'static str,
 }
 
-impl fmt::Display for Finding {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Finding {
+    pub(crate) fn report(&self) -> Report {
+        let wrong = |what: String, fix| Report { is_wrong: true, what, fix };
+        let note = |what: String, fix| Report { is_wrong: false, what, fix };
         match self {
-            Finding::BacksUpNothing { mount } => {
-                write!(
-                    f,
+            Finding::BacksUpNothing { mount } => note(
+                format!(
                     "the plan backs up nothing below {mount}, where the ignore file's patterns are rooted"
+                ),
+                "make that folder, or one in it, a path of the plan",
+            ),
+            Finding::StopsTheEnd { conditions } => wrong(
+                format!(
+                    "a hook of your own on {} comes before post-backups and, when it fails, keeps it from running",
+                    conditions.join(", ")
+                ),
+                "set its \"on error\" to ignore",
+            ),
+            Finding::Old { hooks } => wrong(
+                format!(
+                    "{} of the old scripts (writing to backrest-pipe without waiting): what they do happens twice, \
+                     or is not waited for",
+                    count(*hooks, "hook")
+                ),
+                "replace them: add --replace-old",
+            ),
+            Finding::DoesNotCancel { hook } => wrong(
+                format!(
+                    "a hook {hook} sends pre-backups among other commands, and a failed preparation does not cancel \
+                     the backup"
+                ),
+                "make pre-backups a hook of its own, or set \"on error\" to cancel and send \
+                 `pre-backups --failure-cancels`",
+            ),
+            Finding::MarkWithoutCancel { hook } => wrong(
+                format!(
+                    "a hook {hook} sends --failure-cancels, but its failure does not cancel the backup: services \
+                     would be started again while they are backed up"
+                ),
+                "set its \"on error\" to cancel",
+            ),
+            Finding::Doubled { action } => wrong(
+                format!("more than one hook sends {} at the same moment", action.name()),
+                "take one of them out in Backrest's web page",
+            ),
+            Finding::Unclear { hook, asks } => {
+                let names: Vec<_> = asks.iter().map(|action| action.name()).collect();
+                let may = if asks.is_empty() { "" } else { "; it may send " };
+                note(
+                    format!(
+                        "a hook {hook} names the bridge in a way that can't be read, and is left as it is{may}{}",
+                        names.join(", ")
+                    ),
+                    "send each message in a line of its own, in a hook of its own",
                 )
             }
-            Finding::StopsTheEnd { conditions } => write!(
-                f,
-                "a hook of your own on {} comes before post-backups and, when it fails, keeps it from running",
-                conditions.join(", ")
+            Finding::LeftAlone { hook } => note(
+                format!("a hook {hook} still uses the bridge and is left as it is"),
+                "take it out in Backrest's web page",
             ),
-            Finding::Old { hooks } => write!(
-                f,
-                "{} of the old scripts (writing to backrest-pipe without waiting): what they do happens twice, \
-                 or is not waited for",
-                count(*hooks, "hook")
+            Finding::FlagStays => note(
+                "the backup flag stays, because a hook that stays needs it".into(),
+                "take it out in Backrest's web page",
             ),
-            Finding::DoesNotCancel { hook } => write!(
-                f,
-                "a hook {hook} sends pre-backups among other commands, and a failed preparation does not cancel \
-                 the backup"
+            Finding::OneName { plans: [one, other], variable } => wrong(
+                format!("the monitors of plans {} and {} are both {variable}", quoted(one), quoted(other)),
+                "give one of the plans another id",
             ),
-            Finding::MarkWithoutCancel { hook } => write!(
-                f,
-                "a hook {hook} sends --failure-cancels, but its failure does not cancel the backup: services \
-                 would be started again while they are backed up"
-            ),
-            Finding::Doubled { action } => {
-                write!(f, "more than one hook sends {} at the same moment", action.name())
-            }
-            Finding::Unclear { hook, asks } => {
-                write!(
-                    f,
-                    "a hook {hook} names the bridge in a way that can't be read, and is left as it is"
-                )?;
-                match asks.as_slice() {
-                    [] => Ok(()),
-                    asks => {
-                        let names: Vec<_> = asks.iter().map(|action| action.name()).collect();
-                        write!(f, "; it may send {}", names.join(", "))
-                    }
-                }
-            }
-            Finding::LeftAlone { hook } => {
-                write!(f, "a hook {hook} still uses the bridge and is left as it is")
-            }
-            Finding::FlagStays => f.write_str("the backup flag stays, because a hook that stays needs it"),
-            Finding::OneName { plans: [one, other], variable } => {
-                write!(f, "the monitors of plans {} and {} are both {variable}", quoted(one), quoted(other))
-            }
             Finding::SharedMonitor { plans } => {
                 let plans: Vec<_> = plans.iter().map(|plan| quoted(plan)).collect();
-                write!(
-                    f,
-                    "plans {} push to one monitor: a backup of one that is up hides one of another that is down",
-                    plans.join(", ")
+                note(
+                    format!(
+                        "plans {} push to one monitor: a backup of one that is up hides one of another that is down",
+                        plans.join(", ")
+                    ),
+                    "give each plan a monitor: UPTIME_KUMA_PUSH_URL_<PLAN> in Backrest's .env",
                 )
             }
         }

@@ -129,12 +129,22 @@ pub(crate) fn command_of(hook: &Value) -> Option<&str> {
     hook.pointer("/actionCommand/command").and_then(Value::as_str)
 }
 
+/// The messages that a hook sends and waits for, as far as it can be read.
+pub(crate) fn messages_of(hook: &Value) -> Vec<Message> {
+    match read(hook) {
+        Reading::Script(script) => script.messages().into_iter().cloned().collect(),
+        Reading::Unrelated | Reading::Unclear => Vec::new(),
+    }
+}
+
+fn names_bridge(text: &str) -> bool {
+    [BRIDGE, CLIENT, bridge::FIFO].iter().chain(&OLD_SCRIPTS).any(|name| text.contains(name))
+}
+
 /// Reads a hook of Backrest's configuration.
 pub(crate) fn read(hook: &Value) -> Reading {
     let Some(text) = command_of(hook) else { return Reading::Unrelated };
-    let names_bridge =
-        [BRIDGE, CLIENT, bridge::FIFO].iter().chain(&OLD_SCRIPTS).any(|name| text.contains(name));
-    if !names_bridge {
+    if !names_bridge(text) {
         return Reading::Unrelated;
     }
     let (first, rest) = match text.strip_prefix("#!") {
@@ -174,15 +184,11 @@ pub(crate) fn read(hook: &Value) -> Reading {
     match script.has(sends) {
         true => Reading::Script(script),
         // Only in a comment, or in a way that is not known.
-        false if is_comment_only(rest) => Reading::Unrelated,
+        false if !rest.lines().any(|line| !line.trim_start().starts_with('#') && names_bridge(line)) => {
+            Reading::Unrelated
+        }
         false => Reading::Unclear,
     }
-}
-
-fn is_comment_only(text: &str) -> bool {
-    let mut code = text.lines().filter(|line| !line.trim_start().starts_with('#'));
-    !code
-        .any(|line| [BRIDGE, CLIENT, bridge::FIFO].iter().chain(&OLD_SCRIPTS).any(|name| line.contains(name)))
 }
 
 /// A line, read.

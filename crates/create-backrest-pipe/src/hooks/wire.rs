@@ -16,7 +16,7 @@ use serde_json::Value;
 use super::api::{Address, Backrest, Refused, is};
 use super::config::list;
 use super::edit::{Direction, EditedConfig, edit};
-use super::finding::Finding;
+use super::finding::{Finding, Report};
 use super::monitors;
 use super::wanted::Wanted;
 use crate::cli::HooksArguments;
@@ -81,10 +81,10 @@ pub(crate) fn plan_of(named: Option<&str>, address: &Address, config: &Value) ->
 }
 
 fn report(findings: &[Finding]) {
-    for finding in findings {
-        let word = if finding.is_wrong() { "warning" } else { "note" };
-        common::note!("{}{word}{}: {finding}", text::WARN, text::WARN.render_reset());
-        common::note!("hint: {}", finding.fix());
+    for Report { is_wrong, what, fix } in findings.iter().map(Finding::report) {
+        let word = if is_wrong { "warning" } else { "note" };
+        common::note!("{}{word}{}: {what}", text::WARN, text::WARN.render_reset());
+        common::note!("hint: {fix}");
     }
 }
 
@@ -99,8 +99,10 @@ fn elsewhere(findings: &[Finding], is_unattended: bool) -> Result<Vec<BuiltIn>> 
         let names: Vec<_> = asks.iter().map(|action| action.name()).collect();
         let names = names.join(", ");
         if is_unattended {
-            return Err(anyhow!("change the hooks: a hook {hook} may send {names} already"))
-                .hint(format!("{}; or run this without --yes and answer the question", finding.fix()));
+            return Err(anyhow!("change the hooks: a hook {hook} may send {names} already")).hint(format!(
+                "{}; or run this without --yes and answer the question",
+                finding.report().fix
+            ));
         }
         if agreed(&format!("Does the hook {hook} send {names} already?"))? {
             sent.extend(asks);

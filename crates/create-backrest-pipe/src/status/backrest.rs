@@ -24,7 +24,7 @@ use crate::cli::StatusArguments;
 use crate::hooks::api::{Address, Backrest};
 use crate::hooks::config::list;
 use crate::hooks::edit::{Direction, EditedConfig, edit};
-use crate::hooks::finding::Finding;
+use crate::hooks::finding::{Finding, Report};
 use crate::hooks::monitors;
 use crate::hooks::wanted::{Choice, Wanted};
 
@@ -189,13 +189,14 @@ fn of_plan(config: &Value, id: &str, wanted: &[Wanted], arguments: &StatusArgume
 
 /// A finding as a check; `command` is the one that applies the hooks of its plan.
 fn found(finding: &Finding, command: Option<&str>) -> Check {
+    let Report { is_wrong, what, fix } = finding.report();
     let fix = match (finding, command) {
         (Finding::Old { .. }, Some(command)) => Fix::Ours(format!("{command} --replace-old")),
-        _ => finding.fix().into(),
+        _ => fix.into(),
     };
     match finding {
-        Finding::Unclear { .. } => Check::unknown(NAME, finding.to_string(), fix),
-        finding if finding.is_wrong() => Check::bad(NAME, finding.to_string(), fix),
-        finding => Check::note(NAME, finding.to_string(), Some(fix)),
+        Finding::Unclear { .. } => Check::unknown(NAME, what, fix),
+        _ if is_wrong => Check::bad(NAME, what, fix),
+        _ => Check::note(NAME, what, Some(fix)),
     }
 }

@@ -31,7 +31,7 @@ use super::findings::Findings;
 use super::host::Host;
 use super::sample::Restore;
 use crate::hooks::config::list;
-use crate::hooks::reading::{self, Reading};
+use crate::hooks::reading::messages_of;
 use crate::tool::ask_within;
 
 /// The services' folders are looked through.
@@ -188,11 +188,9 @@ fn prepared_services(config: &Value, plan: &Value) -> Vec<GlobMatcher> {
     let hooks = repo.into_iter().chain([plan]).flat_map(|owner| list(owner, "hooks"));
     let mut globs = Vec::new();
     for hook in hooks {
-        let messages = match reading::read(hook) {
-            Reading::Script(script) => script.messages().into_iter().cloned().collect(),
-            _ => Vec::new(),
-        };
-        for message in messages.iter().filter(|message| message.built_in() == Some(BuiltIn::PreBackups)) {
+        for message in
+            messages_of(hook).iter().filter(|message| message.built_in() == Some(BuiltIn::PreBackups))
+        {
             let services = Preparation::parse(&message.text).map(|asked| asked.services).unwrap_or_default();
             let all = services.is_empty().then(|| "*".to_string());
             globs.extend(services.into_iter().chain(all));

@@ -13,7 +13,7 @@ use anyhow::{Context, Result};
 
 use super::entry::{self, EntryKind, SnapshotEntry};
 use super::expected::{Weights, is_below};
-use super::remote::{Output, Remote, Snapshot};
+use super::remote::{Remote, Snapshot};
 use super::spool::{Entries, Span, Spool};
 
 /// What a listing may take by our reckoning; Backrest cuts it at 2,000,000 bytes.
@@ -236,7 +236,7 @@ impl<'a, 'b> Lister<'a, 'b> {
         let mut parsed = None;
         // A line of standard error in the middle of another one spoils the listing; it won't be there twice.
         for _ in 0..2 {
-            let Output::Whole(output) = self.remote.run(&words)? else { return Ok(None) };
+            let Some(output) = self.remote.run(&words)? else { return Ok(None) };
             let entries = entry::parse(&output).context("list the snapshot");
             let is_good = entries.is_ok();
             parsed = Some(entries);

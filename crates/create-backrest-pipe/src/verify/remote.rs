@@ -60,13 +60,6 @@ pub(super) struct Snapshot {
     pub(super) is_outdated: bool,
 }
 
-/// A command's output.
-pub(super) enum Output {
-    Whole(Vec<u8>),
-    /// There was more than Backrest keeps.
-    Cut,
-}
-
 impl<'a> Remote<'a> {
     pub(super) fn open(
         address: &str,
@@ -140,8 +133,8 @@ impl<'a> Remote<'a> {
         }))
     }
 
-    /// Runs restic with these words.
-    pub(super) fn run(&mut self, words: &[&str]) -> Result<Output> {
+    /// Runs restic with these words and returns its output; `None` if there was more than Backrest keeps.
+    pub(super) fn run(&mut self, words: &[&str]) -> Result<Option<Vec<u8>>> {
         self.wait_until_idle()?;
         self.operations += 1;
         let command = words.iter().map(|word| quote(word)).collect::<Vec<_>>().join(" ");
@@ -168,13 +161,13 @@ impl<'a> Remote<'a> {
         let own = operations.iter().rfind(|one| one["operationRunCommand"]["command"] == command.as_str());
         let size = own.and_then(|own| number(&own["operationRunCommand"]["outputSizeBytes"]));
         match size {
-            Some(size) if size.unsigned_abs() > SURELY_CUT => Ok(Output::Cut),
+            Some(size) if size.unsigned_abs() > SURELY_CUT => Ok(None),
             _ => Err(error.context("list the snapshot")),
         }
     }
 
     /// What the command of that operation printed.
-    fn output_of(&mut self, id: i64) -> Result<Output> {
+    fn output_of(&mut self, id: i64) -> Result<Option<Vec<u8>>> {
         let end = Instant::now() + COMMAND_TIME;
         let operation = loop {
             let operations = self.find_operations(&json!({ "ids": [id.to_string()] }), 1)?;
@@ -190,12 +183,12 @@ impl<'a> Remote<'a> {
         let size = number(&command["outputSizeBytes"]).unwrap_or_default().unsigned_abs();
         if operation["status"] != "STATUS_SUCCESS" {
             ensure!(size > SURELY_CUT, "the command failed: see the operation in Backrest's web page");
-            return Ok(Output::Cut);
+            return Ok(None);
         }
         let log = command["outputLogref"].as_str().context("its output is not kept")?.to_string();
         let output = self.retrying(|backrest| read_log(backrest, &log, COMMAND_TIME))?;
         ensure!(output.len() as u64 == size, "{} of {size} bytes of its output came", output.len());
-        Ok(Output::Whole(output))
+        Ok(Some(output))
     }
 
     /// Hands on what is directly in one folder of the snapshot, however many names these are, in restic's order; first

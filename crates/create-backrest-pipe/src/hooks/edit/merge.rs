@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::hooks::config::{CANCEL, cancels, conditions_of};
 use crate::hooks::finding::{Finding, Name};
-use crate::hooks::reading::{self, Delivery, Line, Message, Reading, Script, command_of};
+use crate::hooks::reading::{self, Delivery, Line, Message, Reading, Script, command_of, messages_of};
 use crate::hooks::wanted::{self, WantedHook, is_ours};
 
 /// The changed hooks.
@@ -106,7 +106,7 @@ fn covers(hook: &mut Hook, wanted: &mut WantedHook, ours: &[Value]) -> bool {
         if has_no_other || lacking.is_empty() {
             return true;
         }
-    } else if ours.iter().flat_map(names_of).any(|name| sent.contains(&name)) {
+    } else if ours.iter().flat_map(messages_of).any(|message| sent.contains(&message.name)) {
         return false;
     } else if lacking.is_empty() {
         // What else it does may need what it sends first, so the text is left to the person.
@@ -183,10 +183,11 @@ fn written(missing: &[WantedHook], ours: &[Value]) -> Vec<Value> {
         if found.is_some() {
             continue;
         }
-        let last = wanted.messages.last().map(|message| message.name.clone());
+        let last = |messages: &[Message]| messages.last().map(|message| message.name.clone());
         let is_near = |hook: &Value| {
             let conditions = conditions_of(hook);
-            names_of(hook).last() == last.as_ref() && wanted.conditions.iter().any(|c| conditions.contains(c))
+            last(&messages_of(hook)) == last(&wanted.messages)
+                && wanted.conditions.iter().any(|c| conditions.contains(c))
         };
         *found = Some(match take(&is_near) {
             None => wanted.to_json(),
@@ -207,15 +208,6 @@ fn written(missing: &[WantedHook], ours: &[Value]) -> Vec<Value> {
     found.into_iter().flatten().collect()
 }
 
-fn names_of(hook: &Value) -> Vec<String> {
-    match reading::read(hook) {
-        Reading::Script(script) => {
-            script.messages().into_iter().map(|message| message.name.clone()).collect()
-        }
-        _ => Vec::new(),
-    }
-}
-
 /// Whether hooks of ours may have that condition. Any other was added by a person, and stays.
 fn is_known(condition: &str) -> bool {
     let (of, end) = condition.rsplit_once('_').unwrap_or_default();
@@ -225,10 +217,9 @@ fn is_known(condition: &str) -> bool {
 
 /// Whether `hook` does what `wanted` asks for, however it is written.
 fn is_same(hook: &Value, wanted: &WantedHook) -> bool {
-    let Reading::Script(script) = reading::read(hook) else { return false };
     let conditions = conditions_of(hook);
     let halts = hook.get("onError").is_some_and(|on_error| on_error != "ON_ERROR_IGNORE");
-    script.messages().into_iter().eq(&wanted.messages)
+    messages_of(hook) == wanted.messages
         && wanted.conditions.iter().all(|condition| conditions.contains(condition))
         && conditions.iter().all(|condition| wanted.conditions.contains(condition) || !is_known(condition))
         && if wanted.cancels { cancels(hook) } else { !halts }

@@ -125,7 +125,7 @@ fn a_hook_that_halts_is_reported_if_it_comes_before_ours_at_an_end() {
     let notes_with = |place: &str, hook: Value| {
         let mut config = config();
         *config.pointer_mut(place).unwrap() = json!([hook]);
-        put_in(&config).findings.iter().map(ToString::to_string).collect::<Vec<_>>()
+        put_in(&config).findings.iter().map(|finding| finding.report().what).collect::<Vec<_>>()
     };
     let mut empty = config();
     empty["repos"][0]["hooks"] = json!([]);
