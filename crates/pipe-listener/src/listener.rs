@@ -182,7 +182,7 @@ impl Listener {
         let _ = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
         while !self.is_over() {
             let ready = self.wait()?;
-            self.attend(ready);
+            self.attend(&ready);
         }
         self.end();
         Ok(Exit::Done)

@@ -70,15 +70,11 @@ pub(crate) fn lane_of(message: &Message) -> Lane {
     message.built_in().and_then(BuiltIn::lane).unwrap_or(Lane::Actions)
 }
 
-/// How many messages of its lane run or wait before a new one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Ahead(pub(crate) usize);
-
 /// What a step of the queue brought.
 #[derive(Debug, Default)]
 pub(crate) struct Advanced {
-    /// The numbers of the new messages, in their order.
-    pub(crate) accepted: Vec<(u64, Ahead)>,
+    /// The numbers of the new messages, in their order, and how many of their lane run or wait before each.
+    pub(crate) accepted: Vec<(u64, usize)>,
     /// What has to be run now.
     pub(crate) started: Vec<Job>,
 }
@@ -160,7 +156,7 @@ impl Queue {
         let mut advanced = Advanced::default();
         for job in jobs {
             let line = self.line(job.lane());
-            let ahead = Ahead(line.waiting.len() + usize::from(line.running.is_some()));
+            let ahead = line.waiting.len() + usize::from(line.running.is_some());
             advanced.accepted.push((job.id, ahead));
             line.waiting.push_back(job);
         }

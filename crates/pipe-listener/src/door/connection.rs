@@ -61,13 +61,11 @@ pub(crate) struct Connection {
 impl Connection {
     pub(crate) fn new(stream: UnixStream, now: Instant) -> io::Result<Connection> {
         stream.set_nonblocking(true)?;
-        let (input, output) = (Vec::new(), Vec::new());
-        let phase = Phase::Speaking;
         Ok(Connection {
             stream,
-            phase,
-            input,
-            output,
+            phase: Phase::Speaking,
+            input: Vec::new(),
+            output: Vec::new(),
             left_out: 0,
             is_short: false,
             is_half_closed: false,

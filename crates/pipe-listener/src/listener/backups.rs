@@ -33,23 +33,13 @@ const TOGETHER: Duration = Duration::from_secs(15);
 pub(super) struct Backups {
     /// Messages whose client went away while they waited or ran.
     unheard: BTreeSet<u64>,
-    /// By key; "" for a preparation without one.
-    preparations: BTreeMap<String, Prepared>,
+    /// The last preparation of each key, "" for none, unless it failed: when it was undone, and by which message. `None`
+    /// while its backup may be running.
+    preparations: BTreeMap<String, Option<(Instant, u64)>>,
     /// When the last of what is prepared now was prepared, in seconds since 1970.
     pub(super) since: Option<i64>,
     /// Services that are stopped because their after step failed.
     down: BTreeSet<String>,
-}
-
-/// The last preparation of a key.
-#[derive(Debug)]
-enum Prepared {
-    /// Its backup may be running.
-    Open,
-    /// It was undone by this message.
-    Undone { at: Instant, by: u64 },
-    /// The listener undid it because it failed.
-    Failed,
 }
 
 impl Backups {
@@ -143,8 +133,11 @@ impl Listener {
 
     fn preparation_ended(&mut self, job: &Job, key: &str, why: Option<&str>, is_unheard: bool) {
         let undoes = (why.is_some() || is_unheard) && failure_cancels(&job.message, job.door);
-        let state = if undoes { Prepared::Failed } else { Prepared::Open };
-        self.backups.preparations.insert(key.to_string(), state);
+        if undoes {
+            self.backups.preparations.remove(key);
+        } else {
+            self.backups.preparations.insert(key.to_string(), None);
+        }
         match why {
             Some(_) if is_unheard && undoes => {
                 self.push_failed_preparation(&job.message, "Backrest went away while it ran");
@@ -169,14 +162,14 @@ impl Listener {
     fn undone(&mut self, job: &Job, key: &str) {
         let is_of_key = |known: &str| key.is_empty() || known == key;
         let mut early = None;
-        for (_, state) in self.backups.preparations.iter_mut().filter(|(known, _)| is_of_key(known)) {
-            match state {
-                Prepared::Open => *state = Prepared::Undone { at: Instant::now(), by: job.id },
-                Prepared::Undone { at, by } if job.door != Origin::Timer && at.elapsed() > TOGETHER => {
+        for (_, undone) in self.backups.preparations.iter_mut().filter(|(known, _)| is_of_key(known)) {
+            match undone {
+                None => *undone = Some((Instant::now(), job.id)),
+                Some((at, by)) if job.door != Origin::Timer && at.elapsed() > TOGETHER => {
                     early = Some((*by, at.elapsed()));
                     *at = Instant::now();
                 }
-                Prepared::Undone { .. } | Prepared::Failed => {}
+                Some(_) => {}
             }
         }
         if let Some((by, ago)) = early {

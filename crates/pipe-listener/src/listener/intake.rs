@@ -17,7 +17,7 @@ use crate::door::fifo::Taken;
 use crate::door::{ClientId, Origin};
 use crate::log::{Topic, short};
 use crate::queue::STALE;
-use crate::queue::{Ahead, New, lane_of};
+use crate::queue::{New, lane_of};
 use crate::status;
 use crate::tally::Ending;
 use bridge::action::Lane;
@@ -174,7 +174,7 @@ impl Listener {
                 &format!("the queue may not survive a stop of the machine: {error}"),
             );
         }
-        for ((id, Ahead(ahead)), (client, lane)) in advanced.accepted.into_iter().zip(waiting_clients) {
+        for ((id, ahead), (client, lane)) in advanced.accepted.into_iter().zip(waiting_clients) {
             self.clients.send(client, &Frame::Accepted(id));
             if ahead > 0 {
                 self.report_waiting(client, lane, ahead);

@@ -26,18 +26,9 @@ use crate::tally::Ending;
 /// At most this number of events are attended to before the doors and clients are looked at again.
 const EVENTS: usize = 256;
 
-/// What is ready.
-#[derive(Debug, Default)]
-pub(super) struct Ready {
-    signal: bool,
-    event: bool,
-    changes: bool,
-    fifo: bool,
-    socket: bool,
-    clients: Vec<(ClientId, bool)>,
-}
-
-enum Source {
+/// What can become ready.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
     Signals,
     Events,
     Changes,
@@ -47,8 +38,8 @@ enum Source {
 }
 
 impl Listener {
-    /// Sleeps until there is something to do.
-    pub(super) fn wait(&self) -> Result<Ready> {
+    /// Sleeps until there is something to do. Returns what is ready, and whether its other end is gone.
+    pub(super) fn wait(&self) -> Result<Vec<(Source, bool)>> {
         let input = PollFlags::POLLIN;
         let mut fds = vec![PollFd::new(self.wake.as_fd(), input), PollFd::new(self.doors.changes(), input)];
         let mut sources = vec![Source::Events, Source::Changes];
@@ -83,33 +74,23 @@ impl Listener {
         };
         match poll(&mut fds, timeout) {
             Ok(_) => {}
-            Err(Errno::EINTR) => return Ok(Ready::default()),
+            Err(Errno::EINTR) => return Ok(Vec::new()),
             Err(error) => return Err(error).context("wait for messages: poll"),
         }
-        let mut ready = Ready::default();
-        for (fd, source) in fds.iter().zip(sources) {
-            // Hang-ups and errors count as well: the read or write that follows shows what they mean.
-            let Some(what) = fd.revents().filter(|what| !what.is_empty()) else { continue };
-            match source {
-                Source::Signals => ready.signal = true,
-                Source::Events => ready.event = true,
-                Source::Changes => ready.changes = true,
-                Source::Fifo => ready.fifo = true,
-                Source::Socket => ready.socket = true,
-                Source::Client(client) => {
-                    let gone = what.intersects(PollFlags::POLLHUP | PollFlags::POLLERR);
-                    ready.clients.push((client, gone));
-                }
-            }
-        }
-        Ok(ready)
+        // Hang-ups and errors count as well: the read or write that follows shows what they mean.
+        let found = |(fd, source): (&PollFd<'_>, Source)| {
+            let what = fd.revents().filter(|what| !what.is_empty())?;
+            Some((source, what.intersects(PollFlags::POLLHUP | PollFlags::POLLERR)))
+        };
+        Ok(fds.iter().zip(sources).filter_map(found).collect())
     }
 
     /// Attends to all that is ready or due.
-    pub(super) fn attend(&mut self, ready: Ready) {
+    pub(super) fn attend(&mut self, ready: &[(Source, bool)]) {
         let now = Instant::now();
-        let closed = ready.changes && self.doors.hear_changes(now);
-        if ready.fifo || closed {
+        let is_ready = |source: Source| ready.iter().any(|(found, _)| *found == source);
+        let closed = is_ready(Source::Changes) && self.doors.hear_changes(now);
+        if is_ready(Source::Fifo) || closed {
             self.read_fifo(now, closed);
         }
         if self.doors.fifo.due().is_some_and(|due| due <= now) {
@@ -118,11 +99,13 @@ impl Listener {
         self.take_arrivals();
 
         let mut lines = Vec::new();
-        for (client, gone) in ready.clients {
-            lines.extend(self.clients.attend(client, gone, now).map(|line| (client, line)));
+        for (source, gone) in ready {
+            if let Source::Client(client) = *source {
+                lines.extend(self.clients.attend(client, *gone, now).map(|line| (client, line)));
+            }
         }
         lines.extend(self.clients.overdue(now));
-        if ready.socket {
+        if is_ready(Source::Socket) {
             if let Some((socket, _)) = &self.doors.socket {
                 lines.extend(self.clients.let_in(socket, now));
             }
@@ -132,7 +115,7 @@ impl Listener {
         }
 
         let mut ended = Vec::new();
-        if ready.event {
+        if is_ready(Source::Events) {
             self.wake.calm();
         }
         // An action that writes without end must not keep the others waiting.
@@ -163,7 +146,7 @@ impl Listener {
         if let Err(error) = self.tally.save(now) {
             self.log.sparingly(Topic::Found, &common::exit::one_line(&error));
         }
-        if ready.signal {
+        if is_ready(Source::Signals) {
             self.begin_end(now);
         }
         self.press_end(now);

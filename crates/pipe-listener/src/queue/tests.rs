@@ -3,7 +3,7 @@
 use std::fs;
 
 use super::journal::{Journal, Mark, Record};
-use super::{Ahead, Lane, New, Queue};
+use super::{Lane, New, Queue};
 use crate::door::Origin;
 use bridge::message::Message;
 use common::record_log::Damage;
@@ -19,7 +19,7 @@ fn a_message_that_ended_is_gone_and_one_that_did_not_is_still_there() {
     let (mut queue, recovered) = Queue::open(folder.path()).unwrap();
     assert!(recovered.entries.is_empty());
     let first = queue.advance(&mut vec![new("a"), new("b"), new("c")], &[]).unwrap();
-    assert_eq!(first.accepted, [(1, Ahead(0)), (2, Ahead(1)), (3, Ahead(2))]);
+    assert_eq!(first.accepted, [(1, 0), (2, 1), (3, 2)]);
     assert_eq!(first.started.len(), 1);
     let second = queue.advance(&mut Vec::new(), &[1]).unwrap();
     assert_eq!(second.started[0].id, 2);
