@@ -4,6 +4,7 @@
 //! first; if it does not, the key is put there as on the server, after the person has agreed to that.
 
 use anyhow::{Result, anyhow};
+use common::exit::HintExt;
 use common::text::escape;
 
 use crate::connection::failure::{self, Failure, Kind, hinted};
@@ -97,8 +98,6 @@ fn agree(run: &Run, shown: &str) -> Result<()> {
     if question::is_yes("Put it there? Type yes: ", &run.cancel)? {
         return Ok(());
     }
-    Err(hinted(
-        anyhow!("jump host: {shown}: it needs the key too, and you did not agree to put it there"),
-        "answer yes, or add --install-on-jump-hosts, or let the container reach the server without it",
-    ))
+    Err(anyhow!("jump host: {shown}: it needs the key too, and you did not agree to put it there"))
+        .hint("answer yes, or add --install-on-jump-hosts, or let the container reach the server without it")
 }

@@ -2,10 +2,11 @@
 //!
 //! Warnings go to standard error in both cases; standard output holds the lines or the object, never both.
 
-use common::text::{BAD, DIM, GOOD, WARN, escape};
+use common::text::{BAD, DIM, GOOD, WARN, escape, escape_path};
 use serde::Serialize;
 
 use crate::prove::Check;
+use crate::ssh_folder::key::Key;
 
 /// The form of the output.
 #[derive(Clone, Copy, Debug)]
@@ -94,6 +95,13 @@ pub(crate) struct HostReport {
 }
 
 impl HostReport {
+    /// Names the key that the host gets.
+    pub(crate) fn name_key(&mut self, key: &Key) {
+        self.key_file = escape_path(&key.path);
+        self.key_fingerprint.clone_from(&key.fingerprint);
+        self.key_made = key.made;
+    }
+
     /// Prints it now and keeps it.
     pub(crate) fn warn(&mut self, output: Output, text: impl Into<String>) {
         let text = text.into();

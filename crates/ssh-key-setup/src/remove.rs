@@ -4,6 +4,7 @@
 //! host may use it, and deleting a key is not this tool's to do.
 
 use anyhow::{Result, anyhow};
+use common::exit::HintExt;
 use common::text::{escape, escape_path};
 
 use crate::connection::failure::{self, hinted};
@@ -31,7 +32,7 @@ pub(crate) fn remove(
 ) -> Result<()> {
     let key = key::read_only(&run.folder.path().join(&entry.key))?;
     report.server = entry.sections.last().map(Section::shown).unwrap_or_default();
-    (report.key_file, report.key_fingerprint) = (escape_path(&key.path), key.fingerprint.clone());
+    report.name_key(&key);
     let half_way = rotate::half_way(run, entry)?;
     let also = sharing::at_same_account(files, entry, entry.sections.len().saturating_sub(1))?;
     if let Some(also) = also {
@@ -113,13 +114,10 @@ fn are_refused(run: &Run, files: &Files, entry: &Entry, keys: &[&Key]) -> Result
                 run.output.warn(&format!("{} accepts any key, so this one still gets in", entry.alias));
                 return Ok(());
             }
-            return Err(hinted(
-                anyhow!("remove: {}: the server still takes the key", entry.alias),
-                format!(
+            return Err(anyhow!("remove: {}: the server still takes the key", entry.alias)).hint(format!(
                     "it is in another file there: look for it with AuthorizedKeysFile in sshd's configuration: {}",
                     key.public
-                ),
-            ));
+                ));
         }
     }
     Ok(())

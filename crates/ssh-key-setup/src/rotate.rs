@@ -13,10 +13,10 @@ use std::fs;
 use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
+use common::exit::HintExt;
 use common::text::{escape, escape_path};
 use common::units;
 
-use crate::connection::failure::hinted;
 use crate::jump_hosts;
 use crate::keys_file::install;
 use crate::output::HostReport;
@@ -74,10 +74,11 @@ fn key_after(run: &Run, files: &Files, entry: &Entry) -> Result<String> {
     let Some(other) = sharing::elsewhere(files, entry)? else { return Ok(entry.key.clone()) };
     let path = run.folder.path().join(&own);
     if path.exists() {
-        return Err(hinted(
-            anyhow!("rotate: {}: {other} uses the same key, and a key of its own is in the way", entry.alias),
-            format!("move it away: {}", escape_path(&path)),
-        ));
+        return Err(anyhow!(
+            "rotate: {}: {other} uses the same key, and a key of its own is in the way",
+            entry.alias
+        ))
+        .hint(format!("move it away: {}", escape_path(&path)));
     }
     Ok(own)
 }
@@ -128,9 +129,8 @@ fn rotate_to_the_end(run: &Run, files: &Files, entry: &Entry, report: &mut HostR
         fs::rename(&stray, beside(&current, ".pub")).context("put the new public key in place")?;
     }
     let key = key::read(&current)?;
-    (report.key_file, report.key_fingerprint, report.key_made) =
-        (escape_path(&key.path), key.fingerprint.clone(), true);
-    report.changed = true;
+    report.name_key(&key);
+    (report.key_made, report.changed) = (true, true);
     stage::write(run, files, &after, lines.clone(), report)?;
     let old = key::read(&retiring)?;
     if old.fingerprint == key.fingerprint {
@@ -188,10 +188,8 @@ fn send_off(
         install::uninstall(chain.server()?, &entry.authorized_keys, &old.public)?;
     }
     if is_accepted()? {
-        return Err(hinted(
-            anyhow!("rotate: {}: the server still takes the old key", entry.alias),
-            format!("take this line out of the account's authorized_keys: {}", old.public),
-        ));
+        return Err(anyhow!("rotate: {}: the server still takes the old key", entry.alias))
+            .hint(format!("take this line out of the account's authorized_keys: {}", old.public));
     }
     run.output.line(
         "server",

@@ -4,10 +4,10 @@ use std::path::Path;
 
 use anyhow::{Context, Result};
 use common::cancel::Cancel;
-use common::text::escape_path;
+use common::text::{escape, escape_path};
 
 use crate::connection::ssh::Connection;
-use crate::output::Output;
+use crate::output::{HostReport, Output};
 use crate::request::Request;
 use crate::ssh_folder::config::{self, Entry};
 use crate::ssh_folder::folder::Folder;
@@ -61,6 +61,14 @@ impl Run {
     pub(crate) fn show_key(&self, key: &key::Key) {
         let what = if key.made { "made" } else { "kept" };
         self.output.line("key", &escape_path(&key.path), &format!("{}, {what}", key.fingerprint));
+    }
+
+    /// Prints the fingerprints of host keys that are trusted because of `source`, and reports them.
+    pub(crate) fn show_host_keys(&self, lines: &[Line], source: &str, report: &mut HostReport) {
+        for fingerprint in known_hosts::short_fingerprints(lines) {
+            self.output.line("host", &escape(fingerprint.as_bytes()), source);
+            report.host_keys.push(fingerprint);
+        }
     }
 
     /// The name of a host's key file: the old script's or the usual one, unless another host uses that.

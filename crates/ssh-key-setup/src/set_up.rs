@@ -7,9 +7,10 @@ mod path;
 mod put_in;
 
 use anyhow::{Result, anyhow};
-use common::text::{escape, escape_path};
+use common::exit::HintExt;
+use common::text::escape;
 
-use crate::connection::failure::{self, Kind, hinted};
+use crate::connection::failure::{self, Kind};
 use crate::connection::ssh::Connection;
 use crate::jump_hosts;
 use crate::keys_file::install;
@@ -23,7 +24,7 @@ use crate::route::route_connections::{RouteConnections, host_keys};
 use crate::run::{Files, Run};
 use crate::ssh_folder::config::Entry;
 use crate::ssh_folder::key::{self, Key};
-use crate::ssh_folder::known_hosts;
+use crate::ssh_folder::known_hosts::{self, Source};
 use crate::stage;
 use crate::stage::Reach;
 use path::{is_other_view_of, server_path};
@@ -52,8 +53,7 @@ pub(crate) fn set_up(
     };
     let key = key::find_or_make(run.folder.path(), &key_name, Some(&target.alias))?;
     run.show_key(&key);
-    (report.key_file, report.key_fingerprint, report.key_made) =
-        (escape_path(&key.path), key.fingerprint.clone(), key.made);
+    report.name_key(&key);
 
     let path = target.each.path.clone().or_else(|| existing.map(|entry| entry.path.clone()));
     let mut entry = Entry {
@@ -108,10 +108,13 @@ fn own_names(entry: &Entry, others: &[&Entry]) -> Result<()> {
     for other in others {
         let is_there = |name: &str| other.sections.iter().any(|section| section.name == name);
         if let Some(section) = entry.sections.iter().find(|section| is_there(&section.name)) {
-            return Err(hinted(
-                anyhow!("{}: the name {} is in use already, for {}", entry.alias, section.name, other.alias),
-                "give this one another name with --alias",
-            ));
+            return Err(anyhow!(
+                "{}: the name {} is in use already, for {}",
+                entry.alias,
+                section.name,
+                other.alias
+            ))
+            .hint("give this one another name with --alias");
         }
     }
     Ok(())
@@ -124,12 +127,9 @@ fn same_account(existing: &Entry, route: &Route) -> Result<()> {
         return Ok(());
     };
     let alias = &existing.alias;
-    Err(hinted(
-        anyhow!("{alias} is set up for the account {}", escape(old.user.as_bytes())),
-        format!(
+    Err(anyhow!("{alias} is set up for the account {}", escape(old.user.as_bytes()))).hint(format!(
             "give this one a name of its own with --alias, or take that one out first: ssh-key-setup {alias} --remove"
-        ),
-    ))
+        ))
 }
 
 /// Whether the repository stays where it is. A path that does not work must not take the place of one that does: it is
@@ -220,15 +220,12 @@ pub(crate) fn check(run: &Run, files: &Files, entry: &Entry, report: &mut HostRe
     report.server = section.shown();
     run.output.line(&entry.alias, &report.server, "check only");
     let key = key::read_only(&run.folder.path().join(&entry.key))?;
-    (report.key_file, report.key_fingerprint) = (escape_path(&key.path), key.fingerprint.clone());
+    report.name_key(&key);
     run.show_key(&key);
     let names: Vec<String> = entry.sections.iter().map(resolve::Section::key_name).collect();
     let mut lines = known_hosts::ours(&files.known_hosts)?;
     lines.retain(|line| names.contains(&line.name));
-    for fingerprint in known_hosts::short_fingerprints(&lines) {
-        run.output.line("host", &escape(fingerprint.as_bytes()), "from the folder's known_hosts");
-        report.host_keys.push(fingerprint);
-    }
+    run.show_host_keys(&lines, Source::Folder.words(), report);
     run.folder.check(run.request.rootless)?;
     if container::reads(&files.config, &entry.alias)? {
         run.output.line("config", "read by ssh in Backrest's container", "");

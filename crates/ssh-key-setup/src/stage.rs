@@ -5,6 +5,7 @@
 
 use anyhow::{Result, anyhow};
 use common::atomic::Change;
+use common::exit::HintExt;
 use common::text::{escape, escape_path};
 
 use crate::connection::failure::{self, Kind, hinted};
@@ -30,10 +31,7 @@ pub(crate) fn settle_host_keys<'a>(
     let file = run.folder.path().join("known_hosts");
     let chain = RouteConnections::new(route, &file, run.request.accept_new_host_key, &run.cancel)?;
     for (lines, source) in chain.keys() {
-        for fingerprint in known_hosts::short_fingerprints(lines) {
-            run.output.line("host", &escape(fingerprint.as_bytes()), source.words());
-            report.host_keys.push(fingerprint);
-        }
+        run.show_host_keys(lines, source.words(), report);
     }
     Ok(chain)
 }
@@ -157,10 +155,11 @@ pub(crate) fn prove_and_close(run: &Run, entry: &Entry, report: &mut HostReport)
     };
     if !only_checks {
         if let Some(why) = run.folder.give_config_to_root(run.request.rootless)? {
-            return Err(hinted(
-                anyhow!("the server is ready, but the container can't use the folder yet: {}", why.what),
-                why.cure,
-            ));
+            return Err(anyhow!(
+                "the server is ready, but the container can't use the folder yet: {}",
+                why.what
+            ))
+            .hint(why.cure);
         }
     }
     let output = run.output;

@@ -4,9 +4,10 @@
 //! is taken: OpenSSH prints in a debug line what it allows for the key that logged in.
 
 use anyhow::{Result, anyhow};
+use common::exit::HintExt;
 use common::text::escape;
 
-use crate::connection::failure::{self, Kind, hinted};
+use crate::connection::failure::{self, Kind};
 use crate::connection::ssh::Connection;
 use crate::ssh_folder::config::Entry;
 
@@ -19,12 +20,12 @@ pub(super) fn prove(connection: &Connection, entry: &Entry) -> Result<String> {
     let mut shell = connection.ssh(&["-T", "-v"], &["echo", TOKEN]);
     let ran = connection.capture(&mut shell, b"")?;
     if String::from_utf8_lossy(&ran.stdout).contains(TOKEN) && !entry.keeps_a_shell() {
-        return Err(hinted(anyhow!("restriction: {host}: the key gets a shell"), hint));
+        return Err(anyhow!("restriction: {host}: the key gets a shell")).hint(hint);
     }
     let stderr = String::from_utf8_lossy(&ran.stderr).into_owned();
     let allowed = allowed(&stderr);
     if forwards(connection, entry, stderr.contains("remote software version OpenSSH"))? {
-        return Err(hinted(anyhow!("restriction: {host}: the key forwards ports"), hint));
+        return Err(anyhow!("restriction: {host}: the key forwards ports")).hint(hint);
     }
     if entry.keeps_a_shell() {
         return Ok(
@@ -38,7 +39,7 @@ pub(super) fn prove(connection: &Connection, entry: &Entry) -> Result<String> {
     if let Some(option) =
         too_much.iter().find(|option| allowed.split_whitespace().any(|word| word == **option))
     {
-        return Err(hinted(anyhow!("restriction: {host}: the server allows the key {option}"), hint));
+        return Err(anyhow!("restriction: {host}: the server allows the key {option}")).hint(hint);
     }
     Ok("a shell, a port forward and an agent are refused".to_owned())
 }

@@ -4,9 +4,9 @@
 //! host before both, are another matter: taking the key off there would shut the other out as well.
 
 use anyhow::{Result, anyhow};
+use common::exit::HintExt;
 use common::text::escape;
 
-use crate::connection::failure::hinted;
 use crate::route::resolve::Section;
 use crate::run::Files;
 use crate::ssh_folder::config::{self, Entry};
@@ -36,24 +36,18 @@ fn is_same(one: &Section, two: &Section, lines: &[Line]) -> bool {
 pub(crate) fn elsewhere(files: &Files, entry: &Entry) -> Result<Option<String>> {
     for index in 0..entry.sections.len() {
         if let Some(other) = at_same_account(files, entry, index)? {
-            return Err(hinted(
-                anyhow!("rotate: {}: {other} uses the same key at the same account", entry.alias),
-                format!(
+            return Err(anyhow!("rotate: {}: {other} uses the same key at the same account", entry.alias)).hint(format!(
                     "take {other} out first: ssh-key-setup {other} --remove; set up again after the rotation, it gets a \
                      key of its own"
-                ),
-            ));
+                ));
         }
     }
     if let Some(theirs) = config::own_lines_with(&files.config, &entry.alias, &entry.key)? {
-        return Err(hinted(
-            anyhow!(
+        return Err(anyhow!(
                 "rotate: {}: your own lines in config use the same key: Host {}",
                 entry.alias,
                 escape(theirs.as_bytes())
-            ),
-            "run ssh-key-setup without a host, which takes such hosts over, or give those lines another IdentityFile",
-        ));
+            )).hint("run ssh-key-setup without a host, which takes such hosts over, or give those lines another IdentityFile");
     }
     let other = files.entries.iter().find(|other| other.alias != entry.alias && other.key == entry.key);
     Ok(other.map(|other| other.alias.clone()))

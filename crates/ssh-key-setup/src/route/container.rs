@@ -9,10 +9,10 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
+use common::exit::HintExt;
 use common::process::{self, Limits};
 use common::text::escape;
 
-use crate::connection::failure::hinted;
 use crate::route::proxy_command::{Need, need};
 use crate::route::resolve::Route;
 
@@ -131,10 +131,8 @@ pub(crate) fn reads(config: &str, alias: &str) -> Result<bool> {
     }
     let stderr = String::from_utf8_lossy(&ran.stderr).into_owned();
     let first = stderr.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
-    Err(hinted(
-        anyhow!("check: {alias}: ssh in Backrest's container refuses config: {}", escape(first.as_bytes())),
-        format!("set it up again, which writes config anew: ssh-key-setup {alias}"),
-    ))
+    Err(anyhow!("check: {alias}: ssh in Backrest's container refuses config: {}", escape(first.as_bytes())))
+        .hint(format!("set it up again, which writes config anew: ssh-key-setup {alias}"))
 }
 
 /// Whether the VPN has to be up to reach a name.
@@ -169,7 +167,7 @@ pub(crate) fn check_proxy(doing: &str, host: &str, command: &str) -> Result<()> 
             "give the host a ProxyJump in ~/.ssh/config, or an address that the container reaches directly",
         ),
     };
-    Err(hinted(anyhow!("{doing}: {}: {}", escape(host.as_bytes()), escape(what.as_bytes())), hint))
+    Err(anyhow!("{doing}: {}: {}", escape(host.as_bytes()), escape(what.as_bytes()))).hint(hint)
 }
 
 /// 100.64.0.0/10, and fd7a:115c:a1e0::/48.

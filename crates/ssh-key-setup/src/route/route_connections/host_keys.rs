@@ -5,7 +5,6 @@
 //! and a server that later prefers another type is no stranger. What the person's own known_hosts holds is not added to.
 
 use anyhow::Result;
-use common::text::escape;
 
 use crate::output::HostReport;
 use crate::route::route_connections::RouteConnections;
@@ -32,10 +31,7 @@ pub(crate) fn other_keys(
             .into_iter()
             .filter(|line| !lines.contains(line))
             .collect();
-        for fingerprint in known_hosts::short_fingerprints(&new) {
-            run.output.line("host", &escape(fingerprint.as_bytes()), "proved under the confirmed one");
-            report.host_keys.push(fingerprint);
-        }
+        run.show_host_keys(&new, "proved under the confirmed one", report);
         chain.add(index, new);
     }
     Ok(())
