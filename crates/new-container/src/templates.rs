@@ -14,11 +14,12 @@ use common::text::escape_path;
 use walkdir::WalkDir;
 
 /// Which of a service's two folders.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Root {
     /// The one in the container root.
     Container,
     /// The one in the data root.
+    #[default]
     Data,
 }
 

@@ -14,7 +14,7 @@ use crate::render;
 use crate::templates::Root;
 
 /// What there is already.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Existing {
     /// The scripts, each with its text and path.
     pub(super) prepare: Option<(Vec<u8>, PathBuf)>,
@@ -25,18 +25,6 @@ pub(super) struct Existing {
     pub(super) files: Vec<String>,
     /// The folder that scripts go to.
     pub(super) script_folder: Root,
-}
-
-impl Default for Existing {
-    fn default() -> Existing {
-        Existing {
-            prepare: None,
-            after: None,
-            rules: BTreeMap::new(),
-            files: Vec::new(),
-            script_folder: Root::Data,
-        }
-    }
 }
 
 /// A file to make, or lines to add to one.
