@@ -64,7 +64,7 @@ pub(crate) fn inspect(places: &Places, asked: Option<Supervisor>) -> Result<Fact
     let listener = listener::look(&layout.listener_lock())?;
     let record = layout.setup_record();
     let retired = layout.retired_state().join(record.file_name().unwrap_or_default());
-    // Whoever makes the folder again after a removal that was killed takes the record over from there.
+    // A removal that was killed has left it there.
     let record = match Record::read(&record)? {
         Some(record) => record,
         None => Record::read(&retired)?.unwrap_or_default(),

@@ -94,7 +94,7 @@ impl Folder {
     /// keeps poll(2) from spinning once the last client has left.
     pub fn open_fifo(&self) -> Result<(OwnedFd, Inode)> {
         let naming = || format!("open the FIFO: {}", escape_path(self.path.join(FIFO)));
-        if !self.has(FIFO, FileType::Fifo).with_context(naming)? {
+        if !self.has(FIFO, FileType::Fifo)? {
             self.make_fifo().with_context(naming)?;
         }
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
@@ -115,7 +115,7 @@ impl Folder {
     /// Binds and opens the socket. What a dead listener left in its place goes.
     pub fn open_socket(&self) -> Result<(UnixListener, Inode)> {
         let naming = || format!("open the socket: {}", escape_path(self.path.join(SOCKET)));
-        if self.has(SOCKET, FileType::Socket).with_context(naming)? {
+        if self.has(SOCKET, FileType::Socket)? {
             rustix::fs::unlinkat(&self.folder, SOCKET, AtFlags::empty()).with_context(naming)?;
         }
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
@@ -140,16 +140,19 @@ impl Folder {
     /// Whether `name` is a `wanted` file, which the listener makes; an empty folder in its place goes, and anything else is
     /// an error.
     fn has(&self, name: &str, wanted: FileType) -> Result<bool> {
+        let word = kind(wanted).trim_start_matches("a ");
+        let naming = || format!("open the {word}: {}", escape_path(self.path.join(name)));
         match self.stat(name).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
             None => Ok(false),
             Some(found) if found == wanted => Ok(true),
             Some(FileType::Directory) => {
                 rustix::fs::unlinkat(&self.folder, name, AtFlags::REMOVEDIR)
-                    .context("a folder is in its place")
+                    .with_context(|| format!("{}: a folder is in its place", naming()))
                     .hint("move what is in it away, then remove the folder")?;
                 Ok(false)
             }
             Some(other) => Err(anyhow!("it is {}, not {}", kind(other), kind(wanted)))
+                .with_context(naming)
                 .hint("look at what it is, then remove it; the listener makes it anew"),
         }
     }
