@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use anyhow::{Context, Result};
 use clap::Args;
@@ -109,6 +110,18 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The settings of the same places as they are now: the user may change them while a tool runs.
+    pub fn again(&self) -> Result<Settings> {
+        Settings::load(&Flags::of(self), None, None)
+    }
+
+    /// A call of another of the tools, in the same places.
+    pub fn command(&self, tool: &str) -> Command {
+        let mut command = Command::new(paths::tool(tool));
+        command.args(Flags::of(self).to_arguments());
+        command
+    }
+
     /// Reads environment and `.env`. `mount` and `output` are the flags that only some tools have.
     ///
     /// Fails if a default needs the home and there is none, and if the mount is not absolute. A `.env` that

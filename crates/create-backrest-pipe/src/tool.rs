@@ -1,14 +1,13 @@
 //! The other tools, asked as programs: they print JSON, in the same folders as this one works in.
 
 use std::ffi::OsStr;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Result, anyhow};
 use common::cancel::Cancel;
 use common::contract::services::{Script, Services};
 use common::process::{self, End, Limits};
-use common::settings::{Flags, Settings};
+use common::settings::Settings;
 use common::text::count;
 use serde::de::DeserializeOwned;
 
@@ -33,9 +32,8 @@ pub(crate) fn ask_within<T: DeserializeOwned>(
     tool: &str,
     arguments: &[impl AsRef<OsStr>],
 ) -> Result<T> {
-    let mut command = Command::new(common::paths::tool(tool));
-    command.args(arguments).args(Flags::of(settings).to_arguments());
-    let asked = process::capture(&mut command, b"", Limits::within(limit), cancel)?;
+    let mut command = settings.command(tool);
+    let asked = process::capture(command.args(arguments), b"", Limits::within(limit), cancel)?;
     // Exit code 1 means that something was found; it is in the answer.
     if let (End::Exited(0 | 1), Ok(answer)) = (asked.end, serde_json::from_slice(&asked.stdout)) {
         return Ok(answer);

@@ -20,7 +20,7 @@ use common::contract::push::State;
 use common::exit::{hint_of, one_line};
 use common::paths;
 use common::process::{self, End, Finished, LeftBehind, Limits};
-use common::settings::{Flags, PUSH_URL, Settings};
+use common::settings::{PUSH_URL, Settings};
 use common::text::escape;
 use common::trust::Trust;
 
@@ -111,7 +111,7 @@ impl Runner {
 
     /// Whose files may be run by now: the user may change that while the listener runs.
     pub(crate) fn trust(&self) -> Trust {
-        let settings = Settings::load(&Flags::of(&self.settings), None, None);
+        let settings = self.settings.again();
         Trust::of(settings.as_ref().unwrap_or(&self.settings)).0
     }
 

@@ -3,14 +3,13 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use common::compose;
 use common::paths;
 use common::process::{self, Captured, Limits};
-use common::settings::{Flags, Settings};
+use common::settings::Settings;
 use common::text::escape_path;
 
 use crate::folder;
@@ -73,8 +72,7 @@ impl Files<'_> {
         }
         if fs::symlink_metadata(&self.settings.ignore_file).is_err() {
             work.step(Verb::Run, "build-ignore", || {
-                let mut command = Command::new(paths::tool("build-ignore"));
-                command.args(Flags::of(self.settings).to_arguments());
+                let mut command = self.settings.command("build-ignore");
                 let limits = Limits::within(Duration::from_secs(600));
                 process::capture(&mut command, b"", limits, None).and_then(Captured::success).map(drop)
             })?;

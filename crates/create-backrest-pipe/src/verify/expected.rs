@@ -8,7 +8,6 @@ use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::io::{BufReader, Seek};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -17,7 +16,7 @@ use common::contract::kept::{Content, Record};
 use common::exit::HintExt;
 use common::process::{self, Limits};
 use common::roots::{RootTree, trees};
-use common::settings::{Flags, Settings};
+use common::settings::Settings;
 use common::text::escape_path;
 
 use super::entry::EntryKind;
@@ -90,9 +89,8 @@ impl Expected {
         let naming = || format!("make a temporary file: {}", escape_path(&path));
         let file =
             File::options().read(true).write(true).create_new(true).open(&path).with_context(naming)?;
-        let mut command = Command::new(common::paths::tool("build-ignore"));
-        command.arg("--kept0").args(Flags::of(settings).to_arguments()).arg("--mount").arg(&settings.mount);
-        command.arg("--output").arg(&settings.ignore_file);
+        let mut command = settings.command("build-ignore");
+        command.arg("--kept0").arg("--mount").arg(&settings.mount).arg("--output").arg(&settings.ignore_file);
         let output = file.try_clone().with_context(naming)?;
         let made = process::capture_into(&mut command, output, Limits::within(WALK_TIME), Some(cancel))?;
         made.success()

@@ -14,7 +14,7 @@ use bridge::message::{Message, line_of};
 use bridge::request::{Notification, Preparation};
 use common::contract::push::State;
 use common::contract::trouble::Trouble;
-use common::settings::{Flags, Settings};
+use common::settings::Settings;
 
 use super::Listener;
 use super::timers::RESTART;
@@ -259,7 +259,7 @@ impl Listener {
 
     /// Pushes to the monitor of `plan`, or to the common one, or if there is none to those of all plans.
     fn push_to_monitors(&mut self, state: State, plan: Option<String>, request: &Notification) {
-        let Ok(settings) = Settings::load(&Flags::of(&self.settings), None, None) else { return };
+        let Ok(settings) = self.settings.again() else { return };
         let name = match state {
             State::Up => BuiltIn::NotifyUp.name(),
             State::Down => BuiltIn::NotifyDown.name(),

@@ -14,7 +14,7 @@ use bridge::message::Message;
 use bridge::request::Notification;
 use common::cancel::Cancel;
 use common::contract::trouble::Trouble;
-use common::settings::{Flags, Settings};
+use common::settings::Settings;
 
 use super::Listener;
 use crate::door::Origin;
@@ -101,7 +101,7 @@ impl Listener {
             self.notices.preparation = self.notices.preparation.max(job.id);
         }
         let Some(is_up) = reports_up(&job.message) else { return NOW };
-        let Ok(settings) = Settings::load(&Flags::of(&self.settings), None, None) else { return NOW };
+        let Ok(settings) = self.settings.again() else { return NOW };
         let request = Notification::parse(&job.message.text);
         let now = Instant::now();
         if is_up {
@@ -165,7 +165,7 @@ impl Listener {
         if waiting().next().is_none() {
             return;
         }
-        let Ok(settings) = Settings::load(&Flags::of(&self.settings), None, None) else { return };
+        let Ok(settings) = self.settings.again() else { return };
         let is_newer = |next: &Job| {
             reports_up(&next.message).is_some()
                 && monitor(&settings, &Notification::parse(&next.message.text)) == *own

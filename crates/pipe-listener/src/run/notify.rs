@@ -4,16 +4,14 @@
 //! never holds a TLS library's memory. The text goes to its standard input and the push address nowhere at all: the
 //! child reads it from the settings. The client that sent the message is answered after the first try.
 
-use std::process::Command;
 use std::time::{Duration, Instant};
 
 use bridge::request::Notification;
 use common::contract::picture::Picture;
 use common::contract::push::State;
 use common::contract::trouble::Trouble;
-use common::paths;
 use common::process::{self, Limits};
-use common::settings::{Flags, PUSH_URL, Settings};
+use common::settings::{PUSH_URL, Settings};
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use std::os::fd::AsFd;
 
@@ -37,7 +35,7 @@ pub(super) fn notify(
     with_preparation: bool,
     report: Report<'_>,
 ) -> anyhow::Result<Outcome> {
-    let settings = Settings::load(&Flags::of(&runner.settings), None, None)?;
+    let settings = runner.settings.again()?;
     let request = Notification::parse(&job.message.text);
     let plan = request.plan();
     if settings.push_address(plan.as_deref()).is_none() {
@@ -114,13 +112,12 @@ fn until_it_worked(runner: &Runner, push: &Push, report: Report<'_>) -> Outcome 
 
 /// Whether a push address is set by now: the user may set it while the listener runs.
 pub(crate) fn has_address(settings: &Settings) -> bool {
-    Settings::load(&Flags::of(settings), None, None)
-        .is_ok_and(|settings| !settings.push_settings().is_empty())
+    settings.again().is_ok_and(|settings| !settings.push_settings().is_empty())
 }
 
 fn try_once(runner: &Runner, push: &Push, time: Duration) -> Result<(), String> {
-    let mut command = Command::new(paths::tool("backrest-push"));
-    command.arg(push.state.word()).args(Flags::of(&runner.settings).to_arguments());
+    let mut command = runner.settings.command("backrest-push");
+    command.arg(push.state.word());
     if let Some(plan) = &push.plan {
         // One argument, so that an id that begins with a hyphen is not taken for an option.
         command.arg(format!("--plan={plan}"));

@@ -89,13 +89,26 @@ const KEPT_OPEN: &str = "kept-open";
 /// Options for a call through a control socket. The user's configuration is not read again, and if the socket is
 /// gone the call fails instead of logging in another way.
 fn kept_open(socket: &Path) -> Vec<OsString> {
-    let mut control_path = OsString::from("ControlPath=");
-    control_path.push(socket);
     let mut options: Vec<OsString> = vec!["-F".into(), "none".into()];
-    options.extend(option(control_path));
+    options.extend(control_path(socket));
     for text in ["ControlMaster=no", "BatchMode=yes", "ProxyCommand=false"] {
         options.extend(option(text));
     }
+    options
+}
+
+fn control_path(socket: &Path) -> [OsString; 2] {
+    let mut text = OsString::from("ControlPath=");
+    text.push(socket);
+    option(text)
+}
+
+/// Options for an `ssh` that logs in, writes `log`, and stays in the background for calls through `socket`.
+fn in_the_background(socket: &Path, log: &Path) -> Vec<OsString> {
+    let mut options: Vec<OsString> = vec!["-E".into(), log.into(), "-f".into(), "-N".into()];
+    options.extend(control_path(socket));
+    options.extend(option("ControlMaster=yes"));
+    options.extend(option("ControlPersist=300"));
     options
 }
 
@@ -170,11 +183,7 @@ impl Connection {
         let mut options = through.map(Connection::proxy_options).unwrap_or_default();
         options.extend(access.flags());
         options.extend(access::plain_options());
-        let mut control_path = OsString::from("ControlPath=");
-        control_path.push(&socket);
-        options.extend(option(control_path));
-        command.args(&options).arg("-E").arg(&log).args(["-f", "-N"]);
-        command.args(option("ControlMaster=yes")).args(option("ControlPersist=300"));
+        command.args(&options).args(in_the_background(&socket, &log));
         command.args(option("StrictHostKeyChecking=yes")).args(option("UpdateHostKeys=no"));
         command.args(option(access::known_hosts_option(&trusted_file, own_known_hosts)));
         // Debug lines go to the log only. With -v ssh would leave its proxy command our standard error, too, and the
@@ -208,15 +217,9 @@ impl Connection {
     /// The same way, logged in once and kept open: it goes on working when the server no longer takes the key.
     pub(crate) fn logged_in(mut self) -> Result<Connection> {
         let (socket, log) = (self.folder.path().join("m"), self.folder.path().join("log"));
-        let mut control_path = OsString::from("ControlPath=");
-        control_path.push(&socket);
         // Before the others: ssh takes the first of each.
         let mut command = self.bare_program("ssh");
-        command
-            .args(option(control_path))
-            .args(option("ControlMaster=yes"))
-            .args(option("ControlPersist=300"));
-        command.args(&self.options).arg("-E").arg(&log).args(["-f", "-N", "--"]).arg(&self.destination);
+        command.args(in_the_background(&socket, &log)).args(&self.options).arg("--").arg(&self.destination);
         let end = self.capture(&mut command, b"")?.end;
         if !end.is_success() {
             let log = fs::read(&log).unwrap_or_default();
