@@ -206,9 +206,36 @@ mod tests {
     const LINE: &str = "restrict,command=\"internal-sftp -d /srv/r\" ssh-ed25519 AAAAours backrest";
 
     #[test]
-    fn a_missing_last_newline_does_not_join_two_keys() {
-        assert_eq!(written("ssh-rsa BBBB me"), format!("ssh-rsa BBBB me\n{LINE}"));
-        assert_eq!(written(""), format!("{LINE}\n"));
+    fn our_line_is_put_in_once_and_all_others_stay() {
+        let theirs = r#"command="echo \"ssh-ed25519 AAAAours x",from="a b" ssh-rsa BBBB me"#;
+        for (what, old, new) in [
+            (
+                "a missing last newline does not join two keys",
+                "ssh-rsa BBBB me".into(),
+                format!("ssh-rsa BBBB me\n{LINE}"),
+            ),
+            ("a new file", String::new(), format!("{LINE}\n")),
+            (
+                "an unrestricted line of the same key is restricted where it is",
+                "a BBBB x\nssh-ed25519 AAAAours root@host\nc DDDD y".into(),
+                format!("a BBBB x\n{LINE}\nc DDDD y"),
+            ),
+            ("the same, alone", "ssh-ed25519 AAAAours".into(), LINE.into()),
+            (
+                "a key in a comment is not there",
+                "#ssh-ed25519 AAAAours x\n".into(),
+                format!("#ssh-ed25519 AAAAours x\n{LINE}\n"),
+            ),
+            ("a key inside other options is not there", format!("{theirs}\n"), format!("{theirs}\n{LINE}\n")),
+            (
+                "a key that is there twice stays once",
+                format!("{LINE}\nssh-rsa BBBB me\nfrom=\"10.0.0.1\" ssh-ed25519 AAAAours x\n"),
+                format!("{LINE}\nssh-rsa BBBB me\n"),
+            ),
+        ] {
+            assert_eq!(written(&old), new, "{what}");
+        }
+        assert_eq!(without(format!("{theirs}\n").as_bytes(), &wanted().public_key), None);
     }
 
     #[test]
@@ -219,43 +246,16 @@ mod tests {
     }
 
     #[test]
-    fn an_unrestricted_line_of_the_same_key_is_restricted_where_it_stands() {
-        let old = "a BBBB x\nssh-ed25519 AAAAours root@host\nc DDDD y";
-        assert_eq!(written(old), format!("a BBBB x\n{LINE}\nc DDDD y"));
-        assert_eq!(written("ssh-ed25519 AAAAours"), LINE);
-    }
-
-    #[test]
     fn options_that_are_not_ours_are_kept() {
-        let old = b"from=\"10.0.0.1\",command=\"a b\" ssh-ed25519 AAAAours x\n";
+        let kept = |line: &str| with(line.as_bytes(), &wanted());
+        let options = "from=\"10.0.0.1\",command=\"a b\"";
         assert_eq!(
-            with(old, &wanted()),
-            Edit::PresentWithOptions("from=\"10.0.0.1\",command=\"a b\"".into())
+            kept(&format!("{options} ssh-ed25519 AAAAours x\n")),
+            Edit::PresentWithOptions(options.into())
         );
-    }
-
-    #[test]
-    fn a_key_in_a_comment_is_not_there() {
-        assert!(written("#ssh-ed25519 AAAAours x\n").ends_with(&format!("{LINE}\n")));
-    }
-
-    #[test]
-    fn a_key_inside_other_options_is_not_there() {
-        let theirs = r#"command="echo \"ssh-ed25519 AAAAours x",from="a b" ssh-rsa BBBB me"#;
-        assert_eq!(written(&format!("{theirs}\n")), format!("{theirs}\n{LINE}\n"));
-        assert_eq!(without(format!("{theirs}\n").as_bytes(), &wanted().public_key), None);
-        let with_blanks = format!("\t{}  ssh-ed25519 \t AAAAours y\r\n", r#"command="a \" b",no-pty"#);
-        assert_eq!(
-            with(with_blanks.as_bytes(), &wanted()),
-            Edit::PresentWithOptions(r#"command="a \" b",no-pty"#.into())
-        );
+        let with_blanks = "\tcommand=\"a \\\" b\",no-pty  ssh-ed25519 \t AAAAours y\r\n";
+        assert_eq!(kept(with_blanks), Edit::PresentWithOptions(r#"command="a \" b",no-pty"#.into()));
         assert_eq!(without(with_blanks.as_bytes(), &wanted().public_key).unwrap(), b"");
-    }
-
-    #[test]
-    fn a_key_that_is_there_twice_stays_once() {
-        let twice = format!("{LINE}\nssh-rsa BBBB me\nfrom=\"10.0.0.1\" ssh-ed25519 AAAAours x\n");
-        assert_eq!(written(&twice), format!("{LINE}\nssh-rsa BBBB me\n"));
     }
 
     #[test]

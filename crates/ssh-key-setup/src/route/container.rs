@@ -212,41 +212,30 @@ mod tests {
     }
 
     #[test]
-    fn an_ordinary_name_draws_no_warning() {
-        assert_eq!(notes_of("nas.example.com", "192.168.1.5", false), Notes::default());
-        assert_eq!(notes_of("192.168.1.5", "192.168.1.5", false), Notes::default());
-    }
-
-    #[test]
-    fn names_that_only_this_host_knows_come_with_the_line_to_add() {
-        for (name, word) in [("nas.local", "mDNS"), ("nas", "/etc/hosts")] {
-            let notes = notes_of(name, "192.168.1.5", true);
-            assert!(notes.warnings[0].contains(word), "{notes:?}");
-            assert!(
-                notes.warnings[0].ends_with(&format!("extra_hosts: [\"{name}:192.168.1.5\"]")),
-                "{notes:?}"
-            );
+    fn what_the_container_does_not_have_is_noted() {
+        let add = |name: &str| format!("extra_hosts: [\"{name}:192.168.1.5\"]");
+        for (name, address, in_hosts_file, warning, tailscale) in [
+            ("nas.example.com", "192.168.1.5", false, None, false),
+            ("192.168.1.5", "192.168.1.5", false, None, false),
+            ("nas.local", "192.168.1.5", true, Some("mDNS"), false),
+            ("nas", "192.168.1.5", true, Some("/etc/hosts"), false),
+            ("nas.tail1234.ts.net", "100.101.1.2", false, Some("Tailscale"), true),
+            ("100.64.0.9", "100.64.0.9", false, None, true),
+            ("nas", "fd7a:115c:a1e0::1", false, Some("Tailscale"), true),
+            ("x", "100.128.0.1", false, None, false),
+            ("localhost", "127.0.0.1", true, Some("/repos"), false),
+        ] {
+            let notes = notes_of(name, address, in_hosts_file);
+            assert_eq!(notes.tailscale, tailscale, "{name}");
+            let first = notes.warnings.first();
+            assert_eq!(first.is_some(), warning.is_some(), "{name}: {notes:?}");
+            assert!(first.is_none_or(|first| warning.is_some_and(|word| first.contains(word))), "{notes:?}");
+            // Names that only this host knows come with the line to add.
+            let is_here_only = first.filter(|_| in_hosts_file && name != "localhost");
+            assert!(is_here_only.is_none_or(|first| first.ends_with(&add(name))), "{notes:?}");
         }
-    }
-
-    #[test]
-    fn tailscale_is_known_by_name_and_by_address() {
-        assert!(notes_of("nas.tail1234.ts.net", "100.101.1.2", false).tailscale);
-        let by_address = notes_of("100.64.0.9", "100.64.0.9", false);
-        assert!(by_address.tailscale && by_address.warnings.is_empty());
-        assert!(notes_of("nas", "fd7a:115c:a1e0::1", false).tailscale);
-        assert!(!notes_of("x", "100.128.0.1", false).tailscale);
-    }
-
-    #[test]
-    fn an_address_of_one_link_only_is_none_in_the_container() {
         let notes = notes(&route("fe80::1%eth0", None), &NameLookup::default());
         assert!(notes.warnings[0].contains("the server's other address"), "{notes:?}");
-    }
-
-    #[test]
-    fn this_host_is_not_this_host_in_the_container() {
-        assert!(notes_of("localhost", "127.0.0.1", true).warnings[0].contains("/repos"));
     }
 
     #[test]

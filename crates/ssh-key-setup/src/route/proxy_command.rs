@@ -232,9 +232,13 @@ fn is_netcat(words: &[String], tokens: Tokens) -> bool {
 mod tests {
     use super::*;
 
-    fn jump(command: &str) -> Option<Access> {
+    fn tokens() -> Tokens<'static> {
         let home = Path::new("/home/me");
-        jump_host(command, Tokens { typed: "nas", host: "10.0.0.5", port: 22, user: "backup", home })
+        Tokens { typed: "nas", host: "10.0.0.5", port: 22, user: "backup", home }
+    }
+
+    fn jump(command: &str) -> Option<Access> {
+        jump_host(command, tokens())
     }
 
     #[test]
@@ -297,12 +301,6 @@ mod tests {
     }
 
     #[test]
-    fn the_containers_netcat_is_found_by_its_name() {
-        assert_eq!(for_container("exec /bin/nc %h %p"), "nc %h %p");
-        assert_eq!(for_container("nc %h %p"), "nc %h %p");
-    }
-
-    #[test]
     fn what_a_command_needs_is_the_program_behind_its_wrappers() {
         let program = |name: &str| Need::Program(name.to_owned());
         for (command, needed) in [
@@ -319,17 +317,18 @@ mod tests {
         ] {
             assert_eq!(need(command), needed, "{command}");
         }
+        for command in ["exec /bin/nc %h %p", "nc %h %p"] {
+            assert_eq!(for_container(command), "nc %h %p");
+        }
     }
 
     #[test]
     fn a_netcat_to_the_target_is_no_detour() {
-        let home = Path::new("/home/me");
-        let tokens = Tokens { typed: "nas", host: "10.0.0.5", port: 22, user: "backup", home };
         for command in ["nc %h %p", "exec /bin/nc -q0 -w 5 %h %p 2>/dev/null", "socat - TCP:%h:%p"] {
-            assert!(is_direct(command, tokens), "{command}");
+            assert!(is_direct(command, tokens()), "{command}");
         }
         for command in ["nc -x proxy %h %p", "nc %h 2222", "ssh -W %h:%p gate", "nc %h %p | tee log"] {
-            assert!(!is_direct(command, tokens), "{command}");
+            assert!(!is_direct(command, tokens()), "{command}");
         }
     }
 }
