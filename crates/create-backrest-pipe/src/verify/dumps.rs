@@ -148,7 +148,9 @@ impl Declared {
             for dump in &dumps.dumps {
                 match read(dump, &dumps, &folder, restore)? {
                     Ok(()) => whole.push(dump.text.as_str()),
-                    Err((kind, what)) => restore.findings.add(label, kind, Some(escape(dump.text.as_bytes())), what),
+                    Err((kind, what)) => {
+                        restore.findings.add(label, kind, Some(escape(dump.text.as_bytes())), what);
+                    }
                 }
             }
             if !whole.is_empty() {
