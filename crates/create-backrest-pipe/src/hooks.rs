@@ -37,5 +37,5 @@ pub(crate) fn run(arguments: &HooksArguments, settings: &Settings, is_dry: bool)
         common::out!("{text}");
         return Ok(Exit::Done);
     };
-    wire::wire(&wire::ApplyRequest { address, arguments, settings, is_dry }, wanted)
+    wire::wire(address, arguments, settings, is_dry, wanted)
 }

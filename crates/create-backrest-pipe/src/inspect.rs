@@ -12,6 +12,7 @@ pub(crate) mod unit;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use common::lock::Holder;
 
 use crate::cli::Supervisor;
 use crate::crontab::{self, Crontab};
@@ -20,7 +21,6 @@ use crate::record::Record;
 use bash_listener::BashListener;
 use client::Client;
 use entry::Entry;
-use listener::Listener;
 use unit::Unit;
 
 /// What was found.
@@ -35,7 +35,8 @@ pub(crate) struct Facts {
     pub(crate) state: Entry,
     pub(crate) logs: Entry,
     pub(crate) client: Client,
-    pub(crate) listener: Listener,
+    /// Who holds the listener's lock: the listener that runs.
+    pub(crate) listener: Option<Holder>,
     /// What the listener runs, where that is not the program that is installed now.
     pub(crate) other_program: Option<PathBuf>,
     /// The listener's socket; it removes it at once when it is asked to end.
@@ -53,7 +54,7 @@ pub(crate) struct Facts {
 impl Facts {
     /// A listener runs that is not to stay: an older one than is installed, or one that is just ending.
     pub(crate) fn must_restart(&self) -> bool {
-        self.listener != Listener::Stopped && (self.other_program.is_some() || self.socket.is_missing())
+        self.listener.is_some() && (self.other_program.is_some() || self.socket.is_missing())
     }
 }
 
@@ -80,8 +81,8 @@ pub(crate) fn inspect(places: &Places, asked: Option<Supervisor>) -> Result<Fact
         state: entry::look(&layout.state())?,
         logs: entry::look(&layout.logs())?,
         client: client::look(&places.client_source, &layout.client()),
-        unit: unit::look(&places.unit, &listener, is_systemd)?,
-        other_program: listener::other_program(&listener, Path::new(&places.listener[0])),
+        unit: unit::look(&places.unit, listener.as_ref(), is_systemd)?,
+        other_program: listener::other_program(listener.as_ref(), Path::new(&places.listener[0])),
         socket: entry::look(&layout.socket())?,
         listener,
         bash_listeners: bash_listener::find(),

@@ -19,7 +19,7 @@ use rustix::process::{Pid, PidfdFlags, Signal, pidfd_open, pidfd_send_signal};
 
 use crate::inspect::Facts;
 use crate::inspect::bash_listener::{self, BashListener};
-use crate::inspect::listener::{self as inspect, Listener};
+use crate::inspect::listener as inspect;
 use crate::places::Places;
 use crate::work::{Verb, Work};
 
@@ -33,7 +33,7 @@ const STOP: Duration = Duration::from_secs(90);
 pub(crate) fn start(places: &Places) -> Result<String> {
     let layout = &places.layout;
     let lock = layout.listener_lock();
-    if let Listener::Running(holder) = inspect::look(&lock)? {
+    if let Some(holder) = inspect::look(&lock)? {
         return Ok(holder.to_string());
     }
     let before = Holder::of(&lock).ok();
@@ -55,7 +55,7 @@ pub(crate) fn start(places: &Places) -> Result<String> {
         }
         if let Some(status) = child.try_wait().context("wait for the listener")? {
             // Another listener may have been quicker.
-            if let Listener::Running(holder) = inspect::look(&lock)? {
+            if let Some(holder) = inspect::look(&lock)? {
                 return Ok(holder.to_string());
             }
             let last = last_line(&printed);
@@ -101,18 +101,17 @@ fn last_line(file: &Path) -> String {
 
 /// Stops the listener that was found.
 pub(crate) fn ensure_stopped(facts: &Facts, places: &Places, work: &mut Work) -> Result<()> {
-    let Listener::Running(holder) = &facts.listener else { return Ok(()) };
+    let Some(holder) = &facts.listener else { return Ok(()) };
     work.step(Verb::Stop, format!("the listener, {holder}"), || stop(&places.layout.listener_lock()))
 }
 
 /// Stops the listener that holds `lock` and waits until it is gone.
 fn stop(lock: &Path) -> Result<()> {
-    let Listener::Running(holder) = inspect::look(lock)? else { return Ok(()) };
+    let Some(holder) = inspect::look(lock)? else { return Ok(()) };
     let Some(process) = holder.process else {
         bail!("stop the listener: its lock does not name its process")
     };
-    let found = Listener::Running(holder);
-    end(process, STOP, || inspect::look(lock).is_ok_and(|now| now == found))
+    end(process, STOP, || inspect::look(lock).is_ok_and(|now| now == Some(holder)))
         .with_context(|| format!("stop the listener: process {process}"))
 }
 

@@ -14,7 +14,6 @@ use common::text::escape_path;
 use crate::folder::remove_all;
 use crate::inspect::Facts;
 use crate::inspect::entry::Kind;
-use crate::inspect::listener::Listener;
 use crate::listener;
 use crate::places::Places;
 use crate::setup::OLD_PIPE_TARGET;
@@ -25,7 +24,7 @@ use crate::work::{Verb, Work};
 pub(crate) fn remove(facts: &Facts, places: &Places, work: &mut Work) -> Result<()> {
     let has_stopped = systemd::take_away(facts, places, work)? && facts.unit.runs_listener;
     cron::take_away(facts, places, work)?;
-    if facts.listener != Listener::Stopped && !has_stopped {
+    if facts.listener.is_some() && !has_stopped {
         listener::ensure_stopped(facts, places, work)?;
     }
     fifo(facts, work)?;

@@ -16,7 +16,6 @@ use crate::folder;
 use crate::inspect::Facts;
 use crate::inspect::client::{self, Client};
 use crate::inspect::entry::{Entry, Kind};
-use crate::inspect::listener::Listener;
 use crate::listener;
 use crate::places::Places;
 use crate::start_up::{cron, systemd};
@@ -190,7 +189,7 @@ fn run_listener(
     work: &mut Work,
 ) -> Result<()> {
     // With its unit the listener stops as well.
-    let is_running = facts.listener != Listener::Stopped && !was_systemd;
+    let is_running = facts.listener.is_some() && !was_systemd;
     let must_restart = is_replaced || facts.must_restart();
     if is_running && must_restart {
         listener::ensure_stopped(facts, places, work)?;

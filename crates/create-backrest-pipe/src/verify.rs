@@ -201,7 +201,7 @@ fn work(
     for folder in not_listed {
         let service = host.service(folder.as_bytes());
         let what = "its name is not UTF-8, and its parent folder is too large to be listed with it";
-        findings.add(&service, FaultKind::NotListed, Some(escape(folder.as_bytes())), what.into());
+        findings.add(&service, FaultKind::NotListed, folder.as_bytes(), what.into());
     }
     let mut restore =
         Restore { remote: &mut remote, snapshot: &snapshot, host: &host, findings: &mut findings };

@@ -21,26 +21,23 @@ use super::monitors;
 use super::wanted::Wanted;
 use crate::cli::HooksArguments;
 
-/// What is to be changed where.
-pub(super) struct ApplyRequest<'a> {
-    pub(super) address: &'a str,
-    pub(super) arguments: &'a HooksArguments,
-    pub(super) settings: &'a Settings,
-    /// Show the difference only.
-    pub(super) is_dry: bool,
-}
-
-/// Does it. Exit code 1 if the person does not agree.
-pub(super) fn wire(request: &ApplyRequest<'_>, mut wanted: Wanted) -> Result<Exit> {
-    let direction = if request.arguments.remove { Direction::TakeOut } else { Direction::PutIn };
-    let address = Address::parse(request.address)?;
-    let (backrest, config) = Backrest::open(&address, &request.arguments.login, request.arguments.wait)?;
-    let plan = &plan_of(request.arguments.plan.as_deref(), &address, &config)?;
+/// Does it in the Backrest at `address`, or only shows the difference. Exit code 1 if the person does not agree.
+pub(super) fn wire(
+    address: &str,
+    arguments: &HooksArguments,
+    settings: &Settings,
+    is_dry: bool,
+    mut wanted: Wanted,
+) -> Result<Exit> {
+    let direction = if arguments.remove { Direction::TakeOut } else { Direction::PutIn };
+    let address = Address::parse(address)?;
+    let (backrest, config) = Backrest::open(&address, &arguments.login, arguments.wait)?;
+    let plan = &plan_of(arguments.plan.as_deref(), &address, &config)?;
     let mut edited = edit(&config, plan, &wanted, direction)?;
-    edited.findings.extend(monitors::shared(&edited.config, request.settings));
+    edited.findings.extend(monitors::shared(&edited.config, settings));
     report(&edited.findings);
-    if direction == Direction::PutIn && !request.is_dry {
-        let sent = elsewhere(&edited.findings, request.arguments.yes)?;
+    if direction == Direction::PutIn && !is_dry {
+        let sent = elsewhere(&edited.findings, arguments.yes)?;
         if !sent.is_empty() {
             wanted.elsewhere = sent;
             edited = edit(&config, plan, &wanted, direction)?;
@@ -51,11 +48,11 @@ pub(super) fn wire(request: &ApplyRequest<'_>, mut wanted: Wanted) -> Result<Exi
         return Ok(Exit::Done);
     }
     show(&edited.difference);
-    if request.is_dry {
+    if is_dry {
         common::out!("(nothing was done: --dry-run)");
         return Ok(Exit::Done);
     }
-    if !request.arguments.yes && !agreed("Apply these changes?")? {
+    if !arguments.yes && !agreed("Apply these changes?")? {
         common::out!("Nothing was changed.");
         return Ok(Exit::Failed);
     }

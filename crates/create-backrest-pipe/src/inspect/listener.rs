@@ -9,32 +9,23 @@ use std::path::{Path, PathBuf};
 use anyhow::Result;
 use common::lock::{self, Attempt, Holder};
 
-/// What the lock shows.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Listener {
-    /// No listener runs.
-    Stopped,
-    /// One runs.
-    Running(Holder),
-}
-
-/// Asks the lock at `path`. Without a lock file no listener has ever run, and none is made.
-pub(crate) fn look(path: &Path) -> Result<Listener> {
-    let Ok(holder) = Holder::of(path) else { return Ok(Listener::Stopped) };
+/// Asks the lock at `path` which listener runs, if one does. Without a lock file none has ever run, and none is made.
+pub(crate) fn look(path: &Path) -> Result<Option<Holder>> {
+    let Ok(holder) = Holder::of(path) else { return Ok(None) };
     let is_gone = |process: i32| !Path::new("/proc").join(process.to_string()).exists();
     if holder.process.is_some_and(is_gone) {
-        return Ok(Listener::Stopped);
+        return Ok(None);
     }
     Ok(match lock::attempt(path)? {
-        Attempt::Held(_) => Listener::Stopped,
-        Attempt::Busy(holder) => Listener::Running(holder),
+        Attempt::Held(_) => None,
+        Attempt::Busy(holder) => Some(holder),
     })
 }
 
 /// The program that `listener` runs, where it is not the one `installed` now; `None` also if that is not known. A
 /// file that was replaced since ends in ` (deleted)` (proc(5)).
-pub(crate) fn other_program(listener: &Listener, installed: &Path) -> Option<PathBuf> {
-    let Listener::Running(Holder { process: Some(process), .. }) = listener else { return None };
+pub(crate) fn other_program(listener: Option<&Holder>, installed: &Path) -> Option<PathBuf> {
+    let process = listener?.process?;
     let runs = fs::read_link(format!("/proc/{process}/exe")).ok()?;
     let installed = fs::canonicalize(installed).ok()?;
     (runs != installed).then_some(runs)

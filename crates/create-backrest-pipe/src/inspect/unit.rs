@@ -14,7 +14,6 @@ use common::process::{self, Limits};
 use common::text::escape_path;
 
 use super::entry::{self, Kind};
-use super::listener::Listener;
 use crate::places::UNIT;
 
 /// What was found of it.
@@ -35,7 +34,7 @@ pub(crate) struct Unit {
 }
 
 /// Looks at the unit file `path`; asks the service manager where there is one or where `is_wanted`.
-pub(crate) fn look(path: &Path, listener: &Listener, is_wanted: bool) -> Result<Unit> {
+pub(crate) fn look(path: &Path, listener: Option<&Holder>, is_wanted: bool) -> Result<Unit> {
     let text = match entry::look(path)?.kind {
         Kind::Missing => None,
         _ => {
@@ -64,8 +63,8 @@ fn has_manager() -> bool {
         .is_ok_and(|asked| asked.end.is_success())
 }
 
-fn runs(listener: &Listener) -> bool {
-    let Listener::Running(Holder { process: Some(process), .. }) = listener else { return false };
+fn runs(listener: Option<&Holder>) -> bool {
+    let Some(process) = listener.and_then(|holder| holder.process) else { return false };
     let groups = fs::read_to_string(format!("/proc/{process}/cgroup")).unwrap_or_default();
     groups.lines().any(|line| line.rsplit('/').next() == Some(UNIT))
 }

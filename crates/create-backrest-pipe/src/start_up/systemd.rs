@@ -12,7 +12,6 @@ use super::unit_text::{MARK, render};
 use crate::folder;
 use crate::inspect::Facts;
 use crate::inspect::entry;
-use crate::inspect::listener::Listener;
 use crate::listener;
 use crate::places::{Places, UNIT};
 use crate::work::{Complaint, Verb, Work};
@@ -41,7 +40,7 @@ pub(crate) fn ensure(facts: &Facts, places: &Places, work: &mut Work) -> Result<
     if !facts.unit.is_enabled {
         systemctl(&["enable", "--quiet", UNIT], work)?;
     }
-    let is_running = facts.listener != Listener::Stopped;
+    let is_running = facts.listener.is_some();
     if is_running && !facts.unit.runs_listener {
         listener::ensure_stopped(facts, places, work)?;
     }

@@ -14,7 +14,6 @@ use crate::cli::Supervisor;
 use crate::crontab::{Crontab, lines};
 use crate::inspect::Facts;
 use crate::inspect::client::Client;
-use crate::inspect::listener::Listener;
 use crate::places::Places;
 use crate::setup;
 
@@ -29,7 +28,7 @@ fn set_up(facts: &Facts) -> Fix {
 
 pub(super) fn checks(facts: &Facts, places: &Places) -> Vec<Check> {
     let mut checks = vec![folder(facts), listener(facts, places)];
-    if facts.listener != Listener::Stopped {
+    if facts.listener.is_some() {
         checks.push(answer(places));
     }
     checks.push(client(facts, places));
@@ -56,7 +55,7 @@ fn folder(facts: &Facts) -> Check {
 }
 
 fn listener(facts: &Facts, places: &Places) -> Check {
-    let Listener::Running(holder) = &facts.listener else {
+    let Some(holder) = &facts.listener else {
         let fix = match facts.record.supervisor {
             Some(Supervisor::None) => {
                 format!("start it in your own way: {}", escape_path(&places.listener[0])).into()

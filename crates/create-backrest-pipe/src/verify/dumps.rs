@@ -19,7 +19,7 @@ use common::contract::proof::{Proof, ProofOutcome, ProvedDump};
 use common::contract::services::Services;
 use common::contract::verification::FaultKind;
 use common::settings::Settings;
-use common::text::{escape, escape_path};
+use common::text::escape_path;
 use common::units;
 use globset::{GlobBuilder, GlobMatcher};
 use serde_json::Value;
@@ -136,7 +136,7 @@ impl Declared {
     pub(super) fn prove(self, restore: &mut Restore<'_, '_>, place: &Place<'_>) -> Result<()> {
         for (label, path, why) in self.unknown {
             let what = format!("its dumps are not known: {why}");
-            restore.findings.add(&label, FaultKind::DumpNotChecked, Some(escape(path.as_bytes())), what);
+            restore.findings.add(&label, FaultKind::DumpNotChecked, path.as_bytes(), what);
         }
         let mut services: Vec<Dumps> = self.services.into_values().flatten().collect();
         services.sort_by(|a, b| (&a.label, &a.name).cmp(&(&b.label, &b.name)));
@@ -149,7 +149,7 @@ impl Declared {
                 match read(dump, &dumps, &folder, restore)? {
                     Ok(()) => whole.push(dump.text.as_str()),
                     Err((kind, what)) => {
-                        restore.findings.add(label, kind, Some(escape(dump.text.as_bytes())), what);
+                        restore.findings.add(label, kind, dump.text.as_bytes(), what);
                     }
                 }
             }
@@ -305,11 +305,11 @@ fn judge(
             Some((ProofOutcome::Proved, _)) => findings.service(label).dumps_proved += 1,
             Some((ProofOutcome::Unproved, _)) => findings.service(label).dumps_unproved += 1,
             Some((ProofOutcome::Fault, why)) => {
-                findings.add(label, FaultKind::DumpBroken, Some(escape(dump.as_bytes())), why);
+                findings.add(label, FaultKind::DumpBroken, dump.as_bytes(), why);
             }
             None => {
                 let what = "its declaration changed meanwhile".to_string();
-                findings.add(label, FaultKind::DumpNotChecked, Some(escape(dump.as_bytes())), what);
+                findings.add(label, FaultKind::DumpNotChecked, dump.as_bytes(), what);
             }
         }
     }

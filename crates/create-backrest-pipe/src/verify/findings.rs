@@ -23,13 +23,14 @@ impl Findings {
         self.services.entry(name.to_string()).or_default()
     }
 
-    /// Adds a fault. Of many of one kind in one service only the first are listed.
-    pub(super) fn add(&mut self, service: &str, kind: FaultKind, path: Option<String>, what: String) {
+    /// Adds a fault of a path, or of a dump as it is declared. Of many of one kind in one service only the first are listed.
+    pub(super) fn add(&mut self, service: &str, kind: FaultKind, path: &[u8], what: String) {
         self.service(service).unexplained += 1;
         let count = self.counts.entry((service.to_string(), kind)).or_default();
         *count += 1;
         if *count <= MOST_FAULTS {
-            self.faults.push(Fault { service: Some(service.to_string()), kind, path, what });
+            let (service, path) = (Some(service.to_string()), Some(escape(path)));
+            self.faults.push(Fault { service, kind, path, what });
         }
     }
 
@@ -41,7 +42,7 @@ impl Findings {
                 self.service(service).explained += 1;
                 *self.explained.entry(reason).or_default() += 1;
             }
-            Verdict::Unexplained(kind, what) => self.add(service, kind, Some(escape(path)), what),
+            Verdict::Unexplained(kind, what) => self.add(service, kind, path, what),
         }
     }
 }

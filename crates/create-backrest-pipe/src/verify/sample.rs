@@ -11,7 +11,6 @@ use std::os::unix::fs::MetadataExt;
 use anyhow::Result;
 use common::contract::verification::FaultKind;
 use common::regular_file;
-use common::text::escape;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
@@ -102,7 +101,7 @@ impl Sample {
             match fault {
                 None => restore.findings.service(&service).sample_same += 1,
                 Some((kind, what)) => {
-                    restore.findings.add(&service, kind, Some(escape(entry.path.as_bytes())), what);
+                    restore.findings.add(&service, kind, entry.path.as_bytes(), what);
                 }
             }
         }
