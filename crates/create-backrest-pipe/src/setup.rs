@@ -151,12 +151,10 @@ fn folders(facts: &Facts, places: &Places, supervisor: Supervisor, work: &mut Wo
     backrest_folders::ensure(&backrests, facts.user, work)
 }
 
-fn add_new<T: PartialEq>(list: &mut Vec<T>, items: Vec<T>) {
-    for item in items {
-        if !list.contains(&item) {
-            list.push(item);
-        }
-    }
+/// Adds what `list` does not have; a line that is new and is there twice, twice.
+fn add_new<T: PartialEq>(list: &mut Vec<T>, mut items: Vec<T>) {
+    items.retain(|item| !list.contains(item));
+    list.append(&mut items);
 }
 
 fn client(facts: &Facts, places: &Places, work: &mut Work) -> Result<()> {

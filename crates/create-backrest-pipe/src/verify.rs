@@ -88,11 +88,12 @@ pub(crate) fn run(arguments: &VerifyArguments, settings: &Settings) -> Result<Ex
     let started = Instant::now();
     let seed = arguments.seed.unwrap_or_else(|| rand::random_range(0..1_000_000));
     let (sender, receiver) = mpsc::channel();
-    let (own, folder) = ((arguments.clone(), settings.clone(), cancel.clone()), scratch.path().to_path_buf());
+    let (own_arguments, own_settings, flag) = (arguments.clone(), settings.clone(), cancel.clone());
+    let folder = scratch.path().to_path_buf();
     std::thread::Builder::new()
         .name("verify".into())
         // No one waits any more after Ctrl-C.
-        .spawn(move || drop(sender.send(work(&own.0, &own.1, &folder, &own.2, seed))))
+        .spawn(move || drop(sender.send(work(&own_arguments, &own_settings, &folder, &flag, seed))))
         .context("start a thread")?;
     let progress = || {
         let (compared, read) = (COMPARED.load(Ordering::Relaxed), READ.load(Ordering::Relaxed));
