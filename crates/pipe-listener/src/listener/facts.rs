@@ -14,10 +14,15 @@ use bridge::action::Lane;
 /// The last events of each kind, each with its time ([`dated`]).
 #[derive(Debug, Default)]
 pub(super) struct Facts {
+    /// The last finished message, and its result.
     pub(super) last: Option<String>,
+    /// The last message that failed.
     pub(super) last_failure: Option<String>,
+    /// The last message that did not run because the listener was away.
     pub(super) last_lost: Option<String>,
+    /// The last push.
     pub(super) last_push: Option<String>,
+    /// The result of the after steps of a backup that never reported back.
     pub(super) overdue_backup: Option<String>,
 }
 
@@ -43,26 +48,29 @@ impl Listener {
         };
         let arriving = self.from_fifo.len() + self.from_others.len();
         let has_address = notify::has_address(&self.settings);
-        ListenerStatus {
-            version: env!("CARGO_PKG_VERSION").into(),
-            process: std::process::id().to_string(),
-            since: self.since.clone(),
-            bridge: escape_path(self.doors.folder.path()),
-            pipe: door(&self.doors.fifo_trouble),
-            socket: door(&self.doors.socket_trouble),
-            running: running.unwrap_or_else(|| "none".into()),
-            waiting: (self.queue.waiting() + arriving).to_string(),
-            push_address: if has_address { "set" } else { "not set" },
-            after_steps_due: in_time(self.timers.backup),
-            tailscale_down_due: in_time(self.timers.network),
-            log: escape_path(self.settings.layout().listener_log()),
-            last: self.facts.last.clone(),
-            last_failure: self.facts.last_failure.clone(),
-            last_lost: self.facts.last_lost.clone(),
-            last_push: self.facts.last_push.clone(),
-            overdue_backup: self.facts.overdue_backup.clone(),
-            tailscale: None,
-            tailscale_rights: None,
-        }
+        let pairs = [
+            ("version", env!("CARGO_PKG_VERSION").into()),
+            ("process", std::process::id().to_string()),
+            ("since", self.since.clone()),
+            ("bridge", escape_path(self.doors.folder.path())),
+            ("pipe", door(&self.doors.fifo_trouble)),
+            ("socket", door(&self.doors.socket_trouble)),
+            ("running", running.unwrap_or_else(|| "none".into())),
+            ("waiting", (self.queue.waiting() + arriving).to_string()),
+            ("push-address", if has_address { "set".into() } else { "not set".into() }),
+            ("after-steps-due", in_time(self.timers.backup)),
+            ("tailscale-down-due", in_time(self.timers.network)),
+            ("log", escape_path(self.settings.layout().listener_log())),
+        ];
+        let Facts { last, last_failure, last_lost, last_push, overdue_backup } = &self.facts;
+        let events = [
+            ("last", last),
+            ("last-failure", last_failure),
+            ("last-lost", last_lost),
+            ("last-push", last_push),
+            ("overdue-backup", overdue_backup),
+        ];
+        let events = events.into_iter().filter_map(|(name, event)| Some((name, event.clone()?)));
+        pairs.into_iter().chain(events).map(|(name, text)| (name.to_string(), text.into())).collect()
     }
 }
