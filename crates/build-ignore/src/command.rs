@@ -152,10 +152,10 @@ fn write(settings: &Settings, path: &Path, text: &[u8]) -> Result<Change> {
     let cause = written.as_ref().err().and_then(|error| error.root_cause().downcast_ref::<io::Error>());
     let hint = match cause.map(io::Error::kind) {
         Some(io::ErrorKind::PermissionDenied) => {
-            "let your user write to this folder, or name another file with --output"
+            format!("{}, or name another file with --output", exit::own(path))
         }
-        Some(io::ErrorKind::ReadOnlyFilesystem) => "name a file on another file system with --output",
-        _ => "free some space, or name another file with --output",
+        Some(io::ErrorKind::ReadOnlyFilesystem) => "name a file on another file system with --output".into(),
+        _ => "free some space, or name another file with --output".into(),
     };
     written.context("the exclude file was not changed").hint(hint)
 }

@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::Parser;
+use rustix::fs::Access;
 
 use crate::output;
 use crate::text::escape;
@@ -131,9 +132,12 @@ pub fn finish(tool: &str, result: anyhow::Result<Exit>) -> ExitCode {
 /// Prints an error and its hint, also for a tool that goes on all the same.
 pub fn report(tool: &str, error: &anyhow::Error) {
     crate::note!("{tool}: {}", one_line(error));
-    let is_full = is_caused_by(error, io::ErrorKind::StorageFull);
-    let hint = hint_of(error).map(str::to_string).or_else(|| is_full.then(no_inodes).flatten());
-    if let Some(hint) = hint {
+    let usual = || match () {
+        () if is_caused_by(error, io::ErrorKind::StorageFull) => no_inodes(),
+        () if is_caused_by(error, io::ErrorKind::PermissionDenied) => usual_folders().find_map(not_ours),
+        () => None,
+    };
+    if let Some(hint) = hint_of(error).map(str::to_string).or_else(usual) {
         crate::note!("hint: {}", escape(hint.as_bytes()));
     }
 }
@@ -144,13 +148,34 @@ pub fn is_caused_by(error: &anyhow::Error, kind: io::ErrorKind) -> bool {
     causes.any(|cause| cause.kind() == kind)
 }
 
-/// Why no file can be made though there is room: `df` shows free space then, and only `df -i` shows the cause. The error
-/// names no file system, so those that the tools write to are looked at.
-fn no_inodes() -> Option<String> {
+/// The folders that the tools write to, for an error that names none.
+fn usual_folders() -> impl Iterator<Item = PathBuf> {
     let home = std::env::var_os("HOME").map(PathBuf::from);
-    let below = |name| home.as_ref().map(|home| home.join(name));
-    let folders = [below("containers"), below("data"), home.clone(), std::env::current_dir().ok()];
-    let folders = folders.into_iter().flatten().chain([std::env::temp_dir()]);
+    let names = ["containers", "containers/backrest", "data", "data/backrest", ""];
+    names.into_iter().filter_map(move |name| Some(home.as_ref()?.join(name)))
+}
+
+/// The command that lets the user enter a folder and write there, if that is not possible.
+fn not_ours(folder: PathBuf) -> Option<String> {
+    let is_closed =
+        folder.is_dir() && rustix::fs::access(&folder, Access::WRITE_OK | Access::EXEC_OK).is_err();
+    is_closed.then(|| own(&folder))
+}
+
+/// The command that makes the user the owner of the folder that keeps them from `path`: the first on the way there that they
+/// can't enter, otherwise the last that exists.
+pub fn own(path: &Path) -> String {
+    let is_there = |folder: &&Path| folder.is_dir();
+    let closed = |folder: &&Path| rustix::fs::access(*folder, Access::EXEC_OK).is_err();
+    let existing: Vec<&Path> = path.ancestors().filter(is_there).collect();
+    let folder = existing.iter().rev().copied().find(closed).or(existing.first().copied()).unwrap_or(path);
+    let folder = crate::text::escape_path(folder);
+    format!("sudo chown $USER {}", shlex::try_quote(&folder).unwrap_or(folder.as_str().into()))
+}
+
+/// Why no file can be made though there is room: `df` shows free space then, and only `df -i` shows the cause.
+fn no_inodes() -> Option<String> {
+    let folders = usual_folders().chain(std::env::current_dir().ok()).chain([std::env::temp_dir()]);
     let mut used_up = folders.filter(|folder| has_no_inodes(folder)).map(crate::text::escape_path);
     used_up
         .next()

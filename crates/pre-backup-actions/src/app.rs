@@ -97,5 +97,5 @@ fn make_state_folder(context: &Context) -> Result<()> {
     }
     private::folder(Path::new(&folder))
         .with_context(|| format!("make the folder of the journal: {}", escape_path(&folder)))
-        .hint(format!("it must belong to the user that runs this: sudo chown $USER {}", escape_path(&folder)))
+        .hint(format!("it must belong to the user that runs this: {}", common::exit::own(&folder)))
 }

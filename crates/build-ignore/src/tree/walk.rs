@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result};
-use common::exit::HintExt;
+use common::exit::{self, HintExt};
 use common::problem::Problem;
 use common::text::escape_path;
 use rayon::prelude::*;
@@ -37,10 +37,14 @@ pub fn walk(root: &Path, inner: &[Vec<u8>], wanted: Wanted, exceptions: &Excepti
     let walk =
         Walk { root, inner, wanted, exceptions, found: Mutex::default(), known: Mutex::default(), depths };
     let open = rustix::fs::open(root, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
+    let hint = match open {
+        Err(rustix::io::Errno::ACCESS) => exit::own(root),
+        _ => "name the right folder with --data-root, --container-root or in Backrest's .env".into(),
+    };
     let folder = open
         .map_err(io::Error::from)
         .with_context(|| format!("read the root: {}", escape_path(root)))
-        .hint("name the right folder with --data-root, --container-root or in Backrest's .env")?;
+        .hint(hint)?;
     let trail = Trail { above: None, name: b"", depth: 0 };
     let top = walk.folder(&folder, &trail, Chain::default(), false).unwrap_or_default();
     let mut found = walk.found.into_inner().unwrap_or_default();

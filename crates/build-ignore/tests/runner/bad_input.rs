@@ -160,6 +160,36 @@ fn an_unreadable_folder_is_reported_and_the_walk_continues() {
     assert!(ran.stdout.contains(kept), "{}", ran.everything());
 }
 
+/// What Docker or sudo made is root's: the hint is the command that helps, for the folder that is in the way.
+#[test]
+fn a_denied_permission_gets_the_command_that_helps() {
+    let sandbox = Sandbox::new();
+    sandbox.write("data/s/.resticignore", "*.log\n");
+    let cases: [(&str, u32, &[&str], &str); 4] = [
+        ("containers/backrest", 0o555, &[], "containers/backrest"),
+        ("containers", 0o000, &[], "containers"),
+        ("data", 0o000, &["--report"], "data"),
+        ("elsewhere", 0o555, &["--output", "elsewhere/ignore.txt"], "elsewhere"),
+    ];
+    for (folder, mode, arguments, named) in cases {
+        fs::create_dir_all(sandbox.path(folder)).unwrap();
+        fs::set_permissions(sandbox.path(folder), fs::Permissions::from_mode(mode)).unwrap();
+        let mut command = as_ordinary_user(&sandbox);
+        fs::set_permissions(sandbox.path(folder), fs::Permissions::from_mode(mode)).unwrap();
+        let ran = sandbox.run(command.arg(PROGRAM).args(arguments));
+        fs::set_permissions(sandbox.path(folder), fs::Permissions::from_mode(0o755)).unwrap();
+        let ran = ran.expect_code(1);
+        let errors: Vec<&str> = ran.stderr.lines().filter(|line| !line.contains(": warning: ")).collect();
+        assert!(errors[0].ends_with("Permission denied (os error 13)"), "{folder}: {}", ran.everything());
+        let command = format!("sudo chown $USER {}", sandbox.path(named).display());
+        assert!(
+            errors[1].starts_with("hint: ") && errors[1].contains(&command),
+            "{folder}: {}",
+            ran.everything()
+        );
+    }
+}
+
 pub(crate) fn as_ordinary_user(sandbox: &Sandbox) -> std::process::Command {
     let mut folder = sandbox.home();
     while folder.starts_with(std::env::temp_dir()) && folder != std::env::temp_dir() {

@@ -292,3 +292,29 @@ fn edit_opens_the_users_editor_and_up_starts_it() {
         ran.everything()
     );
 }
+
+/// A folder that Docker or sudo made is root's.
+#[test]
+fn a_folder_of_another_user_gets_the_command_that_helps() {
+    let sandbox = Sandbox::new();
+    let data = sandbox.path("data");
+    let top = sandbox.home().parent().unwrap().to_path_buf();
+    fs::set_permissions(&top, fs::Permissions::from_mode(0o755)).unwrap();
+    let chown = |owner: &str| {
+        let status = std::process::Command::new("chown").args(["-R", owner]).arg(sandbox.home()).status();
+        status.unwrap().success()
+    };
+    let is_root = chown("65534:65534");
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o555)).unwrap();
+    let mut command = if is_root { sandbox.command("setpriv") } else { sandbox.command("env") };
+    if is_root {
+        command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]);
+    }
+    let ran =
+        sandbox.run(command.arg(env!("CARGO_BIN_EXE_new-container")).args(["app", "--database", "postgres"]));
+    fs::set_permissions(&data, fs::Permissions::from_mode(0o755)).unwrap();
+    let ran = ran.expect_code(1);
+    let hint = format!("\nhint: sudo chown $USER {}\n", data.display());
+    assert!(ran.stderr.contains("Permission denied") && ran.stderr.contains(&hint), "{}", ran.everything());
+    assert!(!sandbox.path("containers/app").exists(), "{}", ran.everything());
+}
