@@ -28,11 +28,11 @@ pub(super) fn pre_backups(runner: &Runner, text: &str, until: Instant, report: R
     command.args(["--wait", &format!("{left}s")]);
     let prepared = runner.program(&mut command, until, report);
     let ignored = build_ignore(runner, until, report);
-    let failure = |outcome: &Outcome, part| match outcome {
+    let in_part = |outcome: &Outcome, part| match outcome {
         Outcome::Failed(failure) => Some(failure.clone().in_part(part)),
         Outcome::Done(_) | Outcome::Unknown => None,
     };
-    match (failure(&prepared, "pre-backup-actions"), failure(&ignored, "build-ignore")) {
+    match (in_part(&prepared, "pre-backup-actions"), in_part(&ignored, "build-ignore")) {
         (Some(prepare), Some(ignore)) => Outcome::Failed(prepare.and(ignore)),
         (Some(failure), None) | (None, Some(failure)) => Outcome::Failed(failure),
         (None, None) => prepared,
