@@ -16,6 +16,7 @@ use std::fs::{self, Metadata};
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::OnceLock;
 
 use nix::unistd::{User, getegid, geteuid};
 
@@ -37,7 +38,8 @@ pub struct Trust {
     uids: BTreeSet<u32>,
     gid: u32,
     folders: Vec<PathBuf>,
-    accounts: Accounts,
+    /// Read once a group can write something.
+    accounts: OnceLock<Accounts>,
     /// What the settings added to the user and root.
     added: Vec<u32>,
 }
@@ -80,17 +82,17 @@ impl Trust {
     pub fn of(settings: &Settings) -> (Trust, Vec<Problem>) {
         let mut problems = Vec::new();
         let mut trust = Trust::only_us_and_root();
-        let distrust = trust.check_alone(&settings.env_file).err();
         // What the environment holds comes from the caller.
         let is_set = |name: &str| env::var_os(name).is_some_and(|value| !value.is_empty());
-        let mut read = |name: &str| match (settings.other(name), &distrust) {
-            (Some(_), Some(distrust)) if !is_set(name) => {
-                let hint = distrust.fix().map(|command| format!("; {command}")).unwrap_or_default();
-                let what = format!("{name} is not used, because {distrust}{hint}");
-                problems.push(Problem::new(&settings.env_file, what));
-                None
-            }
-            (value, _) => value,
+        let mut read = |name: &str| {
+            let value = settings.other(name)?;
+            let Some(distrust) = trust.check_alone(&settings.env_file).err().filter(|_| !is_set(name)) else {
+                return Some(value);
+            };
+            let hint = distrust.fix().map(|command| format!("; {command}")).unwrap_or_default();
+            let what = format!("{name} is not used, because {distrust}{hint}");
+            problems.push(Problem::new(&settings.env_file, what));
+            None
         };
         let (uids, folders) = (read(UIDS), read(FOLDERS));
         for word in uids.iter().flat_map(|text| text.split([',', ' ', '\t'])).filter(|word| !word.is_empty())
@@ -123,7 +125,7 @@ impl Trust {
             uids: BTreeSet::from([0, geteuid().as_raw()]),
             gid: getegid().as_raw(),
             folders: Vec::new(),
-            accounts: Accounts::read(),
+            accounts: OnceLock::new(),
             added: Vec::new(),
         }
     }
@@ -230,9 +232,9 @@ impl Trust {
     /// The group of a trusted account, in which there is no other account. A number alone is not enough: a container
     /// may run as a group that the host has no name for.
     fn is_own_group(&self, gid: u32) -> bool {
-        let is_ours =
-            gid == self.gid || self.uids.contains(&gid) || self.accounts.is_primary_of(gid, &self.uids);
-        is_ours && self.accounts.holds_only(gid, &self.uids)
+        let accounts = self.accounts.get_or_init(Accounts::read);
+        let is_ours = gid == self.gid || self.uids.contains(&gid) || accounts.is_primary_of(gid, &self.uids);
+        is_ours && accounts.holds_only(gid, &self.uids)
     }
 }
 
