@@ -20,6 +20,7 @@ use serde_json::json;
 
 use crate::build::Options;
 use crate::cli::{Cli, TOOL};
+use crate::dumps::Declared;
 use crate::held::Held;
 use crate::migrate::Move;
 use crate::root::{Root, build_roots};
@@ -105,8 +106,9 @@ fn run_task(task: &Task) -> Result<Exit> {
                 migrate::forget_changed(&mut held, &roots, &output)?;
             }
             if is_ours {
-                let gaps = coverage::gaps(&roots, settings, compose::read);
-                picture::look_back(&roots, &gaps, settings, &options, before, own_rules);
+                let declared = Declared::new(settings);
+                let gaps = coverage::gaps(&roots, &declared, compose::read);
+                picture::look_back(&roots, &gaps, &declared, &options, before, own_rules);
             }
             summarise(task, &roots, change, &warnings, moved.as_ref())?;
             match (&moved, kept, task.format) {

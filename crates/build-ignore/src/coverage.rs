@@ -33,14 +33,14 @@ use crate::tree::{Link, Wanted};
 pub(crate) type ReadProject = fn(&Path) -> compose::Project;
 
 /// Every gap, sorted.
-pub(crate) fn gaps(roots: &[Root], settings: &Settings, read: ReadProject) -> Vec<Gap> {
-    let declared = Declared::new(settings);
+pub(crate) fn gaps(roots: &[Root], declared: &Declared, read: ReadProject) -> Vec<Gap> {
+    let settings = declared.settings;
     let mut gaps = mounts::gaps(roots);
     for root in roots {
         gaps.extend(links(root, roots, settings));
-        gaps.extend(databases::live_files(root, settings, &declared));
+        gaps.extend(databases::live_files(root, settings, declared));
     }
-    gaps.extend(services::gaps(roots, settings, &declared, read));
+    gaps.extend(services::gaps(roots, settings, declared, read));
     gaps.sort();
     gaps.dedup_by(|a, b| a.kind == b.kind && a.path == b.path);
     gaps
@@ -48,7 +48,7 @@ pub(crate) fn gaps(roots: &[Root], settings: &Settings, read: ReadProject) -> Ve
 
 /// All that `status` shows; the sizes of what is missing are measured.
 pub(crate) fn coverage(roots: &[Root], settings: &Settings, options: &Options) -> Coverage {
-    let mut gaps = gaps(roots, settings, compose::resolve);
+    let mut gaps = gaps(roots, &Declared::new(settings), compose::resolve);
     measure::sizes(&mut gaps);
     Coverage { gaps, held_back: held_back(roots), scan: scan(roots, settings, options) }
 }

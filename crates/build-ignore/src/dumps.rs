@@ -4,6 +4,7 @@
 //! exist yet counts as well, because the next run will make it.
 
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
@@ -13,6 +14,7 @@ use common::contract::services::{Listed, Services};
 use common::dump_files;
 use common::paths;
 use common::process::{self, Limits};
+use common::regular_file;
 use common::settings::{Flags, Settings};
 use common::text::escape_path;
 
@@ -24,6 +26,9 @@ use crate::tree::Folder;
 /// Reading the scripts of all services takes milliseconds.
 const DEADLINE: Duration = Duration::from_secs(20);
 
+/// For a longer script `pre-backup-actions` is asked.
+const LONGEST: u64 = 1 << 20;
+
 /// A dump and the rule that leaves it out.
 #[derive(Debug)]
 pub(crate) struct LostDump {
@@ -34,23 +39,26 @@ pub(crate) struct LostDump {
 }
 
 /// The dumps that rules leave out. An undeclared one counts if it was written after `since`.
-pub(crate) fn left_out(roots: &[Root], settings: &Settings, since: Option<SystemTime>) -> Vec<LostDump> {
+pub(crate) fn left_out(roots: &[Root], declared_by: &Declared, since: Option<SystemTime>) -> Vec<LostDump> {
+    let is_new = |path: &Path| {
+        let changed = fs::symlink_metadata(path).and_then(|metadata| metadata.modified());
+        since.is_some_and(|since| changed.is_ok_and(|changed| changed > since))
+    };
+    let new_ones = |folder: &Path| {
+        let undeclared = dump_files::in_folder(folder).into_iter().map(|path| folder.join(path));
+        undeclared.filter(|path| is_new(path)).collect::<Vec<_>>()
+    };
+    let has_dumps = |folder: &PathBuf| may_declare(folder) || !new_ones(folder).is_empty();
     let has_rules = roots.iter().any(|root| !root.built.tree.files.is_empty());
-    if !has_rules || !roots.iter().any(|root| root.built.tree.has_prepare_step) {
+    if !has_rules || !roots.iter().flat_map(with_prepare_step).any(|folder| has_dumps(&folder)) {
         return Vec::new();
     }
     let mut found = Vec::new();
-    let declarations = Declared::new(settings);
-    for script in declarations.services().iter().filter_map(|one| one.prepare.as_ref()) {
+    for script in declared_by.services().iter().filter_map(|one| one.prepare.as_ref()) {
         let Some(folder) = Path::new(&script.path).parent() else { continue };
         let mut dumps: Vec<PathBuf> =
             script.dumps.iter().flat_map(|dump| declared(roots, folder, dump)).collect();
-        let is_new = |path: &Path| {
-            let changed = fs::symlink_metadata(path).and_then(|metadata| metadata.modified());
-            since.is_some_and(|since| changed.is_ok_and(|changed| changed > since))
-        };
-        let undeclared = dump_files::in_folder(folder).into_iter().map(|path| folder.join(path));
-        dumps.extend(undeclared.filter(|path| is_new(path)));
+        dumps.extend(new_ones(folder));
         found.extend(dumps.iter().filter_map(|dump| by_rule(roots, dump)));
     }
     found.sort_by(|a, b| a.dump.cmp(&b.dump));
@@ -58,10 +66,26 @@ pub(crate) fn left_out(roots: &[Root], settings: &Settings, since: Option<System
     found
 }
 
+/// The folders of services with a prepare step; those that are left out as a whole may have one.
+fn with_prepare_step(root: &Root) -> Vec<PathBuf> {
+    let names = root.built.tree.prepared.iter().cloned();
+    let closed = root.services().filter(|(_, entry)| entry.is_ignored).map(|(names, _)| names);
+    names.chain(closed).map(|names| decide::host_path(&root.place.path, &names)).collect()
+}
+
+/// Whether the prepare step in `folder`, if there is one, may declare a dump. To start a program for each run costs more
+/// than to look.
+fn may_declare(folder: &Path) -> bool {
+    match regular_file::read(&folder.join("prepare-backup.sh"), LONGEST) {
+        Ok(script) => dump_files::may_declare(&script),
+        Err(error) => error.kind() != io::ErrorKind::NotFound,
+    }
+}
+
 /// What the scripts declare. `pre-backup-actions` is asked when it is first needed.
 #[derive(Debug)]
 pub(crate) struct Declared<'a> {
-    settings: &'a Settings,
+    pub(crate) settings: &'a Settings,
     services: OnceLock<Services>,
 }
 

@@ -17,7 +17,7 @@ use rustc_hash::FxHasher;
 use crate::build::Options;
 use crate::cli::TOOL;
 use crate::coverage::owner;
-use crate::dumps::{self, LostDump};
+use crate::dumps::{self, Declared, LostDump};
 use crate::root::{Root, build_roots};
 use crate::tree::{Folder, Kind, Wanted};
 
@@ -30,11 +30,12 @@ const OWN_FILES: [&[u8]; 3] = [b".resticignore", b"prepare-backup.sh", b"after-b
 pub(crate) fn look_back(
     roots: &[Root],
     gaps: &[Gap],
-    settings: &Settings,
+    declared: &Declared,
     options: &Options,
     before: Option<Picture>,
     own_rules: Vec<String>,
 ) {
+    let settings = declared.settings;
     let place = settings.layout().ignore_picture();
     let since = fs::metadata(&place).and_then(|metadata| metadata.modified()).ok();
     let mut picture = Picture { own_rules, ..see(roots, gaps) };
@@ -51,7 +52,7 @@ pub(crate) fn look_back(
         });
     }
     let before = before.unwrap_or_default();
-    for LostDump { dump, rule } in dumps::left_out(roots, settings, since) {
+    for LostDump { dump, rule } in dumps::left_out(roots, declared, since) {
         if !before.dumps_left_out.contains(&dump) {
             picture.changes.push(PictureChange::DumpLeftOut { dump: dump.clone(), rule });
         }
@@ -74,24 +75,18 @@ fn see(roots: &[Root], gaps: &[Gap]) -> Picture {
     let mut picture = Picture { gaps: gaps.iter().map(key).collect(), ..Picture::default() };
     let mut hasher = FxHasher::default();
     for root in roots {
-        let (top, inner) = (&root.built.tree.top, &root.place.inner);
-        // A root in the root has services, too.
-        let inner_root = top.at(inner).filter(|_| !inner.is_empty()).map(|folder| (inner.as_slice(), folder));
-        for (above, folder) in std::iter::once((&[][..], top)).chain(inner_root) {
-            for entry in folder.entries() {
-                let keeps = match entry.folder {
-                    _ if entry.kind != Kind::Folder => continue,
-                    _ if entry.is_ignored => false,
-                    Some(folder) => keeps(folder) || !leaves_out(folder),
-                    None => continue,
-                };
-                let name = root.place.service(&[above, &[entry.name.to_vec()]].concat());
-                picture.services.insert(name, ServicePicture { rules: 0, keeps });
-            }
+        for (names, entry) in root.services() {
+            let keeps = match entry.folder {
+                _ if entry.is_ignored => false,
+                Some(folder) => keeps(folder) || !leaves_out(folder),
+                None => continue,
+            };
+            picture.services.insert(root.place.service(&names), ServicePicture { rules: 0, keeps });
         }
         for file in &root.built.tree.files {
-            file.path.hash(&mut hasher);
-            file.rules.list.iter().for_each(|rule| rule.text.hash(&mut hasher));
+            // Not as a path, whose hash takes it apart.
+            file.path.as_os_str().hash(&mut hasher);
+            file.rules.fingerprint.hash(&mut hasher);
             let name = root.place.service(&file.folder);
             let service = picture.services.entry(name).or_insert(ServicePicture { rules: 0, keeps: true });
             service.rules += file.rules.list.iter().filter(|rule| rule.line > 0).count();

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use crate::build::{Built, Options, build};
 use crate::progress;
 use crate::translate::line::SeenAt;
-use crate::tree::Wanted;
+use crate::tree::{Entry, Kind, Wanted};
 
 /// A root that was built.
 #[derive(Debug)]
@@ -27,6 +27,20 @@ pub(crate) struct Root {
     pub(crate) seen_at: SeenAt,
     /// What became of it.
     pub(crate) built: Built,
+}
+
+impl Root {
+    /// The folders of its services that rules can apply to, with the names that lead there. A root in the root has
+    /// services, too.
+    pub(crate) fn services(&self) -> impl Iterator<Item = (Vec<Vec<u8>>, Entry<'_>)> {
+        let (top, inner) = (&self.built.tree.top, &self.place.inner);
+        let inner_root = top.at(inner).filter(|_| !inner.is_empty()).map(|folder| (inner.as_slice(), folder));
+        let both = std::iter::once((&[][..], top)).chain(inner_root);
+        both.flat_map(|(above, folder)| {
+            let folders = folder.entries().filter(|entry| entry.kind == Kind::Folder);
+            folders.map(move |entry| ([above, &[entry.name.to_vec()]].concat(), entry))
+        })
+    }
 }
 
 /// How restic sees the root.

@@ -4,11 +4,13 @@
 //! A deeper file wins over one above it; within a file the last rule that matches wins. Whether a folder above is
 //! already ignored is the walk's business: git never looks below such a folder.
 
+use std::hash::{Hash, Hasher};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
 
 use common::text::escape_path;
+use rustc_hash::FxHasher;
 use serde::{Deserialize, Serialize};
 
 use crate::git::glob::Glob;
@@ -24,6 +26,8 @@ pub const FILE_NAME: &str = ".resticignore";
 pub struct Rules {
     /// The rules in order.
     pub list: Vec<Rule>,
+    /// A hash of their texts, as they are written.
+    pub(crate) fingerprint: u64,
     index: Index<Glob>,
     /// For each pattern of the index, its rule.
     rule_of: Vec<usize>,
@@ -53,7 +57,10 @@ impl Rules {
         let usable =
             list.iter().enumerate().filter_map(|(number, rule)| Some((number, rule.path.as_ref().ok()?)));
         let (rule_of, patterns) = usable.map(|(number, path)| (number, path.clone())).unzip();
+        let mut hasher = FxHasher::default();
+        list.iter().for_each(|rule| rule.text.hash(&mut hasher));
         Rules {
+            fingerprint: hasher.finish(),
             index: Index::new(patterns, |_| false),
             rule_of,
             list,

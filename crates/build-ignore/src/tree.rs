@@ -48,8 +48,8 @@ pub struct Tree {
     pub is_empty: bool,
     /// Services with a compose file: the names that lead there.
     pub compose: Vec<Vec<Vec<u8>>>,
-    /// A service has a prepare step.
-    pub has_prepare_step: bool,
+    /// Service folders with a prepare step that were entered: the names that lead there, in no particular order.
+    pub prepared: Vec<Vec<Vec<u8>>>,
     /// How many paths restic looks at, by the number of their names below the root; the last number is for all deeper.
     pub depths: Vec<u64>,
 }

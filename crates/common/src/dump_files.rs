@@ -35,6 +35,14 @@ fn entries(folder: &Path, below: &Path) -> (Vec<PathBuf>, Vec<PathBuf>) {
     (files, folders)
 }
 
+/// Whether the script may declare a dump, with a comment such as `# dump: db.sql`: false if it certainly does not.
+pub fn may_declare(script: &[u8]) -> bool {
+    script.split(|&byte| byte == b'\n').any(|line| {
+        let comment = line.trim_ascii().strip_prefix(b"#").map(<[u8]>::trim_ascii_start);
+        comment.and_then(|comment| comment.get(..4)).is_some_and(|word| word.eq_ignore_ascii_case(b"dump"))
+    })
+}
+
 /// Whether the name is that of a dump.
 pub fn is_dump_by_name(path: &Path) -> bool {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
@@ -57,5 +65,15 @@ mod tests {
         let mut found = in_folder(folder.path());
         found.sort();
         assert_eq!(found, [Path::new("backup/DB.SQL.GZ"), Path::new("db.sql")]);
+    }
+
+    #[test]
+    fn a_script_declares_a_dump_in_a_comment_alone() {
+        for script in ["#!/bin/sh\n# dump: a.sql", "\t#Dump : a\n", "#dump:a"] {
+            assert!(may_declare(script.as_bytes()), "{script}");
+        }
+        for script in ["#!/bin/sh\npg_dump x > a.sql\n", "echo '# dump: a'", "# weight: heavy\n#", ""] {
+            assert!(!may_declare(script.as_bytes()), "{script}");
+        }
     }
 }

@@ -65,7 +65,7 @@ pub fn walk(root: &Path, inner: &[Vec<u8>], wanted: Wanted, exceptions: &Excepti
         links: found.links,
         is_empty: depths.iter().all(|count| *count == 0),
         compose: found.compose,
-        has_prepare_step: found.has_prepare_step,
+        prepared: found.prepared,
         depths,
     })
 }
@@ -77,7 +77,7 @@ struct Found {
     closed: Vec<Closed>,
     links: Vec<Link>,
     compose: Vec<Vec<Vec<u8>>>,
-    has_prepare_step: bool,
+    prepared: Vec<Vec<Vec<u8>>>,
     /// How much was read of each service.
     read: FxHashMap<SectionName, Amount>,
 }
@@ -149,7 +149,7 @@ impl Walk<'_> {
             chain.push(Arc::clone(file));
         }
         if listing.has_prepare_step && self.is_service(trail) {
-            self.note(|found| found.has_prepare_step = true);
+            self.note(|found| found.prepared.push(trail.names()));
         }
         if listing.has_compose && !is_ignored && self.is_service(trail) {
             self.note(|found| found.compose.push(trail.names()));
