@@ -200,10 +200,7 @@ const COSTLY: f64 = 100_000.0;
 /// Only `**` makes a pattern costly: restic tries every way to fill it.
 fn warn_about_cost(sections: &Sections, depths: &Depths, warnings: &mut Vec<Problem>) {
     for written in sections.values().flat_map(|section| &section.rules) {
-        let has_stars = |line: &&Vec<u8>| {
-            let stars = line.iter().filter(|byte| **byte == b'*').count();
-            stars > 1 && line.windows(2).any(|pair| pair == b"**")
-        };
+        let has_stars = |line: &&Vec<u8>| line.windows(2).any(|pair| pair == b"**");
         let total: f64 = written.lines.iter().filter(has_stars).map(|line| depths.cost_of_line(line)).sum();
         let of_path = total / depths.paths().max(1) as f64;
         if of_path >= COSTLY {

@@ -66,8 +66,9 @@ fn push_section(out: &mut Vec<u8>, root: &Path, section: &Section) {
                 Some((last, path)) if Arc::ptr_eq(last, file) => path,
                 _ => escape_path(file.path.strip_prefix(root).unwrap_or(&file.path)),
             };
-            let (line, text) = (rule.after_path(), rule.shown());
-            comment(out, &[&path, &line, ": ", &text, &remark]);
+            let (colon, line) =
+                if rule.line == 0 { ("", String::new()) } else { (":", rule.line.to_string()) };
+            comment(out, &[&path, colon, &line, ": ", &rule.shown(), &remark]);
             last_file = Some((file, path));
         }
         for line in &written.lines {

@@ -20,8 +20,9 @@ pub const DIM: Style = Style::new().dimmed();
 /// `bytes` as one line of harmless text: `\n`, `\t`, `\x1b`, `\u{202e}`; a byte that is not UTF-8 becomes `\xff`.
 pub fn escape(bytes: &[u8]) -> String {
     // Nearly every text is plain. Without an early end the compiler looks at many bytes at once.
-    if bytes.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~')) {
-        return String::from_utf8_lossy(bytes).into_owned();
+    let is_plain = bytes.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
+    if let (true, Ok(text)) = (is_plain, std::str::from_utf8(bytes)) {
+        return text.to_string();
     }
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
