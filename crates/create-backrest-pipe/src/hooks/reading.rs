@@ -8,8 +8,7 @@
 mod shell;
 
 use bridge::CLIENT;
-use bridge::action::BuiltIn;
-use bridge::message::is_name;
+use bridge::message::{Message, is_name};
 use serde_json::Value;
 
 /// The container's folder of the bridge.
@@ -17,26 +16,6 @@ const BRIDGE: &str = "/bridge/";
 /// The scripts of earlier days; a line that calls one of them does what our messages do.
 pub(crate) const OLD_SCRIPTS: [&str; 4] =
     ["pre-backup-actions.sh", "build-ignorefile.sh", "build-ignore-file.sh", "backrest-trigger.sh"];
-
-/// One message as a hook sends it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Message {
-    pub(crate) name: String,
-    /// With its templates.
-    pub(crate) text: String,
-}
-
-impl Message {
-    /// The built-in action that it names.
-    pub(crate) fn built_in(&self) -> Option<BuiltIn> {
-        BuiltIn::named(&self.name)
-    }
-
-    /// As a line of a `#!` hook.
-    pub(crate) fn line(&self) -> String {
-        format!("{} {}", self.name, self.text).trim_end().to_string()
-    }
-}
 
 /// How a line reaches the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +28,7 @@ pub(crate) enum Delivery {
     OldScript,
 }
 
-/// What a line of a hook does.
+/// What a line of a hook does. The text of a message has its templates.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Line {
     /// Nothing: a blank line, a comment, `set -e`.

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Result, anyhow};
 use bridge::action::BuiltIn;
+use bridge::message::Message;
 use bridge::request::{Notification, Preparation, encode};
 use common::exit::HintExt;
 use common::settings::Settings;
@@ -15,7 +16,6 @@ use common::text::escape_path;
 use serde_json::{Value, json};
 
 use super::config::CANCEL;
-use super::reading::Message;
 use crate::roots;
 
 /// The first line of each of our hooks. Backrest runs the program on a `#!` line and passes it the rest on standard
@@ -212,7 +212,7 @@ impl WantedHook {
 
 /// The text of a hook that sends `messages`.
 pub(crate) fn text_of(messages: &[Message]) -> String {
-    messages.iter().fold(format!("{FIRST_LINE}\n"), |text, message| text + &message.line() + "\n")
+    messages.iter().fold(format!("{FIRST_LINE}\n"), |text, message| text + &message.to_string() + "\n")
 }
 
 /// The ignore file's path in the container.

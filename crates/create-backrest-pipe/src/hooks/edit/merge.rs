@@ -2,12 +2,13 @@
 //! and what only looks different stays.
 
 use bridge::action::BuiltIn;
+use bridge::message::Message;
 use bridge::request::{Notification, Preparation};
 use serde_json::Value;
 
 use crate::hooks::config::{CANCEL, cancels, conditions_of};
 use crate::hooks::finding::{Finding, Name};
-use crate::hooks::reading::{self, Delivery, Line, Message, Reading, Script, command_of, messages_of};
+use crate::hooks::reading::{self, Delivery, Line, Reading, Script, command_of, messages_of};
 use crate::hooks::wanted::{self, WantedHook, is_ours};
 
 /// The changed hooks.

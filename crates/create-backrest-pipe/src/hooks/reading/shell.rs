@@ -2,10 +2,10 @@
 //! `&&`, `||` and `|`, with redirections. Anything that a shell decides (`if`, loops, functions, here-documents) makes
 //! the whole text unclear.
 
-use bridge::message::is_name;
+use bridge::message::{Message, is_name};
 use bridge::{CLIENT, FIFO};
 
-use super::{Delivery, Line, Message, OLD_SCRIPTS, Read, template_depth};
+use super::{Delivery, Line, OLD_SCRIPTS, Read, template_depth};
 
 /// A simple command.
 #[derive(Debug, Default)]
@@ -118,7 +118,7 @@ fn sent(arguments: &[Word]) -> Option<(Message, Vec<String>)> {
     }
     let name = arguments.get(at).filter(|word| is_name(&word.text) && !word.is_expanded)?;
     let text: Vec<_> = arguments[at + 1..].iter().map(|word| word.text.as_str()).collect();
-    Some((Message { name: name.text.clone(), text: text.join(" ") }, options))
+    Some((Message { name: name.text.clone(), text: text.join(" ").trim().into() }, options))
 }
 
 /// The messages that `echo` or `printf` writes.

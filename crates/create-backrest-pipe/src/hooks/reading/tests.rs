@@ -13,7 +13,7 @@ fn reading(text: &str) -> Reading {
 fn sends(text: &str) -> (Vec<String>, bool) {
     match reading(text) {
         Reading::Script(script) => {
-            (script.messages().iter().map(|message| message.line()).collect(), script.is_pure())
+            (script.messages().iter().map(|message| message.to_string()).collect(), script.is_pure())
         }
         other => panic!("{text:?}: {other:?}"),
     }
