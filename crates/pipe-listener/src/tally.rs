@@ -77,21 +77,15 @@ impl Tally {
     pub(crate) fn count(&mut self, name: &str, ending: Ending) {
         let now = units::now();
         let day = now.split('T').next().unwrap_or_default();
-        if !self.days.contains_key(day) {
-            self.days.insert(day.to_string(), BTreeMap::new());
-            while self.days.len() > DAYS {
-                self.days.pop_first();
-            }
-        }
-        let Some(names) = self.days.get_mut(day) else { return };
-        if !names.contains_key(name) {
-            names.insert(name.to_string(), Counts::default());
-        }
-        let Some(counts) = names.get_mut(name) else { return };
+        let names = self.days.entry(day.to_string()).or_default();
+        let counts = names.entry(name.to_string()).or_default();
         match ending {
             Ending::Done => counts.done += 1,
             Ending::Failed => counts.failed += 1,
             Ending::Refused => counts.refused += 1,
+        }
+        while self.days.len() > DAYS {
+            self.days.pop_first();
         }
         self.changed.get_or_insert_with(Instant::now);
     }
