@@ -134,7 +134,9 @@ pub fn report(tool: &str, error: &anyhow::Error) {
     crate::note!("{tool}: {}", one_line(error));
     let usual = || match () {
         () if is_caused_by(error, io::ErrorKind::StorageFull) => no_inodes(),
-        () if is_caused_by(error, io::ErrorKind::PermissionDenied) => usual_folders().find_map(not_ours),
+        () if is_caused_by(error, io::ErrorKind::PermissionDenied) => {
+            usual_folders().find_map(|folder| not_ours(&folder))
+        }
         () => None,
     };
     if let Some(hint) = hint_of(error).map(str::to_string).or_else(usual) {
@@ -156,10 +158,10 @@ fn usual_folders() -> impl Iterator<Item = PathBuf> {
 }
 
 /// The command that lets the user enter a folder and write there, if that is not possible.
-fn not_ours(folder: PathBuf) -> Option<String> {
+fn not_ours(folder: &Path) -> Option<String> {
     let is_closed =
-        folder.is_dir() && rustix::fs::access(&folder, Access::WRITE_OK | Access::EXEC_OK).is_err();
-    is_closed.then(|| own(&folder))
+        folder.is_dir() && rustix::fs::access(folder, Access::WRITE_OK | Access::EXEC_OK).is_err();
+    is_closed.then(|| own(folder))
 }
 
 /// The command that makes the user the owner of the folder that keeps them from `path`: the first on the way there that they
