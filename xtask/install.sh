@@ -255,7 +255,7 @@ advice() {
     printf '\nAdd to %s, once:\n' "$file"
     case ":${PATH:-}:" in *":$prefix/bin:"*) ;; *) printf '  %s\n' "$line" ;; esac
     printf '  %s\n' "$dn"
-    echo "Then run create-backrest-pipe, which puts the bridge for Backrest's hooks in place."
+    echo "Then run create-backrest-pipe, or for a new Backrest: create-backrest-pipe init"
 }
 
 uninstall() {

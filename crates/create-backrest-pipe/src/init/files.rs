@@ -71,7 +71,8 @@ impl Files<'_> {
             false => self.complain_of_compose(work),
         }
         if fs::symlink_metadata(&self.settings.ignore_file).is_err() {
-            work.step(Verb::Run, "build-ignore", || {
+            let what = "build-ignore, which writes the ignore file and .resticignore in Backrest's folders";
+            work.step(Verb::Run, what, || {
                 let mut command = self.settings.command("build-ignore");
                 let limits = Limits::within(Duration::from_secs(600));
                 process::capture(&mut command, b"", limits, None).and_then(Captured::success).map(drop)

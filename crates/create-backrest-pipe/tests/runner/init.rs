@@ -29,7 +29,15 @@ fn a_bare_home_gets_everything_and_a_second_run_has_nothing_to_do() {
     let home = bare_home();
     let before = home.everything();
     let ran = init(&home, &["--dry-run"]).expect_success();
-    for shown in ["containers/", "data/backrest/config/", "bridge/", ".env", "compose.yaml", "build-ignore"] {
+    for shown in [
+        "containers/",
+        "data/backrest/config/",
+        "bridge/",
+        ".env",
+        "compose.yaml",
+        ".resticignore",
+        "build-ignore",
+    ] {
         assert!(ran.stdout.contains(shown), "{shown}: {}", ran.everything());
     }
     assert_eq!(home.everything(), before);
