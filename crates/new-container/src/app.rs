@@ -117,7 +117,7 @@ fn request(cli: &Cli, settings: &Settings) -> Result<Option<Option<Request>>> {
 fn report_taken(ports: &[String], taken: &Taken) {
     for port in ports {
         if let Some(by) = taken.by(port) {
-            note!("{TOOL}: warning: port {port}: {by}; {} is free", taken.free_from(8080));
+            note!("{TOOL}: warning: port {port}: {by}; {} is free", taken.instead_of(port));
         }
     }
 }

@@ -102,7 +102,6 @@ impl Dialogue<'_> {
 
     /// A port that is free, or none. After a wrong answer a free one is the default.
     fn port(&mut self) -> Result<Option<String>> {
-        let free = self.taken.free_from(8080);
         let mut proposal: Option<String> = None;
         loop {
             let question = format!("Port, as HOST:CONTAINER [{}]: ", proposal.as_deref().unwrap_or("none"));
@@ -110,7 +109,7 @@ impl Dialogue<'_> {
             let problem = match parse_port(&text) {
                 Err(why) => {
                     // A number alone is the container's port.
-                    let port = format!("{free}:{text}");
+                    let port = self.taken.instead_of(&format!("8080:{text}"));
                     if parse_port(&port).is_ok() {
                         proposal = Some(port);
                     }
@@ -119,8 +118,7 @@ impl Dialogue<'_> {
                 Ok(port) => match self.taken.by(&port) {
                     None => return Ok(Some(port)),
                     Some(by) => {
-                        let container = port.rsplit(':').next().unwrap_or(&port);
-                        proposal = Some(format!("{free}:{container}"));
+                        proposal = Some(self.taken.instead_of(&port));
                         format!("this port is taken: {by}")
                     }
                 },

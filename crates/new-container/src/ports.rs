@@ -1,7 +1,7 @@
 //! Which ports of the host are taken: published by a compose file of another service, or listened on now.
 
-use std::collections::BTreeSet;
 use std::fs;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use common::compose::{self, Port, Protocol};
@@ -13,7 +13,7 @@ use common::text::escape_path;
 pub(crate) struct Taken {
     /// Each with the compose file that publishes it.
     published: Vec<(Port, PathBuf)>,
-    listening: BTreeSet<(Protocol, u16)>,
+    listening: Vec<Port>,
 }
 
 impl Taken {
@@ -33,9 +33,7 @@ impl Taken {
             [("tcp", Protocol::Tcp), ("tcp6", Protocol::Tcp), ("udp", Protocol::Udp), ("udp6", Protocol::Udp)]
         {
             let text = fs::read_to_string(format!("/proc/net/{table}")).unwrap_or_default();
-            taken
-                .listening
-                .extend(text.lines().filter_map(|line| Some((protocol, listening(line, protocol)?))));
+            taken.listening.extend(text.lines().filter_map(|line| listening(line, protocol)));
         }
         taken
     }
@@ -46,13 +44,16 @@ impl Taken {
         if let Some((_, file)) = self.published.iter().find(|(other, _)| collide(other, &port)) {
             return Some(format!("{} publishes it", escape_path(file)));
         }
-        let listens = port.host.clone().any(|number| self.listening.contains(&(port.protocol, number)));
+        let listens = self.listening.iter().any(|other| collide(other, &port));
         listens.then(|| "a program of this host listens on it".to_string())
     }
 
-    /// The first free TCP port from `first` on.
-    pub(crate) fn free_from(&self, first: u16) -> u16 {
-        (first..=u16::MAX).find(|number| self.by(&format!("{number}:1")).is_none()).unwrap_or(first)
+    /// The first port that is free for what `text` publishes, on the same address, as `text` is written.
+    pub(crate) fn instead_of(&self, text: &str) -> String {
+        let (host, container) = text.rsplit_once(':').unwrap_or(("", text));
+        let address = host.rfind(':').map_or("", |end| &host[..=end]);
+        let mut others = (8080..=u16::MAX).map(|number| format!("{address}{number}:{container}"));
+        others.find(|other| self.by(other).is_none()).unwrap_or_else(|| text.to_string())
     }
 }
 
@@ -68,8 +69,8 @@ fn collide(one: &Port, other: &Port) -> bool {
         && other.host.start() <= one.host.end()
 }
 
-/// The port of a line of /proc/net/tcp or udp (proc_pid_net(5)), if a socket waits there.
-fn listening(line: &str, protocol: Protocol) -> Option<u16> {
+/// The socket of a line of /proc/net/tcp or udp (proc_pid_net(5)), if it waits there.
+fn listening(line: &str, protocol: Protocol) -> Option<Port> {
     let mut fields = line.split_whitespace().skip(1);
     let (local, _remote, state) = (fields.next()?, fields.next()?, fields.next()?);
     // TCP_LISTEN; a UDP socket that is bound and not connected is TCP_CLOSE.
@@ -77,8 +78,18 @@ fn listening(line: &str, protocol: Protocol) -> Option<u16> {
         Protocol::Tcp => state == "0A",
         Protocol::Udp => state == "07",
     };
-    let (_, port) = local.rsplit_once(':')?;
-    u16::from_str_radix(port, 16).ok().filter(|_| waits)
+    let (address, port) = local.rsplit_once(':')?;
+    let port = u16::from_str_radix(port, 16).ok().filter(|_| waits)?;
+    // Each word of the address is written as a number of this machine.
+    let words = address
+        .as_bytes()
+        .chunks(8)
+        .map(|word| u32::from_str_radix(std::str::from_utf8(word).ok()?, 16).ok().map(u32::to_ne_bytes));
+    let address = match words.collect::<Option<Vec<_>>>()?.as_slice() {
+        [word] => IpAddr::from(*word),
+        words => IpAddr::from(<[u8; 16]>::try_from(words.concat()).ok()?).to_canonical(),
+    };
+    Some(Port { address: Some(address), host: port..=port, protocol })
 }
 
 #[cfg(test)]
@@ -101,6 +112,22 @@ mod tests {
         assert_eq!(taken.by("61002:8080/udp"), published);
         assert_eq!(taken.by("61002:8080"), None);
         assert!(taken.by(&format!("{own}:80")).is_some());
-        assert!(taken.free_from(own) > own);
+        // The same number is free on another address and for another protocol.
+        assert_eq!(taken.by(&format!("127.0.0.9:{own}:80")), None);
+        let other = taken.instead_of(&format!("127.0.0.1:{own}:80/udp"));
+        assert!(other.starts_with("127.0.0.1:") && other.ends_with(":80/udp"), "{other}");
+        assert!(taken.by(&other).is_none());
+    }
+
+    #[test]
+    fn a_socket_of_any_address_that_waits_is_found() {
+        let loopback = std::net::TcpListener::bind("[::1]:0").unwrap();
+        let any = std::net::UdpSocket::bind("[::]:0").unwrap();
+        let taken = Taken::find(Path::new("/nowhere"));
+        let (tcp, udp) = (loopback.local_addr().unwrap().port(), any.local_addr().unwrap().port());
+        assert!(taken.by(&format!("{tcp}:80")).is_some() && taken.by(&format!("{udp}:80/udp")).is_some());
+        assert!(taken.by(&format!("127.0.0.1:{udp}:80/udp")).is_some(), "[::] is IPv4's as well");
+        assert!(taken.by(&format!("127.0.0.1:{tcp}:80")).is_none());
+        assert_eq!(listening("  0: 00000000000000000000000000000000:1F90 0:0 01", Protocol::Tcp), None);
     }
 }
