@@ -184,6 +184,62 @@ mod tests {
     }
 
     #[test]
+    fn an_option_without_effect_is_refused() {
+        let commands = definitions::commands();
+        for line in [
+            "build-ignore --report x",
+            "build-ignore --check x",
+            "build-ignore --coverage x",
+            "build-ignore --kept0 x",
+            "build-ignore --adopt x",
+            "build-ignore --compare x y",
+            "build-ignore x",
+            "build-ignore --kept0 --json",
+            "new-container x --up --dry-run",
+            "new-container x --edit --dry-run",
+            "new-container x --yes",
+            "new-container x --adopt --image y",
+            "new-container --list-templates --stop",
+            "new-container --list-templates --shell-init zsh",
+            "new-container --shell-init bash --up",
+            "pre-backup-actions --list --jobs 2",
+            "pre-backup-actions --list --all",
+            "pre-backup-actions --journal --if-due",
+            "pre-backup-actions --journal --timeout 3s",
+            "pre-backup-actions --history --wait",
+            "pre-backup-actions --history --accept-shrunk",
+            "pre-backup-actions --prove x --key a/b",
+            "pre-backup-actions --list --after-deadline 3h",
+            "create-backrest-pipe hooks --remove",
+            "create-backrest-pipe remove --supervisor none",
+            "ssh-key-setup x --check --path y",
+            "ssh-key-setup x --rotate --no-restrict",
+            "ssh-key-setup x --remove --authorized-keys y",
+            "ssh-key-setup x --offline",
+        ] {
+            let words: Vec<&str> = line.split(' ').collect();
+            let command = commands.iter().find(|command| command.get_name() == words[0]).expect("a program");
+            assert!(command.clone().try_get_matches_from(&words).is_err(), "{line}");
+        }
+        for line in [
+            "build-ignore --explain x",
+            "build-ignore --report --json",
+            "new-container --list-templates --container-root x",
+            "new-container x --adopt --stop --yes --dry-run",
+            "pre-backup-actions --journal --json",
+            "pre-backup-actions --list --only x",
+            "pre-backup-actions --prove x --only y --json",
+            "pre-backup-actions --after --key a/b --wait",
+            "ssh-key-setup x --check --json",
+            "ssh-key-setup x --rotate --user y",
+        ] {
+            let words: Vec<&str> = line.split(' ').collect();
+            let command = commands.iter().find(|command| command.get_name() == words[0]).expect("a program");
+            command.clone().try_get_matches_from(&words).unwrap_or_else(|why| panic!("{line}: {why}"));
+        }
+    }
+
+    #[test]
     fn the_clients_options_are_read_from_its_help() {
         let command =
             definitions::commands().into_iter().find(|command| command.get_name() == "backrest-send");

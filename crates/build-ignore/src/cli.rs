@@ -31,7 +31,8 @@ pub struct Cli {
     #[arg(long, group = "mode", requires = "paths")]
     pub explain: bool,
     /// Paths for --explain, as they are on the host or in the container
-    #[arg(value_name = "PATH", requires = "explain")]
+    #[arg(value_name = "PATH", requires = "explain", conflicts_with_all =
+        ["check", "report", "coverage", "compare", "kept0", "adopt"])]
     pub paths: Vec<PathBuf>,
     /// Show per service what is kept and left out, and what is largest; write nothing
     #[arg(long, group = "mode")]
@@ -43,7 +44,7 @@ pub struct Cli {
     #[arg(long, group = "mode", value_name = "FILE")]
     pub compare: Option<PathBuf>,
     /// List every path that the rules keep, for programs: records that end with NUL bytes; write nothing
-    #[arg(long, group = "mode")]
+    #[arg(long, group = "mode", conflicts_with = "json")]
     pub kept0: bool,
     /// Accept that the rules leave out what the previous exclude file kept, and write all of them
     #[arg(long, group = "mode")]

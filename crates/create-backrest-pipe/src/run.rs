@@ -13,7 +13,7 @@ use common::text::escape_path;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::cli::{Cli, Command, Supervisor};
+use crate::cli::{Cli, Command, Login, Supervisor};
 use crate::hooks;
 use crate::init;
 use crate::inspect;
@@ -26,12 +26,28 @@ use crate::tool;
 use crate::verify;
 use crate::work::{TOOL, Work};
 
+/// Why an option would have no effect, which a person would take for done.
+fn without_effect(cli: &Cli) -> Option<&'static str> {
+    let is_lonely = |url: &Option<String>, login: &Login| url.is_none() && login.user.is_some();
+    match &cli.command {
+        Some(Command::Status(_) | Command::Log { .. } | Command::Verify(_)) if cli.dry_run => {
+            Some("--dry-run: status, log and verify change nothing")
+        }
+        Some(Command::Status(asked)) if is_lonely(&asked.backrest, &asked.login) => {
+            Some("--user: name the Backrest to log in to with --backrest")
+        }
+        Some(Command::Hooks(asked)) if is_lonely(&asked.apply, &asked.login) => {
+            Some("--user: name the Backrest to log in to with --apply")
+        }
+        None | Some(Command::Init(_)) => None,
+        Some(_) => cli.supervisor.map(|_| "--supervisor: only the set-up and init choose one"),
+    }
+}
+
 /// Does what was asked for.
 pub(crate) fn run(cli: &Cli) -> Result<Exit> {
-    if cli.dry_run
-        && matches!(cli.command, Some(Command::Status(_) | Command::Log { .. } | Command::Verify(_)))
-    {
-        common::note!("{TOOL}: --dry-run: status, log and verify change nothing");
+    if let Some(why) = without_effect(cli) {
+        common::note!("{TOOL}: {why}");
         return Ok(Exit::Usage);
     }
     if let Some(Command::Init(arguments)) = &cli.command {

@@ -53,11 +53,11 @@ pub(crate) struct Cli {
     pub(crate) dry_run: bool,
 
     /// Open compose.yaml and .env in your editor afterwards
-    #[arg(long)]
+    #[arg(long, conflicts_with = "dry_run")]
     pub(crate) edit: bool,
 
     /// Start the service afterwards (docker compose up -d)
-    #[arg(long)]
+    #[arg(long, conflicts_with = "dry_run")]
     pub(crate) up: bool,
 
     /// Add to the existing service NAME what its backup lacks: scripts that dump its databases, or with --stop the pair
@@ -71,16 +71,20 @@ pub(crate) struct Cli {
     pub(crate) yes: bool,
 
     /// List your own templates and exit
-    #[arg(long, conflicts_with = "name")]
+    #[arg(long, conflicts_with_all = MAKING)]
     pub(crate) list_templates: bool,
 
     /// Print the alias dn for the shell's start file and exit
-    #[arg(long, value_name = "SHELL", conflicts_with = "name")]
+    #[arg(long, value_name = "SHELL", conflicts_with_all = MAKING, conflicts_with = "list_templates")]
     pub(crate) shell_init: Option<Shell>,
 
     #[command(flatten)]
     pub(crate) flags: Flags,
 }
+
+/// What makes a service, or is about the one that is made.
+const MAKING: [&str; 11] =
+    ["name", "image", "port", "network", "database", "stop", "template", "ask", "dry_run", "edit", "up"];
 
 /// The databases that there are templates for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]

@@ -31,11 +31,11 @@ pub(crate) struct Cli {
     pub(crate) after: bool,
 
     /// With --after: run every after-backup.sh, even if the journal does not list it
-    #[arg(long, requires = "after", conflicts_with = "if_due")]
+    #[arg(long, requires = "after", conflicts_with_all = ["if_due", "journal", "history", "list", "prove"])]
     pub(crate) all: bool,
 
     /// With --after: run only what is overdue or was prepared before the host booted
-    #[arg(long, requires = "after")]
+    #[arg(long, requires = "after", conflicts_with_all = ["journal", "history", "list", "prove"])]
     pub(crate) if_due: bool,
 
     /// Show the journal: after steps that still have to run, and when they are due
@@ -63,28 +63,28 @@ pub(crate) struct Cli {
     pub(crate) only: Vec<globset::Glob>,
 
     /// The backup that this run is for: INSTANCE/PLAN. Its --after undoes nothing that another backup still needs
-    #[arg(long, value_name = "INSTANCE/PLAN", value_parser = parse_key)]
+    #[arg(long, value_name = "INSTANCE/PLAN", value_parser = parse_key, conflicts_with_all = SHOWING)]
     pub(crate) key: Option<String>,
 
     /// Number of scripts to run at the same time [default: the number of cores, at most 4]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64))]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=64), conflicts_with_all = SHOWING)]
     pub(crate) jobs: Option<u16>,
 
     /// Default time limit per script; after that its whole process group is terminated
-    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = parse_time)]
+    #[arg(long, value_name = "TIME", default_value = "30m", value_parser = parse_time, conflicts_with_all = SHOWING)]
     pub(crate) timeout: Duration,
 
     /// Time after which an after step is due even if no one has reported the end of the backup [env: AFTER_DEADLINE]
     /// [default: 12h]
-    #[arg(long, value_name = "TIME", value_parser = parse_time)]
+    #[arg(long, value_name = "TIME", value_parser = parse_time, conflicts_with_all = SHOWING)]
     pub(crate) after_deadline: Option<Duration>,
 
     /// Wait for another run to finish (TIME, or an hour) instead of failing; --after waits 30m without this
-    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1h", value_parser = parse_time)]
+    #[arg(long, value_name = "TIME", num_args = 0..=1, default_missing_value = "1h", value_parser = parse_time, conflicts_with_all = SHOWING)]
     pub(crate) wait: Option<Duration>,
 
     /// Accept a dump that has shrunk more than its declaration allows; later dumps are compared with it
-    #[arg(long, conflicts_with_all = ["after", "list", "journal"])]
+    #[arg(long, conflicts_with = "after", conflicts_with_all = SHOWING)]
     pub(crate) accept_shrunk: bool,
 
     /// Print one JSON object instead of text
@@ -94,6 +94,9 @@ pub(crate) struct Cli {
     #[command(flatten)]
     pub(crate) flags: Flags,
 }
+
+/// What runs nothing, so that options of a run have no effect.
+const SHOWING: [&str; 4] = ["journal", "history", "list", "prove"];
 
 const EXAMPLES: &str = "\
 Examples:

@@ -26,7 +26,7 @@ pub(crate) struct Cli {
     pub(crate) host: Option<String>,
 
     /// Folder on the server for the repository, created if it is missing [default: restic, in the account's home]
-    #[arg(long, value_name = "DIR")]
+    #[arg(long, value_name = "DIR", conflicts_with = "mode")]
     pub(crate) path: Option<String>,
 
     /// Name of the host in the container, as in sftp:NAME:/path [default: HOST without user and port]
@@ -46,11 +46,11 @@ pub(crate) struct Cli {
     pub(crate) identity: Option<PathBuf>,
 
     /// Where the server keeps the account's keys [default: as the server reports, otherwise .ssh/authorized_keys]
-    #[arg(long, value_name = "FILE", requires = "host")]
+    #[arg(long, value_name = "FILE", requires = "host", conflicts_with = "mode")]
     pub(crate) authorized_keys: Option<String>,
 
     /// Allow the key a shell, not only SFTP
-    #[arg(long)]
+    #[arg(long, conflicts_with = "mode")]
     pub(crate) no_restrict: bool,
 
     /// Trust a host key that was never seen before without asking

@@ -143,6 +143,15 @@ fn what_changes_nothing_takes_no_dry_run() {
         let ran = home.run(&[command, "--dry-run"]).expect_code(2);
         assert!(ran.stderr.contains("change nothing"), "{}", ran.everything());
     }
+    for (arguments, why) in [
+        (&["--supervisor", "none", "status"][..], "--supervisor"),
+        (&["--supervisor", "none", "remove"], "--supervisor"),
+        (&["status", "--user", "me"], "--backrest"),
+        (&["hooks", "--user", "me"], "--apply"),
+    ] {
+        let ran = home.run(arguments).expect_code(2);
+        assert!(ran.stderr.contains(why) && ran.stdout.is_empty(), "{}", ran.everything());
+    }
 }
 
 #[test]
