@@ -88,17 +88,17 @@ fn request(cli: &Cli, settings: &Settings) -> Result<Option<Option<Request>>> {
         write::check_roots(&places(settings, name))
     };
     check_name(cli.name.as_deref().unwrap_or("name-to-ask-for"))?;
-    let taken = Taken::find(&settings.container_root);
+    let mut taken = Taken::find(&settings.container_root);
     if let (false, Some(name)) =
         (can_ask && (cli.ask || cli.image.is_none() && cli.template.is_none()), &cli.name)
     {
-        report_taken(&cli.port, &taken);
+        report_taken(&cli.port, &mut taken);
         return Ok(Some(Some(Request::new(cli, name))));
     }
     if let Some(name) = &cli.name {
         write::check_free(&places(settings, name))?;
     }
-    report_taken(&cli.port, &taken);
+    report_taken(&cli.port, &mut taken);
     let check = |name: &str| {
         check_name(name)
             .and_then(|()| write::check_free(&places(settings, name)))
@@ -114,11 +114,12 @@ fn request(cli: &Cli, settings: &Settings) -> Result<Option<Option<Request>>> {
     Ok(Some(dialogue.complete(cli, extent)?))
 }
 
-fn report_taken(ports: &[String], taken: &Taken) {
+fn report_taken(ports: &[String], taken: &mut Taken) {
     for port in ports {
         if let Some(by) = taken.by(port) {
             note!("{TOOL}: warning: port {port}: {by}; {} is free", taken.instead_of(port));
         }
+        taken.publish(port);
     }
 }
 

@@ -38,6 +38,11 @@ impl Taken {
         taken
     }
 
+    /// Adds what `--port` publishes, for those after it.
+    pub(crate) fn publish(&mut self, text: &str) {
+        self.published.extend(Port::parse(text).map(|port| (port, PathBuf::from(format!("--port {text}")))));
+    }
+
     /// What uses the port that `text` publishes, as a sentence without its subject; `None` if it is free.
     pub(crate) fn by(&self, text: &str) -> Option<String> {
         let port = Port::parse(text)?;
@@ -105,7 +110,9 @@ mod tests {
             .unwrap();
         let socket = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
         let own = socket.local_addr().unwrap().port();
-        let taken = Taken::find(root.path());
+        let mut taken = Taken::find(root.path());
+        taken.publish("61010:80");
+        assert_eq!(taken.by("61010:81").as_deref(), Some("--port 61010:80 publishes it"));
         let published = Some(format!("{} publishes it", file.display()));
         assert_eq!(taken.by("61000:8080"), published);
         assert_eq!(taken.by("127.0.0.2:61000:8080"), None);
