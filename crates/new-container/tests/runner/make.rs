@@ -301,7 +301,7 @@ fn a_folder_of_another_user_gets_the_command_that_helps() {
     let top = sandbox.home().parent().unwrap().to_path_buf();
     fs::set_permissions(&top, fs::Permissions::from_mode(0o755)).unwrap();
     let chown = |owner: &str| {
-        let status = std::process::Command::new("chown").args(["-R", owner]).arg(sandbox.home()).status();
+        let status = Command::new("chown").args(["-R", owner]).arg(sandbox.home()).status();
         status.unwrap().success()
     };
     let is_root = chown("65534:65534");
