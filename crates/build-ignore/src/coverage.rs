@@ -142,11 +142,24 @@ fn mount_line(path: &Path, settings: &Settings) -> String {
 
 /// Whether a path of the host belongs to the system, and not to a service's data.
 fn is_of_system(path: &Path) -> bool {
-    const FOLDERS: [&str; 16] = [
+    const FOLDERS: &[&str] = &[
         "/bin",
         "/boot",
         "/dev",
-        "/etc",
+        "/etc/alternatives",
+        "/etc/ca-certificates",
+        "/etc/group",
+        "/etc/hostname",
+        "/etc/hosts",
+        "/etc/localtime",
+        "/etc/machine-id",
+        "/etc/mtab",
+        "/etc/os-release",
+        "/etc/passwd",
+        "/etc/pki",
+        "/etc/resolv.conf",
+        "/etc/ssl",
+        "/etc/timezone",
         "/lib",
         "/lib32",
         "/lib64",
@@ -160,9 +173,13 @@ fn is_of_system(path: &Path) -> bool {
         "/var/log",
         "/var/run",
     ];
+    // What an administrator put there is data, and so is a volume.
+    let is_data = path.starts_with("/usr/local")
+        || path.strip_prefix("/var/lib/docker/volumes").is_ok_and(|volume| volume != Path::new(""));
     path == Path::new("/")
+        || path == Path::new("/etc")
         || path == Path::new("/tmp")
-        || FOLDERS.iter().any(|folder| path.starts_with(folder))
+        || FOLDERS.iter().any(|folder| path.starts_with(folder)) && !is_data
 }
 
 /// Whose gap it is, if the path does not show it.

@@ -1,7 +1,7 @@
 //! The databases that people run beside their services: how an image is recognised, and where it keeps its files.
 //!
-//! An image is recognised by the last part of its name alone (`ghcr.io/immich-app/postgres:14` is PostgreSQL), exactly:
-//! `postgres-exporter` is not a database.
+//! An image is recognised by the end of its name alone (`ghcr.io/immich-app/postgres:14` is PostgreSQL), exactly:
+//! `postgres-exporter` is not a database. A fork, or an image that is built here, is recognised by what is mounted into it.
 
 use std::path::Path;
 
@@ -31,7 +31,7 @@ pub struct Database {
     pub kind: Kind,
     /// Its name for a person.
     pub name: &'static str,
-    /// The last part of the names of its images.
+    /// The ends of the names of its images.
     images: &'static [&'static str],
     /// The folders in the container that hold its live files.
     folders: &'static [&'static str],
@@ -54,6 +54,11 @@ pub const ALL: &[Database] = &[
             "pgautoupgrade",
             "alpine-postgres",
             "cloudnative-vectorchord",
+            "vchord-postgres",
+            "postgresql-repmgr",
+            "percona-distribution-postgresql",
+            "citus",
+            "paradedb",
         ],
         folders: &["/var/lib/postgresql", "/bitnami/postgresql", "/home/postgres/pgdata"],
     },
@@ -66,24 +71,31 @@ pub const ALL: &[Database] = &[
     Database {
         kind: Kind::Mysql,
         name: "MySQL",
-        images: &["mysql", "mysql-server", "percona", "percona-server", "alpine-mysql"],
+        images: &[
+            "mysql",
+            "mysql-server",
+            "percona",
+            "percona-server",
+            "percona-xtradb-cluster",
+            "alpine-mysql",
+        ],
         folders: &["/var/lib/mysql", "/bitnami/mysql"],
     },
     Database {
         kind: Kind::Mongo,
         name: "MongoDB",
-        images: &["mongo", "mongodb", "mongodb-community-server", "alpine-mongo"],
+        images: &["mongo", "mongodb", "mongodb-community-server", "percona-server-mongodb", "alpine-mongo"],
         folders: &["/data/db", "/bitnami/mongodb"],
     },
     Database {
         kind: Kind::Redis,
         name: "Redis",
-        images: &["redis", "valkey", "keydb", "redis-stack", "redis-stack-server"],
+        images: &["redis", "valkey", "keydb", "redict", "redis-stack", "redis-stack-server"],
         folders: &["/data", "/bitnami/redis", "/bitnami/valkey"],
     },
     other(
         "InfluxDB",
-        &["influxdb", "influxdb3-core"],
+        &["influxdb", "influxdb3-core", "influxdb3-enterprise"],
         &["/var/lib/influxdb", "/var/lib/influxdb2", "/var/lib/influxdb3"],
     ),
     other("CouchDB", &["couchdb"], &["/opt/couchdb/data"]),
@@ -100,6 +112,11 @@ pub const ALL: &[Database] = &[
     other("VictoriaMetrics", &["victoria-metrics"], &["/victoria-metrics-data", "/storage"]),
     other("Prometheus", &["prometheus"], &["/prometheus"]),
     other("Dragonfly", &["dragonfly"], &["/data"]),
+    other("SQL Server", &["mssql/server"], &["/var/opt/mssql"]),
+    other("ArangoDB", &["arangodb"], &["/var/lib/arangodb3"]),
+    other("RethinkDB", &["rethinkdb"], &["/data"]),
+    other("ScyllaDB", &["scylla"], &["/var/lib/scylla"]),
+    other("QuestDB", &["questdb"], &["/var/lib/questdb"]),
 ];
 
 const fn other(
@@ -112,10 +129,24 @@ const fn other(
 
 /// The database that `image` is, if it is one.
 pub fn of_image(image: &str) -> Option<&'static Database> {
-    let without_digest = image.split('@').next().unwrap_or(image);
-    let last = without_digest.rsplit('/').next().unwrap_or(without_digest);
-    let name = last.split(':').next().unwrap_or(last).to_ascii_lowercase();
-    ALL.iter().find(|database| database.images.contains(&name.as_str()))
+    let without_digest = image.split('@').next().unwrap_or(image).to_ascii_lowercase();
+    // A colon before the last slash is that of a registry's port.
+    let (above, last) = without_digest.rsplit_once('/').unwrap_or(("", &without_digest));
+    let path = format!("/{above}/{}", last.split(':').next().unwrap_or(last));
+    let is_end = |image: &&str| path.strip_suffix(image).is_some_and(|above| above.ends_with('/'));
+    ALL.iter().find(|database| database.images.iter().any(|image| is_end(&image)))
+}
+
+/// The database that a service is: by its image, otherwise by what it mounts where only this database keeps its files.
+pub fn of_service(service: &ComposeService) -> Option<&'static Database> {
+    service.image.as_deref().and_then(of_image).or_else(|| {
+        let is_mounted = |folder: &&str| {
+            let targets = service.mounts.iter().filter(|mount| !mount.is_read_only);
+            folder.starts_with("/var/")
+                && targets.map(|mount| &mount.target).any(|target| target.starts_with(folder))
+        };
+        ALL.iter().find(|database| database.folders.iter().any(|folder| is_mounted(&folder)))
+    })
 }
 
 impl Database {
@@ -149,12 +180,43 @@ mod tests {
             ("docker.io/valkey/valkey:9", Some(Kind::Redis)),
             ("localhost:5000/redis", Some(Kind::Redis)),
             ("influxdb:2.7", Some(Kind::Other)),
+            ("quay.io:443/percona/percona-server-mongodb:7.0@sha256:aa", Some(Kind::Mongo)),
+            ("mcr.microsoft.com/mssql/server:2022-latest", Some(Kind::Other)),
+            ("docker.dragonflydb.io/dragonflydb/dragonfly", Some(Kind::Other)),
+            ("eqalpha/keydb:x86_64_v6.3.4", Some(Kind::Redis)),
+            ("timescale/timescaledb-ha:pg17", Some(Kind::Postgres)),
+            ("ghcr.io/me/server", None),
+            ("mongo-express:1", None),
+            ("ghcr.io/me/not-postgres", None),
+            ("postgres/exporter", None),
             ("prometheuscommunity/postgres-exporter", None),
             ("dpage/pgadmin4", None),
             ("phpmyadmin", None),
             ("", None),
         ] {
             assert_eq!(of_image(image).map(|database| database.kind), expected, "{image}");
+        }
+    }
+
+    #[test]
+    fn a_fork_is_known_by_what_it_mounts() {
+        let service = |image: Option<&str>, target: &str, is_read_only| {
+            let source = crate::compose::Source::Volume("x".into());
+            let mount = crate::compose::Mount { source, target: target.into(), is_read_only };
+            ComposeService { image: image.map(Into::into), mounts: vec![mount], ..ComposeService::default() }
+        };
+        for (image, target, is_read_only, name) in [
+            (Some("me/pg-with-extras"), "/var/lib/postgresql/data", false, Some("PostgreSQL")),
+            (None, "/var/lib/mysql", false, Some("MariaDB")),
+            (Some("ghcr.io/me/influx"), "/var/lib/influxdb2", false, Some("InfluxDB")),
+            (Some("mysql"), "/elsewhere", false, Some("MySQL")),
+            (Some("me/backup"), "/var/lib/postgresql/data", true, None),
+            (Some("me/app"), "/data", false, None),
+            (Some("me/app"), "/config", false, None),
+            (Some("me/app"), "/var/lib/mysql-files", false, None),
+        ] {
+            let found = of_service(&service(image, target, is_read_only)).map(|database| database.name);
+            assert_eq!(found, name, "{image:?} {target}");
         }
     }
 

@@ -51,8 +51,7 @@ fn of_project(
         .collect();
     // Backrest's own mounts are what it backs up and the repositories that it writes to.
     let is_backrest = same_folder(&folder, &settings.container_dir);
-    let is_database =
-        |service: &&ComposeService| service.image.as_deref().and_then(databases::of_image).is_some();
+    let is_database = |service: &&ComposeService| databases::of_service(service).is_some();
     let databases = project.services.values().filter(is_database).count();
     let all_dumped = || declared.of_databases(&own.name) >= databases;
     for service in project.services.values() {
@@ -127,7 +126,7 @@ fn database(
     settings: &Settings,
     all_dumped: &dyn Fn() -> bool,
 ) -> Option<Gap> {
-    let database = databases::of_image(service.image.as_deref()?)?;
+    let database = databases::of_service(service)?;
     let live = database.mounts_of(service).find_map(|mount| match &mount.source {
         Source::Host(path) => Some(path.as_path()),
         _ => None,
@@ -146,7 +145,9 @@ fn database(
         return Some(own.gap(GapKind::LiveDatabase, path, None, &what, Some(hint)));
     }
     // A service that is stopped for the backup has an after step that starts it again.
-    let live = live.filter(|_| !has("after-backup.sh"))?;
+    if has("after-backup.sh") {
+        return None;
+    }
     if !all_dumped() {
         let what = format!(
             "{} without a declared dump: the prepare step may not dump it, and a copy of its live files may not be restored",
@@ -155,6 +156,7 @@ fn database(
         let hint = "declare what the prepare step writes, in a line of it: # dump: FILE".to_string();
         return Some(own.gap(GapKind::LiveDatabase, path, None, &what, Some(hint)));
     }
+    let live = live?;
     let root = roots.iter().find(|root| root.holds(live) && !root.leaves_out_folder(live))?;
     let names = root.names_of(live)?;
     let (service, below) = names.split_at(service_depth(&root.place.inner, &names));

@@ -88,6 +88,31 @@ fn mounts_and_volumes_of_compose_files_are_named() {
     assert_eq!(coverage.gaps.len(), 2, "{:#?}", coverage.gaps);
 }
 
+/// What the system brings is no one's data; what an administrator or a volume put there is.
+#[test]
+fn mounts_of_the_system_are_not_named_unless_they_hold_data() {
+    let sandbox = Sandbox::new();
+    let quiet = [
+        "/etc/localtime",
+        "/etc/ssl/certs",
+        "/usr/share/zoneinfo",
+        "/var/run/docker.sock",
+        "/var/lib/docker/volumes",
+        "/",
+    ];
+    let named = ["/etc/letsencrypt", "/usr/local/etc/haproxy", "/var/lib/docker/volumes/wiki_db/_data"];
+    let volumes: String =
+        quiet.iter().chain(&named).enumerate().map(|(n, path)| format!("      - {path}:/m{n}\n")).collect();
+    sandbox.write(
+        "containers/web/compose.yaml",
+        format!("services:\n  web:\n    image: nginx\n    volumes:\n{volumes}"),
+    );
+    sandbox.write("data/web/f", "");
+    let coverage = coverage(&sandbox);
+    let paths: Vec<&str> = coverage.gaps.iter().map(|gap| gap.path.as_str()).collect();
+    assert_eq!(paths, named, "{:#?}", coverage.gaps);
+}
+
 /// A repository must not be backed up into itself.
 #[test]
 fn backrests_own_mounts_are_not_named() {

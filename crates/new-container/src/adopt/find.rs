@@ -60,7 +60,7 @@ impl fmt::Display for Found {
 pub(super) fn databases(project: &Project, places: &Places) -> Vec<Found> {
     let mut found = Vec::new();
     for (compose_service, service) in &project.services {
-        let Some(database) = service.image.as_deref().and_then(databases::of_image) else { continue };
+        let Some(database) = databases::of_service(service) else { continue };
         let (mut live, mut volumes) = (Vec::new(), Vec::new());
         for mount in database.mounts_of(service) {
             match &mount.source {
