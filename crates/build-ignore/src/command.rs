@@ -96,6 +96,9 @@ fn run_task(task: &Task) -> Result<Exit> {
             }
         }
         Mode::Write | Mode::Adopt => {
+            if let (Mode::Write, Some(moved)) = (&task.mode, &moved) {
+                moved.check_all_seen()?;
+            }
             let text = render::render(&roots);
             let kept = moved.as_ref().map(|moved| moved.keep(&output)).transpose()?;
             let change = write(settings, &output, &text)?;

@@ -3,11 +3,16 @@
 //! The file is kept beside the new one. Each rule that would leave out an existing file which the old file kept is held
 //! back, so the move loses nothing; `--adopt` ends that.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
+use common::exit::HintExt;
+use common::roots::trees;
+use common::settings::Settings;
 use common::text::{count, escape_path};
 use common::{atomic, note, out, regular_file};
 
@@ -41,6 +46,8 @@ pub(crate) struct Move {
     pub(crate) held: Held,
     /// What would have been left out without that, and what is newly backed up.
     pub(crate) comparison: Comparison,
+    /// A root or a service that is not there. Its disk may not be mounted, so its rules could not be compared.
+    unseen: Option<PathBuf>,
 }
 
 /// Reads the exclude file `path`. None if there is none.
@@ -83,11 +90,12 @@ pub(crate) fn plan(task: &Task, output: &Path) -> Result<(Held, Option<Move>)> {
 fn move_from(task: &Task, old: Vec<u8>) -> Result<Move> {
     let file = ExcludeFile::parse(&old);
     let mut held = Held::default();
-    let mut comparison = None;
+    let (mut comparison, mut unseen) = (None, None);
     // Each round holds one rule more, or holds one more strictly.
     loop {
         let options = Options { lean: task.lean, held: held.clone() };
         let (roots, _) = build_roots(&task.settings, Wanted::Sizes, &options)?;
+        unseen = unseen.or_else(|| find_unseen(&task.settings, &roots, &old));
         let now = compare(&roots, &file);
         let mut changed = false;
         for group in &now.left_out {
@@ -108,10 +116,32 @@ fn move_from(task: &Task, old: Vec<u8>) -> Result<Move> {
         }
     }
     let comparison = comparison.unwrap_or_default();
-    Ok(Move { old, refused: file.refused, held, comparison })
+    Ok(Move { old, refused: file.refused, held, comparison, unseen })
+}
+
+/// A root that is missing or empty, or the empty folder of a service for which the script wrote lines: its rules were in
+/// that folder.
+fn find_unseen(settings: &Settings, roots: &[Root], old: &[u8]) -> Option<PathBuf> {
+    let is_seen = |path: &Path| roots.iter().any(|root| !root.is_empty && root.place.path == path);
+    let root = trees(settings).into_iter().map(|tree| tree.path).find(|path| !is_seen(path));
+    let services = old.split(|byte| *byte == b'\n').filter_map(|line| {
+        let line = line.strip_prefix(b"!").unwrap_or(line).strip_prefix(b"data/")?;
+        let name = line.split(|byte| *byte == b'/').next().filter(|name| !name.is_empty())?;
+        Some(settings.data_root.join(OsStr::from_bytes(name)))
+    });
+    let is_empty = |path: &PathBuf| fs::read_dir(path).is_ok_and(|mut entries| entries.next().is_none());
+    root.or_else(|| services.into_iter().find(is_empty))
 }
 
 impl Move {
+    /// Fails if not every rule could be compared.
+    pub(crate) fn check_all_seen(&self) -> Result<()> {
+        let Some(path) = &self.unseen else { return Ok(()) };
+        let path = escape_path(path);
+        Err(anyhow!("replace an exclude file that build-ignore has not made: {path} is missing or empty, so its rules can't be compared"))
+            .hint("mount the disk that belongs there, or agree to all rules: build-ignore --adopt")
+    }
+
     /// Keeps the old file beside `output`, and remembers what is held back. Returns where the old file is kept.
     pub(crate) fn keep(&self, output: &Path) -> Result<PathBuf> {
         for number in 1..1000 {

@@ -177,6 +177,37 @@ fn as_another_user(sandbox: &Sandbox, closed: &Path, arguments: &[&str]) -> Ran 
     ran
 }
 
+/// With the disk back, its rules would count at once.
+#[test]
+fn the_old_file_stays_while_a_disk_may_be_missing() {
+    for (missing, is_there) in [("data", false), ("data", true), ("data/jellyfin", true)] {
+        let sandbox = home();
+        let old = sandbox.read(IGNORE_FILE);
+        let before = backed_up(&sandbox, IGNORE_FILE);
+        let (place, disk) = (sandbox.path(missing), sandbox.path("disk"));
+        fs::rename(&place, &disk).unwrap();
+        if is_there {
+            fs::create_dir(&place).unwrap();
+        }
+        let ran = run(&sandbox, &[]).expect_code(1);
+        let why = format!("{} is missing or empty, so its rules can't be compared", place.display());
+        assert!(ran.stderr.contains(&why), "{}", ran.everything());
+        assert_eq!(sandbox.read(IGNORE_FILE), old);
+        if is_there {
+            fs::remove_dir(&place).unwrap();
+        }
+        fs::rename(&disk, &place).unwrap();
+        let _ = run(&sandbox, &[]).expect_success();
+        assert!(before.is_subset(&backed_up(&sandbox, IGNORE_FILE)), "{missing}");
+        // With consent there is nothing to compare.
+        sandbox.write(IGNORE_FILE, &old);
+        fs::rename(sandbox.path("data/jellyfin"), &disk).unwrap();
+        fs::create_dir(sandbox.path("data/jellyfin")).unwrap();
+        let _ = run(&sandbox, &["--adopt"]).expect_success();
+        assert_ne!(sandbox.read(IGNORE_FILE), old);
+    }
+}
+
 #[test]
 fn a_first_run_with_consent_holds_nothing_back() {
     let sandbox = home();
