@@ -128,24 +128,24 @@ const fn other(
 }
 
 /// The database that `image` is, if it is one.
-pub fn of_image(image: &str) -> Option<&'static Database> {
+fn of_image(image: &str) -> Option<&'static Database> {
     let without_digest = image.split('@').next().unwrap_or(image).to_ascii_lowercase();
     // A colon before the last slash is that of a registry's port.
     let (above, last) = without_digest.rsplit_once('/').unwrap_or(("", &without_digest));
     let path = format!("/{above}/{}", last.split(':').next().unwrap_or(last));
-    let is_end = |image: &&str| path.strip_suffix(image).is_some_and(|above| above.ends_with('/'));
-    ALL.iter().find(|database| database.images.iter().any(|image| is_end(&image)))
+    let is_end = |image: &str| path.strip_suffix(image).is_some_and(|above| above.ends_with('/'));
+    ALL.iter().find(|database| database.images.iter().any(|image| is_end(image)))
 }
 
 /// The database that a service is: by its image, otherwise by what it mounts where only this database keeps its files.
 pub fn of_service(service: &ComposeService) -> Option<&'static Database> {
     service.image.as_deref().and_then(of_image).or_else(|| {
-        let is_mounted = |folder: &&str| {
+        let is_mounted = |folder: &str| {
             let targets = service.mounts.iter().filter(|mount| !mount.is_read_only);
             folder.starts_with("/var/")
                 && targets.map(|mount| &mount.target).any(|target| target.starts_with(folder))
         };
-        ALL.iter().find(|database| database.folders.iter().any(|folder| is_mounted(&folder)))
+        ALL.iter().find(|database| database.folders.iter().any(|folder| is_mounted(folder)))
     })
 }
 
