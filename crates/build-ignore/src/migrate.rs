@@ -56,7 +56,9 @@ pub(crate) fn read(path: &Path) -> Result<Option<Vec<u8>>> {
         Ok(text) => Ok(Some(text)),
         // What is not a regular file is reported when it is to be replaced.
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::InvalidInput) => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("read the exclude file: {}", escape_path(path))),
+        Err(error) => Err(error)
+            .with_context(|| format!("read the exclude file: {}", escape_path(path)))
+            .hint(format!("let your user read it: sudo chown $USER {}", escape_path(path))),
     }
 }
 

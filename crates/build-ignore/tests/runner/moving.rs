@@ -209,6 +209,15 @@ fn the_old_file_stays_while_a_disk_may_be_missing() {
 }
 
 #[test]
+fn an_old_file_that_can_not_be_read_is_left_alone() {
+    let sandbox = home();
+    let old = sandbox.read(IGNORE_FILE);
+    let ran = as_another_user(&sandbox, &sandbox.path(IGNORE_FILE), &["--adopt"]).expect_code(1);
+    assert!(ran.stderr.contains("hint: let your user read it: sudo chown $USER /"), "{}", ran.everything());
+    assert_eq!(sandbox.read(IGNORE_FILE), old);
+}
+
+#[test]
 fn a_first_run_with_consent_holds_nothing_back() {
     let sandbox = home();
     let ran = run(&sandbox, &["--adopt"]).expect_success();
