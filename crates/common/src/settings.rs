@@ -115,10 +115,10 @@ impl Settings {
         Settings::load(&Flags::of(self), None, None)
     }
 
-    /// A call of another of the tools, in the same places.
-    pub fn command(&self, tool: &str) -> Command {
+    /// A call of another of the tools with these words, in the same places.
+    pub fn command(&self, tool: &str, words: &[&str]) -> Command {
         let mut command = Command::new(paths::tool(tool));
-        command.args(Flags::of(self).to_arguments());
+        command.args(words).args(Flags::of(self).to_arguments());
         command
     }
 

@@ -32,7 +32,7 @@ pub(crate) fn ask_within<T: DeserializeOwned>(
     tool: &str,
     arguments: &[impl AsRef<OsStr>],
 ) -> Result<T> {
-    let mut command = settings.command(tool);
+    let mut command = settings.command(tool, &[]);
     let asked = process::capture(command.args(arguments), b"", Limits::within(limit), cancel)?;
     // Exit code 1 means that something was found; it is in the answer.
     if let (End::Exited(0 | 1), Ok(answer)) = (asked.end, serde_json::from_slice(&asked.stdout)) {

@@ -73,7 +73,7 @@ impl Files<'_> {
         if fs::symlink_metadata(&self.settings.ignore_file).is_err() {
             let what = "build-ignore, which writes the ignore file and .resticignore in Backrest's folders";
             work.step(Verb::Run, what, || {
-                let mut command = self.settings.command("build-ignore");
+                let mut command = self.settings.command("build-ignore", &[]);
                 let limits = Limits::within(Duration::from_secs(600));
                 process::capture(&mut command, b"", limits, None).and_then(Captured::success).map(drop)
             })?;

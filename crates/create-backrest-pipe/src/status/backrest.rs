@@ -51,8 +51,8 @@ pub(super) fn ignore_file(settings: &Settings) -> Check {
     };
     let age = metadata.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
     let age = age.map(|age| format!(", written {} ago", units::duration(age))).unwrap_or_default();
-    let mut command = settings.command("build-ignore");
-    command.arg("--check").arg("--output").arg(&settings.ignore_file).arg("--mount").arg(&settings.mount);
+    let mut command = settings.command("build-ignore", &["--check"]);
+    command.arg("--output").arg(&settings.ignore_file).arg("--mount").arg(&settings.mount);
     let limits = Limits::within(Duration::from_secs(600));
     match process::capture(&mut command, b"", limits, None).map(|checked| checked.end) {
         Ok(End::Exited(0)) => Check::good(name, format!("{path} is up to date{age}")),

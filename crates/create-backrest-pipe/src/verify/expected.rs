@@ -89,8 +89,8 @@ impl Expected {
         let naming = || format!("make a temporary file: {}", escape_path(&path));
         let file =
             File::options().read(true).write(true).create_new(true).open(&path).with_context(naming)?;
-        let mut command = settings.command("build-ignore");
-        command.arg("--kept0").arg("--mount").arg(&settings.mount).arg("--output").arg(&settings.ignore_file);
+        let mut command = settings.command("build-ignore", &["--kept0"]);
+        command.arg("--mount").arg(&settings.mount).arg("--output").arg(&settings.ignore_file);
         let output = file.try_clone().with_context(naming)?;
         let made = process::capture_into(&mut command, output, Limits::within(WALK_TIME), Some(cancel))?;
         made.success()

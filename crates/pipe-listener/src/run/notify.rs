@@ -116,8 +116,7 @@ pub(crate) fn has_address(settings: &Settings) -> bool {
 }
 
 fn try_once(runner: &Runner, push: &Push, time: Duration) -> Result<(), String> {
-    let mut command = runner.settings.command("backrest-push");
-    command.arg(push.state.word());
+    let mut command = runner.settings.command("backrest-push", &[push.state.word()]);
     if let Some(plan) = &push.plan {
         // One argument, so that an id that begins with a hyphen is not taken for an option.
         command.arg(format!("--plan={plan}"));

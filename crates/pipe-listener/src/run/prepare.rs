@@ -18,7 +18,7 @@ pub(super) fn pre_backups(runner: &Runner, text: &str, until: Instant, report: R
         Ok(request) => request,
         Err(fault) => return Outcome::failed(fault.to_string()),
     };
-    let mut command = runner.settings.command("pre-backup-actions");
+    let mut command = runner.settings.command("pre-backup-actions", &[]);
     with_key(&mut command, &request);
     for service in &request.services {
         command.args(["--only", service]);
@@ -44,8 +44,7 @@ pub(super) fn post_backups(runner: &Runner, text: &str, until: Instant, report: 
         Ok(request) => request,
         Err(fault) => return Outcome::failed(fault.to_string()),
     };
-    let mut command = runner.settings.command("pre-backup-actions");
-    command.arg("--after");
+    let mut command = runner.settings.command("pre-backup-actions", &["--after"]);
     with_key(&mut command, &request);
     runner.program(&mut command, until, report)
 }
@@ -58,8 +57,8 @@ fn with_key(command: &mut Command, request: &Preparation) {
 
 /// For a backup that has not come back, or that the host's restart ended.
 pub(super) fn overdue(runner: &Runner, until: Instant, report: Report<'_>) -> Outcome {
-    let mut command = runner.settings.command("pre-backup-actions");
-    runner.program(command.args(["--after", "--if-due"]), until, report)
+    let mut command = runner.settings.command("pre-backup-actions", &["--after", "--if-due"]);
+    runner.program(&mut command, until, report)
 }
 
 /// What can't be asked is tried after this time all the same: a service may be waiting to be started again.
@@ -80,8 +79,7 @@ pub(crate) fn open(runner: &Runner) -> Option<Open> {
     if fs::symlink_metadata(runner.settings.layout().actions_journal()).is_err() {
         return None;
     }
-    let mut command = runner.settings.command("pre-backup-actions");
-    command.args(["--journal", "--json"]);
+    let mut command = runner.settings.command("pre-backup-actions", &["--journal", "--json"]);
     let limits = Limits::within(Duration::from_secs(30));
     let journal = process::capture(&mut command, b"", limits, Some(&runner.cancel))
         .and_then(process::Captured::success)
@@ -94,5 +92,5 @@ pub(crate) fn open(runner: &Runner) -> Option<Open> {
 }
 
 pub(super) fn build_ignore(runner: &Runner, until: Instant, report: Report<'_>) -> Outcome {
-    runner.program(&mut runner.settings.command("build-ignore"), until, report)
+    runner.program(&mut runner.settings.command("build-ignore", &[]), until, report)
 }
