@@ -124,11 +124,24 @@ impl Place<'_> {
     fn whole_path(&self, rule: &Rule) -> Option<String> {
         let text = rule.text.strip_prefix(b"!").filter(|_| rule.negated).unwrap_or(&rule.text);
         let start = text.strip_prefix(b"/").unwrap_or(text);
+        let own = self.file.folder.last();
+        if own.is_some_and(|own| start.strip_suffix(b"/").unwrap_or(start) == own) {
+            return Some(self.would_match(rule, "it names the folder of its file", &["/*".into()]));
+        }
         let end = start.iter().position(|&byte| byte == b'/').filter(|end| end + 1 < start.len())?;
         let is_first = |name: &&Vec<u8>| name.as_slice() == &start[..end];
         let above = self.above.iter().flat_map(|names| names.iter());
-        self.file.folder.iter().chain(above).find(is_first)?;
-        let below = self.below_folder(std::str::from_utf8(text).ok()?)?;
+        let below = match self.file.folder.iter().chain(above).find(is_first) {
+            Some(_) => self.below_folder(std::str::from_utf8(text).ok()?)?,
+            // The path on another host, or in another container.
+            None if text.len() > start.len() => {
+                let names: Vec<&[u8]> = start.split(|byte| *byte == b'/').collect();
+                let place = names.iter().rposition(|name| own.is_some_and(|own| own == name))?;
+                let below = format!("/{}", String::from_utf8_lossy(&names[place + 1..].join(&b'/')));
+                Some(below).filter(|below| matches_of(below, self.top) > 0)?
+            }
+            None => return None,
+        };
         Some(self.would_match(rule, "a rule begins in the folder of its file, not at the top", &[below]))
     }
 
@@ -178,7 +191,8 @@ fn other_cases<'n>(top: &Folder, names: impl Iterator<Item = &'n [u8]>) -> FxHas
     // Two names that differ in case alone: at least one of them has a capital letter.
     let tree_has_upper = top.has_upper();
     let names = names.filter(|name| tree_has_upper || name.iter().any(u8::is_ascii_uppercase));
-    let wanted: FxHashMap<Vec<u8>, &[u8]> = names.map(|name| (name.to_ascii_lowercase(), name)).collect();
+    let mut wanted: FxHashMap<Vec<u8>, Vec<&[u8]>> = FxHashMap::default();
+    names.for_each(|name| wanted.entry(name.to_ascii_lowercase()).or_default().push(name));
     let lengths = wanted.keys().fold(0, |lengths, name| lengths | length_bit(name));
     let mut search = Search { wanted, lengths, found: FxHashMap::default() };
     if !search.wanted.is_empty() {
@@ -189,7 +203,7 @@ fn other_cases<'n>(top: &Folder, names: impl Iterator<Item = &'n [u8]>) -> FxHas
 
 struct Search<'n> {
     /// By the name in lower case.
-    wanted: FxHashMap<Vec<u8>, &'n [u8]>,
+    wanted: FxHashMap<Vec<u8>, Vec<&'n [u8]>>,
     /// A bit for each of their lengths: most names of a tree have another one.
     lengths: u64,
     found: FxHashMap<&'n [u8], Vec<u8>>,
@@ -205,7 +219,8 @@ impl Search<'_> {
             if self.lengths & length_bit(entry.name) != 0 {
                 lower.clear();
                 lower.extend(entry.name.iter().map(u8::to_ascii_lowercase));
-                if let Some(name) = self.wanted.get(lower.as_slice()).filter(|name| **name != entry.name) {
+                let wanted = self.wanted.get(lower.as_slice()).into_iter().flatten();
+                for name in wanted.filter(|name| **name != entry.name) {
                     self.found.entry(name).or_insert_with(|| entry.name.to_vec());
                 }
             }

@@ -63,8 +63,11 @@ fn is_plain(text: &[u8]) -> bool {
     let is_odd = |byte: &u8| !matches!(byte, b'!' | b'*'..=b'9' | b'<'..=b'[' | b']' | b'_' | b'a'..=b'z');
     let odd_pair = |pair: &[u8]| matches!(pair, b"//" | b"**" | b"./" | b"..");
     let has_list_sign = text.iter().any(|byte| matches!(byte, b',' | b'+'));
-    let is_odd_as_a_whole =
-        text.is_empty() || text == b"/" || text.starts_with(b"- ") || text.ends_with(b"/.");
+    let is_odd_as_a_whole = text.is_empty()
+        || text == b"/"
+        || text.starts_with(b"!")
+        || text.starts_with(b"- ")
+        || text.ends_with(b"/.");
     !is_odd_as_a_whole && !has_list_sign && !text.iter().any(is_odd) && !text.windows(2).any(odd_pair)
 }
 
@@ -177,6 +180,7 @@ fn other_syntax(text: &str) -> Option<Meant> {
         ("- ", "a rule has no sign before it"),
         ("* ", "a rule has no sign before it"),
         ("! ", "no blank follows the !"),
+        ("!", "one ! is enough"),
     ] {
         if let Some(rest) = text.strip_prefix(start) {
             return Some(corrected(why, rest.trim_start()));
@@ -292,12 +296,16 @@ fn stars(text: &str) -> Option<Meant> {
 
 /// Several rules in one line. A comma or a blank may well be part of a name.
 fn list(text: &str) -> Option<Meant> {
+    const WORDS: [&str; 8] = ["exclude", "exclude:", "ignore", "ignore:", "include", "include:", "not", "-e"];
     if text.contains("\\ ") {
         return None;
     }
+    let whole = text.len();
+    let (first, rest) = text.split_once(' ').unwrap_or(("", text));
+    let text = if WORDS.contains(&first) { rest } else { text };
     let parts = text.split([',', ';', ' ']).filter(|part| !part.is_empty());
     let rules: Vec<String> = parts.map(str::to_string).collect();
-    let is_list = !rules.is_empty() && rules.iter().map(String::len).sum::<usize>() < text.len();
+    let is_list = !rules.is_empty() && rules.iter().map(String::len).sum::<usize>() < whole;
     is_list.then_some(Meant { why: "a line holds one rule", rules, proof: Proof::AllMatch })
 }
 
