@@ -135,7 +135,7 @@ fn own_folder(own_name: &OsStr) -> PathBuf {
     let own = std::env::current_exe().unwrap_or_else(|_| PathBuf::from(own_name));
     match own.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder.to_path_buf(),
-        _ => PathBuf::from("/bridge"),
+        _ => PathBuf::from(bridge::MOUNT),
     }
 }
 

@@ -10,6 +10,8 @@ pub mod help;
 pub mod message;
 pub mod request;
 
+/// Where the container has the bridge folder.
+pub const MOUNT: &str = "/bridge";
 /// The socket's name in the bridge folder.
 pub const SOCKET: &str = "backrest.sock";
 /// The FIFO's name in the bridge folder.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Result;
 use common::problem::Problem;
-use common::text::{count, escape, escape_path};
+use common::text::{count, escape, word};
 use common::units;
 
 use crate::decide;
@@ -229,11 +229,7 @@ fn warn_about_closed(closed: &[Closed], warnings: &mut Vec<Problem>) {
         Some((rule, 0)) => format!("rules by name leave nothing out in it: {rule}"),
         Some((rule, more)) => format!("rules by name leave nothing out in it: {rule} and {more} more"),
     };
-    let help = |path: &Path| {
-        let path = escape_path(path);
-        let path = shlex::try_quote(&path).map_or(path.clone(), std::borrow::Cow::into_owned);
-        format!("to let this tool look: sudo setfacl -m u:{user}:rx {path}")
-    };
+    let help = |path: &Path| format!("to let this tool look: sudo setfacl -m u:{user}:rx {}", word(path));
     if closed.len() <= MOST_CLOSED {
         warnings.extend(closed.iter().map(|closed| {
             let what = format!("not entered: {}; {}; {}", closed.error, rules(closed), help(&closed.path));

@@ -17,7 +17,7 @@ use common::compose;
 use common::contract::coverage::{Coverage, Gap, GapKind, HeldBack, Scan};
 use common::roots::service_depth;
 use common::settings::Settings;
-use common::text::{DIM, WARN, escape, escape_path};
+use common::text::{DIM, WARN, escape, escape_path, word};
 use common::{out, units, width};
 
 use crate::build::Options;
@@ -243,8 +243,7 @@ impl Root {
 
 /// The command that adds to a service what it lacks, with its name as a word of a shell.
 fn adopt(service: &str) -> String {
-    let name = escape(service.as_bytes());
-    format!("new-container {} --adopt", shlex::try_quote(&name).unwrap_or(name.as_str().into()))
+    format!("new-container {} --adopt", word(service))
 }
 
 /// The folder of a service in a root.

@@ -7,6 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Result, bail};
+use common::layout::FOLDERS;
 use common::settings::Settings;
 use common::{atomic, exit, note, regular_file};
 
@@ -21,10 +22,9 @@ const END: &str = "# <<< backrest-helpers\n";
 /// Adds the rules if the first of the folders that they are for exists. Returns every file that has or had them.
 pub(crate) fn add(settings: &Settings, done: &[String]) -> Vec<String> {
     let mut all = done.to_vec();
-    for (folder, names) in [
-        (&settings.container_dir, ["bridge", "state", "logs"].as_slice()),
-        (&settings.data_dir, ["cache", "tmp"].as_slice()),
-    ] {
+    for (folder, names) in
+        [(&settings.container_dir, FOLDERS.as_slice()), (&settings.data_dir, ["cache", "tmp"].as_slice())]
+    {
         let file = folder.join(FILE_NAME);
         let known = file.to_string_lossy().into_owned();
         if all.contains(&known) || !folder.join(names[0]).is_dir() {

@@ -9,6 +9,7 @@ use std::hash::{Hash, Hasher};
 use common::contract::coverage::{Gap, GapKind};
 use common::contract::picture::{Bytes, Picture, PictureChange, ServicePicture};
 use common::exit::one_line;
+use common::services::{AFTER, PREPARE, RULES};
 use common::settings::Settings;
 use common::text::{WARN, escape};
 use common::{atomic, note, private};
@@ -24,7 +25,7 @@ use crate::tree::{Folder, Kind, Wanted};
 /// More new gaps than this are a count.
 const MOST_GAPS: usize = 5;
 /// What belongs to the backup itself, and does not count as something that a service keeps.
-const OWN_FILES: [&[u8]; 3] = [b".resticignore", b"prepare-backup.sh", b"after-backup.sh"];
+const OWN_FILES: [&[u8]; 3] = [RULES.as_bytes(), PREPARE.as_bytes(), AFTER.as_bytes()];
 
 /// Compares what the roots are with the last run, `before`, prints what changed, and remembers it.
 pub(crate) fn look_back(

@@ -19,7 +19,7 @@ use crate::index::{Index, State, Step};
 use crate::mistakes::{self, Suspects};
 
 /// What the file is called.
-pub const FILE_NAME: &str = ".resticignore";
+pub use common::services::RULES as FILE_NAME;
 
 /// What is in a `.resticignore`. Files with the same content share it: templates make many of those.
 #[derive(Debug)]

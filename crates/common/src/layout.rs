@@ -6,6 +6,19 @@ use std::path::{Path, PathBuf};
 
 use crate::settings::Settings;
 
+/// The folders that the tools keep in Backrest's: the bridge, the state and the logs.
+pub const FOLDERS: [&str; 3] = ["bridge", "state", "logs"];
+/// How the name of each of the listener's logs begins.
+pub const LISTENER_LOGS: &str = "listener.";
+/// In the queue's folder: the accepted messages that have not ended.
+pub const QUEUE_JOURNAL: &str = "journal";
+/// How the names begin of the files in the queue's folder with what was read from the FIFO; a number follows.
+pub const QUEUE_SPOOL: &str = "spool-";
+/// How the names begin of damaged journals that are kept beside [`Layout::actions_journal`].
+pub const DAMAGED_JOURNAL: &str = "journal.damaged-";
+/// What the symlink at [`Layout::old_fifo`] holds.
+pub const OLD_FIFO_TARGET: &str = "bridge/backrest-pipe";
+
 /// The files below one `CONTAINER_DIR`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Layout {
@@ -25,7 +38,7 @@ impl Layout {
 
     /// What the tools remember between runs. Only the user may enter it.
     pub fn state(&self) -> PathBuf {
-        self.container_dir.join("state")
+        self.container_dir.join(FOLDERS[1])
     }
 
     /// Where `create-backrest-pipe remove` puts the state before it takes it away.
@@ -36,6 +49,11 @@ impl Layout {
     /// Held by the listener as long as it runs.
     pub fn listener_lock(&self) -> PathBuf {
         self.state().join("listener.lock")
+    }
+
+    /// Held by a run of `ssh-key-setup`.
+    pub fn ssh_lock(&self) -> PathBuf {
+        self.state().join("ssh-key-setup.lock")
     }
 
     /// Which process keeps the FIFO open for the listener.
@@ -100,6 +118,11 @@ impl Layout {
         self.actions_state().join("history")
     }
 
+    /// Folders of services that could not be looked into at the last run.
+    pub fn actions_unreadable(&self) -> PathBuf {
+        self.actions_state().join("unreadable")
+    }
+
     /// What was wrong with the last preparation.
     pub fn actions_trouble(&self) -> PathBuf {
         self.actions_state().join("trouble")
@@ -117,17 +140,17 @@ impl Layout {
 
     /// What the tools wrote down for people.
     pub fn logs(&self) -> PathBuf {
-        self.container_dir.join("logs")
+        self.container_dir.join(FOLDERS[2])
     }
 
     /// What the listener did.
     pub fn listener_log(&self) -> PathBuf {
-        self.logs().join("listener.log")
+        self.logs().join(LISTENER_LOGS.to_string() + "log")
     }
 
     /// What a listener printed while it was started.
     pub fn listener_start_log(&self) -> PathBuf {
-        self.logs().join("listener.start.log")
+        self.logs().join(LISTENER_LOGS.to_string() + "start.log")
     }
 
     /// The folder of what the scripts printed.
@@ -137,27 +160,27 @@ impl Layout {
 
     /// The folder that host and container share.
     pub fn bridge(&self) -> PathBuf {
-        self.container_dir.join("bridge")
+        self.container_dir.join(FOLDERS[0])
     }
 
     /// The door without an answer.
     pub fn fifo(&self) -> PathBuf {
-        self.bridge().join("backrest-pipe")
+        self.bridge().join(bridge::FIFO)
     }
 
     /// The FIFO's place in the days of the Bash scripts.
     pub fn old_fifo(&self) -> PathBuf {
-        self.container_dir.join("backrest-pipe")
+        self.container_dir.join(bridge::FIFO)
     }
 
     /// The door with an answer.
     pub fn socket(&self) -> PathBuf {
-        self.bridge().join("backrest.sock")
+        self.bridge().join(bridge::SOCKET)
     }
 
     /// The container's client.
     pub fn client(&self) -> PathBuf {
-        self.bridge().join("backrest-send")
+        self.bridge().join(bridge::CLIENT)
     }
 
     /// The folder of the user's own actions.

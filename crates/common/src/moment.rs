@@ -42,6 +42,17 @@ impl Moment {
     }
 }
 
+/// The seconds since 1970, for the times in files that people and other tools read; negative before it.
+pub fn unix_seconds(time: SystemTime) -> i64 {
+    let whole = |time: Duration| i64::try_from(time.as_secs()).unwrap_or(i64::MAX);
+    time.duration_since(UNIX_EPOCH).map_or_else(|before| -whole(before.duration()), whole)
+}
+
+/// [`unix_seconds`] of this moment.
+pub fn unix_now() -> i64 {
+    unix_seconds(SystemTime::now())
+}
+
 /// Whole milliseconds, at most `i64::MAX`.
 pub fn milliseconds(time: Duration) -> i64 {
     i64::try_from(time.as_millis()).unwrap_or(i64::MAX)

@@ -13,6 +13,13 @@ use crate::private;
 /// A log of this size makes room for a new one.
 const BOUND: u64 = 1 << 20;
 
+/// The file that the log at `path` became when it was full.
+pub fn previous(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_os_string();
+    name.push(".1");
+    name.into()
+}
+
 /// A log that is open for appending.
 #[derive(Debug)]
 pub struct RotatingLog {
@@ -65,9 +72,7 @@ impl RotatingLog {
 
     /// Where the log before this one lies.
     pub fn previous(&self) -> PathBuf {
-        let mut name = self.path.clone().into_os_string();
-        name.push(".1");
-        name.into()
+        previous(&self.path)
     }
 
     fn is_in_place(&self) -> bool {

@@ -14,6 +14,13 @@ use crate::leftover;
 use crate::problem::Problem;
 use crate::text::escape_path;
 
+/// A service's rules: what is left out of the backup. Any folder may have one.
+pub const RULES: &str = ".resticignore";
+/// A service's script that runs before a backup.
+pub const PREPARE: &str = "prepare-backup.sh";
+/// A service's script that runs when a backup is over.
+pub const AFTER: &str = "after-backup.sh";
+
 /// One sub-folder of a root.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Service {

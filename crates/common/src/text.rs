@@ -60,6 +60,13 @@ fn is_invisible_or_bidirectional(c: char) -> bool {
     matches!(c, '\u{061c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
 }
 
+/// A name or path as one word of a shell, in a command that a person is to type. Bytes that would steer a terminal are
+/// escaped.
+pub fn word(text: impl AsRef<OsStr>) -> String {
+    let text = escape_path(text);
+    shlex::try_quote(&text).map(Into::into).unwrap_or(text)
+}
+
 /// `count` with its noun: "1 file", "3 files". Only for nouns whose plural takes an s.
 pub fn count(count: usize, noun: &str) -> String {
     if count == 1 { format!("1 {noun}") } else { format!("{count} {noun}s") }

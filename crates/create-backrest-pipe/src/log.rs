@@ -14,7 +14,7 @@ pub(crate) fn run(count: usize, settings: &Settings) -> Result<Exit> {
     let newer = settings.layout().listener_log();
     let mut lines = lines_of(&newer)?;
     if lines.len() < count {
-        let mut older = lines_of(&newer.with_extension("log.1"))?;
+        let mut older = lines_of(&common::rotating_log::previous(&newer))?;
         older.append(&mut lines);
         lines = older;
     }

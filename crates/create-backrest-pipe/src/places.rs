@@ -46,7 +46,7 @@ pub(crate) fn compose_has_bridge(places: &Places) -> bool {
     let bridge = places.layout.bridge();
     let project = compose::read(places.layout.container_dir());
     project.services.values().flat_map(|service| &service.mounts).any(|mount| {
-        mount.target == std::path::Path::new("/bridge")
+        mount.target == std::path::Path::new(bridge::MOUNT)
             && matches!(&mount.source, compose::Source::Host(path) if *path == bridge)
     })
 }

@@ -8,6 +8,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use common::layout::{LISTENER_LOGS, OLD_FIFO_TARGET};
 use common::leftover;
 use common::text::escape_path;
 
@@ -16,7 +17,6 @@ use crate::inspect::Facts;
 use crate::inspect::entry::Kind;
 use crate::listener;
 use crate::places::Places;
-use crate::setup::OLD_PIPE_TARGET;
 use crate::start_up::{cron, systemd};
 use crate::work::{Verb, Work};
 
@@ -34,7 +34,7 @@ pub(crate) fn remove(facts: &Facts, places: &Places, work: &mut Work) -> Result<
 /// The FIFO goes, or goes back to where it was.
 fn fifo(facts: &Facts, work: &mut Work) -> Result<()> {
     let (old, pipe) = (&facts.old_pipe, &facts.pipe);
-    let is_linked = matches!(&old.kind, Kind::Link { target } if target.as_os_str() == OLD_PIPE_TARGET);
+    let is_linked = matches!(&old.kind, Kind::Link { target } if target.as_os_str() == OLD_FIFO_TARGET);
     let is_pipe = pipe.kind == Kind::Fifo;
     if !(is_linked && is_pipe && facts.record.adopted_pipe) {
         for entry in
@@ -65,8 +65,9 @@ fn left_by_the_tools(facts: &Facts, places: &Places, work: &mut Work) -> Result<
     let retires = is_made && names_in(&state).iter().all(|name| is_ours(name));
 
     let mut files = vec![layout.client(), layout.socket(), layout.message_counts()];
-    let logs =
-        names_in(&layout.logs()).into_iter().filter(|name| name.as_encoded_bytes().starts_with(b"listener."));
+    let logs = names_in(&layout.logs())
+        .into_iter()
+        .filter(|name| name.as_encoded_bytes().starts_with(LISTENER_LOGS.as_bytes()));
     files.extend(logs.map(|name| layout.logs().join(name)));
     if !retires {
         files.extend(ours.iter().filter(|path| **path != record).cloned());

@@ -7,8 +7,9 @@ mod backrest_folders;
 mod bridge_folder;
 
 use anyhow::Result;
+use common::layout::OLD_FIFO_TARGET;
 use common::settings::Settings;
-use common::text::escape_path;
+use common::text::{escape_path, word};
 
 use crate::cli::Supervisor;
 use crate::crontab::Crontab;
@@ -21,7 +22,7 @@ use crate::places::Places;
 use crate::start_up::{cron, systemd};
 use crate::work::{Complaint, Verb, Work};
 
-pub(crate) use bridge_folder::{OLD_PIPE_TARGET, lacks};
+pub(crate) use bridge_folder::lacks;
 
 /// Puts everything in place; `asked` is what the person wants to start the listener after a reboot, by default what it
 /// was. What can't be done is among the complaints of `work`.
@@ -88,7 +89,7 @@ pub(crate) fn refuse(facts: &Facts) -> Vec<Complaint> {
             Kind::Fifo => complaints.push(not_yours(pipe, facts.user, "")),
             Kind::Folder { empty: true } => {}
             Kind::Link { target }
-                if pipe.path == facts.old_pipe.path && target.as_os_str() == OLD_PIPE_TARGET => {}
+                if pipe.path == facts.old_pipe.path && target.as_os_str() == OLD_FIFO_TARGET => {}
             _ => complaints.push(not_ours(pipe, "the FIFO")),
         }
     }
@@ -105,7 +106,7 @@ fn not_ours(entry: &Entry, belongs: &str) -> Complaint {
     let path = escape_path(&entry.path);
     Complaint::failure(
         format!("set up the bridge: {path}: {} is where {belongs} belongs", entry.in_words()),
-        format!("look at it, then move it away: mv {path} {path}.old"),
+        format!("look at it, then move it away: mv {0} {0}.old", word(&entry.path)),
     )
 }
 
@@ -113,7 +114,7 @@ fn not_yours(entry: &Entry, user: u32, option: &str) -> Complaint {
     let path = escape_path(&entry.path);
     let hint = match user {
         0 => "run create-backrest-pipe as that user, without sudo".into(),
-        user => format!("make it yours: sudo chown {option}{user} {path}"),
+        user => format!("make it yours: sudo chown {option}{user} {}", word(&entry.path)),
     };
     Complaint::failure(
         format!("set up the bridge: {path}: it belongs to user {}, not to you", entry.owner),

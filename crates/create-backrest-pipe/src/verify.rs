@@ -33,6 +33,7 @@ use common::cancel::Cancel;
 use common::contract::verification::{Fault, FaultKind, Outcome, SnapshotInfo, Verification};
 use common::exit::{Exit, HintExt};
 use common::leftover::{self, Scratch};
+use common::moment::unix_now;
 use common::private;
 use common::settings::Settings;
 use common::text::{escape, escape_path};
@@ -40,6 +41,7 @@ use common::units;
 use jiff::Timestamp;
 
 use crate::cli::VerifyArguments;
+use crate::hooks::api::LOCAL_PAGE;
 use crate::hooks::config::list;
 use compare::Comparison;
 use dumps::{Declared, Place};
@@ -181,7 +183,7 @@ fn work(
     cancel: &Cancel,
     seed: u64,
 ) -> Result<Verification> {
-    let address = arguments.backrest.as_deref().unwrap_or("http://localhost:9898");
+    let address = arguments.backrest.as_deref().unwrap_or(LOCAL_PAGE);
     let mut remote = Remote::open(address, arguments.plan.as_deref(), &arguments.login, arguments.wait)?;
     let snapshot = remote.newest_snapshot()?;
     let expected = Expected::make(settings, scratch, FITTING, cancel)?;

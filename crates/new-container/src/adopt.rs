@@ -6,7 +6,6 @@
 mod find;
 mod plan;
 
-use std::ffi::OsStr;
 use std::fs;
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
@@ -14,8 +13,9 @@ use std::path::PathBuf;
 use anyhow::{Context, Result, anyhow};
 use common::atomic;
 use common::exit::{Exit, HintExt};
+use common::services::{AFTER, PREPARE, RULES};
 use common::settings::Settings;
-use common::text::{escape, escape_path, meant};
+use common::text::{escape, escape_path, meant, word};
 use common::{compose, note, out, problem, regular_file};
 
 use crate::TOOL;
@@ -88,19 +88,11 @@ fn what_instead(name: &str, settings: &Settings) -> String {
     }
 }
 
-/// A name or path as one word of a shell.
-fn word(text: impl AsRef<OsStr>) -> String {
-    let text = escape_path(text);
-    shlex::try_quote(&text).map(Into::into).unwrap_or(text)
-}
-
 /// What there is of the files that could be added.
 fn existing(places: &Places) -> Result<Existing> {
     let mut existing = Existing::default();
     for folder in [&places.data, &places.container] {
-        for (script, found) in
-            [("prepare-backup.sh", &mut existing.prepare), ("after-backup.sh", &mut existing.after)]
-        {
+        for (script, found) in [(PREPARE, &mut existing.prepare), (AFTER, &mut existing.after)] {
             let path = folder.join(script);
             if found.is_none() && path.symlink_metadata().is_ok() {
                 *found = Some((regular_file::read(&path, LARGEST).unwrap_or_default(), path));
@@ -108,7 +100,7 @@ fn existing(places: &Places) -> Result<Existing> {
         }
     }
     for place in [&places.data, &places.container] {
-        let path = place.join(".resticignore");
+        let path = place.join(RULES);
         if path.symlink_metadata().is_ok() {
             let text = regular_file::read(&path, LARGEST)
                 .with_context(|| format!("read: {}", escape_path(&path)))?;

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use common::exit::HintExt;
 use common::problem::Problem;
+use common::services::{AFTER, PREPARE, RULES};
 use common::text::escape_path;
 
 use crate::cli::Database;
@@ -81,7 +82,7 @@ fn from_user(template: &Template, values: &Values) -> Result<NewFile> {
     };
     let mode = match template.path.to_str() {
         Some(".env") => 0o600,
-        Some("prepare-backup.sh" | "after-backup.sh") => 0o755,
+        Some(PREPARE | AFTER) => 0o755,
         _ if template.is_executable => 0o755,
         _ => 0o644,
     };
@@ -106,11 +107,11 @@ fn built_in(request: &Request) -> Vec<(Root, &'static str, &'static str, u32)> {
     let mut files = vec![
         (Root::Container, "compose.yaml", include_str!("../templates/compose.yaml"), 0o644),
         (Root::Container, ".env", include_str!("../templates/env"), 0o600),
-        (Root::Data, ".resticignore", include_str!("../templates/resticignore"), 0o644),
-        (Root::Data, "prepare-backup.sh", prepare, 0o755),
+        (Root::Data, RULES, include_str!("../templates/resticignore"), 0o644),
+        (Root::Data, PREPARE, prepare, 0o755),
     ];
     if request.stop {
-        files.push((Root::Data, "after-backup.sh", include_str!("../templates/stop-after.sh"), 0o755));
+        files.push((Root::Data, AFTER, include_str!("../templates/stop-after.sh"), 0o755));
     }
     files
 }

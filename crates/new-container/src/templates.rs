@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
 use common::exit::HintExt;
+use common::services::{AFTER, PREPARE, RULES};
 use common::text::escape_path;
 use walkdir::WalkDir;
 
@@ -110,8 +111,7 @@ fn place(below: &Path) -> (Root, PathBuf) {
     if let Ok(path) = below.strip_prefix("container") {
         return (Root::Container, path.to_path_buf());
     }
-    let is_for_data =
-        matches!(below.to_str(), Some(".resticignore" | "prepare-backup.sh" | "after-backup.sh"));
+    let is_for_data = matches!(below.to_str(), Some(RULES | PREPARE | AFTER));
     (if is_for_data { Root::Data } else { Root::Container }, below.to_path_buf())
 }
 

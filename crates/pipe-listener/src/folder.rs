@@ -15,8 +15,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, anyhow};
 use bridge::{FIFO, SOCKET};
 use common::exit::HintExt;
+use common::layout::OLD_FIFO_TARGET;
 use common::settings::Settings;
-use common::text::escape_path;
+use common::text::{escape_path, word};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, Stat};
 use rustix::io::Errno;
@@ -63,7 +64,7 @@ impl Folder {
         fs::create_dir_all(&settings.container_dir)
             .with_context(|| format!("make: {}", escape_path(&settings.container_dir)))?;
         let folder = Folder { folder: hold(&path)?, path };
-        let notes = folder.keep_old_place(&settings.container_dir.join(FIFO))?;
+        let notes = folder.keep_old_place(&settings.layout().old_fifo())?;
         Ok((folder, notes))
     }
 
@@ -171,7 +172,7 @@ impl Folder {
     /// `<CONTAINER_DIR>/backrest-pipe`, where the first version of the bridge had its FIFO.
     fn keep_old_place(&self, old: &Path) -> Result<Vec<String>> {
         let naming = || format!("keep the FIFO's old place: {}", escape_path(old));
-        let target = Path::new("bridge").join(FIFO);
+        let target = Path::new(OLD_FIFO_TARGET);
         let mut notes = Vec::new();
         match fs::symlink_metadata(old).map(|metadata| metadata.file_type()) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
@@ -221,7 +222,7 @@ fn hold(path: &Path) -> Result<OwnedFd> {
     if stat.st_uid != nix::unistd::geteuid().as_raw() {
         return Err(anyhow!("it belongs to another user ({})", stat.st_uid))
             .with_context(naming)
-            .hint(format!("sudo chown -R $USER {}", escape_path(path)));
+            .hint(format!("sudo chown -R $USER {}", word(path)));
     }
     if stat.st_mode & 0o077 != 0 {
         // Through the descriptor: this is the folder that was looked at.

@@ -19,6 +19,7 @@ use bridge::message::Message;
 
 use crate::dispatch::Action;
 use crate::door::{ClientId, Origin};
+use common::layout::QUEUE_JOURNAL;
 use common::moment::Moment;
 use common::record_log::Damage;
 use journal::{Entry, Journal, Mark, Record};
@@ -107,7 +108,7 @@ pub(crate) struct Queue {
 impl Queue {
     /// The queue on disk in `folder`, which is made where it is missing.
     pub(crate) fn open(folder: &Path) -> Result<(Queue, Recovered)> {
-        let (journal, damage) = Journal::open(&folder.join("journal")).context("open the queue")?;
+        let (journal, damage) = Journal::open(&folder.join(QUEUE_JOURNAL)).context("open the queue")?;
         let entries = journal.open_entries().cloned().collect();
         let queue = Queue { journal, lines: Default::default(), unrecorded: Vec::new(), paused: false };
         Ok((queue, Recovered { entries, damage }))

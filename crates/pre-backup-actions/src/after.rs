@@ -10,14 +10,14 @@ use std::path::Path;
 
 use anyhow::Result;
 use common::exit::{Exit, one_line};
-use common::moment::boot_id;
+use common::moment::{boot_id, unix_now};
 use common::out;
 use common::text::escape_path;
 use globset::Glob;
 
 use crate::context::Context;
 use crate::discover::{AFTER, Fitness, PREPARE};
-use crate::journal::{Entry, Journal, unix_now};
+use crate::journal::{Entry, Journal};
 use crate::options::Which;
 use crate::outcome::{Outcome, Verdict, exit_of};
 use crate::run::{Job, Runner};

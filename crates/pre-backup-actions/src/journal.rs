@@ -16,12 +16,13 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use common::layout::DAMAGED_JOURNAL;
 use common::problem::Problem;
 use common::record_log::{self, RecordLog};
 use common::text::escape_path;
 use common::{atomic, leftover, private, units};
 
-pub(crate) use entry::{Entry, unix_now};
+pub(crate) use entry::Entry;
 use record::Record;
 
 /// The journal of one state folder, open for writing. Its holder also holds the lock of the run.
@@ -32,9 +33,6 @@ pub(crate) struct Journal {
     log: Option<RecordLog<Record>>,
     incomplete: bool,
 }
-
-/// How the names begin of damaged journals that are kept.
-const ASIDE: &str = "journal.damaged-";
 
 /// What the journal at `path` holds, without touching it, and what could not be read: with that something has to be
 /// done at once.
@@ -236,12 +234,12 @@ impl Journal {
         let folder = self.path.parent().unwrap_or(Path::new("/"));
         let is_kept = |entry: &fs::DirEntry| {
             let metadata = (entry.metadata().ok(), fs::metadata(&self.path).ok());
-            let is_aside = entry.file_name().as_encoded_bytes().starts_with(ASIDE.as_bytes());
+            let is_aside = entry.file_name().as_encoded_bytes().starts_with(DAMAGED_JOURNAL.as_bytes());
             is_aside && matches!(metadata, (Some(a), Some(b)) if (a.dev(), a.ino()) == (b.dev(), b.ino()))
         };
         let earlier = fs::read_dir(folder).into_iter().flatten().flatten().find(is_kept);
         let aside = earlier.map_or_else(
-            || self.path.with_file_name(format!("{ASIDE}{}-{}", units::now(), std::process::id())),
+            || self.path.with_file_name(format!("{DAMAGED_JOURNAL}{}-{}", units::now(), std::process::id())),
             |entry| entry.path(),
         );
         let linked = if aside.exists() { Ok(()) } else { fs::hard_link(&self.path, &aside) };

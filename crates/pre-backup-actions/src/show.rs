@@ -10,7 +10,7 @@ use anyhow::Result;
 use common::compose::{self, Mount, Source};
 use common::contract;
 use common::exit::Exit;
-use common::moment::boot_id;
+use common::moment::{boot_id, unix_now};
 use common::services::{self, Service};
 use common::text::{DIM, count, escape, escape_path};
 use common::{out, output, problem, units};
@@ -18,7 +18,7 @@ use serde_json::json;
 
 use crate::context::{Context, TOOL};
 use crate::discover::{Candidate, Fitness, Found, PREPARE, Script};
-use crate::journal::{self, Entry, unix_now};
+use crate::journal::{self, Entry};
 use crate::options::Which;
 use crate::report::print_json;
 use crate::{misnamed, name, plan};

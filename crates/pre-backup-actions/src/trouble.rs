@@ -6,10 +6,11 @@ use std::fs;
 use std::io::ErrorKind;
 
 use common::contract::trouble::{Down, Preparation, Trouble};
+use common::moment::unix_now;
 use common::text::escape_path;
 
 use crate::context::{Context, TOOL};
-use crate::journal::{Journal, unix_now};
+use crate::journal::Journal;
 use crate::outcome::{Outcome, Verdict};
 use crate::report;
 

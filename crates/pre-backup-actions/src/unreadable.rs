@@ -10,7 +10,7 @@ use crate::name;
 
 /// Warns of each of `unreadable` that was not there in the run before.
 pub(crate) fn report_changes(context: &Context, unreadable: &[Unreadable]) {
-    let path = context.layout.actions_state().join("unreadable");
+    let path = context.layout.actions_unreadable();
     let known: BTreeSet<String> =
         std::fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
     let now: BTreeSet<String> = unreadable.iter().map(|one| name::encode(one.folder.as_os_str())).collect();

@@ -32,7 +32,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
     let cancel = Cancel::on_signals()?;
     // Keys, sockets and copies are for the user alone, whatever the umask was.
     nix::sys::stat::umask(nix::sys::stat::Mode::from_bits_truncate(0o077));
-    let lock_file = settings.layout().state().join("ssh-key-setup.lock");
+    let lock_file = settings.layout().ssh_lock();
     let _lock = match folder::with_cure(lock::attempt(&lock_file), &lock_file)? {
         lock::Attempt::Held(lock) => lock,
         lock::Attempt::Busy(holder) => {

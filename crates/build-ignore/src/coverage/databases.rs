@@ -5,6 +5,7 @@
 
 use common::contract::coverage::{Gap, GapKind};
 use common::roots::service_depth;
+use common::services::{AFTER, PREPARE};
 use common::settings::Settings;
 
 use super::{adopt, service_folder};
@@ -44,10 +45,10 @@ fn look_into(
         let folders =
             [&settings.data_root, &settings.container_root].map(|root| service_folder(root, &service));
         let has = |script: &str| folders.iter().any(|folder| folder.join(script).is_file());
-        if has("after-backup.sh") {
+        if has(AFTER) {
             continue;
         }
-        let (tail, hint) = match has("prepare-backup.sh") {
+        let (tail, hint) = match has(PREPARE) {
             true if declared.of_databases(&service) == 0 => (
                 "without a declared dump: a copy of its live files may not be restored",
                 "declare what the prepare step writes, in a line of it: # dump: FILE".to_string(),

@@ -8,6 +8,7 @@ use common::compose::{ComposeService, Source};
 use common::contract::coverage::{Gap, GapKind};
 use common::databases::{self, Kind};
 use common::roots::service_depth;
+use common::services::{AFTER, PREPARE};
 use common::settings::Settings;
 use common::text::escape_path;
 use rayon::prelude::*;
@@ -139,13 +140,13 @@ fn database(
         // It keeps nothing beyond its container.
         return None;
     }
-    if !has("prepare-backup.sh") {
+    if !has(PREPARE) {
         let what = format!("{} without a dump: a copy of its live files may not be restored", database.name);
         let hint = adopt(&own.name);
         return Some(own.gap(GapKind::LiveDatabase, path, None, &what, Some(hint)));
     }
     // A service that is stopped for the backup has an after step that starts it again.
-    if has("after-backup.sh") {
+    if has(AFTER) {
         return None;
     }
     if !all_dumped() {

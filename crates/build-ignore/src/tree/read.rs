@@ -2,6 +2,7 @@
 //!
 //! getdents(2) returns the kind of an entry on every common file system; where it does not, fstatat(2) is asked.
 
+use common::services::PREPARE;
 use std::cell::RefCell;
 use std::io;
 use std::mem::MaybeUninit;
@@ -68,7 +69,7 @@ pub(super) fn list(folder: &OwnedFd) -> io::Result<Listing> {
             if name.len() < 20 && name.first() == Some(&b'.') && is_lookalike(name) {
                 listing.lookalikes.push(name.to_vec());
             }
-            listing.has_prepare_step |= name == b"prepare-backup.sh";
+            listing.has_prepare_step |= name == PREPARE.as_bytes();
             // `compose.yaml`, `docker-compose.yml` and their like.
             listing.has_compose |= (name.starts_with(b"compose.") || name.starts_with(b"docker-compose."))
                 && (name.ends_with(b".yaml") || name.ends_with(b".yml"));

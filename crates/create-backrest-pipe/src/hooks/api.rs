@@ -21,6 +21,9 @@ use ureq::{Agent, Body};
 use super::password::password_of;
 use crate::cli::Login;
 
+/// Where Backrest has its web page unless it was moved.
+pub(crate) const LOCAL_PAGE: &str = "http://localhost:9898";
+
 /// More than this is no configuration.
 const LARGEST_ANSWER: u64 = 64 << 20;
 /// Most methods look something up.

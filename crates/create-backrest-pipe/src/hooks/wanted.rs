@@ -12,7 +12,7 @@ use bridge::message::Message;
 use bridge::request::{Notification, Preparation, encode};
 use common::exit::HintExt;
 use common::settings::Settings;
-use common::text::escape_path;
+use common::text::{escape_path, word};
 use serde_json::{Value, json};
 
 use super::config::CANCEL;
@@ -85,10 +85,7 @@ impl Wanted {
 
     /// The backup flag, quoted for Backrest, which splits it as a shell does.
     pub(crate) fn flag(&self) -> String {
-        // A path from the file system holds no NUL byte.
-        let file =
-            shlex::try_quote(&self.ignore_file).map_or(self.ignore_file.clone(), |file| file.into_owned());
-        format!("--exclude-file={file}")
+        format!("--exclude-file={}", word(&self.ignore_file))
     }
 
     /// The parts of Backrest's configuration that hold it.

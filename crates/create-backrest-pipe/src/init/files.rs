@@ -85,7 +85,7 @@ impl Files<'_> {
     fn complain_of_compose(&self, work: &mut Work) {
         let own = &self.settings.container_dir;
         let mut needed = roots::mounts(self.settings);
-        needed.push((self.settings.layout().bridge(), PathBuf::from("/bridge")));
+        needed.push((self.settings.layout().bridge(), PathBuf::from(bridge::MOUNT)));
         let project = compose::read(own);
         let mounts: Vec<_> = project.services.values().flat_map(|service| &service.mounts).collect();
         for (host, target) in needed {
@@ -96,7 +96,7 @@ impl Files<'_> {
             };
             if !mounts.iter().any(has) {
                 let file = project.files.first().map(escape_path).unwrap_or_default();
-                let mode = if target == Path::new("/bridge") { "" } else { ":ro" };
+                let mode = if target == Path::new(bridge::MOUNT) { "" } else { ":ro" };
                 let (host, target) = (escape_path(&host), escape_path(&target));
                 work.complaints.push(Complaint::warning(
                     format!("{file}, which was there, does not mount {host} at {target}"),

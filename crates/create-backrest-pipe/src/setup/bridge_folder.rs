@@ -7,6 +7,7 @@ use std::fmt;
 use std::fs;
 
 use anyhow::{Context, Result};
+use common::layout::OLD_FIFO_TARGET;
 use common::settings::Settings;
 use common::text::escape_path;
 
@@ -15,9 +16,6 @@ use crate::inspect::Facts;
 use crate::inspect::entry::Kind;
 use crate::places::Places;
 use crate::work::{Complaint, Verb, Work};
-
-/// The target of the symlink at the FIFO's old place: relative, so that the folder can be moved as a whole.
-pub(crate) const OLD_PIPE_TARGET: &str = "bridge/backrest-pipe";
 
 /// One thing about the bridge that has to change.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,7 +58,7 @@ pub(crate) fn lacks(facts: &Facts) -> Vec<Lack> {
         lack(Verb::Remove, format!("{old}/, an empty folder in the FIFO's place"));
     }
     if !matches!(facts.old_pipe.kind, Kind::Link { .. }) {
-        lack(Verb::Link, format!("{old} to {OLD_PIPE_TARGET}"));
+        lack(Verb::Link, format!("{old} to {OLD_FIFO_TARGET}"));
     }
     lacks
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use anyhow::Result;
 use common::exit::HintExt;
 use common::process::{self, Captured, Limits};
-use common::text::escape_path;
+use common::text::{escape_path, word};
 
 use super::unit_text::{MARK, render};
 use crate::folder;
@@ -87,7 +87,7 @@ pub(crate) fn refuse(facts: &Facts, places: &Places) -> Option<Complaint> {
     (!text.starts_with(MARK)).then(|| {
         Complaint::failure(
             format!("write the systemd unit: {path}: there is one that create-backrest-pipe has not made"),
-            format!("look at it, then move it away: mv {path} {path}.old"),
+            format!("look at it, then move it away: mv {0} {0}.old", word(&places.unit)),
         )
     })
 }

@@ -13,14 +13,14 @@ use common::exit::{hint_of, one_line};
 use common::process::{self, End, Limits};
 use common::regular_file;
 use common::settings::Settings;
-use common::text::{escape, escape_path};
+use common::text::{escape, escape_path, word};
 use common::units;
 use serde_json::Value;
 
 use super::report::{Check, Fix};
 use super::version::Version;
 use crate::cli::StatusArguments;
-use crate::hooks::api::{Address, Backrest};
+use crate::hooks::api::{Address, Backrest, LOCAL_PAGE};
 use crate::hooks::config::list;
 use crate::hooks::edit::{Direction, EditedConfig, edit};
 use crate::hooks::finding::{Finding, Report};
@@ -146,9 +146,8 @@ fn is_looked_after(plan: &Value, mount: &Path) -> bool {
 }
 
 fn of_plan(config: &Value, id: &str, wanted: &[Wanted], arguments: &StatusArguments) -> Vec<Check> {
-    let address = arguments.backrest.as_deref().unwrap_or("http://localhost:9898");
-    let quoted = |word: &str| shlex::try_quote(word).map_or(word.into(), |word| word.into_owned());
-    let command = format!("create-backrest-pipe hooks --apply {} --plan {}", quoted(address), quoted(id));
+    let address = arguments.backrest.as_deref().unwrap_or(LOCAL_PAGE);
+    let command = format!("create-backrest-pipe hooks --apply {} --plan {}", word(address), word(id));
     let edits = wanted.iter().filter_map(|wanted| {
         let edited = edit(config, id, wanted, Direction::PutIn).ok()?;
         // What a hook that can't be read may send is not missing.

@@ -160,7 +160,7 @@ fn look_into(container: &Container, places: &Places) -> Vec<Check> {
             ),
         ),
     }];
-    if container.folder != "/bridge" {
+    if container.folder != bridge::MOUNT {
         checks.push(Check::bad(
             NAME,
             format!(

@@ -5,7 +5,7 @@
 
 use anyhow::Result;
 use common::settings::Flags;
-use common::text::{self, escape};
+use common::text::{self, escape, word};
 use common::width;
 use serde::Serialize;
 
@@ -86,10 +86,9 @@ impl Check {
     /// The check with `flags` added to the command that fixes it, if that is one of these tools.
     pub(super) fn with_flags(mut self, flags: &Flags) -> Check {
         if let Some(Fix::Ours(command)) = &mut self.fix {
-            for word in flags.to_arguments() {
-                let word = word.to_string_lossy().into_owned();
+            for argument in flags.to_arguments() {
                 command.push(' ');
-                command.push_str(&shlex::try_quote(&word).map_or(word.clone(), |quoted| quoted.into_owned()));
+                command.push_str(&word(&argument));
             }
         }
         self

@@ -15,6 +15,8 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::path::{Path, PathBuf};
 
 use common::contract::verification::{FaultKind, Reason};
+use common::moment::unix_seconds;
+use common::services::RULES;
 
 use super::entry::{EntryKind, SnapshotEntry};
 use super::expected::{Root, is_below};
@@ -136,7 +138,7 @@ impl<'a> Host<'a> {
         for folder in at.ancestors().skip(1).take_while(|folder| folder.starts_with(&root.at)) {
             let Ok(metadata) = fs::symlink_metadata(folder) else { continue };
             // A folder that was made since; or that was moved there since, which changes its ctime alone.
-            let is_new = metadata.created().is_ok_and(|time| seconds(time) >= self.began);
+            let is_new = metadata.created().is_ok_and(|time| unix_seconds(time) >= self.began);
             let is_moved = self.is_since(&metadata) && metadata.mtime() < self.began;
             if folder != root.at && (is_new || is_moved) {
                 return Verdict::Explained(Reason::Made);
@@ -227,7 +229,7 @@ impl<'a> Host<'a> {
             folders.clear();
         }
         *folders.entry(folder.to_path_buf()).or_insert_with(|| {
-            let rules = fs::symlink_metadata(folder.join(".resticignore"));
+            let rules = fs::symlink_metadata(folder.join(RULES));
             let tag = common::regular_file::read(&folder.join(CACHE_TAG.0), 64 << 10);
             Folder {
                 is_cache: tag.is_ok_and(|tag| tag.starts_with(CACHE_TAG.1)),
@@ -235,11 +237,6 @@ impl<'a> Host<'a> {
             }
         })
     }
-}
-
-fn seconds(time: std::time::SystemTime) -> i64 {
-    let since = time.duration_since(std::time::UNIX_EPOCH);
-    since.map_or(i64::MIN, |since| i64::try_from(since.as_secs()).unwrap_or(i64::MAX))
 }
 
 fn kind(metadata: &Metadata) -> EntryKind {

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 use common::databases::Kind;
+use common::services::{AFTER, PREPARE, RULES};
 use common::text::{escape, escape_path};
 
 use super::find::{Found, What};
@@ -74,7 +75,7 @@ pub(super) fn additions(
         return Ok(plan);
     }
     let text = dump_script(name, &dumped)?;
-    let path = places.of(existing.script_folder).join("prepare-backup.sh");
+    let path = places.of(existing.script_folder).join(PREPARE);
     match &existing.prepare {
         Some((there, _)) if there == text.as_bytes() => {}
         Some((_, there)) => {
@@ -99,8 +100,8 @@ fn stop_pair(name: &str, places: &Places, existing: &Existing, plan: &mut Plan) 
     let values = vec![("name", name.to_string())];
     let folder = places.of(existing.script_folder);
     let scripts = [
-        ("prepare-backup.sh", include_str!("../../templates/stop-prepare.sh"), &existing.prepare),
-        ("after-backup.sh", include_str!("../../templates/stop-after.sh"), &existing.after),
+        (PREPARE, include_str!("../../templates/stop-prepare.sh"), &existing.prepare),
+        (AFTER, include_str!("../../templates/stop-after.sh"), &existing.after),
     ];
     if let Some((_, path)) = scripts.iter().filter_map(|(_, _, there)| there.as_ref()).next() {
         plan.notes.push(format!("{} stays as it is", escape_path(path)));
@@ -110,7 +111,7 @@ fn stop_pair(name: &str, places: &Places, existing: &Existing, plan: &mut Plan) 
         let text = render::fill(template, &values)?;
         plan.additions.push(Addition { path: folder.join(script), text, mode: 0o755, before: None });
     }
-    add_rules(&folder.join(".resticignore"), STOP_RULES, existing, plan);
+    add_rules(&folder.join(RULES), STOP_RULES, existing, plan);
     Ok(())
 }
 
@@ -217,12 +218,12 @@ fn shell_path(root: Root, path: &Path) -> Result<String> {
 
 fn live_rules(found: &Found, places: &Places, root: Root, live: &Path, existing: &Existing, plan: &mut Plan) {
     let place = places.of(root);
-    let file = place.join(".resticignore");
+    let file = place.join(RULES);
     let Some(rule) = rule_of(live) else {
         plan.notes.push(format!(
             "the live files are all of {}: leave it out with a rule in {}",
             escape_path(place),
-            escape_path(place.with_file_name(".resticignore"))
+            escape_path(place.with_file_name(RULES))
         ));
         return;
     };
@@ -232,7 +233,7 @@ fn live_rules(found: &Found, places: &Places, root: Root, live: &Path, existing:
         plan.notes.push(format!(
             "{} belongs to another user; leave the live files out with the rule {above} in {}",
             escape_path(place),
-            escape_path(place.with_file_name(".resticignore"))
+            escape_path(place.with_file_name(RULES))
         ));
         return;
     }

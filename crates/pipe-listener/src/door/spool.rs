@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
+use common::layout::QUEUE_SPOOL;
 use common::private;
 use common::text::escape_path;
 use rustix::pipe::SpliceFlags;
@@ -164,13 +165,13 @@ fn numbers(folder: &Path) -> io::Result<Vec<u64>> {
     let mut numbers = Vec::new();
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name();
-        numbers.extend(name.to_str().and_then(|name| name.strip_prefix("spool-")?.parse::<u64>().ok()));
+        numbers.extend(name.to_str().and_then(|name| name.strip_prefix(QUEUE_SPOOL)?.parse::<u64>().ok()));
     }
     Ok(numbers)
 }
 
 fn path(folder: &Path, generation: u64) -> PathBuf {
-    folder.join(format!("spool-{generation}"))
+    folder.join(format!("{QUEUE_SPOOL}{generation}"))
 }
 
 fn empty(folder: &Path, generation: u64) -> io::Result<File> {

@@ -14,6 +14,7 @@ use bridge::message::{Message, line_of};
 use bridge::request::{Notification, Preparation};
 use common::contract::push::State;
 use common::contract::trouble::Trouble;
+use common::moment::unix_now;
 use common::settings::Settings;
 
 use super::Listener;
@@ -288,7 +289,6 @@ impl Listener {
 impl Backups {
     /// Whether something that ended at `at` belongs to a message that ended just now.
     fn is_new(&self, at: i64) -> bool {
-        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-        now.as_secs().abs_diff(at.try_into().unwrap_or_default()) < 60
+        unix_now().abs_diff(at) < 60
     }
 }

@@ -22,7 +22,7 @@ use crate::status;
 use crate::tally::Ending;
 use bridge::action::Lane;
 use common::cancel::Cancel;
-use common::moment::Moment;
+use common::moment::{Moment, unix_now};
 
 impl Listener {
     /// A client has sent its line.
@@ -247,6 +247,6 @@ impl Listener {
 fn is_stale_up(message: &Message) -> bool {
     let sent =
         (message.built_in() == Some(BuiltIn::NotifyUp)).then(|| Notification::parse(&message.text).sent);
-    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    sent.flatten().is_some_and(|sent| now.as_secs().saturating_sub(sent) > STALE.as_secs())
+    let now = u64::try_from(unix_now()).unwrap_or_default();
+    sent.flatten().is_some_and(|sent| now.saturating_sub(sent) > STALE.as_secs())
 }

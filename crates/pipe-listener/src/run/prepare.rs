@@ -5,10 +5,11 @@
 
 use std::fs;
 use std::process::Command;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use bridge::request::Preparation;
 use common::contract::journal::Journal;
+use common::moment::unix_now;
 use common::process::{self, Limits};
 
 use super::{Outcome, Report, Runner};
@@ -86,8 +87,8 @@ pub(crate) fn open(runner: &Runner) -> Option<Open> {
         .ok()
         .and_then(|answer| serde_json::from_slice::<Journal>(&answer).ok());
     let Some(journal) = journal else { return Some(Open { left: UNKNOWN, since: None }) };
-    let due = Duration::from_secs(u64::try_from(journal.next_due?).unwrap_or_default());
-    let left = due.saturating_sub(SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default());
+    let left = journal.next_due?.saturating_sub(unix_now());
+    let left = Duration::from_secs(u64::try_from(left).unwrap_or_default());
     Some(Open { left, since: journal.entries.iter().map(|entry| entry.started).max() })
 }
 

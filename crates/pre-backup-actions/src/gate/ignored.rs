@@ -9,6 +9,7 @@ use common::cancel::Cancel;
 use common::contract::explain::{Explained, PathOutcome};
 use common::paths;
 use common::process::{self, End, Limits};
+use common::services::RULES;
 use common::settings::{Flags, Settings};
 use common::text::escape;
 
@@ -59,7 +60,7 @@ pub(crate) fn ask(files: &[&Path], settings: &Settings, cancel: &Cancel) -> Vec<
 fn has_rules(file: &Path, roots: [&Path; 2]) -> bool {
     let mut folders =
         file.ancestors().skip(1).take_while(|folder| roots.iter().any(|root| folder.starts_with(root)));
-    folders.any(|folder| folder.join(".resticignore").symlink_metadata().is_ok())
+    folders.any(|folder| folder.join(RULES).symlink_metadata().is_ok())
 }
 
 fn explain(files: &[&Path], settings: &Settings, cancel: &Cancel) -> Result<Vec<RuleAnswer>, String> {

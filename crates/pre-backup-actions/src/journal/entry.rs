@@ -6,7 +6,6 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use common::moment::boot_id;
-use jiff::Timestamp;
 
 /// A service whose prepare step has started and whose after step has to run.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,9 +67,4 @@ impl Entry {
         self.started = self.started.min(now);
         self.due = now + i64::try_from(wait.min(12 * 3600)).unwrap_or(0);
     }
-}
-
-/// Seconds since 1970.
-pub(crate) fn unix_now() -> i64 {
-    Timestamp::now().as_second()
 }

@@ -9,13 +9,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use common::exit::one_line;
-use common::moment::boot_id;
+use common::moment::{boot_id, unix_now};
 
 use crate::context::Context;
 use crate::discover::{AFTER, Fitness, PREPARE};
 use crate::gate::{self, Budget, Gate, Report, Request, Staging, Start};
 use crate::history::{History, RunRecord};
-use crate::journal::{Entry, Journal, unix_now};
+use crate::journal::{Entry, Journal};
 use crate::orphans;
 use crate::outcome::{Outcome, Verdict};
 use crate::plan::Step;
