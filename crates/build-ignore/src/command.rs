@@ -83,18 +83,12 @@ fn run_task(task: &Task) -> Result<Exit> {
     let mut is_good = errors.is_empty() && (warnings.is_empty() || !task.strict);
     match &task.mode {
         Mode::Explain(_) => {}
-        Mode::Kept => kept::print(&roots)?,
+        Mode::Kept => kept::print(&roots),
         Mode::Report => report::print(&roots, &coverage::coverage(&roots, settings, &options), task.format)?,
         Mode::Check => is_good &= !stale::show(&settings.ignore_file, &render::render(&roots), task.format)?,
         Mode::Coverage => is_good &= !show_coverage(&roots, settings, &options, task.format)?,
         Mode::Compare(file) => is_good &= migrate::show(&roots, file, task.format)?,
-        Mode::Print => {
-            // Not through `common::output`, which takes escape sequences out: a name in a pattern may hold one.
-            match io::stdout().write_all(&render::render(&roots)).and_then(|()| io::stdout().flush()) {
-                Err(error) if error.kind() == io::ErrorKind::BrokenPipe => {}
-                written => written.context("write to standard output")?,
-            }
-        }
+        Mode::Print => common::output::raw(|out| out.write_all(&render::render(&roots))),
         Mode::Write | Mode::Adopt => {
             if let (Mode::Write, Some(moved)) = (&task.mode, &moved) {
                 moved.check_all_seen()?;

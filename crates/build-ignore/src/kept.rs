@@ -4,23 +4,17 @@
 //! folder are compared, not whole paths, so `a/b` comes before `a.b`.
 
 use std::ffi::OsStr;
-use std::io::{self, BufWriter, ErrorKind, Write};
+use std::io::{self, Write};
 use std::os::unix::ffi::OsStrExt;
 
-use anyhow::{Context, Result};
 use common::contract::kept::{Content, Record};
 
 use crate::root::Root;
 use crate::tree::{Entry, Folder, Kind};
 
 /// Prints the list of `roots`, which were walked for names.
-pub(crate) fn print(roots: &[Root]) -> Result<()> {
-    // Not through `common::output`, which takes escape sequences out: a name may hold one.
-    let mut out = BufWriter::with_capacity(256 << 10, io::stdout().lock());
-    match list(roots, &mut out).and_then(|()| out.flush()) {
-        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("write to standard output"),
-    }
+pub(crate) fn print(roots: &[Root]) {
+    common::output::raw(|out| list(roots, out));
 }
 
 fn list(roots: &[Root], out: &mut impl Write) -> io::Result<()> {

@@ -29,6 +29,7 @@ pub mod roots;
 pub mod rotating_log;
 pub mod services;
 pub mod settings;
+pub mod tailscale;
 #[cfg(feature = "testing")]
 pub mod testing;
 pub mod text;

@@ -6,7 +6,7 @@
 //! behind `>` can't leave a set-up half done.
 
 use std::fmt;
-use std::io::{self, ErrorKind, Write};
+use std::io::{self, BufWriter, ErrorKind, Write};
 use std::sync::Mutex;
 
 /// What went wrong first on standard output.
@@ -58,6 +58,14 @@ pub fn line(text: fmt::Arguments<'_>) {
         let mut stdout = anstream::stdout().lock();
         stdout.write_fmt(text)?;
         stdout.write_all(b"\n")
+    });
+}
+
+/// Has `write` write bytes as they are, for lists of names: every other way takes escape sequences out.
+pub fn raw(write: impl FnOnce(&mut BufWriter<io::StdoutLock<'_>>) -> io::Result<()>) {
+    attempt(|| {
+        let mut stdout = BufWriter::with_capacity(256 << 10, io::stdout().lock());
+        write(&mut stdout).and_then(|()| stdout.flush())
     });
 }
 

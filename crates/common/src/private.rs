@@ -14,6 +14,14 @@ pub fn folder(folder: &Path) -> io::Result<()> {
     DirBuilder::new().recursive(true).mode(0o700).create(folder)
 }
 
+/// Makes the folder `path` alone, with `mode` less the umask. Returns whether it was missing.
+pub fn new_folder(path: &Path, mode: u32) -> io::Result<bool> {
+    match DirBuilder::new().mode(mode).create(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        made => made.map(|()| true),
+    }
+}
+
 /// Opens `path` for appending; a new file has mode 0600. A symlink is refused (ELOOP). Makes the folder if it is
 /// missing.
 pub fn append(path: &Path) -> io::Result<File> {

@@ -260,7 +260,7 @@ fn start(
 /// Runs `command` in our own process group with our own standard streams, so that it may ask on the terminal, and
 /// waits for it without a deadline: the person at the terminal is the deadline.
 pub fn foreground(command: &mut Command) -> Result<End> {
-    let status = command.status().with_context(|| cannot_start(command))?;
+    let status = command.status().with_context(|| cannot_start(command))?; // tidy: the person is its deadline
     Ok(End::of(status))
 }
 

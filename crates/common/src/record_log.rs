@@ -121,13 +121,18 @@ impl<T: Serialize + DeserializeOwned> RecordLog<T> {
     /// use, and a rewrite is asked for again once it has grown further.
     pub fn rewrite(&mut self, records: &[T]) -> Result<()> {
         self.rewrite_at = self.length + LONG;
-        let text = lines(records).with_context(|| format!("write: {}", escape_path(&self.path)))?;
-        atomic::write(&self.path, &text, 0o600)?;
-        self.file =
-            private::read_write(&self.path).with_context(|| format!("open: {}", escape_path(&self.path)))?;
-        self.length = text.len() as u64;
-        self.rewrite_at = LONG.max(2 * self.length);
+        *self = RecordLog::create(&self.path, records)?;
         Ok(())
+    }
+
+    /// Replaces what is at `path` by a log that holds only `records`, likewise.
+    pub fn create(path: &Path, records: &[T]) -> Result<RecordLog<T>> {
+        let text = lines(records).with_context(|| format!("write: {}", escape_path(path)))?;
+        atomic::write(path, &text, 0o600)?;
+        let file = private::read_write(path).with_context(|| format!("open: {}", escape_path(path)))?;
+        let length = text.len() as u64;
+        let rewrite_at = LONG.max(2 * length);
+        Ok(RecordLog { path: path.to_path_buf(), file, length, rewrite_at, records: PhantomData })
     }
 }
 

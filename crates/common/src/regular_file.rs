@@ -12,13 +12,22 @@ use nix::fcntl::OFlag;
 
 /// Opens `path` for reading. Fails with [`ErrorKind::InvalidInput`] if it is not a regular file.
 pub fn open(path: &Path) -> io::Result<File> {
+    open_with(path, OFlag::empty())
+}
+
+fn open_with(path: &Path, flags: OFlag) -> io::Result<File> {
     // O_NONBLOCK: a FIFO without a writer would block open(2) itself. O_NOCTTY: a terminal must not become ours.
-    let flags = OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
+    let flags = flags | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
     let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)?;
     if !file.metadata()?.is_file() {
         return Err(io::Error::new(ErrorKind::InvalidInput, "not a regular file"));
     }
     Ok(file)
+}
+
+/// [`open`], but a symlink is an error too (ELOOP).
+pub fn open_unlinked(path: &Path) -> io::Result<File> {
+    open_with(path, OFlag::O_NOFOLLOW)
 }
 
 /// Reads all of `path`, at most `limit` bytes. Fails with [`ErrorKind::FileTooLarge`] if it is longer.
@@ -47,6 +56,9 @@ mod tests {
         for other in [fifo.as_path(), Path::new("/dev/zero"), folder.path()] {
             assert!(read(other, 5).is_err(), "{}", other.display());
         }
+        let link = folder.path().join("link");
+        std::os::unix::fs::symlink(&file, &link).unwrap();
+        assert!(open(&link).is_ok() && open_unlinked(&link).is_err() && open_unlinked(&file).is_ok());
         assert_eq!(read(Path::new("/nonexistent"), 5).unwrap_err().kind(), ErrorKind::NotFound);
     }
 }

@@ -1,12 +1,12 @@
 //! Folders with their final mode, also in the place of an empty one that Docker made as root; and the removal of both
 //! files and folders.
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::DirBuilderExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use common::private;
 use common::text::escape_path;
 
 use crate::inspect::entry::Entry;
@@ -22,11 +22,9 @@ pub(crate) fn make(folder: &Entry, user: u32, mode: u32, work: &mut Work) -> Res
         return Ok(());
     }
     work.step(Verb::Make, format!("{}/", escape_path(path)), || {
-        match DirBuilder::new().mode(mode).create(path) {
-            // Another of the tools was quicker.
-            Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-            result => result.with_context(|| format!("make a folder: {}", escape_path(path))),
-        }
+        // Another of the tools may have been quicker.
+        let made = private::new_folder(path, mode).map(drop);
+        made.with_context(|| format!("make a folder: {}", escape_path(path)))
     })
 }
 

@@ -8,6 +8,7 @@ mod bridge_folder;
 
 use anyhow::Result;
 use common::layout::OLD_FIFO_TARGET;
+use common::lock::Holder;
 use common::settings::Settings;
 use common::text::{escape_path, word};
 
@@ -49,8 +50,10 @@ pub(crate) fn set_up(
     }
     match supervisor {
         Supervisor::Cron => {
-            let was_systemd = systemd::take_away(facts, places, work)?;
-            run_listener(facts, places, is_replaced, was_systemd, work)?;
+            // With its unit the listener stops as well.
+            let has_stopped = systemd::take_away(facts, places, work)?;
+            let before = facts.listener.as_ref().filter(|_| !has_stopped);
+            run_listener(facts, places, before, is_replaced, work)?;
             cron::ensure(facts, places, work)
         }
         Supervisor::Systemd => {
@@ -183,12 +186,11 @@ fn client(facts: &Facts, places: &Places, work: &mut Work) -> Result<()> {
 fn run_listener(
     facts: &Facts,
     places: &Places,
+    before: Option<&Holder>,
     is_replaced: bool,
-    was_systemd: bool,
     work: &mut Work,
 ) -> Result<()> {
-    // With its unit the listener stops as well.
-    let is_running = facts.listener.is_some() && !was_systemd;
+    let is_running = before.is_some();
     let must_restart = is_replaced || facts.must_restart();
     if is_running && must_restart {
         listener::ensure_stopped(facts, places, work)?;

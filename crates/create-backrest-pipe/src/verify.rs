@@ -33,7 +33,6 @@ use common::cancel::Cancel;
 use common::contract::verification::{Fault, FaultKind, Outcome, SnapshotInfo, Verification};
 use common::exit::{Exit, HintExt};
 use common::leftover::{self, Scratch};
-use common::moment::unix_now;
 use common::private;
 use common::settings::Settings;
 use common::text::{escape, escape_path};

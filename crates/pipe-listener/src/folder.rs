@@ -5,10 +5,10 @@
 //! that is in the way is removed but an empty folder (Docker makes one where a mount's source is missing), a
 //! symlink that we made and a socket without a listener.
 
-use std::fs::{self, DirBuilder};
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
@@ -16,6 +16,7 @@ use anyhow::{Context, Result, anyhow};
 use bridge::{FIFO, SOCKET};
 use common::exit::HintExt;
 use common::layout::OLD_FIFO_TARGET;
+use common::private;
 use common::settings::Settings;
 use common::text::{escape_path, word};
 use nix::sys::socket::{AddressFamily, Backlog, SockFlag, SockType, UnixAddr, bind, listen, socket};
@@ -212,10 +213,7 @@ impl AsFd for Folder {
 
 fn hold(path: &Path) -> Result<OwnedFd> {
     let naming = || format!("open the bridge folder: {}", escape_path(path));
-    match DirBuilder::new().mode(0o700).create(path) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error).with_context(naming),
-        _ => {}
-    }
+    private::new_folder(path, 0o700).with_context(naming)?;
     let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let folder = rustix::fs::open(path, flags, Mode::empty()).with_context(naming)?;
     let stat = rustix::fs::fstat(&folder).with_context(naming)?;

@@ -9,7 +9,7 @@ use anyhow::{Result, anyhow};
 use common::cancel::Cancel;
 use common::exit::{Exit, HintExt};
 use common::lock::{self, Attempt, Lock};
-use common::text::{escape_path, word};
+use common::text::escape_path;
 use common::{out, private, problem};
 
 use crate::cli::Cli;

@@ -212,14 +212,8 @@ impl Journal {
     fn rewrite(&mut self, more: Option<Record>) -> Result<()> {
         let started = self.entries.iter().map(record::begin);
         let records: Vec<_> = std::iter::once(record::header()).chain(started).chain(more).collect();
-        let mut text = Vec::new();
-        for record in &records {
-            serde_json::to_writer(&mut text, record)?;
-            text.push(b'\n');
-        }
         self.log = None;
-        atomic::write(&self.path, &text, 0o600)?;
-        self.log = Some(RecordLog::open(&self.path)?.log);
+        self.log = Some(RecordLog::create(&self.path, &records)?);
         self.incomplete = false;
         Ok(())
     }

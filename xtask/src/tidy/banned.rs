@@ -15,10 +15,13 @@ enum Where {
     InTools,
 }
 
-const BANNED: [(&str, Where, &str); 8] = [
+const BANNED: [(&str, Where, &str); 11] = [
     ("#[ignore", Where::Everywhere, "a test never passes by being skipped"),
     (".output()", Where::OutsideTests, "a child without a deadline: use common::process"),
     (".spawn()", Where::InTools, "a child without a deadline: use common::process"),
+    (".status()?", Where::InTools, "a child without a deadline: use common::process"),
+    (".status().with_context(", Where::InTools, "a child without a deadline: use common::process"),
+    (".exec()", Where::InTools, "a child without a deadline: use common::process"),
     ("fs::write(", Where::InTools, "half a file may stay: use common::atomic"),
     ("File::create(", Where::InTools, "half a file may stay: use common::atomic"),
     ("Command::new(\"sh\")", Where::InTools, "no shell in between"),

@@ -31,8 +31,11 @@ pub(super) fn findings(sources: &[Source]) -> Vec<Problem> {
 /// The name of the type that a line of code starts to define.
 fn defined_type(code: &str) -> Option<&str> {
     let mut words = code.split_whitespace().skip_while(|word| word.starts_with("pub"));
-    if !matches!(words.next(), Some("struct" | "enum" | "trait")) {
-        return None;
+    match words.next() {
+        Some("struct" | "enum" | "trait") => {}
+        // One that is indented belongs to a trait.
+        Some("type") if !code.starts_with(' ') => {}
+        _ => return None,
     }
     let name = words.next()?;
     let end = name.find(|c: char| !c.is_alphanumeric()).unwrap_or(name.len());
@@ -50,7 +53,7 @@ mod tests {
             sample("crates/a/src/one.rs", "//! X.\npub(crate) struct Line<'a> {\nenum Kind {\n"),
             sample(
                 "crates/a/src/two.rs",
-                "//! X.\nstruct Line;\n#[cfg(test)]\nmod tests { }\nstruct Kind;\n",
+                "//! X.\ntype Line = u8;\n#[cfg(test)]\nmod tests { }\nstruct Kind;\n",
             ),
             sample("crates/b/src/one.rs", "//! X.\npub struct Line(u8);\nlet structure = 1;\n"),
         ];

@@ -18,9 +18,9 @@ use crate::workspace::Workspace;
 const LISTS: [&str; 2] = ["CONTRIBUTING.md", "xtask/src/tidy/words.rs"];
 
 /// A row of the list: the words, what to write instead, and why.
-type Row = (&'static [&'static str], &'static str, &'static str);
+type AvoidedWords = (&'static [&'static str], &'static str, &'static str);
 
-const AVOIDED: [Row; 8] = [
+const AVOIDED: [AvoidedWords; 8] = [
     (
         &["tell", "tells", "told", "telling"],
         "report, log, print, show; know, distinguish",

@@ -95,7 +95,7 @@ impl Watch<'_> {
                 true => until.min(Instant::now() + BETWEEN_LOOKS),
                 false => until,
             };
-            let ready = self.wait_until(until, &pidfd, exited, is_running)?;
+            let ready = self.wait_until(until, &pidfd, exited, &phase)?;
             for stream in ready.outputs {
                 self.read_output(stream, each_chunk)?;
             }
@@ -150,7 +150,7 @@ impl Watch<'_> {
         Phase::Ending { why, until: Instant::now() + self.limits.grace }
     }
 
-    fn wait_until(&self, until: Instant, pidfd: &OwnedFd, exited: bool, cancellable: bool) -> Result<Ready> {
+    fn wait_until(&self, until: Instant, pidfd: &OwnedFd, exited: bool, phase: &Phase) -> Result<Ready> {
         let mut fds = Vec::with_capacity(self.outputs.len() + 2);
         let mut roles = Vec::with_capacity(fds.capacity());
         for (stream, pipe) in self.outputs.iter().enumerate() {
@@ -163,7 +163,7 @@ impl Watch<'_> {
             fds.push(PollFd::new(pidfd.as_fd(), PollFlags::POLLIN));
             roles.push(PollRole::Exit);
         }
-        if let (Some(cancel), true) = (self.cancel, cancellable) {
+        if let (Some(cancel), Phase::Running { .. }) = (self.cancel, phase) {
             fds.push(PollFd::new(cancel.as_fd(), PollFlags::POLLIN));
             roles.push(PollRole::Cancel);
         }

@@ -226,8 +226,7 @@ fn inside(settings: &Settings) -> Result<String> {
 
 /// Whether a program of that name can be found as a shell would find it.
 pub(crate) fn is_on_path(name: &str) -> bool {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    std::env::split_paths(&path).any(|folder| is_program(&folder.join(name)))
+    std::env::split_paths(&common::paths::search_path()).any(|folder| is_program(&folder.join(name)))
 }
 
 fn is_program(path: &Path) -> bool {

@@ -3,14 +3,14 @@
 //! What a reader gets wrong: the copy lies where the container can write, so it is opened without following a
 //! symlink or waiting for a FIFO, and it is only ever compared, never run.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Read};
-use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use common::regular_file;
 use common::text::escape_path;
-use nix::fcntl::OFlag;
 
 /// How the copy compares with its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,11 +66,9 @@ fn is_copy(copy: &Path, bytes: &[u8]) -> io::Result<bool> {
     if !fs::symlink_metadata(copy)?.is_file() {
         return Ok(false);
     }
-    let flags = OFlag::O_NOFOLLOW | OFlag::O_NONBLOCK;
-    let file = OpenOptions::new().read(true).custom_flags(flags.bits()).open(copy)?;
+    let file = regular_file::open_unlinked(copy)?;
     let there = file.metadata()?;
-    Ok(there.is_file()
-        && there.mode() & 0o7777 == CLIENT_MODE
+    Ok(there.mode() & 0o7777 == CLIENT_MODE
         && there.uid() == nix::unistd::geteuid().as_raw()
         && there.len() == bytes.len() as u64
         && holds(file, bytes)?)

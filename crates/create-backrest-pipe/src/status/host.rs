@@ -10,9 +10,9 @@ use std::time::Duration;
 use common::contract::push::{Answer, Push, Pushes};
 use common::process::{self, Captured, Limits};
 use common::settings::Settings;
+use common::tailscale::Right;
 use common::text::escape_path;
 use common::units;
-use serde_json::Value;
 use ureq::http::Uri;
 
 use super::report::{Check, Fix};
@@ -77,49 +77,27 @@ pub(super) fn checks(settings: &Settings, supervisor: Option<Supervisor>) -> Vec
     checks
 }
 
-fn ask(program: &str, arguments: &[&str]) -> anyhow::Result<Vec<u8>> {
-    let mut command = Command::new(program);
-    process::capture(command.args(arguments), b"", Limits::within(Duration::from_secs(15)), None)
-        .and_then(Captured::success)
-}
-
 /// Whether the network can be brought up and taken down without a password.
 fn tailscale(supervisor: Option<Supervisor>) -> Check {
     let name = "tailscale";
-    if nix::unistd::geteuid().is_root() {
-        return Check::good(name, "root may bring it up and down");
-    }
-    let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten().map(|user| user.name);
-    let prefs = ask("tailscale", &["debug", "prefs"]).ok();
-    let prefs: Option<Value> = prefs.and_then(|prefs| serde_json::from_slice(&prefs).ok());
-    let operator = prefs.as_ref().and_then(|prefs| prefs["OperatorUser"].as_str());
-    if user.is_some() && operator == user.as_deref() {
-        return Check::good(name, "you are its operator");
-    }
-    match ask("sudo", &["-n", "-l", "tailscale", "up"]) {
-        Ok(_) if supervisor == Some(Supervisor::Systemd) => Check::bad(
+    let fix = "sudo tailscale set --operator=$USER";
+    match common::tailscale::right(None) {
+        Right::Root => Check::good(name, "root may bring it up and down"),
+        Right::Operator => Check::good(name, "you are its operator"),
+        Right::Sudo if supervisor == Some(Supervisor::Systemd) => Check::bad(
             name,
             "only sudo lets you bring it up and down, and the systemd unit forbids sudo",
-            "sudo tailscale set --operator=$USER",
+            fix,
         ),
-        Ok(_) => Check::good(name, "sudo lets you bring it up and down without a password"),
-        Err(_) => {
-            let fix = "sudo tailscale set --operator=$USER";
-            match is_up() {
-                true => Check::unknown(name, "it is up, but you may not bring it up for a backup", fix),
-                false => {
-                    Check::bad(name, "you may not bring it up and down, so a backup to elsewhere fails", fix)
-                }
-            }
+        Right::Sudo => Check::good(name, "sudo lets you bring it up and down without a password"),
+        // A network that is always up needs no rights.
+        Right::None if common::tailscale::status(None).is_ok_and(|status| status.is_up()) => {
+            Check::unknown(name, "it is up, but you may not bring it up for a backup", fix)
+        }
+        Right::None => {
+            Check::bad(name, "you may not bring it up and down, so a backup to elsewhere fails", fix)
         }
     }
-}
-
-/// A network that is always up needs no rights.
-fn is_up() -> bool {
-    let status = ask("tailscale", &["status", "--json"]).ok();
-    let status: Option<Value> = status.and_then(|status| serde_json::from_slice(&status).ok());
-    status.is_some_and(|status| status["BackendState"] == "Running")
 }
 
 /// How each monitor answered the last push. Before the first one only its server is asked: the push address itself is
@@ -198,7 +176,10 @@ fn server(name: &str, url: &str) -> Check {
 
 fn clock() -> Check {
     let name = "clock";
-    match ask("timedatectl", &["show", "--property=NTPSynchronized", "--value"]).as_deref() {
+    let mut command = Command::new("timedatectl");
+    command.args(["show", "--property=NTPSynchronized", "--value"]);
+    let limits = Limits::within(Duration::from_secs(15));
+    match process::capture(&mut command, b"", limits, None).and_then(Captured::success).as_deref() {
         Ok(b"yes\n") => Check::good(name, "it is synchronised over the network"),
         Ok(b"no\n") => Check::bad(
             name,

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
 use common::exit::HintExt;
-use common::paths;
 use common::process::{self, Limits};
 use common::settings::Settings;
+use common::tailscale::{self, Right};
 use serde::{Deserialize, Serialize};
 
 use super::{Outcome, Progress, Report, Runner};
@@ -24,21 +24,6 @@ pub(crate) struct NetworkRecord {
     pub(crate) ours: bool,
     /// Since when it is no longer needed.
     pub(crate) unneeded_since: Option<Moment>,
-}
-
-/// The part of `tailscale status --json` that matters here.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-pub(crate) struct Status {
-    backend_state: String,
-    #[serde(rename = "Self")]
-    own: Option<Own>,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "PascalCase")]
-struct Own {
-    online: Option<bool>,
 }
 
 /// `tailscale up` and `down` answer within seconds or hang for ever.
@@ -63,8 +48,8 @@ pub(super) fn start(runner: &Runner, report: Report<'_>) -> Result<Outcome> {
         let why = if kept.ours { "up already, since an earlier backup" } else { "up already" };
         return Ok(Outcome::Done(Some(why.into())));
     }
-    if matches!(before.backend_state.as_str(), "NeedsLogin" | "NeedsMachineAuth") {
-        return Err(anyhow!("tailscale is not logged in ({})", before.backend_state))
+    if before.needs_login() {
+        return Err(anyhow!("tailscale is not logged in ({})", before.words()))
             .hint("log in once with: sudo tailscale up");
     }
     // Written first: if we die in between, taking down what never came up does no harm.
@@ -144,20 +129,11 @@ pub(crate) fn describe(runner: &Runner) -> Option<String> {
 
 /// Whether `up` and `down` are allowed, and how.
 pub(crate) fn rights(runner: &Runner) -> String {
-    if nix::unistd::geteuid().is_root() {
-        return "root".into();
-    }
-    let operator = ask(runner, user_program("tailscale").args(["debug", "prefs"]))
-        .ok()
-        .and_then(|prefs| serde_json::from_slice::<serde_json::Value>(&prefs).ok())
-        .and_then(|prefs| Some(prefs.get("OperatorUser")?.as_str()?.to_string()));
-    let user = nix::unistd::User::from_uid(nix::unistd::geteuid()).ok().flatten().map(|user| user.name);
-    if operator.is_some() && operator == user {
-        return "operator".into();
-    }
-    match ask(runner, user_program("sudo").args(["-n", "-l", "tailscale", "up"])) {
-        Ok(_) => "sudo".into(),
-        Err(_) => format!("none; {RIGHTS}"),
+    match tailscale::right(Some(&runner.cancel)) {
+        Right::Root => "root".into(),
+        Right::Operator => "operator".into(),
+        Right::Sudo => "sudo".into(),
+        Right::None => format!("none; {RIGHTS}"),
     }
 }
 
@@ -166,54 +142,24 @@ fn linger(settings: &Settings) -> Duration {
     set.and_then(|text| humantime::parse_duration(text.trim()).ok()).unwrap_or(DEFAULT_LINGER)
 }
 
-fn status(runner: &Runner) -> Result<Status> {
-    let mut command = user_program("tailscale");
-    let limits = Limits::within(Duration::from_secs(15));
-    let asked = process::capture(command.args(["status", "--json"]), b"", limits, Some(&runner.cancel))
-        .hint("install Tailscale, or take start-tailscale out of the hooks")?;
-    // The exit code of a network that is down is not 0 either; the JSON counts.
-    if let Ok(status) = serde_json::from_slice(&asked.stdout) {
-        return Ok(status);
-    }
-    asked.success().hint("see to it that tailscaled runs: systemctl status tailscaled")?;
-    Err(anyhow!("tailscale status --json: its answer can't be read"))
+fn status(runner: &Runner) -> Result<tailscale::Status> {
+    tailscale::status(Some(&runner.cancel))
 }
 
 /// `tailscale up` or `tailscale down`, with the rights that there are.
 fn change(runner: &Runner, what: &str) -> Result<()> {
-    let Err(error) = ask(runner, user_program("tailscale").arg(what)) else { return Ok(()) };
+    let Err(error) = ask(runner, tailscale::program("tailscale").arg(what)) else { return Ok(()) };
     if nix::unistd::geteuid().is_root() {
         return Err(error);
     }
-    ask(runner, user_program("sudo").args(["-n", "tailscale", what]))
+    ask(runner, tailscale::program("sudo").args(["-n", "tailscale", what]))
         .map(drop)
         .with_context(|| common::exit::one_line(&error))
         .hint(RIGHTS)
 }
 
-/// Found where cron would not look either: after a reboot it is cron that has started us.
-fn user_program(name: &str) -> Command {
-    let mut command = Command::new(name);
-    command.env("PATH", paths::search_path());
-    command
-}
-
 fn ask(runner: &Runner, command: &mut Command) -> Result<Vec<u8>> {
     process::capture(command, b"", Limits::within(COMMAND), Some(&runner.cancel))?.success()
-}
-
-impl Status {
-    fn is_up(&self) -> bool {
-        self.backend_state == "Running" && self.own.as_ref().and_then(|own| own.online) != Some(false)
-    }
-
-    fn words(&self) -> String {
-        match self.backend_state.as_str() {
-            "Running" => "connected, but the coordination server is not reached".into(),
-            "Stopped" => "down".into(),
-            other => crate::log::short(other.as_bytes()),
-        }
-    }
 }
 
 impl NetworkRecord {
@@ -234,22 +180,5 @@ impl NetworkRecord {
         let text = serde_json::to_vec(self)?;
         common::atomic::write(&settings.layout().tailscale(), &text, 0o600)?;
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn status_of(json: &str) -> Status {
-        serde_json::from_str(json).unwrap()
-    }
-
-    #[test]
-    fn up_means_connected_to_the_coordination_server() {
-        assert!(status_of(r#"{"BackendState":"Running","Self":{"Online":true,"ID":"x"}}"#).is_up());
-        assert!(status_of(r#"{"BackendState":"Running"}"#).is_up());
-        assert!(!status_of(r#"{"BackendState":"Running","Self":{"Online":false}}"#).is_up());
-        assert!(!status_of(r#"{"BackendState":"Stopped","Self":null}"#).is_up());
     }
 }

@@ -67,10 +67,10 @@ impl Flaw {
     }
 }
 
-type Proof = Result<Proved, Flaw>;
+type Judgement = Result<Proved, Flaw>;
 
 /// Checks the file, or the folder, at `path`; `kind` as declared.
-pub(super) fn check(path: &Path, kind: Option<Kind>, budget: &Budget) -> Proof {
+pub(super) fn check(path: &Path, kind: Option<Kind>, budget: &Budget) -> Judgement {
     let content = Source::open(path, budget).map_err(|error| Flaw::Unreadable(error.to_string()))?;
     let proof = guarded(|| match path.symlink_metadata() {
         Ok(metadata) if metadata.is_dir() => folder::check(path, budget),
@@ -94,7 +94,7 @@ thread_local! {
 }
 
 /// What `check` returns. A decoder that panics on a file that was made for that has not proved anything.
-fn guarded(check: impl FnOnce() -> Proof) -> Proof {
+fn guarded(check: impl FnOnce() -> Judgement) -> Judgement {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
         let others = std::panic::take_hook();
@@ -110,7 +110,7 @@ fn guarded(check: impl FnOnce() -> Proof) -> Proof {
     checked.unwrap_or_else(|_| Err(Flaw::damaged("its decoder gave up on it")))
 }
 
-fn check_file(path: &Path, kind: Option<Kind>, source: &Source, budget: &Budget) -> Proof {
+fn check_file(path: &Path, kind: Option<Kind>, source: &Source, budget: &Budget) -> Judgement {
     let mut magic = [0; 16];
     let known = read_some(&mut source.reader(), &mut magic).map_err(flaw)?;
     source.rewind().map_err(flaw)?;
@@ -165,7 +165,7 @@ struct Whole<'a> {
 }
 
 impl Whole<'_> {
-    fn any(mut self) -> Proof {
+    fn any(mut self) -> Judgement {
         self.unpack()?;
         Ok(Proved::Whole)
     }
@@ -176,7 +176,7 @@ impl Whole<'_> {
     }
 
     /// Nothing is known about it but, if it is compressed, that it is whole as that.
-    fn unknown(mut self, is_sealed: bool) -> Proof {
+    fn unknown(mut self, is_sealed: bool) -> Judgement {
         self.unpack()?;
         if folder::holds(self.path) {
             return Ok(Proved::Whole);
@@ -200,7 +200,7 @@ impl Whole<'_> {
         Ok(Proved::Nothing { short: "dump is of an unknown kind", why })
     }
 
-    fn stream(self, check: fn(&mut dyn Read) -> Result<(), Flaw>) -> Proof {
+    fn stream(self, check: fn(&mut dyn Read) -> Result<(), Flaw>) -> Judgement {
         let mut all = Cursor::new(self.head).chain(self.content);
         check(&mut all)?;
         // A checksum is at a compressed file's very end.
@@ -208,12 +208,12 @@ impl Whole<'_> {
         Ok(Proved::Whole)
     }
 
-    fn sql(mut self, check: fn(&[u8], &[u8]) -> Result<(), String>) -> Proof {
+    fn sql(mut self, check: fn(&[u8], &[u8]) -> Result<(), String>) -> Judgement {
         let tail = self.tail()?;
         check(&self.head, &tail).map(|()| Proved::Whole).map_err(Flaw::Damaged)
     }
 
-    fn unknown_sql(mut self) -> Proof {
+    fn unknown_sql(mut self) -> Judgement {
         sql::first_line(&self.head).map_err(Flaw::Damaged)?;
         self.tail()?;
         Ok(Proved::Nothing {
@@ -234,7 +234,7 @@ impl Whole<'_> {
         Ok(tail)
     }
 
-    fn sqlite(mut self) -> Proof {
+    fn sqlite(mut self) -> Judgement {
         let length = match self.packed {
             Some(_) => self.head.len() as u64 + self.unpack()?,
             None => self.source.length,

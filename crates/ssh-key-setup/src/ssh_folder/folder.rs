@@ -15,7 +15,7 @@ use anyhow::{Context, Result, anyhow};
 use common::atomic::{self, Change};
 use common::exit::HintExt;
 use common::process::{self, Limits};
-use common::text::escape_path;
+use common::text::{escape_path, word};
 
 /// The folder, which exists and is ours.
 #[derive(Clone, Debug)]
@@ -205,12 +205,9 @@ pub(crate) fn with_cure<T>(result: Result<T>, path: &Path) -> Result<T> {
     let Err(error) = result else { return result };
     let above = path.ancestors().find_map(|folder| Some((folder, fs::metadata(folder).ok()?)));
     match above {
-        Some((folder, found)) if found.uid() != own_uid() && own_uid() != 0 => Err(error).hint(format!(
-            "sudo chown {}:{} {}",
-            own_uid(),
-            nix::unistd::getegid(),
-            escape_path(folder)
-        )),
+        Some((folder, found)) if found.uid() != own_uid() && own_uid() != 0 => {
+            Err(error).hint(format!("sudo chown {}:{} {}", own_uid(), nix::unistd::getegid(), word(folder)))
+        }
         _ => Err(error),
     }
 }

@@ -11,10 +11,10 @@ use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 
 use super::super::Budget;
-use super::{Flaw, Proof, Proved, Whole, ask, drain, flaw, folder, names, sql, tar};
+use super::{Flaw, Judgement, Proved, Whole, ask, drain, flaw, folder, names, sql, tar};
 
 /// Checks `whole`.
-pub(super) fn check(whole: Whole) -> Proof {
+pub(super) fn check(whole: Whole) -> Judgement {
     let is_tar = whole.head.starts_with(names::PG_TAR);
     if !whole.head.starts_with(names::PG_ARCHIVE) && !is_tar {
         return whole.sql(sql::postgres);
@@ -42,7 +42,7 @@ pub(super) fn check(whole: Whole) -> Proof {
 }
 
 /// Has pg_restore read what is unpacked meanwhile.
-fn from_a_pipe(all: impl Read, budget: &Budget) -> Proof {
+fn from_a_pipe(all: impl Read, budget: &Budget) -> Judgement {
     let (reader, writer) = pipe2(OFlag::O_CLOEXEC).map_err(|errno| flaw(errno.into()))?;
     let mut all = Tee { inner: all, copy: Some(writer.into()) };
     thread::scope(|scope| {

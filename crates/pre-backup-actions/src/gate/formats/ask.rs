@@ -8,13 +8,13 @@ use common::text::escape;
 use nix::sys::signal::Signal;
 
 use super::super::Budget;
-use super::{Flaw, Proof, Proved};
+use super::{Flaw, Judgement, Proved};
 
 /// How pg_restore reports that it does not know the archive's format or its compression. It has no exit code for that.
 const CAN_NOT_READ: [&str; 2] = ["unsupported version", "does not support compression"];
 
 /// Has pg_restore read an archive to its end: the file or folder at `path`, or what comes from `input`.
-pub(super) fn pg_restore(path: Option<&Path>, input: Stdio, budget: &Budget) -> Proof {
+pub(super) fn pg_restore(path: Option<&Path>, input: Stdio, budget: &Budget) -> Judgement {
     // To SQL that no one reads: `--list` reads the table of contents at the beginning and nothing after it.
     let mut command = Command::new("pg_restore");
     // Its words are looked at, so they have to be in one language.
@@ -40,7 +40,7 @@ pub(super) fn pg_restore(path: Option<&Path>, input: Stdio, budget: &Budget) -> 
 }
 
 /// Has sqlite3 check the database at `path`.
-pub(super) fn sqlite(path: &Path, budget: &Budget) -> Proof {
+pub(super) fn sqlite(path: &Path, budget: &Budget) -> Judgement {
     let mut command = Command::new("sqlite3");
     // Immutable: no lock, no journal, nothing is written beside the dump.
     command

@@ -8,14 +8,14 @@ use common::regular_file;
 
 use super::super::Budget;
 use super::super::find::all_below;
-use super::{Flaw, Proof, Proved, ask, check_file, names};
+use super::{Flaw, Judgement, Proved, ask, check_file, names};
 
 /// A table of contents is some hundred bytes for each table.
 const LONGEST_TOC: u64 = 256 << 20;
 const TOC: &str = "toc.dat";
 
 /// Checks the folder at `path`.
-pub(super) fn check(path: &Path, budget: &Budget) -> Proof {
+pub(super) fn check(path: &Path, budget: &Budget) -> Judgement {
     let toc = regular_file::read(&path.join(TOC), LONGEST_TOC).unwrap_or_default();
     if names::is_folder_toc(&toc) {
         return postgres(path, &toc, budget);
@@ -43,7 +43,7 @@ pub(super) fn holds(path: &Path) -> bool {
 }
 
 /// A file of a folder; what is wrong is reported with its name.
-fn file_in(folder: &Path, file: &Path, budget: &Budget) -> Proof {
+fn file_in(folder: &Path, file: &Path, budget: &Budget) -> Judgement {
     let name = common::text::escape_path(file.strip_prefix(folder).unwrap_or(file));
     // All in it are files, links, FIFOs and the like: all_below lists no folders.
     if !file.symlink_metadata().is_ok_and(|metadata| metadata.is_file()) {
@@ -61,7 +61,7 @@ fn file_in(folder: &Path, file: &Path, budget: &Budget) -> Proof {
 
 /// The table of contents names each file of data. pg_restore reads them all; if it is missing or too old, it is at
 /// least seen that each is there and is whole for its compression.
-fn postgres(folder: &Path, toc: &[u8], budget: &Budget) -> Proof {
+fn postgres(folder: &Path, toc: &[u8], budget: &Budget) -> Judgement {
     let files = all_below(folder, 1).map_err(Flaw::Unreadable)?;
     let mut named = data_files(toc);
     for file in &files {

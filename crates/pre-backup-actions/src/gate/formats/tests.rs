@@ -42,7 +42,7 @@ pub(super) fn within(limit: Duration, path: &Path, kind: Option<Kind>) -> Result
     in_words(check(path, kind, &Budget::after(Instant::now(), Duration::ZERO, limit, &cancel)))
 }
 
-fn in_words(proof: Proof) -> Result<Option<String>, String> {
+fn in_words(proof: Judgement) -> Result<Option<String>, String> {
     match proof {
         Ok(Proved::Whole) => Ok(None),
         Ok(Proved::Partly(why)) => Ok(Some(why)),

@@ -14,12 +14,12 @@ use super::super::budget::WINDOW;
 const LONGEST_HEADER: usize = 18;
 
 /// The file, with what was read of it in order to look at it put back in front.
-type Source<R> = io::Chain<Cursor<Vec<u8>>, R>;
+type Rewound<R> = io::Chain<Cursor<Vec<u8>>, R>;
 
 /// Reads what the frames of `source` hold.
 pub(super) struct Frames<R: Read> {
     source: Option<R>,
-    frame: Option<StreamingDecoder<Source<R>, FrameDecoder>>,
+    frame: Option<StreamingDecoder<Rewound<R>, FrameDecoder>>,
     /// What was read of the next frame's header.
     ahead: Vec<u8>,
 }
