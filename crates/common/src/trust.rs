@@ -140,14 +140,20 @@ impl Trust {
         &self.folders
     }
 
-    /// Fails if someone else could change what is at `path`, an absolute path. Returns what the path leads to.
-    pub fn check(&self, path: &Path) -> Result<Metadata, Distrust> {
-        self.walk(path).map(|(_, metadata)| metadata)
+    /// Fails if someone else could change what is at `path`, an absolute path. Returns what the path leads to, without
+    /// symlinks.
+    pub fn check(&self, path: &Path) -> Result<PathBuf, Distrust> {
+        self.walk(Path::new("/"), path).map(|(at, _)| at)
+    }
+
+    /// [`Trust::check`] of `path` below `folder`, which it has just returned: the way to the folder is not checked again.
+    pub fn check_below(&self, folder: &Path, path: &Path) -> Result<(), Distrust> {
+        self.walk(folder, path).map(drop)
     }
 
     /// [`Trust::check`] for a program: it also has to be a regular file that can be executed.
     pub fn check_program(&self, path: &Path) -> Result<(), Distrust> {
-        let (at, metadata) = self.walk(path)?;
+        let (at, metadata) = self.walk(Path::new("/"), path)?;
         if !metadata.is_file() {
             return Err(Distrust { path: at, cause: Cause::NotAFile });
         }
@@ -168,8 +174,8 @@ impl Trust {
         Ok(())
     }
 
-    fn walk(&self, path: &Path) -> Result<(PathBuf, Metadata), Distrust> {
-        let (mut at, mut ahead, mut links) = (PathBuf::from("/"), steps(path), 0);
+    fn walk(&self, start: &Path, path: &Path) -> Result<(PathBuf, Metadata), Distrust> {
+        let (mut at, mut ahead, mut links) = (start.to_path_buf(), steps(path), 0);
         let mut found = self.look_at(&at)?;
         while let Some(step) = ahead.pop() {
             if step == ".." {

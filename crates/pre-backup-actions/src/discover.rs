@@ -23,7 +23,7 @@ use common::text::escape_path;
 use common::trust::Trust;
 
 use crate::declare::Declarations;
-use look::Look;
+use look::{Checks, Look};
 
 /// The script that runs before a backup.
 pub(crate) const PREPARE: &str = "prepare-backup.sh";
@@ -186,9 +186,10 @@ fn look_at_all<const N: usize>(
         let (sender, receiver) = mpsc::channel::<()>();
         thread::spawn(move || {
             let _sender = sender;
+            let checks = Checks::new(&own_trust);
             for name in rest {
                 let folders = own_roots.of_service(&name);
-                let looks = scripts.map(|script| look::at(script, &folders, &own_trust));
+                let looks = scripts.map(|script| look::at(script, &folders, &checks));
                 lock(&shared).push(looks);
             }
         });

@@ -2,6 +2,8 @@
 //!
 //! In comes a service's folder, out goes the script or the reason why it is not run. Nothing is started here.
 
+use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io::{ErrorKind, Read};
@@ -48,15 +50,45 @@ impl Look {
     }
 }
 
+/// The checks of one look at all services. What many scripts share, their root and their shell, is checked once: that
+/// is half of the time that the look takes.
+#[derive(Debug)]
+pub(super) struct Checks<'a> {
+    trust: &'a Trust,
+    /// The paths that scripts share, and what they lead to.
+    known: RefCell<BTreeMap<PathBuf, Result<PathBuf, Distrust>>>,
+}
+
+impl Checks<'_> {
+    pub(super) fn new(trust: &Trust) -> Checks<'_> {
+        Checks { trust, known: RefCell::default() }
+    }
+
+    fn of(&self, path: &Path) -> Result<PathBuf, Distrust> {
+        if let Some(known) = self.known.borrow().get(path) {
+            return known.clone();
+        }
+        let found = self.trust.check(path);
+        self.known.borrow_mut().insert(path.to_path_buf(), found.clone());
+        found
+    }
+
+    /// The script at `path`, in its service's folder in a root.
+    fn script(&self, path: &Path) -> Result<(), Distrust> {
+        let root = path.parent().and_then(Path::parent).unwrap_or(Path::new("/"));
+        self.trust.check_below(&self.of(root)?, path.strip_prefix(root).unwrap_or(path))
+    }
+}
+
 /// The script `file` of a service whose folders in the data root and the container root are `folders`. It may lie in
 /// either; two different ones are refused.
-pub(super) fn at(file: &str, folders: &(PathBuf, PathBuf), trust: &Trust) -> Look {
+pub(super) fn at(file: &str, folders: &(PathBuf, PathBuf), checks: &Checks) -> Look {
     let (data, container) = (folders.0.join(file), folders.1.join(file));
-    let in_data = one(&data, &folders.1, trust);
+    let in_data = one(&data, &folders.1, checks);
     if data == container {
         return in_data;
     }
-    match (in_data, one(&container, &folders.1, trust)) {
+    match (in_data, one(&container, &folders.1, checks)) {
         (Look::Nothing | Look::Closed(..), in_container @ Look::Script(_)) => in_container,
         (Look::Nothing, in_container) => in_container,
         (Look::Script(first), Look::Script(_)) if is_one_file(&data, &container) => Look::Script(first),
@@ -87,7 +119,7 @@ fn script(path: &Path, declarations: Declarations, fitness: Fitness) -> Script {
 }
 
 /// What is at `path`; a script whose folder belongs to someone else could lie in `container`.
-fn one(path: &Path, container: &Path, trust: &Trust) -> Look {
+fn one(path: &Path, container: &Path, checks: &Checks) -> Look {
     let folder = path.parent().unwrap_or(Path::new("/"));
     let link = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
@@ -101,7 +133,7 @@ fn one(path: &Path, container: &Path, trust: &Trust) -> Look {
             let hint = "move the folder away; a script of this name is run before a backup";
             refused(path, "is a folder, not a script".into(), Some(hint.into()))
         }
-        Ok(metadata) if metadata.is_file() => regular(path, container, metadata.mode(), trust),
+        Ok(metadata) if metadata.is_file() => regular(path, container, metadata.mode(), checks),
         Ok(_) => refused(path, "is not a regular file".into(), None),
         Err(error) if link.is_symlink() => {
             refused(path, format!("is a symlink that can't be followed: {error}"), None)
@@ -111,21 +143,21 @@ fn one(path: &Path, container: &Path, trust: &Trust) -> Look {
     Look::Script(Box::new(found))
 }
 
-fn regular(path: &Path, container: &Path, mode: u32, trust: &Trust) -> Script {
+fn regular(path: &Path, container: &Path, mode: u32, checks: &Checks) -> Script {
     // As root every file is executable that anyone may execute.
     if mode & 0o111 == 0 || access(path, AccessFlags::X_OK).is_err() {
         let hint = Some(format!("chmod +x '{}'", escape_path(path)));
         let refusal = Refusal { what: "is not executable".into(), hint };
         return script(path, Declarations::default(), Fitness::Skipped(refusal));
     }
-    if let Err(distrust) = trust.check(path) {
+    if let Err(distrust) = checks.script(path) {
         return refused(path, as_seen_from(&distrust, path), fix(&distrust, path, container));
     }
     let text = match read_start(path) {
         Ok(text) => text,
         Err(error) => return refused(path, format!("can't be read: {error}"), None),
     };
-    script(path, declare::parse(&text), fitness(&text, path, trust))
+    script(path, declare::parse(&text), fitness(&text, path, checks))
 }
 
 /// Declarations past this are not seen; no one writes a script that long.
@@ -166,7 +198,7 @@ fn fix(distrust: &Distrust, path: &Path, container: &Path) -> Option<String> {
 }
 
 /// Whether the kernel can start a file that begins like this.
-fn fitness(text: &[u8], path: &Path, trust: &Trust) -> Fitness {
+fn fitness(text: &[u8], path: &Path, checks: &Checks) -> Fitness {
     let refused = |what: &str, hint: Option<String>| Fitness::Refused(Refusal { what: what.into(), hint });
     if text.starts_with(b"\x7fELF") {
         return Fitness::Runs { by_shell: false };
@@ -190,7 +222,7 @@ fn fitness(text: &[u8], path: &Path, trust: &Trust) -> Fitness {
         let what = format!("names a program that isn't there in its #! line: {}", escape_path(program));
         return refused(&what, None);
     }
-    match trust.check(program) {
+    match checks.of(program).map(drop) {
         Err(distrust) if !matches!(distrust.cause, Cause::Group(_)) => {
             let hint = distrust.fix().map(|command| format!("look at that program, then: {command}"));
             refused(&format!("names a program in its #! line that must not be run: {distrust}"), hint)

@@ -28,7 +28,11 @@ impl Home {
     }
 
     fn look(&self) -> Look {
-        look::at(PREPARE, &(self.path("data/app"), self.path("containers/app")), &Trust::only_us_and_root())
+        look::at(
+            PREPARE,
+            &(self.path("data/app"), self.path("containers/app")),
+            &Checks::new(&Trust::only_us_and_root()),
+        )
     }
 
     fn fitness(&self) -> Fitness {
