@@ -113,8 +113,8 @@ impl Journal {
     /// to bring back after a power cut.
     pub(crate) fn begin(&mut self, entry: Entry) -> Result<()> {
         match entry.has_after {
-            true => self.write(record::begin(&entry))?,
-            false => self.append(record::begin(&entry)).map(drop)?,
+            true => self.write(Record::begin(&entry))?,
+            false => self.append(Record::begin(&entry)).map(drop)?,
         }
         self.entries.retain(|other| other.service != entry.service);
         self.entries.push(entry);
@@ -127,7 +127,7 @@ impl Journal {
             return Ok(());
         };
         change(entry);
-        let record = record::update(entry);
+        let record = Record::Begin { entry: entry.clone(), update: true };
         self.write(record)
     }
 
@@ -155,7 +155,7 @@ impl Journal {
             let folder = self.path.parent().unwrap_or(Path::new("/"));
             return atomic::sync_folder(folder).with_context(|| self.naming());
         }
-        self.write(record::clear(service))?;
+        self.write(Record::Clear(service.to_os_string()))?;
         self.entries.retain(|entry| entry.service != service);
         Ok(())
     }
@@ -210,8 +210,8 @@ impl Journal {
 
     /// Writes what is open anew, and `more` after it, whole or not at all.
     fn rewrite(&mut self, more: Option<Record>) -> Result<()> {
-        let started = self.entries.iter().map(record::begin);
-        let records: Vec<_> = std::iter::once(record::header()).chain(started).chain(more).collect();
+        let started = self.entries.iter().map(Record::begin);
+        let records: Vec<_> = std::iter::once(Record::HEADER).chain(started).chain(more).collect();
         self.log = None;
         self.log = Some(RecordLog::create(&self.path, &records)?);
         self.incomplete = false;

@@ -7,6 +7,9 @@ use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 
+use serde::de::Error;
+use serde::{Deserialize, Deserializer, Serializer};
+
 /// `name` as text that stands for nothing else.
 pub(crate) fn encode(name: &OsStr) -> String {
     let mut out = String::with_capacity(name.len());
@@ -43,6 +46,17 @@ pub(crate) fn decode(text: &str) -> Option<OsString> {
         }
     }
     Some(OsString::from_vec(bytes))
+}
+
+/// For serde, of a name or a path.
+pub(crate) fn serialize<S: Serializer>(name: &impl AsRef<OsStr>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(&encode(name.as_ref()))
+}
+
+/// Likewise.
+pub(crate) fn deserialize<'de, N: From<OsString>, D: Deserializer<'de>>(text: D) -> Result<N, D::Error> {
+    let name = decode(&String::deserialize(text)?);
+    name.map(N::from).ok_or_else(|| D::Error::custom("not a name"))
 }
 
 #[cfg(test)]

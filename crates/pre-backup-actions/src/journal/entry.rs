@@ -2,17 +2,23 @@
 
 use std::collections::BTreeSet;
 use std::ffi::OsString;
+use std::ops::Not;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use common::moment::boot_id;
+use serde::{Deserialize, Serialize};
+
+use crate::name;
 
 /// A service whose prepare step has started and whose after step has to run.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Entry {
     /// Its name.
+    #[serde(with = "name")]
     pub(crate) service: OsString,
     /// The folder of its prepare script.
+    #[serde(with = "name")]
     pub(crate) folder: PathBuf,
     /// The run that prepared it.
     pub(crate) run: String,
@@ -20,20 +26,28 @@ pub(crate) struct Entry {
     pub(crate) boot: String,
     /// The session that its script belongs to, if that is known. It is 0 in a PID namespace whose sessions were
     /// all started outside of it (pid_namespaces(7)), such as a container's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) session: Option<i32>,
     /// The backups that it is prepared for. Its after step runs when the last of them is over.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) keys: BTreeSet<String>,
     /// When the prepare step began, in seconds since 1970.
+    // tidy: an older version reads this name only; the next one writes `started`
+    #[serde(rename = "begun", alias = "started")]
     pub(crate) started: i64,
     /// When the after step has to run even if no one asks for it, in seconds since 1970.
     pub(crate) due: i64,
     /// There was an after script when it began: that there is none now is odd.
+    #[serde(rename = "after", default, skip_serializing_if = "Not::not")]
     pub(crate) has_after: bool,
     /// Its prepare step has done well.
+    #[serde(rename = "prepared", default, skip_serializing_if = "Not::not")]
     pub(crate) is_prepared: bool,
     /// How often the after step has failed.
+    #[serde(default)]
     pub(crate) failures: u32,
     /// Why it failed last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) why: Option<String>,
 }
 

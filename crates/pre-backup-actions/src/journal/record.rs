@@ -3,10 +3,9 @@
 //! Format 1 is that of all versions so far. Older ones wrote all steps of a run before the first one started
 //! (`planned`); such a line counts as a step that has started, because its after step may run once too often.
 
-use std::collections::BTreeSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
+use std::ops::Not;
 use std::os::unix::ffi::OsStrExt;
-use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
@@ -21,84 +20,25 @@ const VERSION: u32 = 1;
 pub(super) enum Record {
     /// The first line: the format.
     Journal(u32),
-    Begin(Begin),
-    Clear(String),
-}
-
-#[derive(Clone, Debug, Serialize, Deserialize)]
-pub(super) struct Begin {
-    service: String,
-    folder: String,
-    run: String,
-    boot: String,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    session: Option<i32>,
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    keys: BTreeSet<String>,
-    // tidy: an older version reads this name only; the next one writes `started`
-    #[serde(rename = "begun", alias = "started")]
-    started: i64,
-    due: i64,
-    /// There was an after script when it began.
-    #[serde(default, skip_serializing_if = "is_false")]
-    after: bool,
-    /// Its prepare step has done well.
-    #[serde(default, skip_serializing_if = "is_false")]
-    prepared: bool,
-    /// It was in the journal already, and keeps its place.
-    #[serde(default, skip_serializing_if = "is_false")]
-    update: bool,
-    #[serde(default, skip_serializing_if = "is_zero")]
-    failures: u32,
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    why: Option<String>,
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
-fn is_zero(count: &u32) -> bool {
-    *count == 0
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands over a reference")]
-fn is_false(flag: &bool) -> bool {
-    !flag
-}
-
-/// The first line of a journal.
-pub(super) fn header() -> Record {
-    Record::Journal(VERSION)
-}
-
-/// A step that starts.
-pub(super) fn begin(entry: &Entry) -> Record {
-    Record::Begin(of(entry))
-}
-
-/// Something new about an entry that is there.
-pub(super) fn update(entry: &Entry) -> Record {
-    Record::Begin(Begin { update: true, ..of(entry) })
-}
-
-/// A service that was brought back.
-pub(super) fn clear(service: &OsStr) -> Record {
-    Record::Clear(name::encode(service))
-}
-
-fn of(entry: &Entry) -> Begin {
+    /// A step that starts, or something new about an entry that is there.
     Begin {
-        service: name::encode(&entry.service),
-        folder: name::encode(entry.folder.as_os_str()),
-        run: entry.run.clone(),
-        boot: entry.boot.clone(),
-        session: entry.session,
-        keys: entry.keys.clone(),
-        started: entry.started,
-        due: entry.due,
-        after: entry.has_after,
-        prepared: entry.is_prepared,
-        update: false,
-        failures: entry.failures,
-        why: entry.why.clone(),
+        #[serde(flatten)]
+        entry: Entry,
+        /// It was in the journal already, and keeps its place.
+        #[serde(default, skip_serializing_if = "Not::not")]
+        update: bool,
+    },
+    /// A service that was brought back.
+    Clear(#[serde(with = "name")] OsString),
+}
+
+impl Record {
+    /// The first line of a journal.
+    pub(super) const HEADER: Record = Record::Journal(VERSION);
+
+    /// A step that starts.
+    pub(super) fn begin(entry: &Entry) -> Record {
+        Record::Begin { entry: entry.clone(), update: false }
     }
 }
 
@@ -129,10 +69,12 @@ impl Sum {
         match record {
             Record::Journal(version) if version > VERSION => self.newer = Some(version),
             Record::Journal(_) => {}
-            Record::Begin(begin) => {
+            Record::Begin { entry, update } => {
+                if !is_name(&entry.service) || !entry.folder.is_absolute() {
+                    return None;
+                }
                 // Older versions wrote a failure down as a new beginning.
-                let keeps_its_place = begin.update || begin.failures > 0;
-                let entry = entry(begin)?;
+                let keeps_its_place = update || entry.failures > 0;
                 let place = self.entries.iter().position(|other| other.service == entry.service);
                 match place {
                     Some(place) if keeps_its_place => self.entries[place] = entry,
@@ -142,33 +84,12 @@ impl Sum {
                     }
                 }
             }
-            Record::Clear(service) => {
-                let service = name::decode(&service)?;
-                self.entries.retain(|entry| entry.service != service);
-            }
+            Record::Clear(service) => self.entries.retain(|entry| entry.service != service),
         }
         Some(())
     }
 }
 
-fn entry(begin: Begin) -> Option<Entry> {
-    let service = name::decode(&begin.service)?;
-    let folder = PathBuf::from(name::decode(&begin.folder)?);
-    let is_name =
-        !service.is_empty() && !service.as_bytes().contains(&b'/') && service != ".." && service != ".";
-    let is_whole = is_name && folder.is_absolute();
-    is_whole.then_some(Entry {
-        service,
-        folder,
-        run: begin.run,
-        boot: begin.boot,
-        session: begin.session,
-        keys: begin.keys,
-        started: begin.started,
-        due: begin.due,
-        has_after: begin.after,
-        is_prepared: begin.prepared,
-        failures: begin.failures,
-        why: begin.why,
-    })
+fn is_name(service: &OsStr) -> bool {
+    !service.is_empty() && !service.as_bytes().contains(&b'/') && service != ".." && service != "."
 }
