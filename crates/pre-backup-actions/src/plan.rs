@@ -93,85 +93,55 @@ pub(crate) fn steps(candidates: &[Candidate], only: &[Glob]) -> Result<(Vec<Step
             }
         }
     }
-    problems.extend(break_cycles(&mut steps));
-    Ok((in_order(&steps), problems))
+    Ok((in_order(&mut steps, &mut problems), problems))
 }
 
-/// Takes one edge out of every cycle, and says which.
-fn break_cycles(steps: &mut [Step]) -> Vec<Problem> {
-    let mut problems = Vec::new();
-    while let Some(cycle) = find_cycle(steps) {
-        let (first, last) = (cycle[0], cycle[cycle.len() - 1]);
-        steps[last].waits_for.retain(|&place| place != first);
-        let names: Vec<_> =
-            cycle.iter().chain([&first]).map(|&place| steps[place].candidate.shown()).collect();
-        let what = format!(
-            "after: the services wait for each other ({}); {} does not wait for {}",
-            names.join(" → "),
-            steps[last].candidate.shown(),
-            steps[first].candidate.shown()
-        );
-        problems.push(Problem::new(&steps[last].script.path, what));
-    }
-    problems
-}
-
-/// A cycle, if there is one: each waits for the next, and the last for the first.
-fn find_cycle(steps: &[Step]) -> Option<Vec<usize>> {
-    #[derive(Clone, Copy, PartialEq)]
-    enum Mark {
-        New,
-        Open,
-        Closed,
-    }
-    let mut marks = vec![Mark::New; steps.len()];
-    for start in 0..steps.len() {
-        // The way from `start`, each with the number of edges that were followed already.
-        let mut way: Vec<(usize, usize)> = Vec::new();
-        if marks[start] == Mark::New {
-            marks[start] = Mark::Open;
-            way.push((start, 0));
-        }
-        while let Some((place, followed)) = way.last_mut() {
-            let place = *place;
-            let Some(&next) = steps[place].waits_for.get(*followed) else {
-                marks[place] = Mark::Closed;
-                way.pop();
-                continue;
-            };
-            *followed += 1;
-            match marks[next] {
-                Mark::New => {
-                    marks[next] = Mark::Open;
-                    way.push((next, 0));
-                }
-                Mark::Open => {
-                    let cycle = way.iter().map(|(place, _)| *place).skip_while(|place| *place != next);
-                    return Some(cycle.collect());
-                }
-                Mark::Closed => {}
-            }
-        }
-    }
-    None
-}
-
-/// By name, but none before those that it waits for.
-fn in_order(steps: &[Step]) -> Vec<Step> {
-    let mut new_place: BTreeMap<usize, usize> = BTreeMap::new();
-    let mut ordered = Vec::with_capacity(steps.len());
-    while ordered.len() < steps.len() {
+/// By name, but none before those that it waits for. Of steps that wait for each other one does not wait, which is a
+/// problem that says which.
+fn in_order(steps: &mut [Step], problems: &mut Vec<Problem>) -> Vec<Step> {
+    let mut new_place: Vec<Option<usize>> = vec![None; steps.len()];
+    let mut order = Vec::with_capacity(steps.len());
+    let next_in_its_way = |steps: &[Step], new_place: &[Option<usize>], place: usize| {
+        steps[place].waits_for.iter().copied().find(|other| new_place[*other].is_none())
+    };
+    while let Some(first) = new_place.iter().position(Option::is_none) {
         let is_ready = |place: &usize| {
-            !new_place.contains_key(place)
-                && steps[*place].waits_for.iter().all(|other| new_place.contains_key(other))
+            new_place[*place].is_none() && next_in_its_way(steps, &new_place, *place).is_none()
         };
-        let Some(place) = (0..steps.len()).find(is_ready) else { break };
-        new_place.insert(place, ordered.len());
-        let mut step = steps[place].clone();
-        step.waits_for = step.waits_for.iter().map(|other| new_place[other]).collect();
-        ordered.push(step);
+        if let Some(place) = (first..steps.len()).find(is_ready) {
+            new_place[place] = Some(order.len());
+            order.push(place);
+            continue;
+        }
+        // Each waits for another one of these, so the way from one to the next comes back to where it was.
+        let mut way = vec![first];
+        while let Some(next) = next_in_its_way(steps, &new_place, way[way.len() - 1]) {
+            if let Some(start) = way.iter().position(|place| *place == next) {
+                problems.push(break_cycle(steps, &way[start..]));
+                break;
+            }
+            way.push(next);
+        }
     }
-    ordered
+    let moved = |place: usize| {
+        let waits_for = steps[place].waits_for.iter().filter_map(|other| new_place[*other]).collect();
+        Step { waits_for, ..steps[place].clone() }
+    };
+    order.into_iter().map(moved).collect()
+}
+
+/// The last of `cycle` does not wait for the first any more.
+fn break_cycle(steps: &mut [Step], cycle: &[usize]) -> Problem {
+    let (first, last) = (cycle[0], cycle[cycle.len() - 1]);
+    steps[last].waits_for.retain(|&place| place != first);
+    let names: Vec<_> = cycle.iter().chain([&first]).map(|&place| steps[place].candidate.shown()).collect();
+    let what = format!(
+        "after: the services wait for each other ({}); {} does not wait for {}",
+        names.join(" → "),
+        steps[last].candidate.shown(),
+        steps[first].candidate.shown()
+    );
+    Problem::new(&steps[last].script.path, what)
 }
 
 #[cfg(test)]
