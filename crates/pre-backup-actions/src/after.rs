@@ -158,7 +158,7 @@ fn run_one(context: &Context, entry: &Entry, runner: &Runner) -> Outcome {
     };
     runner.watcher.started(&escape_path(service));
     let (data, container) = context.roots.of_service(service);
-    let ran = runner.run(&Job {
+    runner.run(&Job {
         service,
         folder: &script.folder,
         data: &data,
@@ -167,8 +167,7 @@ fn run_one(context: &Context, entry: &Entry, runner: &Runner) -> Outcome {
         by_shell,
         timeout: script.declarations.timeout,
         variables: Vec::new(),
-    });
-    Outcome::of(service, ran)
+    })
 }
 
 /// Without an after script there is nothing to undo. But a disk that is not mounted must not look like that: in its

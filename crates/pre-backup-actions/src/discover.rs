@@ -7,7 +7,7 @@
 
 mod look;
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -142,11 +142,10 @@ pub(crate) struct Found {
 pub(crate) fn candidates(roots: &Roots, trust: &Trust, had_script: &dyn Fn(&OsStr) -> bool) -> Result<Found> {
     let (mut services, mut problems) = services::below(&roots.data)?;
     let data_services = services.len();
-    let known: BTreeMap<_, _> = services.iter().map(|service| (service.name.clone(), ())).collect();
+    let known: BTreeSet<_> = services.iter().map(|service| service.name.clone()).collect();
     // The container root may be missing: it is Backrest's own folder alone that has to be there.
     if let Ok((others, more)) = services::below(&roots.container) {
-        let is_new =
-            |service: &Service| service.folder != roots.backrest.1 && !known.contains_key(&service.name);
+        let is_new = |service: &Service| service.folder != roots.backrest.1 && !known.contains(&service.name);
         services.extend(others.into_iter().filter(is_new));
         // What can't be looked at in the same folder is known already.
         problems.extend(more.into_iter().filter(|_| roots.container != roots.data));

@@ -36,7 +36,7 @@ pub(crate) use staging::Staging;
 pub(crate) use undeclared::undeclared;
 
 use crate::declare::Dump;
-use find::{DumpFile, is_below};
+use find::DumpFile;
 use formats::{Flaw, Proved};
 use fresh::Fingerprint;
 use ignored::RuleAnswer;
@@ -331,5 +331,5 @@ fn leads_out(target: &Path, folder: &Path) -> io::Result<Option<PathBuf>> {
     // What does not exist yet is made by us, and holds no symlink.
     let existing = target.ancestors().skip(1).find(|ancestor| ancestor.exists()).unwrap_or(folder);
     let (real_folder, real_existing) = (folder.canonicalize()?, existing.canonicalize()?);
-    Ok((!is_below(&real_existing, &real_folder)).then_some(real_existing))
+    Ok((!real_existing.starts_with(&real_folder)).then_some(real_existing))
 }

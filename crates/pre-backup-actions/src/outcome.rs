@@ -9,17 +9,6 @@ use common::text::escape_path;
 
 use crate::gate::Seen;
 
-/// How a script ended.
-#[derive(Debug)]
-pub(crate) struct Ran {
-    /// `None` if it did well, otherwise the reason in a few words.
-    pub(crate) failure: Option<String>,
-    pub(crate) elapsed: Duration,
-    pub(crate) log: PathBuf,
-    /// The last thing that it printed.
-    pub(crate) last_line: Option<String>,
-}
-
 /// How a step ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Verdict {
@@ -59,6 +48,7 @@ pub(crate) struct Outcome {
     /// From the start of its script to the end of the checks of its dumps.
     pub(crate) elapsed: Duration,
     pub(crate) log: Option<PathBuf>,
+    /// The last thing that its script printed.
     pub(crate) last_line: Option<String>,
     /// The dumps that the gate saw.
     pub(crate) dumps: Vec<Seen>,
@@ -71,7 +61,7 @@ pub(crate) struct Outcome {
 }
 
 impl Outcome {
-    /// Of a service whose script did not run.
+    /// Of a service of which no more is known.
     pub(crate) fn new(service: &OsStr, verdict: Verdict) -> Outcome {
         let service = service.to_os_string();
         Outcome {
@@ -86,17 +76,6 @@ impl Outcome {
             files: Vec::new(),
             details: Vec::new(),
             is_proved: false,
-        }
-    }
-
-    /// Of one whose script ran.
-    pub(crate) fn of(service: &OsStr, ran: Ran) -> Outcome {
-        let verdict = ran.failure.map_or(Verdict::Ok, Verdict::Failed);
-        Outcome {
-            elapsed: ran.elapsed,
-            log: Some(ran.log),
-            last_line: ran.last_line,
-            ..Outcome::new(service, verdict)
         }
     }
 

@@ -19,7 +19,7 @@ use common::text::{escape, escape_path};
 use common::units;
 
 use crate::environment::Environment;
-use crate::outcome::Ran;
+use crate::outcome::{Outcome, Verdict};
 use crate::script_log::ScriptLog;
 use crate::watcher::Watcher;
 
@@ -58,7 +58,7 @@ pub(crate) struct Job<'a> {
 
 impl Runner<'_> {
     /// Runs `job` to its end.
-    pub(crate) fn run(&self, job: &Job) -> Ran {
+    pub(crate) fn run(&self, job: &Job) -> Outcome {
         let shown = escape_path(job.service);
         let mut output = Output::new(ScriptLog::open(&self.logs, job.service), &shown, self.watcher);
         output.log.line(&format!("── {} {}", units::now(), escape_path(job.script)));
@@ -71,9 +71,9 @@ impl Runner<'_> {
         let finished = self.run_once_it_is_closed(&mut command, Limits::within(timeout), &mut |line| {
             output.take(escape(line));
         });
-        let failure = match &finished {
-            Ok(finished) => failure_of(finished, timeout),
-            Err(error) => Some(one_line(error)),
+        let verdict = match &finished {
+            Ok(finished) => verdict_of(finished, timeout),
+            Err(error) => Verdict::Failed(one_line(error)),
         };
         match finished.map(|finished| finished.left_behind) {
             Ok(LeftBehind::Killed) => {
@@ -84,7 +84,7 @@ impl Runner<'_> {
             }
             Ok(LeftBehind::Nothing) | Err(_) => {}
         }
-        output.close(failure, started.elapsed())
+        output.close(Outcome { elapsed: started.elapsed(), ..Outcome::new(job.service, verdict) })
     }
 
     /// A script that an editor is just saving can't be started for a moment (ETXTBSY).
@@ -141,27 +141,28 @@ impl<'a> Output<'a> {
         self.watcher.line(self.service, text);
     }
 
-    fn close(mut self, failure: Option<String>, elapsed: Duration) -> Ran {
-        if self.shown > SHOWN && failure.is_some() {
+    fn close(mut self, outcome: Outcome) -> Outcome {
+        if self.shown > SHOWN && outcome.verdict != Verdict::Ok {
             for line in &self.last {
                 self.watcher.line(self.service, line);
             }
         }
-        let ended = failure.as_deref().unwrap_or("ok");
-        self.log.line(&format!("── {} {ended} after {}", units::now(), units::duration(elapsed)));
-        let log = self.log.path().to_path_buf();
+        let ended = outcome.verdict.why().map_or("ok", String::as_str);
+        let elapsed = units::duration(outcome.elapsed);
+        self.log.line(&format!("── {} {ended} after {elapsed}", units::now()));
+        let log = Some(self.log.path().to_path_buf());
         if let Some(trouble) = self.log.close() {
             self.watcher.line(self.service, &trouble);
         }
         let last_line = self.last.into_iter().rev().find(|line| !line.trim().is_empty());
-        Ran { failure, elapsed, log, last_line }
+        Outcome { log, last_line, ..outcome }
     }
 }
 
-fn failure_of(finished: &Finished, timeout: Duration) -> Option<String> {
+fn verdict_of(finished: &Finished, timeout: Duration) -> Verdict {
     match finished.end {
-        End::Exited(0) => None,
-        End::TimedOut => Some(format!("not done in {}", humantime::format_duration(timeout))),
-        end => Some(end.to_string()),
+        End::Exited(0) => Verdict::Ok,
+        End::TimedOut => Verdict::Failed(format!("not done in {}", humantime::format_duration(timeout))),
+        end => Verdict::Failed(end.to_string()),
     }
 }

@@ -193,8 +193,3 @@ fn real_place(service: &Path, path: &Path) -> PathBuf {
     };
     real().unwrap_or(named)
 }
-
-/// Whether `path` is `folder` or lies in it.
-pub(super) fn is_below(path: &Path, folder: &Path) -> bool {
-    path.starts_with(folder)
-}

@@ -112,8 +112,8 @@ fn guarded(check: impl FnOnce() -> Judgement) -> Judgement {
 
 fn check_file(path: &Path, kind: Option<Kind>, source: &Source, budget: &Budget) -> Judgement {
     let mut magic = [0; 16];
-    let known = read_some(&mut source.reader(), &mut magic).map_err(flaw)?;
-    source.rewind().map_err(flaw)?;
+    let known = read_some(&mut &*source, &mut magic).map_err(flaw)?;
+    (&source.file).rewind().map_err(flaw)?;
     let packed = compression::of(&magic[..known]);
     if let Some(declared) = kind.filter(|kind| kind.is_compression() && Some(*kind) != packed) {
         return Err(Flaw::Damaged(format!("it is not {}'s", declared.word())));
@@ -124,8 +124,7 @@ fn check_file(path: &Path, kind: Option<Kind>, source: &Source, budget: &Budget)
         return Err(Flaw::Damaged(format!("it is not {}'s, as its name says", promised.word())));
     }
     // A small file may unpack to so much that the file itself is not read for hours.
-    let mut content: Box<dyn Read> =
-        Box::new(Bounded { inner: compression::reader(packed, source.reader()), budget });
+    let mut content: Box<dyn Read> = Box::new(Bounded { inner: compression::reader(packed, source), budget });
     let mut head = vec![0; EDGE];
     let known = read_some(&mut content, &mut head).map_err(flaw)?;
     head.truncate(known);
@@ -229,8 +228,9 @@ impl Whole<'_> {
             return last_bytes(&self.head, &mut self.content);
         }
         let mut tail = Vec::new();
-        self.source.seek_to_the_last(EDGE as u64).map_err(flaw)?;
-        self.source.reader().read_to_end(&mut tail).map_err(flaw)?;
+        let start = self.source.length.saturating_sub(EDGE as u64);
+        (&self.source.file).seek(SeekFrom::Start(start)).map_err(flaw)?;
+        (&mut &*self.source).read_to_end(&mut tail).map_err(flaw)?;
         Ok(tail)
     }
 
@@ -324,17 +324,13 @@ impl<'a> Source<'a> {
         let length = file.metadata()?.len();
         Ok(Source { file, length, budget, failure: Cell::new(None) })
     }
+}
 
-    fn reader(&self) -> Reader<'_> {
-        Reader(self)
-    }
-
-    fn rewind(&self) -> io::Result<()> {
-        (&self.file).rewind()
-    }
-
-    fn seek_to_the_last(&self, bytes: u64) -> io::Result<u64> {
-        (&self.file).seek(SeekFrom::Start(self.length.saturating_sub(bytes)))
+/// Reads on where the file stands.
+impl Read for &Source<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.budget.go_on()?;
+        (&self.file).read(buffer).inspect_err(|error| self.failure.set(Some(error.kind())))
     }
 }
 
@@ -348,17 +344,6 @@ impl<R: Read> Read for Bounded<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         self.budget.go_on()?;
         self.inner.read(buffer)
-    }
-}
-
-/// Reads a [`Source`] where it stands.
-struct Reader<'a>(&'a Source<'a>);
-
-impl Read for Reader<'_> {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let Reader(source) = self;
-        source.budget.go_on()?;
-        (&source.file).read(buffer).inspect_err(|error| source.failure.set(Some(error.kind())))
     }
 }
 

@@ -28,33 +28,22 @@ pub(crate) enum RuleAnswer {
 pub(crate) fn ask(files: &[&Path], settings: &Settings, cancel: &Cancel) -> Vec<RuleAnswer> {
     let roots = [settings.data_root.as_path(), settings.container_root.as_path()];
     // Without a rules file on the way down to it there is nothing to ask.
-    let in_question: Vec<&Path> = files.iter().copied().filter(|file| has_rules(file, roots)).collect();
-    if in_question.is_empty() {
-        return files.iter().map(|_| RuleAnswer::Kept).collect();
+    let is_asked: Vec<bool> = files.iter().map(|file| has_rules(file, roots)).collect();
+    let asked: Vec<&Path> =
+        files.iter().zip(&is_asked).filter(|(_, is_asked)| **is_asked).map(|(file, _)| *file).collect();
+    if asked.is_empty() {
+        return vec![RuleAnswer::Kept; files.len()];
     }
-    let answers = explain(&in_question, settings, cancel);
-    let mut answers = in_question.iter().zip(match answers {
-        Ok(answers) if answers.len() == in_question.len() => answers,
-        Ok(_) => {
-            in_question.iter().map(|_| RuleAnswer::Unknown("build-ignore did not answer".into())).collect()
+    let answers = match explain(&asked, settings, cancel) {
+        Ok(answers) if answers.len() == asked.len() => answers,
+        other => {
+            let why = other.err().unwrap_or_else(|| "build-ignore did not answer".into());
+            vec![RuleAnswer::Unknown(why); asked.len()]
         }
-        Err(why) => in_question.iter().map(|_| RuleAnswer::Unknown(why.clone())).collect(),
-    });
-    let mut next = answers.next();
-    let mut all = Vec::with_capacity(files.len());
-    for file in files {
-        match next.take() {
-            Some((asked, answer)) if asked == file => {
-                all.push(answer);
-                next = answers.next();
-            }
-            other => {
-                all.push(RuleAnswer::Kept);
-                next = other;
-            }
-        }
-    }
-    all
+    };
+    let mut answers = answers.into_iter();
+    let of_file = |is_asked| Some(is_asked).filter(|asked| *asked).and_then(|_| answers.next());
+    is_asked.into_iter().map(of_file).map(|answer| answer.unwrap_or(RuleAnswer::Kept)).collect()
 }
 
 fn has_rules(file: &Path, roots: [&Path; 2]) -> bool {

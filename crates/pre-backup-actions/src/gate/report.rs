@@ -3,12 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use common::text::escape_path;
+use serde::Serialize;
 
 use super::formats::{Flaw, Proved};
 use crate::declare::Kind;
 
 /// A dump that was seen.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Seen {
     /// As it is declared.
     pub(crate) dump: String,
@@ -17,12 +18,14 @@ pub(crate) struct Seen {
     /// That of the last good run.
     pub(crate) before: Option<u64>,
     /// It has lost more than it may, and no person has accepted that.
+    #[serde(skip)]
     pub(crate) has_shrunk: bool,
     pub(crate) proof: Proof,
 }
 
 /// How much is proved about a dump, the least of its files; later ones are worse.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "lowercase")]
 pub(crate) enum Proof {
     /// It is whole for its kind.
     Whole,
@@ -32,18 +35,6 @@ pub(crate) enum Proof {
     Unproved,
     /// It is not a good dump.
     Failed,
-}
-
-impl Proof {
-    /// Its word in JSON.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Proof::Whole => "whole",
-            Proof::Partly => "partly",
-            Proof::Unproved => "unproved",
-            Proof::Failed => "failed",
-        }
-    }
 }
 
 /// One thing that is wrong or odd.

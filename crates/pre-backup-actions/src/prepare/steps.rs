@@ -179,7 +179,7 @@ impl<'a> Preparation<'a> {
         }
         let start = gate::start(folder, &declarations.dumps, staging.as_ref());
         self.runner.watcher.started(&step.candidate.shown());
-        let ran = self.runner.run(&Job {
+        let mut outcome = self.runner.run(&Job {
             service,
             folder,
             data: &step.candidate.data,
@@ -189,9 +189,7 @@ impl<'a> Preparation<'a> {
             timeout: declarations.timeout,
             variables,
         });
-        let did_well = ran.failure.is_none();
-        let took = ran.elapsed;
-        let mut outcome = Outcome::of(service, ran);
+        let did_well = outcome.verdict == Verdict::Ok;
         if let (Some((line, expected)), true) = (declarations.problems.first(), did_well) {
             // Its author counts on it, so the step does not pass as if it were not there.
             outcome.verdict = Verdict::Failed(format!("{PREPARE} line {line}: {expected}"));
@@ -200,7 +198,7 @@ impl<'a> Preparation<'a> {
         } else if did_well {
             self.runner.watcher.checking(&step.candidate.shown());
             let limit = declarations.timeout.unwrap_or(self.runner.timeout);
-            let budget = Budget::after(started, took, limit, self.runner.cancel);
+            let budget = Budget::after(started, outcome.elapsed, limit, self.runner.cancel);
             self.prove(step, staging.as_ref(), &start, &budget, &mut outcome);
         }
         if let (Fitness::Runs { by_shell: true }, true) = (&step.script.fitness, did_well) {

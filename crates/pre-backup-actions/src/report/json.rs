@@ -27,11 +27,6 @@ fn service(outcome: &Outcome) -> Value {
         Verdict::Failed(_) => "failed",
         Verdict::NotRun(_) => "not run",
     };
-    let dumps: Vec<_> = outcome
-        .dumps
-        .iter()
-        .map(|seen| json!({ "dump": seen.dump, "bytes": seen.bytes, "before": seen.before, "proof": seen.proof.word() }))
-        .collect();
     json!({
         "service": name::encode(&outcome.service),
         "result": result,
@@ -41,7 +36,7 @@ fn service(outcome: &Outcome) -> Value {
         "log": outcome.log.as_ref().map(|log| name::encode(log.as_os_str())),
         "last_line": outcome.last_line,
         "details": outcome.details,
-        "dumps": dumps,
+        "dumps": outcome.dumps,
     })
 }
 

@@ -203,5 +203,6 @@ fn a_check_that_outlives_its_killed_run_ends_by_itself() {
     run.kill().unwrap();
     run.wait().unwrap();
     let checker: i32 = home.lines("pid")[0].parse().unwrap();
-    assert!((0..3).any(|_| group_is_gone(checker)), "the check goes on");
+    // Its processor time is limited, which takes longer on a busy machine.
+    assert!((0..12).any(|_| group_is_gone(checker)), "the check goes on");
 }
