@@ -11,7 +11,7 @@ mod measure;
 mod mounts;
 mod services;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use common::compose;
 use common::contract::coverage::{Coverage, Gap, GapKind, HeldBack, Scan};
@@ -114,15 +114,11 @@ fn links(root: &Root, roots: &[Root], settings: &Settings) -> Vec<Gap> {
             true => "a symlink: the backup has the link, not its target, and rules there are not read",
             false => "a symlink out of the backup: its target is in no backup",
         };
+        let path = decide::host_path(&root.place.path, &link.names);
+        let hint = Some(mount_line(&link.target, settings));
         gaps.push(Gap {
-            kind,
-            service: Some(service),
-            path: decide::host_path(&root.place.path, &link.names).to_string_lossy().into_owned(),
             leads_to: Some(link.target.to_string_lossy().into_owned()),
-            what: what.into(),
-            hint: Some(mount_line(&link.target, settings)),
-            more: 0,
-            bytes: None,
+            ..gap(kind, Some(service), &path, what, hint)
         });
     }
     gaps
@@ -246,7 +242,14 @@ fn adopt(service: &str) -> String {
     format!("new-container {} --adopt", word(service))
 }
 
-/// The folder of a service in a root.
-fn service_folder(root: &Path, service: &str) -> PathBuf {
-    root.join(service)
+/// A gap that leads nowhere.
+fn gap(
+    kind: GapKind,
+    service: Option<String>,
+    path: &Path,
+    what: impl Into<String>,
+    hint: Option<String>,
+) -> Gap {
+    let path = path.to_string_lossy().into_owned();
+    Gap { kind, service, path, leads_to: None, what: what.into(), hint, more: 0, bytes: None }
 }

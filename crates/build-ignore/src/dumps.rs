@@ -29,17 +29,13 @@ const DEADLINE: Duration = Duration::from_secs(20);
 /// For a longer script `pre-backup-actions` is asked.
 const LONGEST: u64 = 1 << 20;
 
-/// A dump and the rule that leaves it out.
-#[derive(Debug)]
-pub(crate) struct LostDump {
-    /// Its path on the host.
-    pub(crate) dump: String,
-    /// The file of the rule, its line and its text.
-    pub(crate) rule: String,
-}
-
-/// The dumps that rules leave out. An undeclared one counts if it was written after `since`.
-pub(crate) fn left_out(roots: &[Root], declared_by: &Declared, since: Option<SystemTime>) -> Vec<LostDump> {
+/// The dumps that rules leave out: the path of each on the host, and the rule's file, line and text. An undeclared one
+/// counts if it was written after `since`.
+pub(crate) fn left_out(
+    roots: &[Root],
+    declared_by: &Declared,
+    since: Option<SystemTime>,
+) -> Vec<(String, String)> {
     let is_new = |path: &Path| {
         let changed = fs::symlink_metadata(path).and_then(|metadata| metadata.modified());
         since.is_some_and(|since| changed.is_ok_and(|changed| changed > since))
@@ -61,8 +57,8 @@ pub(crate) fn left_out(roots: &[Root], declared_by: &Declared, since: Option<Sys
         dumps.extend(new_ones(folder));
         found.extend(dumps.iter().filter_map(|dump| by_rule(roots, dump)));
     }
-    found.sort_by(|a, b| a.dump.cmp(&b.dump));
-    found.dedup_by(|a, b| a.dump == b.dump);
+    found.sort();
+    found.dedup_by(|a, b| a.0 == b.0);
     found
 }
 
@@ -151,10 +147,10 @@ fn matching(
     }
 }
 
-fn by_rule(roots: &[Root], dump: &Path) -> Option<LostDump> {
+fn by_rule(roots: &[Root], dump: &Path) -> Option<(String, String)> {
     let (root, names) = roots.iter().find_map(|root| Some((root, root.names_of(dump)?)))?;
     let decision = decide::decide(&root.built.tree.files, &names, false)?;
     let rule = decision.rule();
     let place = format!("{}{}", escape_path(&decision.file.path), rule.after_path());
-    (!rule.negated).then(|| LostDump { dump: escape_path(dump), rule: format!("{place}: {}", rule.shown()) })
+    (!rule.negated).then(|| (escape_path(dump), format!("{place}: {}", rule.shown())))
 }

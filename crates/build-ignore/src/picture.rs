@@ -18,7 +18,7 @@ use rustc_hash::FxHasher;
 use crate::build::Options;
 use crate::cli::TOOL;
 use crate::coverage::owner;
-use crate::dumps::{self, Declared, LostDump};
+use crate::dumps::{self, Declared};
 use crate::root::{Root, build_roots};
 use crate::tree::{Folder, Kind, Wanted};
 
@@ -53,7 +53,7 @@ pub(crate) fn look_back(
         });
     }
     let before = before.unwrap_or_default();
-    for LostDump { dump, rule } in dumps::left_out(roots, declared, since) {
+    for (dump, rule) in dumps::left_out(roots, declared, since) {
         if !before.dumps_left_out.contains(&dump) {
             picture.changes.push(PictureChange::DumpLeftOut { dump: dump.clone(), rule });
         }

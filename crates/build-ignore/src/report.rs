@@ -6,8 +6,8 @@
 
 mod table;
 
-use std::cmp::{Ordering, Reverse};
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::Result;
 use common::contract::coverage::Coverage;
@@ -250,63 +250,36 @@ impl Numbers {
     }
 }
 
-/// A file or folder with the bytes that count in it.
-struct Candidate<'a> {
-    bytes: u64,
-    path: String,
-    folder: Option<&'a Folder>,
-}
-
-impl PartialEq for Candidate<'_> {
-    fn eq(&self, other: &Self) -> bool {
-        self.cmp(other) == Ordering::Equal
-    }
-}
-
-impl Eq for Candidate<'_> {}
-
-impl PartialOrd for Candidate<'_> {
-    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
-        Some(self.cmp(other))
-    }
-}
-
-/// By size, and by path where sizes are equal, so that the list is the same each time.
-impl Ord for Candidate<'_> {
-    fn cmp(&self, other: &Self) -> Ordering {
-        (self.bytes, &other.path).cmp(&(other.bytes, &self.path))
-    }
-}
+/// Files and folders with the bytes that count in them, the largest first, and by path if sizes are equal.
+type Candidates<'a> = BTreeMap<(Reverse<u64>, String), Option<&'a Folder>>;
 
 fn largest(roots: &[Root], left_out: bool) -> Vec<Sized> {
     let tops = roots.iter().flat_map(|root| candidates(root.place.name, &root.built.tree.top, left_out));
-    let mut heap: BinaryHeap<Candidate> = tops.collect();
+    let mut open: Candidates<'_> = tops.collect();
     let mut found = Vec::new();
-    while let Some(candidate) = heap.pop() {
-        if candidate.bytes == 0 || found.len() == LARGEST {
+    while let Some(((Reverse(bytes), path), folder)) = open.pop_first() {
+        if found.len() == LARGEST {
             break;
         }
-        let inner: Vec<Candidate> =
-            candidate.folder.map_or(Vec::new(), |folder| candidates(&candidate.path, folder, left_out));
-        let biggest = inner.iter().map(|inner| inner.bytes).max().unwrap_or(0);
-        let whole = candidate.folder.is_none_or(|folder| is_whole(folder, left_out));
-        let hides_folders = left_out && !whole && inner.iter().any(|inner| inner.folder.is_some());
-        if biggest * 2 > candidate.bytes || hides_folders {
-            heap.extend(inner);
+        let inner = folder.map_or(Candidates::new(), |folder| candidates(&path, folder, left_out));
+        let biggest = inner.keys().next().map_or(0, |(Reverse(bytes), _)| *bytes);
+        let whole = folder.is_none_or(|folder| is_whole(folder, left_out));
+        let hides_folders = left_out && !whole && inner.values().any(Option::is_some);
+        if biggest * 2 > bytes || hides_folders {
+            open.extend(inner);
         } else {
-            found.push(Sized { path: candidate.path, bytes: candidate.bytes, whole });
+            found.push(Sized { path, bytes, whole });
         }
     }
     found
 }
 
-fn candidates<'a>(above: &str, folder: &'a Folder, left_out: bool) -> Vec<Candidate<'a>> {
-    let sized = folder.entries().map(|entry| Candidate {
-        bytes: bytes_of(&entry, left_out),
-        path: format!("{above}/{}", escape(entry.name)),
-        folder: entry.folder,
+fn candidates<'a>(above: &str, folder: &'a Folder, left_out: bool) -> Candidates<'a> {
+    let sized = folder.entries().map(|entry| {
+        let path = format!("{above}/{}", escape(entry.name));
+        ((Reverse(bytes_of(&entry, left_out)), path), entry.folder)
     });
-    sized.filter(|candidate| candidate.bytes > 0).collect()
+    sized.filter(|((Reverse(bytes), _), _)| *bytes > 0).collect()
 }
 
 /// Whether every file below `folder` is left out, or every one kept.

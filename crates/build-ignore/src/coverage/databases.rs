@@ -8,7 +8,7 @@ use common::roots::service_depth;
 use common::services::{AFTER, PREPARE};
 use common::settings::Settings;
 
-use super::{adopt, service_folder};
+use super::{adopt, gap};
 use crate::decide::host_path;
 use crate::dumps::Declared;
 use crate::root::Root;
@@ -42,8 +42,7 @@ fn look_into(
         };
         let depth = service_depth(&root.place.inner, names);
         let service = String::from_utf8_lossy(&names[depth - 1]).into_owned();
-        let folders =
-            [&settings.data_root, &settings.container_root].map(|root| service_folder(root, &service));
+        let folders = [&settings.data_root, &settings.container_root].map(|root| root.join(&service));
         let has = |script: &str| folders.iter().any(|folder| folder.join(script).is_file());
         if has(AFTER) {
             continue;
@@ -63,16 +62,8 @@ fn look_into(
         if let Some(file) = entry.name.strip_suffix(b"-wal") {
             path.push(<std::ffi::OsStr as std::os::unix::ffi::OsStrExt>::from_bytes(file));
         }
-        gaps.push(Gap {
-            kind: GapKind::LiveDatabase,
-            service: Some(root.place.service(names)),
-            path: path.to_string_lossy().into_owned(),
-            leads_to: None,
-            what: format!("{what} {tail}"),
-            hint: Some(hint),
-            more: 0,
-            bytes: None,
-        });
+        let service = Some(root.place.service(names));
+        gaps.push(gap(GapKind::LiveDatabase, service, &path, format!("{what} {tail}"), Some(hint)));
     }
     for entry in folder.entries() {
         if let Some(inner) = entry.folder.filter(|_| !entry.is_ignored) {

@@ -61,16 +61,8 @@ fn of_root(root: &Root, mounted: &[PathBuf], expected: &[PathBuf]) -> Vec<Gap> {
 
 fn gap(kind: GapKind, root: &Root, path: &Path, what: &str, hint: Option<String>) -> Gap {
     let names = root.names_of(path).unwrap_or_default();
-    Gap {
-        kind,
-        service: (!names.is_empty()).then(|| root.place.service(&names)),
-        path: path.to_string_lossy().into_owned(),
-        leads_to: None,
-        what: what.to_string(),
-        hint,
-        more: 0,
-        bytes: None,
-    }
+    let service = (!names.is_empty()).then(|| root.place.service(&names));
+    super::gap(kind, service, path, what, hint)
 }
 
 /// The mount points of mountinfo (proc(5)): the fifth field of each line.

@@ -13,7 +13,7 @@ use common::settings::Settings;
 use common::text::escape_path;
 use rayon::prelude::*;
 
-use super::{ReadProject, adopt, is_of_system, mount_line, service_folder};
+use super::{ReadProject, adopt, gap, is_of_system, mount_line};
 use crate::dumps::Declared;
 use crate::root::Root;
 
@@ -48,7 +48,7 @@ fn of_project(
         .problems
         .iter()
         .take(1)
-        .map(|problem| own.gap(GapKind::UnreadableCompose, &problem.path, None, &problem.what, None))
+        .map(|problem| own.gap(GapKind::UnreadableCompose, &problem.path, &problem.what, None))
         .collect();
     // Backrest's own mounts are what it backs up and the repositories that it writes to.
     let is_backrest = same_folder(&folder, &settings.container_dir);
@@ -64,23 +64,17 @@ fn of_project(
                         "mounted into the container at {}, and in no backup",
                         escape_path(&mount.target)
                     );
-                    gaps.push(own.gap(
-                        GapKind::BindMount,
-                        path,
-                        None,
-                        &what,
-                        Some(mount_line(path, settings)),
-                    ));
+                    gaps.push(own.gap(GapKind::BindMount, path, what, Some(mount_line(path, settings))));
                 }
                 Source::Volume(volume) => {
                     let what =
                         format!("a named volume at {}: it is in no backup", escape_path(&mount.target));
                     let hint = format!(
                         "mount a folder instead, and copy the volume's files there: {}/{volume}:{}",
-                        escape_path(service_folder(&settings.data_root, &own.name)),
+                        escape_path(settings.data_root.join(&own.name)),
                         escape_path(&mount.target)
                     );
-                    gaps.push(own.gap(GapKind::NamedVolume, Path::new(volume), None, &what, Some(hint)));
+                    gaps.push(own.gap(GapKind::NamedVolume, Path::new(volume), what, Some(hint)));
                 }
                 _ => {}
             }
@@ -103,17 +97,8 @@ struct Owner<'a> {
 }
 
 impl Owner<'_> {
-    fn gap(&self, kind: GapKind, path: &Path, to: Option<&Path>, what: &str, hint: Option<String>) -> Gap {
-        Gap {
-            kind,
-            service: Some(self.title.clone()),
-            path: path.to_string_lossy().into_owned(),
-            leads_to: to.map(|to| to.to_string_lossy().into_owned()),
-            what: what.to_string(),
-            hint,
-            more: 0,
-            bytes: None,
-        }
+    fn gap(&self, kind: GapKind, path: &Path, what: impl Into<String>, hint: Option<String>) -> Gap {
+        gap(kind, Some(self.title.clone()), path, what, hint)
     }
 }
 
@@ -132,7 +117,7 @@ fn database(
         Source::Host(path) => Some(path.as_path()),
         _ => None,
     });
-    let data_folder = service_folder(&settings.data_root, &own.name);
+    let data_folder = settings.data_root.join(&own.name);
     let has =
         |script: &str| [data_folder.as_path(), own.folder].iter().any(|folder| folder.join(script).is_file());
     let path = live.unwrap_or(own.folder);
@@ -143,7 +128,7 @@ fn database(
     if !has(PREPARE) {
         let what = format!("{} without a dump: a copy of its live files may not be restored", database.name);
         let hint = adopt(&own.name);
-        return Some(own.gap(GapKind::LiveDatabase, path, None, &what, Some(hint)));
+        return Some(own.gap(GapKind::LiveDatabase, path, what, Some(hint)));
     }
     // A service that is stopped for the backup has an after step that starts it again.
     if has(AFTER) {
@@ -155,7 +140,7 @@ fn database(
             database.name
         );
         let hint = "declare what the prepare step writes, in a line of it: # dump: FILE".to_string();
-        return Some(own.gap(GapKind::LiveDatabase, path, None, &what, Some(hint)));
+        return Some(own.gap(GapKind::LiveDatabase, path, what, Some(hint)));
     }
     let live = live?;
     let root = roots.iter().find(|root| root.holds(live) && !root.leaves_out_folder(live))?;
@@ -168,5 +153,5 @@ fn database(
     let what = format!("the live files of {} are in the backup beside its dump", database.name);
     let rules = crate::decide::host_path(&root.place.path, service).join(crate::rules_file::FILE_NAME);
     let hint = format!("echo '/{}/' >> {}", below.join("/"), escape_path(rules));
-    Some(own.gap(GapKind::LiveDatabase, live, None, &what, Some(hint)))
+    Some(own.gap(GapKind::LiveDatabase, live, what, Some(hint)))
 }
