@@ -86,7 +86,12 @@ pub(crate) fn run(options: &DemoOptions) -> Result<Exit> {
     detail(&format!("{} with {} came back byte for byte", count(all.files, "file"), units::bytes(all.bytes)));
     detail(&format!("the restored dump opens: {ROWS} rows"));
     out!("\n{}\n", table::render(&services, &comparison));
-    print_place(&place, options.keep.is_some());
+    if options.keep.is_some() {
+        out!("Everything is still there: {}", escape_path(place.beside("")));
+        out!("  home/        the services; containers/backrest/ignorefile.txt is what restic was given");
+        out!("  repository/  restic -r repository ls latest  (the password is demo)");
+        out!("  restored/    the snapshot\n");
+    }
     out!(
         "{GOOD}✓{GOOD:#} nothing lost, nothing extra, in {}\nsnapshot {id}",
         units::duration(started.elapsed())
@@ -112,12 +117,8 @@ fn show(place: &Place, output: &str) {
 /// The client lies in the bridge, where the container finds it; create-backrest-pipe puts it there.
 fn put_client(place: &Place, bridge: &Path) -> Result<()> {
     let bytes = fs::read(place.at(".local/bin/backrest-send")).context("read the client")?;
-    fs::DirBuilder::new()
-        .recursive(true)
-        .create(bridge)
-        .with_context(|| format!("make: {}", escape_path(bridge)))?;
-    common::atomic::write(&bridge.join("backrest-send"), &bytes, 0o755)?;
-    Ok(())
+    fs::create_dir_all(bridge).with_context(|| format!("make: {}", escape_path(bridge)))?;
+    common::atomic::write(&bridge.join("backrest-send"), &bytes, 0o755).map(drop)
 }
 
 /// Runs a hook as Backrest does: its text is what `sh` reads.
@@ -150,15 +151,6 @@ fn rows_of_dump(place: &Place, dump: &Path, cancel: &Cancel) -> Result<usize> {
     let mut command = place.command("sqlite3");
     command.arg("-readonly").arg(dump).arg("SELECT count(*) FROM ciphers");
     place.run(&mut command, b"", cancel)?.trim().parse().context("count the rows of the restored dump")
-}
-
-fn print_place(place: &Place, kept: bool) {
-    if kept {
-        out!("Everything is still there: {}", escape_path(place.beside("")));
-        out!("  home/        the services; containers/backrest/ignorefile.txt is what restic was given");
-        out!("  repository/  restic -r repository ls latest  (the password is demo)");
-        out!("  restored/    the snapshot\n");
-    }
 }
 
 #[cfg(test)]

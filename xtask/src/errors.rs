@@ -12,7 +12,8 @@ use std::path::Path;
 use anyhow::{Context, Result, bail};
 use common::text::escape_path;
 use syn::visit::{self, Visit};
-use walkdir::WalkDir;
+
+use crate::source::Source;
 
 /// Where the list is.
 pub(crate) const PAGE: &str = "docs/troubleshooting.md";
@@ -20,13 +21,13 @@ const START: &str = "<!-- errors -->\n";
 const END: &str = "<!-- end of errors -->\n";
 
 /// The page with its list made anew.
-pub(crate) fn page(root: &Path) -> Result<String> {
+pub(crate) fn page(root: &Path, sources: &[Source]) -> Result<String> {
     let page = fs::read_to_string(root.join(PAGE)).with_context(|| format!("read: {PAGE}"))?;
     let (Some((before, _)), Some((_, after))) = (page.split_once(START), page.split_once(END)) else {
         bail!("read: {PAGE}: the lines {} and {} are not both there", START.trim(), END.trim());
     };
     let mut list = String::new();
-    for (tool, errors) in by_tool(root)? {
+    for (tool, errors) in by_tool(sources)? {
         list.push_str(&format!("\n### {tool}\n\n| error | cure |\n| --- | --- |\n"));
         for (error, cure) in errors {
             list.push_str(&format!("| {} | {} |\n", cell(&error), cell(&cure)));
@@ -36,20 +37,12 @@ pub(crate) fn page(root: &Path) -> Result<String> {
 }
 
 /// Each crate's errors with their hints.
-fn by_tool(root: &Path) -> Result<BTreeMap<String, BTreeSet<(String, String)>>> {
-    let mut found: BTreeMap<String, BTreeSet<(String, String)>> = BTreeMap::new();
-    for entry in WalkDir::new(root.join("crates")).sort_by_file_name() {
-        let entry = entry.context("read the crates")?;
-        let below = entry.path().strip_prefix(root.join("crates")).unwrap_or(entry.path());
-        let mut parts = below.iter().map(|part| part.to_string_lossy());
-        let (Some(tool), Some(folder)) = (parts.next(), parts.next()) else { continue };
-        if folder != "src" || entry.path().extension().is_none_or(|end| end != "rs") {
-            continue;
-        }
-        let naming = || format!("read: {}", escape_path(entry.path()));
-        let text = fs::read_to_string(entry.path()).with_context(naming)?;
-        let errors = of_source(&text).with_context(naming)?;
-        let tool = if tool == "common" { "every program".to_string() } else { tool.into_owned() };
+fn by_tool(sources: &[Source]) -> Result<BTreeMap<&str, BTreeSet<(String, String)>>> {
+    let mut found: BTreeMap<&str, BTreeSet<(String, String)>> = BTreeMap::new();
+    for source in sources.iter().filter(|source| source.member != "xtask" && source.below_src().is_some()) {
+        let errors =
+            of_source(&source.text).with_context(|| format!("read: {}", escape_path(&source.path)))?;
+        let tool = if source.member == "common" { "every program" } else { source.member.as_str() };
         found.entry(tool).or_default().extend(errors);
     }
     found.retain(|_, errors| !errors.is_empty());
@@ -102,7 +95,7 @@ impl<'s> Visit<'s> for Hints {
         if call.method != "hint" {
             return;
         }
-        let mut error = self.error(&call.receiver, 0);
+        let mut error = self.texts(&call.receiver, 0);
         error.dedup();
         let cure: Vec<String> = call.args.iter().flat_map(|argument| self.texts(argument, 0)).collect();
         self.add(&error.join(": "), &cure);
@@ -148,26 +141,6 @@ impl Hints {
         self.add(&error.join(": "), &cure);
     }
 
-    /// The parts of an error's text, outermost first.
-    fn error(&self, expression: &syn::Expr, depth: usize) -> Vec<String> {
-        match expression {
-            syn::Expr::MethodCall(call) if call.method == "context" || call.method == "with_context" => {
-                let mut parts: Vec<String> =
-                    call.args.iter().flat_map(|argument| self.texts(argument, depth)).collect();
-                parts.extend(self.error(&call.receiver, depth));
-                parts
-            }
-            syn::Expr::MethodCall(call) if call.method == "hint" => self.error(&call.receiver, depth),
-            // `.ok_or_else(|| anyhow!(…))`, `.map_err(…)`
-            syn::Expr::MethodCall(call) => {
-                let mut parts = self.error(&call.receiver, depth);
-                parts.extend(call.args.iter().flat_map(|argument| self.texts(argument, depth)));
-                parts
-            }
-            other => self.texts(other, depth),
-        }
-    }
-
     /// The texts of an expression: a literal, `format!`, `anyhow!`, a closure or a name of one, the arms of a `match`.
     fn texts(&self, expression: &syn::Expr, depth: usize) -> Vec<String> {
         if depth > DEEPEST {
@@ -188,7 +161,17 @@ impl Hints {
             syn::Expr::Closure(closure) => deeper(&closure.body),
             syn::Expr::Block(inner) => block(&inner.block),
             syn::Expr::Call(call) if is_result(&call.func) => call.args.iter().flat_map(deeper).collect(),
-            syn::Expr::MethodCall(_) => self.error(expression, depth + 1),
+            // The outermost part of an error's text comes first.
+            syn::Expr::MethodCall(call) => {
+                let receiver = deeper(&call.receiver);
+                let own = || call.args.iter().flat_map(deeper).collect();
+                match call.method.to_string().as_str() {
+                    "context" | "with_context" => [own(), receiver].concat(),
+                    "hint" => receiver,
+                    // `.ok_or_else(|| anyhow!(…))`, `.map_err(…)`
+                    _ => [receiver, own()].concat(),
+                }
+            }
             syn::Expr::Try(inner) => deeper(&inner.expr),
             syn::Expr::Paren(inner) => deeper(&inner.expr),
             syn::Expr::Reference(inner) => deeper(&inner.expr),
@@ -203,7 +186,7 @@ impl Hints {
             syn::Expr::Path(path) => {
                 let name = path.path.get_ident().map(ToString::to_string).unwrap_or_default();
                 let value = self.named.iter().rev().find_map(|scope| scope.get(&name));
-                value.map(|value| self.error(value, depth + 1)).unwrap_or_default()
+                value.map(deeper).unwrap_or_default()
             }
             _ => vec![],
         }
@@ -245,6 +228,8 @@ fn cell(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::source;
+    use crate::workspace::Workspace;
 
     #[test]
     fn texts_are_put_together_as_the_programs_print_them() {
@@ -301,17 +286,14 @@ mod tests {
                 arguments.iter().flatten().for_each(|argument| self.visit_expr(argument));
             }
         }
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let workspace = Workspace::find().unwrap();
         let mut texts = Texts::default();
-        for entry in WalkDir::new(root.join("crates")).into_iter().flatten() {
-            let path = entry.path();
-            let is_source = path.components().any(|part| part.as_os_str() == "src");
-            let is_test = path.file_name().is_some_and(|name| name == "tests.rs" || name == "testing.rs");
-            if is_source && !is_test && path.extension().is_some_and(|end| end == "rs") {
-                texts.visit_file(&syn::parse_file(&fs::read_to_string(path).unwrap()).unwrap());
+        for source in source::all(&workspace).unwrap() {
+            if source.member != "xtask" && source.below_src().is_some() && !source.is_test() {
+                texts.visit_file(&syn::parse_file(&source.text).unwrap());
             }
         }
-        let page = fs::read_to_string(root.join(PAGE)).unwrap();
+        let page = fs::read_to_string(workspace.root.join(PAGE)).unwrap();
         let rows = page.split(START).next().unwrap().lines().filter_map(|line| line.strip_prefix("| "));
         let cells = rows.filter_map(|row| row.split(" | ").next());
         let quoted: BTreeSet<&str> = cells.flat_map(|cell| cell.split('"').skip(1).step_by(2)).collect();

@@ -21,6 +21,7 @@ mod package;
 mod pictures;
 mod reference;
 mod soak;
+mod source;
 mod table;
 mod test;
 mod tidy;

@@ -3,12 +3,9 @@
 //! `cargo xtask reference` writes it; `cargo xtask tidy` finds one that is out of date.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
-use anyhow::{Context, Result};
-use common::text::escape_path;
-use walkdir::WalkDir;
+use crate::source::Source;
 
 /// Where the page is.
 pub(crate) const PAGE: &str = "docs/modules.md";
@@ -18,22 +15,16 @@ const START: &str = "# Modules
 Reference for developers: every source file and its purpose, from its own first sentence. [Architecture](architecture.md) explains how the crates work together. `cargo xtask reference` writes this page.
 ";
 
-/// The page for the repository in `root`. Fails if a source file can't be read.
-pub(crate) fn text(root: &Path) -> Result<String> {
+/// The page for these files.
+pub(crate) fn text(sources: &[Source]) -> String {
     let mut files: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
-    for place in ["crates", "xtask"] {
-        for entry in WalkDir::new(root.join(place)) {
-            let entry = entry.context("list the source files")?;
-            let Ok(path) = entry.path().strip_prefix(root) else { continue };
-            let path = path.to_string_lossy().into_owned();
-            let Some((member, file)) = path.split_once("/src/") else { continue };
-            let is_test = file.ends_with("tests.rs") || file.contains("tests/");
-            if !file.ends_with(".rs") || is_test || member.contains("/tests") {
-                continue;
-            }
-            let text = fs::read_to_string(entry.path())
-                .with_context(|| format!("read: {}", escape_path(entry.path())))?;
-            files.entry(member.to_string()).or_default().insert(file.to_string(), first_sentence(&text));
+    // What tests start with is a file that a developer looks for.
+    let is_listed = |source: &&Source| !source.is_test() || source.path.ends_with("testing.rs");
+    for source in sources.iter().filter(is_listed) {
+        let src = source.path.ancestors().find(|path| path.ends_with("src"));
+        if let (Some(file), Some(member)) = (source.below_src(), src.and_then(Path::parent)) {
+            let (file, member) = (file.display().to_string(), member.display().to_string());
+            files.entry(member).or_default().insert(file, first_sentence(&source.text));
         }
     }
     let mut page = START.to_string();
@@ -43,7 +34,7 @@ pub(crate) fn text(root: &Path) -> Result<String> {
             page.push_str(&format!("| `{file}` | {} |\n", purpose.replace('|', "\\|")));
         }
     }
-    Ok(page)
+    page
 }
 
 /// The first sentence of a file's `//!` header, on one line.

@@ -3,13 +3,12 @@
 //!
 //! It comes from the definitions that the programs themselves use; `cargo xtask tidy` finds a page that is out of date.
 
-use std::path::Path;
-
 use anyhow::Result;
 use clap::Command;
 use common::exit::Exit;
 use common::out;
 
+use crate::source::{self, Source};
 use crate::workspace::Workspace;
 use crate::{errors, module_map};
 
@@ -24,17 +23,18 @@ writes this page.
 
 /// Writes the page.
 pub(crate) fn run() -> Result<Exit> {
-    let root = Workspace::find()?.root;
-    for (page, text) in pages(&root)? {
-        common::atomic::write(&root.join(page), text.as_bytes(), 0o644)?;
+    let workspace = Workspace::find()?;
+    for (page, text) in pages(&workspace, &source::all(&workspace)?)? {
+        common::atomic::write(&workspace.root.join(page), text.as_bytes(), 0o644)?;
         out!("{page}");
     }
     Ok(Exit::Done)
 }
 
-/// Every page that is written by a program, as it has to be for the repository in `root`.
-pub(crate) fn pages(root: &Path) -> Result<[(&'static str, String); 3]> {
-    Ok([(PAGE, text()), (errors::PAGE, errors::page(root)?), (module_map::PAGE, module_map::text(root)?)])
+/// Every page that is written by a program, as it has to be for these sources.
+pub(crate) fn pages(workspace: &Workspace, sources: &[Source]) -> Result<[(&'static str, String); 3]> {
+    let errors = errors::page(&workspace.root, sources)?;
+    Ok([(PAGE, text()), (errors::PAGE, errors), (module_map::PAGE, module_map::text(sources))])
 }
 
 /// The whole page.

@@ -11,7 +11,6 @@ mod docs;
 mod names;
 mod shape;
 mod shared;
-mod source;
 mod words;
 
 use anyhow::Result;
@@ -20,6 +19,7 @@ use common::out;
 use common::problem::Problem;
 use common::text::count;
 
+use crate::source;
 use crate::workspace::Workspace;
 
 /// Checks; the exit code is the result.

@@ -1,9 +1,9 @@
-//! What a restored tree is compared by: which files lie in it, and whether two of them are the same.
+//! The trees of the temporary homes: how a file gets into one, which files lie in it, and whether two of them are the same.
 //!
-//! The demo and the scenarios judge a backup with it. Paths are below the folder that is walked.
+//! The demo and the scenarios make their homes and judge a backup with it. Paths are below the folder that is walked.
 
 use std::collections::BTreeMap;
-use std::fs;
+use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -40,4 +40,12 @@ pub(crate) fn same(one: &Path, other: &Path) -> Result<bool> {
     let read = |path: &Path| fs::read(path).with_context(|| format!("read: {}", escape_path(path)));
     let mode = |path: &Path| fs::metadata(path).map(|metadata| metadata.permissions().mode());
     Ok(mode(one)? == mode(other)? && read(one)? == read(other)?)
+}
+
+/// Writes a file with the folders above it; `mode` is that of an executable one, say.
+pub(crate) fn write(path: &Path, content: impl AsRef<[u8]>, mode: u32) -> Result<()> {
+    let naming = || format!("write: {}", escape_path(path));
+    fs::create_dir_all(path.parent().context("a path without a folder")?).with_context(naming)?;
+    fs::write(path, content).with_context(naming)?;
+    fs::set_permissions(path, Permissions::from_mode(mode)).with_context(naming)
 }

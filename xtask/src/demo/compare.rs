@@ -4,6 +4,7 @@
 //! should be. The listener's own folders go on changing while it runs, so they are not compared.
 
 use std::collections::BTreeMap;
+use std::ops::AddAssign;
 use std::path::Path;
 
 use anyhow::Result;
@@ -19,13 +20,8 @@ pub(super) struct Amount {
     pub(super) bytes: u64,
 }
 
-impl Amount {
-    fn add(&mut self, bytes: u64) {
-        self.files += 1;
-        self.bytes += bytes;
-    }
-
-    fn join(&mut self, other: Amount) {
+impl AddAssign for Amount {
+    fn add_assign(&mut self, other: Amount) {
         self.files += other.files;
         self.bytes += other.bytes;
     }
@@ -52,8 +48,8 @@ impl Comparison {
     pub(super) fn total(&self) -> Row {
         let mut total = Row::default();
         for row in self.rows.values() {
-            total.backed_up.join(row.backed_up);
-            total.left_out.join(row.left_out);
+            total.backed_up += row.backed_up;
+            total.left_out += row.left_out;
         }
         total
     }
@@ -67,13 +63,14 @@ pub(super) fn compare(home: &Path, restored: &Path, services: &[Service]) -> Res
     for (path, bytes) in &originals {
         let service = path.components().nth(1).map(|part| part.as_os_str().to_string_lossy().into_owned());
         let row = comparison.rows.entry(service.unwrap_or_default()).or_default();
+        let amount = Amount { files: 1, bytes: *bytes };
         if copies.contains_key(path) {
-            row.backed_up.add(*bytes);
+            row.backed_up += amount;
             if !same(&home.join(path), &restored.join(path))? {
                 comparison.wrong.push(format!("{}: not restored as it was", escape_path(path)));
             }
         } else {
-            row.left_out.add(*bytes);
+            row.left_out += amount;
         }
     }
     for path in copies.keys().filter(|path| !originals.contains_key(*path)) {

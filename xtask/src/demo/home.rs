@@ -4,8 +4,7 @@
 //! `/userdata`; here the mount is the home itself, whose `data` and `containers` are named the same.
 
 use std::ffi::OsStr;
-use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -20,6 +19,7 @@ use rand::{RngCore, SeedableRng};
 use tempfile::TempDir;
 
 use super::services::{Content, Planted, Service};
+use crate::trees;
 
 /// The same bytes in every run.
 const SEED: u64 = 20_260_301;
@@ -117,7 +117,7 @@ impl Place {
             quoted(self.at("data/backrest")),
             quoted(self.home()),
         );
-        write(&self.at("containers/backrest/.env"), env.as_bytes())?;
+        trees::write(&self.at("containers/backrest/.env"), env, 0o644)?;
         let mut random = SmallRng::seed_from_u64(SEED);
         for planted in services.iter().flat_map(|service| &service.files) {
             if cancel.is_cancelled() {
@@ -134,26 +134,14 @@ impl Place {
             Content::Random(size) => {
                 let mut bytes = vec![0; size];
                 random.fill_bytes(&mut bytes);
-                write(&path, &bytes)
+                trees::write(&path, bytes, 0o644)
             }
-            Content::Text(text) => write(&path, text.as_bytes()),
-            Content::Script(text) => {
-                write(&path, text.as_bytes())?;
-                let permissions = Permissions::from_mode(0o755);
-                fs::set_permissions(&path, permissions)
-                    .with_context(|| format!("set the mode: {}", escape_path(&path)))
-            }
+            Content::Text(text) => trees::write(&path, text, 0o644),
+            Content::Script(text) => trees::write(&path, text, 0o755),
             Content::Database(statements) => {
-                write(&path, b"")?;
-                self.run(self.command("sqlite3").arg(&path), statements.as_bytes(), cancel)?;
-                Ok(())
+                trees::write(&path, "", 0o644)?;
+                self.run(self.command("sqlite3").arg(&path), statements.as_bytes(), cancel).map(drop)
             }
         }
     }
-}
-
-fn write(path: &Path, content: &[u8]) -> Result<()> {
-    let naming = || format!("write: {}", escape_path(path));
-    fs::create_dir_all(path.parent().context("a path without a folder")?).with_context(naming)?;
-    fs::write(path, content).with_context(naming)
 }

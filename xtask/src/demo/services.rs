@@ -82,16 +82,8 @@ fn vaultwarden() -> Service {
         "data/vaultwarden",
         "# dump.sqlite3 is the copy that counts\n/db.sqlite3*\n/icon_cache/\n",
     ));
-    files.push(Planted {
-        path: "data/vaultwarden/db.sqlite3".into(),
-        content: Content::Database(TABLES),
-        fate: Fate::LeftOut,
-    });
-    files.push(Planted {
-        path: "data/vaultwarden/prepare-backup.sh".into(),
-        content: Content::Script(PREPARE),
-        fate: Fate::BackedUp,
-    });
+    files.push(planted("data/vaultwarden/db.sqlite3", Content::Database(TABLES), Fate::LeftOut));
+    files.push(planted("data/vaultwarden/prepare-backup.sh", Content::Script(PREPARE), Fate::BackedUp));
     files.extend(many(6, "data/vaultwarden/attachments/", ".bin", 80 * KIB, Fate::BackedUp));
     files.extend(many(60, "data/vaultwarden/icon_cache/", ".png", 3 * KIB, Fate::LeftOut));
     Service { name: DUMPED, files }
@@ -136,24 +128,25 @@ fn paperless() -> Service {
     Service { name: "paperless", files }
 }
 
+fn planted(path: &str, content: Content, fate: Fate) -> Planted {
+    Planted { path: path.into(), content, fate }
+}
+
 fn compose(service: &str) -> Vec<Planted> {
-    let file = |name: &str, text| Planted {
-        path: format!("containers/{service}/{name}"),
-        content: Content::Text(text),
-        fate: Fate::BackedUp,
-    };
-    vec![
-        file("compose.yaml", "services:\n  app:\n    image: example\n    volumes: [\"${DATA_DIR}:/data\"]\n"),
-        file(".env", "TZ=Europe/Berlin\n"),
-    ]
+    let text = "services:\n  app:\n    image: example\n    volumes: [\"${DATA_DIR}:/data\"]\n";
+    [("compose.yaml", text), (".env", "TZ=Europe/Berlin\n")]
+        .map(|(name, text)| {
+            planted(&format!("containers/{service}/{name}"), Content::Text(text), Fate::BackedUp)
+        })
+        .to_vec()
 }
 
 fn rules(folder: &str, lines: &'static str) -> Planted {
-    Planted { path: format!("{folder}/.resticignore"), content: Content::Text(lines), fate: Fate::BackedUp }
+    planted(&format!("{folder}/.resticignore"), Content::Text(lines), Fate::BackedUp)
 }
 
 fn random(path: &str, size: usize, fate: Fate) -> Planted {
-    Planted { path: path.into(), content: Content::Random(size), fate }
+    planted(path, Content::Random(size), fate)
 }
 
 /// `count` files of about `size` bytes.

@@ -5,8 +5,8 @@
 //! home, where `docker` looks for it.
 
 use std::ffi::OsStr;
-use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Mutex, PoisonError};
@@ -20,7 +20,7 @@ use tempfile::TempDir;
 
 use super::kuma::Kuma;
 use super::ran::Ran;
-use crate::background;
+use crate::{background, trees};
 
 /// How long one command may take.
 const DEADLINE: Duration = Duration::from_secs(180);
@@ -160,18 +160,12 @@ impl World {
 
     /// Writes a file below the home, with the folders above it.
     pub(super) fn write(&self, path: &str, content: impl AsRef<[u8]>) -> Result<()> {
-        let path = self.at(path);
-        let naming = || format!("write: {}", escape_path(&path));
-        fs::create_dir_all(path.parent().context("a path without a folder")?).with_context(naming)?;
-        fs::write(&path, content).with_context(naming)
+        trees::write(&self.at(path), content, 0o644)
     }
 
     /// Writes an executable file below the home.
     pub(super) fn script(&self, path: &str, content: &str) -> Result<()> {
-        self.write(path, content)?;
-        let path = self.at(path);
-        fs::set_permissions(&path, Permissions::from_mode(0o755))
-            .with_context(|| format!("make executable: {}", escape_path(&path)))
+        trees::write(&self.at(path), content, 0o755)
     }
 
     /// The text of a file below the home.

@@ -4,7 +4,7 @@
 
 use common::problem::Problem;
 
-use super::source::{Line, Source};
+use crate::source::{Line, Source};
 
 /// Where a construct is banned.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,8 +54,8 @@ fn of_line(source: &Source, line: Line<'_>) -> Vec<Problem> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::source::sample;
     use super::*;
+    use crate::source::sample;
 
     #[test]
     fn a_construct_is_found_where_it_is_banned_and_not_where_it_is_excused() {

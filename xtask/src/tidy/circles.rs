@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 
 use common::problem::Problem;
 
-use super::source::Source;
+use crate::source::Source;
 
 /// A module's path below its crate, and the file that holds it.
 type Modules<'a> = BTreeMap<Vec<&'a str>, &'a Path>;
@@ -135,8 +135,8 @@ fn reachable<'a>(from: &'a Path, imports: &BTreeMap<&'a Path, BTreeSet<&'a Path>
 
 #[cfg(test)]
 mod tests {
-    use super::super::source::sample;
     use super::*;
+    use crate::source::sample;
 
     #[track_caller]
     fn assert_circles(files: &[(&str, &str)], expected: &[&str]) {

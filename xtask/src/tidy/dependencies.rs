@@ -10,7 +10,7 @@ use anyhow::{Context, Result};
 use common::problem::Problem;
 use common::text::{escape, escape_path};
 
-use super::source::Source;
+use crate::source::Source;
 use crate::workspace::Workspace;
 
 const TOP_LEVEL: [&str; 8] =
@@ -148,8 +148,8 @@ fn in_section<'a>(text: &'a str, section: &str) -> Vec<(&'a str, usize)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::source::sample;
     use super::*;
+    use crate::source::sample;
 
     const MANIFEST: &str = "[package]\nname = \"a\"\nversion = \"1\"\n\n[lints]\nworkspace = true\n\n[dependencies]\n\
                             # why\nanyhow.workspace = true\nssh-key = \"0.6\"\ncommon = { workspace = true }\n";

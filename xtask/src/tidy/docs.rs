@@ -10,8 +10,8 @@ use anyhow::{Context, Result};
 use common::problem::Problem;
 use walkdir::WalkDir;
 
-use super::source::Source;
 use crate::reference;
+use crate::source::Source;
 use crate::workspace::Workspace;
 
 const SETTINGS: &str = "docs/settings.md";
@@ -24,7 +24,7 @@ pub(super) fn findings(workspace: &Workspace, sources: &[Source]) -> Result<Vec<
     let missing = settings(sources).into_iter().filter(|name| !page.contains(&format!("`{name}`")));
     let mut found: Vec<_> =
         missing.map(|name| Problem::new(SETTINGS, format!("the setting {name} is not described"))).collect();
-    for (page, text) in reference::pages(&workspace.root)? {
+    for (page, text) in reference::pages(workspace, sources)? {
         if fs::read_to_string(workspace.root.join(page)).unwrap_or_default() != text {
             found.push(Problem::new(page, "out of date: run cargo xtask reference"));
         }
@@ -79,8 +79,8 @@ fn links(text: &str) -> Vec<(usize, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::source::sample;
     use super::*;
+    use crate::source::sample;
 
     #[test]
     fn settings_are_found_where_they_are_read() {

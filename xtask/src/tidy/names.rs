@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use common::problem::Problem;
 
-use super::source::Source;
+use crate::source::Source;
 
 /// Types of one crate that share a name. Tests may reuse names.
 pub(super) fn findings(sources: &[Source]) -> Vec<Problem> {
@@ -44,8 +44,8 @@ fn defined_type(code: &str) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::source::sample;
     use super::*;
+    use crate::source::sample;
 
     #[test]
     fn a_second_type_of_a_name_is_found_outside_tests_and_other_crates() {

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use common::problem::Problem;
 
-use super::source::Source;
+use crate::source::Source;
 
 const LONGEST: usize = 400;
 /// Up to this length one line is enough.
@@ -57,8 +57,8 @@ fn is_main(path: &Path) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::source::sample;
     use super::*;
+    use crate::source::sample;
 
     fn printed(path: &str, text: &str) -> Vec<String> {
         findings(&[sample(path, text)]).iter().map(ToString::to_string).collect()

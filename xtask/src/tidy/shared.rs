@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 
 use common::problem::Problem;
 
-use super::source::{Source, has_word};
+use crate::source::{Source, has_word};
 
 /// What is against this rule.
 pub(super) fn findings(sources: &[Source]) -> Vec<Problem> {
@@ -83,8 +83,8 @@ fn items(source: &Source) -> Vec<(usize, Kind, &str)> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::source::sample;
     use super::*;
+    use crate::source::sample;
 
     fn printed(common: &str, others: &[(&str, &str)]) -> Vec<String> {
         let mut sources = vec![sample("crates/common/src/units.rs", common)];

@@ -4,9 +4,7 @@
 //! left edge is test up to the end of the file, as it is in this repository. That errs on the side of finding less.
 
 use std::fs;
-#[cfg(test)]
-use std::path::Path;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use common::text::escape_path;
@@ -16,28 +14,28 @@ use crate::workspace::Workspace;
 
 /// One file.
 #[derive(Clone, Debug)]
-pub(super) struct Source {
+pub(crate) struct Source {
     /// Relative to the repository.
-    pub(super) path: PathBuf,
+    pub(crate) path: PathBuf,
     /// The crate it belongs to.
-    pub(super) member: String,
-    pub(super) text: String,
+    pub(crate) member: String,
+    pub(crate) text: String,
 }
 
 /// One line of code, without its comment.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Line<'a> {
+pub(crate) struct Line<'a> {
     /// Counted from 1.
-    pub(super) number: usize,
-    pub(super) code: &'a str,
-    pub(super) is_test: bool,
+    pub(crate) number: usize,
+    pub(crate) code: &'a str,
+    pub(crate) is_test: bool,
     /// A comment on it or right above it begins with `tidy:`.
-    pub(super) is_excused: bool,
+    pub(crate) is_excused: bool,
 }
 
 impl Source {
     /// The lines that hold code.
-    pub(super) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
+    pub(crate) fn lines(&self) -> impl Iterator<Item = Line<'_>> {
         let all_test = self.is_test();
         let mut is_test = all_test;
         let mut excused_next = false;
@@ -56,21 +54,27 @@ impl Source {
         })
     }
 
+    /// Its name below the `src` of its crate; none of a file elsewhere.
+    pub(crate) fn below_src(&self) -> Option<&Path> {
+        let src = self.path.ancestors().find(|path| path.ends_with("src"))?;
+        self.path.strip_prefix(src).ok()
+    }
+
     /// Whether the whole file is test.
-    pub(super) fn is_test(&self) -> bool {
+    pub(crate) fn is_test(&self) -> bool {
         let in_tests =
             self.path.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "benches");
         in_tests || self.path.ends_with("tests.rs") || self.path.ends_with("common/src/testing.rs")
     }
 
     /// Whether `word` occurs in code, not as a part of a longer word.
-    pub(super) fn mentions(&self, word: &str) -> bool {
+    pub(crate) fn mentions(&self, word: &str) -> bool {
         self.lines().any(|line| has_word(line.code, word))
     }
 }
 
 /// Whether `word` occurs in `text` with nothing that belongs to a name on either side.
-pub(super) fn has_word(text: &str, word: &str) -> bool {
+pub(crate) fn has_word(text: &str, word: &str) -> bool {
     let belongs = |c: char| c.is_alphanumeric() || c == '_';
     text.match_indices(word)
         .any(|(at, _)| !text[..at].ends_with(belongs) && !text[at + word.len()..].starts_with(belongs))
@@ -87,7 +91,7 @@ fn split_comment(line: &str) -> (&str, &str) {
 }
 
 /// Every `.rs` file of every member, sorted by path.
-pub(super) fn all(workspace: &Workspace) -> Result<Vec<Source>> {
+pub(crate) fn all(workspace: &Workspace) -> Result<Vec<Source>> {
     let mut sources = Vec::new();
     for member in &workspace.members {
         for entry in WalkDir::new(member.folder()).sort_by_file_name() {
@@ -106,7 +110,7 @@ pub(super) fn all(workspace: &Workspace) -> Result<Vec<Source>> {
 
 /// A source for the tests of the rules.
 #[cfg(test)]
-pub(super) fn sample(path: &str, text: &str) -> Source {
+pub(crate) fn sample(path: &str, text: &str) -> Source {
     let member = Path::new(path).components().nth(1).unwrap().as_os_str().to_string_lossy().into_owned();
     Source { path: PathBuf::from(path), member, text: text.to_string() }
 }
