@@ -94,13 +94,13 @@ fn run_task(task: &Task) -> Result<Exit> {
                 moved.check_all_seen()?;
             }
             let text = render::render(&roots);
-            let kept = moved.as_ref().map(|moved| moved.keep(&output)).transpose()?;
+            let kept = moved.as_ref().map(|moved| moved.keep(&output, settings)).transpose()?;
             let change = write(settings, &output, &text)?;
             let mut held = options.held.clone();
             if task.mode == Mode::Adopt {
-                held.save(&output)?;
+                held.save(&output, settings)?;
             } else if moved.is_none() {
-                migrate::forget_changed(&mut held, &roots, &output)?;
+                migrate::forget_changed(&mut held, &roots, &output, settings)?;
             }
             if is_ours {
                 let declared = Declared::new(settings);

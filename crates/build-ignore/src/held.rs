@@ -10,6 +10,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use common::settings::Settings;
 use common::text::escape_path;
 use common::{atomic, regular_file};
 
@@ -44,18 +45,27 @@ impl Held {
     }
 
     /// Reads them. None is held if there is no such file. Fails if it can't be read, or is damaged.
-    pub fn load(output: &Path) -> Result<Held> {
+    pub fn load(output: &Path, settings: &Settings) -> Result<Held> {
         let place = Held::place(output);
         let context = || format!("read the rules that are held back: {}", escape_path(&place));
         match regular_file::read(&place, LARGEST) {
-            Ok(text) => Ok(Held(serde_json::from_slice(&text).with_context(context)?)),
+            Ok(text) => {
+                let held = Held(serde_json::from_slice(&text).with_context(context)?);
+                Ok(held.with_files(|file| {
+                    let (root, rest) = file.split_once('/')?;
+                    roots(settings)
+                        .into_iter()
+                        .find(|(name, _)| *name == root)
+                        .map(|(_, path)| path + "/" + rest)
+                }))
+            }
             Err(error) if error.kind() == ErrorKind::NotFound => Ok(Held::default()),
             Err(error) => Err(error).with_context(context),
         }
     }
 
     /// Writes them, or removes the file if none is held.
-    pub fn save(&self, output: &Path) -> Result<()> {
+    pub fn save(&self, output: &Path, settings: &Settings) -> Result<()> {
         let place = Held::place(output);
         if self.is_empty() {
             return match fs::remove_file(&place) {
@@ -65,8 +75,21 @@ impl Held {
                 _ => Ok(()),
             };
         }
-        let text = serde_json::to_string_pretty(&self.0).map_err(io::Error::from)?;
+        let stored = self.clone().with_files(|file| {
+            let below = |(name, path): (&str, String)| {
+                let rest = file.strip_prefix(path.as_str())?.strip_prefix('/')?;
+                Some((path.len(), format!("{name}/{rest}")))
+            };
+            // If one root lies in the other, a file belongs to the inner one.
+            roots(settings).into_iter().filter_map(below).max().map(|(_, name)| name)
+        });
+        let text = serde_json::to_string_pretty(&stored.0).map_err(io::Error::from)?;
         atomic::write(&place, text.as_bytes(), 0o644).map(drop)
+    }
+
+    /// The same rules with other names for their files. A file keeps its name if there is no new one.
+    fn with_files(self, name: impl Fn(&str) -> Option<Escaped>) -> Held {
+        Held(self.0.into_iter().map(|(file, rules)| (name(&file).unwrap_or(file), rules)).collect())
     }
 
     /// Holds a rule. Returns whether that changes anything.
@@ -106,6 +129,11 @@ impl Held {
         }
         (!holds.is_empty()).then(|| Rules::of(list).held(holds))
     }
+}
+
+/// Both roots with the name that each has in the state, so that the rules stay held if a root moves.
+fn roots(settings: &Settings) -> [(&'static str, Escaped); 2] {
+    [("data", escaped_path(&settings.data_root)), ("containers", escaped_path(&settings.container_root))]
 }
 
 /// The path of a rule, anchored to the folder of its file.

@@ -75,7 +75,7 @@ pub(crate) fn plan(task: &Task, output: &Path) -> Result<(Held, Option<Move>)> {
         let planned = move_from(task, old)?;
         return Ok((planned.held.clone(), Some(planned)));
     }
-    match Held::load(output) {
+    match Held::load(output, &task.settings) {
         Ok(held) => Ok((held, None)),
         // Its content is worked out again from the file that it was made from.
         Err(error) => match read(&beside(output, KEPT))? {
@@ -145,7 +145,7 @@ impl Move {
     }
 
     /// Keeps the old file beside `output`, and remembers what is held back. Returns where the old file is kept.
-    pub(crate) fn keep(&self, output: &Path) -> Result<PathBuf> {
+    pub(crate) fn keep(&self, output: &Path, settings: &Settings) -> Result<PathBuf> {
         for number in 1..1000 {
             let ending = if number == 1 { KEPT.to_string() } else { format!("{KEPT}.{number}") };
             let kept = beside(output, &ending);
@@ -156,7 +156,7 @@ impl Move {
                 _ if read(&kept).is_ok_and(|text| text.as_deref() == Some(&self.old)) => {}
                 _ => continue,
             }
-            self.held.save(output)?;
+            self.held.save(output, settings)?;
             return Ok(kept);
         }
         bail!("keep the old exclude file: there are too many copies of it: {}", escape_path(output))
@@ -197,7 +197,12 @@ pub(crate) fn remind(held: &Held, output: &Path) {
 }
 
 /// Forgets the rules that were changed or removed since.
-pub(crate) fn forget_changed(held: &mut Held, roots: &[Root], output: &Path) -> Result<()> {
+pub(crate) fn forget_changed(
+    held: &mut Held,
+    roots: &[Root],
+    output: &Path,
+    settings: &Settings,
+) -> Result<()> {
     let before = held.clone();
     let files = || roots.iter().flat_map(|root| &root.built.tree.files);
     held.retain(|file, rule| {
@@ -206,7 +211,7 @@ pub(crate) fn forget_changed(held: &mut Held, roots: &[Root], output: &Path) -> 
             .find(|known| escaped_path(&known.path) == file)
             .is_none_or(|known| known.rules.list.iter().any(|other| escaped(&other.text) == rule))
     });
-    if *held == before { Ok(()) } else { held.save(output) }
+    if *held == before { Ok(()) } else { held.save(output, settings) }
 }
 
 /// `--compare`: which files only the rules or only `file` leaves out. Returns whether both leave out the same.

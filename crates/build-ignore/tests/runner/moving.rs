@@ -87,6 +87,21 @@ fn prints(ran: &Ran, lines: &[&str]) {
 }
 
 #[test]
+fn rules_stay_held_if_a_root_moves() {
+    let sandbox = home();
+    run(&sandbox, &[]).expect_success();
+    let before = sandbox.read(IGNORE_FILE).matches("held back").count();
+    assert_eq!(before, 3);
+    fs::create_dir(sandbox.path("disk")).unwrap();
+    fs::rename(sandbox.path("data"), sandbox.path("disk/data")).unwrap();
+    let data = sandbox.path("disk/data").display().to_string();
+    let ran = run(&sandbox, &["--data-root", &data]).expect_success();
+    let after = sandbox.read(IGNORE_FILE).matches("held back").count();
+    assert_eq!(after, before, "{}", ran.everything());
+    assert!(ran.stderr.contains("3 rules held back"), "{}", ran.everything());
+}
+
+#[test]
 fn nothing_is_lost_and_all_that_differs_is_named() {
     let sandbox = home();
     let old = sandbox.read(IGNORE_FILE);
