@@ -70,7 +70,7 @@ fn home() -> Sandbox {
 /// What restic has of the data root with the exclude file of the home.
 fn backed_up(sandbox: &Sandbox, exclude_file: &str) -> Paths {
     // The old lines are relative, the new ones begin with the mount.
-    Restic::both()[0].backed_up(&sandbox.path("data"), &sandbox.path(exclude_file))
+    Restic::debian().backed_up(&sandbox.path("data"), &sandbox.path(exclude_file))
 }
 
 #[must_use]
@@ -355,7 +355,7 @@ fn what_the_page_says_of_other_rules_holds() {
             let path = path.strip_prefix("data/").unwrap();
             backed_up(&sandbox, IGNORE_FILE).contains(path.as_bytes())
         };
-        let old_is_refused = Restic::both()[0].refuses(&sandbox.path("data"), &sandbox.path(IGNORE_FILE));
+        let old_is_refused = Restic::debian().refuses(&sandbox.path("data"), &sandbox.path(IGNORE_FILE));
         assert_eq!(old_is_refused, script == "no backup at all", "{row:?}");
         assert!(old_is_refused || is_kept() == (script == "kept"), "{row:?}");
         let ran = run(&sandbox, &[]).expect_success();

@@ -1,12 +1,13 @@
 //! The two programs that decide what is right: git, which says what is kept, and restic, which says what is in the
 //! backup. Both are run for real; restic's answer is what comes out of a restore.
 
-use std::collections::BTreeSet;
-use std::ffi::OsStr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::ffi::{OsStr, OsString};
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -101,15 +102,40 @@ impl Restic {
     /// Debian's, and the newest that Debian has.
     #[track_caller]
     pub(crate) fn both() -> [Restic; 2] {
-        [Restic::new(PathBuf::from("restic")), Restic::new(newest_restic())]
+        [Restic::debian(), Restic::new(newest_restic())]
     }
 
     #[track_caller]
     fn new(program: PathBuf) -> Restic {
-        let folder = scratch();
-        let restic = Restic { program, folder, runs: AtomicU32::new(0) };
-        output_of(restic.command().arg("init"));
+        let restic = Restic { program, folder: scratch(), runs: AtomicU32::new(0) };
+        // `init` takes seconds, because restic measures how hard it can make the key: it runs once for each program.
+        static MADE: Mutex<BTreeMap<PathBuf, Vec<(PathBuf, Vec<u8>)>>> = Mutex::new(BTreeMap::new());
+        let repository = restic.folder.path().join("repository");
+        let mut made = MADE.lock().unwrap();
+        match made.get(&restic.program) {
+            Some(files) => {
+                for (path, content) in files {
+                    fs::create_dir_all(repository.join(path).parent().unwrap()).unwrap();
+                    fs::write(repository.join(path), content).unwrap();
+                }
+            }
+            None => {
+                output_of(restic.command().arg("init"));
+                let paths =
+                    all_files(&repository).into_iter().map(|path| PathBuf::from(OsString::from_vec(path)));
+                let files =
+                    paths.map(|path| (path.clone(), fs::read(repository.join(&path)).unwrap())).collect();
+                made.insert(restic.program.clone(), files);
+            }
+        }
+        drop(made);
         restic
+    }
+
+    /// Debian's.
+    #[track_caller]
+    pub(crate) fn debian() -> Restic {
+        Restic::new(PathBuf::from("restic"))
     }
 
     #[track_caller]
