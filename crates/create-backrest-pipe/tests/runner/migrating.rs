@@ -101,7 +101,8 @@ fn the_commands_of_the_page_lead_there_and_back() {
     let ran = types(&home, &server, "pre-backup-actions");
     for line in [
         "plain: warning: prepare-backup.sh is not executable, so it was skipped",
-        "bare | dumped\nbare: warning: prepare-backup.sh has no #! line, so /bin/sh runs it",
+        "bare | dumped\n",
+        "bare: warning: prepare-backup.sh has no #! line, so /bin/sh runs it",
         "theirs: failed: prepare-backup.sh belongs to user ",
     ] {
         assert!(ran.stdout.contains(line), "no {line:?}\n{}", ran.everything());
