@@ -91,6 +91,9 @@ fn collect(folder: &Path, prefix: &[u8], paths: &mut Paths) {
     }
 }
 
+/// Files with their content.
+type Files = Vec<(PathBuf, Vec<u8>)>;
+
 /// A restic of some version with a repository of its own.
 pub(crate) struct Restic {
     program: PathBuf,
@@ -109,7 +112,7 @@ impl Restic {
     fn new(program: PathBuf) -> Restic {
         let restic = Restic { program, folder: scratch(), runs: AtomicU32::new(0) };
         // `init` takes seconds, because restic measures how hard it can make the key: it runs once for each program.
-        static MADE: Mutex<BTreeMap<PathBuf, Vec<(PathBuf, Vec<u8>)>>> = Mutex::new(BTreeMap::new());
+        static MADE: Mutex<BTreeMap<PathBuf, Files>> = Mutex::new(BTreeMap::new());
         let repository = restic.folder.path().join("repository");
         let mut made = MADE.lock().unwrap();
         match made.get(&restic.program) {
