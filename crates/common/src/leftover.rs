@@ -260,6 +260,7 @@ fn is_unsupported(error: &io::Error) -> bool {
 mod tests {
     use super::*;
 
+    #[track_caller]
     fn names(folder: &Path) -> Vec<String> {
         let entries = fs::read_dir(folder).unwrap().flatten();
         let mut names: Vec<_> = entries.map(|entry| entry.file_name().into_string().unwrap()).collect();

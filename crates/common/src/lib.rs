@@ -30,7 +30,7 @@ pub mod rotating_log;
 pub mod services;
 pub mod settings;
 pub mod tailscale;
-#[cfg(feature = "testing")]
+#[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod text;
 pub mod trust;

@@ -167,6 +167,7 @@ fn parse<T: DeserializeOwned>(text: &[u8]) -> (Vec<T>, Damage) {
 mod tests {
     use super::*;
 
+    #[track_caller]
     fn open(path: &Path) -> Opened<u64> {
         RecordLog::open(path).unwrap()
     }

@@ -115,6 +115,7 @@ impl Status {
 mod tests {
     use super::*;
 
+    #[track_caller]
     fn status_of(json: &str) -> Status {
         serde_json::from_str(json).unwrap()
     }

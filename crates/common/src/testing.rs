@@ -228,10 +228,16 @@ pub fn copy_program(from: impl AsRef<Path>, to: impl AsRef<Path>) {
 
 /// Waits until `is_so`; panics with `what` after longer than anything takes on a busy machine.
 #[track_caller]
-pub fn wait_until(what: &str, mut is_so: impl FnMut() -> bool) {
-    let end = Instant::now() + PATIENCE;
+pub fn wait_until(what: &str, is_so: impl FnMut() -> bool) {
+    wait_within(PATIENCE, || what.to_owned(), is_so);
+}
+
+/// [`wait_until`] for at most `patience`; `what` is only read then, and can show a log.
+#[track_caller]
+pub fn wait_within(patience: Duration, what: impl Fn() -> String, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + patience;
     while !is_so() {
-        assert!(Instant::now() < end, "not within {} s: {what}", PATIENCE.as_secs());
+        assert!(Instant::now() < end, "not within {} s: {}", patience.as_secs(), what());
         thread::sleep(Duration::from_millis(10));
     }
 }

@@ -2,6 +2,7 @@
 
 use super::*;
 
+#[track_caller]
 fn project(files: &[(&str, &str)]) -> (tempfile::TempDir, Project) {
     let folder = tempfile::tempdir().unwrap();
     for (name, text) in files {

@@ -1,6 +1,8 @@
 //! Children that behave as badly as prepare scripts do.
 
 use super::*;
+use crate::proc_stat;
+use crate::testing::wait_until;
 
 const SOON: Limits = Limits {
     deadline: Duration::from_millis(400),
@@ -19,6 +21,7 @@ fn shell(script: &str) -> Command {
     command
 }
 
+#[track_caller]
 fn run_shell(script: &str, limits: Limits) -> (Finished, Vec<String>) {
     let mut lines = Vec::new();
     let finished = run(&mut shell(script), limits, None, &mut |line| lines.push(escape(line))).unwrap();
@@ -43,20 +46,9 @@ fn the_deadline_ends_grandchildren_that_ignore_term() {
     assert_eq!(finished.end, End::TimedOut);
     assert!(finished.elapsed < Duration::from_secs(4), "{finished}");
     let group: i32 = lines[0].parse().unwrap();
-    let gone = (0..50).any(|_| {
-        std::thread::sleep(Duration::from_millis(20));
-        no_member_runs(group)
-    });
-    assert!(gone, "members of group {group} still run");
-}
-
-/// Zombies don't count: who reaps them is not our business.
-fn no_member_runs(group: i32) -> bool {
-    let stats = std::fs::read_dir("/proc").unwrap().flatten();
-    !stats.filter_map(|entry| std::fs::read_to_string(entry.path().join("stat")).ok()).any(|stat| {
-        let after_name: Vec<&str> = stat[stat.rfind(')').unwrap() + 2..].split(' ').collect();
-        after_name[2] == group.to_string() && after_name[0] != "Z"
-    })
+    // Zombies don't count: who reaps them is not our business.
+    let is_over = || proc_stat::all().iter().all(|(_, process)| process.group != group || process.is_zombie);
+    wait_until("the end of the group", is_over);
 }
 
 #[test]

@@ -13,6 +13,7 @@ impl Folder {
         Folder(tempfile::tempdir().unwrap())
     }
 
+    #[track_caller]
     fn script(&self, path: &str) -> PathBuf {
         let path = self.0.path().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
