@@ -155,6 +155,7 @@ mod tests {
     use super::*;
 
     /// As if so much of all names began with `a`.
+    #[track_caller]
     fn narrowed_among(share: u64, line: &str, ending: &str, seen: &[&str]) -> Option<Vec<String>> {
         let names = EndingNames::new(ending.len());
         seen.iter().for_each(|name| names.add(name.as_bytes()));

@@ -80,6 +80,7 @@ fn for_path(pattern: &Pattern, depth: usize) -> f64 {
 mod tests {
     use super::*;
 
+    #[track_caller]
     fn cost(line: &str, depth: usize) -> f64 {
         let Line::Pattern(pattern) = parse_line(line.as_bytes()) else { panic!("{line}") };
         let mut below = vec![0; depth];

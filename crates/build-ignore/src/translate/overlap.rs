@@ -90,6 +90,7 @@ mod tests {
     use super::*;
     use crate::git::rule;
 
+    #[track_caller]
     fn overlap(a: &str, b: &str) -> bool {
         let path = |text: &str| rule::parse(text.as_bytes())[0].path.clone().unwrap();
         may_overlap(

@@ -16,6 +16,7 @@ fn build(sandbox: &Sandbox) -> Ran {
 }
 
 /// The ignore file, which need not be UTF-8.
+#[track_caller]
 fn text_of(sandbox: &Sandbox) -> String {
     String::from_utf8_lossy(&fs::read(sandbox.path(IGNORE_FILE)).expect("read the ignore file")).into_owned()
 }
@@ -190,6 +191,7 @@ fn a_denied_permission_gets_the_command_that_helps() {
     }
 }
 
+#[track_caller]
 pub(crate) fn as_ordinary_user(sandbox: &Sandbox) -> std::process::Command {
     let mut folder = sandbox.home();
     while folder.starts_with(std::env::temp_dir()) && folder != std::env::temp_dir() {

@@ -117,6 +117,7 @@ impl Case {
 }
 
 /// The bytes that `escape_ascii` has written.
+#[track_caller]
 fn unescape(text: &str) -> Vec<u8> {
     let mut bytes = Vec::new();
     let mut rest = text.bytes();

@@ -9,6 +9,7 @@ use common::testing::Sandbox;
 
 use crate::command_line::PROGRAM;
 
+#[track_caller]
 fn coverage(sandbox: &Sandbox) -> Coverage {
     let ran = sandbox.run(sandbox.command(PROGRAM).args(["--coverage", "--json"]));
     serde_json::from_str(&ran.stdout).unwrap_or_else(|error| panic!("{error}\n{}", ran.everything()))
@@ -230,6 +231,7 @@ fn a_run_names_only_what_is_new() {
 }
 
 /// A client `docker` that runs the real Compose plugin, as `docker compose` does.
+#[track_caller]
 fn with_compose(sandbox: &Sandbox) -> std::process::Command {
     let in_workspace = Path::new(env!("CARGO_MANIFEST_DIR"))
         .join("../../target/tools/docker-compose-trixie/usr/libexec/docker/cli-plugins/docker-compose");

@@ -21,6 +21,7 @@ fn code(cell: &str) -> Vec<&str> {
 }
 
 /// The table of rules, and the examples with a heading each.
+#[track_caller]
 fn examples() -> Vec<Example> {
     let rules = rows_of(PAGE, "## The rules in a minute").into_iter().map(|row| Example {
         rules: row[0].split("` `").map(|rule| format!("{rule}\n")).collect(),
@@ -57,7 +58,7 @@ fn each_rule_of_the_page_leaves_out_what_the_page_says() {
     let root = sandbox.path("data");
     assert_eq!(kept_by_git(&root, scratch().path()), expected);
     let home = sandbox.home().display().to_string();
-    let _ = sandbox.run(sandbox.command(PROGRAM).args(["--mount", &home])).expect_success();
+    sandbox.run(sandbox.command(PROGRAM).args(["--mount", &home])).expect_success();
     for restic in Restic::both() {
         let exclude_file = sandbox.path("containers/backrest/ignorefile.txt");
         assert_eq!(restic.backed_up(&root, &exclude_file), expected, "{}", restic.version());

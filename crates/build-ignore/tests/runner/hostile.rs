@@ -11,6 +11,7 @@ use crate::oracle::Restic;
 /// Twenty times what it takes with the machine busy; without the limits none of these ends in an hour.
 const MOST: Duration = Duration::from_secs(60);
 
+#[track_caller]
 fn deep(sandbox: &Sandbox, service: &str, depth: usize) {
     let path: Vec<&str> = std::iter::repeat_n("a", depth).collect();
     fs::create_dir_all(sandbox.path(format!("data/{service}/{}", path.join("/")))).unwrap();

@@ -48,6 +48,7 @@ fn content(random: &mut StdRng) -> Vec<u8> {
 }
 
 /// A service with a small tree, and a hostile file in it or in one of its folders.
+#[track_caller]
 fn service(random: &mut StdRng, folder: &Path) {
     for _ in 0..8 {
         let depth = random.random_range(1..6);
@@ -67,6 +68,7 @@ fn service(random: &mut StdRng, folder: &Path) {
 }
 
 /// A folder, a link or nothing readable where the file should be. git reads no rules from these.
+#[track_caller]
 fn special(random: &mut StdRng, folder: &Path) {
     fs::create_dir_all(folder).unwrap();
     fs::write(folder.join("x.log"), "x").unwrap();

@@ -12,6 +12,7 @@ use common::testing::Sandbox;
 use crate::command_line::PROGRAM;
 use crate::oracle::{kept_by_git, output_of, scratch};
 
+#[track_caller]
 fn listed(sandbox: &Sandbox) -> Vec<Record> {
     let output = output_of(sandbox.command(PROGRAM).arg("--kept0"));
     let mut input = &output[..];

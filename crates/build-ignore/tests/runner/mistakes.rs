@@ -83,6 +83,7 @@ const MISTAKES: &[(&str, &str)] = &[
     ("my photo", ""),
 ];
 
+#[track_caller]
 fn home() -> Sandbox {
     let sandbox = Sandbox::new();
     for path in ["thumbs/1", "a.log", "d/b.log", "c.tmp", "photo"] {
@@ -97,6 +98,7 @@ fn text_of(mistakes: &[(&str, &str)], sandbox: &Sandbox) -> String {
     mistakes.iter().map(|(rule, _)| rule.replace("HOST", &host) + "\n").collect()
 }
 
+#[track_caller]
 fn warnings(sandbox: &Sandbox) -> String {
     sandbox.run(sandbox.command(PROGRAM).args(["--output", "-"])).expect_success().stderr
 }
@@ -173,6 +175,7 @@ fn files_that_git_does_not_read_as_rules_are_named() {
 }
 
 /// The rows of the table behind this heading, each as its cells without the back-quotes.
+#[track_caller]
 pub(crate) fn rows_of<'p>(page: &'p str, heading: &str) -> Vec<Vec<&'p str>> {
     let (_, section) = page.split_once(heading).expect("the page has this section");
     let rows = section.lines().skip_while(|line| !line.starts_with("| ---")).skip(1);

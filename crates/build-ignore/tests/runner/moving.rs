@@ -17,6 +17,7 @@ const OLD: &str = "containers/backrest/ignorefile.txt.before-build-ignore";
 
 /// Writes the exclude file as the script did: for each service of the container root the lines of its `.resticignore` in
 /// the data root, then those in the container root.
+#[track_caller]
 fn old_file(sandbox: &Sandbox) {
     let names = |folder: fs::ReadDir| folder.flatten().map(|entry| entry.file_name().into_string().unwrap());
     let mut services: Vec<String> = names(fs::read_dir(sandbox.path("containers")).unwrap()).collect();
@@ -37,6 +38,7 @@ fn old_file(sandbox: &Sandbox) {
     sandbox.write(IGNORE_FILE, text);
 }
 
+#[track_caller]
 fn home() -> Sandbox {
     let sandbox = Sandbox::new();
     for (service, rules) in [
@@ -68,6 +70,7 @@ fn home() -> Sandbox {
 }
 
 /// What restic has of the data root with the exclude file of the home.
+#[track_caller]
 fn backed_up(sandbox: &Sandbox, exclude_file: &str) -> Paths {
     // The old lines are relative, the new ones begin with the mount.
     Restic::debian().backed_up(&sandbox.path("data"), &sandbox.path(exclude_file))
@@ -180,6 +183,7 @@ fn a_folder_that_cannot_be_entered_counts_as_a_file_that_is_lost() {
 
 /// Runs the tool as a user who may not enter `closed`.
 #[must_use]
+#[track_caller]
 fn as_another_user(sandbox: &Sandbox, closed: &Path, arguments: &[&str]) -> Ran {
     let mut command = as_ordinary_user(sandbox);
     for path in [sandbox.path("containers"), sandbox.path("containers/backrest")] {
@@ -212,13 +216,13 @@ fn the_old_file_stays_while_a_disk_may_be_missing() {
             fs::remove_dir(&place).unwrap();
         }
         fs::rename(&disk, &place).unwrap();
-        let _ = run(&sandbox, &[]).expect_success();
+        run(&sandbox, &[]).expect_success();
         assert!(before.is_subset(&backed_up(&sandbox, IGNORE_FILE)), "{missing}");
         // With consent there is nothing to compare.
         sandbox.write(IGNORE_FILE, &old);
         fs::rename(sandbox.path("data/jellyfin"), &disk).unwrap();
         fs::create_dir(sandbox.path("data/jellyfin")).unwrap();
-        let _ = run(&sandbox, &["--adopt"]).expect_success();
+        run(&sandbox, &["--adopt"]).expect_success();
         assert_ne!(sandbox.read(IGNORE_FILE), old);
     }
 }
@@ -244,7 +248,7 @@ fn a_first_run_with_consent_holds_nothing_back() {
 #[test]
 fn a_held_rule_is_named_where_a_person_asks() {
     let sandbox = home();
-    let _ = run(&sandbox, &[]).expect_success();
+    run(&sandbox, &[]).expect_success();
     let ran = run(&sandbox, &["--explain", "data/jellyfin/config/a.log"]).expect_code(1);
     prints(
         &ran,
@@ -266,9 +270,9 @@ fn a_held_rule_is_named_where_a_person_asks() {
 #[test]
 fn a_changed_rule_is_consent() {
     let sandbox = home();
-    let _ = run(&sandbox, &[]).expect_success();
+    run(&sandbox, &[]).expect_success();
     sandbox.write("data/jellyfin/.resticignore", "/cache\n*.log*\n");
-    let _ = run(&sandbox, &[]).expect_success();
+    run(&sandbox, &[]).expect_success();
     let text = sandbox.read(IGNORE_FILE);
     assert_eq!(text.matches("held back").count(), 1, "that of opencloud: {text}");
     assert!(text.contains("/data/jellyfin/*/*.log*\n"), "{text}");
@@ -282,12 +286,12 @@ fn a_hand_written_file_is_kept_and_a_service_that_it_did_not_know_stays_in_the_b
     sandbox.write("data/only-data/cache/x", "x");
     sandbox.write("data/only-data/x/logs/y", "y");
     let before = backed_up(&sandbox, IGNORE_FILE);
-    let _ = run(&sandbox, &[]).expect_success();
+    run(&sandbox, &[]).expect_success();
     assert_eq!(sandbox.read(OLD), "*.tmp\n");
     assert!(before.is_subset(&backed_up(&sandbox, IGNORE_FILE)));
     // Another one in its place later is kept as well.
     sandbox.write(IGNORE_FILE, "*.bak\n");
-    let _ = run(&sandbox, &[]).expect_success();
+    run(&sandbox, &[]).expect_success();
     assert_eq!(
         (sandbox.read(OLD).as_str(), sandbox.read(&*format!("{OLD}.2")).as_str()),
         ("*.tmp\n", "*.bak\n")
@@ -298,10 +302,10 @@ fn a_hand_written_file_is_kept_and_a_service_that_it_did_not_know_stays_in_the_b
 fn a_damaged_state_is_made_again_from_the_old_file() {
     let sandbox = home();
     let before = backed_up(&sandbox, IGNORE_FILE);
-    let _ = run(&sandbox, &[]).expect_success();
+    run(&sandbox, &[]).expect_success();
     let text = sandbox.read(IGNORE_FILE);
     sandbox.write("containers/backrest/ignorefile.txt.held-back", "{\"half");
-    let _ = run(&sandbox, &[]).expect_success();
+    run(&sandbox, &[]).expect_success();
     assert_eq!(sandbox.read(IGNORE_FILE), text);
     assert!(before.is_subset(&backed_up(&sandbox, IGNORE_FILE)));
 }
@@ -332,7 +336,7 @@ fn the_rules_of_the_page_are_held_back_with_the_rule_to_write() {
         );
         let held = backed_up(&sandbox, IGNORE_FILE);
         sandbox.write("data/wiki/.resticignore", format!("{instead}\n"));
-        let _ = run(&sandbox, &[]).expect_success();
+        run(&sandbox, &[]).expect_success();
         assert!(!sandbox.read(IGNORE_FILE).contains("held back"));
         assert_eq!(backed_up(&sandbox, IGNORE_FILE), held, "{rule}: the rule to write does the same");
         let names = |path: &str| held.contains(format!("wiki/{path}").as_bytes());
@@ -362,7 +366,7 @@ fn what_the_page_says_of_other_rules_holds() {
         if script != "left out" {
             assert!(is_kept(), "{row:?}: nothing is lost\n{}", ran.everything());
         }
-        let _ = run(&sandbox, &["--adopt"]).expect_success();
+        run(&sandbox, &["--adopt"]).expect_success();
         assert_eq!(is_kept(), here == "kept", "{row:?}\n{}", sandbox.read(IGNORE_FILE));
     }
 }

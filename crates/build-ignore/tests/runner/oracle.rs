@@ -25,6 +25,7 @@ pub(crate) fn output_of(command: &mut Command) -> Vec<u8> {
 }
 
 /// A folder for a hundred thousand small files: in memory where the machine has such a place.
+#[track_caller]
 pub(crate) fn scratch() -> TempDir {
     let memory = Path::new("/dev/shm");
     tempfile::tempdir_in(memory).or_else(|_| tempfile::tempdir()).unwrap()
@@ -156,6 +157,7 @@ impl Restic {
     }
 
     /// Whether it will not even begin with this exclude file.
+    #[track_caller]
     pub(crate) fn refuses(&self, root: &Path, exclude_file: &Path) -> bool {
         let mut backup = self.command();
         backup.args(["backup", "--quiet", "--dry-run", "--exclude-file"]).arg(exclude_file).arg(root);

@@ -7,6 +7,7 @@ use common::testing::Sandbox;
 
 use crate::command_line::PROGRAM;
 
+#[track_caller]
 fn run(sandbox: &Sandbox) -> String {
     sandbox.run(&mut sandbox.command(PROGRAM)).expect_success().stderr
 }

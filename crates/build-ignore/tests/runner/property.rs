@@ -37,6 +37,7 @@ fn write_exclude_file(root: &Path, seen_at: &SeenAt, file: &Path, lean: bool) {
     write_lines(built.sections.values().flat_map(Section::lines), file);
 }
 
+#[track_caller]
 fn write_lines<'a>(lines: impl Iterator<Item = &'a [u8]>, file: &Path) {
     let lines: Vec<&[u8]> = lines.collect();
     fs::write(file, [lines.join(&b'\n').as_slice(), b"\n"].concat()).unwrap();

@@ -5,6 +5,7 @@ use common::width;
 
 use crate::command_line::PROGRAM;
 
+#[track_caller]
 fn home() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write("disk/f", "x");
@@ -24,6 +25,7 @@ fn home() -> Sandbox {
 }
 
 /// The rows of the report in a terminal of this width, without colour.
+#[track_caller]
 fn rows(sandbox: &Sandbox, columns: usize) -> Vec<String> {
     let line = format!("stty cols {columns} && exec {PROGRAM} --report");
     let mut command = sandbox.command("script");

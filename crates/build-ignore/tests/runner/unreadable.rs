@@ -32,6 +32,7 @@ fn to_close(case: &Case, random: &mut StdRng) -> Vec<Names> {
     closed
 }
 
+#[track_caller]
 fn set_mode(paths: &[PathBuf], mode: u32) {
     for path in paths {
         fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
