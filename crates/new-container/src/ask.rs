@@ -162,6 +162,7 @@ mod tests {
     use super::*;
 
     /// What comes of these answers, and what was asked.
+    #[track_caller]
     fn asked(arguments: &[&str], extent: Extent, answers: &str) -> (Option<Request>, String) {
         let cli = Cli::parse_from([&["new-container"], arguments].concat());
         let mut questions = Vec::new();

@@ -15,6 +15,7 @@ fn request(name: &str) -> Request {
     }
 }
 
+#[track_caller]
 fn planned(request: &Request, layers: &[Layer]) -> Vec<NewFile> {
     let places = Places { container: "/home/me/containers/app".into(), data: "/home/me/data/app".into() };
     let mut count = 0;

@@ -21,6 +21,7 @@ volumes: {sql: {}}
 ";
 
 /// A service with every kind of database, and one SQLite file in use.
+#[track_caller]
 fn shop() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write("containers/shop/compose.yaml", SHOP);

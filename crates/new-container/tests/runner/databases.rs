@@ -114,6 +114,7 @@ impl Service {
         self.sandbox.script(format!("bin/{name}"), script);
     }
 
+    #[track_caller]
     fn without_program(&self, name: &str) {
         std::fs::remove_file(self.sandbox.path(format!("bin/{name}"))).expect("take a program away");
     }
@@ -186,6 +187,7 @@ fn without_the_compose_plugin_each_script_fails_with_one_line() {
 }
 
 /// The tool that runs the scripts, with the one beside it that it asks.
+#[track_caller]
 fn actions() -> &'static PathBuf {
     static ACTIONS: OnceLock<PathBuf> = OnceLock::new();
     ACTIONS.get_or_init(|| {
@@ -195,6 +197,7 @@ fn actions() -> &'static PathBuf {
 }
 
 /// Copies all that is in a folder; returns its size in whole pages.
+#[track_caller]
 fn copy(from: &std::path::Path, to: &std::path::Path) -> u64 {
     let mut size = 0;
     for entry in std::fs::read_dir(from).expect("list a folder").flatten() {

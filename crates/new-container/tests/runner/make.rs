@@ -14,6 +14,7 @@ pub(crate) fn tool(sandbox: &Sandbox, arguments: &[&str]) -> Command {
     command
 }
 
+#[track_caller]
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
 }

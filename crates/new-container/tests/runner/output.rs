@@ -24,6 +24,7 @@ const COMMANDS: &[(&[&str], bool)] = &[
 ];
 
 /// A home with a service that can be adopted.
+#[track_caller]
 fn home() -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write("containers/shop/compose.yaml", "services: {db: {image: postgres}}\n");

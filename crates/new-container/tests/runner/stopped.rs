@@ -51,6 +51,7 @@ struct Service {
 
 impl Service {
     /// The service that `new-container app --stop` makes, with these containers and their states.
+    #[track_caller]
     fn with(containers: &[(&str, &str)]) -> Service {
         let sandbox = Sandbox::new();
         sandbox.run(&mut tool(&sandbox, &["app", "--stop"])).expect_success();
@@ -71,16 +72,19 @@ impl Service {
     }
 
     /// Makes Docker fail at `what`, or work again.
+    #[track_caller]
     fn fails(&self, what: &str, fails: bool) {
         let path = self.sandbox.path(format!("{what}-fails"));
         if fails { std::fs::write(path, "").unwrap() } else { std::fs::remove_file(path).unwrap() }
     }
 
+    #[track_caller]
     fn set(&self, name: &str, state: &str) {
         self.sandbox.write(format!("c/{name}"), format!("id-{name} wiki {name} {name} {state}\n"));
     }
 
     /// Each container with its state.
+    #[track_caller]
     fn states(&self) -> String {
         let mut states: Vec<String> = std::fs::read_dir(self.sandbox.path("c"))
             .unwrap()

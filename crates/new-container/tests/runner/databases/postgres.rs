@@ -69,6 +69,7 @@ impl Filled {
     }
 
     /// The folder of its socket.
+    #[track_caller]
     fn socket(&self) -> &str {
         self.server.folder.path().to_str().expect("UTF-8")
     }

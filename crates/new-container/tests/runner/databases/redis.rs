@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+
+use common::testing::wait_until;
 
 use super::Service;
 use super::server::{Server, folder, output, works};
@@ -114,18 +115,11 @@ fn redis_as_it_is_started_saves_what_it_holds_when_it_is_stopped() {
         cli
     };
     let mut container = command.stdout(Stdio::null()).spawn().expect("start it");
-    let end = Instant::now() + Duration::from_secs(30);
-    while !works(&mut client(&["set", "key", "value"])) {
-        assert!(Instant::now() < end, "it does not start");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until("it starts", || works(&mut client(&["set", "key", "value"])));
     let children = format!("/proc/{0}/task/{0}/children", container.id());
     let first = fs::read_to_string(children).expect("the container's first process");
     let first = nix::unistd::Pid::from_raw(first.trim().parse().expect("a process id"));
     nix::sys::signal::kill(first, nix::sys::signal::Signal::SIGTERM).expect("docker stop");
-    while container.try_wait().expect("wait for it").is_none() {
-        assert!(Instant::now() < end, "it does not see TERM");
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until("it sees TERM", || container.try_wait().is_ok_and(|status| status.is_some()));
     assert!(folder.path().join("dump.rdb").exists(), "what it held is saved");
 }

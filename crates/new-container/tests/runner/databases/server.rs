@@ -5,8 +5,9 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use common::testing::wait_within;
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::{Pid, User, geteuid};
 use tempfile::TempDir;
@@ -48,12 +49,9 @@ impl Server {
         command.stdout(log.try_clone().expect("share a log")).stderr(log).process_group(0);
         let child = command.spawn().unwrap_or_else(|error| panic!("start {command:?}: {error}"));
         let server = Server { child, folder };
-        let end = Instant::now() + Duration::from_secs(60);
-        while !is_ready() {
-            let log = server.folder.path().join("server.log");
-            assert!(Instant::now() < end, "{}", fs::read_to_string(log).unwrap_or_default());
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let log = server.folder.path().join("server.log");
+        let printed = || fs::read_to_string(&log).unwrap_or_default();
+        wait_within(Duration::from_secs(60), printed, is_ready);
         server
     }
 }
