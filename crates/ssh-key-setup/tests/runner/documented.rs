@@ -8,11 +8,13 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
+#[track_caller]
 fn page(name: &str) -> String {
     fs::read_to_string(root().join("docs").join(name)).unwrap()
 }
 
 /// The tool's source without its tests, as text in which a string that goes on over a line end is whole.
+#[track_caller]
 fn source() -> String {
     let mut text = String::new();
     let mut folders = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
@@ -45,6 +47,7 @@ fn longest(message: &str) -> String {
 }
 
 /// The messages of `anyhow!` and `bail!`, and the words for the kinds of failure.
+#[track_caller]
 fn failures(source: &str) -> Vec<String> {
     let mut found = Vec::new();
     for start in ["anyhow!(", "bail!("] {

@@ -3,7 +3,8 @@
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Child, Stdio};
-use std::time::{Duration, Instant};
+
+use common::testing::wait_until;
 
 use crate::servers::{know, our_lines, restic_works};
 use crate::world::World;
@@ -46,11 +47,7 @@ impl World {
         let mut command = self.command("sh");
         command.args(["-c", &script]).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().expect("start dropbear");
-        let end = Instant::now() + Duration::from_secs(20);
-        while !self.srv("dropbear.pid").exists() {
-            assert!(Instant::now() < end, "dropbear does not start");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait_until("dropbear starts", || self.srv("dropbear.pid").exists());
         let public = self.text(&self.srv("dropbear.pub"));
         let key = public.lines().find(|line| line.starts_with("ssh-ed25519 ")).expect("dropbear's host key");
         let host_key = key.split(' ').take(2).collect::<Vec<_>>().join(" ");

@@ -26,6 +26,7 @@ fn nas_at(world: &World, host_name: &str, port: u16) {
 }
 
 /// The tool, where a program answers ssh's question for the password.
+#[track_caller]
 fn with_password(world: &World) -> std::process::Command {
     let program = world.srv("askpass");
     fs::write(&program, format!("#!/bin/sh\necho '{}'\n", crate::world::PASSWORD)).unwrap();

@@ -152,6 +152,7 @@ fn a_read_only_home_is_reported_with_the_line_to_have_put_in() {
 }
 
 /// Puts the account's keys where a user who keeps all dot files in one folder has them.
+#[track_caller]
 fn with_dot_files(world: &World) -> (std::path::PathBuf, std::path::PathBuf) {
     let (link, folder) = (world.authorized_keys("bash"), world.srv("home/bash/dot files"));
     fs::create_dir(&folder).unwrap();

@@ -174,6 +174,7 @@ impl Killing {
     }
 
     /// As if nothing had ever been set up.
+    #[track_caller]
     fn start_afresh(&self) {
         fs::write(self.world.authorized_keys("bash"), &self.before).unwrap();
         let _ = fs::remove_dir_all(self.world.folder(""));

@@ -3,7 +3,8 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Stdio;
-use std::time::Duration;
+
+use common::testing::wait_until;
 
 use crate::world::{World, address};
 
@@ -272,9 +273,7 @@ fn one_run_at_a_time() {
     let mut first = world.command("ssh-key-setup");
     let mut first = first.arg("nas").stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
     let lock = world.root("containers/backrest/state/ssh-key-setup.lock");
-    while !fs::metadata(&lock).is_ok_and(|found| found.len() > 0) {
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_until("it has the lock", || fs::metadata(&lock).is_ok_and(|found| found.len() > 0));
     let ran = world.tool(&["nas"]).expect_code(1);
     assert!(ran.stderr.contains("another ssh-key-setup is running: process "), "{}", ran.everything());
     first.kill().unwrap();

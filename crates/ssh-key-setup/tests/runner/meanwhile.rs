@@ -9,6 +9,7 @@ use crate::world::World;
 const THEIRS: &str = "ssh-rsa AAAAB3NzaC1yc2EAAA another user";
 
 /// Puts a program in the place of sftp that adds a key to the file, before its call number in /srv/add-before.
+#[track_caller]
 fn with_another_writer(world: &World, file: &str) {
     let sftp = world.srv("bin/sftp");
     let script = format!(

@@ -13,6 +13,7 @@ fn mode_and_owner(path: &Path) -> (u32, u32, u32) {
 }
 
 /// The names of what lies beside `path`, with it.
+#[track_caller]
 fn beside(path: &Path) -> usize {
     fs::read_dir(path.parent().unwrap()).unwrap().count()
 }

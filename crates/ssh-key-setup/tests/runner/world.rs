@@ -10,9 +10,9 @@ use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use common::testing::{Ran, Sandbox, copy_program};
+use common::testing::{Ran, Sandbox, copy_program, wait_within};
 
 /// Accounts on the servers, with their shells. `me` and root are the people who run the tool.
 const ACCOUNTS: [(&str, u32, &str); 6] = [
@@ -288,15 +288,9 @@ impl World {
             .stderr(Stdio::null())
             .spawn()
             .expect("start sshd");
-        let end = Instant::now() + Duration::from_secs(20);
-        while !fs::read_to_string(&log).is_ok_and(|text| text.contains("Server listening")) {
-            assert!(
-                Instant::now() < end,
-                "sshd does not start: {}",
-                fs::read_to_string(&log).unwrap_or_default()
-            );
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        let printed = || fs::read_to_string(&log).unwrap_or_default();
+        let why = || format!("sshd does not start: {}", printed());
+        wait_within(Duration::from_secs(20), why, || printed().contains("Server listening"));
         Server { port, child }
     }
 
@@ -322,6 +316,7 @@ impl World {
     }
 
     /// Writes root's own ssh config and known_hosts.
+    #[track_caller]
     pub(crate) fn own_ssh(&self, config: &str, known_hosts: &str) {
         fs::write(self.root(".ssh/config"), config).expect("write config");
         fs::write(self.root(".ssh/known_hosts"), known_hosts).expect("write known_hosts");
@@ -370,6 +365,7 @@ impl Drop for World {
     }
 }
 
+#[track_caller]
 fn write_accounts(etc: &Path) {
     let mut passwd =
         String::from("root:x:0:0:root:/root:/bin/bash\nsshd:x:102:65534::/run/sshd:/usr/sbin/nologin\n");
