@@ -96,6 +96,7 @@ mod tests {
 
     use super::*;
 
+    #[track_caller]
     fn found(name: &str, actions: &Path) -> Result<Action, Refusal> {
         look_up(&Message::parse(name.as_bytes()).unwrap(), Origin::Socket, actions, Trust::only_us_and_root)
     }

@@ -170,6 +170,7 @@ mod tests {
         std::fs::read_to_string(folder.path().join("listener.log")).unwrap()
     }
 
+    #[track_caller]
     fn open() -> (tempfile::TempDir, Log) {
         let folder = tempfile::tempdir().unwrap();
         let log = Log::open(&folder.path().join("listener.log")).unwrap();

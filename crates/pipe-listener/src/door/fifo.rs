@@ -193,6 +193,7 @@ mod tests {
         (read, File::from(write))
     }
 
+    #[track_caller]
     fn spool_length(folder: &Path) -> u64 {
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
     }

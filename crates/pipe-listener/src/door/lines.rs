@@ -77,6 +77,7 @@ impl Lines {
 mod tests {
     use super::*;
 
+    #[track_caller]
     fn texts(lines: &[Line]) -> Vec<(Option<&str>, u64)> {
         lines.iter().map(|l| (l.bytes.as_deref().map(|b| std::str::from_utf8(b).unwrap()), l.end)).collect()
     }

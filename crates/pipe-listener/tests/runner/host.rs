@@ -87,6 +87,7 @@ impl Host {
         assert!(!self.has_ended(), "the listener stopped: {}", self.log());
     }
 
+    #[track_caller]
     fn has_ended(&mut self) -> bool {
         self.listener.as_mut().is_some_and(|child| child.try_wait().expect("look at the listener").is_some())
     }
@@ -111,11 +112,13 @@ impl Host {
     }
 
     /// Its process id.
+    #[track_caller]
     pub(crate) fn process(&self) -> u32 {
         self.listener.as_ref().expect("a listener runs").id()
     }
 
     /// How much of a processor it uses, from 0 to 1, watched for two seconds.
+    #[track_caller]
     pub(crate) fn busy(&self) -> f64 {
         let ticks = || {
             let stat = std::fs::read_to_string(format!("/proc/{}/stat", self.process())).unwrap();
@@ -137,6 +140,7 @@ impl Host {
     }
 
     /// The client's command.
+    #[track_caller]
     pub(crate) fn client(&self, arguments: &[&str]) -> Command {
         let mut command = self.sandbox.command(client());
         command.env("BACKREST_BRIDGE", self.bridge()).args(arguments);
@@ -145,11 +149,13 @@ impl Host {
 
     /// Sends a message over the socket and waits for its end.
     #[must_use]
+    #[track_caller]
     pub(crate) fn send(&self, arguments: &[&str]) -> Ran {
         self.sandbox.run(&mut self.client(arguments))
     }
 
     /// Starts a client and leaves it running.
+    #[track_caller]
     pub(crate) fn send_aside(&self, arguments: &[&str]) -> Child {
         let mut command = self.client(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
@@ -203,6 +209,7 @@ impl Host {
     }
 
     /// The listener's log; empty where there is none.
+    #[track_caller]
     pub(crate) fn log(&self) -> String {
         let path = self.sandbox.path("containers/backrest/logs/listener.log");
         String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
@@ -240,6 +247,7 @@ impl Drop for Host {
     }
 }
 
+#[track_caller]
 fn give_away(path: &Path, user: u32) {
     std::os::unix::fs::lchown(path, Some(user), Some(user)).unwrap();
     if std::fs::symlink_metadata(path).unwrap().is_dir() {

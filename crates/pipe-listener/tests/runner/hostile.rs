@@ -13,6 +13,7 @@ use crate::host::Host;
 const SERVED: Duration = Duration::from_secs(10);
 
 impl Host {
+    #[track_caller]
     pub(crate) fn connect(&self) -> UnixStream {
         let stream = UnixStream::connect(self.bridge().join("backrest.sock")).expect("connect");
         stream.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
@@ -43,6 +44,7 @@ impl Host {
         self.kib("VmHWM:")
     }
 
+    #[track_caller]
     fn kib(&self, what: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.process())).unwrap();
         let line = status.lines().find_map(|line| line.strip_prefix(what)).unwrap();

@@ -30,6 +30,7 @@ impl Server {
         self.asked.try_iter().collect()
     }
 
+    #[track_caller]
     pub(crate) fn answering(answers: Vec<&'static str>) -> Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
@@ -44,6 +45,7 @@ impl Server {
         Server { port, asked }
     }
 
+    #[track_caller]
     pub(crate) fn next(&self) -> String {
         self.asked.recv_timeout(Duration::from_secs(60)).expect("a request")
     }

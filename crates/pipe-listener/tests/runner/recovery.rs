@@ -28,11 +28,13 @@ impl Host {
     }
 }
 
+#[track_caller]
 fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap().trim().to_string()
 }
 
 /// Adds to every number that follows `key`.
+#[track_caller]
 fn shifted(text: &str, key: &str, by: i64) -> String {
     let mut parts = text.split(key);
     let first = parts.next().unwrap().to_string();
@@ -254,6 +256,7 @@ fn a_backup_that_does_not_wait_for_its_prepare_steps_is_not_taken_for_cancelled(
 }
 
 /// The journal of the listener that was killed, as it would be after a long pause.
+#[track_caller]
 fn age_the_journal(host: &Host) {
     let journal = host.sandbox.path("containers/backrest/state/queue/journal");
     let text = fs::read_to_string(&journal).unwrap();

@@ -196,6 +196,7 @@ fn what_lies_in_the_bridge_changes_all_the_time() {
 }
 
 /// What a hostile service may put in the place of its rules.
+#[track_caller]
 fn put_hostile_rules(path: &std::path::Path, random: &mut Random) {
     let pieces: [&[u8]; 16] = [
         b"**/", b"*", b"?", b"[", b"]", b"[!a-z]", b"\\", b"!", b"/", b"..", b"$HOME", b" ", b"\r", b"\n",

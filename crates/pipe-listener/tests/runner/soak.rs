@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use common::testing::wait_within;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -51,26 +52,28 @@ fn whatever_was_accepted_ran_once_or_was_reported_however_often_the_listener_is_
     }
     let accepted = clients.stop();
     // A ping has its turn behind all that waits, and each message is worth a sync of the disk.
-    let patience = Instant::now() + Duration::from_secs(300);
-    while !host.send(&["ping"]).end.is_success() {
-        let listener = host.listener.as_mut().unwrap();
-        if let Some(ended) = listener.try_wait().unwrap() {
-            let printed = listener.stderr.take().map(std::io::read_to_string);
-            panic!("the listener has ended by itself: {ended}: {printed:?}\n{}", host.log());
-        }
-        assert!(Instant::now() < patience, "waited in vain for an answer\n{}", host.log());
-        std::thread::sleep(Duration::from_millis(100));
-    }
-    let over = |host: &Host| {
-        let status = host.send(&["status"]).stdout;
-        status.contains("waiting: 0") && status.contains("running: none")
-    };
-    // Each message is worth a sync of the disk, which others may be using.
-    let patience = Instant::now() + Duration::from_secs(300);
-    while !over(&host) {
-        assert!(Instant::now() < patience, "waited in vain for the last messages\n{}", host.log());
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    let patience = Duration::from_secs(300);
+    let mut listener = host.listener.take().unwrap();
+    let mut ended = None;
+    wait_within(
+        patience,
+        || format!("an answer\n{}", host.log()),
+        || {
+            ended = listener.try_wait().unwrap();
+            ended.is_some() || host.send(&["ping"]).end.is_success()
+        },
+    );
+    let printed = ended.map(|_| listener.stderr.take().map(std::io::read_to_string));
+    assert!(ended.is_none(), "the listener stopped by itself: {ended:?}: {printed:?}\n{}", host.log());
+    host.listener = Some(listener);
+    wait_within(
+        patience,
+        || format!("the last messages\n{}", host.log()),
+        || {
+            let status = host.send(&["status"]).stdout;
+            status.contains("waiting: 0") && status.contains("running: none")
+        },
+    );
     collect(&host, &mut reported);
 
     let mut ran: HashMap<String, usize> = HashMap::new();
@@ -155,6 +158,7 @@ impl Clients {
         Clients { stop, accepted, reported, threads: threads.into() }
     }
 
+    #[track_caller]
     fn stop(self) -> Vec<String> {
         self.stop.store(true, Ordering::Relaxed);
         self.threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
@@ -171,6 +175,7 @@ fn through_fifo(fifo: &Path, token: &str) -> bool {
     opened.is_ok_and(|mut fifo| fifo.write_all(format!("note {token}\n").as_bytes()).is_ok())
 }
 
+#[track_caller]
 fn through_socket(socket: &Path, token: &str) -> bool {
     let Ok(mut stream) = UnixStream::connect(socket) else { return false };
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
@@ -202,6 +207,7 @@ pub(crate) fn seed() -> u64 {
     seed | 1
 }
 
+#[track_caller]
 pub(crate) fn setting<T: std::str::FromStr>(name: &str) -> Option<T> {
     std::env::var(name).ok().map(|value| value.parse().unwrap_or_else(|_| panic!("{name} is not a number")))
 }

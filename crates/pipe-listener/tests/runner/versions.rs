@@ -41,6 +41,7 @@ impl Backrest {
     }
 
     /// Runs a backup with our hooks.
+    #[track_caller]
     fn back_up(self, host: &Host, restic: Restic) {
         let key = ["--key", "home/nightly"];
         let started = host.send(&[&["pre-backups", "--failure-cancels"][..], &key].concat());

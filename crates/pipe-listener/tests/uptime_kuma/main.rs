@@ -63,6 +63,7 @@ impl Kuma {
         }
     }
 
+    #[track_caller]
     fn query(&self, sql: &str) -> String {
         let mut sqlite = Command::new("sqlite3");
         sqlite.args(["-cmd", ".timeout 10000"]).arg(self.folder.path().join("kuma.db")).arg(sql);
@@ -115,6 +116,7 @@ impl Listener {
     }
 
     #[must_use]
+    #[track_caller]
     fn send(&self, message: &[&str]) -> Ran {
         let mut client = self.sandbox.command(built("backrest-send", "backrest-send"));
         client.env("BACKREST_BRIDGE", self.sandbox.path("containers/backrest/bridge")).args(message);
