@@ -98,6 +98,7 @@ mod tests {
 
     use super::*;
 
+    #[track_caller]
     fn jobs(count: usize) -> NonZeroUsize {
         NonZeroUsize::new(count).unwrap()
     }

@@ -20,6 +20,7 @@ impl Home {
         self.0.path().join(path)
     }
 
+    #[track_caller]
     fn script(&self, path: &str, content: &[u8], mode: u32) -> PathBuf {
         let path = self.path(path);
         fs::write(&path, content).unwrap();
@@ -35,6 +36,7 @@ impl Home {
         )
     }
 
+    #[track_caller]
     fn fitness(&self) -> Fitness {
         self.look().into_script().unwrap().fitness
     }

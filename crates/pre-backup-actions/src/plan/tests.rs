@@ -19,6 +19,7 @@ fn candidate(name: &str, script: Option<&str>) -> Candidate {
     Candidate { name: name.into(), data: folder, container, prepare, after: None }
 }
 
+#[track_caller]
 fn names_of(candidates: &[Candidate], only: &[&str]) -> Result<(Vec<String>, Vec<String>)> {
     let only: Vec<_> = only.iter().map(|text| crate::cli::parse_pattern(text).unwrap()).collect();
     let (steps, problems) = steps(candidates, &only)?;

@@ -79,7 +79,7 @@ fn an_old_after_step_that_fails_does_not_stop_the_next_backup() {
     home.prepare("a", "echo prepared >>../order; [ ! -e fails ]");
     home.after("a", "exit 7");
     home.prepare("b", "true");
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
     let trouble = || home.trouble();
     assert!(trouble().is_empty());
     let ran = home.run(&["--after"]).expect_code(1);
@@ -102,7 +102,7 @@ fn an_old_after_step_that_fails_does_not_stop_the_next_backup() {
     let kept = trouble().preparations.remove("").unwrap();
     assert!(!kept.is_failure && kept.summary.starts_with("1 ok, 1 with a warning: a ("), "{kept:?}");
     home.after("a", "true");
-    let _ = home.run(&["--after"]).expect_success();
+    home.run(&["--after"]).expect_success();
     assert_eq!(trouble().down_line(), None);
 }
 

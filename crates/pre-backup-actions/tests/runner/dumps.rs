@@ -183,7 +183,7 @@ fn a_dump_that_shrank_is_no_new_measure() {
     let home = Home::new();
     home.prepare("app", "# dump: db.sql kind=any\nhead -c $(cat size) /dev/zero >\"$DUMP_DIR/db.sql\"");
     home.sandbox.write("data/app/size", "100000");
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
     home.sandbox.write("data/app/size", "1000");
     for _ in 0..2 {
         let ran = home.run(&[]).expect_success();

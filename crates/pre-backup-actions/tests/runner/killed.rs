@@ -10,7 +10,7 @@ use common::testing::{Ran, wait_until};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::scripts::{Home, group_is_gone, wait_for};
+use crate::scripts::{Home, wait_for, wait_for_end_of};
 
 /// As strace names them; behind a slash stands a pattern, because there are several of a kind.
 const CALLS: [&str; 13] = [
@@ -158,7 +158,7 @@ fn a_script_that_outlived_its_killed_run_is_ended_first() {
         ran.everything()
     );
     let group: i32 = home.lines("data/a/group")[0].parse().unwrap();
-    assert!(group_is_gone(group));
+    wait_for_end_of(group);
     home.sandbox.write("data/a/go", "");
     assert!(home.exists("data/a/up"));
     // What made a session of its own was meant to stay.
@@ -203,6 +203,5 @@ fn a_check_that_outlives_its_killed_run_ends_by_itself() {
     run.kill().unwrap();
     run.wait().unwrap();
     let checker: i32 = home.lines("pid")[0].parse().unwrap();
-    // Its processor time is limited, which takes longer on a busy machine.
-    assert!((0..12).any(|_| group_is_gone(checker)), "the check goes on");
+    wait_for_end_of(checker);
 }

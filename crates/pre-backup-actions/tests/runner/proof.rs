@@ -314,7 +314,7 @@ fn files_that_were_read_back_are_proved_again() {
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/dumps/bookworm/pg.sql");
     home.sandbox.write("back/x.age", "age-encryption.org/v1\n-> X25519 x\n");
     let pack = "mkdir -p back/db; gzip -c \"$0\" >back/db/a.sql.gz; head -c 1500 back/db/a.sql.gz >back/db/cut.sql.gz";
-    let _ = home.sandbox.run(home.sandbox.command("sh").args(["-c", pack, source])).expect_success();
+    home.sandbox.run(home.sandbox.command("sh").args(["-c", pack, source])).expect_success();
     let back = home.sandbox.path("back").display().to_string();
     let before = home.sandbox.tree();
     let ran = home.run(&["--prove", &back, "--only", "app", "--json"]).expect_code(1);

@@ -3,10 +3,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::contract::trouble::Trouble;
-use common::testing::{Ran, Sandbox, wait_until};
+use common::proc_stat;
+use common::testing::{Ran, Sandbox, wait_until, wait_within};
 
 /// A sandbox with short ways to services and the tool.
 pub(crate) struct Home {
@@ -42,6 +43,7 @@ impl Home {
     }
 
     /// Starts the tool and leaves it running; what it says is dropped.
+    #[track_caller]
     pub(crate) fn start(&self, arguments: &[&str]) -> Child {
         let mut command = self.command(arguments);
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -57,6 +59,7 @@ impl Home {
         self.sandbox.path(path).exists()
     }
 
+    #[track_caller]
     pub(crate) fn trouble(&self) -> Trouble {
         Trouble::load(&self.sandbox.path("containers/backrest/state/actions/trouble")).unwrap()
     }
@@ -78,18 +81,9 @@ pub(crate) fn last_line(text: &str) -> &str {
 }
 
 /// Waits until no process of the group runs; zombies don't count.
-pub(crate) fn group_is_gone(group: i32) -> bool {
-    let end = Instant::now() + Duration::from_secs(10);
-    while Instant::now() < end {
-        let stats = fs::read_dir("/proc").unwrap().flatten();
-        let runs = stats.filter_map(|entry| fs::read_to_string(entry.path().join("stat")).ok()).any(|stat| {
-            let fields: Vec<&str> = stat[stat.rfind(')').unwrap() + 2..].split(' ').collect();
-            fields[2] == group.to_string() && fields[0] != "Z"
-        });
-        if !runs {
-            return true;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    false
+#[track_caller]
+pub(crate) fn wait_for_end_of(group: i32) {
+    let runs = || proc_stat::all().iter().any(|(_, process)| process.group == group && !process.is_zombie);
+    // What only a limit of processor time stops takes longer on a busy machine.
+    wait_within(Duration::from_secs(120), || format!("the end of group {group}"), || !runs());
 }

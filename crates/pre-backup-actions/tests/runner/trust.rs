@@ -30,6 +30,7 @@ impl Other {
     }
 
     /// Makes `uid` the owner of `path` and all below it.
+    #[track_caller]
     pub(crate) fn give(&self, path: &str, uid: &str) {
         let mut chown = Command::new("chown");
         let done =
@@ -37,10 +38,12 @@ impl Other {
         assert!(done.success(), "this test needs root, to give files away");
     }
 
+    #[track_caller]
     pub(crate) fn mode(&self, path: &str, mode: u32) {
         fs::set_permissions(self.0.sandbox.path(path), Permissions::from_mode(mode)).unwrap();
     }
 
+    #[track_caller]
     pub(crate) fn prepare(&self, service: &str, text: &str) {
         self.0.prepare(service, text);
         self.give(&format!("data/{service}"), USER);
@@ -54,6 +57,7 @@ impl Other {
     }
 
     /// The script of `service` is refused because of `why`, did not run, and `--list` shows why and what to do.
+    #[track_caller]
     fn refuses(&self, service: &str, why: &str, hint: &str) {
         let ran = self.run(&[]).expect_code(1);
         let expected = format!("{service}: failed: prepare-backup.sh {why}");
@@ -82,7 +86,7 @@ impl Other {
 fn a_strangers_script_never_runs() {
     let home = Other::new();
     home.prepare("app", "touch \"$HOME/ran\"");
-    let _ = home.run(&["--list"]).expect_success();
+    home.run(&["--list"]).expect_success();
     let script = home.0.sandbox.path("data/app/prepare-backup.sh").display().to_string();
     // Written by another user, mode 755, in the user's folder.
     home.give("data/app/prepare-backup.sh", STRANGER);
@@ -105,7 +109,7 @@ fn a_strangers_script_never_runs() {
     chown("4001:4001");
     // A group that is not the user's own, and an ACL that names someone.
     home.mode("data/app/prepare-backup.sh", 0o775);
-    let _ = home.run(&["--list"]).expect_success();
+    home.run(&["--list"]).expect_success();
     assert!(Command::new("chgrp").args(["4002", &script]).status().unwrap().success());
     home.refuses("app", "must not be run: group 4002", &format!("chmod g-w '{script}'"));
     home.give("data/app", USER);
@@ -113,7 +117,7 @@ fn a_strangers_script_never_runs() {
     assert!(Command::new("setfacl").args(["-m", "u:4002:rw", &script]).status().unwrap().success());
     home.refuses("app", "must not be run: an ACL lets user 4002", &format!("setfacl -x u:4002 '{script}'"));
     assert!(Command::new("setfacl").args(["-b", &script]).status().unwrap().success());
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
     assert!(home.0.exists("ran"));
 }
 
@@ -143,7 +147,7 @@ fn a_strangers_after_script_never_runs_and_nothing_is_stopped_for_it() {
     assert!(!home.0.exists("data/app/stopped"));
     // It took the place of a good one while the backup ran.
     home.give("data/app/after-backup.sh", USER);
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
     home.give("data/app/after-backup.sh", STRANGER);
     let ran = home.run(&["--after"]).expect_code(1);
     assert!(ran.stdout.contains("app: failed: after-backup.sh belongs to user 4002"), "{}", ran.everything());
@@ -158,7 +162,7 @@ fn what_the_settings_accept_runs() {
     home.0.prepare("open", "touch \"$HOME/ran-$SERVICE\"");
     home.give("data/open", USER);
     home.mode("data/open", 0o777);
-    let _ = home.run(&[]).expect_code(1);
+    home.run(&[]).expect_code(1);
     let env =
         format!("TRUSTED_UIDS=nope,4002\nTRUSTED_FOLDERS={}\n", home.0.sandbox.path("data/open").display());
     home.0.sandbox.write("containers/backrest/.env", env);
@@ -185,7 +189,7 @@ fn what_a_stranger_could_have_set_accepts_nothing() {
         assert!(!home.0.exists("ran"));
     }
     home.mode("containers/backrest/.env", 0o600);
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
     assert!(home.0.exists("ran"));
 }
 
@@ -205,7 +209,7 @@ fn a_strangers_program_does_not_run_a_script() {
     home.give("tools/sh", STRANGER);
     home.refuses("app", &why, "look at that program, then: sudo chown 4001 ");
     home.give("tools/sh", "0");
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
     assert!(home.0.exists("ran"));
 }
 
@@ -229,14 +233,14 @@ fn a_script_in_the_container_root_runs_there() {
         ran.everything()
     );
     assert_eq!(home.0.lines("containers/db/dump.sql"), ["x"]);
-    let _ = home.run(&["--after"]).expect_success();
+    home.run(&["--after"]).expect_success();
     assert_eq!(home.0.lines("after"), [folder.to_string()]);
     // The two scripts may lie in different roots, and one script in both is an error that names both.
     home.prepare("app", "true");
     home.0.sandbox.script("containers/app/after-backup.sh", "#!/bin/sh\necho app >>../../after\n");
     home.give("containers/app", USER);
-    let _ = home.run(&[]).expect_success();
-    let _ = home.run(&["--after"]).expect_success();
+    home.run(&[]).expect_success();
+    home.run(&["--after"]).expect_success();
     assert_eq!(home.0.lines("after").len(), 3);
     home.0.sandbox.script("containers/app/prepare-backup.sh", "#!/bin/sh\ntrue\n");
     home.give("containers/app", USER);
@@ -249,7 +253,7 @@ fn a_script_in_the_container_root_runs_there() {
     );
     fs::remove_file(&both[1]).unwrap();
     fs::hard_link(&both[0], &both[1]).unwrap();
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
 }
 
 #[test]
@@ -274,12 +278,12 @@ fn a_folder_that_can_not_be_entered_stops_no_other_service() {
     let list = home.run(&["--list"]).expect_success();
     assert!(list.stdout.contains("postgres: can't be looked into: "), "{}", list.everything());
     home.mode("data/postgres", 0o755);
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
     home.mode("data/postgres", 0o700);
     assert!(warning(&home.run(&[]).expect_success()), "it changed");
     // With a script there that an earlier run knows, its dump would be missing from the backup.
     home.prepare("postgres", "true");
-    let _ = home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
     home.give("data/postgres", STRANGER);
     home.mode("data/postgres", 0o700);
     let ran = home.run(&[]).expect_code(1);

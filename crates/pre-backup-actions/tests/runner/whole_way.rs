@@ -9,10 +9,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::OnceLock;
 use std::sync::mpsc::{Receiver, channel};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use common::process::End;
-use common::testing::{Ran, built};
+use common::testing::{Ran, built, wait_until, wait_within};
 
 use crate::scripts::{Home, wait_for};
 
@@ -24,6 +24,7 @@ struct Programs {
     client: PathBuf,
 }
 
+#[track_caller]
 fn programs() -> &'static Programs {
     static PROGRAMS: OnceLock<Programs> = OnceLock::new();
     PROGRAMS.get_or_init(|| {
@@ -75,13 +76,10 @@ impl Way {
         command.env("BACKUP_MOUNT", self.home.sandbox.home());
         self.listener =
             Some(command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap());
-        let end = Instant::now() + PATIENCE;
-        while self.send(&["ping"]).end != End::Exited(0) {
-            assert!(Instant::now() < end, "the listener does not answer");
-            std::thread::sleep(Duration::from_millis(20));
-        }
+        wait_until("the listener answers", || self.send(&["ping"]).end.is_success());
     }
 
+    #[track_caller]
     fn kill(&mut self) {
         let mut listener = self.listener.take().expect("a listener runs");
         listener.kill().unwrap();
@@ -141,6 +139,7 @@ impl Way {
         self.send(&["notify-down", why]).expect_success();
     }
 
+    #[track_caller]
     fn pushed(&self) -> String {
         self.pushes.recv_timeout(PATIENCE).expect("a push arrives")
     }
@@ -158,12 +157,13 @@ impl Way {
     /// No one sends anything more: the listener alone has to bring it back.
     #[track_caller]
     fn comes_up_by_itself(&self) {
-        let end = Instant::now() + PATIENCE;
-        while !self.is_up() || self.home.journal().exists() {
-            let log = self.home.lines("containers/backrest/logs/listener.log").join("\n");
-            assert!(Instant::now() < end, "it stays stopped\n{log}");
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        let is_back = || self.is_up() && !self.home.journal().exists();
+        wait_within(PATIENCE, || format!("it stays stopped\n{}", self.log()), is_back);
+    }
+
+    #[track_caller]
+    fn log(&self) -> String {
+        self.home.lines("containers/backrest/logs/listener.log").join("\n")
     }
 }
 
@@ -176,6 +176,7 @@ impl Drop for Way {
 }
 
 /// Takes pushes: the request line of each.
+#[track_caller]
 fn uptime_kuma() -> (Receiver<String>, String) {
     let server = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = server.local_addr().unwrap();
@@ -266,12 +267,7 @@ fn a_backup_that_never_comes_back_is_cleaned_up_after_by_the_listener_that_runs(
     let child = way.listener.as_mut().unwrap();
     assert!(child.id() == listener && child.try_wait().unwrap().is_none(), "it is the same listener");
     // What the step did is seen before the listener says so.
-    let end = Instant::now() + PATIENCE;
-    let log = || way.home.lines("containers/backrest/logs/listener.log").join("\n");
-    while !log().contains(" overdue-backup (timer): done") {
-        assert!(Instant::now() < end, "{}", log());
-        std::thread::sleep(Duration::from_millis(20));
-    }
+    wait_within(PATIENCE, || way.log(), || way.log().contains(" overdue-backup (timer): done"));
     let status = way.send(&["status"]).expect_success().stdout;
     assert!(status.contains("after-steps-due: no\n"), "{status}");
 }

@@ -25,6 +25,7 @@ impl Folder {
 }
 
 /// What `program` makes of `input`.
+#[track_caller]
 pub(super) fn through(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8> {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::piped());
@@ -37,6 +38,7 @@ pub(super) fn verdict(path: &Path, kind: Option<Kind>) -> Result<Option<String>,
     within(Duration::from_secs(60), path, kind)
 }
 
+#[track_caller]
 pub(super) fn within(limit: Duration, path: &Path, kind: Option<Kind>) -> Result<Option<String>, String> {
     let cancel = Cancel::new().unwrap();
     in_words(check(path, kind, &Budget::after(Instant::now(), Duration::ZERO, limit, &cancel)))
