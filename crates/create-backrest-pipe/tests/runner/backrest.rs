@@ -74,6 +74,7 @@ impl Server {
     }
 
     /// The configuration as it is now.
+    #[track_caller]
     pub(crate) fn config(&self) -> Value {
         self.state.lock().unwrap().config.clone()
     }
@@ -187,6 +188,7 @@ fn respond(path: &str, asked: &Value, token: &str, state: &mut State) -> (u16, S
 }
 
 /// What protobuf's JSON keeps: the fields it knows by the names in config.proto, and no zero values.
+#[track_caller]
 fn without_unknown_fields(config: &Value) -> Value {
     let mut config = keep(config, &["modno", "version", "instance", "repos", "plans", "auth", "sync"]);
     let repo = [
@@ -233,6 +235,7 @@ fn without_unknown_fields(config: &Value) -> Value {
     config
 }
 
+#[track_caller]
 fn keep(object: &Value, fields: &[&str]) -> Value {
     let kept = object.as_object().unwrap().iter().filter(|(name, value)| {
         let is_empty =

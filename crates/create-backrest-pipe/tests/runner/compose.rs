@@ -21,6 +21,7 @@ fn config(sandbox: &Sandbox, text: &str) -> Ran {
 }
 
 /// The mounts as `source:target:mode`. docker-compose 1 prints them so, version 2 as several lines each.
+#[track_caller]
 pub(crate) fn mounts_of(ran: &Ran) -> Vec<String> {
     let (mut mounts, mut source) = (Vec::<String>::new(), "");
     for line in ran.stdout.lines().map(str::trim_start) {

@@ -129,12 +129,14 @@ impl Home {
     }
 }
 
+#[track_caller]
 fn command_line(process: i32) -> String {
     let line = fs::read(format!("/proc/{process}/cmdline")).unwrap_or_default();
     String::from_utf8_lossy(&line).replace('\0', " ")
 }
 
 /// The real listener, built once for all tests.
+#[track_caller]
 fn listener() -> &'static Path {
     static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
     BUILT.get_or_init(|| built("pipe-listener", "pipe-listener"))

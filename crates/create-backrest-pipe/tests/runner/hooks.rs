@@ -259,6 +259,7 @@ fn what_is_no_backrest_is_named() {
 }
 
 /// Replaces the plan's hooks on the server.
+#[track_caller]
 fn set_hooks(server: &Server, hooks: Value) {
     server.state.lock().unwrap().config["plans"][0]["hooks"] = hooks;
 }

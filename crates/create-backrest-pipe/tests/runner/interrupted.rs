@@ -2,9 +2,9 @@
 //! undisturbed one does.
 
 use std::fs;
-use std::time::{Duration, Instant};
 
 use common::process::End;
+use common::testing::wait_until;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
@@ -51,15 +51,12 @@ fn run_until(home: &Home, arguments: &[&str], (name, which): &(String, usize)) {
 /// started goes on to its own end, and what it changes meanwhile is not overwritten.
 #[track_caller]
 fn complete(home: &Home, arguments: &[&str]) {
-    let end = Instant::now() + Duration::from_secs(30);
-    loop {
-        let ran = home.run(arguments);
-        let is_overtaken = ran.stderr.contains("it was changed by another program just now\nhint: run");
-        if !is_overtaken || Instant::now() > end {
-            ran.expect_success();
-            return;
-        }
-    }
+    let mut ran = None;
+    wait_until("it is not overtaken", || {
+        let now = ran.insert(home.run(arguments));
+        !now.stderr.contains("it was changed by another program just now\nhint: run")
+    });
+    ran.expect("a run").expect_success();
 }
 
 /// The files, without those that a running listener goes on writing.

@@ -75,6 +75,7 @@ impl Layout {
     }
 
     /// Where a path of the namespace lies outside of it.
+    #[track_caller]
     fn outside(&self, path: &str) -> PathBuf {
         match path.strip_prefix('/').filter(|_| !Path::new(path).starts_with(self.home.sandbox.home())) {
             Some(below) => self.home.sandbox.path("fs").join(below),
@@ -82,6 +83,7 @@ impl Layout {
         }
     }
 
+    #[track_caller]
     fn write(&self, root: &str, path: &str, content: &str) {
         self.home.sandbox.write(self.outside(root).join(path), content);
     }

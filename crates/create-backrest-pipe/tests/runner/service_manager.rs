@@ -137,6 +137,7 @@ fn systemd_starts_it_restarts_it_and_lets_it_go() {
 }
 
 /// Removes what the other tools have left, which create-backrest-pipe leaves where it is.
+#[track_caller]
 fn forget(home: &Home, paths: &[&str]) {
     for path in paths {
         let path = home.sandbox.path(path);

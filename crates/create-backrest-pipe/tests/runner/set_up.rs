@@ -13,6 +13,7 @@ use nix::unistd::{Pid, mkfifo};
 
 use crate::home::{Home, client, in_background};
 
+#[track_caller]
 fn mode(path: &Path) -> u32 {
     fs::symlink_metadata(path).unwrap().mode() & 0o7777
 }

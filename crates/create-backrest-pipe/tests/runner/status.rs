@@ -244,12 +244,14 @@ fn an_engine_that_may_not_be_asked_is_not_taken_for_stopped() {
 }
 
 /// The one who runs the tests, or another if that is root, who needs no right.
+#[track_caller]
 fn ordinary_user() -> nix::unistd::User {
     let own = nix::unistd::geteuid();
     nix::unistd::User::from_uid(if own.is_root() { 65534.into() } else { own }).unwrap().unwrap()
 }
 
 /// What `status` prints if `programs` are first in PATH.
+#[track_caller]
 fn status_of_ordinary_user(home: &Home, programs: &[(&str, &str)]) -> Ran {
     for (name, text) in programs {
         home.sandbox.script(format!("programs/{name}"), format!("#!/bin/sh\n{text}\n"));

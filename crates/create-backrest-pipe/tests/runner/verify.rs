@@ -137,6 +137,7 @@ fn a_corrupt_pack_is_found() {
     expect_fault(&found, FaultKind::NotRestored, "data/photos/large.raw");
 }
 
+#[track_caller]
 fn walk(folder: &Path) -> Vec<PathBuf> {
     let entries = fs::read_dir(folder).unwrap().flatten().map(|entry| entry.path());
     entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()

@@ -10,6 +10,7 @@ fn command() -> Vec<OsString> {
 
 const WANTED: &str = "@reboot /home/me/.local/bin/pipe-listener --container-dir /home/me/containers/backrest >/dev/null 2>&1\n";
 
+#[track_caller]
 fn edit(text: &str) -> EditedCrontab {
     with_listener(text, &command(), Path::new(HOME)).unwrap()
 }

@@ -10,6 +10,7 @@ fn wanted() -> Wanted {
 }
 
 /// The hooks of the plan and of the repository, as JSON.
+#[track_caller]
 fn ours() -> (Vec<Value>, Vec<Value>) {
     let json = wanted().to_json();
     let list = |value: &Value| value.as_array().unwrap().clone();
@@ -34,6 +35,7 @@ fn config() -> Value {
     })
 }
 
+#[track_caller]
 fn put_in(config: &Value) -> EditedConfig {
     edit(config, "all", &wanted(), Direction::PutIn).unwrap()
 }
@@ -171,6 +173,7 @@ fn sending(config: &Value, action: BuiltIn) -> usize {
     list(&config["plans"][0], "hooks").iter().filter(|hook| sends(hook, action)).count()
 }
 
+#[track_caller]
 fn edit_with(config: &Value, wanted: &Wanted, direction: Direction) -> EditedConfig {
     edit(config, "all", wanted, direction).unwrap()
 }

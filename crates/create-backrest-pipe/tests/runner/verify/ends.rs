@@ -15,6 +15,7 @@ use super::world::World;
 use crate::output::{CLOSED, FULL};
 
 /// A substitute for Uptime Kuma: accepts each push and hands on the first line of its request.
+#[track_caller]
 fn kuma() -> (String, Receiver<String>) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = format!("http://{}/api/push/token", listener.local_addr().unwrap());

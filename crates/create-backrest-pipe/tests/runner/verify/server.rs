@@ -341,6 +341,7 @@ fn run_command(asked: &Value, state: &mut State) -> (u16, String) {
 }
 
 /// Connect's stream of JSON messages.
+#[track_caller]
 fn logs(request: &Request, state: &State) -> Vec<u8> {
     assert_eq!(request.kind, "application/connect+json");
     let asked: Value = serde_json::from_slice(&request.body[5..]).unwrap();

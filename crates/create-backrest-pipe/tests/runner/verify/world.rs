@@ -119,6 +119,7 @@ impl World {
         self.server.back_up(&flags, || self.dump());
     }
 
+    #[track_caller]
     pub(super) fn dump(&self) {
         self.sandbox.write(
             format!("{}/wiki/db.json", self.data),
@@ -126,6 +127,7 @@ impl World {
         );
     }
 
+    #[track_caller]
     pub(super) fn as_user(&self, name: &str) -> Command {
         self.as_user_run(self.sandbox.home().with_file_name(name))
     }
@@ -197,6 +199,7 @@ impl World {
 }
 
 /// The tools, built once for all tests.
+#[track_caller]
 fn programs() -> &'static [(&'static str, PathBuf)] {
     static BUILT: OnceLock<Vec<(&str, PathBuf)>> = OnceLock::new();
     BUILT.get_or_init(|| {
