@@ -97,6 +97,7 @@ mod tests {
 
     /// This test in a process of its own, `-h` and `--help` of every command: on a terminal of that width, or with
     /// COLUMNS.
+    #[track_caller]
     fn print_every_help(width: usize, on_terminal: bool) -> String {
         let name = "reference::tests::help_fits_terminals_of_every_width";
         let program = std::env::current_exe().expect("this program");

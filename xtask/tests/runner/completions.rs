@@ -13,6 +13,7 @@ const CASES: [(&str, &str, &str); 6] = [
 ];
 
 /// Checks them after an installation into the home of `sandbox`.
+#[track_caller]
 pub(crate) fn work_in_every_shell(sandbox: &Sandbox) {
     sandbox.write("work/my file", "");
     sandbox.write("work/my folder/file", "");
@@ -27,6 +28,7 @@ pub(crate) fn work_in_every_shell(sandbox: &Sandbox) {
     }
 }
 
+#[track_caller]
 fn run(sandbox: &Sandbox, shell: &[&str], script: &str, typed: &str) -> String {
     let mut command = sandbox.command(shell[0]);
     command.args(&shell[1..]).args(["-c", script]).env("TYPED", typed);

@@ -36,6 +36,7 @@ fn what_the_demo_keeps_can_be_looked_at_and_is_never_overwritten() {
 }
 
 /// The command lines of the processes that run a program of the sandbox.
+#[track_caller]
 fn processes_of(sandbox: &Sandbox) -> Vec<String> {
     let folder = sandbox.path("..").canonicalize().expect("the sandbox").display().to_string();
     let processes = fs::read_dir("/proc").expect("list the processes").flatten();

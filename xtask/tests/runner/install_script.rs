@@ -11,6 +11,7 @@ const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/install.sh");
 const LIST: &str = "home/.local/share/backrest-helpers/installed";
 
 /// An unpacked archive in the folder `archive`, whose programs hold `version`.
+#[track_caller]
 fn archive(sandbox: &Sandbox, version: &str) {
     for program in ["backrest-send", "build-ignore", "new-container", "pipe-listener"] {
         sandbox.script(format!("archive/bin/{program}"), format!("{program} {version}"));
@@ -41,6 +42,7 @@ fn uninstall(sandbox: &Sandbox) -> String {
 }
 
 /// A home with an archive beside it.
+#[track_caller]
 fn home(version: &str) -> Sandbox {
     let sandbox = Sandbox::empty();
     fs::create_dir(sandbox.path("home")).expect("make a home");
@@ -49,6 +51,7 @@ fn home(version: &str) -> Sandbox {
 }
 
 /// Every path below the home with its kind, mode and content.
+#[track_caller]
 fn tree(sandbox: &Sandbox) -> Vec<String> {
     let home = sandbox.path("home");
     let entries =

@@ -11,6 +11,7 @@ use common::process::{self, Captured, Limits};
 use common::testing::Sandbox;
 
 /// `xtask` with these arguments and the sandbox's home.
+#[track_caller]
 pub(crate) fn xtask(sandbox: &Sandbox, arguments: &[&str]) -> Command {
     let mut command = sandbox.command(env!("CARGO_BIN_EXE_xtask"));
     command.args(arguments);
@@ -27,6 +28,7 @@ pub(crate) fn xtask(sandbox: &Sandbox, arguments: &[&str]) -> Command {
 }
 
 /// What it wrote on standard output; building may take minutes.
+#[track_caller]
 pub(crate) fn output_of(mut command: Command) -> String {
     let limits = Limits::within(Duration::from_secs(1200));
     let output = process::capture(&mut command, b"", limits, None).and_then(Captured::success);
