@@ -5,7 +5,7 @@
 //! name of this form whose lock is free belongs to a killed run. No age and no process id is guessed at.
 
 use std::ffi::{OsStr, OsString};
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, FileType, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -30,12 +30,15 @@ pub fn is_part(name: &OsStr) -> bool {
 /// they left may have to be put right first.
 pub fn find(folder: &Path, start: impl AsRef<OsStr>) -> Vec<Leftover> {
     let start = [b".", start.as_ref().as_encoded_bytes()].concat();
+    find_named(folder, |name, _| is_part(name) && name.as_encoded_bytes().starts_with(&start))
+}
+
+/// [`find`], but by `is_meant`, which gets each name and its kind: for the names that earlier versions used.
+pub fn find_named(folder: &Path, is_meant: impl Fn(&OsStr, FileType) -> bool) -> Vec<Leftover> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    let parts = entries.filter(|entry| {
-        let name = entry.file_name();
-        is_part(&name) && name.as_encoded_bytes().starts_with(&start)
-    });
-    parts.filter_map(|entry| claim(&entry.path())).collect()
+    let meant =
+        entries.filter(|entry| entry.file_type().is_ok_and(|kind| is_meant(&entry.file_name(), kind)));
+    meant.filter_map(|entry| claim(&entry.path())).collect()
 }
 
 /// Removes what [`find`] finds. What can't be removed stays for the next run.
@@ -128,9 +131,9 @@ fn make(
     for number in 1..=MOST {
         let path = folder.join(numbered(name, number));
         if fs::symlink_metadata(&path).is_ok() {
-            match claim(&path) {
-                Some(leftover) => leftover.remove()?,
-                None => continue,
+            // One that can't be removed holds what another user wrote into it, as a container may have done.
+            if claim(&path).is_none_or(|leftover| leftover.remove().is_err()) {
+                continue;
             }
         }
         let file = match make(&path) {
@@ -148,7 +151,7 @@ fn make(
 
 /// A file under construction, removed when dropped.
 #[derive(Debug)]
-pub(crate) struct Part {
+pub struct Part {
     path: PathBuf,
     file: File,
     _lock: Option<Flock<File>>,
@@ -157,7 +160,7 @@ pub(crate) struct Part {
 
 impl Part {
     /// A file of mode `mode`, less the umask, that is to become `target`.
-    pub(crate) fn beside(target: &Path, mode: u32) -> io::Result<Part> {
+    pub fn beside(target: &Path, mode: u32) -> io::Result<Part> {
         let folder = folder_of(target);
         let name = target.file_name().unwrap_or_default();
         let (path, lock) = make(folder, name, |path| {
@@ -170,12 +173,13 @@ impl Part {
         Ok(Part { path, file, _lock: lock, is_moved: false })
     }
 
-    pub(crate) fn file(&mut self) -> &mut File {
+    /// To write into.
+    pub fn file(&mut self) -> &mut File {
         &mut self.file
     }
 
     /// Makes it `target`, replacing what is there.
-    pub(crate) fn replace(mut self, target: &Path) -> io::Result<()> {
+    pub fn replace(mut self, target: &Path) -> io::Result<()> {
         fs::rename(&self.path, target)?;
         self.is_moved = true;
         Ok(())

@@ -17,6 +17,7 @@ use globset::Glob;
 
 use crate::context::Context;
 use crate::discover::{AFTER, Fitness, PREPARE};
+use crate::gate::Cleaner;
 use crate::journal::{Entry, Journal};
 use crate::options::Which;
 use crate::outcome::{Outcome, Verdict, exit_of};
@@ -26,6 +27,7 @@ use crate::{orphans, plan, report, trouble};
 /// `--after`: brings back what is prepared for the backup that is over.
 pub(crate) fn run(context: &Context, mut journal: Journal, runner: &Runner, which: Which) -> Result<Exit> {
     let options = &context.options;
+    let _cleaner = Cleaner::start(journal.dump_folders());
     if journal.is_incomplete() {
         assume(context, &mut journal, &[])?;
     } else if which == Which::All {
@@ -77,6 +79,7 @@ pub(crate) fn assume(context: &Context, journal: &mut Journal, only: &[Glob]) ->
     let entries = candidates.filter(is_meant).map(|candidate| Entry {
         folder: candidate.after.map_or(candidate.data, |script| script.folder),
         service: candidate.name,
+        dumps: BTreeSet::new(),
         run: "assumed".into(),
         boot: String::new(),
         session: None,

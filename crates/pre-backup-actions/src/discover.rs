@@ -132,6 +132,8 @@ pub(crate) struct Found {
     pub(crate) candidates: Vec<Candidate>,
     /// All services.
     pub(crate) services: usize,
+    /// The folders of all, in both roots.
+    pub(crate) folders: BTreeSet<PathBuf>,
     pub(crate) unreadable: Vec<Unreadable>,
     pub(crate) problems: Vec<Problem>,
 }
@@ -152,8 +154,9 @@ pub(crate) fn candidates(roots: &Roots, trust: &Trust, had_script: &dyn Fn(&OsSt
     }
     services.sort_by(|a, b| a.name.cmp(&b.name));
     let names: Vec<OsString> = services.iter().map(|service| service.name.clone()).collect();
-    let mut found =
-        Found { candidates: Vec::new(), services: data_services, unreadable: Vec::new(), problems };
+    let folders = names.iter().flat_map(|name| <[PathBuf; 2]>::from(roots.of_service(name))).collect();
+    let (candidates, unreadable) = (Vec::new(), Vec::new());
+    let mut found = Found { candidates, services: data_services, folders, unreadable, problems };
     for (name, looked) in names.iter().zip(look_at_all(&names, roots, trust, [PREPARE, AFTER])) {
         found.add(name, roots, looked, had_script(name));
     }
@@ -167,7 +170,7 @@ pub(crate) fn after_scripts(roots: &Roots, trust: &Trust, names: &[OsString]) ->
 }
 
 /// A file system that does not answer (a dead mount, another user's FUSE) holds up one service, not all.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Looks at `scripts` of the services `names`, in a thread that is left behind if a file does not answer.
 fn look_at_all<const N: usize>(

@@ -32,7 +32,7 @@ pub(crate) use fresh::Start;
 pub(crate) use prove::prove;
 pub(crate) use report::{Fault, Proof, Report, Seen};
 pub(crate) use shared_dumps::shared_dumps;
-pub(crate) use staging::Staging;
+pub(crate) use staging::{Cleaner, Staging};
 pub(crate) use undeclared::undeclared;
 
 use crate::declare::Dump;

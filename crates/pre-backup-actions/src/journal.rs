@@ -88,6 +88,15 @@ impl Journal {
         &self.entries
     }
 
+    /// Where a killed run may have left something of a dump.
+    pub(crate) fn dump_folders(&self) -> BTreeSet<PathBuf> {
+        let below =
+            |entry: &Entry| entry.dumps.iter().map(|dump| entry.folder.join(dump)).collect::<Vec<_>>();
+        let folders =
+            self.entries.iter().flat_map(|entry| [vec![entry.folder.clone()], below(entry)].concat());
+        folders.collect()
+    }
+
     /// The entry of `service`.
     pub(crate) fn entry(&self, service: &OsStr) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.service == service)

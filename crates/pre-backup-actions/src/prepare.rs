@@ -5,6 +5,9 @@
 
 mod steps;
 
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+
 use anyhow::{Result, anyhow};
 use common::exit::{Exit, HintExt};
 use common::text::escape_path;
@@ -12,6 +15,7 @@ use common::{out, problem};
 
 use crate::context::{Context, TOOL};
 use crate::discover::{AFTER, Found, PREPARE};
+use crate::gate::Cleaner;
 use crate::journal::{Entry, Journal};
 use crate::outcome::{Outcome, exit_of};
 use crate::run::Runner;
@@ -23,6 +27,7 @@ pub(crate) fn run(context: &Context, mut journal: Journal, runner: &Runner, run_
     let found = context.candidates()?;
     let (planned, problems) = plan::steps(&found.candidates, &options.only)?;
     problem::warn(TOOL, &problems);
+    let _cleaner = Cleaner::start(with_leftovers(&found, &journal));
     if options.only.is_empty() {
         unreadable::report_changes(context, &found.unreadable);
     }
@@ -59,6 +64,14 @@ pub(crate) fn run(context: &Context, mut journal: Journal, runner: &Runner, run_
         }
     }
     Ok(exit)
+}
+
+/// Where killed runs may have left something: of dumps that are declared now, and of those that were.
+fn with_leftovers(found: &Found, journal: &Journal) -> BTreeSet<PathBuf> {
+    let scripts = found.candidates.iter().filter_map(|candidate| candidate.prepare.as_ref());
+    let declared = scripts
+        .flat_map(|script| script.declarations.dumps.iter().map(|dump| script.folder.join(dump.folder())));
+    declared.chain(found.folders.iter().cloned()).chain(journal.dump_folders()).collect()
 }
 
 /// The after steps that an earlier run of the same Backrest left open, and those that failed.

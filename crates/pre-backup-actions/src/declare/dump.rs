@@ -3,6 +3,7 @@
 //!
 //! The path is the first word, with quotes where it holds blanks, below the service's data folder; it may be a glob.
 
+use std::ffi::OsStr;
 use std::path::{Component, Path, PathBuf};
 
 use common::text::escape;
@@ -116,6 +117,12 @@ impl Dump {
     pub(crate) fn path(&self) -> PathBuf {
         PathBuf::from(&self.text)
     }
+
+    /// The folder that it lies in; of a pattern, the last one that is named.
+    pub(crate) fn folder(&self) -> PathBuf {
+        let is_plain = |part: &&OsStr| !(self.is_glob() && part.to_string_lossy().contains(PATTERN));
+        self.path().parent().into_iter().flatten().take_while(is_plain).collect()
+    }
 }
 
 /// Reads the value of a `# dump:` line. The error says what was expected.
@@ -161,8 +168,11 @@ pub(super) fn parse(line: usize, value: &[u8]) -> Result<Dump, String> {
     Ok(dump)
 }
 
+/// What makes a pattern of a path, and what quotes that.
+const PATTERN: [char; 5] = ['*', '?', '[', '{', '\\'];
+
 fn has_pattern(path: &str) -> bool {
-    path.contains(['*', '?', '[', '{'])
+    path.contains(&PATTERN[..4])
 }
 
 fn unknown(given: &str) -> String {

@@ -166,8 +166,7 @@ pub(super) fn in_place(dump: &Dump, service: &Path, staging: Option<&Path>) -> R
         return Ok(if fs::symlink_metadata(service.join(&path)).is_ok() { vec![path] } else { vec![] });
     }
     // The walk starts below the last folder that is not a pattern, and goes no deeper than the pattern.
-    let is_plain = |part: &Path| !part.to_string_lossy().contains(['*', '?', '[', '{', '\\']);
-    let start: PathBuf = path.iter().take_while(|part| is_plain(Path::new(part))).collect();
+    let start = dump.folder();
     let depth = match dump.text.contains("**") || dump.text.contains('{') {
         true => usize::MAX,
         false => path.iter().count() - start.iter().count(),

@@ -1,84 +1,100 @@
 //! `$DUMP_DIR`: a fresh folder beside the dump, and the move from there to its place.
 //!
 //! It lies in the dump's own folder so that the move is a rename: the old dump is there until the new one is. Only
-//! the user may look into it.
+//! the user may look into it. Its name and lock are those of every temporary entry ([`common::leftover`]), but it may lie
+//! anywhere below a service, so the journal keeps where.
 
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, Permissions};
+use std::collections::BTreeSet;
+use std::ffi::{OsStr, OsString};
+use std::fs::{self, DirBuilder, File, FileType, Metadata, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::mpsc::{self, Receiver};
+use std::thread;
 
 use anyhow::{Context, Result};
 use common::atomic;
+use common::leftover::{self, Part, Scratch};
 use common::text::escape_path;
 use nix::unistd::geteuid;
 use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
-use tempfile::TempPath;
 
 use super::find::{DumpFile, all_below};
 use crate::declare::Dump;
+use crate::discover::PATIENCE;
 
-/// Its name; one that a killed run left behind is known by it.
-pub(crate) const NAME: &str = ".prepare-backup.dump";
+/// What the names of the gate's temporary entries begin with ([`common::leftover`]).
+const NAME: &str = "prepare-backup.dump";
 
 /// The folder, gone with all that is in it when dropped.
 #[derive(Debug)]
 pub(crate) struct Staging {
-    folder: PathBuf,
+    scratch: Scratch,
 }
 
 impl Staging {
     /// A fresh folder for `dumps` of the service in `service`.
     pub(crate) fn new(service: &Path, dumps: &[Dump]) -> Result<Staging> {
-        let beside = dumps
-            .first()
-            .map(|dump| service.join(dump.path()))
-            .and_then(|path| path.parent().map(Path::to_path_buf));
-        // A pattern, or a folder that isn't there yet: the service's own folder is on the same disk.
+        let beside = dumps.first().map(|dump| service.join(dump.folder()));
+        // It may not be there yet: the service's own folder is on the same disk.
         let beside = beside.filter(|folder| fs::symlink_metadata(folder).is_ok_and(|entry| entry.is_dir()));
-        let folder = beside.unwrap_or_else(|| service.to_path_buf()).join(NAME);
-        let naming = || format!("make DUMP_DIR: {}", escape_path(&folder));
-        remove(&folder).with_context(naming)?;
-        DirBuilder::new().mode(0o700).create(&folder).with_context(naming)?;
-        Ok(Staging { folder })
+        let beside = beside.unwrap_or_else(|| service.to_path_buf());
+        let scratch = Scratch::new(&beside, OsStr::new(NAME))
+            .with_context(|| format!("make DUMP_DIR: {}", escape_path(&beside)))?;
+        Ok(Staging { scratch })
     }
 
     /// Where it lies.
     pub(crate) fn folder(&self) -> &Path {
-        &self.folder
+        self.scratch.path()
     }
 
     /// Whether there is something else in its place by now.
     pub(super) fn is_replaced(&self) -> bool {
-        fs::symlink_metadata(&self.folder).is_ok_and(|entry| !entry.is_dir())
+        fs::symlink_metadata(self.folder()).is_ok_and(|entry| !entry.is_dir())
     }
 
     /// What lies in it and is not, or not in, one of `found`: paths below it.
     pub(super) fn leftover(&self, found: &[&Path]) -> Vec<PathBuf> {
-        let all = all_below(&self.folder, usize::MAX).unwrap_or_default();
+        let all = all_below(self.folder(), usize::MAX).unwrap_or_default();
         let is_left = |path: &PathBuf| !found.iter().any(|at| path.starts_with(at));
-        let below = |path: PathBuf| path.strip_prefix(&self.folder).map(Path::to_path_buf).unwrap_or(path);
+        let below = |path: PathBuf| path.strip_prefix(self.folder()).map(Path::to_path_buf).unwrap_or(path);
         all.into_iter().filter(is_left).map(below).collect()
     }
 }
 
-impl Drop for Staging {
-    fn drop(&mut self) {
-        // The next run takes away what can't be taken away now.
-        let _ = remove(&self.folder);
+/// Removes, in a thread, what killed runs left of dumps in `folders`; dropped, it waits for that.
+pub(crate) struct Cleaner(Receiver<()>);
+
+impl Cleaner {
+    pub(crate) fn start(folders: BTreeSet<PathBuf>) -> Cleaner {
+        let (sender, receiver) = mpsc::channel();
+        thread::spawn(move || {
+            let _sender = sender;
+            for leftover in folders.iter().flat_map(|folder| leftover::find_named(folder, is_left)) {
+                // The next run removes what can't be removed now.
+                let _ = leftover.remove();
+            }
+        });
+        Cleaner(receiver)
     }
 }
 
-fn remove(folder: &Path) -> io::Result<()> {
-    let result = match fs::symlink_metadata(folder) {
-        Ok(entry) if entry.is_dir() => fs::remove_dir_all(folder),
-        Ok(_) => fs::remove_file(folder),
-        Err(error) => Err(error),
-    };
-    match result {
-        Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
-        _ => Ok(()),
+impl Drop for Cleaner {
+    fn drop(&mut self) {
+        // A file system that does not answer holds no run up.
+        let _ = self.0.recv_timeout(PATIENCE);
+    }
+}
+
+/// Whether an entry has the name of a temporary one of the gate, or the one that earlier versions gave it.
+fn is_left(name: &OsStr, kind: FileType) -> bool {
+    match name.as_encoded_bytes().strip_prefix(b".prepare-backup.dump") {
+        Some(b"") => kind.is_dir(),
+        Some([b'.', rest @ ..]) => leftover::is_part(name) || (kind.is_file() && rest.ends_with(b".part")),
+        _ => false,
     }
 }
 
@@ -106,25 +122,26 @@ pub(super) fn put_in_place<'a>(
 
 /// A dump on the disk of its target, synced.
 enum Ready {
-    File(TempPath),
-    Folder(PathBuf),
+    /// It lies in DUMP_DIR.
+    Staged(PathBuf),
+    Copied(Part),
 }
 
 impl Ready {
     fn become_dump(self, target: &Path) -> io::Result<()> {
-        let folder = match self {
-            Ready::File(part) => return part.persist(target).map_err(io::Error::from),
-            Ready::Folder(folder) => folder,
+        let at = match self {
+            Ready::Copied(part) => return part.replace(target),
+            Ready::Staged(at) => at,
         };
-        if fs::symlink_metadata(target).is_err() {
-            return fs::rename(folder, target);
+        if !(at.is_dir() && fs::symlink_metadata(target).is_ok()) {
+            return fs::rename(at, target);
         }
         // In one step; the old one is then in DUMP_DIR and goes with it.
-        match renameat_with(CWD, &folder, CWD, target, RenameFlags::EXCHANGE) {
+        match renameat_with(CWD, &at, CWD, target, RenameFlags::EXCHANGE) {
             Err(Errno::INVAL | Errno::NOSYS) => {
-                let mut old = folder.clone().into_os_string();
+                let mut old = at.clone().into_os_string();
                 old.push(".old");
-                fs::rename(target, old).and_then(|()| fs::rename(folder, target))
+                fs::rename(target, old).and_then(|()| fs::rename(at, target))
             }
             exchanged => Ok(exchanged?),
         }
@@ -150,19 +167,16 @@ fn make_ready(at: &Path, target: &Path) -> io::Result<Ready> {
     if is_on_its_disk {
         set_mode(&file, mode)?;
         file.sync_all()?;
-        return TempPath::try_from_path(at).map(Ready::File);
+        return Ok(Ready::Staged(at.to_path_buf()));
     }
-    // A folder of the service may be on another disk than DUMP_DIR. The name is always the same, so that what a killed
-    // run left there goes.
-    let name = target.file_name().unwrap_or_default().to_string_lossy();
-    let part = folder.join(format!("{NAME}.{name}.part"));
-    remove(&part)?;
-    let mut copy = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&part)?;
-    let part = TempPath::try_from_path(part)?;
-    io::copy(&mut file, &mut copy)?;
-    set_mode(&copy, mode)?;
-    copy.sync_all()?;
-    Ok(Ready::File(part))
+    // A folder of the service may be on another disk than DUMP_DIR.
+    let mut name = OsString::from(format!("{NAME}."));
+    name.push(target.file_name().unwrap_or_default());
+    let mut part = Part::beside(&folder.join(name), 0o600)?;
+    io::copy(&mut file, part.file())?;
+    set_mode(part.file(), mode)?;
+    part.file().sync_all()?;
+    Ok(Ready::Copied(part))
 }
 
 fn ready_folder(at: &Path, old: Option<&Metadata>, is_on_its_disk: bool) -> io::Result<Ready> {
@@ -178,7 +192,7 @@ fn ready_folder(at: &Path, old: Option<&Metadata>, is_on_its_disk: bool) -> io::
     let mode = old.map_or(0o700, |old| old.mode() & 0o7777);
     fs::set_permissions(at, Permissions::from_mode(mode))?;
     atomic::sync_folder(at)?;
-    Ok(Ready::Folder(at.to_path_buf()))
+    Ok(Ready::Staged(at.to_path_buf()))
 }
 
 /// Sets a file's mode, unless its file system has none (a disk of Windows, another machine's).

@@ -20,6 +20,9 @@ pub(crate) struct Entry {
     /// The folder of its prepare script.
     #[serde(with = "name")]
     pub(crate) folder: PathBuf,
+    /// The folders below that one in which its dumps are made, if there are any.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(crate) dumps: BTreeSet<PathBuf>,
     /// The run that prepared it.
     pub(crate) run: String,
     /// The boot in which that was, or in which the after step was last tried.

@@ -11,6 +11,7 @@ fn entry(service: &str) -> Entry {
     Entry {
         service: service.into(),
         folder: Path::new("/data").join(service),
+        dumps: BTreeSet::from(["sub".into()]),
         run: "r1".into(),
         boot: "b1".into(),
         session: Some(7),

@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::OsString;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
@@ -12,6 +13,7 @@ use common::exit::one_line;
 use common::moment::{boot_id, unix_now};
 
 use crate::context::Context;
+use crate::declare::Dump;
 use crate::discover::{AFTER, Fitness, PREPARE};
 use crate::gate::{self, Budget, Gate, Report, Request, Staging, Start};
 use crate::history::{History, RunRecord};
@@ -144,6 +146,14 @@ impl<'a> Preparation<'a> {
         Entry {
             service: step.candidate.name.clone(),
             folder: step.script.folder.clone(),
+            dumps: step
+                .script
+                .declarations
+                .dumps
+                .iter()
+                .map(Dump::folder)
+                .filter(|below| *below != Path::new(""))
+                .collect(),
             run: self.run_name.to_string(),
             boot: boot_id().to_string(),
             session: self.session,

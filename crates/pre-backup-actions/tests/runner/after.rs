@@ -223,7 +223,7 @@ fn a_service_that_is_gone_is_reported_and_forgotten_but_an_unmounted_root_is_not
     let home = Home::new();
     stoppable(&home, "a");
     stoppable(&home, "b");
-    home.run(&[]).expect_success();
+    home.run(&["--jobs", "1"]).expect_success();
     fs::remove_dir_all(home.sandbox.path("data/a")).unwrap();
     let (data, unmounted) = (home.sandbox.path("data"), home.sandbox.path("unmounted"));
     fs::rename(&data, &unmounted).unwrap();

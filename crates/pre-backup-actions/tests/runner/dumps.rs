@@ -21,7 +21,7 @@ fn a_good_dump_takes_the_old_ones_place_and_is_for_the_user_alone() {
     home.prepare("app", "# dump: db.sql kind=any\necho new >\"$DUMP_DIR/db.sql\"; ls -d \"$DUMP_DIR\"; stat -c %a \"$DUMP_DIR\"");
     let ran = home.run(&[]).expect_success();
     assert!(
-        ran.stdout.contains("/data/app/.prepare-backup.dump\napp | 700\napp: ok ("),
+        ran.stdout.contains("/data/app/.prepare-backup.dump.backrest-part\napp | 700\napp: ok ("),
         "{}",
         ran.everything()
     );
@@ -29,7 +29,7 @@ fn a_good_dump_takes_the_old_ones_place_and_is_for_the_user_alone() {
     assert_eq!(home.lines("data/app/db.sql"), ["new"]);
     let mode = |path| fs::metadata(home.sandbox.path(path)).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode("data/app/db.sql"), 0o600);
-    assert!(!home.exists("data/app/.prepare-backup.dump"));
+    assert!(!home.exists("data/app/.prepare-backup.dump.backrest-part"));
     // From now on its mode is the user's business.
     fs::set_permissions(home.sandbox.path("data/app/db.sql"), fs::Permissions::from_mode(0o640)).unwrap();
     let ran = home.run(&[]).expect_success();
@@ -80,7 +80,7 @@ fn a_bad_dump_never_replaces_a_good_one() {
         );
         assert!(ran.stdout.contains(&format!("  {detail}")), "{text}\n{}", ran.everything());
         assert_eq!(home.lines("data/app/db.sql.gz"), ["the old one"]);
-        assert!(!home.exists("data/app/.prepare-backup.dump"));
+        assert!(!home.exists("data/app/.prepare-backup.dump.backrest-part"));
     }
 }
 

@@ -5,6 +5,7 @@
 //! service once more, if no one killed them.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use common::testing::{Ran, wait_until};
 use nix::sys::signal::{Signal, kill};
@@ -204,4 +205,79 @@ fn a_check_that_outlives_its_killed_run_ends_by_itself() {
     run.wait().unwrap();
     let checker: i32 = home.lines("pid")[0].parse().unwrap();
     wait_for_end_of(checker);
+}
+
+/// What a killed run left of a dump goes with the next run, whatever that one prepares.
+#[test]
+fn a_run_without_that_dump_clears_what_a_killed_one_left_of_it() {
+    let home = Home::new();
+    for folder in ["data/app/sub", "data/old/sub", "containers/box", "data/near/sub"] {
+        fs::create_dir_all(home.sandbox.path(folder)).unwrap();
+    }
+    home.prepare("app", "# dump: sub/db.sql kind=any\necho x >\"$DUMP_DIR/db.sql\"; echo \"$DUMP_DIR\" >where; kill -KILL $PPID");
+    home.prepare("old", "# dump: sub/db.sql kind=any\ntrue");
+    assert!(!home.run(&["--only", "app"]).end.is_success());
+    let left = PathBuf::from(&home.lines("data/app/where")[0]);
+    assert!(left.join("db.sql").exists() && left.starts_with(home.sandbox.path("data/app/sub")));
+    // As earlier versions named them.
+    let earlier =
+        ["data/old/sub/.prepare-backup.dump/db.sql", "data/old/sub/.prepare-backup.dump.db.sql.part"];
+    let earlier =
+        [&earlier[..], &["data/gone/.prepare-backup.dump/x", "containers/box/.prepare-backup.dump/x"]];
+    let earlier: Vec<_> = earlier.concat().iter().map(|path| home.sandbox.write(path, "x")).collect();
+    // What only looks like them; of another user; in use.
+    let kept = [
+        "data/near/.prepare-backup.dump.old/x",
+        "data/near/.prepare-backup.dump.x.part/x",
+        "data/near/prepare-backup.dump.backrest-part/x",
+        "data/near/.prepare-backup.dumps.backrest-part/x",
+        "data/near/sub/.prepare-backup.dump.backrest-part/x",
+        "data/near/.prepare-backup.dump/x",
+        "data/near/.prepare-backup.dump.backrest-part/x",
+        "data/near/.prepare-backup.dump.2.backrest-part/x",
+    ];
+    let kept = kept.map(|path| home.sandbox.write(path, "x"));
+    for path in &kept[5..7] {
+        std::os::unix::fs::chown(path.parent().unwrap(), Some(65534), None).unwrap();
+    }
+    let folder = fs::File::open(kept[7].parent().unwrap()).unwrap();
+    let lock = nix::fcntl::Flock::lock(folder, nix::fcntl::FlockArg::LockExclusiveNonblock).unwrap();
+    home.prepare("app", "true");
+    home.prepare("other", "true");
+    home.run(&["--only", "other"]).expect_success();
+    assert!(!left.exists(), "{}", left.display());
+    for path in &earlier {
+        assert!(
+            !path.exists() && path.parent().is_some_and(|above| above.is_dir() == above.ends_with("sub")),
+            "{}",
+            path.display()
+        );
+    }
+    for path in &kept {
+        assert!(path.exists(), "{}", path.display());
+    }
+    drop(lock);
+    home.run(&["--only", "other"]).expect_success();
+    assert!(!kept[7].exists() && kept[..7].iter().all(|path| path.exists()));
+}
+
+/// Two Backrests may share a data root.
+#[test]
+fn what_a_run_that_goes_on_is_writing_stays() {
+    let home = Home::new();
+    home.prepare(
+        "app",
+        "# dump: db.sql kind=any\necho x >\"$DUMP_DIR/db.sql\"; [ -e again ] && exit; echo \"$DUMP_DIR\" >again; until [ -e go ]; do sleep 0.01; done",
+    );
+    let mut child = home.start(&[]);
+    wait_for(&home.sandbox.path("data/app/again"));
+    fs::create_dir(home.sandbox.path("containers/second")).unwrap();
+    let second = home.sandbox.path("containers/second").display().to_string();
+    home.run(&["--container-dir", &second]).expect_success();
+    assert!(Path::new(&home.lines("data/app/again")[0]).join("db.sql").exists());
+    home.sandbox.write("data/app/go", "");
+    assert!(child.wait().unwrap().success());
+    assert_eq!(home.lines("data/app/db.sql"), ["x"]);
+    let left = fs::read_dir(home.sandbox.path("data/app")).unwrap().flatten().map(|entry| entry.file_name());
+    assert_eq!(left.filter(|name| name.as_encoded_bytes().starts_with(b".")).count(), 0);
 }

@@ -76,7 +76,7 @@ fn a_dump_that_is_still_written_is_reported() {
     // Another process writes to it just while it is checked.
     home.sandbox.script(
         "bin/sqlite3",
-        "#!/bin/sh\ntouch \"$HOME/data/app/.prepare-backup.dump/db.sqlite\"\nexec /usr/bin/sqlite3 \"$@\"\n",
+        "#!/bin/sh\ntouch \"$HOME/data/app/.prepare-backup.dump.backrest-part/db.sqlite\"\nexec /usr/bin/sqlite3 \"$@\"\n",
     );
     home.prepare("app", "# dump: db.sqlite\n/usr/bin/sqlite3 \"$DUMP_DIR/db.sqlite\" 'CREATE TABLE t(a)'");
     let mut command = home.command(&[]);
@@ -288,7 +288,7 @@ fn a_folder_can_be_a_dump() {
             assert_eq!(last_line(&ran.stdout), "1 ok", "{declaration}, {run}\n{}", ran.everything());
             assert!(
                 home.exists(&format!("data/app/{folder}/toc.dat"))
-                    && !home.exists("data/app/.prepare-backup.dump")
+                    && !home.exists("data/app/.prepare-backup.dump.backrest-part")
             );
         }
         let cut =
