@@ -17,7 +17,6 @@ use crate::keys_file::authorized_keys;
 use crate::output::{HostReport, Output, Report};
 use crate::remove;
 use crate::request::{Action, Request, Target};
-use crate::rotate;
 use crate::run::Run;
 use crate::set_up;
 use crate::ssh_folder::folder::{self, Folder};
@@ -89,11 +88,7 @@ fn one(run: &Run, target: Target, host: &mut HostReport) -> Result<()> {
     match (run.request.action, entry) {
         (Action::Check, Some(entry)) => set_up::check(run, &files, &entry, host),
         (Action::Remove { offline }, Some(entry)) => remove::remove(run, &files, &entry, offline, host),
-        (Action::Rotate, Some(entry)) => rotate::rotate(run, &files, &entry, host),
-        (Action::SetUp, Some(entry)) if rotate::is_unfinished(run, &entry) => {
-            rotate::rotate(run, &files, &entry, host)
-        }
-        (Action::SetUp, Some(entry)) => {
+        (Action::SetUp | Action::Rotate, Some(entry)) => {
             set_up::set_up(run, &files, &target.completed(&entry), Some(&entry), host)
         }
         (Action::SetUp, None) => set_up::set_up(run, &files, &target, None, host),

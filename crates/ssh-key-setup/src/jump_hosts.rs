@@ -15,7 +15,7 @@ use crate::output::HostReport;
 use crate::question;
 use crate::rotate::sharing;
 use crate::route::route_connections::RouteConnections;
-use crate::run::{Files, Run};
+use crate::run::Run;
 use crate::ssh_folder::config::Entry;
 use crate::ssh_folder::key::Key;
 use crate::ssh_folder::known_hosts::Line;
@@ -67,9 +67,10 @@ pub(crate) fn let_in(
 }
 
 /// Takes the key off every jump host of the chain but those that another host needs.
-pub(crate) fn take_off(files: &Files, entry: &Entry, key: &Key, chain: &mut RouteConnections) -> Result<()> {
+pub(crate) fn take_off(run: &Run, entry: &Entry, key: &Key, chain: &mut RouteConnections) -> Result<()> {
+    let files = run.files()?;
     for index in 0..entry.sections.len().saturating_sub(1) {
-        if key.name == entry.key && sharing::at_same_account(files, entry, index)?.is_some() {
+        if key.name == entry.key && sharing::at_same_account(&files, entry, index)?.is_some() {
             continue;
         }
         let yours = chain.connection(index)?;

@@ -12,7 +12,7 @@ use crate::connection::ssh::Connection;
 use crate::jump_hosts;
 use crate::keys_file::install;
 use crate::output::HostReport;
-use crate::rotate::{self, sharing};
+use crate::rotate::{Rotation, sharing};
 use crate::route::resolve::{self, Section};
 use crate::route::route_connections::RouteConnections;
 use crate::run::{Files, Run};
@@ -33,37 +33,33 @@ pub(crate) fn remove(
     let key = key::read_only(&run.folder.path().join(&entry.key))?;
     report.server = entry.sections.last().map(Section::shown).unwrap_or_default();
     report.name_key(&key);
-    let half_way = rotate::half_way(run, entry)?;
+    let rotation = Rotation::unfinished(run, entry);
+    let half_way = rotation.as_ref().map(Rotation::keys).transpose()?.unwrap_or_default();
+    // The entry's own goes last, because it takes the others out.
+    let others = half_way.iter().filter(|other| other.fingerprint != key.fingerprint);
+    let keys: Vec<&Key> = others.chain([&key]).collect();
     let also = sharing::at_same_account(files, entry, entry.sections.len().saturating_sub(1))?;
     if let Some(also) = also {
         run.output.line("server", "keeps the key", &format!("{also} gets in with it at the same account"));
     } else if offline {
-        for key in std::iter::once(&key).chain(&half_way) {
+        for key in keys {
             report.warn(
                 run.output,
                 format!("the server was not asked: this key still gets in there: {}", key.public),
             );
         }
     } else {
-        off_the_server(run, files, entry, &key, &half_way).map_err(|error| {
-            match failure::kind_of(&error) {
-                Some(_) => hinted(
-                    error,
-                    format!(
-                        "if the server is gone for good: ssh-key-setup {} --remove --offline",
-                        entry.alias
-                    ),
-                ),
-                None => error,
-            }
+        off_the_server(run, entry, &keys, None).map_err(|error| match failure::kind_of(&error) {
+            Some(_) => hinted(
+                error,
+                format!("if the server is gone for good: ssh-key-setup {} --remove --offline", entry.alias),
+            ),
+            None => error,
         })?;
-        run.output.line(
-            "server",
-            &escape(entry.authorized_keys.as_bytes()),
-            "the key is out and no longer accepted",
-        );
     }
-    rotate::forget(run, &half_way)?;
+    for other in &half_way {
+        rotation.iter().try_for_each(|rotation| rotation.put_aside(run, other))?;
+    }
     let mut entries = files.entries.clone();
     entries.retain(|other| other.alias != entry.alias);
     let still: Vec<String> =
@@ -79,34 +75,37 @@ pub(crate) fn remove(
     Ok(())
 }
 
-/// Takes the key, and those of an interrupted rotation, out of the server's file and off the jump hosts, and sees that
-/// none of them gets in any longer.
-fn off_the_server(run: &Run, files: &Files, entry: &Entry, key: &Key, half_way: &[Key]) -> Result<()> {
-    let own = stage::on_disk(run, entry).and_then(Connection::logged_in);
-    // The entry's own goes last, because it takes the others out.
-    let others = half_way.iter().filter(|other| other.fingerprint != key.fingerprint);
-    let keys: Vec<&Key> = others.chain([key]).collect();
+/// Takes keys out of the server's file and off the jump hosts, and sees that none of them gets in any longer. `chain` is
+/// the user's own way there, if it is settled already.
+pub(crate) fn off_the_server(
+    run: &Run,
+    entry: &Entry,
+    keys: &[&Key],
+    chain: Option<RouteConnections>,
+) -> Result<()> {
     let take_out = |connection: &Connection| -> Result<()> {
         keys.iter()
             .try_for_each(|key| install::uninstall(connection, &entry.authorized_keys, &key.public).map(drop))
     };
+    let own = stage::on_disk(run, entry).and_then(Connection::logged_in);
     let by_itself = own.and_then(|own| take_out(&own)).is_ok();
-    if !by_itself || entry.sections.len() > 1 {
-        let route = resolve::route(&entry.access, &run.cancel)?;
-        let file = run.folder.path().join("known_hosts");
-        let mut chain = RouteConnections::new(&route, &file, run.request.accept_new_host_key, &run.cancel)?;
-        if !by_itself {
-            take_out(chain.server()?)?;
-        }
-        are_refused(run, files, entry, &keys)?;
-        return keys.iter().try_for_each(|key| jump_hosts::take_off(files, entry, key, &mut chain));
+    if by_itself && entry.sections.len() == 1 {
+        return are_refused(run, entry, keys);
     }
-    are_refused(run, files, entry, &keys)
+    let mut chain = match chain {
+        Some(chain) => chain,
+        None => RouteConnections::new(run, &resolve::route(&entry.access, &run.cancel)?)?,
+    };
+    if !by_itself {
+        take_out(chain.server()?)?;
+    }
+    are_refused(run, entry, keys)?;
+    keys.iter().try_for_each(|key| jump_hosts::take_off(run, entry, key, &mut chain))
 }
 
 /// Fails if the server takes one of the keys.
-fn are_refused(run: &Run, files: &Files, entry: &Entry, keys: &[&Key]) -> Result<()> {
-    let lines = known_hosts::ours(&files.known_hosts)?;
+fn are_refused(run: &Run, entry: &Entry, keys: &[&Key]) -> Result<()> {
+    let lines = known_hosts::ours(&run.files()?.known_hosts)?;
     for key in keys {
         let with_it = Entry { key: key.name.clone(), ..entry.clone() };
         if !matches!(stage::reach(&stage::staged(run, &with_it, &lines)?)?, Reach::NotAccepted) {
@@ -115,10 +114,12 @@ fn are_refused(run: &Run, files: &Files, entry: &Entry, keys: &[&Key]) -> Result
                 return Ok(());
             }
             return Err(anyhow!("remove: {}: the server still takes the key", entry.alias)).hint(format!(
-                    "it is in another file there: look for it with AuthorizedKeysFile in sshd's configuration: {}",
-                    key.public
-                ));
+                "it is in another file there: look for it with AuthorizedKeysFile in sshd's configuration: {}",
+                key.public
+            ));
         }
     }
+    let shown = escape(entry.authorized_keys.as_bytes());
+    run.output.line("server", &shown, "the key is out and no longer accepted");
     Ok(())
 }

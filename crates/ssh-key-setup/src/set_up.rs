@@ -1,4 +1,5 @@
-//! One server, stage by stage: resolve, generate, host keys, install, write, prove.
+//! One server, stage by stage: resolve, generate, host keys, install, write, prove. A rotation is the same with a new key,
+//! after which the old one is removed.
 //!
 //! A server that takes the folder's key already is not logged in to with the user's own access: the folder alone
 //! proves it. Nothing is written into the folder before the server takes the key.
@@ -6,7 +7,7 @@
 mod path;
 mod put_in;
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use common::exit::HintExt;
 use common::text::escape;
 
@@ -16,8 +17,9 @@ use crate::jump_hosts;
 use crate::keys_file::install;
 use crate::output::HostReport;
 use crate::prove::{self, Make};
-use crate::request::Target;
-use crate::rotate;
+use crate::remove;
+use crate::request::{Action, Target};
+use crate::rotate::Rotation;
 use crate::route::container;
 use crate::route::resolve::{self, Route};
 use crate::route::route_connections::{RouteConnections, host_keys};
@@ -38,6 +40,32 @@ pub(crate) fn set_up(
     existing: Option<&Entry>,
     report: &mut HostReport,
 ) -> Result<()> {
+    let rotation = match existing.map(|entry| (entry, Rotation::unfinished(run, entry))) {
+        Some((entry, None)) if run.request.action == Action::Rotate => {
+            Some(Rotation::start(run, files, entry)?)
+        }
+        Some((_, unfinished)) => unfinished,
+        None => None,
+    };
+    let done = with_key(run, files, target, existing, rotation.as_ref(), report);
+    if done.is_err() && existing.is_some_and(|entry| Rotation::unfinished(run, entry).is_some()) {
+        let alias = &target.alias;
+        report.warn(
+            run.output,
+            format!("the rotation is half done; backups go on meanwhile; finish it: ssh-key-setup {alias}"),
+        );
+    }
+    done
+}
+
+fn with_key(
+    run: &Run,
+    files: &Files,
+    target: &Target,
+    existing: Option<&Entry>,
+    rotation: Option<&Rotation>,
+    report: &mut HostReport,
+) -> Result<()> {
     let route = resolve::route(&target.access, &run.cancel)?;
     show_route(run, &target.alias, &route, report)?;
     if let Some(existing) = existing {
@@ -46,10 +74,11 @@ pub(crate) fn set_up(
     // Before the key: a name that was mistyped leaves no key behind.
     let mut chain = stage::settle_host_keys(run, &route, report)?;
     let others: Vec<&Entry> = files.entries.iter().filter(|entry| entry.alias != target.alias).collect();
-    let key_name = match (existing, &target.key) {
-        (Some(existing), _) => existing.key.clone(),
-        (None, Some(key)) => key.clone(),
-        (None, None) => run.key_name(Some(&target.alias), &others),
+    let key_name = match (rotation, existing, &target.key) {
+        (Some(rotation), ..) => rotation.new_key(),
+        (None, Some(existing), _) => existing.key.clone(),
+        (None, None, Some(key)) => key.clone(),
+        (None, None, None) => run.key_name(Some(&target.alias), &others),
     };
     let key = key::find_or_make(run.folder.path(), &key_name, Some(&target.alias))?;
     run.show_key(&key);
@@ -71,8 +100,13 @@ pub(crate) fn set_up(
     let lines = chain.lines();
     jump_hosts::let_in(run, &entry, &lines, &key, &mut chain, report)?;
     let isolated = stage::staged(run, &entry, &lines)?;
-    let reached = stage::reach(&isolated)?;
-    let accepted = matches!(reached, Reach::Works);
+    let mut accepted = is_accepted(&isolated)?;
+    if let (false, Some(old), Some(_)) = (accepted, existing, rotation) {
+        // The old key reaches the same file, so no one has to log in. If it does not work, the user's own access may.
+        let put_in = stage::on_disk(run, old)
+            .and_then(|own| install::install(&own, &old.authorized_keys, &stage::wanted(old, &key)));
+        accepted = put_in.is_ok() && is_accepted(&isolated)?;
+    }
     if accepted && existing.is_none() && stage::takes_any_key(run, &entry, &lines)? {
         let error = stage::any_key(&entry.alias);
         if entry.restricted {
@@ -91,16 +125,35 @@ pub(crate) fn set_up(
     });
     if accepted && as_before {
         entry.path = existing.map(|entry| entry.path.clone()).unwrap_or_default();
-        run.output.line("server", "takes the key", "nothing changed there");
+        let aside =
+            if rotation.is_some() { "the new one, beside the old one" } else { "nothing changed there" };
+        run.output.line("server", "takes the key", aside);
     } else if let Some(place) = outside_of_our_reach(run, accepted && existing.is_none(), &key, &mut chain)? {
         adopt(run, &mut entry, path.as_deref(), &isolated, place, report)?;
     } else {
+        // A new key that does not work is taken back, whatever the old one's line is.
+        let existing = existing.filter(|_| rotation.is_none());
         let goal = Goal { path: path.as_deref(), key: &key, existing };
         install_on_server(run, &mut entry, &goal, &isolated, &mut chain, report)?;
     }
     host_keys::other_keys(run, &entry, &mut chain, report)?;
+    let Some((rotation, old)) = rotation.zip(existing) else {
+        stage::write(run, files, &entry, chain.lines(), report)?;
+        return stage::prove_and_close(run, &entry, report);
+    };
+    prove::prove(&isolated, &entry, Make::Nothing, &mut |_| {}).context("the new key")?;
+    let (new, old) = rotation.switch(&run.folder.path().join(&old.key))?;
+    report.name_key(&new);
+    (report.key_made, report.changed) = (true, true);
+    entry.key = new.name;
     stage::write(run, files, &entry, chain.lines(), report)?;
+    remove::off_the_server(run, &entry, &[&old], Some(chain))?;
+    rotation.put_aside(run, &old)?;
     stage::prove_and_close(run, &entry, report)
+}
+
+fn is_accepted(isolated: &Connection) -> Result<bool> {
+    Ok(matches!(stage::reach(isolated)?, Reach::Works))
 }
 
 /// Fails if another host's section has the name of one of the entry's: ssh would take the first.
@@ -233,7 +286,7 @@ pub(crate) fn check(run: &Run, files: &Files, entry: &Entry, report: &mut HostRe
     report.start_tailscale_first = entry.sections.first().is_some_and(|first| {
         container::is_through_tailscale(&first.host_name, &container::ask(&first.host_name))
     });
-    if rotate::is_unfinished(run, entry) {
+    if Rotation::unfinished(run, entry).is_some() {
         report.warn(
             run.output,
             format!("a rotation was interrupted; finish it: ssh-key-setup {}", entry.alias),

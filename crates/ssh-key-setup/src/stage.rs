@@ -23,13 +23,12 @@ use crate::ssh_folder::key::{self, Key};
 use crate::ssh_folder::known_hosts::{self, Line};
 
 /// The trusted host keys of the route, which are printed.
-pub(crate) fn settle_host_keys<'a>(
-    run: &'a Run,
-    route: &'a Route,
+pub(crate) fn settle_host_keys(
+    run: &Run,
+    route: &Route,
     report: &mut HostReport,
-) -> Result<RouteConnections<'a>> {
-    let file = run.folder.path().join("known_hosts");
-    let chain = RouteConnections::new(route, &file, run.request.accept_new_host_key, &run.cancel)?;
+) -> Result<RouteConnections> {
+    let chain = RouteConnections::new(run, route)?;
     for (lines, source) in chain.keys() {
         run.show_host_keys(lines, source.words(), report);
     }
@@ -39,15 +38,6 @@ pub(crate) fn settle_host_keys<'a>(
 /// A connection with nothing but the folder, as if it held this entry and these host keys.
 pub(crate) fn staged(run: &Run, entry: &Entry, lines: &[Line]) -> Result<Connection> {
     run.isolated(run.folder.path(), entry, lines, &entry.alias)
-}
-
-/// Whether the server takes the key; fails if something else is in the way.
-pub(crate) fn is_accepted(connection: &Connection) -> Result<bool> {
-    match reach(connection)? {
-        Reach::Works => Ok(true),
-        Reach::NotAccepted => Ok(false),
-        Reach::Broken(error) => Err(error),
-    }
 }
 
 /// How far a connection with the folder's key gets.

@@ -5,41 +5,42 @@
 
 pub(crate) mod host_keys;
 
-use std::path::Path;
-
 use anyhow::Result;
 use common::cancel::Cancel;
 
 use crate::connection::ssh::Connection;
 use crate::route::resolve::{Endpoint, Route};
+use crate::run::Run;
 use crate::ssh_folder::known_hosts::{self, Line, Source};
 
 /// A route on which host keys are settled.
 #[derive(Debug)]
-pub(crate) struct RouteConnections<'a> {
-    endpoints: Vec<&'a Endpoint>,
+pub(crate) struct RouteConnections {
+    endpoints: Vec<Endpoint>,
     keys: Vec<(Vec<Line>, Source)>,
     connections: Vec<Connection>,
-    cancel: &'a Cancel,
+    cancel: Cancel,
 }
 
-impl<'a> RouteConnections<'a> {
-    /// Settles the host keys of the whole route. `folder_file` is the folder's known_hosts.
-    pub(crate) fn new(
-        route: &'a Route,
-        folder_file: &Path,
-        accept: bool,
-        cancel: &'a Cancel,
-    ) -> Result<RouteConnections<'a>> {
-        let endpoints: Vec<&Endpoint> = route.jump_hosts.iter().chain([&route.target]).collect();
-        let mut chain = RouteConnections { endpoints, keys: Vec::new(), connections: Vec::new(), cancel };
-        for index in 0..chain.endpoints.len() {
-            let endpoint = chain.endpoints[index];
-            let keys = match known_hosts::known(endpoint, folder_file)? {
+impl RouteConnections {
+    /// Settles the host keys of the whole route.
+    pub(crate) fn new(run: &Run, route: &Route) -> Result<RouteConnections> {
+        let endpoints: Vec<Endpoint> = route.jump_hosts.iter().chain([&route.target]).cloned().collect();
+        let cancel = run.cancel.clone();
+        let mut chain = RouteConnections {
+            endpoints: endpoints.clone(),
+            keys: Vec::new(),
+            connections: Vec::new(),
+            cancel,
+        };
+        let folder_file = run.folder.path().join("known_hosts");
+        for (index, endpoint) in endpoints.iter().enumerate() {
+            let keys = match known_hosts::known(endpoint, &folder_file)? {
                 Some(known) => known,
                 None => {
                     let through = if index > 0 { Some(chain.connection(index - 1)?) } else { None };
-                    (known_hosts::ask(endpoint, through, accept, cancel)?, Source::Confirmed)
+                    let accept = run.request.accept_new_host_key;
+                    (known_hosts::ask(endpoint, through, accept, &run.cancel)?, Source::Confirmed)
                 }
             };
             chain.keys.push(keys);
@@ -66,12 +67,12 @@ impl<'a> RouteConnections<'a> {
     pub(crate) fn connection(&mut self, index: usize) -> Result<&Connection> {
         while self.connections.len() <= index {
             let next = self.connections.len();
-            let endpoint = self.endpoints[next];
+            let endpoint = &self.endpoints[next];
             let trusted = known_hosts::with_lines("", &self.keys[next].0)?;
             let through = next.checked_sub(1).map(|before| &self.connections[before]);
             let files: Vec<_> =
                 endpoint.known_hosts.iter().chain(&endpoint.global_known_hosts).cloned().collect();
-            let opened = Connection::open(&endpoint.access, &trusted, &files, through, self.cancel)?;
+            let opened = Connection::open(&endpoint.access, &trusted, &files, through, &self.cancel)?;
             self.connections.push(opened);
         }
         Ok(&self.connections[index])
@@ -84,7 +85,7 @@ impl<'a> RouteConnections<'a> {
 }
 
 /// Those behind go first: they run through those before them.
-impl Drop for RouteConnections<'_> {
+impl Drop for RouteConnections {
     fn drop(&mut self) {
         while self.connections.pop().is_some() {}
     }
