@@ -2,7 +2,7 @@
 //! use, read from its very file.
 
 #![expect(dead_code, reason = "the tests use more of it")]
-#![expect(clippy::unwrap_used, reason = "a file of tests")]
+#![expect(clippy::unwrap_used, clippy::disallowed_methods, reason = "a file of tests")]
 
 #[path = "../../crates/create-backrest-pipe/tests/runner/verify/http.rs"]
 mod http;

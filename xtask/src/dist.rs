@@ -30,8 +30,7 @@ pub(crate) fn run(options: &DistOptions) -> Result<Exit> {
     let cancel = Cancel::on_signals().context("listen to signals")?;
     let workspace = Workspace::find()?;
     needs::ensure(needs::DIST, &cancel)?;
-    let dist =
-        Dist { workspace: &workspace, tools: workspace.target.join("tools"), options, cancel: &cancel };
+    let dist = Dist { workspace: &workspace, tools: workspace.tools(), options, cancel: &cancel };
     let is_compared = options.prove && !options.debug;
     if is_compared {
         let mut git = Command::new("git");

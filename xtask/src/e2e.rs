@@ -43,8 +43,8 @@ pub(crate) fn run(options: &E2eOptions) -> Result<Exit> {
     needs::ensure(needs::E2E, &cancel)?;
     needs::ensure(needs::DOCKER_CLIENT, &cancel)?;
     let workspace = Workspace::find()?;
-    let plugin = needs::compose_plugin(&workspace.target, &cancel)?;
-    let restic = needs::newest_restic(&workspace.target, &cancel)?;
+    let plugin = needs::compose_plugin(&workspace.tools(), &cancel)?;
+    let restic = needs::newest_restic(&workspace.tools(), &cancel)?;
 
     let world = World::make(&workspace.root, &plugin, &cancel)?;
     let _orphans = Orphans::adopt()?;

@@ -4,11 +4,8 @@
 //! bring a service (openssh-server, cron): it is not started, because tests use servers of their own.
 
 mod apt;
-mod debian_root;
-mod newest;
-mod ssh_servers;
+mod tools;
 mod trixie;
-mod uptime_kuma;
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -18,10 +15,7 @@ use common::cancel::Cancel;
 use common::exit::HintExt;
 use common::out;
 
-pub(crate) use debian_root::debian_root;
-pub(crate) use newest::{compose_plugin, newest_restic};
-pub(crate) use ssh_servers::ssh_servers;
-pub(crate) use uptime_kuma::uptime_kuma;
+pub(crate) use tools::{compose_plugin, debian_root, newest_restic, ssh_servers, uptime_kuma};
 
 /// A program and the Debian package that holds it.
 #[derive(Clone, Copy, Debug)]

@@ -26,7 +26,7 @@ pub(crate) fn run(what: &Endurance) -> Result<Exit> {
     let mut tests = Vec::new();
     match what {
         Endurance::Ignore { minutes } => {
-            let restic = needs::newest_restic(&workspace.target, &cancel)?;
+            let restic = needs::newest_restic(&workspace.tools(), &cancel)?;
             let mut ignore =
                 test("build-ignore", "runner", &["property::nothing_is_lost_and_nothing_is_extra"]);
             ignore.env("IGNORE_MINUTES", minutes.to_string()).env("RESTIC_NEWEST", restic);
@@ -38,7 +38,7 @@ pub(crate) fn run(what: &Endurance) -> Result<Exit> {
             tests.push(bridge);
         }
         Endurance::Hostile => {
-            let restic = needs::newest_restic(&workspace.target, &cancel)?;
+            let restic = needs::newest_restic(&workspace.tools(), &cancel)?;
             let mut files = test("build-ignore", "runner", &["hostile_files::"]);
             files.env("IGNORE_HOSTILE", "2150").env("RESTIC_NEWEST", restic);
             let mut clients = test("pipe-listener", "runner", &["siege::", "soak::", "--test-threads", "1"]);
@@ -48,7 +48,7 @@ pub(crate) fn run(what: &Endurance) -> Result<Exit> {
         Endurance::Push => {
             needs::ensure(needs::UPTIME_KUMA, &cancel)?;
             let mut push = test("pipe-listener", "uptime_kuma", &[]);
-            push.env("UPTIME_KUMA", needs::uptime_kuma(&workspace.target, &cancel)?);
+            push.env("UPTIME_KUMA", needs::uptime_kuma(&workspace.tools(), &cancel)?);
             tests.push(push);
         }
     }

@@ -4,7 +4,6 @@
 //! is a line `path:line: what`. A line that has to break a rule has the reason in a comment `// tidy: …` on it or above
 //! it.
 
-mod banned;
 mod circles;
 mod dependencies;
 mod docs;
@@ -32,7 +31,6 @@ pub(crate) fn holds(workspace: &Workspace) -> Result<bool> {
     let sources = source::all(workspace)?;
     let mut findings = Vec::new();
     findings.extend(shape::findings(&sources));
-    findings.extend(banned::findings(&sources));
     findings.extend(circles::findings(&sources));
     findings.extend(names::findings(&sources));
     findings.extend(shared::findings(&sources));

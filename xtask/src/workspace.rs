@@ -50,6 +50,11 @@ pub(crate) struct Dependency {
 }
 
 impl Workspace {
+    /// Where tools are kept that are fetched once.
+    pub(crate) fn tools(&self) -> PathBuf {
+        self.target.join("tools")
+    }
+
     /// Asks cargo. Needs no network.
     pub(crate) fn find() -> Result<Workspace> {
         let own = env::var_os("CARGO_MANIFEST_DIR").map(PathBuf::from).filter(|path| path.ends_with("xtask"));

@@ -248,7 +248,8 @@ fn start(
     each_chunk: &mut dyn FnMut(usize, &[u8]),
 ) -> Result<Finished> {
     let started = Instant::now();
-    let child = command.process_group(0).spawn().with_context(|| cannot_start(command)); // tidy: watched below
+    #[expect(clippy::disallowed_methods, reason = "it is watched below")]
+    let child = command.process_group(0).spawn().with_context(|| cannot_start(command));
     // The command keeps its copies of the pipes' ends until they are replaced; with them they would never close.
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
     let child = child?;
@@ -260,7 +261,8 @@ fn start(
 /// Runs `command` in our own process group with our own standard streams, so that it may ask on the terminal, and
 /// waits for it without a deadline: the person at the terminal is the deadline.
 pub fn foreground(command: &mut Command) -> Result<End> {
-    let status = command.status().with_context(|| cannot_start(command))?; // tidy: the person is its deadline
+    #[expect(clippy::disallowed_methods, reason = "the person is its deadline")]
+    let status = command.status().with_context(|| cannot_start(command))?;
     Ok(End::of(status))
 }
 

@@ -45,7 +45,7 @@ pub(crate) fn start(places: &Places) -> Result<String> {
     let mut command = Command::new("setsid");
     command.args(&places.listener).current_dir("/");
     command.stdin(Stdio::null()).stdout(output.try_clone()?).stderr(output);
-    // tidy: the listener outlives us on purpose.
+    #[expect(clippy::disallowed_methods, reason = "the listener outlives us on purpose")]
     let mut child = command.spawn().context("start: setsid").hint("apt install util-linux")?;
     let end = Instant::now() + START;
     loop {

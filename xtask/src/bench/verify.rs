@@ -52,7 +52,7 @@ const HOMES: [Home; 4] = [
 /// Verifies each home and returns whether the goals are met.
 pub(super) fn run(cancel: &Cancel) -> Result<bool> {
     let workspace = Workspace::find()?;
-    let restic = needs::newest_restic(&workspace.target, cancel)?;
+    let restic = needs::newest_restic(&workspace.tools(), cancel)?;
     for name in ["build-ignore", "pre-backup-actions"] {
         build::released(name)?;
     }

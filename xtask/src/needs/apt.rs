@@ -21,7 +21,6 @@ use super::find;
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 const POLICY_TEXT: &str =
     "#!/bin/sh\n# Put here by `cargo xtask` while it installs packages; may be removed.\nexit 101\n";
-const LISTS: &str = "/var/lib/apt/lists";
 
 /// Whether packages can be installed: as root, with apt-get.
 pub(crate) fn may_install() -> bool {
@@ -33,24 +32,18 @@ pub(crate) fn command_to_type(packages: &[&str]) -> String {
     format!("sudo apt-get install --no-install-recommends {}", packages.join(" "))
 }
 
-/// Installs `packages`; if that fails, once more with fresh lists, because old ones name files that have gone.
+/// Installs `packages`; if that fails, once more with fresh lists: there may be none, and old ones name files that have
+/// gone.
 pub(crate) fn install(packages: &[&str], cancel: &Cancel) -> Result<()> {
-    if !has_lists(Path::new(LISTS)) {
-        update(cancel)?;
-    }
     let _policy = Policy::forbid_starts(Path::new(POLICY))?;
     let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
     arguments.extend(packages);
     apt_get(&arguments, cancel).or_else(|error| {
         // A step that was interrupted is not done once more.
         ensure!(!cancel.is_cancelled(), error);
-        update(cancel)?;
+        apt_get(&["update"], cancel)?;
         apt_get(&arguments, cancel)
     })
-}
-
-fn update(cancel: &Cancel) -> Result<()> {
-    apt_get(&["update"], cancel)
 }
 
 fn apt_get(arguments: &[&str], cancel: &Cancel) -> Result<()> {
@@ -60,16 +53,16 @@ fn apt_get(arguments: &[&str], cancel: &Cancel) -> Result<()> {
     run(&mut command, cancel)
 }
 
-/// Runs a program of apt; what it printed is shown only if it fails.
+/// Runs a program that fetches or installs something; what it printed is shown only if it fails.
 pub(super) fn run(command: &mut Command, cancel: &Cancel) -> Result<()> {
-    let limits = Limits { grace: Duration::from_secs(60), ..Limits::within(Duration::from_secs(1800)) };
-    process::capture(command, b"", limits, Some(cancel))?.success().map(drop)
+    output(command, Some(cancel)).map(drop)
 }
 
-/// Whether `apt-get update` has ever run here.
-fn has_lists(folder: &Path) -> bool {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries.into_iter().any(|entry| entry.file_name().to_string_lossy().contains("_Packages"))
+/// What such a program prints.
+pub(super) fn output(command: &mut Command, cancel: Option<&Cancel>) -> Result<String> {
+    let limits = Limits { grace: Duration::from_secs(60), ..Limits::within(Duration::from_secs(1800)) };
+    let output = process::capture(command, b"", limits, cancel)?.success()?;
+    Ok(String::from_utf8_lossy(&output).into_owned())
 }
 
 /// The file that forbids starting services; removed when dropped.
@@ -122,14 +115,5 @@ mod tests {
         fs::write(&path, "#!/bin/sh\nexit 0\n").unwrap();
         drop(Policy::forbid_starts(&path).unwrap());
         assert_eq!(fs::read_to_string(&path).unwrap(), "#!/bin/sh\nexit 0\n");
-    }
-
-    #[test]
-    fn lists_are_missing_where_apt_never_updated() {
-        let folder = tempfile::tempdir().unwrap();
-        fs::create_dir(folder.path().join("partial")).unwrap();
-        assert!(!has_lists(folder.path()));
-        fs::write(folder.path().join("x_main_binary-amd64_Packages.lz4"), "").unwrap();
-        assert!(has_lists(folder.path()));
     }
 }

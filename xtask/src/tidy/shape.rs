@@ -1,4 +1,5 @@
-//! The shape of a file: it opens with its purpose, holds one idea, and `main` only starts things.
+//! The shape of a file: it opens with its purpose, holds one idea, and `main` only starts things; no call of a function
+//! passes two unnamed `bool`, and no tool starts a shell.
 //!
 //! The lengths are where a reader loses the thread: 400 lines for a file, 34 for a `main.rs` without its list of
 //! modules.
@@ -7,12 +8,13 @@ use std::path::Path;
 
 use common::problem::Problem;
 
-use crate::source::Source;
+use crate::source::{Source, has_word};
 
 const LONGEST: usize = 400;
 /// Up to this length one line is enough.
 const SHORT: usize = 150;
 const LONGEST_MAIN: usize = 34;
+const SHELLS: [&str; 3] = ["Command::new(\"sh\")", "Command::new(\"bash\")", "/bin/sh\", \"-c\""];
 const EMPTY_NAMES: [&str; 6] = ["util.rs", "utils.rs", "helper.rs", "helpers.rs", "manager.rs", "misc.rs"];
 
 /// What is against these rules.
@@ -42,7 +44,23 @@ fn of_file(source: &Source) -> Vec<Problem> {
     if source.path.file_name().is_some_and(|name| EMPTY_NAMES.iter().any(|empty| name == *empty)) {
         report(1, "the file's name does not describe what is in it".into());
     }
+    let mut signature = String::new();
     for line in source.lines() {
+        if !signature.is_empty() || has_word(line.code, "fn") {
+            signature.push_str(line.code.trim());
+        }
+        if signature.contains(['{', ';']) {
+            let is_bool = |of: &str| of.ends_with(": bool") || of.contains(": bool)");
+            let parameters: Vec<_> = signature.split(',').map(is_bool).collect();
+            if parameters.windows(2).any(|pair| pair == [true, true]) {
+                report(line.number, "two `bool` parameters in a row: make one an enum".into());
+            }
+            signature.clear();
+        }
+        let is_in_tool = !line.is_test && source.member != "xtask" && !line.is_excused;
+        if is_in_tool && SHELLS.iter().any(|shell| line.code.contains(shell)) {
+            report(line.number, "no shell in between".into());
+        }
         let name = line.code.trim_start().strip_prefix("fn test").map(|rest| rest.trim_start_matches('_'));
         if line.is_test && name.is_some_and(|rest| rest.starts_with(|c: char| c.is_ascii_digit())) {
             report(line.number, "a numbered test: name it after the behaviour".into());
@@ -87,8 +105,19 @@ mod tests {
     }
 
     #[test]
-    fn tests_are_named_after_behaviour() {
-        let text = "//! T.\n//! U.\nfn test_1() {}\nfn test_of_one() {}\n";
-        assert_eq!(printed("crates/a/tests/runner/b.rs", text).len(), 1);
+    fn numbered_tests_pairs_of_bools_and_shells_are_found() {
+        let tests = "//! T.\n//! U.\nfn test_1() {}\nfn test_of_one() {}\n";
+        assert_eq!(printed("crates/a/tests/runner/b.rs", tests).len(), 1);
+        let bools = "//! B.\nfn a(x: bool, y: bool) {}\nfn b(x: bool, n: u8, y: bool) -> bool {\n}\nfn c(\n    \
+                     x: bool,\n    y: bool,\n) -> u8 {\n}\nfn d(x: bool) -> (u8, bool) {\n}\nstruct S {\n    \
+                     x: bool,\n    y: bool,\n}\n";
+        let found = printed("crates/a/src/b.rs", bools);
+        assert!(found.len() == 2 && found[1].starts_with("crates/a/src/b.rs:8: two `bool`"), "{found:?}");
+        let shell = "//! S.\nlet shell = Command::new(\"sh\");\n";
+        assert_eq!(printed("crates/a/src/b.rs", shell), ["crates/a/src/b.rs:2: no shell in between"]);
+        assert_eq!(
+            printed("crates/xtask/src/b.rs", shell).len() + printed("crates/a/tests/b.rs", shell).len(),
+            0
+        );
     }
 }

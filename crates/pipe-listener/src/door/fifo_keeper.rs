@@ -37,6 +37,10 @@ impl FifoKeeper {
     /// Starts a keeper of `fifo` and kills the one that an earlier listener left, which is recorded in `note`.
     pub(crate) fn start(fifo: BorrowedFd<'_>, note: &Path) -> Result<FifoKeeper> {
         let (listens, alive) = nix::unistd::pipe2(OFlag::O_CLOEXEC).context("start the FIFO's keeper")?;
+        #[expect(
+            clippy::disallowed_methods,
+            reason = "it outlives the listener on purpose, and exits by itself"
+        )]
         let child = Command::new(std::env::current_exe().context("find this program")?)
             .arg("--hold")
             .current_dir("/")
@@ -44,7 +48,6 @@ impl FifoKeeper {
             .stdout(fifo.try_clone_to_owned().context("start the FIFO's keeper")?)
             .stderr(Stdio::null())
             .process_group(0)
-            // tidy: it outlives the listener on purpose, and ends by itself.
             .spawn()
             .context("start the FIFO's keeper")?;
         let before = fs::read_to_string(note).unwrap_or_default();
