@@ -64,6 +64,29 @@ pub fn read<T: DeserializeOwned>(path: &Path) -> Result<(Vec<T>, Damage)> {
     }
 }
 
+/// Adds `record` to the log at `path`, which is read only if it was not finished or has grown long: then `shorten` decides
+/// what stays of its records. A damaged line is passed over.
+pub fn add<T: Serialize + DeserializeOwned>(
+    path: &Path,
+    record: &T,
+    shorten: impl FnOnce(&[T]) -> Vec<T>,
+) -> Result<()> {
+    let naming = || format!("write: {}", escape_path(path));
+    let file = private::read_write(path).with_context(naming)?;
+    let length = file.metadata().with_context(naming)?.len();
+    let mut last = *b"\n";
+    file.read_at(&mut last, length.saturating_sub(1)).with_context(naming)?;
+    let mut log = match last == *b"\n" {
+        true => RecordLog { path: path.into(), file, length, rewrite_at: LONG, records: PhantomData },
+        false => RecordLog::open(path)?.log,
+    };
+    log.append(std::slice::from_ref(record)).with_context(naming)?;
+    if log.wants_rewrite() {
+        log.rewrite(&shorten(&read(path)?.0))?;
+    }
+    Ok(())
+}
+
 impl<T: Serialize + DeserializeOwned> RecordLog<T> {
     /// Opens the log at `path`, or makes it with mode 0600 (and its folder with 0700). A symlink is refused.
     pub fn open(path: &Path) -> Result<Opened<T>> {
@@ -188,6 +211,20 @@ mod tests {
         assert_eq!(opened.damage, Damage { unreadable: vec![3], is_torn: true, is_missing: false });
         opened.log.append(&[5]).unwrap();
         assert_eq!(open(&path).records, [1, 2, 3, 5], "the torn line does not run into the next record");
+    }
+
+    #[test]
+    fn a_record_is_added_without_reading_the_log_unless_it_is_torn_or_long() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("log");
+        let add_one = |number: u64| add(&path, &number, |all| all[all.len() - 2..].to_vec()).unwrap();
+        add_one(1);
+        fs::write(&path, "1\n2\n3").unwrap();
+        add_one(4);
+        assert_eq!(read::<u64>(&path).unwrap().0, [1, 2, 4]);
+        fs::write(&path, "7\n".repeat(LONG as usize / 2)).unwrap();
+        add_one(8);
+        assert_eq!(read::<u64>(&path).unwrap().0, [7, 8]);
     }
 
     #[test]

@@ -143,17 +143,20 @@ impl Trust {
     /// Fails if someone else could change what is at `path`, an absolute path. Returns what the path leads to, without
     /// symlinks.
     pub fn check(&self, path: &Path) -> Result<PathBuf, Distrust> {
-        self.walk(Path::new("/"), path).map(|(at, _)| at)
+        self.look_at(Path::new("/"))?;
+        self.walk(Path::new("/"), path)
     }
 
-    /// [`Trust::check`] of `path` below `folder`, which it has just returned: the way to the folder is not checked again.
+    /// [`Trust::check`] of `path` below `folder`, which it has just returned: neither it nor the way
+    /// there is checked again.
     pub fn check_below(&self, folder: &Path, path: &Path) -> Result<(), Distrust> {
         self.walk(folder, path).map(drop)
     }
 
     /// [`Trust::check`] for a program: it also has to be a regular file that can be executed.
     pub fn check_program(&self, path: &Path) -> Result<(), Distrust> {
-        let (at, metadata) = self.walk(Path::new("/"), path)?;
+        let at = self.check(path)?;
+        let metadata = fs::symlink_metadata(&at).map_err(|error| unreadable(&at, &error))?;
         if !metadata.is_file() {
             return Err(Distrust { path: at, cause: Cause::NotAFile });
         }
@@ -174,17 +177,15 @@ impl Trust {
         Ok(())
     }
 
-    fn walk(&self, start: &Path, path: &Path) -> Result<(PathBuf, Metadata), Distrust> {
+    fn walk(&self, start: &Path, path: &Path) -> Result<PathBuf, Distrust> {
         let (mut at, mut ahead, mut links) = (start.to_path_buf(), steps(path), 0);
-        let mut found = self.look_at(&at)?;
         while let Some(step) = ahead.pop() {
             if step == ".." {
                 at.pop();
             } else {
                 at.push(step);
             }
-            found = self.look_at(&at)?;
-            if found.is_symlink() {
+            if self.look_at(&at)?.is_symlink() {
                 links += 1;
                 if links > MOST_LINKS {
                     return Err(Distrust { path: path.to_path_buf(), cause: Cause::TooManyLinks });
@@ -197,7 +198,7 @@ impl Trust {
                 ahead.extend(steps(&target));
             }
         }
-        Ok((at, found))
+        Ok(at)
     }
 
     /// What is there. Fails if someone else could put something else into it or into its place.

@@ -95,7 +95,8 @@ fn make_state_folder(context: &Context) -> Result<()> {
         ))
         .hint("make the container root, or name the right one with --container-root or --container-dir");
     }
-    private::folder(Path::new(&folder))
+    let Err(error) = private::folder(Path::new(&folder)) else { return Ok(()) };
+    Err(error)
         .with_context(|| format!("make the folder of the journal: {}", escape_path(&folder)))
         .hint(format!("it must belong to the user that runs this: {}", common::exit::own(&folder)))
 }

@@ -45,10 +45,11 @@ impl Context {
     /// those are in the result.
     pub(crate) fn candidates(&self) -> Result<Found> {
         let history = self.history();
-        let entries =
-            journal::look(&self.layout.actions_journal()).map(|(entries, _)| entries).unwrap_or_default();
-        let had_script =
-            |name: &std::ffi::OsStr| history.knows(name) || entries.iter().any(|entry| entry.service == name);
+        let is_open = |name: &std::ffi::OsStr| {
+            let journal = journal::look(&self.layout.actions_journal());
+            journal.is_ok_and(|(entries, _)| entries.iter().any(|entry| entry.service == name))
+        };
+        let had_script = |name: &std::ffi::OsStr| history.knows(name) || is_open(name);
         let found = discover::candidates(&self.roots, &self.trust, &had_script)?;
         problem::warn(TOOL, &found.problems);
         Ok(found)

@@ -82,8 +82,6 @@ pub(crate) struct Script {
     pub(crate) path: PathBuf,
     /// The folder that it lies in, which is where it runs and where its dumps belong.
     pub(crate) folder: PathBuf,
-    /// That folder is a symlink, of which a backup holds nothing but the link.
-    pub(crate) is_linked: bool,
     pub(crate) declarations: Declarations,
     pub(crate) fitness: Fitness,
 }
@@ -158,7 +156,7 @@ pub(crate) fn candidates(roots: &Roots, trust: &Trust, had_script: &dyn Fn(&OsSt
     let (candidates, unreadable) = (Vec::new(), Vec::new());
     let mut found = Found { candidates, services: data_services, folders, unreadable, problems };
     for (name, looked) in names.iter().zip(look_at_all(&names, roots, trust, [PREPARE, AFTER])) {
-        found.add(name, roots, looked, had_script(name));
+        found.add(name, roots, looked, had_script);
     }
     Ok(found)
 }
@@ -222,7 +220,7 @@ fn lock<T>(looked: &Mutex<Vec<T>>) -> MutexGuard<'_, Vec<T>> {
 }
 
 impl Found {
-    fn add(&mut self, name: &OsStr, roots: &Roots, looked: [Look; 2], had_script: bool) {
+    fn add(&mut self, name: &OsStr, roots: &Roots, looked: [Look; 2], had_script: &dyn Fn(&OsStr) -> bool) {
         let (data, container) = roots.of_service(name);
         let closed = looked.iter().find_map(Look::closed);
         let closed = closed.map(|(folder, why)| (folder.to_path_buf(), why.to_string()));
@@ -236,7 +234,7 @@ impl Found {
                 escape_path(&candidate.container)
             );
             let is_known = candidate.prepare.is_some() || candidate.after.is_some();
-            if had_script && !is_known {
+            if !is_known && had_script(name) {
                 let what = format!("can't be looked at: {why}");
                 candidate.prepare = Some(look::refused(&folder.join(PREPARE), what, Some(hint)));
             } else if !is_known {

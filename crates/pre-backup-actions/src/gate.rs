@@ -54,8 +54,6 @@ pub(crate) struct Gate<'a> {
 pub(crate) struct Request<'a> {
     /// The folder of its script, below which its dumps lie.
     pub(crate) folder: &'a Path,
-    /// That folder is a symlink.
-    pub(crate) is_linked: bool,
     pub(crate) dumps: &'a [Dump],
     pub(crate) staging: &'a Staging,
     /// Its script's start.
@@ -89,7 +87,7 @@ impl Gate<'_> {
     pub(crate) fn pass(&self, request: &Request) -> Report {
         let mut report = Report::default();
         let mut checked = Vec::new();
-        if request.is_linked {
+        if fs::symlink_metadata(request.folder).is_ok_and(|entry| entry.is_symlink()) {
             report.faults.push(Fault {
                 short: "dump is not in the backup".into(),
                 detail: format!(

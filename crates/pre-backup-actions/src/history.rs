@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use common::record_log::{self, RecordLog};
+use common::record_log;
 use common::text::escape_path;
 use serde::{Deserialize, Serialize};
 
@@ -82,17 +82,8 @@ impl History {
     }
 
     /// Adds a run.
-    pub(crate) fn add(&self, service: &OsStr, record: RunRecord) -> Result<()> {
-        let path = self.path(service);
-        let naming = || format!("write the history: {}", escape_path(&path));
-        let mut opened = RecordLog::open(&path).context("write the history")?;
-        let log = &mut opened.log;
-        log.append(std::slice::from_ref(&record)).with_context(naming)?;
-        if log.wants_rewrite() {
-            opened.records.push(record);
-            log.rewrite(&newest(&opened.records)).with_context(naming)?;
-        }
-        Ok(())
+    pub(crate) fn add(&self, service: &OsStr, record: &RunRecord) -> Result<()> {
+        record_log::add(&self.path(service), record, newest).context("add to the history")
     }
 
     fn path(&self, service: &OsStr) -> PathBuf {
@@ -145,12 +136,12 @@ mod tests {
             record(false, &[("a.sql", 1)]),
             RunRecord { shrunk: BTreeSet::from(["b.sql".into()]), ..record(true, &[("b.sql", 2)]) },
         ] {
-            history.add(service, record).unwrap();
+            history.add(service, &record).unwrap();
         }
         let text = fs::read(history.path(service)).unwrap();
         fs::write(history.path(service), [&text, &b"damaged \xff\n{\"at\":18"[..]].concat()).unwrap();
         assert_eq!(history.of(service).unwrap().len(), 4);
-        history.add(service, record(false, &[])).unwrap();
+        history.add(service, &record(false, &[])).unwrap();
         assert_eq!(history.of(service).unwrap().len(), 5, "after a line that was never finished");
         let sizes = history.last_good(service).unwrap();
         assert_eq!(sizes, BTreeMap::from([("a.sql".into(), 11), ("b.sql".into(), 20)]));
@@ -162,9 +153,9 @@ mod tests {
     fn it_does_not_grow_for_ever_and_forgets_no_good_size() {
         let folder = tempfile::tempdir().unwrap();
         let history = History::new(folder.path().to_path_buf());
-        history.add(OsStr::new("a"), record(true, &[("weekly.sql", 7)])).unwrap();
+        history.add(OsStr::new("a"), &record(true, &[("weekly.sql", 7)])).unwrap();
         for number in 0..6000 {
-            history.add(OsStr::new("a"), record(true, &[("a.sql", number)])).unwrap();
+            history.add(OsStr::new("a"), &record(true, &[("a.sql", number)])).unwrap();
         }
         assert!(fs::metadata(history.path(OsStr::new("a"))).unwrap().len() <= (256 << 10) + 200);
         let sizes = history.last_good(OsStr::new("a")).unwrap();

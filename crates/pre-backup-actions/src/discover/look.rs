@@ -114,8 +114,7 @@ pub(super) fn refused(path: &Path, what: String, hint: Option<String>) -> Script
 
 fn script(path: &Path, declarations: Declarations, fitness: Fitness) -> Script {
     let folder = path.parent().unwrap_or(Path::new("/")).to_path_buf();
-    let is_linked = fs::symlink_metadata(&folder).is_ok_and(|metadata| metadata.is_symlink());
-    Script { path: path.to_path_buf(), folder, is_linked, declarations, fitness }
+    Script { path: path.to_path_buf(), folder, declarations, fitness }
 }
 
 /// What is at `path`; a script whose folder belongs to someone else could lie in `container`.
@@ -128,17 +127,15 @@ fn one(path: &Path, container: &Path, checks: &Checks) -> Look {
         }
         Err(error) => return Look::Closed(folder.to_path_buf(), error.to_string()),
     };
-    let found = match fs::metadata(path) {
+    let metadata = if link.is_symlink() { fs::metadata(path) } else { Ok(link) };
+    let found = match metadata {
         Ok(metadata) if metadata.is_dir() => {
             let hint = "move the folder away; a script of this name is run before a backup";
             refused(path, "is a folder, not a script".into(), Some(hint.into()))
         }
         Ok(metadata) if metadata.is_file() => regular(path, container, metadata.mode(), checks),
         Ok(_) => refused(path, "is not a regular file".into(), None),
-        Err(error) if link.is_symlink() => {
-            refused(path, format!("is a symlink that can't be followed: {error}"), None)
-        }
-        Err(error) => refused(path, format!("can't be looked at: {error}"), None),
+        Err(error) => refused(path, format!("is a symlink that can't be followed: {error}"), None),
     };
     Look::Script(Box::new(found))
 }
@@ -218,12 +215,13 @@ fn fitness(text: &[u8], path: &Path, checks: &Checks) -> Fitness {
     let line = line.trim_ascii();
     let program = line.split(|&byte| byte == b' ' || byte == b'\t').next().unwrap_or(line);
     let program = Path::new(OsStr::from_bytes(program));
-    if !program.is_absolute() || fs::metadata(program).is_err() {
-        let what = format!("names a program that isn't there in its #! line: {}", escape_path(program));
-        return refused(&what, None);
-    }
-    match checks.of(program).map(drop) {
-        Err(distrust) if !matches!(distrust.cause, Cause::Group(_)) => {
+    let found = if program.is_absolute() { checks.of(program).map_err(Some) } else { Err(None) };
+    match found {
+        Err(None | Some(Distrust { cause: Cause::Unreadable(_) | Cause::TooManyLinks, .. })) => {
+            let what = format!("names a program that isn't there in its #! line: {}", escape_path(program));
+            refused(&what, None)
+        }
+        Err(Some(distrust)) if !matches!(distrust.cause, Cause::Group(_)) => {
             let hint = distrust.fix().map(|command| format!("look at that program, then: {command}"));
             refused(&format!("names a program in its #! line that must not be run: {distrust}"), hint)
         }

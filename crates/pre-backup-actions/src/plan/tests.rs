@@ -11,7 +11,6 @@ fn candidate(name: &str, script: Option<&str>) -> Candidate {
     let prepare = script.map(|text| Script {
         path: folder.join("prepare-backup.sh"),
         folder: folder.clone(),
-        is_linked: false,
         declarations: declare::parse(text.as_bytes()),
         fitness: Fitness::Runs { by_shell: false },
     });

@@ -231,15 +231,8 @@ impl<'a> Preparation<'a> {
         if let Some(staging) = staging {
             let last_good = self.history.last_good(&step.candidate.name);
             let known = last_good.as_ref().ok().cloned().unwrap_or_default();
-            let request = Request {
-                folder: &step.script.folder,
-                is_linked: step.script.is_linked,
-                dumps,
-                staging,
-                start,
-                budget,
-                last_good: &known,
-            };
+            let request =
+                Request { folder: &step.script.folder, dumps, staging, start, budget, last_good: &known };
             let mut report = self.gate.pass(&request);
             if let Err(error) = last_good {
                 report.warnings.push(format!("no dump could be compared: {}", one_line(&error)));
@@ -296,7 +289,7 @@ impl<'a> Preparation<'a> {
                 .map(|seen| seen.dump.clone())
                 .collect(),
         };
-        if let Err(error) = self.history.add(&outcome.service, record) {
+        if let Err(error) = self.history.add(&outcome.service, &record) {
             outcome.details.push(one_line(&error));
         }
     }
