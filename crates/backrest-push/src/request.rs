@@ -8,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 use common::contract::push::State;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use ureq::http::Uri;
 
 /// Uptime Kuma keeps the text in a column and in a notification: a sentence, not a log.
 const LONGEST_TEXT: usize = 250;
@@ -36,32 +37,28 @@ pub(crate) fn request(address: &str, state: State, text: &str, took: Option<Dura
 /// Where a redirect of `address` to `location` leads, if that is the same server: same host and port, or the same host
 /// from http to https.
 pub(crate) fn redirected(address: &str, location: &str) -> Option<String> {
-    let (scheme, host, port) = origin(address)?;
+    let from: Uri = address.parse().ok()?;
+    let authority = from.authority()?;
     if location.starts_with('/') && !location.starts_with("//") {
-        let end = address[scheme.len() + 3..].find(['/', '?', '#']).map(|end| scheme.len() + 3 + end);
-        return Some(format!("{}{location}", &address[..end.unwrap_or(address.len())]));
+        return Some(format!("{}://{authority}{location}", from.scheme_str()?));
     }
-    let (new_scheme, new_host, new_port) = origin(location)?;
-    let is_same = (&scheme, port) == (&new_scheme, new_port);
-    let is_upgrade = scheme == "http" && new_scheme == "https";
-    (host == new_host && (is_same || is_upgrade)).then(|| location.to_string())
+    let to: Uri = location.parse().ok()?;
+    let (old_scheme, old_host, old_port) = origin(&from)?;
+    let (new_scheme, new_host, new_port) = origin(&to)?;
+    let is_same = (old_scheme, old_port) == (new_scheme, new_port);
+    let is_upgrade = old_scheme == "http" && new_scheme == "https";
+    (old_host == new_host && (is_same || is_upgrade)).then(|| location.to_string())
 }
 
-/// Scheme, host and port, in lower case.
-fn origin(address: &str) -> Option<(String, String, u16)> {
-    let (scheme, rest) = address.split_once("://")?;
-    let scheme = scheme.to_ascii_lowercase();
-    let default = match scheme.as_str() {
+/// Scheme, host in lower case, and port.
+fn origin(address: &Uri) -> Option<(&str, String, u16)> {
+    let scheme = address.scheme_str()?;
+    let default = match scheme {
         "http" => 80,
         "https" => 443,
         _ => return None,
     };
-    let authority = rest.split(['/', '?', '#', '\\']).next()?;
-    let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host).to_ascii_lowercase();
-    match host.rsplit_once(':') {
-        Some((name, port)) if !port.ends_with(']') => Some((scheme, name.into(), port.parse().ok()?)),
-        _ => Some((scheme, host, default)),
-    }
+    Some((scheme, address.host()?.to_ascii_lowercase(), address.port_u16().unwrap_or(default)))
 }
 
 /// At most [`LONGEST_TEXT`] characters of it.

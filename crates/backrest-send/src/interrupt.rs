@@ -1,7 +1,6 @@
 //! Ctrl-C: the host goes on with a message that it has taken, so the client prints what that means before it stops.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use bridge::action::BuiltIn;
 use bridge::message::Message;
@@ -11,19 +10,15 @@ use signal_hook::iterator::Signals;
 
 use crate::output::{hint, note};
 
-/// The number of the message that the host runs; 0 if there is none.
-static TAKEN: AtomicU64 = AtomicU64::new(0);
-/// The message that was sent.
-static LINE: Mutex<String> = Mutex::new(String::new());
+/// The message that the host runs, and its number; nothing before the first is taken.
+static TAKEN: Mutex<Option<(u64, String)>> = Mutex::new(None);
 
-/// Watches for Ctrl-C from now on. Without a handler it just stops the client.
-pub(crate) fn watch(line: &str) {
-    if let Ok(mut sent) = LINE.lock() {
-        let is_first = sent.is_empty();
-        *sent = line.to_string();
-        if !is_first {
-            return;
-        }
+/// The host has taken this message under this number. From now on Ctrl-C is watched for; without a handler it just stops
+/// the client.
+pub(crate) fn taken(id: u64, line: &str) {
+    let Ok(mut taken) = TAKEN.lock() else { return };
+    if taken.replace((id, line.to_string())).is_some() {
+        return;
     }
     let Ok(mut signals) = Signals::new([SIGINT]) else { return };
     std::thread::spawn(move || {
@@ -35,20 +30,11 @@ pub(crate) fn watch(line: &str) {
     });
 }
 
-/// The host has taken the message under this number.
-pub(crate) fn taken(id: u64) {
-    TAKEN.store(id, Ordering::Relaxed);
-}
-
 fn report() {
-    let id = TAKEN.load(Ordering::Relaxed);
-    if id == 0 {
-        return;
-    }
-    let line = LINE.lock().map(|line| line.clone()).unwrap_or_default();
-    let Ok(message) = Message::parse(line.as_bytes()) else { return };
+    let Ok(Some((id, line))) = TAKEN.lock().map(|taken| taken.clone()) else { return };
     note(&format!("interrupted; the host is still running #{id}"));
-    if message.name == BuiltIn::PreBackups.name() {
+    let Ok(message) = Message::parse(line.as_bytes()) else { return };
+    if message.built_in() == Some(BuiltIn::PreBackups) {
         let key = Preparation::parse(&message.text).unwrap_or_default().key;
         let undo = Preparation { key, ..Preparation::default() }.to_text();
         let undo = format!("backrest-send {} {undo}", BuiltIn::PostBackups.name());

@@ -37,7 +37,6 @@ pub(crate) fn send(line: &str, how: &How) -> ExitCode {
         Err((ExitCode::Later, why)) => return unanswered(&why, line, how),
         Err((code, why)) => return not_taken(code, &why, line, how),
     };
-    interrupt::watch(line);
     let sent = stream
         .set_write_timeout(Some(left(end)))
         .and_then(|()| stream.write_all(format!("{line}\n").as_bytes()))
@@ -92,7 +91,7 @@ fn receive(stream: &mut UnixStream, line: &str, how: &How, end: Instant) -> Exit
             match frame {
                 Some(Frame::Accepted(id)) => {
                     accepted = Some(id);
-                    interrupt::taken(id);
+                    interrupt::taken(id, line);
                     if !how.wait {
                         return ExitCode::Done;
                     }

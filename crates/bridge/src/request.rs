@@ -152,6 +152,8 @@ impl fmt::Display for Fault {
     }
 }
 
+impl std::error::Error for Fault {}
+
 /// The first word and what follows it. A template `{{ … }}` is part of its word.
 fn next_word(text: &str) -> Option<(&str, &str)> {
     let text = text.trim_start();

@@ -12,8 +12,8 @@ pub const FOLDERS: [&str; 3] = ["bridge", "state", "logs"];
 pub const LISTENER_LOGS: &str = "listener.";
 /// In the queue's folder: the accepted messages that have not ended.
 pub const QUEUE_JOURNAL: &str = "journal";
-/// How the names begin of the files in the queue's folder with what was read from the FIFO; a number follows.
-pub const QUEUE_SPOOL: &str = "spool-";
+/// In the queue's folder: what was read from the FIFO.
+pub const QUEUE_SPOOL: &str = "spool";
 /// How the names begin of damaged journals that are kept beside [`Layout::actions_journal`].
 pub const DAMAGED_JOURNAL: &str = "journal.damaged-";
 /// What the symlink at [`Layout::old_fifo`] holds.

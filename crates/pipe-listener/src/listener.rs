@@ -5,174 +5,140 @@
 
 mod backups;
 mod doors;
-mod end;
 mod events;
 mod facts;
 mod intake;
+mod lanes;
 mod notices;
 mod poll;
 mod recover;
 mod timers;
 
-use std::collections::BTreeMap;
-use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, anyhow};
+use bridge::action::Lane;
+use bridge::exit_code::ExitCode;
 use common::cancel::Cancel;
 use common::exit::{Exit, HintExt};
+use common::layout::Layout;
 use common::lock::{self, Attempt, Lock};
 use common::private;
 use common::record_log::Damage;
 use common::settings::Settings;
-use common::units;
+use common::text::escape_path;
+use pipe_listener::folder::Folder;
 
 use crate::cli::Cli;
+use crate::door::fifo::MOST_READS;
 use crate::door::fifo_keeper;
 use crate::log::Log;
-use crate::queue::journal::Mark;
-use crate::queue::{Job, New, Queue};
+use crate::queue::{LANES, Queue};
 use crate::reply::Clients;
-use crate::run::{Outcome, Runner};
-use crate::tally::Tally;
+use crate::run::{Runner, tailscale};
 use backups::Backups;
-use bridge::action::Lane;
 use doors::Doors;
-use events::{Event, Events, Start, Wake};
+use events::Inbox;
 use facts::Facts;
+use lanes::Lanes;
 use notices::Notices;
-use timers::Timers;
+use recover::is_over_with_us;
+use timers::{Timer, Timers};
 
-/// What the command line asks for.
 pub(crate) fn start(cli: &Cli) -> Result<Exit> {
     if cli.hold {
         return fifo_keeper::hold();
     }
     let settings = Settings::load(&cli.flags, None, None)?;
     common::problem::warn("pipe-listener", &settings.problems);
-    Listener::open(settings, cli)?.serve()
+    let (folder, notes) = Folder::open(&settings)?;
+    let _lock = only_listener(&settings.layout())?;
+    Listener::open(settings, cli, folder, &notes)?.serve()
 }
 
-/// Everything the loop knows.
-struct Listener {
-    settings: Settings,
-    runner: Runner,
-    grace: Duration,
-    log: Log,
-    tally: Tally,
-    doors: Doors,
-    clients: Clients,
-    queue: Queue,
-    /// Taken from the FIFO, not yet written down.
-    from_fifo: Vec<New>,
-    /// Up to where the FIFO's lines have been looked at.
-    passed: Mark,
-    /// Progress by a client or by a timer, not yet written down.
-    from_others: Vec<New>,
-    lanes: [Sender<Start>; 2],
-    /// What stops the actions that run, by the number of their message.
-    running: BTreeMap<u64, Cancel>,
-    /// What has ended and is not recorded yet: it is reported once it is.
-    finished: Vec<(Job, Outcome)>,
-    backups: Backups,
-    notices: Notices,
-    events: Events,
-    heard: Receiver<Event>,
-    wake: Wake,
-    signals: Cancel,
-    timers: Timers,
-    /// Who waits for a status that is being put together.
-    status_clients: Vec<(crate::door::ClientId, bool)>,
-    facts: Facts,
-    since: String,
-    // Let go of last.
-    _lock: Lock,
-}
-
-impl Listener {
-    fn open(settings: Settings, cli: &Cli) -> Result<Listener> {
-        let (folder, notes) = pipe_listener::folder::Folder::open(&settings)?;
-        let layout = settings.layout();
-        private::folder(&layout.state())
-            .with_context(|| format!("make: {}", common::text::escape_path(layout.state())))?;
-        // A program that a killed listener was just starting holds the lock until its exec(2): a moment.
-        let patience = Instant::now() + Duration::from_secs(1);
-        let mut attempt = lock::attempt(&layout.listener_lock())?;
-        while matches!(attempt, Attempt::Busy(_)) && Instant::now() < patience {
-            std::thread::sleep(Duration::from_millis(20));
-            attempt = lock::attempt(&layout.listener_lock())?;
-        }
-        let lock = match attempt {
-            Attempt::Held(lock) => lock,
+/// As long as this is held, no other process touches the queue.
+fn only_listener(layout: &Layout) -> Result<Lock> {
+    private::folder(&layout.state()).with_context(|| format!("make: {}", escape_path(layout.state())))?;
+    // A program that a killed listener was just starting holds the lock until its exec(2): a moment.
+    let patience = Instant::now() + Duration::from_secs(1);
+    loop {
+        match lock::attempt(&layout.listener_lock())? {
+            Attempt::Held(lock) => return Ok(lock),
+            Attempt::Busy(_) if Instant::now() < patience => std::thread::sleep(Duration::from_millis(20)),
             Attempt::Busy(holder) => {
                 return Err(anyhow!("another listener is already running ({holder})"))
                     .hint("nothing to do; see its state with: backrest-send status");
             }
-        };
-        // From here on no other process touches the queue. Signals first: one that comes now must not cut a start short.
+        }
+    }
+}
+
+/// The parts of the loop.
+struct Listener {
+    runner: Runner,
+    signals: Cancel,
+    log: Log,
+    doors: Doors,
+    clients: Clients,
+    queue: Queue,
+    lanes: Lanes,
+    inbox: Inbox,
+    backups: Backups,
+    notices: Notices,
+    timers: Timers,
+    facts: Facts,
+}
+
+impl Listener {
+    fn open(settings: Settings, cli: &Cli, folder: Folder, notes: &[String]) -> Result<Listener> {
+        let layout = settings.layout();
+        // Signals first: one that comes now must not cut a start short.
         let signals = Cancel::on_signals().context("watch for signals")?;
-        let mut log = Log::open(&layout.listener_log())?;
-        let (queue, recovered) = Queue::open(&layout.queue())?;
-        let doors = Doors::open(folder, &layout, queue.mark(), recovered.damage == Damage::default())?;
+        let mut log = Log::open(&layout.listener_log(), &layout.message_counts())?;
+        let (queue, entries, damage) = Queue::open(&layout.queue())?;
+        let doors = Doors::open(folder, &layout, queue.mark(), damage == Damage::default())?;
         log.event(&format!(
             "the listener started: version {}, process {}, bridge {}",
             env!("CARGO_PKG_VERSION"),
             std::process::id(),
-            common::text::escape_path(doors.folder.path())
+            escape_path(doors.path())
         ));
         notes.iter().for_each(|line| log.event(line));
+        if !damage.unreadable.is_empty() {
+            let lines = common::text::count(damage.unreadable.len(), "line");
+            log.event(&format!("{lines} of the queue could not be read"));
+        }
 
         let (cancel, ending) = (Cancel::new().context("start")?, Cancel::new().context("start")?);
-        let runner = Runner { settings: settings.clone(), timeout: cli.action_timeout, cancel, ending };
-        let wake = Wake::new().context("start")?;
-        let (events, heard) = Events::new(&wake);
-        let lanes = [Lane::Actions, Lane::Notifications].map(|lane| {
-            let (sender, jobs) = mpsc::channel();
-            events::spawn(lane, runner.clone(), jobs, events.clone());
-            sender
-        });
-        let mut timers = Timers::default();
-        timers.set_network(crate::run::tailscale::due(&settings));
-        let (tally, problem) = Tally::open(&layout.message_counts());
-        if let Some(problem) = problem {
-            log.event(&problem);
-        }
+        let (timeout, grace) = (cli.action_timeout, cli.grace);
         let backups = Backups::load(&settings);
+        let runner = Runner { settings, timeout, grace, cancel, ending };
+        let inbox = Inbox::new().context("start")?;
+        let lanes = Lanes::new(&runner, &inbox.events());
+        let mut timers = Timers::default();
+        timers.set(Timer::Network, tailscale::due(&runner.settings));
         let mut listener = Listener {
-            settings,
             runner,
-            grace: cli.grace,
+            signals,
             log,
-            tally,
             doors,
             clients: Clients::new(),
             queue,
-            from_fifo: Vec::new(),
-            passed: Mark::default(),
-            from_others: Vec::new(),
             lanes,
-            running: BTreeMap::new(),
-            finished: Vec::new(),
+            inbox,
             backups,
             notices: Notices::default(),
-            events,
-            heard,
-            wake,
-            signals,
             timers,
-            status_clients: Vec::new(),
-            facts: Facts::default(),
-            since: units::now(),
-            _lock: lock,
+            facts: Facts::new(),
         };
-        listener.recover(recovered);
+        listener.recover(entries);
         let start = listener.doors.fifo.start();
         if start > listener.queue.mark() {
             listener.queue.set_mark(start).context("write the queue")?;
         }
         while listener.doors.fifo.read_backlog()? {
             listener.take_arrivals();
-            listener.commit(&[]);
+            listener.commit(&[], Vec::new());
         }
         Ok(listener)
     }
@@ -190,8 +156,64 @@ impl Listener {
 
     /// When the loop has to go round next, whatever happens until then.
     fn due(&self) -> Option<Instant> {
-        let times =
-            [self.timers.next(), self.doors.due(), self.clients.due(), self.log.due(), self.tally.due()];
+        let times = [self.timers.next(), self.doors.due(), self.clients.due(), self.log.due()];
         times.into_iter().flatten().min()
+    }
+
+    /// A signal asks us to stop: nothing more is taken or started. The running action gets its grace, what waits stays
+    /// on disk, and every client gets an answer.
+    fn begin_end(&mut self) {
+        if self.timers.is_set(Timer::Stop) {
+            return;
+        }
+        let grace = self.runner.grace;
+        self.timers.set(Timer::Stop, Some(grace));
+        self.queue.pause();
+        self.runner.ending.cancel();
+        self.doors.close_socket();
+        let running = self
+            .queue
+            .running(Lane::Actions)
+            .map(|job| format!("; {} may go on for {}", job.message.name, common::units::duration(grace)));
+        self.log.event(&format!("the listener was asked to stop{}", running.unwrap_or_default()));
+        for job in LANES.into_iter().flat_map(|lane| self.queue.waiting_in(lane)) {
+            let is_over = is_over_with_us(&job.message, job.door);
+            let what = if is_over { "is not run" } else { "runs when it is back within 10 min" };
+            self.clients.refuse(job.client, ExitCode::Later, format!("the listener stops; this {what}"));
+        }
+    }
+
+    /// The grace is over: what still runs is ended.
+    fn press_end(&mut self, now: Instant) {
+        if self.timers.take(Timer::Stop, now) {
+            self.runner.cancel.cancel();
+            self.lanes.stop_all();
+            // The children have a grace of their own; their threads report.
+            self.timers.set(Timer::Stop, Some(Duration::from_secs(60)));
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.timers.is_set(Timer::Stop) && LANES.iter().all(|&lane| self.queue.running(lane).is_none())
+    }
+
+    /// Takes what the FIFO still holds, and closes.
+    fn end(mut self) {
+        let now = Instant::now();
+        // A writer that never stops must not keep us: what it goes on to write is the next listener's.
+        for _ in 0..MOST_READS {
+            if !self.doors.fifo.receive(now).is_ok_and(|any| any) {
+                break;
+            }
+            self.take_arrivals();
+            self.commit(&[], Vec::new());
+        }
+        self.doors.fifo.take_open_line();
+        self.take_arrivals();
+        self.commit(&[], Vec::new());
+        self.doors.leave();
+        let left = self.queue.waiting();
+        let waiting = if left == 0 { String::new() } else { format!("; {left} wait for the next") };
+        self.log.event(&format!("the listener stopped{waiting}"));
     }
 }

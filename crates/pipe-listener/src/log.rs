@@ -14,6 +14,8 @@ use common::rotating_log::RotatingLog;
 use common::text::{escape, escape_path};
 use common::units;
 
+use crate::tally::{Ending, Tally};
+
 /// How many lines of a topic are logged at once.
 const BURST: u32 = 30;
 /// After this time one more line of a topic is logged.
@@ -43,6 +45,7 @@ pub(crate) enum Topic {
 #[derive(Debug)]
 pub(crate) struct Log {
     log: RotatingLog,
+    tally: Tally,
     /// A person, or systemd's journal, reads standard output.
     is_echoed: bool,
     budgets: BTreeMap<Topic, Budget>,
@@ -58,12 +61,15 @@ struct Budget {
 }
 
 impl Log {
-    /// The log at `path`.
-    pub(crate) fn open(path: &Path) -> Result<Log> {
+    /// The log at `path`, and the counts at `counts`.
+    pub(crate) fn open(path: &Path, counts: &Path) -> Result<Log> {
         let log = RotatingLog::open(path).with_context(|| format!("open the log: {}", escape_path(path)))?;
         let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stdout());
         let is_echoed = is_terminal || std::env::var_os("JOURNAL_STREAM").is_some();
-        Ok(Log { log, is_echoed, budgets: BTreeMap::new() })
+        let (tally, problem) = Tally::open(counts);
+        let mut log = Log { log, tally, is_echoed, budgets: BTreeMap::new() };
+        problem.iter().for_each(|problem| log.event(problem));
+        Ok(log)
     }
 
     /// Logs an event.
@@ -74,6 +80,11 @@ impl Log {
         }
         // A disk that is full now is tried again with the next line.
         let _ = self.log.event(&line);
+    }
+
+    /// Logs something that the listener found, if there is budget left for it.
+    pub(crate) fn found(&mut self, event: &str) {
+        self.sparingly(Topic::Found, event);
     }
 
     /// Logs an event if there is budget left for its topic.
@@ -105,16 +116,29 @@ impl Log {
         self.event(event);
     }
 
-    /// When [`Log::sum_up`] has something to log.
+    /// Counts a message and logs it if there is budget left for its topic.
+    pub(crate) fn count(&mut self, name: &str, ending: Ending, topic: Topic, event: &str) {
+        self.tally.count(name, ending);
+        self.sparingly(topic, event);
+    }
+
+    /// When [`Log::keep`] has something to do.
     pub(crate) fn due(&self) -> Option<Instant> {
+        self.summary_due().into_iter().chain(self.tally.due()).min()
+    }
+
+    fn summary_due(&self) -> Option<Instant> {
         let flooded = self.budgets.values().filter(|budget| budget.left_out > 0);
         flooded.map(|budget| budget.summed_up + SUMMARY).min()
     }
 
-    /// Logs how many lines were left out, if it is time.
-    pub(crate) fn sum_up(&mut self, now: Instant) {
-        if self.due().is_some_and(|due| due <= now) {
+    /// Logs how many lines were left out, and writes the counts, if it is time.
+    pub(crate) fn keep(&mut self, now: Instant) {
+        if self.summary_due().is_some_and(|due| due <= now) {
             self.sum_up_now();
+        }
+        if let Err(error) = self.tally.save(now) {
+            self.found(&common::exit::one_line(&error));
         }
     }
 
@@ -173,27 +197,22 @@ mod tests {
     #[track_caller]
     fn open() -> (tempfile::TempDir, Log) {
         let folder = tempfile::tempdir().unwrap();
-        let log = Log::open(&folder.path().join("listener.log")).unwrap();
+        let log =
+            Log::open(&folder.path().join("listener.log"), &folder.path().join("messages.txt")).unwrap();
         (folder, log)
     }
 
     #[test]
-    fn a_flood_is_counted() {
+    fn a_flood_of_one_kind_is_counted_and_hides_no_other() {
         let (folder, mut log) = open();
         (0..1000).for_each(|_| log.sparingly(Topic::NotAMessage, "not well formed"));
+        log.found("the FIFO was replaced");
+        log.sparingly(Topic::Message("ping".into()), "one ping");
         drop(log);
         let text = read(&folder);
-        assert_eq!(text.lines().count(), BURST as usize + 1);
+        assert_eq!(text.lines().count(), BURST as usize + 3);
+        assert!(text.contains("the FIFO was replaced") && text.contains("one ping\n"), "{text}");
         assert!(text.ends_with("970 more lines of this kind were left out\n"), "{text}");
-    }
-
-    #[test]
-    fn a_flood_of_one_kind_hides_no_other() {
-        let (folder, mut log) = open();
-        (0..1000).for_each(|_| log.sparingly(Topic::NotAMessage, "not well formed"));
-        log.sparingly(Topic::Found, "the FIFO was replaced");
-        log.sparingly(Topic::Message("ping".into()), "one ping");
-        assert!(read(&folder).ends_with("one ping\n") && read(&folder).contains("the FIFO was replaced"));
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Messages that were accepted and have not ended: in memory in the order of their arrival, and on disk.
+//! Messages that have come in and not ended: in memory in the order of their arrival, and once accepted on disk.
 //!
 //! There are two lanes. Actions run one after another; notifications, which wait for a server on the network, one
 //! after another beside them. Everything changes through [`Queue::advance`], which writes first and only then
@@ -29,13 +29,15 @@ pub(crate) const STALE: Duration = Duration::from_secs(600);
 /// How many messages may wait in a lane.
 pub(crate) const ROOM: usize = 1024;
 
-const LANES: [Lane; 2] = [Lane::Actions, Lane::Notifications];
+pub(crate) const LANES: [Lane; 2] = [Lane::Actions, Lane::Notifications];
 
-/// A message that is to be accepted.
-#[derive(Debug)]
-pub(crate) struct New {
+/// A message that is to be accepted, or was.
+#[derive(Clone, Debug)]
+pub(crate) struct Job {
+    /// Its number; 0 until it is accepted.
+    pub(crate) id: u64,
     pub(crate) message: Message,
-    /// What it means, where that was looked up.
+    /// What it means, if that was just looked up. Not kept while it waits: a file may be another by then.
     pub(crate) action: Option<Action>,
     pub(crate) door: Origin,
     /// Who waits for the answer.
@@ -44,107 +46,140 @@ pub(crate) struct New {
     pub(crate) spool: Option<Mark>,
     /// When it was taken, if that was not just now.
     pub(crate) at: Option<Moment>,
-}
-
-/// A message that was accepted.
-#[derive(Clone, Debug)]
-pub(crate) struct Job {
-    pub(crate) id: u64,
-    pub(crate) message: Message,
-    /// What it means. Not kept while it waits: a file may be another by then.
-    pub(crate) action: Option<Action>,
-    pub(crate) door: Origin,
-    pub(crate) client: Option<ClientId>,
     /// When it was started, once it is.
     pub(crate) started: Option<Instant>,
 }
 
 impl Job {
-    /// The lane it runs in.
-    pub(crate) fn lane(&self) -> Lane {
-        lane_of(&self.message)
+    pub(crate) fn new(message: Message, door: Origin) -> Job {
+        Job { id: 0, message, action: None, door, client: None, spool: None, at: None, started: None }
     }
-}
 
-/// The lane of a message. A file of the user's runs in the lane of the built-in action that it replaces.
-pub(crate) fn lane_of(message: &Message) -> Lane {
-    message.built_in().and_then(BuiltIn::lane).unwrap_or(Lane::Actions)
+    /// The lane it runs in. A file of the user's runs in the lane of the built-in action that it replaces.
+    pub(crate) fn lane(&self) -> Lane {
+        self.message.built_in().and_then(BuiltIn::lane).unwrap_or(Lane::Actions)
+    }
+
+    /// What the journal keeps of it.
+    fn entry(&self, started: bool) -> Entry {
+        let at = self.at.clone().unwrap_or_else(Moment::now);
+        let (line, door, spool) = (self.message.to_string(), self.door, self.spool);
+        Entry { id: self.id, at, door, line, spool, started }
+    }
 }
 
 /// What a step of the queue brought.
 #[derive(Debug, Default)]
 pub(crate) struct Advanced {
-    /// The numbers of the new messages, in their order, and how many of their lane run or wait before each.
-    pub(crate) accepted: Vec<(u64, usize)>,
+    /// The new messages, in their order.
+    pub(crate) accepted: Vec<Accepted>,
     /// What has to be run now.
     pub(crate) started: Vec<Job>,
 }
 
-/// What an earlier listener left.
+/// A message that was just accepted.
 #[derive(Debug)]
-pub(crate) struct Recovered {
-    /// Messages that have not ended, oldest first.
-    pub(crate) entries: Vec<Entry>,
-    /// What is wrong with the journal.
-    pub(crate) damage: Damage,
+pub(crate) struct Accepted {
+    pub(crate) id: u64,
+    pub(crate) client: Option<ClientId>,
+    pub(crate) lane: Lane,
+    /// How many of its lane run or wait before it.
+    pub(crate) ahead: usize,
 }
 
-#[derive(Debug, Default)]
-struct WaitingLane {
-    running: Option<Job>,
-    waiting: VecDeque<Job>,
+/// What could not be recorded.
+#[derive(Debug)]
+pub(crate) struct Unrecorded {
+    pub(crate) error: io::Error,
+    /// Whose messages were not accepted.
+    pub(crate) refused: Vec<ClientId>,
 }
 
 /// The messages that have not ended.
 #[derive(Debug)]
 pub(crate) struct Queue {
     journal: Journal,
-    lines: [WaitingLane; 2],
+    /// Of each lane what runs, if anything does, and then what waits.
+    lanes: [VecDeque<Job>; 2],
+    /// What has come through the FIFO and is not accepted yet. No client waits for it: while the disk is full it is
+    /// kept, and nothing more is read.
+    from_fifo: Vec<Job>,
+    from_others: Vec<Job>,
+    /// Up to where the FIFO's lines have been looked at.
+    passed: Mark,
     /// What has ended while the disk was full.
     unrecorded: Vec<u64>,
     paused: bool,
 }
 
 impl Queue {
-    /// The queue on disk in `folder`, which is made where it is missing.
-    pub(crate) fn open(folder: &Path) -> Result<(Queue, Recovered)> {
-        let (journal, damage) = Journal::open(&folder.join(QUEUE_JOURNAL)).context("open the queue")?;
-        let entries = journal.open_entries().cloned().collect();
-        let queue = Queue { journal, lines: Default::default(), unrecorded: Vec::new(), paused: false };
-        Ok((queue, Recovered { entries, damage }))
+    /// The queue on disk in `folder`, which is made if it is missing. Returns the messages of an earlier listener that
+    /// have not ended, oldest first, and what is wrong with the journal.
+    pub(crate) fn open(folder: &Path) -> Result<(Queue, Vec<Entry>, Damage)> {
+        let (journal, entries, damage) =
+            Journal::open(&folder.join(QUEUE_JOURNAL)).context("open the queue")?;
+        let queue = Queue {
+            journal,
+            lanes: Default::default(),
+            from_fifo: Vec::new(),
+            from_others: Vec::new(),
+            passed: Mark::default(),
+            unrecorded: Vec::new(),
+            paused: false,
+        };
+        Ok((queue, entries, damage))
     }
 
     /// Puts a message back that an earlier listener had accepted and not started. It is on disk already.
-    pub(crate) fn resume(&mut self, id: u64, message: Message, door: Origin) {
-        let job = Job { id, message, action: None, door, client: None, started: None };
-        self.line(job.lane()).waiting.push_back(job);
+    pub(crate) fn resume(&mut self, entry: Entry, message: Message) {
+        let Entry { id, at, door, spool, .. } = entry;
+        let job = Job { id, at: Some(at), spool, ..Job::new(message, door) };
+        self.lanes[job.lane() as usize].push_back(job);
     }
 
-    /// Accepts `new` messages, notes what has `ended`, and starts what comes next. Fails where that can't be written
-    /// down; then nothing was accepted or started, and `new` is as it was.
-    pub(crate) fn advance(&mut self, new: &mut Vec<New>, ended: &[u64]) -> io::Result<Advanced> {
-        for line in &mut self.lines {
-            line.running.take_if(|job| ended.contains(&job.id));
-            line.waiting.retain(|job| !ended.contains(&job.id));
+    /// Takes a message, if there is room for it in its lane. The listener's own are always taken.
+    pub(crate) fn add(&mut self, job: Job) -> bool {
+        let lane = job.lane();
+        let coming = self.from_fifo.iter().chain(&self.from_others).filter(|job| job.lane() == lane).count();
+        let waiting = self.lanes[lane as usize].len() - usize::from(self.running(lane).is_some());
+        let has_room = job.door == Origin::Timer || waiting + coming < ROOM;
+        if has_room {
+            if job.door == Origin::Fifo { &mut self.from_fifo } else { &mut self.from_others }.push(job);
         }
+        has_room
+    }
+
+    /// Whether something from the FIFO could not be accepted yet.
+    pub(crate) fn holds_up_fifo(&self) -> bool {
+        !self.from_fifo.is_empty()
+    }
+
+    /// Accepts what has come in, notes what has `ended`, and starts what comes next. Fails if that can't be written
+    /// down; then nothing was started, and of what has come in only what is from the FIFO is kept.
+    pub(crate) fn advance(&mut self, ended: &[u64]) -> Result<Advanced, Unrecorded> {
+        let mut new = std::mem::take(&mut self.from_fifo);
+        let from_fifo = new.len();
+        new.append(&mut self.from_others);
+        self.record(&mut new, ended).map_err(|error| {
+            let refused = new.split_off(from_fifo).into_iter().filter_map(|job| job.client).collect();
+            self.from_fifo = new;
+            Unrecorded { error, refused }
+        })
+    }
+
+    fn record(&mut self, new: &mut Vec<Job>, ended: &[u64]) -> io::Result<Advanced> {
+        self.lanes.iter_mut().for_each(|lane| lane.retain(|job| !ended.contains(&job.id)));
         self.unrecorded.extend(ended);
         let mut records: Vec<_> = self.unrecorded.iter().map(|&id| Record::Ended { id }).collect();
 
-        let mut jobs = Vec::with_capacity(new.len());
-        for (id, new) in (self.journal.next_id()..).zip(new.iter()) {
-            let message = new.message.clone();
-            jobs.push(Job { id, message, action: None, door: new.door, client: new.client, started: None });
+        for (id, job) in (self.journal.next_id()..).zip(new.iter_mut()) {
+            job.id = id;
+            job.at.get_or_insert_with(Moment::now);
         }
-        let starting = LANES.map(|lane| self.would_start(lane, &jobs));
-        let now = Moment::now();
-        for (job, new) in jobs.iter_mut().zip(new.iter()) {
-            let at = new.at.clone().unwrap_or_else(|| now.clone());
-            let (line, door, spool) = (job.message.to_string(), job.door, new.spool);
-            // In one record, so that no crash can come between the two.
-            let started = starting.contains(&Some(job.id));
-            job.action = new.action.clone().filter(|_| started);
-            records.push(Record::Accepted(Entry { id: job.id, at, door, line, spool, started }));
-        }
+        let starting = LANES.map(|lane| self.would_start(lane, new));
+        // In one record, so that no crash can come between the two.
+        let record = |job: &Job| Record::Accepted(job.entry(starting.contains(&Some(job.id))));
+        records.extend(new.iter().map(record));
         let waited = |id: &&u64| **id < self.journal.next_id();
         records.extend(starting.iter().flatten().filter(waited).map(|&id| Record::Started { id }));
         if records.is_empty() {
@@ -152,25 +187,28 @@ impl Queue {
         }
         self.journal.append(&records)?;
 
-        new.clear();
         self.unrecorded.clear();
         let mut advanced = Advanced::default();
-        for job in jobs {
-            let line = self.line(job.lane());
-            let ahead = line.waiting.len() + usize::from(line.running.is_some());
-            advanced.accepted.push((job.id, ahead));
-            line.waiting.push_back(job);
+        for mut job in new.drain(..) {
+            job.action = job.action.filter(|_| starting.contains(&Some(job.id)));
+            let (id, client, lane) = (job.id, job.client, job.lane());
+            let jobs = &mut self.lanes[lane as usize];
+            advanced.accepted.push(Accepted { id, client, lane, ahead: jobs.len() });
+            jobs.push_back(job);
         }
-        for lane in LANES {
-            let paused = self.paused;
-            let line = self.line(lane);
-            if line.running.is_none() && !paused {
-                line.running =
-                    line.waiting.pop_front().map(|job| Job { started: Some(Instant::now()), ..job });
-                advanced.started.extend(line.running.clone());
+        for job in self.lanes.iter_mut().filter_map(VecDeque::front_mut) {
+            if starting.contains(&Some(job.id)) {
+                job.started = Some(Instant::now());
+                advanced.started.push(job.clone());
             }
         }
+        self.shorten();
         Ok(advanced)
+    }
+
+    fn shorten(&mut self) {
+        let jobs = self.lanes.iter().flatten();
+        self.journal.shorten(|| jobs.map(|job| job.entry(job.started.is_some())));
     }
 
     /// Waits until everything that was recorded is on the disk. No client is answered before that.
@@ -178,60 +216,46 @@ impl Queue {
         self.journal.flush()
     }
 
-    /// Starts nothing more.
     pub(crate) fn pause(&mut self) {
         self.paused = true;
     }
 
-    /// Every message that waits.
-    pub(crate) fn waiting_jobs(&self) -> impl Iterator<Item = &Job> {
-        self.lines.iter().flat_map(|line| &line.waiting)
-    }
-
     /// The messages that wait in a lane, oldest first.
     pub(crate) fn waiting_in(&self, lane: Lane) -> impl Iterator<Item = &Job> {
-        self.lines[lane as usize].waiting.iter()
+        self.lanes[lane as usize].iter().filter(|job| job.started.is_none())
     }
 
     /// The message whose answer that client waits for.
     pub(crate) fn job_of(&self, client: ClientId) -> Option<&Job> {
-        let jobs = self.lines.iter().flat_map(|line| line.running.iter().chain(&line.waiting));
-        jobs.into_iter().find(|job| job.client == Some(client))
+        self.lanes.iter().flatten().find(|job| job.client == Some(client))
     }
 
     fn would_start(&self, lane: Lane, new: &[Job]) -> Option<u64> {
-        let line = &self.lines[lane as usize];
-        if line.running.is_some() || self.paused {
+        if self.running(lane).is_some() || self.paused {
             return None;
         }
-        line.waiting.front().or_else(|| new.iter().find(|job| job.lane() == lane)).map(|job| job.id)
+        let waiting = self.waiting_in(lane).next();
+        waiting.or_else(|| new.iter().find(|job| job.lane() == lane)).map(|job| job.id)
     }
 
-    /// How many more messages a lane takes.
-    pub(crate) fn room(&self, lane: Lane) -> usize {
-        ROOM.saturating_sub(self.lines[lane as usize].waiting.len())
-    }
-
-    /// What runs in a lane.
     pub(crate) fn running(&self, lane: Lane) -> Option<&Job> {
-        self.lines[lane as usize].running.as_ref()
+        self.lanes[lane as usize].front().filter(|job| job.started.is_some())
     }
 
-    /// The running message of that number.
-    pub(crate) fn running_job(&self, id: u64) -> Option<&Job> {
-        self.lines.iter().filter_map(|line| line.running.as_ref()).find(|job| job.id == id)
+    pub(crate) fn job(&self, id: u64) -> Option<&Job> {
+        self.lanes.iter().flatten().find(|job| job.id == id)
     }
 
-    /// How many messages wait.
     pub(crate) fn waiting(&self) -> usize {
-        self.lines.iter().map(|line| line.waiting.len()).sum()
+        let waiting = self.lanes.iter().flatten().filter(|job| job.started.is_none()).count();
+        waiting + self.from_fifo.len() + self.from_others.len()
     }
 
-    /// Whether something waits that could run, or has ended without a record: [`Queue::advance`] has work.
-    pub(crate) fn is_behind(&self) -> bool {
-        !self.unrecorded.is_empty()
-            || !self.paused
-                && self.lines.iter().any(|line| line.running.is_none() && !line.waiting.is_empty())
+    /// Whether [`Queue::advance`] has work. While the disk is full that is only to refuse clients: `may_write` is false.
+    pub(crate) fn has_work(&self, may_write: bool) -> bool {
+        let may_start = LANES.into_iter().any(|lane| self.would_start(lane, &[]).is_some());
+        let is_behind = !self.unrecorded.is_empty() || may_start;
+        may_write && (self.holds_up_fifo() || is_behind) || !self.from_others.is_empty()
     }
 
     /// How far the FIFO's spool has been turned into messages.
@@ -239,17 +263,25 @@ impl Queue {
         self.journal.mark()
     }
 
+    /// The FIFO's lines up to `mark` have been looked at.
+    pub(crate) fn pass(&mut self, mark: Mark) {
+        self.passed = self.passed.max(mark);
+    }
+
+    /// Writes down how far the FIFO was read if the last lines needed no record, so that they are not read again.
+    pub(crate) fn record_passed(&mut self) -> io::Result<()> {
+        if self.passed > self.mark() { self.set_mark(self.passed) } else { Ok(()) }
+    }
+
     /// Writes down that the FIFO's spool goes on at `spool`.
     pub(crate) fn set_mark(&mut self, spool: Mark) -> io::Result<()> {
-        self.journal.append(&[Record::Next { id: self.journal.next_id(), spool }])
+        self.journal.append(&[Record::Next { id: self.journal.next_id(), spool }])?;
+        self.shorten();
+        Ok(())
     }
 
     #[cfg(test)]
     fn next_id(&self) -> u64 {
         self.journal.next_id()
-    }
-
-    fn line(&mut self, lane: Lane) -> &mut WaitingLane {
-        &mut self.lines[lane as usize]
     }
 }

@@ -8,6 +8,7 @@ use std::io;
 use std::os::unix::net::UnixListener;
 use std::time::Instant;
 
+use bridge::exit_code::ExitCode;
 use bridge::frame::Frame;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
@@ -117,7 +118,6 @@ impl Clients {
         self.connections.iter().map(|(client, connection)| (*client, connection))
     }
 
-    /// Whether that one is still connected.
     pub(crate) fn is_there(&self, client: ClientId) -> bool {
         self.connections.contains_key(&client)
     }
@@ -180,5 +180,10 @@ impl Clients {
         if !connection.write(Instant::now()) {
             self.remove(client);
         }
+    }
+    /// Answers `client` that its message is not taken.
+    pub(crate) fn refuse(&mut self, client: Option<ClientId>, code: ExitCode, why: String) {
+        self.send(client, &Frame::Note(why));
+        self.send(client, &Frame::End(code));
     }
 }

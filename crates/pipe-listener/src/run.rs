@@ -6,15 +6,15 @@
 pub(crate) mod alarm;
 pub(crate) mod container;
 pub(crate) mod notify;
-mod own;
 pub(crate) mod prepare;
 pub(crate) mod tailscale;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
 use bridge::action::BuiltIn;
+use bridge::message::Message;
 use common::cancel::Cancel;
 use common::contract::push::State;
 use common::exit::{hint_of, one_line};
@@ -97,6 +97,8 @@ pub(crate) struct Runner {
     pub(crate) settings: Settings,
     /// How long an action may take.
     pub(crate) timeout: Duration,
+    /// How long the running action may go on when the listener is asked to stop.
+    pub(crate) grace: Duration,
     /// Ends what runs.
     pub(crate) cancel: Cancel,
     /// The listener stops: nothing is tried again.
@@ -124,35 +126,47 @@ impl Runner {
         with_preparation: bool,
         report: Report<'_>,
     ) -> Outcome {
-        let until = Instant::now() + self.timeout;
+        let (until, text) = (Instant::now() + self.timeout, &job.message.text);
         let result = match action {
-            Action::BuiltIn(action) => self.built_in(*action, job, with_preparation, until, report),
-            Action::Listener(OwnMessage::TailscaleDown) => tailscale::down(self, report),
-            Action::Listener(OwnMessage::OverdueBackup) => Ok(prepare::overdue(self, until, report)),
-            Action::Own(file) => Ok(own::run(self, file, &job.message, until, report)),
+            Action::Own(file) => Ok(self.own(file, &job.message, until, report)),
+            Action::Listener(OwnMessage::TailscaleDown) => tailscale::down(self),
+            Action::Listener(OwnMessage::OverdueBackup) => {
+                Ok(self.tool("pre-backup-actions", &["--after", "--if-due"], until, report))
+            }
+            // These are answered where they arrive.
+            Action::BuiltIn(BuiltIn::Ping | BuiltIn::Status) => Ok(Outcome::Done(None)),
+            Action::BuiltIn(BuiltIn::StartTailscale) => tailscale::start(self, report),
+            Action::BuiltIn(BuiltIn::StopTailscale) => tailscale::stop(self),
+            Action::BuiltIn(BuiltIn::PreBackups) => prepare::pre_backups(self, text, until, report),
+            Action::BuiltIn(BuiltIn::PostBackups) => prepare::post_backups(self, text, until, report),
+            Action::BuiltIn(BuiltIn::BuildIgnore) => Ok(self.tool("build-ignore", &[], until, report)),
+            Action::BuiltIn(BuiltIn::NotifyUp) => {
+                notify::notify(self, State::Up, job, with_preparation, report)
+            }
+            Action::BuiltIn(BuiltIn::NotifyDown) => {
+                notify::notify(self, State::Down, job, with_preparation, report)
+            }
         };
         result.unwrap_or_else(|error| Outcome::of_error(&error))
     }
 
-    fn built_in(
-        &self,
-        action: BuiltIn,
-        job: &Job,
-        with_preparation: bool,
-        until: Instant,
-        report: Report<'_>,
-    ) -> anyhow::Result<Outcome> {
-        match action {
-            // These are answered where they arrive.
-            BuiltIn::Ping | BuiltIn::Status => Ok(Outcome::Done(None)),
-            BuiltIn::StartTailscale => tailscale::start(self, report),
-            BuiltIn::StopTailscale => tailscale::stop(self, report),
-            BuiltIn::PreBackups => Ok(prepare::pre_backups(self, &job.message.text, until, report)),
-            BuiltIn::PostBackups => Ok(prepare::post_backups(self, &job.message.text, until, report)),
-            BuiltIn::BuildIgnore => Ok(prepare::build_ignore(self, until, report)),
-            BuiltIn::NotifyUp => notify::notify(self, State::Up, job, with_preparation, report),
-            BuiltIn::NotifyDown => notify::notify(self, State::Down, job, with_preparation, report),
-        }
+    /// Runs a file of the user's. It gets the message's text as its one argument, an empty one if there is none.
+    fn own(&self, file: &Path, message: &Message, until: Instant, report: Report<'_>) -> Outcome {
+        let settings = &self.settings;
+        let mut command = Command::new(file);
+        command
+            .arg(&message.text)
+            .current_dir(&settings.container_dir)
+            .env("ACTION", &message.name)
+            .env("CONTAINER_ROOT", &settings.container_root)
+            .env("DATA_ROOT", &settings.data_root)
+            .env("CONTAINER_DIR", &settings.container_dir)
+            .env("DATA_DIR", &settings.data_dir);
+        self.program(&mut command, until, report)
+    }
+
+    fn tool(&self, name: &str, arguments: &[&str], until: Instant, report: Report<'_>) -> Outcome {
+        self.program(&mut self.settings.command(name, arguments), until, report)
     }
 
     /// Runs `command` until it ends or it is `until`, and reports its output.

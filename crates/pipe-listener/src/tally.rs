@@ -19,7 +19,7 @@ const PAUSE: Duration = Duration::from_secs(60);
 /// A longer file is not one of ours.
 const LONGEST: u64 = 1 << 20;
 
-/// How a message ended, for its count.
+/// How a message ended, in the order of the counts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Ending {
     Done,
@@ -28,18 +28,11 @@ pub(crate) enum Ending {
     Refused,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-struct Counts {
-    done: u64,
-    failed: u64,
-    refused: u64,
-}
-
 #[derive(Debug)]
 pub(crate) struct Tally {
     path: PathBuf,
-    /// By day and name.
-    days: BTreeMap<String, BTreeMap<String, Counts>>,
+    /// By day and name; how many ended in each way.
+    days: BTreeMap<String, BTreeMap<String, [u64; 3]>>,
     changed: Option<Instant>,
     /// The last try to write them failed.
     is_failing: bool,
@@ -61,14 +54,13 @@ impl Tally {
                 (Vec::new(), Some(format!("the counts can't be read: {error}; {moved}")))
             }
         };
-        let mut days: BTreeMap<String, BTreeMap<String, Counts>> = BTreeMap::new();
+        let mut days: BTreeMap<_, BTreeMap<_, _>> = BTreeMap::new();
         for line in String::from_utf8_lossy(&text).lines() {
             let words: Vec<_> = line.split_whitespace().collect();
             let [day, name, done, "done", failed, "failed", refused, "refused"] = words[..] else { continue };
-            let (Ok(done), Ok(failed), Ok(refused)) = (done.parse(), failed.parse(), refused.parse()) else {
-                continue;
-            };
-            days.entry(day.into()).or_default().insert(name.into(), Counts { done, failed, refused });
+            let counts = [done, failed, refused].map(str::parse);
+            let [Ok(done), Ok(failed), Ok(refused)] = counts else { continue };
+            days.entry(day.into()).or_default().insert(name.into(), [done, failed, refused]);
         }
         (Tally { path: path.to_path_buf(), days, changed: None, is_failing: false }, problem)
     }
@@ -78,12 +70,7 @@ impl Tally {
         let now = units::now();
         let day = now.split('T').next().unwrap_or_default();
         let names = self.days.entry(day.to_string()).or_default();
-        let counts = names.entry(name.to_string()).or_default();
-        match ending {
-            Ending::Done => counts.done += 1,
-            Ending::Failed => counts.failed += 1,
-            Ending::Refused => counts.refused += 1,
-        }
+        names.entry(name.to_string()).or_default()[ending as usize] += 1;
         while self.days.len() > DAYS {
             self.days.pop_first();
         }
@@ -114,7 +101,7 @@ impl Tally {
         }
         let mut text = String::new();
         for (day, names) in &self.days {
-            for (name, Counts { done, failed, refused }) in names {
+            for (name, [done, failed, refused]) in names {
                 text += &format!("{day} {name} {done} done {failed} failed {refused} refused\n");
             }
         }

@@ -74,7 +74,6 @@ impl Connection {
         })
     }
 
-    /// Whether its message is still to come.
     pub(crate) fn is_speaking(&self) -> bool {
         self.phase == Phase::Speaking
     }
@@ -84,7 +83,6 @@ impl Connection {
         self.phase == Phase::Waiting
     }
 
-    /// Whether it closed its own side once its message was sent.
     pub(crate) fn is_half_closed(&self) -> bool {
         self.is_half_closed
     }
@@ -99,17 +97,10 @@ impl Connection {
             && !found.intersects(PollFlags::HUP | PollFlags::ERR);
     }
 
-    /// Whether there is something to be written to it.
-    pub(crate) fn wants_write(&self) -> bool {
-        !self.output.is_empty()
-    }
-
-    /// How much it has not read yet.
     pub(crate) fn unread(&self) -> usize {
         self.output.len()
     }
 
-    /// Reads what it sends.
     pub(crate) fn read(&mut self, now: Instant) -> Heard {
         let mut chunk = [0; LONGEST + 2];
         let room = LONGEST + 2 - self.input.len();
@@ -197,12 +188,10 @@ impl Connection {
 
     /// Looks at it when it was due: a message without its newline is taken, a client that does nothing is left.
     pub(crate) fn overdue(&mut self, now: Instant) -> Heard {
-        if self.due().is_none_or(|due| due > now) {
-            return Heard::Nothing;
-        }
-        match self.phase {
-            Phase::Speaking if !self.input.is_empty() => self.take_line(self.input.len()),
-            _ => Heard::Gone,
+        match self.due() {
+            Some(due) if due <= now && self.input.is_empty() => Heard::Gone,
+            Some(due) if due <= now => self.take_line(self.input.len()),
+            _ => Heard::Nothing,
         }
     }
 }
@@ -217,21 +206,20 @@ fn is_temporary(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted)
 }
 
-/// `answer` with a word in the place of its lines of output, and their number. Where its first line is under way, what is
+/// `answer` with a word in the place of its lines of output, and their number. If its first line is under way, what is
 /// left of it stays.
 fn without_output(answer: &[u8]) -> (Vec<u8>, usize) {
-    let is_output = |line: &[u8]| matches!(Frame::parse(line.trim_ascii_end()), Some(Frame::Output(_)));
-    let lines = || answer.split_inclusive(|&byte| byte == b'\n');
-    let count = lines().skip(1).filter(|line| is_output(line)).count();
-    let mut rest = Vec::new();
-    let mut is_noted = count == 0;
-    for (index, line) in lines().enumerate() {
-        if index == 0 || !is_output(line) {
+    let (mut rest, mut count, mut noted_at) = (Vec::new(), 0, 0);
+    for (index, line) in answer.split_inclusive(|&byte| byte == b'\n').enumerate() {
+        if index > 0 && matches!(Frame::parse(line.trim_ascii_end()), Some(Frame::Output(_))) {
+            noted_at = if count == 0 { rest.len() } else { noted_at };
+            count += 1;
+        } else {
             rest.extend_from_slice(line);
-        } else if !is_noted {
-            rest.extend(left_out(count).to_line());
-            is_noted = true;
         }
+    }
+    if count > 0 {
+        rest.splice(noted_at..noted_at, left_out(count).to_line());
     }
     (rest, count)
 }

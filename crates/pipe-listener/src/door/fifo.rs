@@ -3,7 +3,6 @@
 //! Bytes go to the spool file first (see [`super::spool`]), then they are cut into lines. What has no newline is a
 //! message once its writer has closed the FIFO or has been silent for [`SILENCE`].
 
-use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
@@ -92,12 +91,10 @@ impl Fifo {
         self.pipe = pipe;
     }
 
-    /// Which FIFO is read.
     pub(crate) fn inode(&self) -> Option<Inode> {
         self.pipe.as_ref().map(|(_, inode)| *inode)
     }
 
-    /// The FIFO itself.
     pub(crate) fn pipe(&self) -> Option<BorrowedFd<'_>> {
         self.pipe.as_ref().map(|(pipe, _)| pipe.as_fd())
     }
@@ -137,25 +134,25 @@ impl Fifo {
         self.last_byte.filter(|_| self.lines.is_open()).map(|at| at + SILENCE)
     }
 
-    /// Takes the line that has no newline yet.
     pub(crate) fn take_open_line(&mut self) {
         let line = self.lines.take_open();
         self.keep(line, Taken::Now);
     }
 
-    /// The file with which the spool goes on, if it is time for one, and where reading goes on then. Everything so far
-    /// must be recorded.
-    pub(crate) fn next_spool(&self) -> Option<io::Result<(File, Mark)>> {
-        let is_used_up = self.arrivals.is_empty() && !self.lines.is_open();
-        let mark =
-            Mark { generation: self.spool.generation() + 1, offset: 0, skipping: self.lines.is_skipping() };
-        (is_used_up && self.spool.is_long()).then(|| Ok((self.spool.next()?, mark)))
+    /// Where reading goes on once the spool is emptied, if it is time for that: everything so far must be recorded.
+    pub(crate) fn used_up(&self) -> Option<Mark> {
+        let is_used_up = self.arrivals.is_empty() && !self.lines.is_open() && self.spool.is_long();
+        let generation = self.spool.generation() + 1;
+        is_used_up.then(|| Mark { generation, offset: 0, skipping: self.lines.is_skipping() })
     }
 
-    /// Goes on with that file. Its mark must be recorded.
-    pub(crate) fn switch_spool(&mut self, next: File) {
+    /// Empties the spool and records that by `record`.
+    pub(crate) fn empty_spool(&mut self, record: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+        self.spool.empty()?;
+        record()?;
         self.lines = Lines::at(0, self.lines.is_skipping());
-        self.spool.switch(next);
+        self.spool.restart();
+        Ok(())
     }
 
     /// Where reading went on when the spool was opened.
@@ -183,6 +180,7 @@ fn arrival(line: Line, generation: u64, taken: Taken) -> Option<Arrival> {
 
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
     use std::io::Write;
     use std::os::fd::OwnedFd;
 
@@ -196,28 +194,6 @@ mod tests {
     #[track_caller]
     fn spool_length(folder: &Path) -> u64 {
         std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum()
-    }
-
-    #[test]
-    fn a_line_that_always_stays_open_does_not_let_the_spool_grow() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut fifo = Fifo::open(folder.path(), Mark::default(), true).unwrap();
-        let (read, mut write) = pipe();
-        fifo.pipe = Some((read, Inode::default()));
-        let (mut most, mut count, mut sent) = (0, 0, 0);
-        // 8 MiB; no piece of 64 KiB ends with a newline.
-        let block = ["x".repeat(1000), String::from("\n"), "y".repeat(1000)].concat();
-        for _ in 0..4096 {
-            sent += usize::from(write.write_all(block.as_bytes()).is_ok());
-            while fifo.receive(Instant::now()).unwrap() {}
-            count += fifo.take().len();
-            if let Some(next) = fifo.next_spool() {
-                fifo.switch_spool(next.unwrap().0);
-            }
-            most = most.max(spool_length(folder.path()));
-        }
-        assert!(most <= (2 << 20) + 5000, "{most} bytes");
-        assert_eq!((sent, count), (4096, 4096));
     }
 
     #[test]
@@ -240,19 +216,52 @@ mod tests {
             }
         }
         assert_eq!((count, last.as_str()), (100_000, "open"));
-        let (next, mark) = fifo.next_spool().unwrap().unwrap();
-        assert_eq!(mark, Mark { generation: 8, offset: 0, skipping: false });
-        fifo.switch_spool(next);
+        assert_eq!(fifo.used_up(), Some(Mark { generation: 8, offset: 0, skipping: false }));
+        fifo.empty_spool(|| Ok(())).unwrap();
         assert_eq!(spool_length(folder.path()), 0);
         assert!(!folder.path().join("spool-6").exists());
     }
 
     #[test]
+    fn a_listener_that_is_killed_or_has_no_room_while_it_empties_the_spool_loses_nothing() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join("spool"), "ping\n".repeat(60_000)).unwrap();
+        let open = |mark| {
+            let mut fifo = Fifo::open(folder.path(), mark, true).unwrap();
+            while fifo.read_backlog().unwrap() {}
+            let texts: Vec<_> = fifo.take().into_iter().map(|arrival| arrival.line.unwrap().text).collect();
+            (fifo, texts)
+        };
+        let mark = Mark { generation: 2, offset: 300_000, skipping: false };
+        let (mut fifo, texts) = open(mark);
+        assert_eq!(texts, [""; 0]);
+        assert!(fifo.empty_spool(|| Err(io::ErrorKind::StorageFull.into())).is_err());
+        // Killed here.
+        let (restarted, texts) = open(mark);
+        assert_eq!((restarted.start().generation, texts), (3, vec![]));
+        // Not killed here.
+        let (read, mut write) = pipe();
+        fifo.pipe = Some((read, Inode::default()));
+        write.write_all(b"note a\nnote b\n").unwrap();
+        assert!(fifo.receive(Instant::now()).unwrap());
+        let first = fifo.take().remove(0).mark;
+        assert!(first > mark, "{first:?}");
+        assert_eq!(open(mark).1, ["a", "b"]);
+        assert_eq!(open(first).1, ["b"]);
+        let after = fifo.used_up().unwrap();
+        fifo.empty_spool(|| Ok(())).unwrap();
+        write.write_all(b"note c\n").unwrap();
+        assert!(fifo.receive(Instant::now()).unwrap());
+        assert_eq!(open(after).1, ["c"]);
+        let recorded = fifo.take().remove(0).mark;
+        assert!(recorded > after);
+        assert_eq!(open(recorded).1, [""; 0]);
+    }
+
+    #[test]
     fn what_a_power_cut_left_of_a_spool_is_not_read_again() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("spool-3"), "ping\n").unwrap();
-        // Made for later, never used: a listener was killed before it had recorded it.
-        std::fs::write(folder.path().join("spool-4"), "ping\n").unwrap();
+        std::fs::write(folder.path().join("spool"), "ping\n").unwrap();
         let mark = Mark { generation: 3, offset: 70_000, skipping: true };
         let mut fifo = Fifo::open(folder.path(), mark, true).unwrap();
         assert!(!fifo.read_backlog().unwrap());
@@ -261,9 +270,9 @@ mod tests {
     }
 
     #[test]
-    fn without_a_journal_the_newest_spool_is_read_and_what_has_run_is_unknown() {
+    fn without_a_journal_the_spool_is_read_and_what_has_run_is_unknown() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("spool-5"), "ping\n").unwrap();
+        std::fs::write(folder.path().join("spool"), "ping\n").unwrap();
         let mut fifo = Fifo::open(folder.path(), Mark::default(), false).unwrap();
         assert!(fifo.read_backlog().unwrap());
         assert_eq!(fifo.take()[0].taken, Taken::Unknown);

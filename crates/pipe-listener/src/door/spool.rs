@@ -2,16 +2,17 @@
 //!
 //! splice(2) moves them inside the kernel: at every moment they are either still in the FIFO or already in the
 //! file, so a listener that is killed loses none and sees none twice. A journal record holds the byte up to which the
-//! messages are known; what is behind that is read again after a restart, a piece at a time. The file never grows past
-//! [`FULL`] and a line: as soon as all of it has been turned into records, an empty one with the next number takes its
-//! place. What a reader would get wrong: a single file that is truncated would not do. After a power cut it may be
-//! shorter than its record, and could not be distinguished from one that was truncated and filled again.
+//! messages are known, and how often the file was emptied; what is behind that byte is read again after a restart, a
+//! piece at a time. The file never grows past [`FULL`] and a line: as soon as all of it has been turned into records
+//! it is emptied, first on the disk and then in the journal. What a reader would get wrong: a file that is shorter than
+//! its record is used up, whatever is in it. Either it was just emptied, and nothing was read since, or a power cut took
+//! its end, and its beginning has run.
 
 use std::fs::{self, File};
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use anyhow::{Context, Result};
@@ -22,8 +23,8 @@ use rustix::pipe::SpliceFlags;
 
 use crate::queue::journal::Mark;
 
-/// A file of this length is replaced as soon as it ends with a line.
-const LONG: u64 = 64 << 10;
+/// A file of this length is emptied as soon as it ends with a line.
+const LONG: u64 = 256 << 10;
 /// To a file of this length nothing is added but the rest of a line. It is more than a FIFO can hold.
 const FULL: u64 = 2 << 20;
 /// How much is moved or read at once.
@@ -31,7 +32,6 @@ const PIECE: usize = 64 << 10;
 
 #[derive(Debug)]
 pub(crate) struct Spool {
-    folder: PathBuf,
     file: File,
     generation: u64,
     length: u64,
@@ -43,30 +43,28 @@ pub(crate) struct Spool {
 
 impl Spool {
     /// Opens the spool in `folder`; `mark` is how far it was turned into records. Returns where reading goes on; if that
-    /// is in another file it has to be recorded before anything is read.
+    /// is another generation it has to be recorded before anything is read.
     pub(crate) fn open(folder: &Path, mark: Mark) -> Result<(Spool, Mark)> {
         let naming = || format!("open the spool: {}", escape_path(folder));
-        let numbers = numbers(folder).with_context(naming)?;
-        let mut mark = mark;
-        if !numbers.contains(&mark.generation) {
-            // The journal was lost: the newest file is the one that was in use.
-            let newest = numbers.iter().copied().filter(|&number| number > mark.generation).max();
-            mark = newest.map_or(mark, |generation| Mark { generation, ..Mark::default() });
+        let path = folder.join(QUEUE_SPOOL);
+        // Earlier versions went on in a new file with the next number.
+        let numbered = |number: u64| folder.join(format!("{QUEUE_SPOOL}-{number}"));
+        if fs::rename(numbered(mark.generation), &path).is_ok() {
+            for number in [mark.generation.saturating_sub(1), mark.generation + 1] {
+                let _ = fs::remove_file(numbered(number));
+            }
         }
-        let mut file = private::read_write(&path(folder, mark.generation)).with_context(naming)?;
-        if file.metadata().with_context(naming)?.len() < mark.offset {
-            // The machine stopped before the file reached the disk: offsets below the mark can't be used again.
-            mark = Mark { generation: mark.generation + 1, ..Mark::default() };
-            file = empty(folder, mark.generation).with_context(naming)?;
-        }
+        let file = private::read_write(&path).with_context(naming)?;
         let metadata = file.metadata().with_context(naming)?;
         let changed = metadata.modified().with_context(naming)?;
-        let (generation, length, read) = (mark.generation, metadata.len(), mark.offset);
-        // A file with another number was used up, or was never used.
-        for number in numbers.into_iter().filter(|&number| number != generation) {
-            fs::remove_file(path(folder, number)).with_context(naming)?;
+        let mut mark = mark;
+        let mut length = metadata.len();
+        if length < mark.offset {
+            empty(&file).with_context(naming)?;
+            mark = Mark { generation: mark.generation + 1, ..Mark::default() };
+            length = 0;
         }
-        Ok((Spool { folder: folder.to_path_buf(), file, generation, length, read, changed }, mark))
+        Ok((Spool { file, generation: mark.generation, length, read: mark.offset, changed }, mark))
     }
 
     /// The next piece of what an earlier listener took and did not turn into records, and when it was taken.
@@ -81,12 +79,10 @@ impl Spool {
         Ok(Some((bytes, self.changed)))
     }
 
-    /// Whether there is more of it.
     pub(crate) fn has_backlog(&self) -> bool {
         self.read < self.length
     }
 
-    /// How long the file is.
     pub(crate) fn length(&self) -> u64 {
         self.length
     }
@@ -130,52 +126,34 @@ impl Spool {
         self.read = self.length;
     }
 
-    /// Which filling of the file this is.
     pub(crate) fn generation(&self) -> u64 {
         self.generation
     }
 
-    /// Whether it is to be replaced at the end of a line.
+    /// Whether it is to be emptied at the end of a line.
     pub(crate) fn is_long(&self) -> bool {
         self.length >= LONG
     }
 
-    /// Whether it is to be replaced before the next line.
+    /// Whether it is to be emptied before the next line.
     pub(crate) fn is_full(&self) -> bool {
         self.length >= FULL
     }
 
-    /// Makes the file that takes its place, empty.
-    pub(crate) fn next(&self) -> io::Result<File> {
-        empty(&self.folder, self.generation + 1)
+    /// Empties the file, all of which must be recorded. Until [`Spool::restart`] what comes in goes on where it was.
+    pub(crate) fn empty(&self) -> io::Result<()> {
+        empty(&self.file)
     }
 
-    /// Goes on with that file. All of the one before must be recorded, and where reading goes on.
-    pub(crate) fn switch(&mut self, next: File) {
-        // What stays is removed at the next start.
-        let _ = fs::remove_file(path(&self.folder, self.generation));
-        self.file = next;
+    /// Goes on at its beginning. That it is empty must be recorded.
+    pub(crate) fn restart(&mut self) {
         self.generation += 1;
         (self.length, self.read) = (0, 0);
     }
 }
 
-/// The numbers of the files in `folder`.
-fn numbers(folder: &Path) -> io::Result<Vec<u64>> {
-    let mut numbers = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let name = entry?.file_name();
-        numbers.extend(name.to_str().and_then(|name| name.strip_prefix(QUEUE_SPOOL)?.parse::<u64>().ok()));
-    }
-    Ok(numbers)
-}
-
-fn path(folder: &Path, generation: u64) -> PathBuf {
-    folder.join(format!("{QUEUE_SPOOL}{generation}"))
-}
-
-fn empty(folder: &Path, generation: u64) -> io::Result<File> {
-    let file = private::read_write(&path(folder, generation))?;
+/// On the disk before the journal counts it: what has run must not be found again after a power cut.
+fn empty(file: &File) -> io::Result<()> {
     file.set_len(0)?;
-    Ok(file)
+    file.sync_all()
 }

@@ -8,8 +8,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
 
-use bridge::action::{BuiltIn, Lane};
-use bridge::frame::Frame;
+use bridge::action::BuiltIn;
 use bridge::message::{Message, line_of};
 use bridge::request::{Notification, Preparation};
 use common::contract::push::State;
@@ -17,43 +16,35 @@ use common::contract::trouble::Trouble;
 use common::moment::unix_now;
 use common::settings::Settings;
 
-use super::Listener;
-use super::timers::RESTART;
 use crate::dispatch::OwnMessage;
 use crate::door::Origin;
-use crate::log::short;
-use crate::queue::{Job, New};
-use crate::reply::Gone;
-use crate::run::{Outcome, container};
+use crate::log::{Log, short};
+use crate::queue::Job;
+use crate::run::{Outcome, alarm, prepare};
 
 /// Hooks of one event that both send `post-backups` do so within this time.
 const TOGETHER: Duration = Duration::from_secs(15);
+/// Two messages about one failure come within this time.
+pub(super) const ONE_FAILURE: Duration = Duration::from_secs(120);
 
-/// What is known about preparations.
-#[derive(Debug, Default)]
+/// What is known about preparations, and what the listener has to send to itself because of them.
+#[derive(Debug)]
 pub(super) struct Backups {
+    settings: Settings,
     /// Messages whose client went away while they waited or ran.
     unheard: BTreeSet<u64>,
     /// The last preparation of each key, "" for none, unless it failed: when it was undone, and by which message. `None`
     /// while its backup may be running.
     preparations: BTreeMap<String, Option<(Instant, u64)>>,
     /// When the last of what is prepared now was prepared, in seconds since 1970.
-    pub(super) since: Option<i64>,
+    since: Option<i64>,
+    /// Why it can't be found out what is prepared now.
+    unknown: Option<String>,
     /// Services that are stopped because their after step failed.
     down: BTreeSet<String>,
-}
-
-impl Backups {
-    /// What an earlier listener left.
-    pub(super) fn load(settings: &Settings) -> Backups {
-        // If it can't be read, each push reports that.
-        let trouble = Trouble::load(&settings.layout().actions_trouble()).unwrap_or_default();
-        Backups { down: down(&trouble), ..Backups::default() }
-    }
-}
-
-fn down(trouble: &Trouble) -> BTreeSet<String> {
-    trouble.down.iter().map(|down| down.service.clone()).collect()
+    /// Of each plan, and of what has none, the preparation that was named in a push: when it ended, and when it was named.
+    named: BTreeMap<Option<String>, (i64, Instant)>,
+    messages: Vec<Message>,
 }
 
 /// What a message asks to be prepared or undone; `None` for any other message.
@@ -63,108 +54,157 @@ fn request_of(message: &Message) -> Option<(BuiltIn, Preparation)> {
         .then(|| (action, Preparation::parse(&message.text).unwrap_or_default()))
 }
 
+/// Whether a message prepares or undoes something.
+pub(super) fn is_about_preparation(message: &Message) -> bool {
+    request_of(message).is_some()
+}
+
 /// Whether the backup of `message` is cancelled if it fails.
 pub(super) fn failure_cancels(message: &Message, door: Origin) -> bool {
     let request = request_of(message).filter(|(action, _)| *action == BuiltIn::PreBackups);
     door == Origin::Socket && request.is_some_and(|(_, request)| request.failure_cancels)
 }
 
-impl Listener {
-    /// A client that waited for its message has closed the connection. Returns the message if it is over by that.
-    pub(super) fn client_gone(&mut self, gone: Gone) -> Option<u64> {
-        let (id, is_running, message, door) = {
-            let job = self.queue.job_of(gone.client)?;
-            (job.id, job.started.is_some(), job.message.clone(), job.door)
+/// What follows for a message whose client has closed the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Abandoned {
+    /// Nothing.
+    GoesOn,
+    /// It runs, and is stopped.
+    IsStopped,
+    /// It waits, and is not run.
+    IsOver,
+}
+
+impl Backups {
+    /// What an earlier listener left.
+    pub(super) fn load(settings: &Settings) -> Backups {
+        let mut backups = Backups {
+            settings: settings.clone(),
+            unheard: BTreeSet::new(),
+            preparations: BTreeMap::new(),
+            since: None,
+            unknown: None,
+            down: BTreeSet::new(),
+            named: BTreeMap::new(),
+            messages: Vec::new(),
         };
-        let (action, _) = request_of(&message)?;
-        let cancels = failure_cancels(&message, door);
-        if action != BuiltIn::PreBackups || !cancels && !gone.waited {
-            return None;
-        }
-        self.backups.unheard.insert(id);
-        let shown = short(message.to_string().as_bytes());
-        if !cancels {
-            self.log.event(&format!("#{id} {shown}: its client went away; its backup may go on"));
-            return None;
-        }
-        if is_running {
-            self.log.event(&format!("#{id} {shown}: its client went away: it is stopped and undone"));
-            if let Some(cancel) = self.running.get(&id) {
-                cancel.cancel();
-            }
-            return None;
-        }
-        self.log.event(&format!("#{id} {shown}: its client went away before it ran: it is not run"));
-        self.push_failed_preparation(&message, "Backrest went away before it ran");
-        self.backups.unheard.remove(&id);
-        Some(id)
+        // If it can't be read, each push reports that.
+        backups.down = down(&backups.trouble().unwrap_or_default());
+        backups
     }
 
-    /// A message ended: undoes and pushes what has to be.
-    pub(super) fn after_end(&mut self, job: &Job, outcome: &Outcome) {
-        let is_unheard = self.backups.unheard.remove(&job.id);
+    /// What the listener has to send to itself.
+    pub(super) fn take_messages(&mut self) -> Vec<Message> {
+        std::mem::take(&mut self.messages)
+    }
+
+    pub(super) fn since(&self) -> Option<i64> {
+        self.since
+    }
+
+    fn trouble(&self) -> anyhow::Result<Trouble> {
+        Trouble::load(&self.settings.layout().actions_trouble())
+    }
+
+    /// What is prepared now.
+    pub(super) fn set_prepared(&mut self, open: Option<prepare::Open>, log: &mut Log) {
+        let (since, unknown) = open.map(|open| (open.since, open.unknown)).unwrap_or_default();
+        if let Some(why) = unknown.as_ref().filter(|_| self.unknown != unknown) {
+            log.event(why);
+        }
+        (self.since, self.unknown) = (since, unknown);
+    }
+
+    /// A client that waited for this message has closed the connection; it wanted to know the end if it `waited`.
+    pub(super) fn client_gone(&mut self, job: &Job, waited: bool, log: &mut Log) -> Abandoned {
+        let is_preparation = job.message.built_in() == Some(BuiltIn::PreBackups);
+        let cancels = failure_cancels(&job.message, job.door);
+        if !is_preparation || !cancels && !waited {
+            return Abandoned::GoesOn;
+        }
+        let (follows, what) = match (cancels, job.started) {
+            (false, _) => (Abandoned::GoesOn, "; its backup may go on"),
+            (true, Some(_)) => (Abandoned::IsStopped, ": it is stopped and undone"),
+            (true, None) => (Abandoned::IsOver, " before it ran: it is not run"),
+        };
+        let shown = short(job.message.to_string().as_bytes());
+        log.event(&format!("#{} {shown}: its client went away{what}", job.id));
+        if follows == Abandoned::IsOver {
+            self.push_failed_preparation(&job.message, "Backrest went away before it ran");
+        } else {
+            self.unheard.insert(job.id);
+        }
+        follows
+    }
+
+    /// A message ended: undoes and pushes what has to be. Returns a note for its client.
+    pub(super) fn after_end(
+        &mut self,
+        job: &Job,
+        outcome: &Outcome,
+        is_stopping: bool,
+        log: &mut Log,
+    ) -> Option<String> {
+        let is_unheard = self.unheard.remove(&job.id);
         let why = match outcome {
             Outcome::Failed(failure) => Some(failure.why.as_str()),
             Outcome::Done(_) | Outcome::Unknown => None,
         };
-        if let Some((action, request)) = request_of(&job.message) {
-            let key = request.key.clone().unwrap_or_default();
-            match action {
-                BuiltIn::PreBackups => self.preparation_ended(job, &key, why, is_unheard),
-                _ if why.is_some() && self.timers.is_stopping() => self.undo(request.key),
-                _ if why.is_none() => self.undone(job, &key),
-                _ => {}
-            }
+        let mut note = None;
+        match (request_of(&job.message), why) {
+            (Some((BuiltIn::PreBackups, request)), _) => self.prepared(job, request, why, is_unheard),
+            (Some((_, request)), Some(_)) if is_stopping => self.undo(request.key),
+            (Some((_, request)), None) => note = self.undone(job, &request, log),
+            _ => {}
         }
         let is_network = job.message.built_in() == Some(BuiltIn::StartTailscale);
         if let Some(why) = why.filter(|_| is_network && job.door == Origin::Socket) {
             // A start hook that fails here may fire no other hook.
-            self.push_failure_to_prepare(None, &format!("start-tailscale failed: {why}"));
+            self.push_failure_to_prepare(None, format!("start-tailscale failed: {why}"));
         }
         if OwnMessage::of(&job.message, job.door) == Some(OwnMessage::OverdueBackup) {
             let how = why.map_or("they ran now".to_string(), |why| format!("they failed: {why}"));
             self.push(
                 State::Down,
                 None,
-                &format!("no post-backups came, so the after steps were overdue: {how}"),
+                format!("no post-backups came, so the after steps were overdue: {how}"),
             );
         }
-        self.compare_down();
+        self.compare_down(log);
+        note
     }
 
-    fn preparation_ended(&mut self, job: &Job, key: &str, why: Option<&str>, is_unheard: bool) {
+    /// A `pre-backups` ended.
+    fn prepared(&mut self, job: &Job, request: Preparation, why: Option<&str>, is_unheard: bool) {
         let undoes = (why.is_some() || is_unheard) && failure_cancels(&job.message, job.door);
+        let key = request.key.clone().unwrap_or_default();
         if undoes {
-            self.backups.preparations.remove(key);
+            self.preparations.remove(&key);
         } else {
-            self.backups.preparations.insert(key.to_string(), None);
+            self.preparations.insert(key, None);
         }
-        match why {
-            Some(_) if is_unheard && undoes => {
-                self.push_failed_preparation(&job.message, "Backrest went away while it ran");
-            }
-            Some(why) => self.push_failed_preparation(&job.message, why),
-            None if is_unheard => {
-                self.push_failed_preparation(&job.message, "it is done, but Backrest went away while it ran");
-            }
-            None => {}
+        let why = match why {
+            Some(_) if is_unheard && undoes => Some("Backrest went away while it ran"),
+            None if is_unheard => Some("it is done, but Backrest went away while it ran"),
+            why => why,
+        };
+        if let Some(why) = why {
+            self.push_failed_preparation(&job.message, why);
         }
         if undoes {
             // It is named in the push of its failure.
-            self.names_preparation(
-                request_of(&job.message).and_then(|(_, request)| request.plan()),
-                Instant::now(),
-            );
-            self.undo(request_of(&job.message).and_then(|(_, request)| request.key));
+            self.names_preparation(request.plan(), Instant::now());
+            self.undo(request.key);
         }
     }
 
     /// A `post-backups` is done. If another one came before it, that one may have come in the middle of the backup.
-    fn undone(&mut self, job: &Job, key: &str) {
-        let is_of_key = |known: &str| key.is_empty() || known == key;
+    fn undone(&mut self, job: &Job, request: &Preparation, log: &mut Log) -> Option<String> {
         let mut early = None;
-        for (_, undone) in self.backups.preparations.iter_mut().filter(|(known, _)| is_of_key(known)) {
+        for (known, undone) in &mut self.preparations {
             match undone {
+                _ if request.key.as_ref().is_some_and(|key| key != known) => {}
                 None => *undone = Some((Instant::now(), job.id)),
                 Some((at, by)) if job.door != Origin::Timer && at.elapsed() > TOGETHER => {
                     early = Some((*by, at.elapsed()));
@@ -173,89 +213,83 @@ impl Listener {
                 Some(_) => {}
             }
         }
-        if let Some((by, ago)) = early {
-            let ago = common::units::duration(ago);
-            let note = format!(
-                "#{by} undid this preparation {ago} ago: if the backup was still running then, it holds files of \
-                 services that were running"
-            );
-            self.log.event(&format!("#{} post-backups: {note}", job.id));
-            self.clients.send(job.client, &Frame::Note(note.clone()));
-            let plan = request_of(&job.message).and_then(|(_, request)| request.plan());
-            self.push(State::Down, plan, &format!("post-backups came twice: {note}"));
-        }
-    }
-
-    /// Looks whether Backrest was restarted since the last preparation, now and again after a while. On a thread of its
-    /// own: Docker may take its time.
-    pub(super) fn look_for_restart(&mut self) {
-        self.timers.restart = self.backups.since.map(|_| Instant::now() + RESTART);
-        let is_busy = self.queue.running(Lane::Actions).is_some_and(|job| request_of(&job.message).is_some());
-        let Some(since) = self.backups.since.filter(|_| !is_busy) else { return };
-        let (runner, events) = (self.runner.clone(), self.events.clone());
-        std::thread::spawn(move || {
-            if container::restarted_since(&runner, since) {
-                events.send(super::Event::Restarted);
-            }
-        });
+        let (by, ago) = early?;
+        let note = format!(
+            "#{by} undid this preparation {} ago: if the backup was still running then, it holds files of services \
+             that were running",
+            common::units::duration(ago)
+        );
+        log.event(&format!("#{} post-backups: {note}", job.id));
+        self.push(State::Down, request.plan(), format!("post-backups came twice: {note}"));
+        Some(note)
     }
 
     /// Backrest was restarted, so no backup is running any more.
-    pub(super) fn backrest_restarted(&mut self) {
-        if self.backups.since.take().is_none() {
-            return;
+    pub(super) fn restarted(&mut self, log: &mut Log) {
+        if self.since.take().is_some() {
+            log.event("Backrest was restarted since the last preparation: it is undone");
+            self.push(State::Down, None, "Backrest was restarted before its backup was over".into());
+            self.undo(None);
         }
-        self.log.event("Backrest was restarted since the last preparation: it is undone");
-        self.push(State::Down, None, "Backrest was restarted before its backup was over");
-        self.undo(None);
     }
 
     /// Runs the after steps of the preparation with this key, or all.
     pub(super) fn undo(&mut self, key: Option<String>) {
-        let request = Preparation { key, ..Preparation::default() };
-        self.send_ourselves(BuiltIn::PostBackups.name(), &request.to_text());
+        let text = Preparation { key, ..Preparation::default() }.to_text();
+        self.messages.push(Message { name: BuiltIn::PostBackups.name().into(), text });
+    }
+
+    /// Whether the plan's last preparation was that of the backup that is reported. Some tasks are reported that had none: so
+    /// it is named once, and again in what is reported together with that. A message without a plan may be about
+    /// anything.
+    pub(super) fn names_preparation(&mut self, plan: Option<String>, now: Instant) -> bool {
+        let trouble = self.trouble().unwrap_or_default();
+        let Some(preparation) = alarm::of_preparation(&trouble, plan.as_deref()) else { return false };
+        match self.named.get(&plan) {
+            Some((known, named)) if *known == preparation.at => {
+                plan.is_some() && now.saturating_duration_since(*named) < ONE_FAILURE
+            }
+            _ => {
+                self.named.insert(plan, (preparation.at, now));
+                true
+            }
+        }
     }
 
     /// Pushes that a `pre-backups` failed, because of `why` or what its services report.
     pub(super) fn push_failed_preparation(&mut self, message: &Message, why: &str) {
         let request = request_of(message).map(|(_, request)| request).unwrap_or_default();
-        let trouble = Trouble::load(&self.settings.layout().actions_trouble()).unwrap_or_default();
+        let trouble = self.trouble().unwrap_or_default();
         let failed = trouble.preparations.get(request.key.as_deref().unwrap_or_default());
-        let failed = failed.filter(|failed| failed.is_failure && self.backups.is_new(failed.at));
+        // It belongs to a message that ended just now.
+        let failed = failed.filter(|failed| failed.is_failure && unix_now().abs_diff(failed.at) < 60);
         let why = failed.map_or(why, |failed| failed.summary.as_str());
-        self.push_failure_to_prepare(request.plan(), &format!("preparing the backup failed: {why}"));
+        self.push_failure_to_prepare(request.plan(), format!("preparing the backup failed: {why}"));
     }
 
-    fn push_failure_to_prepare(&mut self, plan: Option<String>, text: &str) {
-        let text = text.to_string();
+    fn push_failure_to_prepare(&mut self, plan: Option<String>, text: String) {
         let request = Notification { preparation_failed: true, text, ..Notification::default() };
         self.push_to_monitors(State::Down, plan, &request);
     }
 
     /// Pushes each service that is stopped because its after step failed, at once, and its return.
-    fn compare_down(&mut self) {
-        let now = match Trouble::load(&self.settings.layout().actions_trouble()) {
+    fn compare_down(&mut self, log: &mut Log) {
+        let now = match self.trouble() {
             Ok(trouble) => down(&trouble),
-            Err(error) => {
-                self.log.event(&common::exit::one_line(&error));
-                return;
-            }
+            Err(error) => return log.event(&common::exit::one_line(&error)),
         };
-        let before = std::mem::replace(&mut self.backups.down, now.clone());
-        let names = |names: Vec<&String>| names.into_iter().cloned().collect::<Vec<_>>().join(", ");
-        let (new, back) =
-            (names(now.difference(&before).collect()), names(before.difference(&now).collect()));
-        if !new.is_empty() {
+        let before = std::mem::replace(&mut self.down, now);
+        let back: Vec<_> = before.difference(&self.down).map(String::as_str).collect();
+        if !self.down.is_subset(&before) {
             // Which services are stopped is added to every push.
-            self.push(State::Down, None, "");
+            self.push(State::Down, None, String::new());
         } else if !back.is_empty() {
-            self.push(State::Up, None, &format!("brought back: {back}"));
+            self.push(State::Up, None, format!("brought back: {}", back.join(", ")));
         }
     }
 
-    fn push(&mut self, state: State, plan: Option<String>, text: &str) {
-        let request = Notification { text: text.to_string(), ..Notification::default() };
-        self.push_to_monitors(state, plan, &request);
+    fn push(&mut self, state: State, plan: Option<String>, text: String) {
+        self.push_to_monitors(state, plan, &Notification { text, ..Notification::default() });
     }
 
     /// Pushes to the monitor of `plan`, or to the common one, or if there is none to those of all plans.
@@ -274,21 +308,11 @@ impl Listener {
             let request = Notification { plan, ..request.clone() };
             let line = line_of(name, &request.to_text());
             let text = line.strip_prefix(name).unwrap_or_default().trim().to_string();
-            self.send_ourselves(name, &text);
+            self.messages.push(Message { name: name.into(), text });
         }
-    }
-
-    /// Queues a message of the listener's own.
-    pub(super) fn send_ourselves(&mut self, name: &str, text: &str) {
-        let message = Message { name: name.into(), text: text.into() };
-        let new = New { message, action: None, door: Origin::Timer, client: None, spool: None, at: None };
-        self.from_others.push(new);
     }
 }
 
-impl Backups {
-    /// Whether something that ended at `at` belongs to a message that ended just now.
-    fn is_new(&self, at: i64) -> bool {
-        unix_now().abs_diff(at) < 60
-    }
+fn down(trouble: &Trouble) -> BTreeSet<String> {
+    trouble.down.iter().map(|down| down.service.clone()).collect()
 }

@@ -8,6 +8,7 @@
 use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::net::UnixListener;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -27,19 +28,17 @@ const SETTLE: Duration = Duration::from_millis(50);
 const AGAIN: Duration = Duration::from_secs(5);
 
 pub(super) struct Doors {
-    pub(super) folder: Folder,
+    folder: Folder,
     pub(super) fifo: Fifo,
-    pub(super) socket: Option<(UnixListener, Inode)>,
+    socket: Option<(UnixListener, Inode)>,
     layout: Layout,
     keeper: Option<FifoKeeper>,
     changes: OwnedFd,
     look_at: Option<Instant>,
     /// The listener ends: nothing is opened any more.
     closing: bool,
-    /// Why the folder or a door is not open, as it was logged last.
-    pub(super) folder_trouble: Option<String>,
-    pub(super) fifo_trouble: Option<String>,
-    pub(super) socket_trouble: Option<String>,
+    /// Why the folder, the FIFO and the socket are not open, as it was logged last.
+    troubles: [Option<String>; 3],
 }
 
 impl Doors {
@@ -56,19 +55,31 @@ impl Doors {
             changes,
             look_at: None,
             closing: false,
-            folder_trouble: None,
-            fifo_trouble: None,
-            socket_trouble: None,
+            troubles: [None, None, None],
         };
         doors.watch()?;
         doors.open_fifo()?;
-        doors.socket = Some(doors.folder.open_socket()?);
+        doors.open_socket()?;
         // What the listener made itself is not a change; what others did meanwhile is found by looking.
         let now = Instant::now();
         doors.hear_changes(now);
         doors.look_at = Some(now);
         doors.look_after(now);
         Ok(doors)
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub(super) fn socket(&self) -> Option<&UnixListener> {
+        self.socket.as_ref().map(|(socket, _)| socket)
+    }
+
+    /// The states of the FIFO and the socket, for `status`.
+    pub(super) fn states(&self) -> [String; 2] {
+        let [folder, fifo, socket] = &self.troubles;
+        [fifo, socket].map(|door| folder.as_ref().or(door.as_ref()).cloned().unwrap_or("ok".into()))
     }
 
     fn watch(&self) -> Result<()> {
@@ -94,12 +105,16 @@ impl Doors {
         Ok(())
     }
 
+    fn open_socket(&mut self) -> Result<()> {
+        self.socket = Some(self.folder.open_socket()?);
+        Ok(())
+    }
+
     /// What becomes readable when the folder changes.
     pub(super) fn changes(&self) -> BorrowedFd<'_> {
         self.changes.as_fd()
     }
 
-    /// When something is to be looked at.
     pub(super) fn due(&self) -> Option<Instant> {
         self.look_at.into_iter().chain(self.fifo.due()).min()
     }
@@ -129,43 +144,42 @@ impl Doors {
             return Vec::new();
         }
         let mut notes = Vec::new();
-        self.put_right(&mut notes);
-        let troubles = [&self.folder_trouble, &self.fifo_trouble, &self.socket_trouble];
-        self.look_at = troubles.into_iter().any(Option::is_some).then(|| now + AGAIN);
+        let is_gone = self.troubles[0].is_some() || self.folder.is_gone();
+        let reopened = is_gone
+            .then(|| self.folder.reopen().and_then(|()| self.watch()).map(|()| "replaced: opened anew"));
+        if self.note(0, "the bridge folder", reopened, &mut notes) {
+            let there = self.folder.inode(FIFO);
+            let is_ours = there.is_some() && there == self.fifo.inode();
+            let opened = (!is_ours).then(|| self.open_fifo().map(|()| "replaced: reading the new one"));
+            self.note(1, "the FIFO", opened, &mut notes);
+            let there = self.folder.inode(SOCKET);
+            let is_ours = there.is_some() && there == self.socket.as_ref().map(|(_, inode)| *inode);
+            let opened = (!is_ours).then(|| self.open_socket().map(|()| "replaced: opened anew"));
+            self.note(2, "the socket", opened, &mut notes);
+        }
+        self.look_at = self.troubles.iter().any(Option::is_some).then(|| now + AGAIN);
         notes
     }
 
-    fn put_right(&mut self, notes: &mut Vec<String>) {
-        if self.folder_trouble.is_some() || self.folder.is_gone() {
-            let before = self.folder_trouble.take();
-            match self.folder.reopen().and_then(|()| self.watch()) {
-                Ok(()) => notes.push("the bridge folder was replaced: opened anew".into()),
-                Err(error) => return note_trouble(notes, before.as_ref(), &mut self.folder_trouble, &error),
+    /// Notes how something was `opened`, if it had to be; a trouble once. Returns whether it is open.
+    fn note(
+        &mut self,
+        index: usize,
+        name: &str,
+        opened: Option<Result<&str>>,
+        notes: &mut Vec<String>,
+    ) -> bool {
+        let before = self.troubles[index].take();
+        match opened {
+            None => notes.extend(before.map(|_| format!("{name} is the same again"))),
+            Some(Ok(how)) => notes.push(format!("{name} was {how}")),
+            Some(Err(error)) => {
+                let line = one_line(&error);
+                notes.extend((before.as_ref() != Some(&line)).then(|| line.clone()));
+                self.troubles[index] = Some(line);
             }
         }
-        let there = self.folder.inode(FIFO);
-        if there.is_none() || there != self.fifo.inode() {
-            let before = self.fifo_trouble.take();
-            match self.open_fifo() {
-                Ok(()) => notes.push("the FIFO was replaced: reading the new one".into()),
-                Err(error) => note_trouble(notes, before.as_ref(), &mut self.fifo_trouble, &error),
-            }
-        } else if self.fifo_trouble.take().is_some() {
-            notes.push("the FIFO is the same again".into());
-        }
-        let there = self.folder.inode(SOCKET);
-        if there.is_none() || there != self.socket.as_ref().map(|(_, inode)| *inode) {
-            let before = self.socket_trouble.take();
-            match self.folder.open_socket() {
-                Ok(socket) => {
-                    self.socket = Some(socket);
-                    notes.push("the socket was replaced: opened anew".into());
-                }
-                Err(error) => note_trouble(notes, before.as_ref(), &mut self.socket_trouble, &error),
-            }
-        } else if self.socket_trouble.take().is_some() {
-            notes.push("the socket is the same again".into());
-        }
+        self.troubles[index].is_none()
     }
 
     /// Lets no client in any more, so that a new one fails at once.
@@ -183,18 +197,4 @@ impl Doors {
             keeper.leave();
         }
     }
-}
-
-/// Notes a trouble once.
-fn note_trouble(
-    notes: &mut Vec<String>,
-    before: Option<&String>,
-    now: &mut Option<String>,
-    error: &anyhow::Error,
-) {
-    let line = one_line(error);
-    if before != Some(&line) {
-        notes.push(line.clone());
-    }
-    *now = Some(line);
 }

@@ -1,76 +1,73 @@
-//! What the listener remembers of what it did, for `status`.
+//! What the listener remembers of what it did, for `status`, and who waits for that.
 
-use std::time::Instant;
-
-use common::text::escape_path;
 use common::units;
 
-use super::Listener;
-use crate::log::short;
-use crate::run::notify;
-use crate::status::ListenerStatus;
-use bridge::action::Lane;
+use crate::door::ClientId;
+use crate::reply::Clients;
 
-/// The last events of each kind, each with its time ([`dated`]).
-#[derive(Debug, Default)]
+/// A kind of event of which the last is remembered.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Fact {
+    /// A message ended.
+    Last,
+    /// A message failed.
+    LastFailure,
+    /// A message does not run because of a listener that was away.
+    LastLost,
+    /// A notification ended.
+    LastPush,
+    /// The after steps of a backup that never reported back were run.
+    OverdueBackup,
+}
+
+/// The keys of `status`, in the order of [`Fact`].
+const KEYS: [&str; 5] = ["last", "last-failure", "last-lost", "last-push", "overdue-backup"];
+
+#[derive(Debug)]
 pub(super) struct Facts {
-    /// The last finished message, and its result.
-    pub(super) last: Option<String>,
-    /// The last message that failed.
-    pub(super) last_failure: Option<String>,
-    /// The last message that did not run because the listener was away.
-    pub(super) last_lost: Option<String>,
-    /// The last push.
-    pub(super) last_push: Option<String>,
-    /// The result of the after steps of a backup that never reported back.
-    pub(super) overdue_backup: Option<String>,
+    /// When the listener started.
+    since: String,
+    events: [Option<String>; KEYS.len()],
+    /// Who waits for a status that is being put together, and whether as JSON.
+    askers: Vec<(ClientId, bool)>,
 }
 
-/// An event with its time.
-pub(super) fn dated(event: &str) -> Option<String> {
-    Some(format!("{} {event}", units::now()))
-}
+impl Facts {
+    pub(super) fn new() -> Facts {
+        Facts { since: units::now(), events: Default::default(), askers: Vec::new() }
+    }
 
-impl Listener {
-    /// What `status` reports without asking any other program.
-    pub(super) fn status_now(&self) -> ListenerStatus {
-        let running = self.queue.running(Lane::Actions).map(|job| {
-            let since = job.started.map(|at| units::duration(at.elapsed())).unwrap_or_default();
-            format!("#{} {} for {since}", job.id, short(job.message.to_string().as_bytes()))
-        });
-        let door = |trouble: &Option<String>| {
-            let trouble = self.doors.folder_trouble.as_ref().or(trouble.as_ref());
-            trouble.cloned().unwrap_or("ok".into())
-        };
-        let in_time = |at: Option<Instant>| {
-            let left = at.map(|at| at.saturating_duration_since(Instant::now()));
-            left.map_or("no".into(), |left| format!("in {}", units::duration(left)))
-        };
-        let arriving = self.from_fifo.len() + self.from_others.len();
-        let has_address = notify::has_address(&self.settings);
-        let pairs = [
-            ("version", env!("CARGO_PKG_VERSION").into()),
-            ("process", std::process::id().to_string()),
-            ("since", self.since.clone()),
-            ("bridge", escape_path(self.doors.folder.path())),
-            ("pipe", door(&self.doors.fifo_trouble)),
-            ("socket", door(&self.doors.socket_trouble)),
-            ("running", running.unwrap_or_else(|| "none".into())),
-            ("waiting", (self.queue.waiting() + arriving).to_string()),
-            ("push-address", if has_address { "set".into() } else { "not set".into() }),
-            ("after-steps-due", in_time(self.timers.backup)),
-            ("tailscale-down-due", in_time(self.timers.network)),
-            ("log", escape_path(self.settings.layout().listener_log())),
-        ];
-        let Facts { last, last_failure, last_lost, last_push, overdue_backup } = &self.facts;
-        let events = [
-            ("last", last),
-            ("last-failure", last_failure),
-            ("last-lost", last_lost),
-            ("last-push", last_push),
-            ("overdue-backup", overdue_backup),
-        ];
-        let events = events.into_iter().filter_map(|(name, event)| Some((name, event.clone()?)));
-        pairs.into_iter().chain(events).map(|(name, text)| (name.to_string(), text.into())).collect()
+    pub(super) fn note(&mut self, fact: Fact, event: &str) {
+        self.events[fact as usize] = Some(format!("{} {event}", units::now()));
+    }
+
+    pub(super) fn forget(&mut self, fact: Fact) {
+        self.events[fact as usize] = None;
+    }
+
+    pub(super) fn has(&self, fact: Fact) -> bool {
+        self.events[fact as usize].is_some()
+    }
+
+    pub(super) fn since(&self) -> &str {
+        &self.since
+    }
+
+    /// Keys and values for `status`.
+    pub(super) fn pairs(&self) -> impl Iterator<Item = (&'static str, String)> {
+        KEYS.into_iter().zip(&self.events).filter_map(|(key, event)| Some((key, event.clone()?)))
+    }
+
+    /// A client waits for the status. Returns whether it has to be put together; otherwise that is under way.
+    pub(super) fn ask(&mut self, client: ClientId, json: bool, clients: &Clients) -> bool {
+        self.askers.push((client, json));
+        let is_first = self.askers.len() == 1;
+        // Who has left meanwhile needs no place.
+        self.askers.retain(|&(client, _)| is_first || clients.is_there(client));
+        is_first
+    }
+
+    pub(super) fn take_askers(&mut self) -> Vec<(ClientId, bool)> {
+        std::mem::take(&mut self.askers)
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! No message is acknowledged before it is on disk.
 
+use std::time::Duration;
+
 use bridge::action::BuiltIn;
 use bridge::exit_code::ExitCode;
 use bridge::frame::Frame;
@@ -9,36 +11,37 @@ use bridge::message::{Malformed, Message};
 use bridge::request::Notification;
 
 use super::Listener;
-use super::events::Start;
-use super::facts::dated;
-use super::timers::DISK_PAUSE;
+use super::events::Event;
+use super::facts::Fact;
+use super::timers::Timer;
 use crate::dispatch::{Action, Refusal, look_up};
 use crate::door::fifo::Taken;
 use crate::door::{ClientId, Origin};
 use crate::log::{Topic, short};
-use crate::queue::STALE;
-use crate::queue::{New, lane_of};
-use crate::status;
+use crate::queue::{Accepted, Job, STALE, Unrecorded};
+use crate::run::{Outcome, notify};
+use crate::status::{self, ListenerStatus};
 use crate::tally::Ending;
 use bridge::action::Lane;
-use common::cancel::Cancel;
 use common::moment::{Moment, unix_now};
+use common::text::escape_path;
+use common::units;
+
+/// What could not be written is tried again after this time.
+const DISK_PAUSE: Duration = Duration::from_secs(5);
 
 impl Listener {
     /// A client has sent its line.
     pub(super) fn hear(&mut self, client: ClientId, line: &[u8]) {
-        if self.timers.is_stopping() {
-            self.refuse(Some(client), ExitCode::Later, "the listener stops".into());
+        if self.timers.is_set(Timer::Stop) {
+            self.clients.refuse(Some(client), ExitCode::Later, "the listener stops".into());
             return;
         }
         match Message::parse(line) {
-            Ok(message) => {
-                let new = self.consider(message, Origin::Socket, Some(client));
-                self.from_others.extend(new);
-            }
+            Ok(message) => self.consider(Job { client: Some(client), ..Job::new(message, Origin::Socket) }),
             Err(why) => {
                 self.report_malformed(Origin::Socket, why, line);
-                self.refuse(Some(client), ExitCode::Unknown, format!("not a message: {why}"));
+                self.clients.refuse(Some(client), ExitCode::Unknown, format!("not a message: {why}"));
             }
         }
     }
@@ -46,7 +49,7 @@ impl Listener {
     /// Looks at what came through the FIFO.
     pub(super) fn take_arrivals(&mut self) {
         for arrival in self.doors.fifo.take() {
-            self.passed = self.passed.max(arrival.mark);
+            self.queue.pass(arrival.mark);
             let message = match arrival.line {
                 Ok(message) => message,
                 Err(why) => {
@@ -64,25 +67,22 @@ impl Listener {
                     continue;
                 }
             };
-            let is_old = at.as_ref().is_some_and(|at| at.age(&Moment::now()).is_none_or(|age| age > STALE));
-            if is_old && message.built_in() != Some(BuiltIn::PostBackups) {
+            let age = at.as_ref().map(|at| at.age(&Moment::now()));
+            let is_old = age.is_some_and(|age| age.is_none_or(|age| age > STALE))
+                && message.built_in() != Some(BuiltIn::PostBackups);
+            if is_old || is_stale_up(&message) {
                 self.report_dropped(&message, "it is older than 10 min");
                 continue;
             }
-            if is_stale_up(&message) {
-                self.report_dropped(&message, "it is older than 10 min");
-                continue;
-            }
-            if let Some(new) = self.consider(message, Origin::Fifo, None) {
-                self.from_fifo.push(New { spool: Some(arrival.mark), at, ..new });
-            }
+            self.consider(Job { spool: Some(arrival.mark), at, ..Job::new(message, Origin::Fifo) });
         }
     }
 
-    /// Returns what is to be queued, if the message is.
-    fn consider(&mut self, message: Message, door: Origin, client: Option<ClientId>) -> Option<New> {
+    /// Answers or refuses a message at once, or takes it to be queued.
+    fn consider(&mut self, job: Job) {
+        let (door, client, message) = (job.door, job.client, &job.message);
         let shown = short(message.to_string().as_bytes());
-        match look_up(&message, door, &self.runner.actions(), || self.runner.trust()) {
+        match look_up(message, door, &self.runner.actions(), || self.runner.trust()) {
             Ok(Action::BuiltIn(BuiltIn::Ping)) => {
                 if door == Origin::Fifo {
                     self.log.sparingly(Topic::Ping, "ping (pipe)");
@@ -90,91 +90,79 @@ impl Listener {
                 let pong = format!("pong {}", env!("CARGO_PKG_VERSION")).into_bytes();
                 self.clients.send(client, &Frame::Output(pong));
                 self.clients.send(client, &Frame::End(ExitCode::Done));
-                None
             }
             Ok(Action::BuiltIn(BuiltIn::Status)) => {
                 if let Some(client) = client {
                     self.ask_status(client, message.text == "json");
                 }
-                None
             }
             Ok(action) => {
-                let waiting = self.from_fifo.iter().chain(&self.from_others);
-                let coming = waiting.filter(|new| lane_of(&new.message) == lane_of(&message)).count();
-                if self.queue.room(lane_of(&message)) > coming {
-                    return Some(New { message, action: Some(action), door, client, spool: None, at: None });
+                if !self.queue.add(Job { action: Some(action), ..job }) {
+                    let event = format!("refused, too many messages wait: {shown} ({door})");
+                    self.log.sparingly(Topic::Refused, &event);
+                    self.clients.refuse(client, ExitCode::Later, "too many messages wait already".into());
                 }
-                self.log
-                    .sparingly(Topic::Refused, &format!("refused, too many messages wait: {shown} ({door})"));
-                self.refuse(client, ExitCode::Later, "too many messages wait already".into());
-                None
             }
             Err(Refusal::Unknown) => {
-                self.tally.count("unknown-name", Ending::Refused);
-                self.log.sparingly(Topic::UnknownName, &format!("unknown message: {shown} ({door})"));
+                let event = format!("unknown message: {shown} ({door})");
+                self.log.count("unknown-name", Ending::Refused, Topic::UnknownName, &event);
                 // No client waits at the FIFO, and a flood must not have the folder read for each of its lines.
                 if client.is_some() {
                     let known = self.known_names().join(", ");
                     let why = format!("no action has the name {}; known are: {known}", message.name);
-                    self.refuse(client, ExitCode::Unknown, why);
+                    self.clients.refuse(client, ExitCode::Unknown, why);
                 }
-                None
             }
             Err(Refusal::Unsafe(why)) => {
-                self.tally.count(&message.name, Ending::Refused);
-                self.log.sparingly(Topic::Refused, &format!("refused: {shown} ({door}): {why}"));
-                self.refuse(client, ExitCode::Failed, format!("not run: {why}"));
-                None
+                let event = format!("refused: {shown} ({door}): {why}");
+                self.log.count(&message.name, Ending::Refused, Topic::Refused, &event);
+                self.clients.refuse(client, ExitCode::Failed, format!("not run: {why}"));
             }
         }
     }
 
-    /// Records what is new and what has ended, acknowledges what is accepted, and starts what comes next.
-    pub(super) fn commit(&mut self, ended: &[u64]) {
-        let fifo = self.from_fifo.len();
-        let mut new = std::mem::take(&mut self.from_fifo);
-        new.append(&mut self.from_others);
-        let waiting_clients: Vec<_> = new.iter().map(|new| (new.client, lane_of(&new.message))).collect();
-        let advanced = self.queue.advance(&mut new, ended);
+    /// Takes what the listener has to send to itself.
+    pub(super) fn take_own(&mut self) {
+        for message in self.backups.take_messages() {
+            self.queue.add(Job::new(message, Origin::Timer));
+        }
+    }
+
+    /// Records what is new and what has ended, acknowledges what is accepted, and starts what comes next. What has
+    /// `finished` is reported then.
+    pub(super) fn commit(&mut self, ended: &[u64], finished: Vec<(Job, Outcome)>) {
+        self.take_own();
+        let advanced = self.queue.advance(ended);
         // A client that has its answer may kill this process: what it was answered is in the record by then.
-        for (job, outcome) in std::mem::take(&mut self.finished) {
+        for (job, outcome) in finished {
             self.report_end(&job, &outcome);
         }
         let advanced = match advanced {
             Ok(advanced) => advanced,
-            Err(error) => {
-                self.log.sparingly(Topic::Found, &format!("the queue can't be written: {error}"));
-                self.timers.disk = Some(std::time::Instant::now() + DISK_PAUSE);
-                // No client waits at the FIFO: what came from there is kept. A client at the socket is refused.
-                let others = new.split_off(fifo);
-                self.from_fifo = new;
-                for client in others.into_iter().filter_map(|new| new.client) {
-                    self.refuse(
-                        Some(client),
-                        ExitCode::Later,
-                        format!("not accepted, it can't be written down: {error}"),
-                    );
+            Err(Unrecorded { error, refused }) => {
+                self.log.found(&format!("the queue can't be written: {error}"));
+                self.timers.set(Timer::Disk, Some(DISK_PAUSE));
+                for client in refused {
+                    let why = format!("not accepted, it can't be written down: {error}");
+                    self.clients.refuse(Some(client), ExitCode::Later, why);
                 }
                 return;
             }
         };
-        self.timers.disk = None;
+        self.timers.set(Timer::Disk, None);
         for job in advanced.started {
-            let notice = self.notice(&job);
-            let cancel = Cancel::new().unwrap_or_else(|_| self.runner.cancel.clone());
-            self.running.insert(job.id, cancel.clone());
-            // The lanes' threads live as long as the loop.
-            let _ = self.lanes[job.lane() as usize].send(Start { job, cancel, notice });
+            let settings = &self.runner.settings;
+            let notice = self.notices.notice(&job, &self.queue, &mut self.backups, settings);
+            self.lanes.start(job, notice, &self.runner.cancel);
         }
-        self.reconsider_notices();
+        if let Some(superseded) = self.notices.reconsider(&self.queue, &self.runner.settings) {
+            self.lanes.stop(superseded);
+        }
         // While the first of them starts, the disk gets what those who asked are about to be promised.
         if let Err(error) = self.queue.flush() {
-            self.log.sparingly(
-                Topic::Found,
-                &format!("the queue may not survive a stop of the machine: {error}"),
-            );
+            self.log.found(&format!("the queue may not survive a stop of the machine: {error}"));
         }
-        for ((id, ahead), (client, lane)) in advanced.accepted.into_iter().zip(waiting_clients) {
+        for Accepted { id, client, lane, ahead } in advanced.accepted {
             self.clients.send(client, &Frame::Accepted(id));
             if ahead > 0 {
                 self.report_waiting(client, lane, ahead);
@@ -196,23 +184,18 @@ impl Listener {
         self.clients.send(client, &Frame::Note(note));
     }
 
-    pub(super) fn refuse(&mut self, client: Option<ClientId>, code: ExitCode, why: String) {
-        self.clients.send(client, &Frame::Note(why));
-        self.clients.send(client, &Frame::End(code));
-    }
-
     fn report_malformed(&mut self, door: Origin, why: Malformed, line: &[u8]) {
         let shown = short(line);
         let colon = if shown.is_empty() { "" } else { ": " };
-        self.tally.count("not-a-message", Ending::Refused);
-        self.log.sparingly(Topic::NotAMessage, &format!("not a message ({door}): {why}{colon}{shown}"));
+        let event = format!("not a message ({door}): {why}{colon}{shown}");
+        self.log.count("not-a-message", Ending::Refused, Topic::NotAMessage, &event);
     }
 
     /// What an earlier listener took from the FIFO and will not run.
     fn report_dropped(&mut self, message: &Message, why: &str) {
         let shown = short(message.to_string().as_bytes());
         self.log.event(&format!("{shown} (pipe): dropped: {why}"));
-        self.facts.last_lost = dated(&format!("{shown}: dropped: {why}"));
+        self.facts.note(Fact::LastLost, &format!("{shown}: dropped: {why}"));
     }
 
     fn known_names(&self) -> Vec<String> {
@@ -228,17 +211,42 @@ impl Listener {
     }
 
     fn ask_status(&mut self, client: ClientId, json: bool) {
-        self.status_clients.push((client, json));
-        if self.status_clients.len() > 1 {
-            // It is under way. Who has left meanwhile needs no place.
-            let clients = &self.clients;
-            self.status_clients.retain(|&(client, _)| clients.is_there(client));
-            return;
+        if self.facts.ask(client, json, &self.clients) {
+            let (runner, events, status) = (self.runner.clone(), self.inbox.events(), self.status_now());
+            std::thread::spawn(move || {
+                events.send(Event::Status(Box::new(status::complete(&runner, status))));
+            });
         }
-        let (runner, events, facts) = (self.runner.clone(), self.events.clone(), self.status_now());
-        std::thread::spawn(move || {
-            events.send(super::Event::Status(Box::new(status::complete(&runner, facts))));
+    }
+
+    /// What `status` reports without asking any other program.
+    fn status_now(&self) -> ListenerStatus {
+        let running = self.queue.running(Lane::Actions).map(|job| {
+            let since = job.started.map(|at| units::duration(at.elapsed())).unwrap_or_default();
+            format!("#{} {} for {since}", job.id, short(job.message.to_string().as_bytes()))
         });
+        let in_time = |timer| {
+            let left = self.timers.left(timer);
+            left.map_or("no".into(), |left| format!("in {}", units::duration(left)))
+        };
+        let [pipe, socket] = self.doors.states();
+        let settings = &self.runner.settings;
+        let pairs = [
+            ("version", env!("CARGO_PKG_VERSION").into()),
+            ("process", std::process::id().to_string()),
+            ("since", self.facts.since().into()),
+            ("bridge", escape_path(self.doors.path())),
+            ("pipe", pipe),
+            ("socket", socket),
+            ("running", running.unwrap_or_else(|| "none".into())),
+            ("waiting", self.queue.waiting().to_string()),
+            ("push-address", if notify::has_address(settings) { "set".into() } else { "not set".into() }),
+            ("after-steps-due", in_time(Timer::Backup)),
+            ("tailscale-down-due", in_time(Timer::Network)),
+            ("log", escape_path(settings.layout().listener_log())),
+        ];
+        let all = pairs.into_iter().chain(self.facts.pairs());
+        all.map(|(name, text)| (name.to_string(), text.into())).collect()
     }
 }
 

@@ -4,28 +4,22 @@
 //! not pushed, and no more than [`MOST_UPS`] are pushed a minute. A failure that was pushed already is not pushed twice,
 //! and no `up` follows it before another backup is prepared.
 
-use std::collections::{BTreeMap, VecDeque};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use bridge::action::{BuiltIn, Lane};
 use bridge::message::Message;
 use bridge::request::Notification;
 use common::cancel::Cancel;
-use common::contract::trouble::Trouble;
 use common::settings::Settings;
 
-use super::Listener;
+use super::backups::{Backups, ONE_FAILURE};
 use crate::door::Origin;
-use crate::queue::Job;
-use crate::run::alarm;
+use crate::queue::{Job, Queue};
 
 /// How many `up`s are pushed in a [`SPAN`].
 const MOST_UPS: usize = 6;
 const SPAN: Duration = Duration::from_secs(60);
-/// Two messages about one failure come within this time.
-const ONE_FAILURE: Duration = Duration::from_secs(120);
 /// The hooks of one backup's end fire within this time of each other. A push takes ten seconds at most until a hook goes on.
 const ONE_END: Duration = Duration::from_secs(30);
 /// At most this number of failures is remembered: the other end can report failures without end.
@@ -36,25 +30,10 @@ const MOST_FAILURES: usize = 100;
 pub(super) enum Notice {
     /// It is pushed now. What was wrong with the preparation goes before its text if `with_preparation`.
     Now { with_preparation: bool },
-    /// It is pushed at that time, or earlier if it is hurried, or not if it is superseded.
-    At(Instant, Delay),
+    /// It is pushed at that time, or earlier if the flag is up, or not if its action is stopped.
+    At(Instant, Cancel),
     /// It is not pushed, because of this.
     Not(&'static str),
-}
-
-/// A notification that waits for its time.
-#[derive(Clone, Debug)]
-pub(super) struct Delay {
-    /// Ends the wait.
-    pub(super) wake: Cancel,
-    superseded: Arc<AtomicBool>,
-}
-
-impl Delay {
-    /// Whether a newer message to the same monitor has come.
-    pub(super) fn is_superseded(&self) -> bool {
-        self.superseded.load(Ordering::Relaxed)
-    }
 }
 
 /// What was pushed lately.
@@ -64,9 +43,8 @@ pub(super) struct Notices {
     failures: Vec<ReportedFailure>,
     /// The last `pre-backups`: what was reported before it is about another backup.
     preparation: u64,
-    delayed: Option<(String, Delay)>,
-    /// Of each plan, and of what has none, the preparation that was named in a push: when it ended, and when it was named.
-    named: BTreeMap<Option<String>, (i64, Instant)>,
+    /// The `up` that waits for its time: its monitor, and what ends the wait.
+    delayed: Option<(String, Cancel)>,
 }
 
 #[derive(Debug)]
@@ -93,98 +71,81 @@ fn monitor(settings: &Settings, request: &Notification) -> String {
     settings.push_address(request.plan().as_deref()).map(|(name, _)| name).unwrap_or_default()
 }
 
-impl Listener {
+/// Whether a newer notification for this monitor waits.
+fn is_followed(queue: &Queue, settings: &Settings, own: &str) -> bool {
+    queue.waiting_in(Lane::Notifications).any(|next| {
+        reports_up(&next.message).is_some()
+            && monitor(settings, &Notification::parse(&next.message.text)) == own
+    })
+}
+
+impl Notices {
     /// What becomes of a message that was just started.
-    pub(super) fn notice(&mut self, job: &Job) -> Notice {
+    pub(super) fn notice(
+        &mut self,
+        job: &Job,
+        queue: &Queue,
+        backups: &mut Backups,
+        settings: &Settings,
+    ) -> Notice {
         const NOW: Notice = Notice::Now { with_preparation: false };
         if job.message.built_in() == Some(BuiltIn::PreBackups) {
-            self.notices.preparation = self.notices.preparation.max(job.id);
+            self.preparation = self.preparation.max(job.id);
         }
         let Some(is_up) = reports_up(&job.message) else { return NOW };
-        let Ok(settings) = self.settings.again() else { return NOW };
+        let Ok(settings) = settings.again() else { return NOW };
         let request = Notification::parse(&job.message.text);
+        let own = monitor(&settings, &request);
         let now = Instant::now();
         if is_up {
-            if job.door != Origin::Timer && self.notices.contradicts(&request, now) {
+            if job.door != Origin::Timer && self.contradicts(&request, now) {
                 return Notice::Not("not pushed: this backup was reported as failed");
             }
             // A monitor that is up again has to see the next failure, whatever its words.
-            self.notices.failures.clear();
-            let own = monitor(&settings, &request);
-            if self.queue.waiting_in(Lane::Notifications).any(|next| {
-                reports_up(&next.message).is_some()
-                    && monitor(&settings, &Notification::parse(&next.message.text)) == own
-            }) {
+            self.failures.clear();
+            if is_followed(queue, &settings, &own) {
                 return Notice::Not("not pushed: a newer message follows");
             }
-            if let Some(at) = self.notices.next_up(now) {
-                if let Ok(wake) = Cancel::new() {
-                    let delay = Delay { wake, superseded: Arc::default() };
-                    self.notices.delayed = Some((own, delay.clone()));
-                    return Notice::At(at, delay);
+            if let Some(at) = self.next_up(now) {
+                if let Ok(hurry) = Cancel::new() {
+                    self.delayed = Some((own, hurry.clone()));
+                    return Notice::At(at, hurry);
                 }
             }
         } else {
-            let is_common = monitor(&settings, &request) == monitor(&settings, &Notification::default());
-            if !self.notices.is_new_failure(&request, job, is_common, now) {
+            let is_common = own == monitor(&settings, &Notification::default());
+            if !self.is_new_failure(&request, job, is_common, now) {
                 return Notice::Not("not pushed again: the same failure was pushed already");
             }
         }
         let is_report = job.door != Origin::Timer && !request.preparation_failed;
-        Notice::Now { with_preparation: is_report && self.names_preparation(request.plan(), now) }
+        Notice::Now { with_preparation: is_report && backups.names_preparation(request.plan(), now) }
     }
 
-    /// Whether the plan's last preparation was that of the backup that is reported. Some tasks are reported that had none: so
-    /// it is named once, and again in what is reported together with that. A message without a plan may be about
-    /// anything.
-    pub(super) fn names_preparation(&mut self, plan: Option<String>, now: Instant) -> bool {
-        let trouble = Trouble::load(&self.settings.layout().actions_trouble()).unwrap_or_default();
-        let Some(at) = alarm::of_preparation(&trouble, plan.as_deref()).map(|preparation| preparation.at)
-        else {
-            return false;
+    /// Looks whether the `up` that waits for its time still has to. Returns its message if it is not to be pushed.
+    pub(super) fn reconsider(&mut self, queue: &Queue, settings: &Settings) -> Option<u64> {
+        let (own, hurry) = self.delayed.take()?;
+        let waits = queue.running(Lane::Notifications)?.id;
+        let Some(settings) = queue.waiting_in(Lane::Notifications).next().and(settings.again().ok()) else {
+            self.delayed = Some((own, hurry));
+            return None;
         };
-        match self.notices.named.get(&plan) {
-            Some((known, named)) if *known == at => {
-                plan.is_some() && now.saturating_duration_since(*named) < ONE_FAILURE
-            }
-            _ => {
-                self.notices.named.insert(plan, (at, now));
-                true
-            }
-        }
-    }
-
-    /// Looks whether the `up` that waits for its time still has to.
-    pub(super) fn reconsider_notices(&mut self) {
-        let Some((own, delay)) = &self.notices.delayed else { return };
-        if self.queue.running(Lane::Notifications).is_none() {
-            self.notices.delayed = None;
-            return;
-        }
-        let waiting = || self.queue.waiting_in(Lane::Notifications);
-        if waiting().next().is_none() {
-            return;
-        }
-        let Ok(settings) = self.settings.again() else { return };
-        let is_newer = |next: &Job| {
-            reports_up(&next.message).is_some()
-                && monitor(&settings, &Notification::parse(&next.message.text)) == *own
-        };
-        let is_superseded = waiting().any(is_newer);
         // What is not pushed at its time leaves its place to another.
-        if is_superseded || waiting().any(|next| reports_up(&next.message) == Some(false)) {
-            delay.superseded.store(is_superseded, Ordering::Relaxed);
-            delay.wake.cancel();
-            self.notices.delayed = None;
-            self.notices.ups.pop_back();
-            if !is_superseded {
-                self.notices.ups.push_back(Instant::now());
-            }
+        if is_followed(queue, &settings, &own) {
+            self.ups.pop_back();
+            return Some(waits);
         }
+        let mut waiting = queue.waiting_in(Lane::Notifications);
+        if waiting.any(|next| reports_up(&next.message) == Some(false)) {
+            hurry.cancel();
+            self.ups.pop_back();
+            self.ups.push_back(Instant::now());
+        } else {
+            self.delayed = Some((own, hurry));
+        }
+        None
     }
-}
 
-impl Notices {
     /// When the next `up` may be pushed, if that is not now.
     fn next_up(&mut self, now: Instant) -> Option<Instant> {
         while self.ups.front().is_some_and(|&at| now.saturating_duration_since(at) >= SPAN) {
@@ -258,7 +219,7 @@ mod tests {
 
     fn job(id: u64, door: Origin) -> Job {
         let message = Message { name: BuiltIn::NotifyDown.name().into(), text: String::new() };
-        Job { id, message, action: None, door, client: None, started: None }
+        Job { id, ..Job::new(message, door) }
     }
 
     #[test]

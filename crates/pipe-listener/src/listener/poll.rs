@@ -12,19 +12,25 @@ use bridge::frame::Frame;
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
-use super::facts::dated;
-use super::timers::{FIFO_PAUSE, take};
-use super::{Event, Listener};
+use super::Listener;
+use super::backups::{Abandoned, is_about_preparation};
+use super::events::Event;
+use super::facts::Fact;
+use super::timers::Timer;
 use crate::dispatch::OwnMessage;
-use crate::door::ClientId;
+use crate::door::{ClientId, Origin};
 use crate::log::{Topic, short};
 use crate::queue::Job;
-use crate::run::{Failure, Outcome, Progress, tailscale};
+use crate::run::{Failure, Outcome, Progress, container, tailscale};
 use crate::status;
 use crate::tally::Ending;
 
-/// At most this number of events are attended to before the doors and clients are looked at again.
-const EVENTS: usize = 256;
+/// A backup whose after steps failed is tried again after this time.
+const AGAIN: Duration = Duration::from_secs(600);
+/// How often to look whether Backrest was restarted, while something is prepared.
+const RESTART: Duration = Duration::from_secs(600);
+/// A FIFO that could not be read is tried again after this time.
+const FIFO_PAUSE: Duration = Duration::from_millis(500);
 
 /// What can become ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,26 +47,26 @@ impl Listener {
     /// Sleeps until there is something to do. Returns what is ready, and whether its other end is gone.
     pub(super) fn wait(&self) -> Result<Vec<(Source, bool)>> {
         let input = PollFlags::POLLIN;
-        let mut fds = vec![PollFd::new(self.wake.as_fd(), input), PollFd::new(self.doors.changes(), input)];
+        let mut fds = vec![PollFd::new(self.inbox.as_fd(), input), PollFd::new(self.doors.changes(), input)];
         let mut sources = vec![Source::Events, Source::Changes];
-        if !self.timers.is_stopping() {
+        if !self.timers.is_set(Timer::Stop) {
             fds.push(PollFd::new(self.signals.as_fd(), input));
             sources.push(Source::Signals);
         }
         // While something from the FIFO can't be written down, nothing more is taken: its writers wait.
-        let may_read = self.from_fifo.is_empty() && self.timers.fifo.is_none();
+        let may_read = !self.queue.holds_up_fifo() && !self.timers.is_set(Timer::Fifo);
         if let Some(pipe) = self.doors.fifo.pipe().filter(|_| may_read) {
             fds.push(PollFd::new(pipe, input));
             sources.push(Source::Fifo);
         }
-        if let Some((socket, _)) = &self.doors.socket {
+        if let Some(socket) = self.doors.socket() {
             fds.push(PollFd::new(socket.as_fd(), input));
             sources.push(Source::Socket);
         }
         for (client, connection) in self.clients.iter() {
             let mut flags = PollFlags::empty();
             flags.set(PollFlags::POLLIN, connection.is_speaking());
-            flags.set(PollFlags::POLLOUT, connection.wants_write());
+            flags.set(PollFlags::POLLOUT, connection.unread() > 0);
             fds.push(PollFd::new(connection.as_fd(), flags));
             sources.push(Source::Client(client));
         }
@@ -106,7 +112,7 @@ impl Listener {
         }
         lines.extend(self.clients.overdue(now));
         if is_ready(Source::Socket) {
-            if let Some((socket, _)) = &self.doors.socket {
+            if let Some(socket) = self.doors.socket() {
                 lines.extend(self.clients.let_in(socket, now));
             }
         }
@@ -114,47 +120,44 @@ impl Listener {
             self.hear(client, &line);
         }
 
-        let mut ended = Vec::new();
         if is_ready(Source::Events) {
-            self.wake.calm();
+            self.inbox.calm();
         }
-        // An action that writes without end must not keep the others waiting.
-        for number in 0..EVENTS {
-            match self.heard.try_recv() {
-                Ok(event) => self.note(event, &mut ended),
-                Err(_) => break,
-            }
-            if number + 1 == EVENTS {
-                self.wake.up();
-            }
+        let mut finished = Vec::new();
+        let mut number = 0;
+        while let Some(event) = self.inbox.next(number) {
+            finished.extend(self.note(event));
+            number += 1;
         }
+        let mut ended: Vec<_> = finished.iter().map(|(job, _)| job.id).collect();
         for gone in self.clients.take_gone() {
-            ended.extend(self.client_gone(gone));
+            let Some(job) = self.queue.job_of(gone.client) else { continue };
+            match self.backups.client_gone(job, gone.waited, &mut self.log) {
+                Abandoned::GoesOn => {}
+                Abandoned::IsStopped => self.lanes.stop(job.id),
+                Abandoned::IsOver => ended.push(job.id),
+            }
         }
         self.look_at_times(now);
-        take(&mut self.timers.disk, now);
-        let may_write = self.timers.disk.is_none();
-        let is_new = !self.from_fifo.is_empty() && may_write || !self.from_others.is_empty();
-        if is_new || !ended.is_empty() || may_write && self.queue.is_behind() {
-            self.commit(&ended);
+        self.take_own();
+        self.timers.take(Timer::Disk, now);
+        if self.queue.has_work(!self.timers.is_set(Timer::Disk)) || !ended.is_empty() {
+            self.commit(&ended, finished);
         }
-        self.pass_over(now);
+        self.pass_over();
         for line in self.doors.look_after(now) {
-            self.log.sparingly(Topic::Found, &line);
+            self.log.found(&line);
         }
-        self.log.sum_up(now);
-        if let Err(error) = self.tally.save(now) {
-            self.log.sparingly(Topic::Found, &common::exit::one_line(&error));
-        }
+        self.log.keep(now);
         if is_ready(Source::Signals) {
-            self.begin_end(now);
+            self.begin_end();
         }
         self.press_end(now);
     }
 
     fn read_fifo(&mut self, now: Instant, closed: bool) {
-        take(&mut self.timers.fifo, now);
-        if !self.from_fifo.is_empty() || self.timers.fifo.is_some() {
+        self.timers.take(Timer::Fifo, now);
+        if self.queue.holds_up_fifo() || self.timers.is_set(Timer::Fifo) {
             return;
         }
         let mut received = self.doors.fifo.receive(now);
@@ -167,86 +170,99 @@ impl Listener {
         }
         if let Err(error) = received {
             // Most likely the disk is full. What is in the FIFO stays there.
-            self.log.sparingly(Topic::Found, &format!("the FIFO can't be read: {error}"));
-            self.timers.fifo = Some(now + FIFO_PAUSE);
+            self.log.found(&format!("the FIFO can't be read: {error}"));
+            self.timers.set(Timer::Fifo, Some(FIFO_PAUSE));
         }
     }
 
     /// Records how far the FIFO was read where the last lines need no record, so that they are not read again, and
-    /// goes on with a new spool file when it is time.
-    fn pass_over(&mut self, now: Instant) {
-        if !self.from_fifo.is_empty() || self.timers.fifo.is_some() {
+    /// empties the spool when it is time.
+    fn pass_over(&mut self) {
+        if self.queue.holds_up_fifo() || self.timers.is_set(Timer::Fifo) {
             return;
         }
-        let recorded = match self.doors.fifo.next_spool() {
-            None if self.passed > self.queue.mark() => self.queue.set_mark(self.passed),
-            None => Ok(()),
-            Some(next) => next.and_then(|(next, mark)| {
-                self.queue.set_mark(mark)?;
-                self.doors.fifo.switch_spool(next);
-                Ok(())
-            }),
+        let recorded = match self.doors.fifo.used_up() {
+            Some(mark) => self.doors.fifo.empty_spool(|| self.queue.set_mark(mark)),
+            None => self.queue.record_passed(),
         };
         if let Err(error) = recorded {
-            self.log.sparingly(Topic::Found, &format!("the queue can't be written: {error}"));
+            self.log.found(&format!("the queue can't be written: {error}"));
             // Nothing more is read until this is recorded.
-            self.timers.fifo = Some(now + FIFO_PAUSE);
+            self.timers.set(Timer::Fifo, Some(FIFO_PAUSE));
         }
     }
 
     fn look_at_times(&mut self, now: Instant) {
-        take(&mut self.timers.fifo, now);
-        if self.timers.is_stopping() {
+        self.timers.take(Timer::Fifo, now);
+        if self.timers.is_set(Timer::Stop) {
             return;
         }
-        if take(&mut self.timers.network, now) {
-            self.send_ourselves(OwnMessage::TailscaleDown.name(), "");
+        if self.timers.take(Timer::Network, now) {
+            self.queue.add(Job::new(OwnMessage::TailscaleDown.message(), Origin::Timer));
         }
-        if take(&mut self.timers.restart, now) {
+        if self.timers.take(Timer::Restart, now) {
             self.look_for_restart();
         }
-        if take(&mut self.timers.backup, now) {
-            self.send_ourselves(OwnMessage::OverdueBackup.name(), "");
+        if self.timers.take(Timer::Backup, now) {
+            self.queue.add(Job::new(OwnMessage::OverdueBackup.message(), Origin::Timer));
         }
     }
 
-    fn note(&mut self, event: Event, ended: &mut Vec<u64>) {
+    /// Looks whether Backrest was restarted since the last preparation, now and again after a while. On a thread of its
+    /// own: Docker may take its time.
+    fn look_for_restart(&mut self) {
+        let since = self.backups.since();
+        self.timers.set(Timer::Restart, since.map(|_| RESTART));
+        let running = self.queue.running(Lane::Actions);
+        let is_busy = running.is_some_and(|job| is_about_preparation(&job.message));
+        let Some(since) = since.filter(|_| !is_busy) else { return };
+        let (runner, events) = (self.runner.clone(), self.inbox.events());
+        std::thread::spawn(move || {
+            if container::restarted_since(&runner, since) {
+                events.send(Event::Restarted);
+            }
+        });
+    }
+
+    /// Returns a message that has ended.
+    fn note(&mut self, event: Event) -> Option<(Job, Outcome)> {
         match event {
             Event::Progress(id, progress) => {
-                let client = self.queue.running_job(id).and_then(|job| job.client);
+                let job = self.queue.job(id)?;
                 match progress {
-                    Progress::Output(line) => self.clients.send(client, &Frame::Output(line)),
-                    Progress::Note(note) => self.clients.send(client, &Frame::Note(note)),
+                    Progress::Output(line) => self.clients.send(job.client, &Frame::Output(line)),
+                    Progress::Note(note) => self.clients.send(job.client, &Frame::Note(note)),
                     Progress::Answer(note) => {
-                        self.clients.send(client, &Frame::Note(note.clone()));
-                        self.clients.send(client, &Frame::End(ExitCode::Done));
-                        let name = self.queue.running_job(id).map(|job| job.message.name.clone());
-                        self.log
-                            .sparingly(Topic::Failed(name.unwrap_or_default()), &format!("#{id}: {note}"));
+                        let topic = Topic::Failed(job.message.name.clone());
+                        self.log.sparingly(topic, &format!("#{id}: {note}"));
+                        self.clients.send(job.client, &Frame::Note(note));
+                        self.clients.send(job.client, &Frame::End(ExitCode::Done));
                     }
                 }
             }
             Event::Done(id, outcome) => {
-                self.running.remove(&id);
-                if let Some(job) = self.queue.running_job(id).cloned() {
-                    self.after_end(&job, &outcome);
-                    self.finished.push((job, outcome));
+                self.timers.set(Timer::Network, tailscale::due(&self.runner.settings));
+                self.lanes.remove(id);
+                let job = self.queue.job(id)?.clone();
+                let is_stopping = self.timers.is_set(Timer::Stop);
+                let note = self.backups.after_end(&job, &outcome, is_stopping, &mut self.log);
+                if let Some(note) = note {
+                    self.clients.send(job.client, &Frame::Note(note));
                 }
-                self.timers.set_network(tailscale::due(&self.settings));
-                ended.push(id);
+                return Some((job, outcome));
             }
             Event::Prepared(open) => {
-                let was_tried = self.facts.overdue_backup.is_some();
-                self.timers.set_backup(open.map(|open| open.left), was_tried);
+                let least = if self.facts.has(Fact::OverdueBackup) { AGAIN } else { Duration::ZERO };
+                self.timers.set(Timer::Backup, open.as_ref().map(|open| open.left.max(least)));
                 if open.is_none() {
-                    self.facts.overdue_backup = None;
+                    self.facts.forget(Fact::OverdueBackup);
                 }
-                self.backups.since = open.and_then(|open| open.since);
+                self.backups.set_prepared(open, &mut self.log);
                 self.look_for_restart();
             }
-            Event::Restarted => self.backrest_restarted(),
+            Event::Restarted => self.backups.restarted(&mut self.log),
             Event::Status(found) => {
-                for (client, json) in std::mem::take(&mut self.status_clients) {
+                for (client, json) in self.facts.take_askers() {
                     for line in status::render(&found, json) {
                         self.clients.send(Some(client), &Frame::Output(line.into_bytes()));
                     }
@@ -254,6 +270,7 @@ impl Listener {
                 }
             }
         }
+        None
     }
 
     /// Reports to the log, and to the client that waits, how a message ended.
@@ -267,13 +284,13 @@ impl Listener {
             Outcome::Failed(Failure { why, .. }) => (ExitCode::Failed, format!("failed after {took}: {why}")),
             Outcome::Unknown => (ExitCode::Unknown, "not known any more".into()),
         };
-        let ending = if code == ExitCode::Done { Ending::Done } else { Ending::Failed };
-        self.tally.count(&job.message.name, ending);
-        let topic = match code {
-            ExitCode::Done => Topic::Message(job.message.name.clone()),
-            _ => Topic::Failed(job.message.name.clone()),
+        let name = job.message.name.clone();
+        let (ending, topic) = match code {
+            ExitCode::Done => (Ending::Done, Topic::Message(name)),
+            _ => (Ending::Failed, Topic::Failed(name)),
         };
-        self.log.sparingly(topic, &format!("#{id} {shown} ({}): {how}", job.door));
+        let event = format!("#{id} {shown} ({}): {how}", job.door);
+        self.log.count(&job.message.name, ending, topic, &event);
         match outcome {
             Outcome::Done(None) => {}
             Outcome::Done(Some(what)) => self.clients.send(job.client, &Frame::Note(what.clone())),
@@ -283,16 +300,16 @@ impl Listener {
             Outcome::Unknown => self.clients.send(job.client, &Frame::Note(how.clone())),
         }
         self.clients.send(job.client, &Frame::End(code));
-        let event = format!("#{id} {shown}: {how}");
         if OwnMessage::of(&job.message, job.door) == Some(OwnMessage::OverdueBackup) {
-            self.facts.overdue_backup = dated(&how);
+            self.facts.note(Fact::OverdueBackup, &how);
         }
-        match job.lane() {
-            Lane::Notifications => self.facts.last_push = dated(&event),
-            Lane::Actions => self.facts.last = dated(&event),
+        let event = format!("#{id} {shown}: {how}");
+        if job.lane() == Lane::Notifications {
+            return self.facts.note(Fact::LastPush, &event);
         }
-        if job.lane() == Lane::Actions && code != ExitCode::Done {
-            self.facts.last_failure = dated(&event);
+        self.facts.note(Fact::Last, &event);
+        if code != ExitCode::Done {
+            self.facts.note(Fact::LastFailure, &event);
         }
     }
 }

@@ -9,11 +9,11 @@ use bridge::request::Preparation;
 
 use super::Listener;
 use super::backups::failure_cancels;
-use super::facts::dated;
+use super::facts::Fact;
 use crate::door::Origin;
 use crate::log::short;
-use crate::queue::Recovered;
 use crate::queue::STALE;
+use crate::queue::journal::Entry;
 use bridge::action::BuiltIn;
 use common::moment::Moment;
 
@@ -21,14 +21,10 @@ impl Listener {
     /// Puts messages that are young enough back into the queue. An action that was running when the listener died is
     /// reported as failed, an old message as dropped; neither is run: nothing runs twice. A `post-backups` is the
     /// exception: what it starts bears a second run, and what it does not start stays stopped.
-    pub(super) fn recover(&mut self, recovered: Recovered) {
-        if !recovered.damage.unreadable.is_empty() {
-            let lines = common::text::count(recovered.damage.unreadable.len(), "line");
-            self.log.event(&format!("{lines} of the queue could not be read"));
-        }
+    pub(super) fn recover(&mut self, entries: Vec<Entry>) {
         let now = Moment::now();
         let mut over = Vec::new();
-        for entry in recovered.entries {
+        for entry in entries {
             let shown = short(entry.line.as_bytes());
             let (id, door) = (entry.id, entry.door);
             let parsed = Message::parse(entry.line.as_bytes());
@@ -45,7 +41,7 @@ impl Listener {
                 (Ok(message), _)
                     if door == Origin::Timer || message.built_in() == Some(BuiltIn::PostBackups) =>
                 {
-                    self.queue.resume(id, message, door);
+                    self.queue.resume(entry, message);
                     continue;
                 }
                 (Err(_), _) => "dropped: it can't be read",
@@ -55,28 +51,28 @@ impl Listener {
                     "dropped: its backup was cancelled when the listener stopped"
                 }
                 (Ok(message), Some(_)) => {
-                    self.queue.resume(id, message, door);
+                    self.queue.resume(entry, message);
                     continue;
                 }
             };
             if let Some(message) = unprepared {
-                self.push_failed_preparation(&message, "it was not run: the listener was stopped");
+                self.backups.push_failed_preparation(&message, "it was not run: the listener was stopped");
             }
             self.log.event(&format!("#{id} {shown} ({door}): {why}"));
-            self.facts.last_lost = dated(&format!("#{id} {shown}: {why}"));
+            self.facts.note(Fact::LastLost, &format!("#{id} {shown}: {why}"));
             over.push(id);
         }
-        self.commit(&over);
+        self.commit(&over, Vec::new());
     }
 
     /// An action was running when an earlier listener was killed, so it failed.
     fn failed_with_listener(&mut self, message: &Message, door: Origin) {
         if failure_cancels(message, door) || message.built_in() == Some(BuiltIn::PostBackups) {
             let request = Preparation::parse(&message.text).unwrap_or_default();
-            self.undo(request.key);
+            self.backups.undo(request.key);
         }
         if message.built_in() == Some(BuiltIn::PreBackups) {
-            self.push_failed_preparation(message, "the listener was stopped while it ran");
+            self.backups.push_failed_preparation(message, "the listener was stopped while it ran");
         }
     }
 }

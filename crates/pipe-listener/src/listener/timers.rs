@@ -2,61 +2,51 @@
 
 use std::time::{Duration, Instant};
 
-/// A backup whose after steps failed is tried again after this time.
-const AGAIN: Duration = Duration::from_secs(600);
-/// How often to look whether Backrest was restarted, while something is prepared.
-pub(super) const RESTART: Duration = Duration::from_secs(600);
-/// What could not be written is tried again after this time.
-pub(super) const DISK_PAUSE: Duration = Duration::from_secs(5);
-/// A FIFO that could not be read is tried again after this time.
-pub(super) const FIFO_PAUSE: Duration = Duration::from_millis(500);
+/// What may be due.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Timer {
+    /// Writing is tried again after it failed.
+    Disk,
+    /// The FIFO is read again after that failed.
+    Fifo,
+    /// The running action is stopped because the listener stops.
+    Stop,
+    /// The network is to be taken down.
+    Network,
+    /// The after steps of a backup that has not come back are to run.
+    Backup,
+    /// Look whether Backrest was restarted.
+    Restart,
+}
 
 /// What is due, and when.
 #[derive(Debug, Default)]
-pub(super) struct Timers {
-    /// When writing is tried again after it failed.
-    pub(super) disk: Option<Instant>,
-    /// When the FIFO is read again after that failed.
-    pub(super) fifo: Option<Instant>,
-    /// When the network is to be taken down.
-    pub(super) network: Option<Instant>,
-    /// When the after steps of a backup that has not come back are to run.
-    pub(super) backup: Option<Instant>,
-    /// When to look whether Backrest was restarted.
-    pub(super) restart: Option<Instant>,
-    /// When the running action is stopped because the listener stops.
-    pub(super) stopping: Option<Instant>,
-}
+pub(super) struct Timers([Option<Instant>; 6]);
 
 impl Timers {
     /// When the next is due. What is due and not attended to would let the loop spin; so a listener that stops looks
     /// at fewer of them.
     pub(super) fn next(&self) -> Option<Instant> {
-        let times = match self.stopping {
-            Some(_) => [self.disk, self.fifo, self.stopping, None, None],
-            None => [self.disk, self.fifo, self.network, self.backup, self.restart],
-        };
-        times.into_iter().flatten().min()
+        let attended = if self.is_set(Timer::Stop) { 3 } else { 6 };
+        self.0[..attended].iter().flatten().min().copied()
     }
 
-    /// The network is to be taken down after this time, or not at all.
-    pub(super) fn set_network(&mut self, left: Option<Duration>) {
-        self.network = left.map(|left| Instant::now() + left);
+    /// It is due after this time, or not at all.
+    pub(super) fn set(&mut self, timer: Timer, left: Option<Duration>) {
+        self.0[timer as usize] = left.and_then(|left| Instant::now().checked_add(left));
     }
 
-    /// The after steps are due after this time, or not at all. If they were just tried they are not tried at once.
-    pub(super) fn set_backup(&mut self, left: Option<Duration>, was_tried: bool) {
-        let least = if was_tried { AGAIN } else { Duration::ZERO };
-        self.backup = left.and_then(|left| Instant::now().checked_add(left.max(least)));
+    pub(super) fn is_set(&self, timer: Timer) -> bool {
+        self.0[timer as usize].is_some()
     }
 
-    /// Whether the listener stops.
-    pub(super) fn is_stopping(&self) -> bool {
-        self.stopping.is_some()
+    /// How long until it is due.
+    pub(super) fn left(&self, timer: Timer) -> Option<Duration> {
+        self.0[timer as usize].map(|at| at.saturating_duration_since(Instant::now()))
     }
-}
 
-/// Whether it is time; a timer reports that once.
-pub(super) fn take(timer: &mut Option<Instant>, now: Instant) -> bool {
-    timer.take_if(|at| *at <= now).is_some()
+    /// Whether it is time; that is reported once.
+    pub(super) fn take(&mut self, timer: Timer, now: Instant) -> bool {
+        self.0[timer as usize].take_if(|at| *at <= now).is_some()
+    }
 }

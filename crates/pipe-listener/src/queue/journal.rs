@@ -17,7 +17,7 @@ use crate::door::Origin;
 /// How far the FIFO's spool file has been turned into records.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub(crate) struct Mark {
-    /// How often the spool file was emptied before that.
+    /// How often the spool was emptied before that.
     #[serde(rename = "file")]
     pub(crate) generation: u64,
     /// Up to which byte of it.
@@ -45,11 +45,8 @@ pub(crate) enum Record {
 pub(crate) struct Entry {
     /// Its number; never used twice.
     pub(crate) id: u64,
-    /// When it was accepted.
     pub(crate) at: Moment,
-    /// Where it came in.
     pub(crate) door: Origin,
-    /// The line.
     pub(crate) line: String,
     /// Where in the spool file it ended, if it came through the FIFO.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -65,38 +62,38 @@ pub(crate) struct Journal {
     log: RecordLog<Record>,
     /// Messages were written that the disk may not have yet.
     unflushed: bool,
-    contents: Contents,
-}
-
-#[derive(Debug, Default)]
-struct Contents {
-    open: BTreeMap<u64, Entry>,
     next_id: u64,
     mark: Mark,
 }
 
 impl Journal {
-    /// Opens or makes the journal at `path`, and returns what is wrong with what was there.
-    pub(crate) fn open(path: &Path) -> Result<(Journal, Damage)> {
+    /// Opens or makes the journal at `path`. Returns the messages that have not ended, oldest first, and what is wrong
+    /// with what was there.
+    pub(crate) fn open(path: &Path) -> Result<(Journal, Vec<Entry>, Damage)> {
         let Opened { log, records, damage } = RecordLog::open(path)?;
-        let mut contents = Contents { next_id: 1, ..Contents::default() };
-        records.iter().for_each(|record| contents.apply(record));
-        Ok((Journal { log, unflushed: false, contents }, damage))
+        let mut journal = Journal { log, unflushed: false, next_id: 1, mark: Mark::default() };
+        let mut open = BTreeMap::new();
+        for record in records {
+            journal.count(&record);
+            match record {
+                Record::Next { .. } => {}
+                Record::Accepted(entry) => drop(open.insert(entry.id, entry)),
+                Record::Started { id } => {
+                    open.entry(id).and_modify(|entry: &mut Entry| entry.started = true);
+                }
+                Record::Ended { id } => drop(open.remove(&id)),
+            }
+        }
+        Ok((journal, open.into_values().collect(), damage))
     }
 
-    /// The messages that have not ended, oldest first.
-    pub(crate) fn open_entries(&self) -> impl Iterator<Item = &Entry> {
-        self.contents.open.values()
-    }
-
-    /// The number that the next message gets.
     pub(crate) fn next_id(&self) -> u64 {
-        self.contents.next_id
+        self.next_id
     }
 
     /// How far the spool has been turned into records.
     pub(crate) fn mark(&self) -> Mark {
-        self.contents.mark
+        self.mark
     }
 
     /// Writes all of `records` or none. They survive the end of the listener; a stop of the machine only after
@@ -114,12 +111,28 @@ impl Journal {
         }
         // Ends and marks may reach the disk later: at worst something is reported once more.
         self.unflushed |= !restarts && records.iter().any(|record| matches!(record, Record::Accepted(_)));
-        records.iter().for_each(|record| self.contents.apply(record));
-        if self.log.wants_rewrite() {
-            // If there is no room for the new file the old one goes on growing, and that is tried again later.
-            let _ = self.log.rewrite(&self.contents.records());
-        }
+        records.iter().for_each(|record| self.count(record));
         Ok(())
+    }
+
+    fn count(&mut self, record: &Record) {
+        let (next_id, mark) = match record {
+            Record::Next { id, spool } => (*id, Some(*spool)),
+            Record::Accepted(entry) => (entry.id + 1, entry.spool),
+            Record::Started { .. } | Record::Ended { .. } => return,
+        };
+        self.next_id = self.next_id.max(next_id);
+        self.mark = self.mark.max(mark.unwrap_or_default());
+    }
+
+    /// Once it has grown, replaces it by one that holds only the messages that `open` returns.
+    pub(crate) fn shorten<I: Iterator<Item = Entry>>(&mut self, open: impl FnOnce() -> I) {
+        if self.log.wants_rewrite() {
+            let first = Record::Next { id: self.next_id, spool: self.mark };
+            let records: Vec<_> = std::iter::once(first).chain(open().map(Record::Accepted)).collect();
+            // If there is no room for the new file the old one goes on growing, and that is tried again later.
+            let _ = self.log.rewrite(&records);
+        }
     }
 
     /// Waits until the messages that were written are on the disk.
@@ -128,36 +141,5 @@ impl Journal {
             self.log.sync()?;
         }
         Ok(())
-    }
-}
-
-impl Contents {
-    fn records(&self) -> Vec<Record> {
-        let first = Record::Next { id: self.next_id, spool: self.mark };
-        std::iter::once(first).chain(self.open.values().cloned().map(Record::Accepted)).collect()
-    }
-
-    fn apply(&mut self, record: &Record) {
-        match record {
-            Record::Next { id, spool } => {
-                self.next_id = self.next_id.max(*id);
-                self.mark = self.mark.max(*spool);
-            }
-            Record::Accepted(entry) => {
-                self.next_id = self.next_id.max(entry.id + 1);
-                if let Some(mark) = entry.spool {
-                    self.mark = self.mark.max(mark);
-                }
-                self.open.insert(entry.id, entry.clone());
-            }
-            Record::Started { id } => {
-                if let Some(entry) = self.open.get_mut(id) {
-                    entry.started = true;
-                }
-            }
-            Record::Ended { id } => {
-                self.open.remove(id);
-            }
-        }
     }
 }

@@ -76,7 +76,7 @@ pub(super) fn start(runner: &Runner, report: Report<'_>) -> Result<Outcome> {
 }
 
 /// Notes that the network is no longer needed.
-pub(super) fn stop(runner: &Runner, report: Report<'_>) -> Result<Outcome> {
+pub(super) fn stop(runner: &Runner) -> Result<Outcome> {
     let state = NetworkRecord::load(&runner.settings)?;
     if !state.ours {
         return Ok(Outcome::Done(Some("left as it is: it was up before".into())));
@@ -85,14 +85,14 @@ pub(super) fn stop(runner: &Runner, report: Report<'_>) -> Result<Outcome> {
     NetworkRecord { unneeded_since: since, ..state }.save(&runner.settings)?;
     let linger = linger(&runner.settings);
     if linger.is_zero() {
-        return down(runner, report);
+        return down(runner);
     }
     let time = common::units::duration(linger);
     Ok(Outcome::Done(Some(format!("goes down in {time} unless it is needed again"))))
 }
 
 /// Takes the network down if that is due.
-pub(super) fn down(runner: &Runner, _: Report<'_>) -> Result<Outcome> {
+pub(super) fn down(runner: &Runner) -> Result<Outcome> {
     if due(&runner.settings).is_none_or(|left| !left.is_zero()) {
         return Ok(Outcome::Done(Some("not taken down: it is needed again".into())));
     }

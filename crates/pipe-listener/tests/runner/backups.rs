@@ -354,3 +354,22 @@ fn services_and_the_key_reach_the_prepare_steps_and_an_unknown_option_does_not()
     let ran = host.send(&["pre-backups", "--kye", "home"]).expect_code(1);
     assert!(ran.stdout.is_empty() && ran.stderr.contains("unknown option --kye"), "{}", ran.everything());
 }
+
+#[test]
+fn why_it_is_unknown_what_is_prepared_is_logged_once() {
+    let mut host = Host::new();
+    let fails =
+        "case \"$*\" in *--journal*) echo 'pre-backup-actions: read: journal: no access' >&2; exit 1;; esac";
+    host.with_tools(&[("pre-backup-actions", fails), ("build-ignore", "")]);
+    host.sandbox.write("containers/backrest/state/actions/journal", "");
+    host.start();
+    let reason = "find out what is prepared: ";
+    host.wait_for_log(reason);
+    for _ in 0..2 {
+        host.send(&["pre-backups"]).expect_success();
+    }
+    let log = host.log();
+    assert!(log.contains("no access"), "{log}");
+    assert_eq!(log.matches(reason).count(), 1, "{log}");
+    assert!(host.send(&["status"]).stdout.contains("after-steps-due: in "));
+}
