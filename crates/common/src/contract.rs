@@ -11,5 +11,6 @@ pub mod picture;
 pub mod proof;
 pub mod push;
 pub mod services;
+pub mod status;
 pub mod trouble;
 pub mod verification;

@@ -9,6 +9,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use common::settings::Flags;
 use serde::{Deserialize, Serialize};
 
+/// Where Backrest has its web page unless it was moved.
+pub(crate) const LOCAL_PAGE: &str = "http://localhost:9898";
+
 const EXAMPLES: &str = "\
 Example:
   create-backrest-pipe            set up what is missing
@@ -123,11 +126,11 @@ pub(crate) struct StatusArguments {
 }
 
 /// The options of `verify`.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Debug)]
 pub(crate) struct VerifyArguments {
-    /// Ask the Backrest whose web page is at this address [default: http://localhost:9898]
-    #[arg(long, value_name = "URL")]
-    pub(crate) backrest: Option<String>,
+    /// Ask the Backrest whose web page is at this address
+    #[arg(long, value_name = "URL", default_value = LOCAL_PAGE)]
+    pub(crate) backrest: String,
     /// Its plan [default: the plan that the address shows, or the only one]
     #[arg(long, value_name = "ID")]
     pub(crate) plan: Option<String>,
@@ -157,7 +160,7 @@ pub(crate) struct VerifyArguments {
 }
 
 /// Who logs in to Backrest.
-#[derive(Args, Clone, Debug)]
+#[derive(Args, Debug)]
 pub(crate) struct Login {
     /// Log in as this user; the password is taken from --password-file, from BACKREST_PASSWORD, or asked for
     #[arg(long, value_name = "NAME")]

@@ -10,12 +10,9 @@ use common::exit::HintExt;
 use common::process::{self, End, Limits};
 use common::text::escape;
 
-/// What `crontab -l` gave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Crontab {
-    /// The user has none.
     None,
-    /// Its text.
     Text(String),
     /// It can't be used on this machine; why.
     Unusable(String),

@@ -12,23 +12,21 @@ use common::text::escape_path;
 use crate::inspect::entry::Entry;
 use crate::work::{Verb, Work};
 
-/// Makes the folder if it is missing.
 pub(crate) fn make(folder: &Entry, user: u32, mode: u32, work: &mut Work) -> Result<()> {
     let path = &folder.path;
     if folder.is_dockers() && user != 0 {
         let what = format!("{}/, an empty folder of root's", escape_path(path));
-        work.step(Verb::Remove, what, || remove_empty(path))?;
+        work.step(Verb::REMOVE, what, || remove_empty(path))?;
     } else if !folder.is_missing() {
         return Ok(());
     }
-    work.step(Verb::Make, format!("{}/", escape_path(path)), || {
+    work.step(Verb::MAKE, format!("{}/", escape_path(path)), || {
         // Another of the tools may have been quicker.
         let made = private::new_folder(path, mode).map(drop);
         made.with_context(|| format!("make a folder: {}", escape_path(path)))
     })
 }
 
-/// Removes an empty folder, which may be gone already.
 pub(crate) fn remove_empty(path: &Path) -> Result<()> {
     match fs::remove_dir(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),

@@ -13,7 +13,7 @@ use common::settings::{Flags, Settings};
 use common::text::{count, escape_path};
 
 use crate::cli::Supervisor;
-use crate::hooks::wire::agreed;
+use crate::hooks::apply::agreed;
 use crate::inspect;
 use crate::inspect::entry::Kind;
 use crate::places::Places;
@@ -29,8 +29,7 @@ pub(crate) fn run(
     supervisor: Option<Supervisor>,
     is_dry: bool,
 ) -> Result<Exit> {
-    let found = find::roots(flags)?;
-    let settings = Settings::load(&found.flags(flags), None, None)?;
+    let settings = Settings::load(&find::roots(flags)?, None, None)?;
     let places = Places::of(&settings);
     let files = Files::of(&settings)?;
     let go = |work: &mut Work| -> Result<()> {
@@ -69,7 +68,6 @@ pub(crate) fn run(
     finish(work, &settings, supervisor)
 }
 
-/// What the person does next.
 fn next(settings: &Settings, supervisor: Option<Supervisor>) -> String {
     let listener = match supervisor {
         Some(Supervisor::None) => {
@@ -91,7 +89,6 @@ Next:{listener}
     )
 }
 
-/// Exit code and last words of a run.
 fn finish(mut work: Work, settings: &Settings, supervisor: Option<Supervisor>) -> Result<Exit> {
     work.complaints.extend(tool::refused_scripts(settings));
     let next = next(settings, supervisor);

@@ -23,10 +23,8 @@ use client::Client;
 use entry::Entry;
 use unit::Unit;
 
-/// What was found.
 #[derive(Clone, Debug)]
 pub(crate) struct Facts {
-    /// The folder above Backrest's.
     pub(crate) container_root: Entry,
     pub(crate) container_dir: Entry,
     pub(crate) bridge: Entry,
@@ -45,9 +43,7 @@ pub(crate) struct Facts {
     pub(crate) crontab: Crontab,
     pub(crate) unit: Unit,
     pub(crate) record: Record,
-    /// There is a data root for Backrest's folders.
     pub(crate) has_data_root: bool,
-    /// The user who asks.
     pub(crate) user: u32,
 }
 

@@ -7,10 +7,10 @@ use std::fs;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, anyhow, bail};
 use common::exit::HintExt;
 use common::lock::Holder;
 use common::text::{escape, escape_path};
@@ -28,16 +28,15 @@ const START: Duration = Duration::from_secs(10);
 /// How long a listener may take to end its action; it has its own, shorter grace.
 const STOP: Duration = Duration::from_secs(90);
 
-/// Starts the listener in a session of its own, unless one runs, and waits until it has its lock. Returns its
-/// process.
-pub(crate) fn start(places: &Places) -> Result<String> {
-    let layout = &places.layout;
-    let lock = layout.listener_lock();
+/// Starts the listener in a session of its own, unless one runs, and waits until it takes connections, so that a
+/// message sent right now is not refused. Returns who listens. If it never opens its socket its log and `status` report
+/// that.
+pub(crate) fn start(places: &Places) -> Result<Holder> {
+    let (lock, socket) = (places.layout.listener_lock(), places.layout.socket());
     if let Some(holder) = inspect::look(&lock)? {
-        return Ok(holder.to_string());
+        return Ok(holder);
     }
-    let before = Holder::of(&lock).ok();
-    let printed = layout.listener_start_log();
+    let printed = places.layout.listener_start_log();
     let naming = || format!("write: {}", escape_path(&printed));
     let output = common::private::read_write(&printed).with_context(naming)?;
     output.set_len(0).with_context(naming)?;
@@ -49,48 +48,24 @@ pub(crate) fn start(places: &Places) -> Result<String> {
     let mut child = command.spawn().context("start: setsid").hint("apt install util-linux")?;
     let end = Instant::now() + START;
     loop {
-        if is_holder(&lock, before.as_ref(), &child) {
-            wait_for_door(&layout.socket(), end);
-            return Ok(format!("process {}", child.id()));
-        }
-        if let Some(status) = child.try_wait().context("wait for the listener")? {
+        let exited = child.try_wait().context("wait for the listener")?;
+        let is_late = Instant::now() >= end;
+        if exited.is_some() || is_late || UnixStream::connect(&socket).is_ok() {
             // Another listener may have been quicker.
             if let Some(holder) = inspect::look(&lock)? {
-                return Ok(holder.to_string());
+                return Ok(holder);
             }
-            let last = last_line(&printed);
-            return Err(anyhow::anyhow!("start the listener: {status}: {last}"))
+        }
+        if let Some(status) = exited {
+            return Err(anyhow!("start the listener: {status}: {}", last_line(&printed)))
                 .hint(format!("see what it prints: {}", escape_path(&places.listener[0])));
         }
-        if Instant::now() >= end {
-            bail!(
-                "start the listener: process {} does not take its lock: {}",
-                child.id(),
-                last_line(&printed)
-            );
+        if is_late {
+            let (process, last) = (child.id(), last_line(&printed));
+            bail!("start the listener: process {process} does not take its lock: {last}");
         }
         std::thread::sleep(Duration::from_millis(10));
     }
-}
-
-/// Waits until the listener takes connections, so that a message sent right now is not refused. That it never does
-/// so is reported by the listener's log and by `status`.
-fn wait_for_door(socket: &Path, end: Instant) {
-    use std::io::ErrorKind::{ConnectionRefused, NotFound};
-    while Instant::now() < end {
-        match UnixStream::connect(socket) {
-            Err(error) if matches!(error.kind(), NotFound | ConnectionRefused) => {}
-            _ => return,
-        }
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
-/// Whether the lock's text names `child` and is not what an earlier holder left. The lock itself is not asked for:
-/// for that moment the listener could not take it.
-fn is_holder(lock: &Path, before: Option<&Holder>, child: &Child) -> bool {
-    let Ok(holder) = Holder::of(lock) else { return false };
-    before != Some(&holder) && holder.process.is_some_and(|id| u32::try_from(id) == Ok(child.id()))
 }
 
 fn last_line(file: &Path) -> String {
@@ -99,13 +74,11 @@ fn last_line(file: &Path) -> String {
     last.map_or_else(|| "it printed nothing".into(), escape)
 }
 
-/// Stops the listener that was found.
 pub(crate) fn ensure_stopped(facts: &Facts, places: &Places, work: &mut Work) -> Result<()> {
     let Some(holder) = &facts.listener else { return Ok(()) };
-    work.step(Verb::Stop, format!("the listener, {holder}"), || stop(&places.layout.listener_lock()))
+    work.step(Verb::STOP, format!("the listener, {holder}"), || stop(&places.layout.listener_lock()))
 }
 
-/// Stops the listener that holds `lock` and waits until it is gone.
 fn stop(lock: &Path) -> Result<()> {
     let Some(holder) = inspect::look(lock)? else { return Ok(()) };
     let Some(process) = holder.process else {

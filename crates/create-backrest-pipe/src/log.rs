@@ -9,7 +9,6 @@ use common::exit::{Exit, HintExt};
 use common::settings::Settings;
 use common::text::{escape, escape_path};
 
-/// Prints the last `count` lines.
 pub(crate) fn run(count: usize, settings: &Settings) -> Result<Exit> {
     let newer = settings.layout().listener_log();
     let mut lines = lines_of(&newer)?;

@@ -19,6 +19,7 @@ mod run;
 mod setup;
 mod start_up;
 mod status;
+mod task;
 mod tool;
 mod verify;
 mod work;

@@ -1,18 +1,19 @@
 //! Where each thing that is put in place lies. Names only; nothing here looks whether they exist.
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use common::compose;
 use common::layout::Layout;
 use common::settings::{Flags, Settings};
+
+use crate::roots;
 
 /// The paths and the command that a set-up consists of.
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
     /// The files below Backrest's folder of the container root.
     pub(crate) layout: Layout,
-    /// Backrest's folder in the data root.
     pub(crate) data_dir: PathBuf,
     /// The client as it was installed beside this program.
     pub(crate) client_source: PathBuf,
@@ -24,7 +25,6 @@ pub(crate) struct Places {
 
 /// The script that was the listener before.
 pub(crate) const OLD_LISTENER: &str = "backrest-trigger.sh";
-/// The unit's name.
 pub(crate) const UNIT: &str = "pipe-listener.service";
 
 impl Places {
@@ -43,12 +43,8 @@ impl Places {
 
 /// Whether Backrest's compose file mounts the bridge already.
 pub(crate) fn compose_has_bridge(places: &Places) -> bool {
-    let bridge = places.layout.bridge();
     let project = compose::read(places.layout.container_dir());
-    project.services.values().flat_map(|service| &service.mounts).any(|mount| {
-        mount.target == std::path::Path::new(bridge::MOUNT)
-            && matches!(&mount.source, compose::Source::Host(path) if *path == bridge)
-    })
+    roots::shows(roots::mounted(&project), &places.layout.bridge(), Path::new(bridge::MOUNT))
 }
 
 /// Where a user's own units lie (systemd.unit(5)).

@@ -16,11 +16,8 @@ use crate::cli::Supervisor;
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub(crate) struct Record {
-    /// Backrest's folder itself was made.
     pub(crate) made_container_dir: bool,
-    /// `logs/` was made.
     pub(crate) made_logs: bool,
-    /// `state/` was made.
     pub(crate) made_state: bool,
     /// The FIFO was there before, at the old place.
     pub(crate) adopted_pipe: bool,
@@ -28,7 +25,6 @@ pub(crate) struct Record {
     pub(crate) adopted_mode: Option<u32>,
     /// Lines of the crontab that started the Bash listener.
     pub(crate) replaced_lines: Vec<String>,
-    /// The user had no crontab.
     pub(crate) made_crontab: bool,
     /// What starts the listener after a reboot, as it was last asked for.
     pub(crate) supervisor: Option<Supervisor>,
@@ -39,7 +35,6 @@ pub(crate) struct Record {
 }
 
 impl Record {
-    /// Reads the record; `None` where there is none.
     pub(crate) fn read(path: &Path) -> Result<Option<Record>> {
         let naming = || format!("read what was set up before: {}", escape_path(path));
         let text = match fs::read(path) {
@@ -52,11 +47,5 @@ impl Record {
         serde_json::from_slice(&text)
             .with_context(naming)
             .hint("remove that file; it only lists what `remove` may take away")
-    }
-
-    /// The text of the record.
-    pub(crate) fn to_json(&self) -> String {
-        // Plain fields always have a JSON form.
-        serde_json::to_string_pretty(self).unwrap_or_default() + "\n"
     }
 }

@@ -31,7 +31,6 @@ pub(crate) fn remove(facts: &Facts, places: &Places, work: &mut Work) -> Result<
     left_by_the_tools(facts, places, work)
 }
 
-/// The FIFO goes, or goes back to where it was.
 fn fifo(facts: &Facts, work: &mut Work) -> Result<()> {
     let (old, pipe) = (&facts.old_pipe, &facts.pipe);
     let is_linked = matches!(&old.kind, Kind::Link { target } if target.as_os_str() == OLD_FIFO_TARGET);
@@ -47,11 +46,11 @@ fn fifo(facts: &Facts, work: &mut Work) -> Result<()> {
     // Its mode first: if a removal is interrupted between the two, the next one still finds it here.
     if let Some(mode) = facts.record.adopted_mode.filter(|&mode| mode != pipe.mode) {
         let what = format!("{mode:04o} of {}", escape_path(&pipe.path));
-        work.step(Verb::SetMode, what, || set_mode(&pipe.path, mode))?;
+        work.step(Verb::SET_MODE, what, || set_mode(&pipe.path, mode))?;
     }
     work.removed.insert(pipe.path.clone());
     let what = format!("the FIFO {} back to {}", escape_path(&pipe.path), escape_path(&old.path));
-    work.step(Verb::Move, what, || rename(&pipe.path, &old.path))
+    work.step(Verb::MOVE, what, || rename(&pipe.path, &old.path))
 }
 
 /// Files first, then the folders that were made, and the state folder with the record of all this last: it goes under
@@ -90,7 +89,7 @@ fn left_by_the_tools(facts: &Facts, places: &Places, work: &mut Work) -> Result<
     }
     if retires {
         work.removed.insert(state.clone());
-        work.step(Verb::Remove, format!("{}/", escape_path(&state)), || rename(&state, &retired))?;
+        work.step(Verb::REMOVE, format!("{}/", escape_path(&state)), || rename(&state, &retired))?;
     }
     if retires || fs::symlink_metadata(&retired).is_ok() {
         work.silently(|| remove_all(&retired))?;
@@ -122,7 +121,7 @@ fn remove_if_empty(folder: &Path, work: &mut Work) -> Result<()> {
     let name = format!("{}/", escape_path(folder));
     let Some(left) = left else {
         work.removed.insert(folder.to_path_buf());
-        return work.step(Verb::Remove, name, || Ok(()));
+        return work.step(Verb::REMOVE, name, || Ok(()));
     };
     let verb = if work.is_dry { "keep" } else { "kept" };
     crate::work::row(verb, &format!("{name}, because something else is in it: {}", escape_path(left)));

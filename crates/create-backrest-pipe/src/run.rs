@@ -13,7 +13,7 @@ use common::text::escape_path;
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::cli::{Cli, Command, Login, Supervisor};
+use crate::cli::{Cli, Supervisor};
 use crate::hooks;
 use crate::init;
 use crate::inspect;
@@ -22,65 +22,48 @@ use crate::places::{Places, compose_has_bridge};
 use crate::remove;
 use crate::setup;
 use crate::status;
+use crate::task::{self, Task};
 use crate::tool;
 use crate::verify;
 use crate::work::{TOOL, Work};
 
-/// Why an option would have no effect, which a person would take for done.
-fn without_effect(cli: &Cli) -> Option<&'static str> {
-    let is_lonely = |url: &Option<String>, login: &Login| url.is_none() && login.user.is_some();
-    match &cli.command {
-        Some(Command::Status(_) | Command::Log { .. } | Command::Verify(_)) if cli.dry_run => {
-            Some("--dry-run: status, log and verify change nothing")
-        }
-        Some(Command::Status(asked)) if is_lonely(&asked.backrest, &asked.login) => {
-            Some("--user: name the Backrest to log in to with --backrest")
-        }
-        Some(Command::Hooks(asked)) if is_lonely(&asked.apply, &asked.login) => {
-            Some("--user: name the Backrest to log in to with --apply")
-        }
-        None | Some(Command::Init(_)) => None,
-        Some(_) => cli.supervisor.map(|_| "--supervisor: only the set-up and init choose one"),
-    }
-}
-
-/// Does what was asked for.
 pub(crate) fn run(cli: &Cli) -> Result<Exit> {
-    if let Some(why) = without_effect(cli) {
+    if let Some(why) = task::without_effect(cli) {
         common::note!("{TOOL}: {why}");
         return Ok(Exit::Usage);
     }
-    if let Some(Command::Init(arguments)) = &cli.command {
-        let supervisor = arguments.supervisor.or(cli.supervisor);
-        return init::run(&cli.flags, arguments.yes, supervisor, cli.dry_run);
+    let (flags, is_dry) = (&cli.flags, cli.dry_run);
+    let task = Task::resolve(cli)?;
+    if let Task::Init { is_agreed, supervisor } = task {
+        return init::run(flags, is_agreed, supervisor, is_dry);
     }
-    let settings = Settings::load(&cli.flags, None, None)?;
+    let settings = Settings::load(flags, None, None)?;
     let places = Places::of(&settings);
     // The doctor reports what is wrong with the settings in its own way.
-    if !matches!(cli.command, Some(Command::Status(_))) {
+    if !matches!(task, Task::Status { .. }) {
         problem::warn(TOOL, &settings.problems);
     }
-    match &cli.command {
-        Some(Command::Init(_)) => Ok(Exit::Usage),
-        Some(Command::Hooks(arguments)) => hooks::run(arguments, &settings, cli.dry_run),
-        Some(Command::Status(arguments)) => status::run(arguments, &cli.flags, &settings, &places),
-        Some(Command::Verify(arguments)) => verify::run(arguments, &settings),
-        Some(Command::Log { lines }) => log::run(*lines, &settings),
-        Some(Command::Remove) => {
+    match task {
+        Task::Init { .. } => Ok(Exit::Usage),
+        Task::Hooks(choice, application) => hooks::run(choice, application.as_ref(), &settings),
+        Task::Status { page, json } => status::run(page.as_ref(), json, flags, &settings, &places),
+        Task::Verify(request) => verify::run(*request, &settings),
+        Task::Log { lines } => log::run(lines, &settings),
+        Task::Remove => {
             let _lock = one_at_a_time(&places)?;
             let facts = inspect::inspect(&places, None)?;
-            let mut work = Work::new(cli.dry_run);
+            let mut work = Work::new(is_dry);
             remove::remove(&facts, &places, &mut work)?;
             let next = format!("\n{AFTER_REMOVE}");
             Ok(work.finish("Nothing is in place: nothing was changed.", &next))
         }
-        None => {
+        Task::SetUp(asked) => {
             let _lock = one_at_a_time(&places)?;
-            let facts = inspect::inspect(&places, cli.supervisor)?;
-            let mut work = Work::new(cli.dry_run);
-            setup::set_up(&facts, &places, &settings, cli.supervisor, &mut work)?;
+            let facts = inspect::inspect(&places, asked)?;
+            let mut work = Work::new(is_dry);
+            setup::set_up(&facts, &places, &settings, asked, &mut work)?;
             work.complaints.extend(tool::refused_scripts(&settings));
-            let supervisor = cli.supervisor.or(facts.record.supervisor).unwrap_or(Supervisor::Cron);
+            let supervisor = asked.or(facts.record.supervisor).unwrap_or(Supervisor::Cron);
             let is_first = facts.bridge.is_missing();
             let next = if is_first { after_set_up(&places, supervisor) } else { String::new() };
             Ok(work.finish("Everything is in place: nothing was changed.", &next))
@@ -106,7 +89,6 @@ fn after_set_up(places: &Places, supervisor: Supervisor) -> String {
     lines.fold("\nNext:".into(), |text, line| text + &line)
 }
 
-/// What is left to the person once it is gone.
 const AFTER_REMOVE: &str = "\
 Left to you: Backrest's hooks, which stop every backup now that no one answers, and the mount in its compose.yaml.
   create-backrest-pipe hooks --apply URL --plan ID --remove";

@@ -3,8 +3,9 @@
 //!
 //! The listener owns the bridge: folder, FIFO and the link at the FIFO's old place are made by its own function.
 
-mod backrest_folders;
 mod bridge_folder;
+
+use std::path::PathBuf;
 
 use anyhow::Result;
 use common::layout::OLD_FIFO_TARGET;
@@ -17,7 +18,7 @@ use crate::crontab::Crontab;
 use crate::folder;
 use crate::inspect::Facts;
 use crate::inspect::client::{self, Client};
-use crate::inspect::entry::{Entry, Kind};
+use crate::inspect::entry::{self, Entry, Kind};
 use crate::listener;
 use crate::places::Places;
 use crate::start_up::{cron, systemd};
@@ -46,7 +47,7 @@ pub(crate) fn set_up(
     client(facts, places, work)?;
     for found in &facts.bash_listeners {
         let what = format!("the Bash listener that runs, process {}: {}", found.process, found.command);
-        work.step(Verb::Stop, what, || listener::stop_bash(found))?;
+        work.step(Verb::STOP, what, || listener::stop_bash(found))?;
     }
     match supervisor {
         Supervisor::Cron => {
@@ -67,7 +68,6 @@ pub(crate) fn set_up(
     }
 }
 
-/// What is in the way.
 pub(crate) fn refuse(facts: &Facts) -> Vec<Complaint> {
     let mut complaints = Vec::new();
     if !facts.container_root.is_folder() && facts.container_dir.is_missing() {
@@ -129,7 +129,7 @@ fn not_yours(entry: &Entry, user: u32, option: &str) -> Complaint {
 fn folders(facts: &Facts, places: &Places, supervisor: Supervisor, work: &mut Work) -> Result<()> {
     folder::make(&facts.container_dir, facts.user, 0o755, work)?;
     folder::make(&facts.state, facts.user, 0o700, work)?;
-    let backrests = backrest_folders::missing(facts, places)?;
+    let backrests = missing_folders(facts, places)?;
     let mut record = facts.record.clone();
     record.made_container_dir |= facts.container_dir.is_missing();
     record.made_logs |= facts.logs.is_missing();
@@ -147,12 +147,40 @@ fn folders(facts: &Facts, places: &Places, supervisor: Supervisor, work: &mut Wo
     }
     if record != facts.record {
         work.silently(|| {
-            common::atomic::write(&places.layout.setup_record(), record.to_json().as_bytes(), 0o600)?;
+            common::atomic::write(
+                &places.layout.setup_record(),
+                &serde_json::to_vec_pretty(&record)?,
+                0o600,
+            )?;
             Ok(())
         })?;
     }
     folder::make(&facts.logs, facts.user, 0o700, work)?;
-    backrest_folders::ensure(&backrests, facts.user, work)
+    backrests.iter().try_for_each(|path| folder::make(&entry::look(path)?, facts.user, 0o755, work))
+}
+
+/// What compose.yaml mounts below `DATA_DIR`.
+const FOLDERS: [&str; 5] = ["data", "config", "cache", "tmp", "rclone"];
+
+/// Backrest's own folders in the data root that are missing, outermost first: Docker would make them as root, and the
+/// user's tools could not write there. None if there is no data root to put them in, or if root's Docker has
+/// made and filled the outermost.
+fn missing_folders(facts: &Facts, places: &Places) -> Result<Vec<PathBuf>> {
+    let outer = entry::look(&places.data_dir)?;
+    let is_ours = outer.is_missing() || outer.is_dockers() || outer.owner == facts.user;
+    if !facts.has_data_root || !is_ours {
+        return Ok(Vec::new());
+    }
+    let mut missing = Vec::new();
+    for path in [places.data_dir.clone()].into_iter().chain(FOLDERS.map(|name| places.data_dir.join(name))) {
+        let there = entry::look(&path)?;
+        // Both of Backrest's folders may be one, which is made as the other.
+        let is_other = path == places.layout.container_dir();
+        if (there.is_missing() || there.is_dockers() && facts.user != 0) && !is_other {
+            missing.push(path);
+        }
+    }
+    Ok(missing)
 }
 
 /// Adds what `list` does not have; a line that is new and is there twice, twice.
@@ -166,7 +194,7 @@ fn client(facts: &Facts, places: &Places, work: &mut Work) -> Result<()> {
         Client::Current => {}
         Client::Outdated | Client::Blocked => {
             let to = places.layout.client();
-            work.step(Verb::Install, escape_path(&to), || client::install(&places.client_source, &to))?;
+            work.step(Verb::INSTALL, escape_path(&to), || client::install(&places.client_source, &to))?;
         }
         Client::NoSource => work.complaints.push(Complaint::warning(
             "backrest-send is not installed beside create-backrest-pipe: hooks can send, but not wait for an answer",
@@ -196,8 +224,8 @@ fn run_listener(
         listener::ensure_stopped(facts, places, work)?;
     }
     if !is_running || must_restart {
-        work.noting(Verb::Start, "the listener", || {
-            listener::start(places).map(|process| format!(", {process}"))
+        work.noting(Verb::START, "the listener", || {
+            listener::start(places).map(|holder| format!(", {holder}"))
         })?;
     }
     Ok(())

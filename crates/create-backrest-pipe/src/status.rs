@@ -15,18 +15,19 @@ mod version;
 use std::time::Duration;
 
 use anyhow::Result;
+use common::contract::status::{CheckState, StatusReport};
 use common::exit::Exit;
 use common::settings::{Flags, Settings};
 
-use crate::cli::StatusArguments;
+use crate::hooks::page::Page;
 use crate::inspect;
 use crate::places::Places;
-use report::State;
 
 /// Checks everything and prints it; `flags` are those that were given, which what is proposed needs as well. Exit code
 /// 1 where something is wrong.
 pub(crate) fn run(
-    arguments: &StatusArguments,
+    page: Option<&Page>,
+    json: bool,
     flags: &Flags,
     settings: &Settings,
     places: &Places,
@@ -38,21 +39,22 @@ pub(crate) fn run(
     let (container, image) = container::checks(settings, places);
     checks.extend(container);
     checks.push(backrest::ignore_file(settings));
-    let (hooks, page) = backrest::hooks(settings, arguments);
-    checks.push(version::check(image.or(page), arguments.backrest.is_some()));
+    let (hooks, version) = backrest::hooks(settings, page);
+    checks.push(version::check(image.or(version), page.is_some()));
     checks.extend(hooks);
     checks.extend(tools::scripts(settings));
     checks.extend(tools::coverage(settings));
     checks.extend(tools::old_scripts(&facts.crontab));
     checks.push(verified::check(settings));
     checks.extend(host::checks(settings, facts.record.supervisor));
-    let checks: Vec<_> = checks.into_iter().map(|check| check.with_flags(flags)).collect();
-    match arguments.json {
-        true => report::print_json(&checks)?,
-        false => report::print(&checks),
+    let checks: Vec<_> = checks.into_iter().map(|check| report::with_flags(check, flags)).collect();
+    let ok = checks.iter().all(|check| check.state != CheckState::Bad);
+    let status = StatusReport { ok, checks };
+    match json {
+        true => report::print_json(&status)?,
+        false => report::print(&status.checks),
     }
-    let is_wrong = checks.iter().any(|check| check.state == State::Bad);
-    Ok(if is_wrong { Exit::Failed } else { Exit::Done })
+    Ok(if ok { Exit::Done } else { Exit::Failed })
 }
 
 /// How long ago a moment was, in seconds since 1970.

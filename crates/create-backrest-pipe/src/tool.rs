@@ -13,13 +13,10 @@ use serde::de::DeserializeOwned;
 
 use crate::work::Complaint;
 
-/// At most this many scripts are listed after a set-up.
 const MOST: usize = 8;
 
-/// A few minutes, for tools that look through the services' folders.
 const LOOK: Duration = Duration::from_secs(300);
 
-/// What a tool prints as JSON within a few minutes.
 pub(crate) fn ask<T: DeserializeOwned>(settings: &Settings, tool: &str, arguments: &[&str]) -> Result<T> {
     ask_within(LOOK, None, settings, tool, arguments)
 }

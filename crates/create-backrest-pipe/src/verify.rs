@@ -15,8 +15,7 @@ mod host;
 mod listing;
 mod remote;
 mod report;
-mod sample;
-mod spool;
+pub(crate) mod sample;
 mod streams;
 
 use std::ffi::OsStr;
@@ -39,9 +38,8 @@ use common::text::{escape, escape_path};
 use common::units;
 use jiff::Timestamp;
 
-use crate::cli::VerifyArguments;
-use crate::hooks::api::LOCAL_PAGE;
 use crate::hooks::config::list;
+use crate::hooks::page::Page;
 use compare::Comparison;
 use dumps::{Declared, Place};
 use excludes::Excludes;
@@ -53,7 +51,6 @@ use sample::{Restore, Sample};
 
 pub(crate) use report::summary;
 
-/// The name of the folder for temporary files.
 const SCRATCH: &str = "backrest-verify";
 
 /// How many paths of the snapshot were compared, and how many bytes were read back: for the person at the terminal.
@@ -78,8 +75,18 @@ impl fmt::Display for Local {
 
 impl std::error::Error for Local {}
 
+pub(crate) struct Request {
+    pub(crate) page: Page,
+    pub(crate) sample: Sample,
+    /// How long a busy Backrest is waited for.
+    pub(crate) patience: Duration,
+    pub(crate) deadline: Duration,
+    pub(crate) notify: bool,
+    pub(crate) json: bool,
+}
+
 /// Verifies the last backup. Exit code 1 if anything is not explained.
-pub(crate) fn run(arguments: &VerifyArguments, settings: &Settings) -> Result<Exit> {
+pub(crate) fn run(request: Request, settings: &Settings) -> Result<Exit> {
     let cancel = Cancel::on_signals().context("watch for signals")?;
     let temporary = std::env::temp_dir();
     leftover::clear(&temporary, SCRATCH);
@@ -87,35 +94,43 @@ pub(crate) fn run(arguments: &VerifyArguments, settings: &Settings) -> Result<Ex
         .with_context(|| format!("make a temporary folder: {}", escape_path(&temporary)))
         .hint("name a folder with room for the largest dump in TMPDIR")?;
     let started = Instant::now();
-    let seed = arguments.seed.unwrap_or_else(|| rand::random_range(0..1_000_000));
+    let Request { page, sample, patience, deadline, notify, json } = request;
+    let (plan, seed) = (page.plan.clone(), sample.seed);
     let (sender, receiver) = mpsc::channel();
-    let (own_arguments, own_settings, flag) = (arguments.clone(), settings.clone(), cancel.clone());
+    let (own_settings, flag) = (settings.clone(), cancel.clone());
     let folder = scratch.path().to_path_buf();
     std::thread::Builder::new()
         .name("verify".into())
         // No one waits any more after Ctrl-C.
-        .spawn(move || drop(sender.send(work(&own_arguments, &own_settings, &folder, &flag, seed))))
+        .spawn(move || {
+            let worked = Remote::open(page, patience)
+                .and_then(|remote| work(remote, sample, &own_settings, &folder, &flag));
+            drop(sender.send(worked));
+        })
         .context("start a thread")?;
     let progress = || {
         let (compared, read) = (COMPARED.load(Ordering::Relaxed), READ.load(Ordering::Relaxed));
         format!("{compared} paths compared, {} read back", units::bytes(read))
     };
-    let worked =
-        common::progress::during(progress, || wait(&receiver, &cancel, started + arguments.deadline));
+    let worked = common::progress::during(progress, || wait(&receiver, &cancel, started + deadline));
     let Some(worked) = worked else { return Ok(Exit::Interrupted) };
     drop(scratch);
     let (mut verification, error) = match worked {
         Ok(verification) => (verification, None),
-        Err(error) => (failed(arguments, &error, seed), Some(error)),
+        Err(error) => {
+            let at = Timestamp::now().as_second();
+            let why = Some(common::exit::one_line(&error));
+            (Verification { plan, at, error: why, seed, ..Verification::default() }, Some(error))
+        }
     };
     verification.seconds = started.elapsed().as_secs();
     save(&verification, settings)?;
-    if arguments.json {
+    if json {
         common::out!("{}", serde_json::to_string(&verification)?);
     } else if error.is_none() {
         report::print(&verification);
     }
-    let sent = if arguments.notify { report::notify(&verification, settings) } else { Ok(()) };
+    let sent = if notify { report::notify(&verification, settings) } else { Ok(()) };
     match (error, verification.outcome) {
         (Some(error), _) => {
             if let Err(unsent) = sent {
@@ -128,7 +143,6 @@ pub(crate) fn run(arguments: &VerifyArguments, settings: &Settings) -> Result<Ex
     }
 }
 
-/// Waits for the work; `None` if it was interrupted.
 fn wait(
     receiver: &mpsc::Receiver<Result<Verification>>,
     cancel: &Cancel,
@@ -152,16 +166,6 @@ fn wait(
     }
 }
 
-fn failed(arguments: &VerifyArguments, error: &anyhow::Error, seed: u64) -> Verification {
-    Verification {
-        plan: arguments.plan.clone(),
-        at: Timestamp::now().as_second(),
-        error: Some(common::exit::one_line(error)),
-        seed,
-        ..Verification::default()
-    }
-}
-
 fn save(verification: &Verification, settings: &Settings) -> Result<()> {
     let path = settings.layout().verification();
     let folder = path.parent().unwrap_or(Path::new("/"));
@@ -176,21 +180,19 @@ fn save(verification: &Verification, settings: &Settings) -> Result<()> {
 }
 
 fn work(
-    arguments: &VerifyArguments,
+    mut remote: Remote,
+    sample: Sample,
     settings: &Settings,
     scratch: &Path,
     cancel: &Cancel,
-    seed: u64,
 ) -> Result<Verification> {
-    let address = arguments.backrest.as_deref().unwrap_or(LOCAL_PAGE);
-    let mut remote = Remote::open(address, arguments.plan.as_deref(), &arguments.login, arguments.wait)?;
+    let seed = sample.seed;
     let snapshot = remote.newest_snapshot()?;
     let expected = Expected::make(settings, scratch, FITTING, cancel)?;
     let excludes = Excludes::of(&remote.plan);
     let host = Host::new(&expected.roots, snapshot.began, &excludes);
     let (tops, uncovered) = tops(&remote, &expected);
 
-    let sample = Sample::new(arguments.sample, arguments.largest, seed);
     let declared = Declared::load(settings, &host, &remote.config, &remote.plan, cancel)?;
     let mut comparison = Comparison::new(&host, &tops, expected.paths()?, sample, declared);
     let mut lister = Lister::new(&mut remote, &snapshot, &expected.weights, &tops, scratch)?;
@@ -233,7 +235,7 @@ fn work(
 }
 
 /// The roots, or the parts of them that the plan backs up, and a fault for each root that it does not back up in full.
-fn tops(remote: &Remote<'_>, expected: &Expected) -> (Vec<String>, Vec<Fault>) {
+fn tops(remote: &Remote, expected: &Expected) -> (Vec<String>, Vec<Fault>) {
     let paths = list(&remote.plan, "paths").iter().filter_map(serde_json::Value::as_str);
     let paths: Vec<String> =
         paths.map(|path| common::paths::normal(Path::new(path)).to_string_lossy().into_owned()).collect();

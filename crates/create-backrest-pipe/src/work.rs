@@ -14,46 +14,24 @@ use common::text::{self, escape_path};
 /// The name of this tool, for messages.
 pub(crate) const TOOL: &str = "create-backrest-pipe";
 
-/// What a step does.
+/// What a step does, in the infinitive and in the past tense.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Verb {
-    Make,
-    Move,
-    Link,
-    SetMode,
-    Install,
-    Start,
-    Stop,
-    Run,
-    Write,
-    Crontab,
-    Remove,
-}
+pub(crate) struct Verb(pub(crate) &'static str, &'static str);
 
 impl Verb {
-    /// What it does, in the infinitive and in the past tense.
-    fn words(self) -> [&'static str; 2] {
-        match self {
-            Verb::Make => ["make", "made"],
-            Verb::Move => ["move", "moved"],
-            Verb::Link => ["link", "linked"],
-            Verb::SetMode => ["set mode", "set mode"],
-            Verb::Install => ["install", "installed"],
-            Verb::Start => ["start", "started"],
-            Verb::Stop => ["stop", "stopped"],
-            Verb::Run => ["run", "ran"],
-            Verb::Write => ["write", "wrote"],
-            Verb::Crontab => ["crontab", "crontab"],
-            Verb::Remove => ["remove", "removed"],
-        }
-    }
-
-    pub(crate) fn infinitive(self) -> &'static str {
-        self.words()[0]
-    }
+    pub(crate) const MAKE: Verb = Verb("make", "made");
+    pub(crate) const MOVE: Verb = Verb("move", "moved");
+    pub(crate) const LINK: Verb = Verb("link", "linked");
+    pub(crate) const SET_MODE: Verb = Verb("set mode", "set mode");
+    pub(crate) const INSTALL: Verb = Verb("install", "installed");
+    pub(crate) const START: Verb = Verb("start", "started");
+    pub(crate) const STOP: Verb = Verb("stop", "stopped");
+    pub(crate) const RUN: Verb = Verb("run", "ran");
+    pub(crate) const WRITE: Verb = Verb("write", "wrote");
+    pub(crate) const CRONTAB: Verb = Verb("crontab", "crontab");
+    pub(crate) const REMOVE: Verb = Verb("remove", "removed");
 }
 
-/// Something that can't be done, and what the person can do about it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Complaint {
     pub(crate) what: String,
@@ -72,15 +50,12 @@ impl Complaint {
     }
 }
 
-/// A run.
 #[derive(Debug)]
 pub(crate) struct Work {
     /// Show the steps only.
     pub(crate) is_dry: bool,
-    /// How many steps there were.
     pub(crate) steps: usize,
     pub(crate) complaints: Vec<Complaint>,
-    /// What was removed, or would be.
     pub(crate) removed: HashSet<PathBuf>,
 }
 
@@ -89,7 +64,6 @@ impl Work {
         Work { is_dry, steps: 0, complaints: Vec::new(), removed: HashSet::new() }
     }
 
-    /// Whether something that had to be done could not be done.
     pub(crate) fn has_failed(&self) -> bool {
         self.complaints.iter().any(|complaint| complaint.is_failure)
     }
@@ -117,13 +91,11 @@ impl Work {
         Exit::Done
     }
 
-    /// Removes one path and prints it.
     pub(crate) fn remove(&mut self, path: &Path, act: impl FnOnce() -> Result<()>) -> Result<()> {
         self.removed.insert(path.to_path_buf());
-        self.step(Verb::Remove, escape_path(path), act)
+        self.step(Verb::REMOVE, escape_path(path), act)
     }
 
-    /// Does one step and prints it.
     pub(crate) fn step(
         &mut self,
         verb: Verb,
@@ -142,8 +114,8 @@ impl Work {
     ) -> Result<()> {
         self.steps += 1;
         let (verb, note) = match self.is_dry {
-            true => (verb.infinitive(), String::new()),
-            false => (verb.words()[1], act()?),
+            true => (verb.0, String::new()),
+            false => (verb.1, act()?),
         };
         row(verb, &format!("{object}{note}"));
         Ok(())

@@ -8,20 +8,15 @@ use std::path::Path;
 
 use common::text::escape;
 
+use crate::hooks::reading::shell::is_prefix;
 use crate::places::OLD_LISTENER as SCRIPT;
-
-/// One line that a crontab loses or gains.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Change {
-    Added(String),
-    Removed(String),
-}
 
 /// A crontab's new text and what is different in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EditedCrontab {
     pub(crate) text: String,
-    pub(crate) changes: Vec<Change>,
+    /// The lines that it loses or gains, safe to show.
+    pub(crate) changes: Vec<String>,
     /// Lines that start the Bash listener and do something else as well, so they were left alone.
     pub(crate) left: Vec<String>,
 }
@@ -34,12 +29,11 @@ impl EditedCrontab {
         }
         self.text.push_str(line);
         self.text.push('\n');
-        self.changes.push(Change::Added(escape(line.as_bytes())));
+        self.changes.push(format!("+ {}", escape(line.as_bytes())));
     }
 
-    /// Notes that a line goes.
     fn remove(&mut self, line: &str) -> bool {
-        self.changes.push(Change::Removed(escape(line.as_bytes())));
+        self.changes.push(format!("- {}", escape(line.as_bytes())));
         false
     }
 
@@ -144,7 +138,6 @@ pub(crate) fn bash_lines(text: &str, container_dir: &Path) -> Vec<String> {
     text.lines().filter(|line| kind_of(line, container_dir) == CrontabLine::Bash).map(String::from).collect()
 }
 
-/// The line that starts `command` after a reboot.
 fn reboot_line(command: &[OsString]) -> Result<String, &'static str> {
     let mut line = String::from("@reboot");
     for word in command {
@@ -170,7 +163,7 @@ fn kind_of(line: &str, container_dir: &Path) -> CrontabLine {
     let is_separator = |word: &String| ["&&", "||", ";", "|", "&"].contains(&word.as_str());
     let commands: Vec<Vec<&str>> = words
         .split(is_separator)
-        .map(|words| without_prefixes(words))
+        .map(|words| words.iter().map(String::as_str).skip_while(|word| is_prefix(word)).collect::<Vec<_>>())
         .filter(|words| !words.is_empty())
         .collect();
     let program = |words: &[&str]| {
@@ -187,20 +180,6 @@ fn kind_of(line: &str, container_dir: &Path) -> CrontabLine {
     }
     let is_harmless = |words: &Vec<&str>| [SCRIPT, "sleep", "cd", "true"].contains(&program(words).as_str());
     if commands.iter().all(is_harmless) { CrontabLine::Bash } else { CrontabLine::BashAmongOthers }
-}
-
-/// A simple command without what only prepares its program: `FOO=bar nohup bash /x/backrest-trigger.sh`.
-fn without_prefixes(words: &[String]) -> Vec<&str> {
-    let prefixes = ["nohup", "setsid", "exec", "nice", "env", "bash", "sh", "/bin/bash", "/bin/sh"];
-    let is_prefix = |word: &&str| {
-        let is_assignment = word.split_once('=').is_some_and(|(name, _)| {
-            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        });
-        is_assignment
-            || prefixes.contains(word)
-            || word.strip_prefix("/usr").is_some_and(|w| prefixes.contains(&w))
-    };
-    words.iter().map(String::as_str).skip_while(is_prefix).collect()
 }
 
 /// Whether the listener that `words` start is that of `container_dir`; one that names no folder is taken for ours.

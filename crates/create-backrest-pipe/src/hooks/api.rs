@@ -6,37 +6,29 @@
 
 use std::fmt;
 use std::io::ErrorKind;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, bail};
 use common::exit::HintExt;
 use common::settings::Secret;
 use common::text::{self, escape};
 use serde_json::{Value, json};
-use ureq::http::{Response, Uri};
+use ureq::http::Response;
 use ureq::tls::{RootCerts, TlsConfig};
 use ureq::{Agent, Body};
 
+use super::page::Page;
 use super::password::password_of;
-use crate::cli::Login;
 
-/// Where Backrest has its web page unless it was moved.
-pub(crate) const LOCAL_PAGE: &str = "http://localhost:9898";
-
-/// More than this is no configuration.
 const LARGEST_ANSWER: u64 = 64 << 20;
-/// Most methods look something up.
 const ANSWER_TIME: Duration = Duration::from_secs(60);
 
-/// A running Backrest.
 pub(crate) struct Backrest {
     agent: Agent,
     address: String,
     token: Option<String>,
 }
 
-/// Backrest refused.
 #[derive(Debug)]
 pub(crate) struct Refused {
     status: u16,
@@ -50,7 +42,6 @@ impl Refused {
         matches!(self.status, 502..=504)
     }
 
-    /// A login is needed.
     pub(crate) fn is_unauthorized(&self) -> bool {
         self.status == 401
     }
@@ -73,50 +64,10 @@ impl fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// The address of Backrest's web page, as typed or copied from a browser.
-#[derive(Clone, Debug)]
-pub(crate) struct Address {
-    text: String,
-    plan: Option<String>,
-}
-
-impl Address {
-    /// Reads an address such as `http://localhost:9898` or `http://localhost:9898/#/plan/nightly`.
-    pub(crate) fn parse(typed: &str) -> Result<Address> {
-        let (page, view) = typed.split_once('#').unwrap_or((typed, ""));
-        let page = page.split_once('?').map_or(page, |(page, _)| page).trim().trim_end_matches('/');
-        let naming = || format!("reach Backrest: {}", escape(page.as_bytes()));
-        let hint = "give the address of its web page, such as http://localhost:9898";
-        let uri: Uri = page.parse().with_context(naming).hint(hint)?;
-        let is_web = matches!(uri.scheme_str(), Some("http" | "https"));
-        let Some(authority) = uri.authority().filter(|_| is_web) else {
-            return Err(anyhow!("it is not a web address")).with_context(naming).hint(hint);
-        };
-        if authority.as_str().contains('@') {
-            return Err(anyhow!("reach Backrest: the address holds a user or a password"))
-                .hint("name the user with --user; the password is asked for");
-        }
-        let plan = view.trim_start_matches('/').strip_prefix("plan/");
-        let plan = plan.and_then(|rest| rest.split(['/', '?']).next()).filter(|plan| !plan.is_empty());
-        // In a path `+` is itself.
-        let plan = plan.map(|plan| bridge::request::decode(&plan.replace('+', "%2B")));
-        Ok(Address { text: page.into(), plan })
-    }
-
-    /// The address that the API is below.
-    pub(crate) fn as_str(&self) -> &str {
-        &self.text
-    }
-
-    /// The plan whose page it is.
-    pub(crate) fn plan(&self) -> Option<&str> {
-        self.plan.as_deref()
-    }
-}
-
 impl Backrest {
-    /// The Backrest at `address`. Nothing is sent yet.
-    fn at(address: &Address) -> Backrest {
+    /// The Backrest of `page` and its configuration, after logging in if that is needed. One that is just starting is
+    /// waited for, at most for `wait`.
+    pub(crate) fn open(page: &Page, wait: Duration) -> Result<(Backrest, Value)> {
         let config = Agent::config_builder()
             .timeout_global(Some(ANSWER_TIME))
             .http_status_as_error(false)
@@ -125,26 +76,20 @@ impl Backrest {
             // The certificates that the host trusts, so that a Backrest behind a proxy with a CA of its own works.
             .tls_config(TlsConfig::builder().root_certs(RootCerts::PlatformVerifier).build())
             .build();
-        Backrest { agent: config.into(), address: address.text.clone(), token: None }
-    }
-
-    /// The Backrest at `address` and its configuration, after logging in as `login`'s user if that is needed. One that
-    /// is just starting is waited for, at most for `wait`.
-    pub(crate) fn open(address: &Address, login: &Login, wait: Duration) -> Result<(Backrest, Value)> {
-        let mut backrest = Backrest::at(address);
+        let mut backrest = Backrest { agent: config.into(), address: page.address.clone(), token: None };
         let error = match backrest.config_when_up(wait) {
             Ok(config) => return Ok((backrest, config)),
             Err(error) if is(&error, Refused::is_unauthorized) => error,
             Err(error) => return Err(error),
         };
-        let Some(user) = &login.user else { return Err(error).hint("log in: --user NAME") };
-        if backrest.is_overheard() {
+        let Some(user) = &page.user else { return Err(error).hint("log in: --user NAME") };
+        if page.is_overheard {
             let (style, reset) = (text::WARN, text::WARN.render_reset());
             common::note!(
                 "{style}note{reset}: the password and the configuration go over the network in the clear"
             );
         }
-        let password = password_of(user, login.password_file.as_deref())?;
+        let password = password_of(user, page.password_file.as_deref())?;
         backrest.log_in(user, &password)?;
         let config = backrest.config()?;
         Ok((backrest, config))
@@ -167,15 +112,6 @@ impl Backrest {
         }
     }
 
-    /// What is sent can be read on the way: neither encrypted nor within this host.
-    fn is_overheard(&self) -> bool {
-        let Ok(uri) = self.address.parse::<Uri>() else { return true };
-        let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-        let is_here =
-            host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback());
-        uri.scheme_str() == Some("http") && !is_here
-    }
-
     /// Logs in; what is asked afterwards is asked as `user`.
     fn log_in(&mut self, user: &str, password: &Secret) -> Result<()> {
         let asked = json!({ "username": user, "password": password.reveal() });
@@ -191,7 +127,6 @@ impl Backrest {
         Ok(())
     }
 
-    /// The configuration.
     fn config(&self) -> Result<Value> {
         let config =
             self.ask("v1.Backrest/GetConfig", &json!({})).context("read Backrest's configuration")?;
@@ -207,7 +142,6 @@ impl Backrest {
         self.ask("v1.Backrest/SetConfig", config).context("write Backrest's configuration")
     }
 
-    /// What runs now, in words.
     pub(crate) fn running(&self) -> Result<Vec<String>> {
         let asked = json!({ "selector": {}, "lastN": "500" });
         let answer = self.ask("v1.Backrest/GetOperations", &asked).context("ask what Backrest is doing")?;
@@ -231,7 +165,6 @@ impl Backrest {
         sources.take(8).filter_map(get).collect()
     }
 
-    /// Calls `method` and returns its answer.
     pub(crate) fn ask(&self, method: &str, asked: &Value) -> Result<Value> {
         self.ask_within(method, asked, ANSWER_TIME)
     }
@@ -329,38 +262,5 @@ fn in_words(operation: &Value) -> String {
     match operation["planId"].as_str() {
         Some(plan) => format!("{kind} of plan \"{}\"", escape(plan.as_bytes())),
         None => kind.into(),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn only_this_host_and_https_are_not_overheard() {
-        let overheard = |address: &str| Backrest::at(&Address::parse(address).unwrap()).is_overheard();
-        for address in
-            ["http://localhost:9898", "http://127.0.0.1:9898", "http://[::1]:9898", "https://nas.home"]
-        {
-            assert!(!overheard(address), "{address}");
-        }
-        for address in ["http://nas.home:9898", "http://192.168.1.2", "http://localhost.evil.example"] {
-            assert!(overheard(address), "{address}");
-        }
-    }
-
-    #[test]
-    fn an_address_copied_from_the_browser_names_the_plan() {
-        for (typed, page, plan) in [
-            ("http://localhost:9898", "http://localhost:9898", None),
-            ("http://localhost:9898/", "http://localhost:9898", None),
-            ("http://localhost:9898/#/plan/nightly", "http://localhost:9898", Some("nightly")),
-            ("https://nas/backrest/#/plan/my%20plan/x", "https://nas/backrest", Some("my plan")),
-            ("http://localhost:9898/?a=b#/repo/nas", "http://localhost:9898", None),
-            ("http://localhost:9898/#/plan/a+b", "http://localhost:9898", Some("a+b")),
-        ] {
-            let address = Address::parse(typed).unwrap();
-            assert_eq!((address.as_str(), address.plan()), (page, plan), "{typed}");
-        }
     }
 }

@@ -1,6 +1,8 @@
 //! Backrest's configuration as JSON: what a hook, a plan or a repository holds.
 
+use anyhow::{Result, anyhow};
 use bridge::action::BuiltIn;
+use common::exit::HintExt;
 use common::text::escape;
 use serde_json::Value;
 
@@ -12,6 +14,11 @@ pub(crate) const CANCEL: &str = "ON_ERROR_CANCEL";
 /// Whether a failure of `hook` stops the backup.
 pub(crate) fn cancels(hook: &Value) -> bool {
     hook["onError"] == CANCEL || hook["onError"] == "ON_ERROR_FATAL"
+}
+
+/// Whether a failure of `hook` stops the hooks after it.
+pub(crate) fn halts(hook: &Value) -> bool {
+    hook.get("onError").is_some_and(|on_error| on_error != "ON_ERROR_IGNORE")
 }
 
 /// Whether `hook` sends the message and waits for it.
@@ -27,6 +34,20 @@ pub(crate) fn conditions_of(hook: &Value) -> Vec<String> {
 
 pub(crate) fn quoted(name: &str) -> String {
     format!("\"{}\"", escape(name.as_bytes()))
+}
+
+/// The place of a plan among the plans. Fails, with those that there are, if there is no such plan.
+pub(crate) fn plan_at(config: &Value, plan: &str) -> Result<usize> {
+    let plans = list(config, "plans");
+    if let Some(at) = plans.iter().position(|there| there["id"] == plan) {
+        return Ok(at);
+    }
+    let names: Vec<_> = plans.iter().filter_map(|there| there["id"].as_str()).map(quoted).collect();
+    let hint = match names.as_slice() {
+        [] => "make a plan in Backrest first".to_string(),
+        names => format!("its plans are {}", names.join(", ")),
+    };
+    Err(anyhow!("Backrest has no plan {}", quoted(plan))).hint(hint)
 }
 
 /// The list in a field; protobuf's JSON leaves an empty one out.

@@ -8,33 +8,29 @@ mod merge;
 
 use std::path::Path;
 
-use anyhow::{Result, anyhow, bail};
+use anyhow::{Result, bail};
 use bridge::action::BuiltIn;
+use bridge::message::Message;
 use bridge::request::Preparation;
-use common::exit::HintExt;
 use common::text::escape;
 use serde_json::{Value, json};
 
-use super::config::{cancels, conditions_of, list, quoted, sends};
+use super::config::{cancels, conditions_of, halts, list, plan_at, quoted, sends};
 use super::finding::{Finding, Name};
-use super::reading::{self, Delivery, Line, Reading, command_of, messages_of};
-use super::wanted::{self, Hooks, Wanted};
+use super::reading::{self, Reading, command_of, messages_of};
+use super::wiring::{self, Hooks, Wiring};
 
-/// A changed configuration.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct EditedConfig {
     pub(crate) config: Value,
     /// What is different, for a person; empty if nothing is.
     pub(crate) difference: Vec<String>,
-    /// Hooks are different.
     pub(crate) changes_hooks: bool,
-    /// The backup flag is different.
     pub(crate) changes_flag: bool,
     /// What the person should know about the plan as it is.
     pub(crate) findings: Vec<Finding>,
 }
 
-/// What is to be done with our hooks and our flag.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Direction {
     PutIn,
@@ -45,7 +41,7 @@ pub(crate) enum Direction {
 pub(crate) fn edit(
     config: &Value,
     plan: &str,
-    wanted: &Wanted,
+    wiring: &Wiring,
     direction: Direction,
 ) -> Result<EditedConfig> {
     let mut edited = EditedConfig {
@@ -56,17 +52,10 @@ pub(crate) fn edit(
         findings: Vec::new(),
     };
     let plans = list(config, "plans");
-    let Some(place) = plans.iter().position(|there| there["id"] == plan) else {
-        let names: Vec<_> = plans.iter().filter_map(|there| there["id"].as_str()).map(quoted).collect();
-        let hint = match names.as_slice() {
-            [] => "make a plan in Backrest first".to_string(),
-            names => format!("its plans are {}", names.join(", ")),
-        };
-        return Err(anyhow!("Backrest has no plan {}", quoted(plan))).hint(hint);
-    };
+    let place = plan_at(config, plan)?;
     let repo = plans[place]["repo"].as_str().unwrap_or_default().to_string();
     let repo_place = list(config, "repos").iter().position(|there| there["id"] == repo.as_str());
-    let hooks = wanted_hooks(config, &plans[place], wanted);
+    let hooks = needed_hooks(config, &plans[place], wiring);
     if direction == Direction::PutIn && !hooks.repo.is_empty() && repo_place.is_none() {
         bail!("plan {} names a repository that Backrest does not have: {}", quoted(plan), quoted(&repo));
     }
@@ -79,19 +68,19 @@ pub(crate) fn edit(
     if direction == Direction::PutIn || !needed_elsewhere {
         parts.extend(repo_place.map(|at| (format!("repository {}", quoted(&repo)), "repos", at, hooks.repo)));
     }
-    for (title, field, at, wanted_hooks) in parts {
+    for (title, field, at, needed) in parts {
         let there = &mut edited.config[field][at];
         let old = list(there, "hooks").to_vec();
-        let changed = match direction {
-            Direction::PutIn => merge::put_in(&old, &wanted_hooks, wanted.replaces_old),
-            Direction::TakeOut => merge::take_out(&old, wanted.replaces_old),
+        let (hooks, findings) = match direction {
+            Direction::PutIn => merge::put_in(&old, &needed, wiring.replaces_old),
+            Direction::TakeOut => merge::take_out(&old, wiring.replaces_old),
         };
-        edited.findings.extend(changed.findings);
-        let mut lines = differences(&old, &changed.hooks);
-        edited.changes_hooks |= changed.hooks != old;
-        set_list(there, "hooks", changed.hooks)?;
+        edited.findings.extend(findings);
+        let mut lines = differences(&old, &hooks);
+        edited.changes_hooks |= hooks != old;
+        set_list(there, "hooks", hooks)?;
         if field == "plans" {
-            let flag = change_flag(there, wanted, direction, &mut edited.findings)?;
+            let flag = change_flag(there, wiring, direction, &mut edited.findings)?;
             edited.changes_flag = flag.is_some();
             lines.extend(flag);
         }
@@ -101,13 +90,13 @@ pub(crate) fn edit(
         }
     }
     if direction == Direction::PutIn {
-        about(&edited.config, place, repo_place, wanted, &mut edited.findings);
+        about(&edited.config, place, repo_place, wiring, &mut edited.findings);
     }
     Ok(edited)
 }
 
 /// The hooks that `plan` should have: its preparations keep their key and their services.
-fn wanted_hooks(config: &Value, plan: &Value, wanted: &Wanted) -> Hooks {
+fn needed_hooks(config: &Value, plan: &Value, wiring: &Wiring) -> Hooks {
     let first = |action: BuiltIn| {
         let mut messages = list(plan, "hooks").iter().flat_map(messages_of);
         let message = messages.find(|message| message.built_in() == Some(action))?;
@@ -122,17 +111,17 @@ fn wanted_hooks(config: &Value, plan: &Value, wanted: &Wanted) -> Hooks {
         undo.as_ref().is_some_and(|undo| undo.key == there.key && there.key.is_some() && is_own(there))
     });
     let key = kept.and_then(|there| there.key.clone());
-    let key = key.unwrap_or_else(|| wanted::key_of(config["instance"].as_str()));
-    let services = wanted.services.clone().or(prepare.map(|there| there.services)).unwrap_or_default();
-    wanted.hooks(&key, &services)
+    let key = key.unwrap_or_else(|| wiring::key_of(config["instance"].as_str()));
+    let services = wiring.services.clone().or(prepare.map(|there| there.services)).unwrap_or_default();
+    wiring.hooks(&key, &services)
 }
 
 /// What is to be known about a plan that has its hooks.
-fn about(config: &Value, place: usize, repo: Option<usize>, wanted: &Wanted, findings: &mut Vec<Finding>) {
+fn about(config: &Value, place: usize, repo: Option<usize>, wiring: &Wiring, findings: &mut Vec<Finding>) {
     let plan = &config["plans"][place];
     let paths: Vec<_> = list(plan, "paths").iter().filter_map(Value::as_str).collect();
-    if !paths.iter().any(|path| Path::new(path).starts_with(&wanted.mount)) {
-        let mount = escape(wanted.mount.as_os_str().as_encoded_bytes());
+    if !paths.iter().any(|path| Path::new(path).starts_with(&wiring.mount)) {
+        let mount = escape(wiring.mount.as_os_str().as_encoded_bytes());
         findings.push(Finding::BacksUpNothing { mount });
     }
     // The repository's hooks run first, then the plan's in their order.
@@ -161,7 +150,7 @@ fn about(config: &Value, place: usize, repo: Option<usize>, wanted: &Wanted, fin
         }
     }
     let asks = |text: &str| {
-        let all = wanted.hooks("", &[]).plan;
+        let all = wiring.hooks("", &[]).plan;
         let names = all.iter().flat_map(|wanted| wanted.messages.iter().filter_map(|sent| sent.built_in()));
         names.filter(|name| text.contains(name.name())).collect::<Vec<_>>()
     };
@@ -184,8 +173,7 @@ fn can_stop_the_end(hook: &Value) -> bool {
     let at_an_end = |condition: &String| {
         condition == "ANY_ERROR" || condition.starts_with("SNAPSHOT_") && condition != "SNAPSHOT_START"
     };
-    let halts = hook.get("onError").is_some_and(|on_error| on_error != "ON_ERROR_IGNORE");
-    halts && conditions_of(hook).iter().any(at_an_end)
+    halts(hook) && conditions_of(hook).iter().any(at_an_end)
 }
 
 fn set_list(object: &mut Value, field: &str, list: Vec<Value>) -> Result<()> {
@@ -219,16 +207,16 @@ fn in_words(sign: char, hook: &Value) -> Vec<String> {
 /// Puts the flag in or takes it out. It stays as long as a hook builds the ignore file, or may do so.
 fn change_flag(
     plan: &mut Value,
-    wanted: &Wanted,
+    wiring: &Wiring,
     direction: Direction,
     findings: &mut Vec<Finding>,
 ) -> Result<Option<String>> {
     let old = list(plan, "backup_flags").to_vec();
-    let is_flag = |flag: &Value| flag.as_str().is_some_and(|flag| names_ignore_file(flag, wanted));
+    let is_flag = |flag: &Value| flag.as_str().is_some_and(|flag| names_ignore_file(flag, wiring));
     let (new, line) = match (direction, old.iter().any(is_flag)) {
         (Direction::PutIn, true) | (Direction::TakeOut, false) => return Ok(None),
         (Direction::PutIn, false) => {
-            let flag = wanted.flag();
+            let flag = wiring.flag();
             ([old, vec![json!(flag)]].concat(), format!("  + backup flag {}", escape(flag.as_bytes())))
         }
         (Direction::TakeOut, true) if list(plan, "hooks").iter().any(builds_ignore_file) => {
@@ -246,25 +234,16 @@ fn change_flag(
 }
 
 fn builds_ignore_file(hook: &Value) -> bool {
-    let builds = |name: Option<BuiltIn>| matches!(name, Some(BuiltIn::PreBackups | BuiltIn::BuildIgnore));
-    match reading::read(hook) {
-        Reading::Unrelated => false,
-        Reading::Unclear => true,
-        Reading::Script(script) => script.has(|line| match line {
-            Line::Sends(_, Delivery::OldScript) => true,
-            Line::Sends(messages, _) | Line::Else(messages) => {
-                messages.iter().any(|message| builds(message.built_in()))
-            }
-            Line::Nothing => false,
-        }),
-    }
+    let builds =
+        |message: &Message| matches!(message.built_in(), Some(BuiltIn::PreBackups | BuiltIn::BuildIgnore));
+    reading::read(hook).may_send(builds)
 }
 
 /// Whether `flag`, split as Backrest splits it, is the one for our ignore file and nothing else.
-fn names_ignore_file(flag: &str, wanted: &Wanted) -> bool {
+fn names_ignore_file(flag: &str, wiring: &Wiring) -> bool {
     match shlex::split(flag).unwrap_or_default().as_slice() {
-        [one] => one.strip_prefix("--exclude-file=") == Some(&wanted.ignore_file),
-        [name, file] => name == "--exclude-file" && *file == wanted.ignore_file,
+        [one] => one.strip_prefix("--exclude-file=") == Some(&wiring.ignore_file),
+        [name, file] => name == "--exclude-file" && *file == wiring.ignore_file,
         _ => false,
     }
 }

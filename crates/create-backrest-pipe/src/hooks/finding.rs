@@ -7,35 +7,54 @@ use std::fmt;
 use bridge::action::BuiltIn;
 use serde_json::Value;
 
-use super::config::{conditions_of, quoted};
+use super::config::{conditions_of, list, quoted, sends};
 use super::reading::command_of;
+use common::settings::{Settings, push_setting};
 use common::text::{count, escape};
 
-/// One finding about the hooks of a plan or of its repository.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Finding {
     /// The plan's paths lie elsewhere.
-    BacksUpNothing { mount: String },
+    BacksUpNothing {
+        mount: String,
+    },
     /// A hook before ours stops the task at the end of a backup, and with it the hooks that follow.
-    StopsTheEnd { conditions: Vec<String> },
+    StopsTheEnd {
+        conditions: Vec<String>,
+    },
     /// Hooks that write to the FIFO or call the old scripts.
-    Old { hooks: usize },
+    Old {
+        hooks: usize,
+    },
     /// A hook that sends `pre-backups` among other commands, and whose failure does not cancel the backup.
-    DoesNotCancel { hook: Name },
+    DoesNotCancel {
+        hook: Name,
+    },
     /// A hook whose message claims that its failure cancels the backup, which it does not.
-    MarkWithoutCancel { hook: Name },
+    MarkWithoutCancel {
+        hook: Name,
+    },
     /// More than one hook sends the message at the same moment.
-    Doubled { action: BuiltIn },
+    Doubled {
+        action: BuiltIn,
+    },
     /// A hook that names the bridge and can't be read; `asks` are the messages that it may send and no other does.
-    Unclear { hook: Name, asks: Vec<BuiltIn> },
-    /// A hook that `--remove` leaves where it is.
-    LeftAlone { hook: Name },
-    /// The backup flag stays, because a hook that stays needs it.
+    Unclear {
+        hook: Name,
+        asks: Vec<BuiltIn>,
+    },
+    LeftAlone {
+        hook: Name,
+    },
     FlagStays,
-    /// Several plans push to one monitor.
-    SharedMonitor { plans: Vec<String> },
+    SharedMonitor {
+        plans: Vec<String>,
+    },
     /// The monitors of two plans would have one setting.
-    OneName { plans: [String; 2], variable: String },
+    OneName {
+        plans: [String; 2],
+        variable: String,
+    },
 }
 
 /// A hook as a person finds it in Backrest's web page.
@@ -60,7 +79,6 @@ impl fmt::Display for Name {
     }
 }
 
-/// What a finding means for a person.
 pub(crate) struct Report {
     /// It harms backups; otherwise it is only worth knowing.
     pub(crate) is_wrong: bool,
@@ -149,4 +167,24 @@ impl Finding {
             }
         }
     }
+}
+
+/// Plans that share a monitor, and plans whose settings would have one name.
+pub(crate) fn shared_monitors(config: &Value, settings: &Settings) -> Vec<Finding> {
+    let pushes = |plan: &&Value| list(plan, "hooks").iter().any(|hook| sends(hook, BuiltIn::NotifyUp));
+    let plans: Vec<_> =
+        list(config, "plans").iter().filter(pushes).filter_map(|plan| plan["id"].as_str()).collect();
+    let mut findings = Vec::new();
+    for (at, plan) in plans.iter().enumerate() {
+        let is_same = |other: &&&str| push_setting(other) == push_setting(plan);
+        if let Some(other) = plans[at + 1..].iter().find(is_same) {
+            let variable = push_setting(plan);
+            findings.push(Finding::OneName { plans: [plan.to_string(), other.to_string()], variable });
+        }
+    }
+    let common: Vec<_> = plans.iter().filter(|plan| settings.other(&push_setting(plan)).is_none()).collect();
+    if common.len() > 1 {
+        findings.push(Finding::SharedMonitor { plans: common.iter().map(ToString::to_string).collect() });
+    }
+    findings
 }

@@ -5,19 +5,17 @@
 //! anew. What a reader gets wrong: a text that names the bridge and is not understood is [`Reading::Unclear`], never
 //! "has nothing to do with it", since a second hook beside it could stop every service twice.
 
-mod shell;
+pub(crate) mod shell;
 
 use bridge::CLIENT;
 use bridge::message::{Message, is_name};
 use serde_json::Value;
 
-/// The container's folder of the bridge.
 const BRIDGE: &str = "/bridge/";
 /// The scripts of earlier days; a line that calls one of them does what our messages do.
 pub(crate) const OLD_SCRIPTS: [&str; 4] =
     ["pre-backup-actions.sh", "build-ignorefile.sh", "build-ignore-file.sh", "backrest-trigger.sh"];
 
-/// How a line reaches the host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Delivery {
     /// By the client, which waits for the answer.
@@ -39,17 +37,21 @@ pub(crate) enum Line {
     Else(Vec<Message>),
 }
 
-/// A hook's text, understood.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Script {
     /// The first line names the client, so each line is a message.
     pub(crate) is_client: bool,
-    /// Each line as it is written, with what it does. The `#!` line is not among them.
-    pub(crate) lines: Vec<(String, Line)>,
-    /// The `#!` line.
+    /// The lines but for the `#!` line.
+    pub(crate) lines: Vec<Read>,
     pub(crate) first: Option<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Read {
+    pub(crate) text: String,
+    pub(crate) does: Line,
     /// The client is called with options that a new text would lose.
-    pub(crate) has_options: bool,
+    has_options: bool,
 }
 
 /// What was found out about a hook.
@@ -65,7 +67,7 @@ pub(crate) enum Reading {
 impl Script {
     /// Every message that is answered or sent beside other work, in order.
     pub(crate) fn messages(&self) -> Vec<&Message> {
-        let sent = self.lines.iter().filter_map(|(_, line)| match line {
+        let sent = self.lines.iter().filter_map(|line| match &line.does {
             Line::Sends(messages, Delivery::Answered) | Line::Else(messages) => Some(messages),
             _ => None,
         });
@@ -74,12 +76,10 @@ impl Script {
 
     /// It sends messages, waits for each, and does nothing else: it can be written anew as a `#!` hook.
     pub(crate) fn is_pure(&self) -> bool {
-        !self.has_options
-            && !self.messages().is_empty()
-            && self
-                .lines
-                .iter()
-                .all(|(_, line)| matches!(line, Line::Nothing | Line::Sends(_, Delivery::Answered)))
+        let is_plain = |line: &Read| {
+            !line.has_options && matches!(line.does, Line::Nothing | Line::Sends(_, Delivery::Answered))
+        };
+        !self.messages().is_empty() && self.lines.iter().all(is_plain)
     }
 
     /// A `#!` hook with nothing but messages that `is_known` accepts.
@@ -89,23 +89,36 @@ impl Script {
 
     /// The text without the lines that only do what `is_gone` accepts; `None` if nothing is left that does anything.
     pub(crate) fn without(&self, is_gone: impl Fn(&Line) -> bool) -> Option<String> {
-        let kept: Vec<_> = self.lines.iter().filter(|(_, line)| !is_gone(line)).collect();
-        if kept.iter().all(|(_, line)| *line == Line::Nothing) {
+        let kept: Vec<_> = self.lines.iter().filter(|line| !is_gone(&line.does)).collect();
+        if kept.iter().all(|line| line.does == Line::Nothing) {
             return None;
         }
-        let lines = self.first.iter().chain(kept.iter().map(|(text, _)| text));
+        let lines = self.first.iter().chain(kept.iter().map(|line| &line.text));
         Some(lines.fold(String::new(), |text, line| text + line + "\n"))
     }
 
-    /// Whether a line satisfies `is_such`.
     pub(crate) fn has(&self, is_such: impl Fn(&Line) -> bool) -> bool {
-        self.lines.iter().any(|(_, line)| is_such(line))
+        self.lines.iter().any(|line| is_such(&line.does))
     }
 }
 
-/// The text of a command hook.
 pub(crate) fn command_of(hook: &Value) -> Option<&str> {
     hook.pointer("/actionCommand/command").and_then(Value::as_str)
+}
+
+impl Reading {
+    /// Whether the hook sends such a message, calls an old script, or may do so.
+    pub(crate) fn may_send(&self, is_such: impl Fn(&Message) -> bool) -> bool {
+        match self {
+            Reading::Unrelated => false,
+            Reading::Unclear => true,
+            Reading::Script(script) => script.has(|line| match line {
+                Line::Sends(_, Delivery::OldScript) => true,
+                Line::Sends(messages, _) | Line::Else(messages) => messages.iter().any(&is_such),
+                Line::Nothing => false,
+            }),
+        }
+    }
 }
 
 /// The messages that a hook sends and waits for, as far as it can be read.
@@ -140,21 +153,15 @@ pub(crate) fn read(hook: &Value) -> Reading {
     };
     let program = program.map(|word| word.rsplit('/').next().unwrap_or(word)).unwrap_or_default();
     let options: Vec<_> = words.collect();
+    let is_client = program == CLIENT;
     let lines = match program {
-        CLIENT if options.contains(&"--no-wait") => client_lines(rest, Delivery::Unanswered),
-        CLIENT => client_lines(rest, Delivery::Answered),
+        CLIENT if options.contains(&"--no-wait") => client_lines(rest, Delivery::Unanswered, true),
+        CLIENT => client_lines(rest, Delivery::Answered, !options.is_empty()),
         "sh" | "bash" | "ash" | "dash" | "busybox" => shell::lines(rest),
         _ => None,
     };
     let Some(lines) = lines else { return Reading::Unclear };
-    let is_client = program == CLIENT;
-    let has_options = lines.iter().any(|line| line.has_options) || is_client && !options.is_empty();
-    let script = Script {
-        is_client,
-        lines: lines.into_iter().map(|line| (line.text, line.does)).collect(),
-        first: first.map(|first| format!("#!{first}")),
-        has_options,
-    };
+    let script = Script { is_client, lines, first: first.map(|first| format!("#!{first}")) };
     let sends = |line: &Line| match line {
         Line::Sends(..) => true,
         Line::Else(messages) => !messages.is_empty(),
@@ -170,15 +177,8 @@ pub(crate) fn read(hook: &Value) -> Reading {
     }
 }
 
-/// A line, read.
-struct Read {
-    text: String,
-    does: Line,
-    has_options: bool,
-}
-
 /// The lines of a hook whose program is the client; `None` if a template decides which lines there are.
-fn client_lines(text: &str, delivery: Delivery) -> Option<Vec<Read>> {
+fn client_lines(text: &str, delivery: Delivery, has_options: bool) -> Option<Vec<Read>> {
     let read = |line: &str| {
         let bare = line.trim();
         let does = if bare.is_empty() || bare.starts_with('#') {
@@ -191,7 +191,7 @@ fn client_lines(text: &str, delivery: Delivery) -> Option<Vec<Read>> {
                 Line::Sends(vec![message], delivery)
             })?
         };
-        Some(Read { text: line.into(), does, has_options: false })
+        Some(Read { text: line.into(), does, has_options })
     };
     text.lines().map(read).collect()
 }

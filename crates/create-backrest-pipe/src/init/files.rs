@@ -17,21 +17,15 @@ use crate::inspect::entry;
 use crate::roots;
 use crate::work::{Complaint, Verb, Work};
 
-/// The compose file that the project offers.
 const COMPOSE: &str = include_str!("../../../../compose.yaml");
-/// The files and folders.
 pub(crate) struct Files<'a> {
     settings: &'a Settings,
-    /// Each folder with its mode, outermost first.
     folders: Vec<PathBuf>,
     /// A symlink at which the tools look for their settings, and where it leads.
     link: Option<(PathBuf, PathBuf)>,
-    env: String,
-    compose: String,
 }
 
 impl Files<'_> {
-    /// What these settings need.
     pub(crate) fn of(settings: &Settings) -> Result<Files<'_>> {
         let home = paths::home()?;
         let usual = home.join("containers/backrest");
@@ -41,10 +35,9 @@ impl Files<'_> {
         // Where compose.yaml mounts local repositories from.
         folders.push(home.join("backups"));
         folders.dedup();
-        Ok(Files { settings, folders, link, env: env_of(settings, &home), compose: compose_of(settings) })
+        Ok(Files { settings, folders, link })
     }
 
-    /// Makes the folders, and the link.
     pub(crate) fn folders(&self, work: &mut Work) -> Result<()> {
         let user = nix::unistd::geteuid().as_raw();
         for folder in &self.folders {
@@ -53,7 +46,7 @@ impl Files<'_> {
         if let Some((path, target)) = &self.link {
             if fs::symlink_metadata(path).is_err() {
                 let what = format!("{} to {}", escape_path(path), escape_path(target));
-                work.step(Verb::Link, what, || {
+                work.step(Verb::LINK, what, || {
                     let naming = || format!("link: {}", escape_path(path));
                     std::os::unix::fs::symlink(target, path).with_context(naming)
                 })?;
@@ -62,17 +55,16 @@ impl Files<'_> {
         Ok(())
     }
 
-    /// Writes the files, and builds the exclude file.
     pub(crate) fn write(&self, work: &mut Work) -> Result<()> {
         let own = &self.settings.container_dir;
-        write_new(&own.join(".env"), &self.env, 0o600, work)?;
+        write_new(&own.join(".env"), &env_of(self.settings, &paths::home()?), 0o600, work)?;
         match compose::read(own).files.is_empty() {
-            true => write_new(&own.join("compose.yaml"), &self.compose, 0o644, work)?,
+            true => write_new(&own.join("compose.yaml"), &compose_of(self.settings), 0o644, work)?,
             false => self.complain_of_compose(work),
         }
         if fs::symlink_metadata(&self.settings.ignore_file).is_err() {
             let what = "build-ignore, which writes the ignore file and .resticignore in Backrest's folders";
-            work.step(Verb::Run, what, || {
+            work.step(Verb::RUN, what, || {
                 let mut command = self.settings.command("build-ignore", &[]);
                 let limits = Limits::within(Duration::from_secs(600));
                 process::capture(&mut command, b"", limits, None).and_then(Captured::success).map(drop)
@@ -87,14 +79,8 @@ impl Files<'_> {
         let mut needed = roots::mounts(self.settings);
         needed.push((self.settings.layout().bridge(), PathBuf::from(bridge::MOUNT)));
         let project = compose::read(own);
-        let mounts: Vec<_> = project.services.values().flat_map(|service| &service.mounts).collect();
         for (host, target) in needed {
-            let has = |mount: &&compose::Mount| {
-                let compose::Source::Host(source) = &mount.source else { return false };
-                let real = (roots::real(&host), roots::real(source));
-                real.0.strip_prefix(real.1).is_ok_and(|rest| mount.target.join(rest) == target)
-            };
-            if !mounts.iter().any(has) {
+            if !roots::shows(roots::mounted(&project), &host, &target) {
                 let file = project.files.first().map(escape_path).unwrap_or_default();
                 let mode = if target == Path::new(bridge::MOUNT) { "" } else { ":ro" };
                 let (host, target) = (escape_path(&host), escape_path(&target));
@@ -111,10 +97,9 @@ fn write_new(path: &Path, text: &str, mode: u32, work: &mut Work) -> Result<()> 
     if fs::symlink_metadata(path).is_ok() {
         return Ok(());
     }
-    work.step(Verb::Write, escape_path(path), || common::atomic::create_new(path, text.as_bytes(), mode))
+    work.step(Verb::WRITE, escape_path(path), || common::atomic::create_new(path, text.as_bytes(), mode))
 }
 
-/// The settings that Compose and the tools read.
 fn env_of(settings: &Settings, home: &Path) -> String {
     let mut lines =
         vec![("CONTAINER_DIR", settings.container_dir.clone()), ("DATA_DIR", settings.data_dir.clone())];
@@ -140,15 +125,9 @@ fn env_of(settings: &Settings, home: &Path) -> String {
     text + "# UPTIME_KUMA_PUSH_URL=https://kuma.example/api/push/TOKEN\n"
 }
 
-/// The host's time zone.
 fn time_zone() -> String {
-    let named = std::env::var("TZ").ok().filter(|zone| zone.contains('/') && !zone.starts_with([':', '/']));
-    let linked = fs::read_link("/etc/localtime").ok();
-    let linked = linked.and_then(|path| {
-        let text = path.to_str()?.to_string();
-        Some(text.split_once("zoneinfo/")?.1.to_string())
-    });
-    named.or(linked).unwrap_or_else(|| "Etc/UTC".into())
+    let zone = jiff::tz::TimeZone::try_system().ok();
+    zone.as_ref().and_then(|zone| zone.iana_name()).unwrap_or("Etc/UTC").into()
 }
 
 /// The compose file for these roots: one tree is one mount.

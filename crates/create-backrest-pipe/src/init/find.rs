@@ -17,47 +17,27 @@ use crate::roots::real;
 const SHARED: [&str; 5] =
     ["/opt/stacks", "/srv/docker", "/volume1/docker", "/opt/docker", "/mnt/user/appdata"];
 
-/// What was found.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Found {
-    /// The settings or the command line name them.
-    Set,
-    /// `~/containers` and `~/data`.
-    Usual,
-    /// One folder for both.
-    Shared(PathBuf),
-}
-
-impl Found {
-    /// The flags with which the settings are read.
-    pub(crate) fn flags(&self, given: &Flags) -> Flags {
-        let Found::Shared(folder) = self else { return given.clone() };
-        Flags {
-            container_root: Some(folder.clone()),
-            data_root: Some(folder.clone()),
-            container_dir: given.container_dir.clone().or_else(|| Some(folder.join("backrest"))),
-            data_dir: given.data_dir.clone().or_else(|| Some(folder.join("backrest"))),
-        }
-    }
-}
-
-/// Finds the roots. Fails if there is more than one place that could be meant.
-pub(crate) fn roots(flags: &Flags) -> Result<Found> {
+/// Finds the roots and returns the flags with which the settings are read. Fails if there is more than one place that
+/// could be meant.
+pub(crate) fn roots(given: &Flags) -> Result<Flags> {
     let home = paths::home()?;
     let is_named =
-        [&flags.container_root, &flags.data_root, &flags.container_dir].iter().any(|flag| flag.is_some())
+        [&given.container_root, &given.data_root, &given.container_dir].iter().any(|flag| flag.is_some())
             || ["CONTAINER_ROOT", "DATA_ROOT"]
                 .iter()
                 .any(|name| std::env::var_os(name).is_some_and(|v| !v.is_empty()));
-    if is_named || home.join("containers/backrest/.env").exists() {
-        return Ok(Found::Set);
-    }
-    if home.join("containers").is_dir() {
-        return Ok(Found::Usual);
+    let is_usual = home.join("containers/backrest/.env").exists() || home.join("containers").is_dir();
+    if is_named || is_usual {
+        return Ok(given.clone());
     }
     match shared(&home).as_slice() {
-        [] => Ok(Found::Usual),
-        [only] => Ok(Found::Shared(only.clone())),
+        [] => Ok(given.clone()),
+        [only] => Ok(Flags {
+            container_root: Some(only.clone()),
+            data_root: Some(only.clone()),
+            container_dir: given.container_dir.clone().or_else(|| Some(only.join("backrest"))),
+            data_dir: given.data_dir.clone().or_else(|| Some(only.join("backrest"))),
+        }),
         several => {
             let names: Vec<_> = several.iter().map(escape_path).collect();
             let first = &names[0];

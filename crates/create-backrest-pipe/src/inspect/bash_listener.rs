@@ -11,7 +11,6 @@ use common::text::escape;
 
 use crate::places::OLD_LISTENER;
 
-/// One of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BashListener {
     pub(crate) process: i32,
@@ -28,7 +27,6 @@ pub(crate) fn find() -> Vec<BashListener> {
     found
 }
 
-/// The Bash listener with this process id, if it is one.
 pub(crate) fn look(process: i32) -> Option<BashListener> {
     let folder = Path::new("/proc").join(process.to_string());
     let program = fs::read_link(folder.join("exe")).ok()?;

@@ -12,7 +12,6 @@ use anyhow::{Context, Result};
 use common::regular_file;
 use common::text::escape_path;
 
-/// How the copy compares with its source.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Client {
     /// No client was installed beside this program.

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 use common::text::escape_path;
 
-/// What kind of thing is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
     Missing,
@@ -24,15 +23,12 @@ pub(crate) enum Kind {
     Other(&'static str),
 }
 
-/// A path and what is there.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Entry {
     pub(crate) path: PathBuf,
     pub(crate) kind: Kind,
-    /// The permission bits.
     pub(crate) mode: u32,
     pub(crate) owner: u32,
-    /// Device and inode.
     pub(crate) id: (u64, u64),
 }
 

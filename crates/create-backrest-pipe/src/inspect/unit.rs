@@ -16,7 +16,6 @@ use common::text::escape_path;
 use super::entry::{self, Kind};
 use crate::places::UNIT;
 
-/// What was found of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Unit {
     /// The text of the unit file, where there is one.

@@ -26,39 +26,38 @@ pub(crate) struct Lack {
 
 impl fmt::Display for Lack {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.verb.infinitive(), self.object)
+        write!(f, "{} {}", self.verb.0, self.object)
     }
 }
 
-/// What the bridge lacks.
 pub(crate) fn lacks(facts: &Facts) -> Vec<Lack> {
     let mut lacks = Vec::new();
     let mut lack = |verb: Verb, object: String| lacks.push(Lack { verb, object });
     let (bridge, pipe, old) =
         (escape_path(&facts.bridge.path), escape_path(&facts.pipe.path), escape_path(&facts.old_pipe.path));
     if facts.bridge.is_missing() || facts.bridge.is_dockers() && facts.user != 0 {
-        lack(Verb::Make, format!("{bridge}/"));
+        lack(Verb::MAKE, format!("{bridge}/"));
     } else if facts.bridge.mode & 0o077 != 0 {
-        lack(Verb::SetMode, format!("0700 of {bridge}"));
+        lack(Verb::SET_MODE, format!("0700 of {bridge}"));
     }
     if facts.pipe.is_folder() {
-        lack(Verb::Remove, format!("{pipe}/, an empty folder in the FIFO's place"));
+        lack(Verb::REMOVE, format!("{pipe}/, an empty folder in the FIFO's place"));
     }
     let adopts = adopts(facts);
     if adopts {
-        lack(Verb::Move, format!("the FIFO {old} to {pipe}, the same one"));
+        lack(Verb::MOVE, format!("the FIFO {old} to {pipe}, the same one"));
     } else if facts.pipe.kind != Kind::Fifo {
-        lack(Verb::Make, format!("{pipe}, the FIFO"));
+        lack(Verb::MAKE, format!("{pipe}, the FIFO"));
     }
     let kept = if adopts { &facts.old_pipe } else { &facts.pipe };
     if kept.kind == Kind::Fifo && kept.mode != 0o600 {
-        lack(Verb::SetMode, format!("0600 of {pipe}"));
+        lack(Verb::SET_MODE, format!("0600 of {pipe}"));
     }
     if facts.old_pipe.is_folder() {
-        lack(Verb::Remove, format!("{old}/, an empty folder in the FIFO's place"));
+        lack(Verb::REMOVE, format!("{old}/, an empty folder in the FIFO's place"));
     }
     if !matches!(facts.old_pipe.kind, Kind::Link { .. }) {
-        lack(Verb::Link, format!("{old} to {OLD_FIFO_TARGET}"));
+        lack(Verb::LINK, format!("{old} to {OLD_FIFO_TARGET}"));
     }
     lacks
 }

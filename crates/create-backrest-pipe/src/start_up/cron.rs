@@ -3,13 +3,12 @@
 use anyhow::Result;
 
 use crate::cli::Supervisor;
-use crate::crontab::lines::{self, Change, EditedCrontab};
+use crate::crontab::lines::{self, EditedCrontab};
 use crate::crontab::{self, Crontab};
 use crate::inspect::Facts;
 use crate::places::Places;
 use crate::work::{Complaint, Verb, Work};
 
-/// Puts the line in.
 pub(crate) fn ensure(facts: &Facts, places: &Places, work: &mut Work) -> Result<()> {
     let text = match &facts.crontab {
         Crontab::Text(text) => text.as_str(),
@@ -68,12 +67,7 @@ fn replace(facts: &Facts, edited: EditedCrontab, work: &mut Work) -> Result<()> 
     if edited.changes.is_empty() {
         return Ok(());
     }
-    let shown = edited.changes.iter().map(|change| match change {
-        Change::Added(line) => format!("+ {line}"),
-        Change::Removed(line) => format!("- {line}"),
-    });
     let is_gone = edited.text.is_empty() && facts.record.made_crontab;
     let after = if is_gone { Crontab::None } else { Crontab::Text(edited.text) };
-    let shown = shown.collect::<Vec<_>>().join("\n");
-    work.step(Verb::Crontab, shown, || crontab::replace(&facts.crontab, &after))
+    work.step(Verb::CRONTAB, edited.changes.join("\n"), || crontab::replace(&facts.crontab, &after))
 }

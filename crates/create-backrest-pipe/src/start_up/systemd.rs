@@ -16,7 +16,6 @@ use crate::listener;
 use crate::places::{Places, UNIT};
 use crate::work::{Complaint, Verb, Work};
 
-/// Lets systemd run the listener.
 pub(crate) fn ensure(facts: &Facts, places: &Places, work: &mut Work) -> Result<()> {
     let wanted = match render(&places.listener) {
         Ok(wanted) => wanted,
@@ -31,7 +30,7 @@ pub(crate) fn ensure(facts: &Facts, places: &Places, work: &mut Work) -> Result<
         for folder in &facts.unit.missing_folders {
             folder::make(&entry::look(folder)?, facts.user, 0o700, work)?;
         }
-        work.step(Verb::Write, escape_path(&places.unit), || {
+        work.step(Verb::WRITE, escape_path(&places.unit), || {
             common::atomic::write(&places.unit, wanted.as_bytes(), 0o644)?;
             Ok(())
         })?;
@@ -74,7 +73,6 @@ pub(crate) fn take_away(facts: &Facts, places: &Places, work: &mut Work) -> Resu
     Ok(true)
 }
 
-/// What is in the way of the unit.
 pub(crate) fn refuse(facts: &Facts, places: &Places) -> Option<Complaint> {
     if !facts.unit.has_manager {
         return Some(Complaint::failure(
@@ -95,7 +93,7 @@ pub(crate) fn refuse(facts: &Facts, places: &Places) -> Option<Complaint> {
 /// Asks the user's own service manager. A restart returns when the listener has reported that it is ready.
 fn systemctl(arguments: &[&str], work: &mut Work) -> Result<()> {
     let words = arguments.join(" ");
-    work.step(Verb::Run, format!("systemctl --user {words}"), || {
+    work.step(Verb::RUN, format!("systemctl --user {words}"), || {
         // Stopping waits for the unit's TimeoutStopSec.
         let limits = Limits::within(Duration::from_secs(120));
         let mut command = Command::new("systemctl");

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use anyhow::Result;
+use common::contract::status::{Check, Fix};
 use common::exit::{hint_of, one_line};
 use common::process::{self, End, Limits};
 use common::regular_file;
@@ -17,18 +18,16 @@ use common::text::{escape, escape_path, word};
 use common::units;
 use serde_json::Value;
 
-use super::report::{Check, Fix};
 use super::version::Version;
-use crate::cli::StatusArguments;
-use crate::hooks::api::{Address, Backrest, LOCAL_PAGE};
+use crate::cli::LOCAL_PAGE;
+use crate::hooks::api::Backrest;
 use crate::hooks::config::list;
 use crate::hooks::edit::{Direction, EditedConfig, edit};
-use crate::hooks::finding::{Finding, Report};
-use crate::hooks::monitors;
-use crate::hooks::wanted::{Choice, Wanted};
+use crate::hooks::finding::{self, Finding, Report};
+use crate::hooks::page::Page;
+use crate::hooks::wiring::{Choice, Wiring};
 
 const NAME: &str = "hooks";
-/// More than this is not a configuration.
 const LARGEST_CONFIG: u64 = 64 << 20;
 
 /// The ignore file: there, and what `build-ignore` would write now.
@@ -71,22 +70,19 @@ pub(super) fn ignore_file(settings: &Settings) -> Check {
 
 /// Whether each plan that backs up the roots has hooks and flag, and the version of the Backrest whose configuration
 /// was read.
-pub(super) fn hooks(settings: &Settings, arguments: &StatusArguments) -> (Vec<Check>, Option<Version>) {
-    let (config, page) = match config(settings, arguments) {
+pub(super) fn hooks(settings: &Settings, page: Option<&Page>) -> (Vec<Check>, Option<Version>) {
+    let (config, version) = match config(settings, page) {
         Ok(found) => found,
         Err(check) => return (vec![check], None),
     };
-    let version = page.or_else(|| Version::of_config(&config));
-    (of_config(&config, settings, arguments), version)
+    let version = version.or_else(|| Version::of_config(&config));
+    (of_config(&config, settings, page), version)
 }
 
 /// Backrest's configuration, and what its web page reveals of its version; an `Err` is why it can't be read.
-fn config(
-    settings: &Settings,
-    arguments: &StatusArguments,
-) -> std::result::Result<(Value, Option<Version>), Check> {
-    match &arguments.backrest {
-        Some(address) => asked(address, arguments).map_err(|error| {
+fn config(settings: &Settings, page: Option<&Page>) -> Result<(Value, Option<Version>), Check> {
+    match page {
+        Some(page) => asked(page).map_err(|error| {
             let fix = hint_of(&error).unwrap_or("check that Backrest runs, and that this is its address");
             Check::bad(NAME, one_line(&error), fix)
         }),
@@ -97,12 +93,13 @@ fn config(
     }
 }
 
-fn of_config(config: &Value, settings: &Settings, arguments: &StatusArguments) -> Vec<Check> {
+fn of_config(config: &Value, settings: &Settings, page: Option<&Page>) -> Vec<Check> {
     // With Tailscale and Uptime Kuma or without, as it was applied.
     let yes_and_no = [Some(true), Some(false)];
-    let choices =
-        yes_and_no.into_iter().flat_map(|tailscale| yes_and_no.map(|notify| Choice { tailscale, notify }));
-    let wanted: Result<Vec<_>> = choices.map(|choice| Wanted::of(settings, choice)).collect();
+    let choices = yes_and_no
+        .into_iter()
+        .flat_map(|tailscale| yes_and_no.map(|notify| Choice { tailscale, notify, ..Choice::default() }));
+    let wanted: Result<Vec<_>> = choices.map(|choice| Wiring::of(settings, choice)).collect();
     let wanted = match wanted {
         Ok(wanted) => wanted,
         Err(error) => {
@@ -111,24 +108,24 @@ fn of_config(config: &Value, settings: &Settings, arguments: &StatusArguments) -
     };
     let looked_after = list(config, "plans").iter().filter(|plan| is_looked_after(plan, &settings.mount));
     let ids = looked_after.filter_map(|plan| plan["id"].as_str());
-    let mut checks: Vec<_> = ids.flat_map(|id| of_plan(config, id, &wanted, arguments)).collect();
+    let mut checks: Vec<_> = ids.flat_map(|id| of_plan(config, id, &wanted, page)).collect();
     if checks.is_empty() {
         let mount = escape_path(&settings.mount);
         let what = format!("Backrest has no plan that backs up something below {mount}");
         return vec![Check::bad(NAME, what, "make a plan in Backrest with this folder as its path")];
     }
-    checks.extend(monitors::shared(config, settings).iter().map(|finding| found(finding, None)));
+    checks.extend(finding::shared_monitors(config, settings).iter().map(|finding| found(finding, None)));
     checks
 }
 
-fn asked(address: &str, arguments: &StatusArguments) -> Result<(Value, Option<Version>)> {
-    let (backrest, config) = Backrest::open(&Address::parse(address)?, &arguments.login, Duration::ZERO)?;
+fn asked(page: &Page) -> Result<(Value, Option<Version>)> {
+    let (backrest, config) = Backrest::open(page, Duration::ZERO)?;
     let version = backrest.page_scripts().iter().find_map(|script| Version::of_page(script));
     Ok((config, version))
 }
 
 /// Backrest's configuration as it lies on the disk, or why it can't be read.
-fn on_disk(settings: &Settings) -> std::result::Result<Value, String> {
+fn on_disk(settings: &Settings) -> Result<Value, String> {
     let path = settings.data_dir.join("config/config.json");
     let naming = |why: &str| format!("{}: {why}", escape_path(&path));
     match regular_file::read(&path, LARGEST_CONFIG) {
@@ -145,8 +142,8 @@ fn is_looked_after(plan: &Value, mount: &Path) -> bool {
     paths.any(|path| Path::new(path).starts_with(mount))
 }
 
-fn of_plan(config: &Value, id: &str, wanted: &[Wanted], arguments: &StatusArguments) -> Vec<Check> {
-    let address = arguments.backrest.as_deref().unwrap_or(LOCAL_PAGE);
+fn of_plan(config: &Value, id: &str, wanted: &[Wiring], page: Option<&Page>) -> Vec<Check> {
+    let address = page.map_or(LOCAL_PAGE, |page| &page.address);
     let command = format!("create-backrest-pipe hooks --apply {} --plan {}", word(address), word(id));
     let edits = wanted.iter().filter_map(|wanted| {
         let edited = edit(config, id, wanted, Direction::PutIn).ok()?;
@@ -156,7 +153,7 @@ fn of_plan(config: &Value, id: &str, wanted: &[Wanted], arguments: &StatusArgume
             _ => Vec::new(),
         };
         let elsewhere: Vec<_> = edited.findings.iter().flat_map(asks).collect();
-        let again = Wanted { elsewhere, ..wanted.clone() };
+        let again = Wiring { elsewhere, ..wanted.clone() };
         let changed = edit(config, id, &again, Direction::PutIn).ok()?;
         Some(EditedConfig { findings: edited.findings, ..changed })
     });
@@ -166,7 +163,7 @@ fn of_plan(config: &Value, id: &str, wanted: &[Wanted], arguments: &StatusArgume
         let what = format!("plan \"{id}\" names a repository that Backrest does not have");
         return vec![Check::bad(NAME, what, "choose a repository for it in Backrest's web page")];
     };
-    let flag = wanted.first().map(Wanted::flag).unwrap_or_default();
+    let flag = wanted.first().map(Wiring::flag).unwrap_or_default();
     let what = match (edited.changes_flag, edited.changes_hooks) {
         (false, false) => None,
         (true, false) => Some(format!("lacks the backup flag {flag}, so nothing is left out")),

@@ -6,10 +6,10 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
+use common::contract::status::{Check, Fix};
 use common::process::{self, Limits};
 use common::text::escape_path;
 
-use super::report::{Check, Fix};
 use crate::cli::Supervisor;
 use crate::crontab::{Crontab, lines};
 use crate::inspect::Facts;

@@ -9,12 +9,12 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
+use common::contract::status::Check;
 use common::process::{self, Captured, Limits};
 use common::settings::Settings;
 use common::text::{escape, escape_path};
 use serde_json::Value;
 
-use super::report::Check;
 use super::version::Version;
 use crate::places::{Places, compose_has_bridge};
 use crate::roots;
@@ -22,12 +22,10 @@ use crate::roots;
 const NAME: &str = "container";
 const BY_HAND: &str = "see for yourself: docker exec backrest /bridge/backrest-send ping";
 
-/// A container that has the bridge mounted.
 struct Container {
     id: String,
     name: String,
     runs: bool,
-    /// Where it sees the folder.
     folder: String,
     /// Where it sees the FIFO by itself, if it does.
     pipe: Option<String>,
@@ -178,14 +176,8 @@ fn look_into(container: &Container, places: &Places) -> Vec<Check> {
 /// one of the two.
 fn sees(container: &Container, settings: &Settings) -> Check {
     let name = escape(container.name.as_bytes());
-    let needed = roots::mounts(settings);
-    let real = roots::real;
-    let is_seen = |here: &Path, there: &Path| {
-        container.mounts.iter().any(|(source, destination)| {
-            real(here).strip_prefix(real(source)).is_ok_and(|rest| destination.join(rest) == there)
-        })
-    };
-    match needed.iter().find(|(here, there)| !is_seen(here, there)) {
+    let mounts = || container.mounts.iter().map(|(source, target)| (source.as_path(), target.as_path()));
+    match roots::mounts(settings).iter().find(|(here, there)| !roots::shows(mounts(), here, there)) {
         None => Check::good(
             NAME,
             format!(

@@ -8,6 +8,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use common::contract::push::{Answer, Push, Pushes};
+use common::contract::status::{Check, Fix};
 use common::process::{self, Captured, Limits};
 use common::settings::Settings;
 use common::tailscale::Right;
@@ -15,9 +16,8 @@ use common::text::escape_path;
 use common::units;
 use ureq::http::Uri;
 
-use super::report::{Check, Fix};
 use crate::cli::Supervisor;
-use crate::hooks::wanted::is_on_path;
+use crate::hooks::wiring::is_on_path;
 use crate::init::find;
 
 /// What can't be used in `.env`, and what only this shell knows.

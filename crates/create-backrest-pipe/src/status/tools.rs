@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use common::contract::coverage::{Coverage, Gap};
 use common::contract::picture::Picture;
 use common::contract::services::{Script, Services};
+use common::contract::status::{Check, Fix};
 use common::contract::trouble::Trouble;
 use common::exit::one_line;
 use common::paths;
@@ -15,7 +16,6 @@ use common::settings::Settings;
 use common::text::{count, escape, escape_path};
 use common::trust::Trust;
 
-use super::report::{Check, Fix};
 use crate::crontab::Crontab;
 use crate::hooks::reading::OLD_SCRIPTS;
 use crate::places::OLD_LISTENER;
@@ -74,7 +74,7 @@ pub(super) fn scripts(settings: &Settings) -> Vec<Check> {
     checks
 }
 
-fn of_script(name: &'static str, script: &Script) -> Vec<Check> {
+fn of_script(name: &str, script: &Script) -> Vec<Check> {
     let hint = || match &script.hint {
         Some(hint) => Fix::from(hint.as_str()),
         None => Fix::ours("see pre-backup-actions --list"),
@@ -122,7 +122,7 @@ pub(super) fn coverage(settings: &Settings) -> Vec<Check> {
     checks
 }
 
-fn of_gap(name: &'static str, gap: &Gap) -> Check {
+fn of_gap(name: &str, gap: &Gap) -> Check {
     let leads = gap.leads_to.as_ref().map(|to| format!(" → {to}")).unwrap_or_default();
     let what = format!("{}{leads}: {}", gap.path, gap.what);
     match (gap.kind.is_fault(), &gap.hint) {
@@ -133,7 +133,7 @@ fn of_gap(name: &'static str, gap: &Gap) -> Check {
 }
 
 /// The first lines, and how many more there are.
-fn cut(name: &'static str, mut checks: Vec<Check>) -> Vec<Check> {
+fn cut(name: &str, mut checks: Vec<Check>) -> Vec<Check> {
     if checks.len() > MOST {
         let more = checks.len() - MOST;
         checks.truncate(MOST);

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
+use common::contract::status::{Check, Fix};
 use common::contract::verification::{Outcome, Verification};
 use common::exit::one_line;
 use common::settings::Settings;
 use common::units;
 
-use super::report::{Check, Fix};
 use crate::verify::summary;
 
 const NAME: &str = "verified";

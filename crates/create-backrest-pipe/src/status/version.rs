@@ -5,11 +5,9 @@
 
 use std::fmt;
 
+use common::contract::status::Check;
 use serde_json::Value;
 
-use super::report::Check;
-
-/// A version, or what is known of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Version {
     Exactly(u32, u32, u32),

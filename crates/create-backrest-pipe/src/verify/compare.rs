@@ -21,7 +21,6 @@ use super::sample::Sample;
 /// More paths that are not UTF-8 than this are not compared.
 const MOST_ODD: usize = 100_000;
 
-/// A comparison under way.
 pub(super) struct Comparison<'a, I: Iterator<Item = Result<Kept>>> {
     host: &'a Host<'a>,
     /// What is looked at: the roots, or the parts of them that the plan backs up.
@@ -58,7 +57,6 @@ impl<'a, I: Iterator<Item = Result<Kept>>> Comparison<'a, I> {
         }
     }
 
-    /// The next path of the snapshot.
     pub(super) fn take(&mut self, entry: SnapshotEntry) -> Result<()> {
         let is_in_order = self
             .last
@@ -88,7 +86,6 @@ impl<'a, I: Iterator<Item = Result<Kept>>> Comparison<'a, I> {
         Ok(())
     }
 
-    /// The listing is over.
     pub(super) fn finish(mut self) -> Result<(Findings, Sample, Declared)> {
         while let Some(kept) = self.next_kept(None)? {
             self.only_kept(&kept);

@@ -43,7 +43,6 @@ const MOST_FILES: usize = 10_000;
 /// What has to stay free on the disk of the temporary file.
 const ROOM: u64 = 1 << 20;
 
-/// The declared dumps, with what the snapshot holds of them.
 #[derive(Debug, Default)]
 pub(super) struct Declared {
     /// By the first folder below a root.
@@ -52,7 +51,6 @@ pub(super) struct Declared {
     unknown: Vec<(String, String, String)>,
 }
 
-/// The dumps of a service.
 #[derive(Debug)]
 struct Dumps {
     /// The service, such as `data/immich`.
@@ -68,7 +66,6 @@ struct Dumps {
 
 #[derive(Debug)]
 struct Dump {
-    /// As it is declared.
     text: String,
     glob: GlobMatcher,
     is_pattern: bool,
@@ -76,7 +73,6 @@ struct Dump {
 }
 
 impl Declared {
-    /// The dumps that are declared on this host.
     pub(super) fn load(
         settings: &Settings,
         host: &Host<'_>,
@@ -89,9 +85,10 @@ impl Declared {
             .context("list the declared dumps")?;
         let prepared = prepared_services(config, plan);
         let mut declared = Declared::default();
+        let seen = |folder: &Path| host.seen_at(folder).unwrap_or_default();
+        let label = |folder: &[u8]| host.service(&[folder, b"/x"].concat());
         for service in listed.unreadable.into_iter().filter(|one| one.had_script) {
-            let seen = host.seen_at(Path::new(&service.folder)).unwrap_or_default();
-            let label = host.service(&[seen, b"/x".to_vec()].concat());
+            let label = label(&seen(Path::new(&service.folder)));
             declared.unknown.push((label, service.folder, service.why));
         }
         for service in listed.services {
@@ -99,15 +96,13 @@ impl Declared {
             // A dump lies below the folder of its script.
             let data = Path::new(&script.path).parent().unwrap_or(Path::new("/")).to_path_buf();
             if let Some(why) = script.refused.as_ref().or(script.problems.first()) {
-                let label = host.service(&[host.seen_at(&data).unwrap_or_default(), b"/x".to_vec()].concat());
-                declared.unknown.push((label, script.path.clone(), why.clone()));
+                declared.unknown.push((label(&seen(&data)), script.path.clone(), why.clone()));
             }
             let dumps: Vec<_> = script.dumps.iter().filter_map(|text| Dump::new(text)).collect();
             let Some(folder) = host.seen_at(&data).filter(|_| !dumps.is_empty()) else { continue };
-            let label = host.service(&[folder.as_slice(), b"/x"].concat());
             let is_prepared = prepared.iter().any(|glob| glob.is_match(&service.service));
             declared.services.entry(host.first_folder(&folder).to_vec()).or_default().push(Dumps {
-                label,
+                label: label(&folder),
                 name: service.service,
                 folder,
                 is_prepared,
@@ -117,7 +112,6 @@ impl Declared {
         Ok(declared)
     }
 
-    /// A path of the snapshot.
     pub(super) fn look(&mut self, host: &Host<'_>, path: &[u8], entry: &SnapshotEntry) {
         for dumps in self.services.get_mut(host.first_folder(path)).into_iter().flatten() {
             if entry.kind == EntryKind::Folder || !is_below(path, &dumps.folder) {
@@ -133,7 +127,7 @@ impl Declared {
     }
 
     /// Reads the dumps back and proves them, one service after another, in `scratch`.
-    pub(super) fn prove(self, restore: &mut Restore<'_, '_>, place: &Place<'_>) -> Result<()> {
+    pub(super) fn prove(self, restore: &mut Restore<'_>, place: &Place<'_>) -> Result<()> {
         for (label, path, why) in self.unknown {
             let what = format!("its dumps are not known: {why}");
             restore.findings.add(&label, FaultKind::DumpNotChecked, path.as_bytes(), what);
@@ -147,10 +141,8 @@ impl Declared {
             let mut whole = Vec::new();
             for dump in &dumps.dumps {
                 match read(dump, &dumps, &folder, restore)? {
-                    Ok(()) => whole.push(dump.text.as_str()),
-                    Err((kind, what)) => {
-                        restore.findings.add(label, kind, dump.text.as_bytes(), what);
-                    }
+                    None => whole.push(dump.text.as_str()),
+                    Some((kind, what)) => restore.findings.add(label, kind, dump.text.as_bytes(), what),
                 }
             }
             if !whole.is_empty() {
@@ -165,7 +157,6 @@ impl Declared {
     }
 }
 
-/// Where and how dumps are proved.
 pub(super) struct Place<'a> {
     pub(super) scratch: &'a Path,
     pub(super) settings: &'a Settings,
@@ -187,63 +178,51 @@ impl Dump {
 /// The services that the hooks of the plan and of its repository prepare, as globs.
 fn prepared_services(config: &Value, plan: &Value) -> Vec<GlobMatcher> {
     let repo = list(config, "repos").iter().find(|repo| repo["id"] == plan["repo"]);
-    let hooks = repo.into_iter().chain([plan]).flat_map(|owner| list(owner, "hooks"));
-    let mut globs = Vec::new();
-    for hook in hooks {
-        for message in
-            messages_of(hook).iter().filter(|message| message.built_in() == Some(BuiltIn::PreBackups))
-        {
+    let messages =
+        repo.into_iter().chain([plan]).flat_map(|owner| list(owner, "hooks")).flat_map(messages_of);
+    let services =
+        messages.filter(|message| message.built_in() == Some(BuiltIn::PreBackups)).flat_map(|message| {
             let services = Preparation::parse(&message.text).map(|asked| asked.services).unwrap_or_default();
-            let all = services.is_empty().then(|| "*".to_string());
-            globs.extend(services.into_iter().chain(all));
-        }
-    }
-    globs
-        .iter()
-        .filter_map(|glob| GlobBuilder::new(glob).build().ok())
-        .map(|glob| glob.compile_matcher())
-        .collect()
+            if services.is_empty() { vec!["*".into()] } else { services }
+        });
+    services.filter_map(|glob| Some(GlobBuilder::new(&glob).build().ok()?.compile_matcher())).collect()
 }
 
 type Fault = (FaultKind, String);
 
-/// Reads the files of a dump back into `folder`, or says what is wrong with it.
-fn read(
-    dump: &Dump,
-    dumps: &Dumps,
-    folder: &Path,
-    restore: &mut Restore<'_, '_>,
-) -> Result<Result<(), Fault>> {
+/// Reads the files of a dump back into `folder`. Returns what is wrong with it, if anything is.
+fn read(dump: &Dump, dumps: &Dumps, folder: &Path, restore: &mut Restore<'_>) -> Result<Option<Fault>> {
     let host = restore.host;
-    let is_new = |entry: &&SnapshotEntry| host.is_of_the_backup(entry.modified);
-    if dump.found.is_empty() {
-        return Ok(Err((FaultKind::DumpMissing, "the snapshot does not hold it".into())));
-    }
-    if dumps.is_prepared && !dump.found.iter().any(|entry| is_new(&entry)) {
-        let newest = dump.found.iter().map(|entry| entry.modified).max().unwrap_or_default();
+    let Some(newest) = dump.found.iter().map(|entry| entry.modified).max() else {
+        return Ok(Some((FaultKind::DumpMissing, "the snapshot does not hold it".into())));
+    };
+    if dumps.is_prepared && !host.is_of_the_backup(newest) {
         let written = jiff::Timestamp::from_second(newest).map_or("?".into(), units::local);
         let what = format!("the one in the snapshot was written {written}, before the backup began");
-        return Ok(Err((FaultKind::DumpOld, what)));
+        return Ok(Some((FaultKind::DumpOld, what)));
     }
     // Of a pattern the older files are earlier dumps that are kept.
-    let wanted = dump.found.iter().filter(|entry| !dump.is_pattern || !dumps.is_prepared || is_new(entry));
-    for entry in wanted {
-        if entry.kind != EntryKind::File {
-            return Ok(Err((FaultKind::DumpBroken, "it is not a file".into())));
-        }
-        if let Err(fault) = read_file(entry, dumps, folder, restore)? {
-            return Ok(Err(fault));
+    let is_asked = |entry: &&SnapshotEntry| {
+        !dump.is_pattern || !dumps.is_prepared || host.is_of_the_backup(entry.modified)
+    };
+    for entry in dump.found.iter().filter(is_asked) {
+        let fault = match entry.kind {
+            EntryKind::File => read_file(entry, dumps, folder, restore)?,
+            _ => Some((FaultKind::DumpBroken, "it is not a file".into())),
+        };
+        if fault.is_some() {
+            return Ok(fault);
         }
     }
-    Ok(Ok(()))
+    Ok(None)
 }
 
 fn read_file(
     entry: &SnapshotEntry,
     dumps: &Dumps,
     folder: &Path,
-    restore: &mut Restore<'_, '_>,
-) -> Result<Result<(), Fault>> {
+    restore: &mut Restore<'_>,
+) -> Result<Option<Fault>> {
     let path = entry.path.as_bytes();
     // Its names are those of the listing, of which none is "..", and the folder is ours.
     let target = folder.join(OsStr::from_bytes(&path[dumps.folder.len() + 1..]));
@@ -257,11 +236,11 @@ fn read_file(
     };
     let no_room = |error: &dyn std::fmt::Display| {
         let what = format!("it could not be read back into {}: {error}", escape_path(folder));
-        (FaultKind::DumpNotChecked, what)
+        Some((FaultKind::DumpNotChecked, what))
     };
     let mut file = match make() {
         Ok(file) => file,
-        Err(error) => return Ok(Err(no_room(&error))),
+        Err(error) => return Ok(no_room(&error)),
     };
     let read = restore.read_back(entry, &mut |offset, bytes| {
         if offset == 0 {
@@ -269,22 +248,20 @@ fn read_file(
         }
         file.write_all(bytes).map_err(Local::error)
     });
+    let broken = |what: String| Some((FaultKind::DumpBroken, what));
     Ok(match read {
-        Err(error) if error.chain().any(|cause| cause.is::<Local>()) => Err(no_room(&error.root_cause())),
+        Err(error) if error.chain().any(|cause| cause.is::<Local>()) => no_room(&error.root_cause()),
         Err(error) => return Err(error),
         Ok((read, _)) if read != entry.size => {
-            let what = format!("reading it back broke off after {read} of {} bytes", entry.size);
-            Err((FaultKind::DumpBroken, what))
+            broken(format!("reading it back broke off after {read} of {} bytes", entry.size))
         }
-        Ok((_, Some(false))) => Err((
-            FaultKind::DumpBroken,
-            "what was read back differs from the dump here, which did not change".into(),
-        )),
-        Ok(_) => Ok(()),
+        Ok((_, Some(false))) => {
+            broken("what was read back differs from the dump here, which did not change".into())
+        }
+        Ok(_) => None,
     })
 }
 
-/// Lets the gate look at what was read back.
 fn judge(
     label: &str,
     name: &str,

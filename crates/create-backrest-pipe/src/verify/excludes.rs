@@ -6,7 +6,6 @@ use serde_json::Value;
 
 use crate::hooks::config::list;
 
-/// The patterns of a plan, as restic reads them.
 #[derive(Debug)]
 pub(super) struct Excludes {
     patterns: GlobSet,
@@ -52,7 +51,6 @@ impl Excludes {
         Excludes { patterns: builder.build().unwrap_or_default() }
     }
 
-    /// Whether one of them leaves out the file at `path`.
     pub(super) fn leave_out(&self, path: &[u8]) -> bool {
         !self.patterns.is_empty() && self.patterns.is_match(escape(path))
     }

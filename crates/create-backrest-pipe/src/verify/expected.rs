@@ -26,10 +26,8 @@ const WALK_TIME: Duration = Duration::from_secs(3600);
 /// What one name takes in the listing apart from the name itself, and a bit more.
 const BYTES_PER_NAME: u64 = 150;
 
-/// A root on the host.
 #[derive(Clone, Debug)]
 pub(super) struct Root {
-    /// Its folder.
     pub(super) at: PathBuf,
     /// Where restic sees it.
     pub(super) seen_at: String,
@@ -41,7 +39,6 @@ pub(super) struct Root {
     pub(super) unbounded: HashSet<Vec<u8>>,
 }
 
-/// A path that the rules keep.
 #[derive(Clone, Debug)]
 pub(super) struct Kept {
     /// Where restic sees it.
@@ -49,7 +46,6 @@ pub(super) struct Kept {
     pub(super) kind: EntryKind,
 }
 
-/// The list.
 pub(super) struct Expected {
     file: File,
     pub(super) roots: Vec<Root>,
@@ -101,36 +97,45 @@ impl Expected {
         Ok(expected)
     }
 
-    fn reader(&self) -> Result<BufReader<File>> {
+    /// Every record, each with its path as restic sees it, in restic's order.
+    fn records(&self) -> Result<impl Iterator<Item = Result<(Vec<u8>, Record)>> + use<>> {
         let mut file = self.file.try_clone()?;
         file.rewind()?;
-        Ok(BufReader::with_capacity(256 << 10, file))
+        let mut input = BufReader::with_capacity(256 << 10, file);
+        let mut root = Vec::new();
+        let mut read = move || {
+            let record = Record::read(&mut input).context("read the list of what the rules keep")?;
+            let below = match &record {
+                Record::End => return Ok(None),
+                Record::Root { seen_at, .. } => {
+                    root.clone_from(seen_at);
+                    return Ok(Some((root.clone(), record)));
+                }
+                Record::Folder { path, .. } => path,
+                Record::File(path) | Record::Other(path) | Record::Closed(path) | Record::Unbounded(path) => {
+                    path
+                }
+            };
+            Ok(Some(([root.as_slice(), b"/", below].concat(), record)))
+        };
+        Ok(std::iter::from_fn(move || read().transpose()))
     }
 
     fn plan(&mut self, fitting: u64, trees: &[RootTree]) -> Result<()> {
-        let mut input = self.reader()?;
         // The large folders that are open, by their place in `large`, and the small one whose content is passed over.
         let mut open: Vec<usize> = Vec::new();
         let mut small: Option<Vec<u8>> = None;
-        let mut seen_at = Vec::new();
-        loop {
-            let record = Record::read(&mut input).context("read the list of what the rules keep")?;
-            let (path, content) = match record {
-                Record::End => return Ok(()),
-                Record::Root { at, seen_at: seen, content } => {
-                    let Ok(text) = String::from_utf8(seen.clone()) else { bail!("the mount is not UTF-8") };
+        for record in self.records()? {
+            let (path, record) = record?;
+            let content = match record {
+                Record::Root { at, seen_at, content } => {
+                    let Ok(seen_at) = String::from_utf8(seen_at) else { bail!("the mount is not UTF-8") };
                     let at = PathBuf::from(OsStr::from_bytes(&at));
                     let place = trees.iter().find(|tree| tree.path == at).context("an unknown root")?.clone();
-                    self.roots.push(Root {
-                        at,
-                        place,
-                        seen_at: text,
-                        closed: HashSet::new(),
-                        unbounded: HashSet::new(),
-                    });
+                    let (closed, unbounded) = Default::default();
+                    self.roots.push(Root { at, place, seen_at, closed, unbounded });
                     (open, small) = (Vec::new(), None);
-                    seen_at = seen.clone();
-                    (seen, Some(content))
+                    Some(content)
                 }
                 Record::Closed(path) => {
                     self.roots.last_mut().context("a path before its root")?.closed.insert(path);
@@ -140,12 +145,8 @@ impl Expected {
                     self.roots.last_mut().context("a path before its root")?.unbounded.insert(path);
                     continue;
                 }
-                Record::Folder { path, content } => {
-                    ([seen_at.as_slice(), b"/", &path].concat(), Some(content))
-                }
-                Record::File(path) | Record::Other(path) => {
-                    ([seen_at.as_slice(), b"/", &path].concat(), None)
-                }
+                Record::Folder { content, .. } => Some(content),
+                _ => None,
             };
             if small.as_ref().is_some_and(|folder| is_below(&path, folder)) {
                 continue;
@@ -173,29 +174,18 @@ impl Expected {
                 small = Some(path);
             }
         }
+        Ok(())
     }
 
-    /// Every path, in restic's order.
     pub(super) fn paths(&self) -> Result<impl Iterator<Item = Result<Kept>>> {
-        let mut input = self.reader()?;
-        let mut seen_at = Vec::new();
-        Ok(std::iter::from_fn(move || {
-            loop {
-                let (path, kind) = match Record::read(&mut input) {
-                    Err(error) => return Some(Err(error).context("read the list of what the rules keep")),
-                    Ok(Record::End) => return None,
-                    Ok(Record::Root { seen_at: seen, .. }) => {
-                        seen_at = seen;
-                        continue;
-                    }
-                    Ok(Record::Closed(_) | Record::Unbounded(_)) => continue,
-                    Ok(Record::Folder { path, .. }) => (path, EntryKind::Folder),
-                    Ok(Record::File(path)) => (path, EntryKind::File),
-                    Ok(Record::Other(path)) => (path, EntryKind::Other),
-                };
-                return Some(Ok(Kept { path: [seen_at.as_slice(), b"/", &path].concat(), kind }));
-            }
-        }))
+        let kept = |record: Result<(Vec<u8>, Record)>| match record {
+            Err(error) => Some(Err(error)),
+            Ok((path, Record::Folder { .. })) => Some(Ok(Kept { path, kind: EntryKind::Folder })),
+            Ok((path, Record::File(_))) => Some(Ok(Kept { path, kind: EntryKind::File })),
+            Ok((path, Record::Other(_))) => Some(Ok(Kept { path, kind: EntryKind::Other })),
+            Ok(_) => None,
+        };
+        Ok(self.records()?.filter_map(kept))
     }
 }
 

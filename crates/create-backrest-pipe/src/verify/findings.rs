@@ -9,7 +9,6 @@ use common::text::escape;
 
 use super::host::Verdict;
 
-/// What was found.
 #[derive(Debug, Default)]
 pub(super) struct Findings {
     pub(super) services: BTreeMap<String, ServiceCounts>,
@@ -34,7 +33,6 @@ impl Findings {
         }
     }
 
-    /// Adds the verdict on a path.
     pub(super) fn judge(&mut self, service: &str, path: &[u8], verdict: Verdict) {
         match verdict {
             Verdict::Same => self.service(service).in_snapshot += 1,

@@ -63,7 +63,6 @@ impl<'a> Host<'a> {
         Some((root, &path[root.seen_at.len() + 1..]))
     }
 
-    /// Where that path lies on the host.
     pub(super) fn path(&self, path: &[u8]) -> Option<PathBuf> {
         let (root, below) = self.root_of(path)?;
         Some(root.at.join(OsStr::from_bytes(below)))
@@ -104,23 +103,22 @@ impl<'a> Host<'a> {
         let Some(metadata) = self.path(path).and_then(|path| fs::symlink_metadata(path).ok()) else {
             return Verdict::Explained(Reason::Removed);
         };
-        if entry.kind != kind(&metadata) {
-            return self
-                .unless_changed(&metadata, FaultKind::Different, || "it is another kind of file".into());
+        let is_file = entry.kind == EntryKind::File;
+        let what = if entry.kind != kind(&metadata) {
+            "it is another kind of file".into()
+        } else if is_file && entry.size != metadata.len() {
+            format!("it has {} bytes there and {} here", entry.size, metadata.len())
+        } else if is_file && entry.modified != metadata.mtime() {
+            let shown =
+                |seconds| jiff::Timestamp::from_second(seconds).map_or("?".into(), common::units::local);
+            format!("it was changed {} there and {} here", shown(entry.modified), shown(metadata.mtime()))
+        } else {
+            return Verdict::Same;
+        };
+        match self.is_since(&metadata) {
+            true => Verdict::Explained(Reason::Changed),
+            false => Verdict::Unexplained(FaultKind::Different, what),
         }
-        if entry.kind == EntryKind::File && entry.size != metadata.len() {
-            return self.unless_changed(&metadata, FaultKind::Different, || {
-                format!("it has {} bytes there and {} here", entry.size, metadata.len())
-            });
-        }
-        if entry.kind == EntryKind::File && entry.modified != metadata.mtime() {
-            return self.unless_changed(&metadata, FaultKind::Different, || {
-                let shown =
-                    |seconds| jiff::Timestamp::from_second(seconds).map_or("?".into(), common::units::local);
-                format!("it was changed {} there and {} here", shown(entry.modified), shown(metadata.mtime()))
-            });
-        }
-        Verdict::Same
     }
 
     /// A path that the rules keep and the snapshot does not hold.
@@ -134,33 +132,37 @@ impl<'a> Host<'a> {
         if self.is_since(&metadata) {
             return Verdict::Explained(Reason::Made);
         }
+        let reason = self.of_folders(root, &at, true);
+        match reason.or_else(|| self.excludes.leave_out(path).then_some(Reason::Plan)) {
+            Some(reason) => Verdict::Explained(reason),
+            None => {
+                let what = "the rules keep it, and the snapshot does not hold it";
+                Verdict::Unexplained(FaultKind::Missing, what.into())
+            }
+        }
+    }
+
+    /// What the folders above a path explain, which is missing or in the snapshot against the rules.
+    fn of_folders(&self, root: &Root, at: &Path, is_missing: bool) -> Option<Reason> {
         let device = fs::metadata(&root.at).map(|root| root.dev());
-        for folder in at.ancestors().skip(1).take_while(|folder| folder.starts_with(&root.at)) {
-            let Ok(metadata) = fs::symlink_metadata(folder) else { continue };
+        let explained = |folder: &Path| {
+            let metadata = fs::symlink_metadata(folder).ok()?;
             // A folder that was made since; or that was moved there since, which changes its ctime alone.
-            let is_new = metadata.created().is_ok_and(|time| unix_seconds(time) >= self.began);
+            let is_new = is_missing && metadata.created().is_ok_and(|time| unix_seconds(time) >= self.began);
             let is_moved = self.is_since(&metadata) && metadata.mtime() < self.began;
-            if folder != root.at && (is_new || is_moved) {
-                return Verdict::Explained(Reason::Made);
-            }
-            if device.as_ref().is_ok_and(|device| metadata.dev() != *device) {
-                return Verdict::Explained(Reason::OtherFileSystem);
-            }
+            let is_elsewhere = device.as_ref().is_ok_and(|device| metadata.dev() != *device);
             let known = self.folder(folder);
-            if known.is_cache && at != folder.join(CACHE_TAG.0) {
-                return Verdict::Explained(Reason::Cache);
+            if folder != root.at && (is_new || is_moved) {
+                Some(Reason::Made)
+            } else if is_missing && is_elsewhere {
+                Some(Reason::OtherFileSystem)
+            } else if is_missing && known.is_cache && at != folder.join(CACHE_TAG.0) {
+                Some(Reason::Cache)
+            } else {
+                known.has_new_rules.then_some(Reason::Rules)
             }
-            if known.has_new_rules {
-                return Verdict::Explained(Reason::Rules);
-            }
-        }
-        if self.excludes.leave_out(path) {
-            return Verdict::Explained(Reason::Plan);
-        }
-        Verdict::Unexplained(
-            FaultKind::Missing,
-            "the rules keep it, and the snapshot does not hold it".into(),
-        )
+        };
+        at.ancestors().skip(1).take_while(|folder| folder.starts_with(&root.at)).find_map(explained)
     }
 
     /// A path that the snapshot holds and the rules don't keep.
@@ -190,19 +192,13 @@ impl<'a> Host<'a> {
                 return Verdict::Unexplained(FaultKind::TooMany, what.into());
             }
         }
-        let above = at.ancestors().skip(1).take_while(|folder| folder.starts_with(&root.at));
-        for folder in above {
-            let metadata = fs::symlink_metadata(folder);
-            let is_moved = |metadata: &Metadata| self.is_since(metadata) && metadata.mtime() < self.began;
-            if folder != root.at && metadata.is_ok_and(|metadata| is_moved(&metadata)) {
-                return Verdict::Explained(Reason::Made);
-            }
-            if self.folder(folder).has_new_rules {
-                return Verdict::Explained(Reason::Rules);
+        match self.of_folders(root, &at, false) {
+            Some(reason) => Verdict::Explained(reason),
+            None => {
+                let what = "the rules leave it out, and the snapshot holds it";
+                Verdict::Unexplained(FaultKind::TooMany, what.into())
             }
         }
-        let what = "the rules leave it out, and the snapshot holds it";
-        Verdict::Unexplained(FaultKind::TooMany, what.into())
     }
 
     /// Whether it changed since the backup began.
@@ -213,13 +209,6 @@ impl<'a> Host<'a> {
     /// Whether a time, in seconds since 1970, is not before the backup.
     pub(super) fn is_of_the_backup(&self, modified: i64) -> bool {
         modified >= self.began
-    }
-
-    fn unless_changed(&self, metadata: &Metadata, kind: FaultKind, what: impl FnOnce() -> String) -> Verdict {
-        match self.is_since(metadata) {
-            true => Verdict::Explained(Reason::Changed),
-            false => Verdict::Unexplained(kind, what()),
-        }
     }
 
     fn folder(&self, folder: &Path) -> Folder {

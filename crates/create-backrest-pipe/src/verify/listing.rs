@@ -7,14 +7,19 @@
 //! is in memory; the content of large folders waits on disk.
 
 use std::collections::{HashMap, HashSet, VecDeque};
-use std::path::Path;
+use std::fs::{self, File};
+use std::io::{BufReader, BufWriter, Seek, Write};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use common::exit::HintExt;
+use serde_json::StreamDeserializer;
+use serde_json::de::IoRead;
 
+use super::Local;
 use super::entry::{self, EntryKind, SnapshotEntry};
 use super::expected::{Weights, is_below};
 use super::remote::{Remote, Snapshot};
-use super::spool::{Entries, Span, Spool};
 
 /// What a listing may take by our reckoning; Backrest cuts it at 2,000,000 bytes.
 pub(super) const FITTING: u64 = 1_850_000;
@@ -25,16 +30,17 @@ const MOST_WORDS: usize = 100_000;
 /// At most this many paths wait in memory for the next listing.
 const MOST_WAITING: usize = 20_000;
 
-/// Lists a snapshot.
-pub(super) struct Lister<'a, 'b> {
-    remote: &'a mut Remote<'b>,
+pub(super) struct Lister<'a> {
+    remote: &'a mut Remote,
     snapshot: &'a Snapshot,
     weights: &'a Weights,
     /// The large folders below what is listed, in restic's order, with the bytes of what is directly in them.
     large: Vec<&'a (String, u64)>,
-    spool: Spool,
-    /// What is directly in large folders, until they are opened.
-    direct: HashMap<String, Span>,
+    scratch: &'a Path,
+    /// Files in `scratch` with what is directly in large folders, until they are opened.
+    direct: HashMap<String, PathBuf>,
+    /// How many such files there were.
+    files: usize,
     /// What comes next; the last of these first.
     sources: Vec<Source>,
     /// Folders that can't be asked for, because their names are not UTF-8.
@@ -53,17 +59,20 @@ enum Node {
     Folder(String),
 }
 
+/// What is directly in a folder, read from its file one by one: that may be a million names.
+type Entries = StreamDeserializer<'static, IoRead<BufReader<File>>, SnapshotEntry>;
+
 type Sink<'s> = dyn FnMut(SnapshotEntry) -> Result<()> + 's;
 
-impl<'a, 'b> Lister<'a, 'b> {
+impl<'a> Lister<'a> {
     /// A lister of each path in `tops`, these included. It writes into `scratch`.
     pub(super) fn new(
-        remote: &'a mut Remote<'b>,
+        remote: &'a mut Remote,
         snapshot: &'a Snapshot,
         weights: &'a Weights,
         tops: &[String],
-        scratch: &Path,
-    ) -> Result<Lister<'a, 'b>> {
+        scratch: &'a Path,
+    ) -> Result<Lister<'a>> {
         let is_wanted = |folder: &str| {
             tops.iter().any(|top| folder == top || is_below(folder.as_bytes(), top.as_bytes()))
         };
@@ -72,8 +81,9 @@ impl<'a, 'b> Lister<'a, 'b> {
             snapshot,
             weights,
             large: weights.large.iter().filter(|(folder, _)| is_wanted(folder)).collect(),
-            spool: Spool::new(scratch)?,
+            scratch,
             direct: HashMap::new(),
+            files: 0,
             sources: vec![Source::Nodes(tops.iter().cloned().map(Node::Folder).collect())],
             not_listed: Vec::new(),
         })
@@ -161,8 +171,10 @@ impl<'a, 'b> Lister<'a, 'b> {
             match item {
                 None => drop(self.sources.pop()),
                 Some(Node::Folder(folder)) if self.is_large(&folder)? => {
-                    let place = self.direct.remove(&folder).unwrap_or_default();
-                    let entries = self.spool.entries(place)?;
+                    let kept = self.direct.remove(&folder).context("a folder was not listed")?;
+                    let file = File::open(&kept).context("read the listing")?;
+                    fs::remove_file(kept).context("remove what was listed")?;
+                    let entries = serde_json::Deserializer::from_reader(BufReader::new(file)).into_iter();
                     self.sources.push(Source::Folder(folder, Box::new(entries)));
                 }
                 item => return Ok(item),
@@ -192,7 +204,7 @@ impl<'a, 'b> Lister<'a, 'b> {
             match self.ask(&folders, false)? {
                 Some(entries) => break entries,
                 None if folders.len() > 1 => folders.truncate(folders.len() / 2),
-                None => return self.fetch_one(folders.remove(0)),
+                None => return self.fetch_one(&folders[0]),
             }
         };
         let mut direct: HashMap<&str, Vec<&SnapshotEntry>> =
@@ -208,23 +220,30 @@ impl<'a, 'b> Lister<'a, 'b> {
             }
         }
         for (folder, entries) in direct {
-            let start = self.spool.end();
-            entries.into_iter().try_for_each(|entry| self.spool.add(entry))?;
-            self.direct.insert(folder.into(), start..self.spool.end());
+            let mut file = self.file_for(folder)?;
+            entries.into_iter().try_for_each(|entry| keep(&mut file, entry))?;
+            flush(&mut file)?;
         }
         Ok(())
     }
 
     /// Lists what is directly in a folder with more names than an operation's output holds.
-    fn fetch_one(&mut self, folder: String) -> Result<()> {
-        let start = self.spool.end();
-        let spool = &mut self.spool;
-        self.remote.folder(self.snapshot, &folder, &mut |entry| match entry {
-            Some(entry) => spool.add(&entry),
-            None => spool.truncate(start),
+    fn fetch_one(&mut self, folder: &str) -> Result<()> {
+        let mut file = self.file_for(folder)?;
+        self.remote.folder(self.snapshot, folder, &mut |entry| match entry {
+            Some(entry) => keep(&mut file, &entry),
+            None => file.rewind().and_then(|()| file.get_ref().set_len(0)).map_err(Local::error),
         })?;
-        self.direct.insert(folder, start..self.spool.end());
-        Ok(())
+        flush(&mut file)
+    }
+
+    /// A new file for what is directly in `folder`.
+    fn file_for(&mut self, folder: &str) -> Result<BufWriter<File>> {
+        let path = self.scratch.join(format!("listing-{}", self.files));
+        let file = File::create_new(&path).context("make a temporary file")?;
+        self.files += 1;
+        self.direct.insert(folder.into(), path);
+        Ok(BufWriter::new(file))
     }
 
     /// A listing of these folders; `None` if it is cut.
@@ -257,6 +276,19 @@ impl<'a, 'b> Lister<'a, 'b> {
         });
         Ok(Some(entries))
     }
+}
+
+fn keep(file: &mut BufWriter<File>, entry: &SnapshotEntry) -> Result<()> {
+    kept(file.write_all(&serde_json::to_vec(entry)?))
+}
+
+fn flush(file: &mut BufWriter<File>) -> Result<()> {
+    kept(file.flush())
+}
+
+fn kept(written: std::io::Result<()>) -> Result<()> {
+    let written = written.map_err(Local::error).context("keep the listing");
+    written.hint("name a larger folder for temporary files in TMPDIR")
 }
 
 /// What was put together for one listing.

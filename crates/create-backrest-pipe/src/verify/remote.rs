@@ -15,10 +15,9 @@ use serde_json::{Value, json};
 
 use super::entry::{EntryKind, SnapshotEntry, is_name};
 use super::streams::{download_path, each_of, pump, read_log};
-use crate::cli::Login;
-use crate::hooks::api::{Address, Backrest, Refused, is};
-use crate::hooks::config::list;
-use crate::hooks::wire::plan_of;
+use crate::hooks::api::{Backrest, Refused, is};
+use crate::hooks::config::{list, plan_at, quoted};
+use crate::hooks::page::Page;
 
 /// Backrest keeps no more of a command's output than 2,000,000 bytes. A command that failed after more than this was
 /// cut.
@@ -33,10 +32,9 @@ const RESTART_TIME: Duration = Duration::from_secs(120);
 const ATTEMPTS: u32 = 3;
 
 /// A Backrest, its plan, and the repository of the plan.
-pub(super) struct Remote<'a> {
+pub(super) struct Remote {
     backrest: Backrest,
-    address: Address,
-    login: &'a Login,
+    page: Page,
     /// How long a busy Backrest is waited for.
     patience: Duration,
     repo: String,
@@ -46,7 +44,6 @@ pub(super) struct Remote<'a> {
     pub(super) operations: u64,
 }
 
-/// The snapshot that is looked at.
 #[derive(Clone, Debug)]
 pub(super) struct Snapshot {
     pub(super) id: String,
@@ -60,23 +57,14 @@ pub(super) struct Snapshot {
     pub(super) is_outdated: bool,
 }
 
-impl<'a> Remote<'a> {
-    pub(super) fn open(
-        address: &str,
-        plan: Option<&str>,
-        login: &'a Login,
-        patience: Duration,
-    ) -> Result<Remote<'a>> {
-        let address = Address::parse(address)?;
-        let (backrest, config) = Backrest::open(&address, login, Duration::ZERO)?;
-        let id = plan_of(plan, &address, &config)?;
-        let of_id = |list: &[Value], id: &str| list.iter().find(|one| one["id"] == id).cloned();
-        let plan = of_id(list(&config, "plans"), &id)
-            .with_context(|| format!("Backrest has no plan \"{}\"", escape(id.as_bytes())))?;
+impl Remote {
+    pub(super) fn open(page: Page, patience: Duration) -> Result<Remote> {
+        let (backrest, config) = Backrest::open(&page, Duration::ZERO)?;
+        let plan = config["plans"][plan_at(&config, &page.plan_in(&config)?)?].clone();
         let repo = plan["repo"].as_str().unwrap_or_default().to_string();
-        of_id(list(&config, "repos"), &repo)
-            .with_context(|| format!("Backrest has no repository \"{}\"", escape(repo.as_bytes())))?;
-        Ok(Remote { backrest, address, login, patience, repo, config, plan, operations: 0 })
+        let has_repo = list(&config, "repos").iter().any(|one| one["id"] == repo.as_str());
+        ensure!(has_repo, "Backrest has no repository {}", quoted(&repo));
+        Ok(Remote { backrest, page, patience, repo, config, plan, operations: 0 })
     }
 
     pub(super) fn plan_id(&self) -> &str {
@@ -166,7 +154,6 @@ impl<'a> Remote<'a> {
         }
     }
 
-    /// What the command of that operation printed.
     fn output_of(&mut self, id: i64) -> Result<Option<Vec<u8>>> {
         let end = Instant::now() + COMMAND_TIME;
         let operation = loop {
@@ -266,7 +253,6 @@ impl<'a> Remote<'a> {
         Ok(list(&answer, "operations").to_vec())
     }
 
-    /// Waits until Backrest does nothing.
     fn wait_until_idle(&mut self) -> Result<()> {
         let end = Instant::now() + self.patience;
         let mut pause = Duration::from_millis(200);
@@ -292,7 +278,7 @@ impl<'a> Remote<'a> {
                 result => return result,
             };
             common::note!("waiting for Backrest: {}", common::exit::one_line(&error));
-            let (backrest, _) = Backrest::open(&self.address, self.login, RESTART_TIME)?;
+            let (backrest, _) = Backrest::open(&self.page, RESTART_TIME)?;
             self.backrest = backrest;
         }
         attempt(&self.backrest)

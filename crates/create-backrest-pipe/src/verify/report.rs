@@ -18,7 +18,6 @@ use common::units;
 /// The listener waits its turn.
 const PUSH_TIME: Duration = Duration::from_secs(300);
 
-/// Prints it on standard output.
 pub(super) fn print(verification: &Verification) {
     if !verification.services.is_empty() {
         common::out!("{}", table(verification));
@@ -77,7 +76,6 @@ fn row(name: &str, service: &ServiceCounts) -> Vec<String> {
     ]
 }
 
-/// One line for a person.
 pub(crate) fn summary(verification: &Verification) -> String {
     if let Some(error) = &verification.error {
         return format!("backup not verified: {error}");
@@ -154,13 +152,5 @@ mod tests {
         let text = alarm(&Verification { error: Some(error), ..Verification::default() });
         assert!(text.starts_with("backup not verified: log in: ") && text.ends_with(": no answer"), "{text}");
         assert_eq!(text.chars().count(), SHORT);
-    }
-
-    #[test]
-    fn a_plan_is_one_word_and_comes_back() {
-        for plan in ["nightly", "my plan", "50% {{x}} +ü"] {
-            assert!(!encode(plan).contains(' '));
-            assert_eq!(bridge::request::decode(&encode(plan)), plan);
-        }
     }
 }

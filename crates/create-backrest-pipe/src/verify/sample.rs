@@ -5,8 +5,9 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::Read;
+use std::io::{Read, Seek};
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use anyhow::Result;
 use common::contract::verification::FaultKind;
@@ -15,6 +16,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 
+use super::Local;
 use super::entry::SnapshotEntry;
 use super::findings::Findings;
 use super::host::Host;
@@ -23,10 +25,11 @@ use super::remote::{Remote, Snapshot};
 /// That many candidates of each service and size are remembered.
 const EACH: usize = 8;
 
-/// The candidates.
 #[derive(Debug)]
-pub(super) struct Sample {
+pub(crate) struct Sample {
     random: StdRng,
+    /// With it the same files are chosen again.
+    pub(super) seed: u64,
     count: usize,
     largest: u64,
     groups: BTreeMap<(String, u32), Group>,
@@ -40,8 +43,8 @@ struct Group {
 
 impl Sample {
     /// A sample of `count` files of at most `largest` bytes.
-    pub(super) fn new(count: usize, largest: u64, seed: u64) -> Sample {
-        Sample { random: StdRng::seed_from_u64(seed), count, largest, groups: BTreeMap::new() }
+    pub(crate) fn new(count: usize, largest: u64, seed: u64) -> Sample {
+        Sample { random: StdRng::seed_from_u64(seed), seed, count, largest, groups: BTreeMap::new() }
     }
 
     /// A file that is in the snapshot as it is on the host.
@@ -65,7 +68,6 @@ impl Sample {
         }
     }
 
-    /// The files, with their services.
     fn choose(mut self) -> Vec<(String, SnapshotEntry)> {
         let mut groups: Vec<(String, Vec<SnapshotEntry>)> =
             self.groups.into_iter().map(|((service, _), group)| (service, group.chosen)).collect();
@@ -82,8 +84,7 @@ impl Sample {
         chosen
     }
 
-    /// Reads the files back and compares them.
-    pub(super) fn prove(self, restore: &mut Restore<'_, '_>) -> Result<()> {
+    pub(super) fn prove(self, restore: &mut Restore<'_>) -> Result<()> {
         for (service, entry) in self.choose() {
             restore.findings.service(&service).sample += 1;
             let (read, is_same) = restore.read_back(&entry, &mut |_, _| Ok(()))?;
@@ -112,23 +113,13 @@ impl Sample {
 /// Takes a piece of a file at its offset.
 type Piece<'a> = dyn FnMut(u64, &[u8]) -> Result<()> + 'a;
 
-/// A file of the host that should be the same as one of the snapshot.
-struct OnHost {
-    file: File,
-    before: (i64, i64, u64),
-}
-
-impl OnHost {
-    /// The file at `path`, if it may be read and has the size and the time of `entry`.
-    fn open(path: &std::path::Path, entry: &SnapshotEntry) -> Option<OnHost> {
-        if !fs::symlink_metadata(path).is_ok_and(|metadata| metadata.is_file()) {
-            return None;
-        }
-        let file = regular_file::open(path).ok()?;
-        let metadata = file.metadata().ok()?;
-        let is_alike = metadata.len() == entry.size && metadata.mtime() == entry.modified;
-        is_alike.then(|| OnHost { before: stamp(&metadata), file })
-    }
+/// The file of the host, if it may be read and has the size and the time of `entry`; with its time of change.
+fn on_host(path: &Path, entry: &SnapshotEntry) -> Option<(File, (i64, i64, u64))> {
+    let there = fs::symlink_metadata(path).ok().filter(fs::Metadata::is_file);
+    let file = there.and_then(|_| regular_file::open(path).ok())?;
+    let metadata = file.metadata().ok()?;
+    let is_alike = metadata.len() == entry.size && metadata.mtime() == entry.modified;
+    is_alike.then_some((file, stamp(&metadata)))
 }
 
 fn stamp(metadata: &fs::Metadata) -> (i64, i64, u64) {
@@ -136,14 +127,14 @@ fn stamp(metadata: &fs::Metadata) -> (i64, i64, u64) {
 }
 
 /// What it takes to read files of the snapshot back.
-pub(super) struct Restore<'a, 'r> {
-    pub(super) remote: &'a mut Remote<'r>,
+pub(super) struct Restore<'a> {
+    pub(super) remote: &'a mut Remote,
     pub(super) snapshot: &'a Snapshot,
     pub(super) host: &'a Host<'a>,
     pub(super) findings: &'a mut Findings,
 }
 
-impl Restore<'_, '_> {
+impl Restore<'_> {
     /// Reads a file of the snapshot, hands it on, and compares it with the host's. Returns how many bytes came, and
     /// whether they are the host's; `None` if there is none to compare with, or it changed meanwhile.
     pub(super) fn read_back(
@@ -151,26 +142,23 @@ impl Restore<'_, '_> {
         entry: &SnapshotEntry,
         each: &mut Piece<'_>,
     ) -> Result<(u64, Option<bool>)> {
-        let mut here = self.host.path(entry.path.as_bytes()).and_then(|path| OnHost::open(&path, entry));
+        let mut here = self.host.path(entry.path.as_bytes()).and_then(|path| on_host(&path, entry));
         let mut is_same = true;
         let mut buffer = Vec::new();
         let read = self.remote.read(self.snapshot, &entry.path, entry.size, &mut |offset, bytes| {
-            if let Some(here) = &mut here {
+            if let Some((here, _)) = &mut here {
                 if offset == 0 {
                     is_same = true;
-                    std::io::Seek::rewind(&mut here.file).map_err(super::Local::error)?;
+                    here.rewind().map_err(Local::error)?;
                 }
                 buffer.clear();
-                (&here.file)
-                    .take(bytes.len() as u64)
-                    .read_to_end(&mut buffer)
-                    .map_err(super::Local::error)?;
+                here.take(bytes.len() as u64).read_to_end(&mut buffer).map_err(Local::error)?;
                 is_same &= buffer == bytes;
             }
             each(offset, bytes)
         })?;
         let unchanged =
-            here.filter(|here| here.file.metadata().is_ok_and(|metadata| stamp(&metadata) == here.before));
+            here.filter(|(file, before)| file.metadata().is_ok_and(|metadata| stamp(&metadata) == *before));
         Ok((read, unchanged.map(|_| is_same)))
     }
 }

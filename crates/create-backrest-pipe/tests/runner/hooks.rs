@@ -111,6 +111,8 @@ fn taken_out_again_only_the_number_is_different() {
     apply(&sandbox, &server, &["--yes", "--remove"]).expect_success();
     before["modno"] = json!(14);
     assert_eq!(server.config(), before);
+    let ran = apply(&sandbox, &server, &["--remove"]).expect_success();
+    assert_eq!(ran.stdout, "Backrest has it so already: nothing was changed.\n");
 }
 
 #[test]
@@ -241,7 +243,9 @@ fn talk(sandbox: &Sandbox, line: &str, prompts: &[String], answers: &[&str]) -> 
 fn what_is_no_backrest_is_named() {
     let sandbox = Sandbox::new();
     let at = |address: &str| {
-        sandbox.run(&mut tool(&sandbox, &["--apply", address, "--plan", "x", "--wait", "0s"])).expect_code(1)
+        sandbox
+            .run(&mut tool(&sandbox, &["--apply", address, "--plan", "x\u{1b}", "--wait", "0s"]))
+            .expect_code(1)
     };
     for (address, printed) in [
         ("http://127.0.0.1:1", "refused (os error 111)\nhint: see that Backrest runs"),
@@ -255,7 +259,8 @@ fn what_is_no_backrest_is_named() {
     let ran = at(&format!("{}/elsewhere", server.address));
     assert!(ran.stderr.contains("this is not Backrest"), "{}", ran.everything());
     let ran = at(&server.address);
-    assert!(ran.stderr.contains("hint: its plans are \"nightly\""), "{}", ran.everything());
+    let why = "Backrest has no plan \"x\\x1b\"\nhint: its plans are \"nightly\"";
+    assert!(ran.stderr.contains(why), "{}", ran.everything());
 }
 
 /// Replaces the plan's hooks on the server.

@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 use anyhow::{Context, Result, ensure};
-use serde_json::Value;
+use common::contract::status::{Check, CheckState, Fix, StatusReport};
 
 use super::super::images;
 use super::super::ran::Ran;
@@ -49,10 +49,10 @@ pub(super) fn is_taken_over(world: &World) -> Result<()> {
 }
 
 pub(super) fn is_found(world: &World) -> Result<()> {
-    let status = Status::ask(world)?;
+    let status = Containers::ask(world)?;
     status.all_good()?;
-    status.has("good", "the listener answers from within backrest", None)?;
-    status.has("good", "backrest has the FIFO that is listened to at /backrest-pipe", None)
+    status.has(CheckState::Good, "the listener answers from within backrest", None)?;
+    status.has(CheckState::Good, "backrest has the FIFO that is listened to at /backrest-pipe", None)
 }
 
 pub(super) fn fifo_is_made_again(world: &World) -> Result<()> {
@@ -72,7 +72,7 @@ pub(super) fn fifo_is_made_again(world: &World) -> Result<()> {
     world.wait_for("a message through the new FIFO", || Ok(world.at("marked-fifo").exists()))?;
     has_another_fifo(world)?;
     recreate(world)?;
-    Status::ask(world)?.all_good()?;
+    Containers::ask(world)?.all_good()?;
     world.inside(&["sh"], b"echo mark old > /backrest-pipe\n")?.success()?;
     world.wait_for("a message through /backrest-pipe", || Ok(world.at("marked-old").exists()))
 }
@@ -84,26 +84,26 @@ pub(super) fn folder_is_made_again(world: &World) -> Result<()> {
         let client = world.at(FOLDER).join("backrest-send");
         Ok(client.exists() && world.run(world.command(client).arg("ping"))?.end.is_success())
     })?;
-    Status::ask(world)?.has("bad", "from within backrest", Some("--force-recreate"))?;
+    Containers::ask(world)?.has(CheckState::Bad, "from within backrest", Some("--force-recreate"))?;
     recreate(world)?;
-    Status::ask(world)?.all_good()
+    Containers::ask(world)?.all_good()
 }
 
 pub(super) fn container_is_stopped(world: &World) -> Result<()> {
     world.compose("backrest", &["stop"])?.success()?;
-    let status = Status::ask(world)?;
+    let status = Containers::ask(world)?;
     status.ran.clone().code(1)?;
     status.has(
-        "bad",
+        CheckState::Bad,
         "backrest has the bridge mounted, but does not run",
         Some("docker compose up --detach"),
     )?;
     world.compose("backrest", &["down"])?.success()?;
-    let status = Status::ask(world)?;
+    let status = Containers::ask(world)?;
     // compose.yaml has the mount already.
-    status.has("bad", "no container has the bridge mounted", Some("docker compose up --detach"))?;
+    status.has(CheckState::Bad, "no container has the bridge mounted", Some("docker compose up --detach"))?;
     up(world)?;
-    Status::ask(world)?.all_good()
+    Containers::ask(world)?.all_good()
 }
 
 /// Starts Backrest's container where it does not run.
@@ -114,9 +114,9 @@ pub(super) fn up(world: &World) -> Result<()> {
 
 /// The listener answers in the container, which has another FIFO mounted by itself.
 fn has_another_fifo(world: &World) -> Result<()> {
-    let status = Status::ask(world)?;
-    status.has("good", "the listener answers from within backrest", None)?;
-    status.has("bad", "older FIFO at /backrest-pipe", Some("--force-recreate"))
+    let status = Containers::ask(world)?;
+    status.has(CheckState::Good, "the listener answers from within backrest", None)?;
+    status.has(CheckState::Bad, "older FIFO at /backrest-pipe", Some("--force-recreate"))
 }
 
 /// Follows the hint.
@@ -130,41 +130,38 @@ fn inode(world: &World, path: &str) -> Result<u64> {
 }
 
 /// What `create-backrest-pipe status` reports about containers.
-struct Status {
+struct Containers {
     ran: Ran,
-    checks: Vec<Value>,
+    checks: Vec<Check>,
 }
 
-impl Status {
-    fn ask(world: &World) -> Result<Status> {
+impl Containers {
+    fn ask(world: &World) -> Result<Containers> {
         let ran = world.create_backrest_pipe(&["status", "--json"])?;
-        let Ok(report) = serde_json::from_str::<Value>(&ran.stdout) else {
+        let Ok(StatusReport { mut checks, .. }) = serde_json::from_str(&ran.stdout) else {
             return ran.unexpected("expected one JSON object");
         };
-        let checks = report["checks"].as_array().into_iter().flatten();
-        let checks = checks.filter(|check| check["name"] == "container").cloned().collect();
-        Ok(Status { ran, checks })
+        checks.retain(|check| check.name == "container");
+        Ok(Containers { ran, checks })
     }
 
-    /// One of the lines is in that state, says `what`, and names a command that holds `fix`.
-    fn has(&self, state: &str, what: &str, fix: Option<&str>) -> Result<()> {
-        let holds = |value: &Value, text: &str| value.as_str().is_some_and(|value| value.contains(text));
+    /// One of the lines is in that state, reports `what`, and names a command that holds `fix`.
+    fn has(&self, state: CheckState, what: &str, fix: Option<&str>) -> Result<()> {
         let found = self.checks.iter().any(|check| {
-            check["state"] == state
-                && holds(&check["what"], what)
-                && fix.is_none_or(|fix| holds(&check["fix"], fix))
+            let shown = check.fix.as_ref().map_or("", Fix::text);
+            check.state == state && check.what.contains(what) && fix.is_none_or(|fix| shown.contains(fix))
         });
         match found {
             true => Ok(()),
             false => {
                 let fix = fix.map(|fix| format!(" → {fix}")).unwrap_or_default();
-                self.ran.clone().unexpected(format!("expected of the container: {state}: {what}{fix}"))
+                self.ran.clone().unexpected(format!("expected of the container: {state:?}: {what}{fix}"))
             }
         }
     }
 
     fn all_good(&self) -> Result<()> {
-        match !self.checks.is_empty() && self.checks.iter().all(|check| check["state"] == "good") {
+        match !self.checks.is_empty() && self.checks.iter().all(|check| check.state == CheckState::Good) {
             true => Ok(()),
             false => self.ran.clone().unexpected("expected that all is well with the container"),
         }

@@ -22,7 +22,7 @@ fn the_line_is_added_once_and_everything_else_kept() {
     {
         let edited = edit(text);
         assert_eq!(edited.text, format!("{text}{WANTED}"));
-        assert_eq!(edited.changes, [Change::Added(WANTED.trim_end().into())]);
+        assert_eq!(edited.changes, [format!("+ {}", WANTED.trim_end())]);
         let again = edit(&edited.text);
         assert_eq!((again.text.as_str(), again.changes), (edited.text.as_str(), vec![]));
         assert_eq!(as_it_was(&edited.text, Path::new(HOME), &[], false).text, text);
@@ -45,7 +45,7 @@ fn the_bash_listeners_line_is_replaced_where_it_stands() {
     ] {
         let edited = edit(&format!("# before\n{old}\n0 3 * * * after\n"));
         assert_eq!(edited.text, format!("# before\n{WANTED}0 3 * * * after\n"), "{old}");
-        let changes = [Change::Removed(old.into()), Change::Added(WANTED.trim_end().into())];
+        let changes = [format!("- {old}"), format!("+ {}", WANTED.trim_end())];
         assert_eq!(edited.changes, changes);
         let before = format!("# before\n{old}\n0 3 * * * after\n");
         let replaced = bash_lines(&before, Path::new(HOME));

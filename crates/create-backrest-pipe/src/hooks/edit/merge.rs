@@ -6,18 +6,13 @@ use bridge::message::Message;
 use bridge::request::{Notification, Preparation};
 use serde_json::Value;
 
-use crate::hooks::config::{CANCEL, cancels, conditions_of};
+use crate::hooks::config::{CANCEL, cancels, conditions_of, halts};
 use crate::hooks::finding::{Finding, Name};
 use crate::hooks::reading::{self, Delivery, Line, Reading, Script, command_of, messages_of};
-use crate::hooks::wanted::{self, WantedHook, is_ours};
+use crate::hooks::wiring::{self, NeededHook, is_ours};
 
-/// The changed hooks.
-pub(super) struct Changed {
-    pub(super) hooks: Vec<Value>,
-    pub(super) findings: Vec<Finding>,
-}
+pub(super) type Changed = (Vec<Value>, Vec<Finding>);
 
-/// A hook and what it does.
 struct Hook {
     json: Value,
     reading: Reading,
@@ -65,7 +60,7 @@ fn without_old(hooks: &[Value], replaces_old: bool) -> (Vec<Hook>, usize) {
 }
 
 /// Hooks that do what `wanted` asks for.
-pub(super) fn put_in(hooks: &[Value], wanted: &[WantedHook], replaces_old: bool) -> Changed {
+pub(super) fn put_in(hooks: &[Value], wanted: &[NeededHook], replaces_old: bool) -> Changed {
     let (mut there, old) = without_old(hooks, replaces_old);
     let mut findings: Vec<_> = (old > 0).then_some(Finding::Old { hooks: old }).into_iter().collect();
     let mut missing = wanted.to_vec();
@@ -83,13 +78,13 @@ pub(super) fn put_in(hooks: &[Value], wanted: &[WantedHook], replaces_old: bool)
     let mut new = others(&there[..place]);
     new.extend(written(&missing, &ours));
     new.extend(others(&there[place..]));
-    Changed { hooks: new, findings }
+    (new, findings)
 }
 
 /// Whether `hook`, which a person wrote or changed, does what `wanted` asks for, after completing it where that is
 /// possible. What is still missing stays in `wanted`. One of `ours` that sends the same stays, too: the person decides
 /// which of the two goes.
-fn covers(hook: &mut Hook, wanted: &mut WantedHook, ours: &[Value]) -> bool {
+fn covers(hook: &mut Hook, wanted: &mut NeededHook, ours: &[Value]) -> bool {
     let Reading::Script(script) = &hook.reading else { return false };
     let conditions = conditions_of(&hook.json);
     let sent: Vec<_> = script.messages().into_iter().map(|message| message.name.clone()).collect();
@@ -120,7 +115,7 @@ fn covers(hook: &mut Hook, wanted: &mut WantedHook, ours: &[Value]) -> bool {
 }
 
 /// Adds to a hook that only sends messages what `wanted` has beyond it.
-fn complete(hook: &mut Hook, script: &Script, wanted: &WantedHook, takes_conditions: bool) {
+fn complete(hook: &mut Hook, script: &Script, wanted: &NeededHook, takes_conditions: bool) {
     let before: Vec<_> = script.messages().into_iter().cloned().collect();
     let mut messages = before.clone();
     for (at, needed) in wanted.messages.iter().enumerate() {
@@ -133,9 +128,9 @@ fn complete(hook: &mut Hook, script: &Script, wanted: &WantedHook, takes_conditi
         messages.insert(next.unwrap_or(messages.len()), needed.clone());
     }
     if messages != before {
-        let comments = script.lines.iter().filter(|(text, _)| text.trim_start().starts_with('#'));
-        let comments: String = comments.map(|(text, _)| format!("{}\n", text.trim())).collect();
-        let text = wanted::text_of(&messages);
+        let comments = script.lines.iter().filter(|line| line.text.trim_start().starts_with('#'));
+        let comments: String = comments.map(|line| format!("{}\n", line.text.trim())).collect();
+        let text = wiring::text_of(&messages);
         let (first, rest) = text.split_once('\n').unwrap_or((&text, ""));
         hook.set_text(format!("{first}\n{comments}{rest}"));
     }
@@ -173,40 +168,31 @@ fn merged(needed: &Message, there: &str) -> String {
 
 /// The hooks for `missing`. One of `ours` that does the same stays as it is written, and one that does nearly the same
 /// keeps the fields that are not known here.
-fn written(missing: &[WantedHook], ours: &[Value]) -> Vec<Value> {
-    let mut left: Vec<_> = ours.iter().collect();
-    let mut take = |is_meant: &dyn Fn(&Value) -> bool| {
-        let at = left.iter().position(|hook| is_meant(hook))?;
-        Some(left.remove(at).clone())
-    };
-    let mut found: Vec<_> = missing.iter().map(|wanted| take(&|hook| is_same(hook, wanted))).collect();
-    for (wanted, found) in missing.iter().zip(&mut found) {
-        if found.is_some() {
-            continue;
-        }
-        let last = |messages: &[Message]| messages.last().map(|message| message.name.clone());
+fn written(missing: &[NeededHook], ours: &[Value]) -> Vec<Value> {
+    let mut ours = ours.to_vec();
+    let last = |messages: &[Message]| messages.last().map(|message| message.name.clone());
+    let write = |needed: &NeededHook| {
         let is_near = |hook: &Value| {
             let conditions = conditions_of(hook);
-            last(&messages_of(hook)) == last(&wanted.messages)
-                && wanted.conditions.iter().any(|c| conditions.contains(c))
+            last(&messages_of(hook)) == last(&needed.messages)
+                && needed.conditions.iter().any(|condition| conditions.contains(condition))
         };
-        *found = Some(match take(&is_near) {
-            None => wanted.to_json(),
-            Some(mut hook) => {
-                let own = conditions_of(&hook).into_iter().filter(|condition| !is_known(condition));
-                let own = own.map(|condition| format!("CONDITION_{condition}"));
-                hook["conditions"] = wanted.json_conditions().into_iter().chain(own).collect();
-                hook["actionCommand"]["command"] = wanted::text_of(&wanted.messages).into();
-                if wanted.cancels && !cancels(&hook) {
-                    hook["onError"] = CANCEL.into();
-                } else if let Some(fields) = hook.as_object_mut().filter(|_| !wanted.cancels) {
-                    fields.shift_remove("onError");
-                }
-                hook
+        let at = ours.iter().position(|hook| is_same(hook, needed)).or(ours.iter().position(is_near));
+        let Some(mut hook) = at.map(|at| ours.remove(at)) else { return needed.to_json() };
+        if !is_same(&hook, needed) {
+            let own = conditions_of(&hook).into_iter().filter(|condition| !is_known(condition));
+            let own = own.map(|condition| format!("CONDITION_{condition}"));
+            hook["conditions"] = needed.json_conditions().into_iter().chain(own).collect();
+            hook["actionCommand"]["command"] = wiring::text_of(&needed.messages).into();
+            if needed.cancels && !cancels(&hook) {
+                hook["onError"] = CANCEL.into();
+            } else if let Some(fields) = hook.as_object_mut().filter(|_| !needed.cancels) {
+                fields.shift_remove("onError");
             }
-        });
-    }
-    found.into_iter().flatten().collect()
+        }
+        hook
+    };
+    missing.iter().map(write).collect()
 }
 
 /// Whether hooks of ours may have that condition. Any other was added by a person, and stays.
@@ -217,20 +203,18 @@ fn is_known(condition: &str) -> bool {
 }
 
 /// Whether `hook` does what `wanted` asks for, however it is written.
-fn is_same(hook: &Value, wanted: &WantedHook) -> bool {
+fn is_same(hook: &Value, wanted: &NeededHook) -> bool {
     let conditions = conditions_of(hook);
-    let halts = hook.get("onError").is_some_and(|on_error| on_error != "ON_ERROR_IGNORE");
     messages_of(hook) == wanted.messages
         && wanted.conditions.iter().all(|condition| conditions.contains(condition))
         && conditions.iter().all(|condition| wanted.conditions.contains(condition) || !is_known(condition))
-        && if wanted.cancels { cancels(hook) } else { !halts }
+        && if wanted.cancels { cancels(hook) } else { !halts(hook) }
 }
 
-/// The hooks without our messages.
 pub(super) fn take_out(hooks: &[Value], replaces_old: bool) -> Changed {
     let (there, _) = without_old(hooks, replaces_old);
     let is_gone = |line: &Line| matches!(line, Line::Sends(messages, Delivery::Answered) if messages.iter().all(is_ours));
-    let mut changed = Changed { hooks: Vec::new(), findings: Vec::new() };
+    let (mut kept, mut findings) = (Vec::new(), Vec::new());
     for mut hook in there {
         match &hook.reading {
             Reading::Script(script) if script.has(is_gone) => match script.without(is_gone) {
@@ -239,22 +223,10 @@ pub(super) fn take_out(hooks: &[Value], replaces_old: bool) -> Changed {
             },
             _ => {}
         }
-        if still_ours(&hook.reading) {
-            changed.findings.push(Finding::LeftAlone { hook: Name::of(&hook.json) });
+        if hook.reading.may_send(is_ours) {
+            findings.push(Finding::LeftAlone { hook: Name::of(&hook.json) });
         }
-        changed.hooks.push(hook.json);
+        kept.push(hook.json);
     }
-    changed
-}
-
-fn still_ours(reading: &Reading) -> bool {
-    match reading {
-        Reading::Unrelated => false,
-        Reading::Unclear => true,
-        Reading::Script(script) => script.has(|line| match line {
-            Line::Sends(messages, way) => *way == Delivery::OldScript || messages.iter().any(is_ours),
-            Line::Else(messages) => messages.iter().any(is_ours),
-            Line::Nothing => false,
-        }),
-    }
+    (kept, findings)
 }

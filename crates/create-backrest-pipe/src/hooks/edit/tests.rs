@@ -3,18 +3,16 @@
 use super::*;
 
 use crate::hooks::finding::Finding;
-use crate::hooks::wanted::tests::wanted as wanted_with;
+use crate::hooks::wiring::tests::wiring as wanted_with;
 
-fn wanted() -> Wanted {
+fn wanted() -> Wiring {
     wanted_with([true, false])
 }
 
-/// The hooks of the plan and of the repository, as JSON.
+/// The hooks of a plan.
 #[track_caller]
-fn ours() -> (Vec<Value>, Vec<Value>) {
-    let json = wanted().to_json();
-    let list = |value: &Value| value.as_array().unwrap().clone();
-    (list(&json["plan"]["hooks"]), list(&json["repo"]["hooks"]))
+fn hooks_of(wiring: &Wiring) -> Vec<Value> {
+    list(&wiring.to_json()["plan"], "hooks").to_vec()
 }
 
 fn config() -> Value {
@@ -41,40 +39,10 @@ fn put_in(config: &Value) -> EditedConfig {
 }
 
 #[test]
-fn only_hooks_and_flag_are_different() {
-    let edited = put_in(&config());
-    let mut expected = config();
-    let theirs = expected["plans"][0]["hooks"][0].clone();
-    expected["plans"][0]["hooks"] = json!([vec![theirs], ours().0].concat());
-    expected["plans"][0]["backup_flags"] =
-        json!(["--exclude-caches", "--exclude-file=/userdata/containers/backrest/ignorefile.txt"]);
-    expected["repos"][0]["hooks"] = json!(ours().1);
-    assert_eq!(edited.config, expected);
-    insta::assert_snapshot!(edited.difference.join("\n"));
-}
-
-#[test]
-fn the_second_time_nothing_is_different() {
-    let edited = put_in(&config());
-    assert_eq!(
-        put_in(&edited.config),
-        EditedConfig { difference: vec![], changes_hooks: false, changes_flag: false, ..edited }
-    );
-}
-
-#[test]
-fn taken_out_again_it_is_as_it_was() {
-    let edited = put_in(&config());
-    let out = edit(&edited.config, "all", &wanted(), Direction::TakeOut).unwrap();
-    assert_eq!(out.config, config());
-    assert!(edit(&out.config, "all", &wanted(), Direction::TakeOut).unwrap().difference.is_empty());
-}
-
-#[test]
 fn the_repositorys_hooks_stay_as_long_as_another_plan_needs_them() {
     let both = edit(&put_in(&config()).config, "other", &wanted(), Direction::PutIn).unwrap();
     let out = edit(&both.config, "all", &wanted(), Direction::TakeOut).unwrap();
-    assert_eq!(out.config["repos"][0]["hooks"], json!(ours().1));
+    assert_eq!(out.config["repos"][0]["hooks"], wanted().to_json()["repo"]["hooks"]);
     let out = edit(&out.config, "other", &wanted(), Direction::TakeOut).unwrap();
     assert_eq!(out.config, config());
 }
@@ -87,7 +55,7 @@ fn hooks_of_an_earlier_version_are_replaced_where_they_stand() {
         "actionCommand": { "command": "#!/bridge/backrest-send\nstop-tailscale\n" } });
     config["plans"][0]["hooks"] = json!([earlier, theirs, earlier]);
     let edited = put_in(&config);
-    let hooks = [ours().0, vec![theirs]].concat();
+    let hooks = [hooks_of(&wanted()), vec![theirs]].concat();
     assert_eq!(edited.config["plans"][0]["hooks"], json!(hooks));
 }
 
@@ -101,14 +69,6 @@ fn the_flag_in_another_spelling_is_the_flag() {
         config["plans"][0]["backup_flags"] = json!([flag]);
         assert_eq!(put_in(&config).config["plans"][0]["backup_flags"], json!([flag]));
     }
-}
-
-#[test]
-fn an_unknown_plan_is_answered_with_those_there_are() {
-    let error = edit(&config(), "al\u{1b}l", &wanted(), Direction::PutIn).unwrap_err();
-    assert_eq!(error.to_string(), "Backrest has no plan \"al\\x1bl\"");
-    assert_eq!(common::exit::hint_of(&error), Some("its plans are \"all\", \"other\""));
-    assert!(edit(&json!({}), "all", &wanted(), Direction::PutIn).is_err());
 }
 
 #[test]
@@ -174,13 +134,14 @@ fn sending(config: &Value, action: BuiltIn) -> usize {
 }
 
 #[track_caller]
-fn edit_with(config: &Value, wanted: &Wanted, direction: Direction) -> EditedConfig {
+fn edit_with(config: &Value, wanted: &Wiring, direction: Direction) -> EditedConfig {
     edit(config, "all", wanted, direction).unwrap()
 }
 
 #[test]
 fn a_hook_that_a_person_wrote_is_completed_and_not_doubled() {
     let wanted = wanted_with([false, false]);
+    let ours = hooks_of(&wanted);
     for hooks in [
         &[("SNAPSHOT_START", "", "/bridge/backrest-send pre-backups")][..],
         &[("SNAPSHOT_START", "CANCEL", "#!/bridge/backrest-send\npre-backups")],
@@ -210,20 +171,12 @@ fn a_hook_that_a_person_wrote_is_completed_and_not_doubled() {
         let out = edit_with(config, &wanted, Direction::TakeOut);
         assert_eq!((sending(&out.config, BuiltIn::PreBackups), out.changes_flag), (0, true), "{hooks:?}");
         assert!(!out.config.to_string().contains("post-backups"));
+        // An earlier version put ours beside it.
+        let mut doubled = plan_with(hooks);
+        doubled["plans"][0]["hooks"].as_array_mut().unwrap().extend(ours.clone());
+        let edited = edit_with(&doubled, &wanted, Direction::PutIn);
+        assert_eq!(sending(&edited.config, BuiltIn::PreBackups), 1, "{:?}", edited.difference);
     }
-}
-
-#[test]
-fn plans_that_were_doubled_by_an_earlier_version_are_put_right() {
-    let wanted = wanted_with([false, false]);
-    let by_hand = [("SNAPSHOT_START", "", "/bridge/backrest-send pre-backups")];
-    let mut config = plan_with(&by_hand);
-    let canonical = wanted.to_json();
-    for hook in canonical["plan"]["hooks"].as_array().unwrap() {
-        config["plans"][0]["hooks"].as_array_mut().unwrap().push(hook.clone());
-    }
-    let edited = edit_with(&config, &wanted, Direction::PutIn);
-    assert_eq!(sending(&edited.config, BuiltIn::PreBackups), 1, "{:?}", edited.difference);
 }
 
 #[test]
@@ -300,10 +253,7 @@ fn hooks_of_the_old_scripts_are_reported_and_replaced_if_asked() {
     assert_eq!(edited.findings, []);
     let hooks = list(&edited.config["plans"][0], "hooks");
     assert_eq!(command_of(&hooks[0]), Some("curl http://kuma/api/push/x\n"));
-    assert_eq!(
-        hooks[1..].to_vec(),
-        wanted_with([true, false]).to_json()["plan"]["hooks"].as_array().unwrap().clone()
-    );
+    assert_eq!(hooks[1..], hooks_of(&wanted_with([true, false])));
 }
 
 #[test]
@@ -315,7 +265,7 @@ fn what_is_not_understood_is_shown_and_left_alone() {
     let [Finding::Unclear { asks, .. }] = &edited.findings[..] else { panic!("{:?}", edited.findings) };
     assert_eq!(asks, &[BuiltIn::PreBackups]);
     assert_eq!(edited.config["plans"][0]["hooks"][0], config["plans"][0]["hooks"][0]);
-    let answered = Wanted { elsewhere: asks.clone(), ..wanted.clone() };
+    let answered = Wiring { elsewhere: asks.clone(), ..wanted.clone() };
     assert_eq!(sending(&edit_with(&config, &answered, Direction::PutIn).config, BuiltIn::PreBackups), 0);
     // It may need the flag, so that stays.
     let out = edit_with(&edited.config, &wanted, Direction::TakeOut);
@@ -346,7 +296,7 @@ fn the_mark_and_what_a_failure_does_agree() {
 #[test]
 fn services_and_key_stay_until_others_are_named() {
     let some =
-        Wanted { services: Some(vec!["immich".into(), "wiki*".into()]), ..wanted_with([false, false]) };
+        Wiring { services: Some(vec!["immich".into(), "wiki*".into()]), ..wanted_with([false, false]) };
     let mut config = config();
     config["instance"] = json!("my home");
     let edited = edit_with(&config, &some, Direction::PutIn);
@@ -359,9 +309,7 @@ fn services_and_key_stay_until_others_are_named() {
     let again = edit_with(&edited.config, &wanted_with([false, false]), Direction::PutIn);
     assert_eq!(again.difference, Vec::<String>::new());
     // Pasted by hand there is no instance in the key, which is as good as long as both have it.
-    let all = Wanted { services: Some(vec![]), ..some };
-    let pasted = all.to_json();
-    config["plans"][0]["hooks"] = pasted["plan"]["hooks"].clone();
+    config["plans"][0]["hooks"] = json!(hooks_of(&Wiring { services: Some(vec![]), ..some }));
     let edited = edit_with(&config, &wanted_with([false, false]), Direction::PutIn);
     assert!(!edited.changes_hooks, "{:?}", edited.difference);
     // A key of another plan, from a copied configuration, is not kept.

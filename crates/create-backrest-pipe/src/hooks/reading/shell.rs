@@ -7,11 +7,9 @@ use bridge::{CLIENT, FIFO};
 
 use super::{Delivery, Line, OLD_SCRIPTS, Read, template_depth};
 
-/// A simple command.
 #[derive(Debug, Default)]
 struct SimpleCommand {
     words: Vec<Word>,
-    /// Where its output goes.
     outputs: Vec<Word>,
     /// It gets the output of the command before.
     is_piped: bool,
@@ -143,16 +141,19 @@ fn echoed(words: &[Word]) -> Option<Vec<Message>> {
     messages.filter(|messages| !messages.is_empty())
 }
 
+/// Whether a word only prepares the program that follows: `FOO=bar nohup /bin/bash /x/backrest-trigger.sh`.
+pub(crate) fn is_prefix(word: &str) -> bool {
+    let is_assignment = word.split_once('=').is_some_and(|(name, _)| {
+        !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    });
+    let program = word.rsplit('/').next().unwrap_or(word);
+    is_assignment
+        || ["exec", "nohup", "setsid", "env", "command", "!", "sh", "bash", "nice"].contains(&program)
+}
+
 /// A command without what only prepares its program.
 fn without_prefixes(words: &[Word]) -> &[Word] {
-    let is_prefix = |word: &Word| {
-        let is_assignment = word.text.split_once('=').is_some_and(|(name, _)| {
-            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-        });
-        is_assignment
-            || ["exec", "nohup", "env", "command", "!", "sh", "bash", "nice"].contains(&word.text.as_str())
-    };
-    let start = words.iter().position(|word| !is_prefix(word)).unwrap_or(words.len());
+    let start = words.iter().position(|word| !is_prefix(&word.text)).unwrap_or(words.len());
     &words[start..]
 }
 
@@ -160,7 +161,9 @@ fn without_prefixes(words: &[Word]) -> &[Word] {
 fn split(line: &str) -> Option<Vec<SimpleCommand>> {
     let mut commands = vec![SimpleCommand::default()];
     let (mut word, mut is_output, mut is_input): (Option<Word>, bool, bool) = (None, false, false);
-    let mut rest = line;
+    // A line ends as a word does.
+    let ended = format!("{line}\n");
+    let mut rest = ended.as_str();
     while let Some(c) = rest.chars().next() {
         if let Some(end) = rest.strip_prefix("{{").and_then(|inside| inside.find("}}")) {
             // A template is text that is not known yet.
@@ -180,11 +183,11 @@ fn split(line: &str) -> Option<Vec<SimpleCommand>> {
                 rest = &rest[end + 1..];
             }
             '\\' => {
-                let next = rest.chars().next()?;
+                let next = rest.chars().next().filter(|next| *next != '\n')?;
                 word.get_or_insert_default().text.push(next);
                 rest = &rest[next.len_utf8()..];
             }
-            '$' | '`' | '*' | '?' if c == '$' || c == '`' => {
+            '$' | '`' => {
                 let word = word.get_or_insert_default();
                 word.text.push(c);
                 word.is_expanded = true;
@@ -193,7 +196,7 @@ fn split(line: &str) -> Option<Vec<SimpleCommand>> {
                 }
             }
             '#' if word.is_none() => break,
-            ' ' | '\t' | ';' | '&' | '|' | '>' | '<' | '(' | ')' => {
+            ' ' | '\t' | '\n' | ';' | '&' | '|' | '>' | '<' | '(' | ')' => {
                 let number = word.as_ref().is_some_and(|word| c == '>' && word.text.parse::<u8>().is_ok());
                 if let Some(done) = word.take().filter(|_| !number) {
                     let command = commands.last_mut()?;
@@ -224,14 +227,6 @@ fn split(line: &str) -> Option<Vec<SimpleCommand>> {
                 }
             }
             _ => word.get_or_insert_default().text.push(c),
-        }
-    }
-    if let Some(done) = word {
-        let command = commands.last_mut()?;
-        match (is_output, is_input) {
-            (true, _) => command.outputs.push(done),
-            (_, true) => {}
-            _ => command.words.push(done),
         }
     }
     Some(commands)

@@ -5,42 +5,45 @@
 //! tasks, so nothing is written while one runs.
 
 use std::io::{BufRead, IsTerminal, Write};
+use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use bridge::action::BuiltIn;
 use common::exit::{Exit, HintExt};
 use common::settings::Settings;
 use common::text::{self, escape};
-use serde_json::Value;
 
-use super::api::{Address, Backrest, Refused, is};
-use super::config::list;
+use super::api::{Backrest, Refused, is};
+use super::config::quoted;
 use super::edit::{Direction, EditedConfig, edit};
-use super::finding::{Finding, Report};
-use super::monitors;
-use super::wanted::Wanted;
-use crate::cli::HooksArguments;
+use super::finding::{self, Finding, Report};
+use super::page::Page;
+use super::wiring::Wiring;
 
-/// Does it in the Backrest at `address`, or only shows the difference. Exit code 1 if the person does not agree.
-pub(super) fn wire(
-    address: &str,
-    arguments: &HooksArguments,
-    settings: &Settings,
-    is_dry: bool,
-    mut wanted: Wanted,
-) -> Result<Exit> {
-    let direction = if arguments.remove { Direction::TakeOut } else { Direction::PutIn };
-    let address = Address::parse(address)?;
-    let (backrest, config) = Backrest::open(&address, &arguments.login, arguments.wait)?;
-    let plan = &plan_of(arguments.plan.as_deref(), &address, &config)?;
-    let mut edited = edit(&config, plan, &wanted, direction)?;
-    edited.findings.extend(monitors::shared(&edited.config, settings));
+pub(crate) struct Application {
+    pub(crate) page: Page,
+    /// How long a Backrest that is just starting is waited for.
+    pub(crate) wait: Duration,
+    pub(crate) direction: Direction,
+    /// The person need not be asked.
+    pub(crate) is_agreed: bool,
+    /// Only show the difference.
+    pub(crate) is_dry: bool,
+}
+
+/// Applies `wiring`. Exit code 1 if the person does not agree.
+pub(super) fn apply(asked: &Application, settings: &Settings, mut wiring: Wiring) -> Result<Exit> {
+    let direction = asked.direction;
+    let (backrest, config) = Backrest::open(&asked.page, asked.wait)?;
+    let plan = &asked.page.plan_in(&config)?;
+    let mut edited = edit(&config, plan, &wiring, direction)?;
+    edited.findings.extend(finding::shared_monitors(&edited.config, settings));
     report(&edited.findings);
-    if direction == Direction::PutIn && !is_dry {
-        let sent = elsewhere(&edited.findings, arguments.yes)?;
+    if direction == Direction::PutIn && !asked.is_dry {
+        let sent = elsewhere(&edited.findings, asked.is_agreed)?;
         if !sent.is_empty() {
-            wanted.elsewhere = sent;
-            edited = edit(&config, plan, &wanted, direction)?;
+            wiring.elsewhere = sent;
+            edited = edit(&config, plan, &wiring, direction)?;
         }
     }
     if edited.difference.is_empty() {
@@ -48,33 +51,17 @@ pub(super) fn wire(
         return Ok(Exit::Done);
     }
     show(&edited.difference);
-    if is_dry {
+    if asked.is_dry {
         common::out!("(nothing was done: --dry-run)");
         return Ok(Exit::Done);
     }
-    if !arguments.yes && !agreed("Apply these changes?")? {
+    if !asked.is_agreed && !agreed("Apply these changes?")? {
         common::out!("Nothing was changed.");
         return Ok(Exit::Failed);
     }
-    write(&backrest, &edited, plan, &wanted, direction)?;
-    common::out!("Done: plan \"{}\" of {}", escape(plan.as_bytes()), escape(address.as_str().as_bytes()));
+    write(&backrest, &edited, plan, &wiring, direction)?;
+    common::out!("Done: plan {} of {}", quoted(plan), escape(asked.page.address.as_bytes()));
     Ok(Exit::Done)
-}
-
-/// The plan that is meant: named, shown by the address, or the only one.
-pub(crate) fn plan_of(named: Option<&str>, address: &Address, config: &Value) -> Result<String> {
-    let named = named.map(String::from).or_else(|| address.plan().map(String::from));
-    let ids: Vec<_> = list(config, "plans").iter().filter_map(|plan| plan["id"].as_str()).collect();
-    match (named, ids.as_slice()) {
-        (Some(plan), _) => Ok(plan),
-        (None, [only]) => Ok((*only).to_string()),
-        (None, []) => Err(anyhow!("Backrest has no plan")).hint("make a plan in Backrest first"),
-        (None, ids) => {
-            let names: Vec<_> = ids.iter().map(|id| format!("\"{}\"", escape(id.as_bytes()))).collect();
-            Err(anyhow!("Backrest has {} plans", ids.len()))
-                .hint(format!("choose one with --plan: {}", names.join(", ")))
-        }
-    }
 }
 
 fn report(findings: &[Finding]) {
@@ -112,7 +99,7 @@ fn write(
     backrest: &Backrest,
     edited: &EditedConfig,
     plan: &str,
-    wanted: &Wanted,
+    wiring: &Wiring,
     direction: Direction,
 ) -> Result<()> {
     let running = backrest.running()?;
@@ -131,7 +118,7 @@ fn write(
         Err(error) => return Err(error),
     };
     // An older or newer Backrest drops what it does not know without a word.
-    let again = edit(&result, plan, wanted, direction)?;
+    let again = edit(&result, plan, wiring, direction)?;
     if !again.difference.is_empty() {
         show(&again.difference);
         bail!("change Backrest's configuration: Backrest accepted it, but without the lines above");

@@ -25,9 +25,8 @@ pub(crate) const FIRST_LINE: &str = "#!/bridge/backrest-send";
 /// A plan's id in a message: Backrest replaces it, so a copied plan sends its own.
 const PLAN: &str = "{{ urlquery .Plan.Id }}";
 
-/// What Backrest's configuration should hold.
 #[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Wanted {
+pub(crate) struct Wiring {
     /// Bring Tailscale up before and down after.
     pub(crate) tailscale: bool,
     /// Push to Uptime Kuma how it ended.
@@ -44,9 +43,8 @@ pub(crate) struct Wanted {
     pub(crate) mount: PathBuf,
 }
 
-/// One hook that is needed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct WantedHook {
+pub(crate) struct NeededHook {
     /// Without `CONDITION_`.
     pub(crate) conditions: Vec<String>,
     /// Its failure stops the task.
@@ -57,26 +55,29 @@ pub(crate) struct WantedHook {
 /// The hooks of a plan and of its repository, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hooks {
-    pub(crate) plan: Vec<WantedHook>,
-    pub(crate) repo: Vec<WantedHook>,
+    pub(crate) plan: Vec<NeededHook>,
+    pub(crate) repo: Vec<NeededHook>,
 }
 
 /// What the person decides; the rest follows from the machine and the settings.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Choice {
     pub(crate) tailscale: Option<bool>,
     pub(crate) notify: Option<bool>,
+    /// As in [`Wiring`].
+    pub(crate) services: Option<Vec<String>>,
+    pub(crate) replaces_old: bool,
 }
 
-impl Wanted {
+impl Wiring {
     /// What these settings need. Tailscale is used if the program is installed, and Uptime Kuma if a push address is
     /// set, unless the person decides. Fails if the container can't see the ignore file.
-    pub(crate) fn of(settings: &Settings, choice: Choice) -> Result<Wanted> {
-        Ok(Wanted {
+    pub(crate) fn of(settings: &Settings, choice: Choice) -> Result<Wiring> {
+        Ok(Wiring {
             tailscale: choice.tailscale.unwrap_or_else(|| is_on_path("tailscale")),
             notify: choice.notify.unwrap_or(!settings.push_settings().is_empty()),
-            services: None,
-            replaces_old: false,
+            services: choice.services,
+            replaces_old: choice.replaces_old,
             elsewhere: Vec::new(),
             ignore_file: inside(settings)?,
             mount: settings.mount.clone(),
@@ -91,7 +92,7 @@ impl Wanted {
     /// The parts of Backrest's configuration that hold it.
     pub(crate) fn to_json(&self) -> Value {
         let hooks = self.hooks(&key_of(None), self.services.as_deref().unwrap_or_default());
-        let json = |hooks: &[WantedHook]| hooks.iter().map(WantedHook::to_json).collect::<Vec<_>>();
+        let json = |hooks: &[NeededHook]| hooks.iter().map(NeededHook::to_json).collect::<Vec<_>>();
         json!({
             "plan": { "backup_flags": [self.flag()], "hooks": json(&hooks.plan) },
             "repo": { "hooks": json(&hooks.repo) },
@@ -185,12 +186,12 @@ fn tasks(ends: &[&str]) -> Vec<String> {
     tasks.iter().flat_map(|task| ends.iter().map(move |end| format!("{task}_{end}"))).collect()
 }
 
-fn hook(conditions: &[impl AsRef<str>], cancels: bool, messages: Vec<Message>) -> WantedHook {
+fn hook(conditions: &[impl AsRef<str>], cancels: bool, messages: Vec<Message>) -> NeededHook {
     let conditions = conditions.iter().map(|condition| condition.as_ref().to_string()).collect();
-    WantedHook { conditions, cancels, messages }
+    NeededHook { conditions, cancels, messages }
 }
 
-impl WantedHook {
+impl NeededHook {
     /// The hook as Backrest's JSON has it; an `onError` of its zero value is left out there.
     pub(crate) fn to_json(&self) -> Value {
         let mut hook = json!({ "conditions": self.json_conditions() });
@@ -201,18 +202,15 @@ impl WantedHook {
         hook
     }
 
-    /// The conditions as the configuration has them.
     pub(crate) fn json_conditions(&self) -> Vec<String> {
         self.conditions.iter().map(|condition| format!("CONDITION_{condition}")).collect()
     }
 }
 
-/// The text of a hook that sends `messages`.
 pub(crate) fn text_of(messages: &[Message]) -> String {
     messages.iter().fold(format!("{FIRST_LINE}\n"), |text, message| text + &message.to_string() + "\n")
 }
 
-/// The ignore file's path in the container.
 fn inside(settings: &Settings) -> Result<String> {
     let file = &settings.ignore_file;
     let seen = roots::seen_at(settings, file).ok_or_else(|| {
@@ -238,8 +236,8 @@ fn is_program(path: &Path) -> bool {
 pub(crate) mod tests {
     use super::*;
 
-    pub(crate) fn wanted([tailscale, notify]: [bool; 2]) -> Wanted {
-        Wanted {
+    pub(crate) fn wiring([tailscale, notify]: [bool; 2]) -> Wiring {
+        Wiring {
             tailscale,
             notify,
             services: None,
@@ -251,7 +249,7 @@ pub(crate) mod tests {
     }
 
     fn hooks(parts: [bool; 2]) -> (Vec<Value>, Vec<Value>) {
-        let json = wanted(parts).to_json();
+        let json = wiring(parts).to_json();
         let list = |value: &Value| value.as_array().unwrap().clone();
         (list(&json["plan"]["hooks"]), list(&json["repo"]["hooks"]))
     }
@@ -309,22 +307,16 @@ pub(crate) mod tests {
     }
 
     #[test]
-    fn the_network_is_up_for_all_that_works_on_the_repository() {
-        let (_, repo) = hooks([true, false]);
+    fn what_works_on_the_repository_has_the_network_and_is_reported_if_it_fails() {
+        let (_, repo) = hooks([true, true]);
         for task in ["PRUNE", "CHECK", "FORGET"] {
-            for end in ["SUCCESS", "ERROR"] {
+            for (end, messages) in [
+                ("SUCCESS", &["start-tailscale", "stop-tailscale"][..]),
+                ("ERROR", &["start-tailscale", "stop-tailscale", "notify-down"]),
+            ] {
                 let (start, end) = (format!("{task}_START"), format!("{task}_{end}"));
-                let sent = messages_after(&repo, &[&[&start], &[&end, "ANY_ERROR"]]);
-                assert_eq!(sent, ["start-tailscale", "stop-tailscale"]);
+                assert_eq!(messages_after(&repo, &[&[&start], &[&end, "ANY_ERROR"]]), messages);
             }
-        }
-    }
-
-    #[test]
-    fn the_monitor_hears_of_whatever_fails_on_the_repository() {
-        let (_, repo) = hooks([false, true]);
-        for task in ["PRUNE", "CHECK", "FORGET"] {
-            assert_eq!(messages_after(&repo, &[&[&format!("{task}_ERROR"), "ANY_ERROR"]]), ["notify-down"]);
         }
     }
 
