@@ -19,19 +19,20 @@ use common::text::{escape, escape_path, meant, word};
 use common::{compose, note, out, problem, regular_file};
 
 use crate::TOOL;
-use crate::cli::Cli;
 use crate::plan::Places;
+use crate::request::Request;
 use plan::{Addition, Existing};
 
 /// A `.resticignore` is text that a person wrote.
 const LARGEST: u64 = 1 << 20;
 
-/// Adds to the service `name` what it lacks.
-pub(crate) fn run(cli: &Cli, name: &str, places: &Places, settings: &Settings) -> Result<Exit> {
+/// Adds to the service in `places` what it lacks.
+pub(crate) fn run(request: &Request, places: &Places, settings: &Settings) -> Result<Exit> {
     let project = compose::resolve(&places.container);
     if project.files.is_empty() {
         let folder = escape_path(&places.container);
-        return Err(anyhow!("adopt a service: {folder}: no compose file")).hint(what_instead(name, settings));
+        return Err(anyhow!("adopt a service: {folder}: no compose file"))
+            .hint(what_instead(&request.service.name, settings));
     }
     problem::warn(TOOL, &project.problems);
     if project.services.is_empty() {
@@ -40,14 +41,14 @@ pub(crate) fn run(cli: &Cli, name: &str, places: &Places, settings: &Settings) -
             .hint(format!("docker compose --project-directory {} config", word(&places.container)));
     }
     // As a shell, a comment and a terminal bear it.
-    let name = &escape(name.as_bytes());
+    let name = &escape(request.service.name.as_bytes());
     let typed = &word(name);
     let databases = find::databases(&project, places);
     for database in &databases {
         out!("found {database}");
     }
     let existing = existing(places)?;
-    let plan = plan::additions(name, places, &databases, &existing, cli.stop)?;
+    let plan = plan::additions(name, places, &databases, &existing, request.service.stop)?;
     for note in &plan.notes {
         out!("note: {note}");
     }
@@ -61,9 +62,9 @@ pub(crate) fn run(cli: &Cli, name: &str, places: &Places, settings: &Settings) -
             out!("    {}", escape(line.as_bytes()));
         }
     }
-    if cli.dry_run || !(cli.yes || agrees()?) {
+    if request.dry_run || !(request.yes || agrees()?) {
         note!("{TOOL}: nothing was changed");
-        if !cli.dry_run {
+        if !request.dry_run {
             note!("hint: new-container {typed} --adopt --yes writes this");
         }
         return Ok(Exit::Done);

@@ -2,14 +2,12 @@
 //! every question is answered and every template is filled in.
 
 use std::env;
-use std::ffi::OsString;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use clap::ValueEnum;
+use anyhow::{Context, Result, anyhow, bail};
 use common::cancel::Cancel;
 use common::exit::{Exit, HintExt, one_line};
 use common::problem;
@@ -21,43 +19,27 @@ use rand::Rng;
 use rand::distr::Alphanumeric;
 
 use crate::TOOL;
-use crate::ask::{Dialogue, Extent};
+use crate::ask::Dialogue;
 use crate::cli::{Cli, Database};
 use crate::plan::{self, NewFile, Places};
 use crate::ports::Taken;
-use crate::request::{self, Request};
-use crate::write::{self, Outcome};
-use crate::{adopt, database, shell_init, templates};
+use crate::request::{self, Action, Request, Service};
+use crate::{adopt, shell_init, templates, write};
 
 /// Does what `cli` asks for.
 pub(crate) fn run(cli: &Cli) -> Result<Exit> {
-    cli.check_name();
-    if let Some(shell) = cli.shell_init {
+    let request = Request::of(cli);
+    if let Action::ShellInit(shell) = request.action {
         output::stdout().write_all(shell_init::text(shell, &own_path())?.as_bytes())?;
         return Ok(Exit::Done);
     }
     let settings = Settings::load(&cli.flags, None, None)?;
     problem::warn(TOOL, &settings.problems);
-    if cli.list_templates {
-        return list_templates(&settings.container_root);
+    match request.action {
+        Action::Adopt => adopt::run(&request, &places(&settings, &request.service.name), &settings),
+        Action::Make => make(request, &settings),
+        _ => list_templates(&settings.container_root),
     }
-    if let (true, Some(name)) = (cli.adopt, &cli.name) {
-        return adopt::run(cli, name, &places(&settings, name), &settings);
-    }
-    if let (Some(name), false) = (&cli.name, cli.dry_run) {
-        let places = places(&settings, name);
-        if write::complete_killed_run(&places)? {
-            let (container, data) = (escape_path(&places.container), escape_path(&places.data));
-            out!("an earlier run was killed before its last step, which is done now: {container} and {data}");
-            return Ok(Exit::Done);
-        }
-    }
-    let Some(request) = request(cli, &settings)? else { return Ok(Exit::Usage) };
-    let Some(request) = request else {
-        note!("{TOOL}: nothing was made");
-        return Ok(Exit::Interrupted);
-    };
-    make(cli, &request, &settings)
 }
 
 /// The service's folders: one folder if the roots are the same, also through a symlink.
@@ -71,47 +53,38 @@ fn places(settings: &Settings, name: &str) -> Places {
     Places { container, data }
 }
 
-/// The request, complete. `None` if the command line lacks what can't be asked for; `Some(None)` if the person ended the
-/// dialogue.
-fn request(cli: &Cli, settings: &Settings) -> Result<Option<Option<Request>>> {
-    let (stdin, stderr) = (io::stdin(), io::stderr());
-    let can_ask = stdin.is_terminal() && stderr.is_terminal();
-    if !can_ask && (cli.ask || cli.name.is_none()) {
-        note!("{TOOL}: {}", if cli.ask { "--ask needs a terminal" } else { "a service needs a name" });
-        note!("hint: {TOOL} NAME --image IMAGE; {TOOL} --help has examples");
-        return Ok(None);
-    }
+/// The service with all that a terminal was asked for. `None` if the person ended the dialogue.
+fn complete(service: Service, ask: bool, can_ask: bool, settings: &Settings) -> Result<Option<Service>> {
     let check_name = |name: &str| -> Result<()> {
         if let Some(why) = request::reserved(name, settings) {
-            return Err(anyhow::anyhow!("make a service: {why}")).hint("choose another name");
+            return Err(anyhow!("make a service: {why}")).hint("choose another name");
         }
         write::check_roots(&places(settings, name))
     };
-    check_name(cli.name.as_deref().unwrap_or("name-to-ask-for"))?;
+    let is_named = !service.name.is_empty();
+    check_name(if is_named { &service.name } else { "name-to-ask-for" })?;
     let mut taken = Taken::find(&settings.container_root);
-    if let (false, Some(name)) =
-        (can_ask && (cli.ask || cli.image.is_none() && cli.template.is_none()), &cli.name)
-    {
-        report_taken(&cli.port, &mut taken);
-        return Ok(Some(Some(Request::new(cli, name))));
+    let all = ask || !is_named;
+    let asks = can_ask && (all || service.image.is_none() && service.template.is_none());
+    if asks && is_named {
+        write::check_free(&places(settings, &service.name))?;
     }
-    if let Some(name) = &cli.name {
-        write::check_free(&places(settings, name))?;
+    report_taken(&service.ports, &mut taken);
+    if !asks {
+        return Ok(Some(service));
     }
-    report_taken(&cli.port, &mut taken);
     let check = |name: &str| {
         check_name(name)
             .and_then(|()| write::check_free(&places(settings, name)))
             .map_err(|error| one_line(&error))
     };
-    let extent = if cli.ask || cli.name.is_none() { Extent::Everything } else { Extent::Short };
     let mut dialogue = Dialogue {
-        answers: &mut stdin.lock(),
-        questions: &mut stderr.lock(),
+        answers: &mut io::stdin().lock(),
+        questions: &mut io::stderr().lock(),
         check_name: &check,
         taken: &taken,
     };
-    Ok(Some(dialogue.complete(cli, extent)?))
+    dialogue.complete(service, all)
 }
 
 fn report_taken(ports: &[String], taken: &mut Taken) {
@@ -123,39 +96,58 @@ fn report_taken(ports: &[String], taken: &mut Taken) {
     }
 }
 
-fn make(cli: &Cli, request: &Request, settings: &Settings) -> Result<Exit> {
-    let places = places(settings, &request.name);
-    if request.name == SERVER && request.database.is_some_and(|database| database != Database::Sqlite) {
-        return Err(anyhow::anyhow!("make a service: the name {SERVER} is reserved for its database"))
+fn make(request: Request, settings: &Settings) -> Result<Exit> {
+    let Request { service, ask, dry_run, edit, up, .. } = request;
+    if !service.name.is_empty() && !dry_run {
+        let places = places(settings, &service.name);
+        if write::complete_killed_run(&places)? {
+            let (container, data) = (escape_path(&places.container), escape_path(&places.data));
+            out!("an earlier run was killed before its last step, which is done now: {container} and {data}");
+            return Ok(Exit::Done);
+        }
+    }
+    let can_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
+    if !can_ask && (ask || service.name.is_empty()) {
+        note!("{TOOL}: {}", if ask { "--ask needs a terminal" } else { "a service needs a name" });
+        note!("hint: {TOOL} NAME --image IMAGE; {TOOL} --help has examples");
+        return Ok(Exit::Usage);
+    }
+    let Some(service) = complete(service, ask, can_ask, settings)? else {
+        note!("{TOOL}: nothing was made");
+        return Ok(Exit::Interrupted);
+    };
+    let places = places(settings, &service.name);
+    if service.name == SERVER && service.database.is_some_and(|database| database != Database::Sqlite) {
+        return Err(anyhow!("make a service: the name {SERVER} is reserved for its database"))
             .hint("choose another name");
     }
-    let kind = request.database.map(|database| database::pieces(database).template);
-    let names: Vec<&str> = std::iter::once("default").chain(kind).collect();
-    let layers = templates::layers(&settings.container_root, &names, request.template.as_deref())?;
-    if cli.dry_run {
+    let kind = service.database.map(Database::name);
+    let names: Vec<&str> = std::iter::once("default").chain(kind.as_deref()).collect();
+    let templates = templates::of(&settings.container_root, &names, service.template.as_deref())?;
+    if dry_run {
         write::check_free(&places)?;
-        let files = plan::files(request, &places, &layers, &mut || "(a new password)".to_string())?;
+        let files = plan::files(&service, &places, &templates, &mut || "(a new password)".to_string())?;
         show(&files, &places);
         return Ok(Exit::Done);
     }
-    let files = plan::files(request, &places, &layers, &mut password)?;
+    let files = plan::files(&service, &places, &templates, &mut password)?;
 
     // From here on an interruption is noticed between two steps, and nothing is left half done.
     let cancel = Cancel::on_signals().context("watch for interruptions")?;
-    let checked = if cli.up { check_compose(&cancel) } else { Ok(()) };
+    let checked = if up { check_compose(&cancel) } else { Ok(()) };
     if !cancel.is_cancelled() {
         checked?;
     }
-    if write::all_or_nothing(&files, &places, &cancel)? == Outcome::Interrupted {
+    if !write::all_or_nothing(&files, &places, &cancel)? {
         note!("{TOOL}: interrupted; nothing was made");
         return Ok(Exit::Interrupted);
     }
-    report(request, &files, &places, cli);
-    if cli.edit {
-        edit(&[places.container.join("compose.yaml"), places.container.join(".env")])?;
+    report(&service, &files, &places, up);
+    if edit {
+        open_editor(&[places.container.join("compose.yaml"), places.container.join(".env")])?;
     }
-    if cli.up {
-        return up(&places.container, &cancel);
+    if up {
+        return start(&places.container, &cancel);
     }
     Ok(Exit::Done)
 }
@@ -168,16 +160,14 @@ fn list_templates(container_root: &Path) -> Result<Exit> {
     if templates.is_empty() {
         out!("no templates of your own in {}", escape_path(templates::folder(container_root)));
     }
-    let kinds = Database::value_variants().iter().filter_map(ValueEnum::to_possible_value);
-    let kinds: Vec<String> = kinds.map(|kind| kind.get_name().to_string()).collect();
-    for (name, layer) in templates {
+    for (name, files) in templates {
         let used = match name.as_str() {
             "default" => "every new service".to_string(),
-            kind if kinds.iter().any(|known| known == kind) => format!("--database {kind}"),
+            kind if Database::names().contains(&name) => format!("--database {kind}"),
             other => format!("--template {other}"),
         };
         out!("{name} ({used})");
-        for template in &layer.templates {
+        for template in files {
             out!("    {}", escape_path(&template.source));
         }
     }
@@ -209,33 +199,32 @@ fn own_path() -> PathBuf {
     if is_us { TOOL.into() } else { own }
 }
 
-fn report(request: &Request, files: &[NewFile], places: &Places, cli: &Cli) {
+fn report(service: &Service, files: &[NewFile], places: &Places, is_started: bool) {
     for file in files {
         out!("made {}", escape_path(places.of(file.root).join(&file.path)));
     }
-    if request.image_is_a_guess && request.template.is_none() {
-        out!("next: put the right image into compose.yaml (now {})", escape(request.image.as_bytes()));
+    if service.image.is_none() && service.template.is_none() {
+        out!("next: put the right image into compose.yaml (now {})", escape(service.image().as_bytes()));
     }
-    if request.database == Some(Database::Sqlite) && !request.stop {
+    if service.database == Some(Database::Sqlite) && !service.stop {
         out!(
             "next: if the database is not data/{0}.db, put its path into prepare-backup.sh, and into .resticignore, \
              where /data/{0}.db leaves the live file out of the backup",
-            request.name
+            service.name
         );
     }
-    if !cli.up {
+    if !is_started {
         out!("next: cd '{}' && docker compose up -d", escape_path(&places.container));
     }
 }
 
 /// Opens `files` in the editor that the user has chosen.
-fn edit(files: &[PathBuf]) -> Result<()> {
+fn open_editor(files: &[PathBuf]) -> Result<()> {
     let chosen = ["VISUAL", "EDITOR"]
         .iter()
         .find_map(|name| env::var(name).ok().filter(|value| !value.trim().is_empty()));
     let chosen = chosen.unwrap_or_else(|| "editor".into());
-    let words: Vec<OsString> =
-        shlex::split(&chosen).unwrap_or_default().into_iter().map(OsString::from).collect();
+    let words = shlex::split(&chosen).unwrap_or_default();
     let (program, arguments) = words.split_first().context("EDITOR can't be read as a command")?;
     let end = process::foreground(Command::new(program).args(arguments).args(files))
         .hint("the files are there; set EDITOR to your editor's name")?;
@@ -260,7 +249,7 @@ const COMPOSE_LIMIT: Duration = Duration::from_secs(60);
 /// Images can be large and lines slow.
 const UP_LIMIT: Duration = Duration::from_secs(3600);
 
-fn up(container: &Path, cancel: &Cancel) -> Result<Exit> {
+fn start(container: &Path, cancel: &Cancel) -> Result<Exit> {
     let mut command = Command::new("docker");
     command.args(["compose", "up", "--detach"]).current_dir(container);
     let finished = process::run(&mut command, Limits::within(UP_LIMIT), Some(cancel), &mut |line| {
@@ -272,9 +261,10 @@ fn up(container: &Path, cancel: &Cancel) -> Result<Exit> {
         return Ok(Exit::Interrupted);
     }
     if !finished.end.is_success() {
-        return Err(anyhow::anyhow!("docker compose up: {}: {finished}", escape_path(container))).hint(
-            format!("fix compose.yaml, then: cd '{}' && docker compose up -d", escape_path(container)),
-        );
+        return Err(anyhow!("docker compose up: {}: {finished}", escape_path(container))).hint(format!(
+            "fix compose.yaml, then: cd '{}' && docker compose up -d",
+            escape_path(container)
+        ));
     }
     Ok(Exit::Done)
 }

@@ -1,26 +1,17 @@
 //! The dialogue on a terminal: asks for what the command line left open.
 //!
-//! In comes the command line, out goes a complete [`Request`]; `None` if the person closed the input (Ctrl-D), and then
+//! In comes a [`Service`] with gaps, out goes a complete one; `None` if the person closed the input (Ctrl-D), and then
 //! nothing may be made. An empty answer is the default in brackets.
 
-use std::fmt;
-use std::io::{BufRead, Write};
+use std::io::{self, BufRead, ErrorKind, Write};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use clap::ValueEnum;
+use common::exit::is_caused_by;
 
-use crate::cli::{Cli, Database, parse_image, parse_name, parse_network, parse_port};
+use crate::cli::{Database, parse_image, parse_name, parse_network, parse_port};
 use crate::ports::Taken;
-use crate::request::Request;
-
-/// How much is asked.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Extent {
-    /// The image and the port.
-    Short,
-    /// Everything that is not given.
-    Everything,
-}
+use crate::request::Service;
 
 /// Where the person is asked.
 pub(crate) struct Dialogue<'a> {
@@ -31,63 +22,46 @@ pub(crate) struct Dialogue<'a> {
     pub(crate) taken: &'a Taken,
 }
 
-/// The person closed the input.
-#[derive(Debug)]
-struct Ended;
-
-impl fmt::Display for Ended {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("the input ended")
-    }
-}
-
-impl std::error::Error for Ended {}
-
 impl Dialogue<'_> {
-    /// Asks for what `cli` does not give.
-    pub(crate) fn complete(&mut self, cli: &Cli, extent: Extent) -> Result<Option<Request>> {
-        match self.request(cli, extent) {
-            Err(error) if error.is::<Ended>() => Ok(None),
-            request => request.map(Some),
+    /// Asks for what `service` lacks: `all` of it, or the image and the port.
+    pub(crate) fn complete(&mut self, mut service: Service, all: bool) -> Result<Option<Service>> {
+        match self.fill(&mut service, all) {
+            Err(error) if is_caused_by(&error, ErrorKind::UnexpectedEof) => Ok(None),
+            filled => filled.map(|()| Some(service)),
         }
     }
 
-    fn request(&mut self, cli: &Cli, extent: Extent) -> Result<Request> {
-        let name = match &cli.name {
-            Some(name) => name.clone(),
-            None => self.name()?,
-        };
-        let mut request = Request::new(cli, &name);
+    fn fill(&mut self, service: &mut Service, all: bool) -> Result<()> {
+        if service.name.is_empty() {
+            service.name = self.name()?;
+        }
         // A template brings its own image.
-        if cli.image.is_none() && cli.template.is_none() {
-            if let Some(image) = self.one(&format!("Image [{}]: ", request.image), &parse_image)? {
-                (request.image, request.image_is_a_guess) = (image, false);
-            }
+        if service.image.is_none() && service.template.is_none() {
+            service.image = self.one(&format!("Image [{}]: ", service.image()), &parse_image)?;
         }
-        if request.ports.is_empty() {
-            request.ports.extend(self.port()?);
+        if service.ports.is_empty() {
+            service.ports.extend(self.port()?);
         }
-        if extent == Extent::Short {
-            return Ok(request);
+        if !all {
+            return Ok(());
         }
-        if request.network.is_none() {
-            request.network =
+        if service.network.is_none() {
+            service.network =
                 self.one("Network to join, such as a reverse proxy's [none]: ", &parse_network)?;
         }
-        if request.database.is_none() {
-            let values = Database::value_variants().iter().filter_map(ValueEnum::to_possible_value);
-            let names = values.map(|value| value.get_name().to_string()).collect::<Vec<_>>().join(", ");
+        if service.database.is_none() {
+            let names = Database::names().join(", ");
             let parse = |text: &str| {
                 <Database as ValueEnum>::from_str(text, true)
                     .map_err(|_| format!("one of {names}, or nothing"))
             };
-            request.database = self.one(&format!("Database ({names}) [none]: "), &parse)?;
+            service.database = self.one(&format!("Database ({names}) [none]: "), &parse)?;
         }
-        if !request.stop {
+        if !service.stop {
             let question = "Stop the service during each backup, instead of a dump? [y/N]: ";
-            request.stop = self.one(question, &yes_or_no)?.unwrap_or_default();
+            service.stop = self.one(question, &yes_or_no)?.unwrap_or_default();
         }
-        Ok(request)
+        Ok(())
     }
 
     fn name(&mut self) -> Result<String> {
@@ -134,7 +108,7 @@ impl Dialogue<'_> {
             let mut answer = String::new();
             if self.answers.read_line(&mut answer).context("read the answer")? == 0 {
                 writeln!(self.questions).context("ask")?;
-                bail!(Ended);
+                return Err(io::Error::from(ErrorKind::UnexpectedEof).into());
             }
             if answer.trim().is_empty() {
                 return Ok(None);
@@ -157,65 +131,71 @@ fn yes_or_no(text: &str) -> Result<bool, String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser;
-
     use super::*;
 
     /// What comes of these answers, and what was asked.
     #[track_caller]
-    fn asked(arguments: &[&str], extent: Extent, answers: &str) -> (Option<Request>, String) {
-        let cli = Cli::parse_from([&["new-container"], arguments].concat());
+    fn asked(service: Service, all: bool, answers: &str) -> (Option<Service>, String) {
         let mut questions = Vec::new();
         let check = |name: &str| if name == "backrest" { Err("reserved".to_string()) } else { Ok(()) };
-        let request = Dialogue {
+        let service = Dialogue {
             answers: &mut answers.as_bytes(),
             questions: &mut questions,
             check_name: &check,
             taken: &Taken::default(),
         }
-        .complete(&cli, extent)
+        .complete(service, all)
         .unwrap();
-        (request, String::from_utf8(questions).unwrap())
+        (service, String::from_utf8(questions).unwrap())
+    }
+
+    fn app() -> Service {
+        Service { name: "app".into(), ..Service::default() }
     }
 
     #[test]
     fn a_wrong_answer_is_asked_again() {
-        let (request, questions) = asked(&["app"], Extent::Short, "no good\nnginx:1\n80\n8081:80\n");
+        let (request, questions) = asked(app(), false, "no good\nnginx:1\n80\n8081:80\n");
         let request = request.unwrap();
-        assert_eq!((request.image.as_str(), request.ports), ("nginx:1", vec!["8081:80".to_string()]));
+        assert_eq!((request.image(), request.ports), ("nginx:1".to_string(), vec!["8081:80".to_string()]));
         assert_eq!(questions.matches("Image [app:latest]: ").count(), 2, "{questions}");
         assert!(questions.contains("such as 8080:80\nPort, as HOST:CONTAINER [8080:80]: "), "{questions}");
     }
 
     #[test]
     fn an_empty_answer_is_the_default() {
-        let (request, _) = asked(&["app"], Extent::Short, "\n\n");
+        let (request, _) = asked(app(), false, "\n\n");
         let request = request.unwrap();
-        assert!(request.image_is_a_guess && request.ports.is_empty());
-        let (request, _) = asked(&["app"], Extent::Short, "\n80\n\n");
+        assert!(request.image.is_none() && request.ports.is_empty());
+        let (request, _) = asked(app(), false, "\n80\n\n");
         assert_eq!(request.unwrap().ports, ["8080:80"]);
     }
 
     #[test]
     fn the_whole_dialogue_asks_for_everything_that_is_not_given() {
         let answers = "\nMy App\nbackrest\nwiki\n\n\n\nredis\ny\n";
-        let (request, questions) = asked(&["--ask"], Extent::Everything, answers);
+        let (request, questions) = asked(Service::default(), true, answers);
         let request = request.unwrap();
         assert_eq!(
             (request.name.as_str(), request.database, request.stop),
             ("wiki", Some(Database::Redis), true)
         );
         assert_eq!(questions.matches("Name: ").count(), 4, "{questions}");
-        let given = ["w", "--image", "x", "--port", "1:1", "--network", "n", "--database", "redis", "--stop"];
-        assert_eq!(asked(&given, Extent::Everything, "").1, "");
+        let given = Service {
+            image: Some("x".into()),
+            ports: vec!["1:1".into()],
+            network: Some("n".into()),
+            ..request
+        };
+        assert_eq!(asked(given, true, "").1, "");
     }
 
     #[test]
     fn the_end_of_the_input_makes_nothing() {
         let answers = "wiki\n\n\n\n\n\n";
         for end in 0..answers.len() {
-            assert!(asked(&[], Extent::Everything, &answers[..end]).0.is_none(), "{end}");
+            assert!(asked(Service::default(), true, &answers[..end]).0.is_none(), "{end}");
         }
-        assert!(asked(&[], Extent::Everything, answers).0.is_some());
+        assert!(asked(Service::default(), true, answers).0.is_some());
     }
 }

@@ -97,6 +97,18 @@ pub(crate) enum Database {
     Redis,
 }
 
+impl Database {
+    /// The names of all.
+    pub(crate) fn names() -> Vec<String> {
+        Database::value_variants().iter().map(|database| database.name()).collect()
+    }
+
+    /// Its name as it is typed, which is also that of the user's own template for it.
+    pub(crate) fn name(self) -> String {
+        self.to_possible_value().map(|value| value.get_name().to_string()).unwrap_or_default()
+    }
+}
+
 /// The shells that there is an alias for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Shell {

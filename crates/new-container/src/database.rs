@@ -14,8 +14,6 @@ pub(crate) struct Pieces {
     pub(crate) rules: &'static str,
     /// `prepare-backup.sh`.
     pub(crate) script: &'static str,
-    /// The folder of the user's own template for it.
-    pub(crate) template: &'static str,
 }
 
 const LIVE_FILES: &str = "\
@@ -96,28 +94,24 @@ database:
 
 /// The pieces of `database`.
 pub(crate) fn pieces(database: Database) -> Pieces {
-    let server = |service, script, template| Pieces {
+    let server = |service, script| Pieces {
         service,
         passwords: &["DB_PASSWORD"],
         has_user: true,
         rules: LIVE_FILES,
         script,
-        template,
     };
     let with_root = &["DB_PASSWORD", "DB_ROOT_PASSWORD"];
     match database {
-        Database::Postgres => server(POSTGRES, include_str!("../templates/postgres.sh"), "postgres"),
-        Database::Mongo => server(MONGO, include_str!("../templates/mongo.sh"), "mongo"),
-        Database::Mariadb => Pieces {
-            passwords: with_root,
-            ..server(MARIADB, include_str!("../templates/mariadb.sh"), "mariadb")
-        },
+        Database::Postgres => server(POSTGRES, include_str!("../templates/postgres.sh")),
+        Database::Mongo => server(MONGO, include_str!("../templates/mongo.sh")),
+        Database::Mariadb => {
+            Pieces { passwords: with_root, ..server(MARIADB, include_str!("../templates/mariadb.sh")) }
+        }
         Database::Mysql => {
-            Pieces { passwords: with_root, ..server(MYSQL, include_str!("../templates/mysql.sh"), "mysql") }
+            Pieces { passwords: with_root, ..server(MYSQL, include_str!("../templates/mysql.sh")) }
         }
-        Database::Redis => {
-            Pieces { has_user: false, ..server(REDIS, include_str!("../templates/redis.sh"), "redis") }
-        }
+        Database::Redis => Pieces { has_user: false, ..server(REDIS, include_str!("../templates/redis.sh")) },
         Database::Sqlite => Pieces {
             service: "",
             passwords: &[],
@@ -130,7 +124,6 @@ pub(crate) fn pieces(database: Database) -> Pieces {
 /data/{{name}}.db-journal
 ",
             script: include_str!("../templates/sqlite.sh"),
-            template: "sqlite",
         },
     }
 }

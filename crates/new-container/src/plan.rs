@@ -1,6 +1,6 @@
-//! From the request to the files to write, with their text. No I/O.
+//! From the service to the files to write, with their text. No I/O.
 //!
-//! Built-in templates first; each layer of the user's own replaces what has the same name.
+//! Built-in templates first; each of the user's own replaces what has the same name.
 
 use std::path::{Path, PathBuf};
 
@@ -13,8 +13,8 @@ use common::text::escape_path;
 use crate::cli::Database;
 use crate::database;
 use crate::render::{self, Values};
-use crate::request::Request;
-use crate::templates::{Layer, Root, Template};
+use crate::request::Service;
+use crate::templates::{Root, Template};
 
 /// A file to write below one of the service's two folders.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,22 +47,22 @@ impl Places {
     }
 }
 
-/// The files of `request`, sorted by their place. `password` makes a new password each time.
+/// The files of `service`, sorted by their place. `password` makes a new password each time.
 ///
 /// Fails if a folder's path can't be written in a `.env`, and if a template has a placeholder that does not exist.
 pub(crate) fn files(
-    request: &Request,
+    service: &Service,
     places: &Places,
-    layers: &[Layer],
+    templates: &[Template],
     password: &mut dyn FnMut() -> String,
 ) -> Result<Vec<NewFile>> {
-    let values = values(request, places, password)?;
+    let values = values(service, places, password)?;
     let mut files = Vec::new();
-    for (root, path, template, mode) in built_in(request) {
+    for (root, path, template, mode) in built_in(service) {
         let text = render::fill(template, &values)?.into_bytes();
         files.push(NewFile { root, path: path.into(), text, mode });
     }
-    for template in layers.iter().flat_map(|layer| &layer.templates) {
+    for template in templates {
         let planned = from_user(template, &values)?;
         files.retain(|file| (file.root, &file.path) != (planned.root, &planned.path));
         files.push(planned);
@@ -98,9 +98,9 @@ fn placeholders(values: &Values) -> String {
 pub(crate) const STOP_RULES: &str =
     "# What prepare-backup.sh stopped and after-backup.sh starts again.\n/.stopped-for-backup*\n";
 
-fn built_in(request: &Request) -> Vec<(Root, &'static str, &'static str, u32)> {
-    let prepare = match request.database {
-        _ if request.stop => include_str!("../templates/stop-prepare.sh"),
+fn built_in(service: &Service) -> Vec<(Root, &'static str, &'static str, u32)> {
+    let prepare = match service.database {
+        _ if service.stop => include_str!("../templates/stop-prepare.sh"),
         Some(database) => database::pieces(database).script,
         None => include_str!("../templates/prepare-backup.sh"),
     };
@@ -110,19 +110,19 @@ fn built_in(request: &Request) -> Vec<(Root, &'static str, &'static str, u32)> {
         (Root::Data, RULES, include_str!("../templates/resticignore"), 0o644),
         (Root::Data, PREPARE, prepare, 0o755),
     ];
-    if request.stop {
+    if service.stop {
         files.push((Root::Data, AFTER, include_str!("../templates/stop-after.sh"), 0o755));
     }
     files
 }
 
-fn values(request: &Request, places: &Places, password: &mut dyn FnMut() -> String) -> Result<Values> {
-    let pieces = request.database.map(database::pieces);
-    let service = pieces.as_ref().map_or("", |pieces| pieces.service);
+fn values(service: &Service, places: &Places, password: &mut dyn FnMut() -> String) -> Result<Values> {
+    let pieces = service.database.map(database::pieces);
+    let database_service = pieces.as_ref().map_or("", |pieces| pieces.service);
     let rules = match &pieces {
         // Stopped as a whole, the files of a database are as good as a dump.
-        _ if request.stop => STOP_RULES.to_string(),
-        Some(pieces) => pieces.rules.replace("{{name}}", &request.name),
+        _ if service.stop => STOP_RULES.to_string(),
+        Some(pieces) => pieces.rules.replace("{{name}}", &service.name),
         None => String::new(),
     };
     let first_password = password();
@@ -130,8 +130,8 @@ fn values(request: &Request, places: &Places, password: &mut dyn FnMut() -> Stri
     if let Some(pieces) = &pieces {
         if pieces.has_user {
             // A name of digits only, or with a dash, would need quotes in SQL.
-            let user = format!("app_{}", request.name.replace('-', "_"));
-            if request.database != Some(Database::Mongo) {
+            let user = format!("app_{}", service.name.replace('-', "_"));
+            if service.database != Some(Database::Mongo) {
                 variables.push_str(&format!("DB_NAME={user}\n"));
             }
             variables.push_str(&format!("DB_USER={}\n", user.chars().take(32).collect::<String>()));
@@ -148,25 +148,25 @@ fn values(request: &Request, places: &Places, password: &mut dyn FnMut() -> Stri
             items.iter().map(|item| format!("  - {item}\n")).collect::<Vec<_>>().concat()
         ),
     };
-    let ports: Vec<String> = request.ports.iter().map(|port| format!("\"{port}\"")).collect();
-    let networks: Vec<String> = match &request.network {
+    let ports: Vec<String> = service.ports.iter().map(|port| format!("\"{port}\"")).collect();
+    let networks: Vec<String> = match &service.network {
         Some(network) => vec!["default".into(), yaml_word(network)],
         None => vec![],
     };
-    let network_definitions = match &request.network {
+    let network_definitions = match &service.network {
         Some(network) => format!("\nnetworks:\n  {}:\n    external: true\n", yaml_word(network)),
         None => String::new(),
     };
-    let depends_on = if service.is_empty() { vec![] } else { vec!["database".to_string()] };
+    let depends_on = if database_service.is_empty() { vec![] } else { vec!["database".to_string()] };
     Ok(vec![
-        ("name", request.name.clone()),
-        ("service", yaml_word(&request.name)),
-        ("image", yaml_word(&request.image)),
+        ("name", service.name.clone()),
+        ("service", yaml_word(&service.name)),
+        ("image", yaml_word(&service.image())),
         ("ports", list("ports", &ports)),
         ("depends_on", list("depends_on", &depends_on)),
         ("networks", list("networks", &networks)),
         ("network_definitions", network_definitions),
-        ("database_service", service.to_string()),
+        ("database_service", database_service.to_string()),
         ("database_variables", variables),
         ("database_rules", rules),
         ("password", first_password),

@@ -1,17 +1,39 @@
-//! The service that is asked for: the command line with every default filled in.
+//! What the command line asks for, worked out. Nothing behind this reads a flag.
 
 use common::settings::Settings;
 use common::text::escape_path;
 
-use crate::cli::{Cli, Database};
+use crate::cli::{Cli, Database, Shell};
+
+/// What is to be done, and how.
+#[derive(Debug)]
+pub(crate) struct Request {
+    pub(crate) action: Action,
+    /// The service that is made, or that gets what it lacks.
+    pub(crate) service: Service,
+    pub(crate) ask: bool,
+    pub(crate) dry_run: bool,
+    pub(crate) edit: bool,
+    pub(crate) up: bool,
+    pub(crate) yes: bool,
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Action {
+    Make,
+    Adopt,
+    ListTemplates,
+    ShellInit(Shell),
+}
 
 /// A service to make.
-#[derive(Clone, Debug)]
-pub(crate) struct Request {
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Service {
+    /// Empty until the dialogue has asked for it.
     pub(crate) name: String,
-    pub(crate) image: String,
-    /// No one named the image: it is made from the service's name.
-    pub(crate) image_is_a_guess: bool,
+    /// `None` if no one named it.
+    pub(crate) image: Option<String>,
     pub(crate) ports: Vec<String>,
     pub(crate) network: Option<String>,
     pub(crate) database: Option<Database>,
@@ -20,18 +42,33 @@ pub(crate) struct Request {
 }
 
 impl Request {
-    /// What the command line asks for, for a service `name`.
-    pub(crate) fn new(cli: &Cli, name: &str) -> Request {
-        Request {
-            name: name.to_string(),
-            image: cli.image.clone().unwrap_or_else(|| format!("{name}:latest")),
-            image_is_a_guess: cli.image.is_none(),
+    /// What `cli` asks for. A wrong name of a new service ends the program, as any wrong value does.
+    pub(crate) fn of(cli: &Cli) -> Request {
+        cli.check_name();
+        let action = match (cli.shell_init, cli.list_templates, cli.adopt) {
+            (Some(shell), ..) => Action::ShellInit(shell),
+            (_, true, _) => Action::ListTemplates,
+            (.., true) => Action::Adopt,
+            _ => Action::Make,
+        };
+        let service = Service {
+            name: cli.name.clone().unwrap_or_default(),
+            image: cli.image.clone(),
             ports: cli.port.clone(),
             network: cli.network.clone(),
             database: cli.database,
             stop: cli.stop,
             template: cli.template.clone(),
-        }
+        };
+        let Cli { ask, dry_run, edit, up, yes, .. } = *cli;
+        Request { action, service, ask, dry_run, edit, up, yes }
+    }
+}
+
+impl Service {
+    /// The image to run: made from the name if no one named one.
+    pub(crate) fn image(&self) -> String {
+        self.image.clone().unwrap_or_else(|| format!("{}:latest", self.name))
     }
 }
 

@@ -36,12 +36,6 @@ pub(crate) struct Template {
     pub(crate) is_executable: bool,
 }
 
-/// All files of one folder of templates.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Layer {
-    pub(crate) templates: Vec<Template>,
-}
-
 /// A template is text that a person wrote; what is larger than this is there by mistake.
 const LARGEST: u64 = 16 << 20;
 
@@ -51,38 +45,32 @@ pub(crate) fn folder(container_root: &Path) -> PathBuf {
 }
 
 /// All of the user's own templates with their names.
-pub(crate) fn all(container_root: &Path) -> Result<Vec<(String, Layer)>> {
+pub(crate) fn all(container_root: &Path) -> Result<Vec<(String, Vec<Template>)>> {
     let folder = folder(container_root);
     if !folder.is_dir() {
         return Ok(vec![]);
     }
     let (services, _) = common::services::below(&folder)?;
-    let read = |folder: &Path| read(folder);
     services.iter().map(|one| Ok((escape_path(&one.name), read(&one.folder)?))).collect()
 }
 
-/// The layers of `names`, in that order, as far as their folders exist; then that of `asked_for`, which has to.
-pub(crate) fn layers(container_root: &Path, names: &[&str], asked_for: Option<&str>) -> Result<Vec<Layer>> {
-    let root = folder(container_root);
-    let mut layers = Vec::new();
-    for name in names {
-        let folder = root.join(name);
+/// The files of the templates `names`, in that order, as far as their folders exist; then those of `asked_for`, whose
+/// folder has to.
+pub(crate) fn of(container_root: &Path, names: &[&str], asked_for: Option<&str>) -> Result<Vec<Template>> {
+    let mut templates = Vec::new();
+    for name in names.iter().copied().chain(asked_for) {
+        let folder = folder(container_root).join(name);
         if folder.is_dir() {
-            layers.push(read(&folder)?);
-        }
-    }
-    if let Some(name) = asked_for {
-        let folder = root.join(name);
-        if !folder.is_dir() {
+            templates.extend(read(&folder)?);
+        } else if asked_for == Some(name) {
             let error = anyhow!("read the template: {}: no such folder", escape_path(&folder));
             return Err(error).hint("make the folder and put a compose.yaml into it");
         }
-        layers.push(read(&folder)?);
     }
-    Ok(layers)
+    Ok(templates)
 }
 
-fn read(folder: &Path) -> Result<Layer> {
+fn read(folder: &Path) -> Result<Vec<Template>> {
     let mut templates = Vec::new();
     for entry in WalkDir::new(folder).follow_links(true).sort_by_file_name() {
         let entry = entry.with_context(|| format!("read the template: {}", escape_path(folder)))?;
@@ -100,7 +88,7 @@ fn read(folder: &Path) -> Result<Layer> {
         let is_executable = metadata.permissions().mode() & 0o100 != 0;
         templates.push(Template { source: entry.path().into(), root, path, text, is_executable });
     }
-    Ok(Layer { templates })
+    Ok(templates)
 }
 
 /// Where a file of a template goes.
@@ -129,8 +117,8 @@ mod tests {
             fs::create_dir_all(template.join(path).parent().unwrap()).unwrap();
             fs::write(template.join(path), path).unwrap();
         }
-        let layers = layers(folder.path(), &["default"], Some("web")).unwrap();
-        let places: Vec<_> = layers[0].templates.iter().map(|t| (t.root, t.path.to_str().unwrap())).collect();
+        let templates = of(folder.path(), &["default"], Some("web")).unwrap();
+        let places: Vec<_> = templates.iter().map(|t| (t.root, t.path.to_str().unwrap())).collect();
         let expected = [
             (Root::Container, "compose.yaml"),
             (Root::Container, "conf/x/y"),
@@ -143,7 +131,7 @@ mod tests {
 
     #[test]
     fn a_template_that_is_not_there_is_named() {
-        let error = layers(Path::new("/nonexistent"), &["default"], Some("web")).unwrap_err();
+        let error = of(Path::new("/nonexistent"), &["default"], Some("web")).unwrap_err();
         assert!(error.to_string().contains("/nonexistent/.templates/web"), "{error}");
     }
 }

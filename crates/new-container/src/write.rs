@@ -20,15 +20,6 @@ use common::text::escape_path;
 use crate::plan::{NewFile, Places};
 use crate::templates::Root;
 
-/// How the folders came into being.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// This run made them.
-    Made,
-    /// The user stopped the run; nothing was made.
-    Interrupted,
-}
-
 /// Fails if one of the roots is missing.
 pub(crate) fn check_roots(places: &Places) -> Result<()> {
     for place in [&places.data, &places.container] {
@@ -55,8 +46,8 @@ pub(crate) fn check_free(places: &Places) -> Result<()> {
     Ok(())
 }
 
-/// Writes `files` below `places`. If it fails, or `cancel` goes up, nothing is left.
-pub(crate) fn all_or_nothing(files: &[NewFile], places: &Places, cancel: &Cancel) -> Result<Outcome> {
+/// Writes `files` below `places`. If it fails, or `cancel` goes up, nothing is left; the latter is `false`.
+pub(crate) fn all_or_nothing(files: &[NewFile], places: &Places, cancel: &Cancel) -> Result<bool> {
     check_roots(places)?;
     check_free(places)?;
     // The order counts, also that of dropping them, which is the reverse: see the head of this file.
@@ -69,7 +60,7 @@ pub(crate) fn all_or_nothing(files: &[NewFile], places: &Places, cancel: &Cancel
         }
     }
     if cancel.is_cancelled() {
-        return Ok(Outcome::Interrupted);
+        return Ok(false);
     }
     if let Some(data) = &mut data {
         data.move_to_place()?;
@@ -80,7 +71,7 @@ pub(crate) fn all_or_nothing(files: &[NewFile], places: &Places, cancel: &Cancel
         }
         return Err(error);
     }
-    Ok(Outcome::Made)
+    Ok(true)
 }
 
 fn parent(path: &Path) -> &Path {

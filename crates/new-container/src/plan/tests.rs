@@ -2,28 +2,19 @@
 
 use super::*;
 
-fn request(name: &str) -> Request {
-    Request {
-        name: name.into(),
-        image: format!("{name}:latest"),
-        image_is_a_guess: true,
-        ports: vec![],
-        network: None,
-        database: None,
-        stop: false,
-        template: None,
-    }
+fn service(name: &str) -> Service {
+    Service { name: name.into(), ..Service::default() }
 }
 
 #[track_caller]
-fn planned(request: &Request, layers: &[Layer]) -> Vec<NewFile> {
+fn planned(service: &Service, templates: &[Template]) -> Vec<NewFile> {
     let places = Places { container: "/home/me/containers/app".into(), data: "/home/me/data/app".into() };
     let mut count = 0;
     let mut password = || {
         count += 1;
         format!("password{count}")
     };
-    files(request, &places, layers, &mut password).unwrap()
+    files(service, &places, templates, &mut password).unwrap()
 }
 
 fn shown(files: &[NewFile]) -> String {
@@ -36,24 +27,24 @@ fn shown(files: &[NewFile]) -> String {
 
 #[test]
 fn a_plain_service() {
-    insta::assert_snapshot!(shown(&planned(&request("app"), &[])));
+    insta::assert_snapshot!(shown(&planned(&service("app"), &[])));
 }
 
 #[test]
 fn a_service_with_everything() {
-    let request = Request {
-        image: "registry.example/app/app:1".into(),
+    let service = Service {
+        image: Some("registry.example/app/app:1".into()),
         ports: vec!["8080:80".into(), "127.0.0.1:53:53/udp".into()],
         network: Some("proxy".into()),
         database: Some(Database::Mariadb),
-        ..request("my-app")
+        ..service("my-app")
     };
-    insta::assert_snapshot!(shown(&planned(&request, &[])));
+    insta::assert_snapshot!(shown(&planned(&service, &[])));
 }
 
 #[test]
 fn a_service_that_is_stopped() {
-    insta::assert_snapshot!(shown(&planned(&Request { stop: true, ..request("app") }, &[])));
+    insta::assert_snapshot!(shown(&planned(&Service { stop: true, ..service("app") }, &[])));
 }
 
 #[test]
@@ -65,18 +56,12 @@ fn the_users_own_files_take_the_place_of_the_built_in_ones() {
         text: text.to_vec(),
         is_executable: false,
     };
-    let layers = [
-        Layer {
-            templates: vec![
-                template(Root::Container, "compose.yaml", b"first"),
-                template(Root::Container, "x", b"\xff"),
-            ],
-        },
-        Layer {
-            templates: vec![template(Root::Container, "compose.yaml", b"services: {{name}} {{password}}")],
-        },
+    let templates = [
+        template(Root::Container, "compose.yaml", b"first"),
+        template(Root::Container, "x", b"\xff"),
+        template(Root::Container, "compose.yaml", b"services: {{name}} {{password}}"),
     ];
-    let files = planned(&request("app"), &layers);
+    let files = planned(&service("app"), &templates);
     let names: Vec<_> = files.iter().map(|file| file.path.to_str().unwrap()).collect();
     assert_eq!(names, [".env", "compose.yaml", "x", ".resticignore", "prepare-backup.sh"]);
     assert_eq!(files[1].text, b"services: app password1");
