@@ -79,10 +79,8 @@ pub(crate) fn run(request: &Request, places: &Places, settings: &Settings) -> Re
 /// The command for a name that has no compose file: that of the service that was meant, or of a new one.
 fn what_instead(name: &str, settings: &Settings) -> String {
     let entries = fs::read_dir(&settings.container_root).into_iter().flatten().flatten();
-    let services: Vec<String> = entries
-        .filter(|entry| !compose::read(&entry.path()).files.is_empty())
-        .filter_map(|entry| entry.file_name().into_string().ok())
-        .collect();
+    let entries = entries.filter(|entry| !compose::read(&entry.path()).files.is_empty());
+    let services: Vec<String> = entries.filter_map(|entry| entry.file_name().into_string().ok()).collect();
     match meant(name, services.iter().map(String::as_str)) {
         Some(service) => format!("did you mean: new-container {} --adopt", word(service)),
         None => format!("make a new service: new-container {}", word(name)),
@@ -99,9 +97,7 @@ fn existing(places: &Places) -> Result<Existing> {
                 *found = Some((regular_file::read(&path, LARGEST).unwrap_or_default(), path));
             }
         }
-    }
-    for place in [&places.data, &places.container] {
-        let path = place.join(RULES);
+        let path = folder.join(RULES);
         if path.symlink_metadata().is_ok() {
             let text = regular_file::read(&path, LARGEST)
                 .with_context(|| format!("read: {}", escape_path(&path)))?;

@@ -189,13 +189,4 @@ mod tests {
         };
         assert_eq!(asked(given, true, "").1, "");
     }
-
-    #[test]
-    fn the_end_of_the_input_makes_nothing() {
-        let answers = "wiki\n\n\n\n\n\n";
-        for end in 0..answers.len() {
-            assert!(asked(Service::default(), true, &answers[..end]).0.is_none(), "{end}");
-        }
-        assert!(asked(Service::default(), true, answers).0.is_some());
-    }
 }

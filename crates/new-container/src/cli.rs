@@ -155,12 +155,14 @@ pub(crate) fn parse_name(text: &str) -> Result<String, String> {
 
 /// The characters of an image reference. Docker checks the rest.
 pub(crate) fn parse_image(text: &str) -> Result<String, String> {
-    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "._:/@-".contains(c);
-    if text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(is_allowed) {
-        Ok(text.to_string())
-    } else {
-        Err("write an image like nginx:1.29 or host/owner/image:tag".into())
-    }
+    of_characters(text, "._:/@-", "write an image like nginx:1.29 or host/owner/image:tag")
+}
+
+/// Letters, digits and `others`, of which none comes first.
+fn of_characters(text: &str, others: &str, rule: &str) -> Result<String, String> {
+    let is_allowed = |c: char| c.is_ascii_alphanumeric() || others.contains(c);
+    let well_formed = text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(is_allowed);
+    if well_formed { Ok(text.to_string()) } else { Err(rule.into()) }
 }
 
 /// `[ADDRESS:]HOST:CONTAINER[/tcp|/udp]`.
@@ -193,12 +195,7 @@ pub(crate) fn parse_network(text: &str) -> Result<String, String> {
     if matches!(text, "default" | "host" | "bridge" | "none") {
         return Err(format!("{text} can't be joined: name a network made with docker network create"));
     }
-    let is_allowed = |c: char| c.is_ascii_alphanumeric() || "_.-".contains(c);
-    if text.starts_with(|c: char| c.is_ascii_alphanumeric()) && text.chars().all(is_allowed) {
-        Ok(text.to_string())
-    } else {
-        Err("a network's name has letters, digits, _ . and -".into())
-    }
+    of_characters(text, "_.-", "a network's name has letters, digits, _ . and -")
 }
 
 /// One folder, not a way out of the folder that holds it.

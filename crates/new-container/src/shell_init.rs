@@ -30,18 +30,3 @@ fn fish_word(text: &str) -> String {
     }
     format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_plain_path_needs_no_quotes() {
-        let program = Path::new("/home/me/.local/bin/new-container");
-        let bash = text(Shell::Bash, program).unwrap();
-        assert!(bash.ends_with("\nalias dn=/home/me/.local/bin/new-container\n"), "{bash}");
-        assert!(
-            text(Shell::Fish, program).unwrap().ends_with("\nalias dn /home/me/.local/bin/new-container\n")
-        );
-    }
-}

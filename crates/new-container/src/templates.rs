@@ -128,10 +128,4 @@ mod tests {
         ];
         assert_eq!(places, expected);
     }
-
-    #[test]
-    fn a_template_that_is_not_there_is_named() {
-        let error = of(Path::new("/nonexistent"), &["default"], Some("web")).unwrap_err();
-        assert!(error.to_string().contains("/nonexistent/.templates/web"), "{error}");
-    }
 }

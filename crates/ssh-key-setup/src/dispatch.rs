@@ -11,19 +11,18 @@ use common::settings::Settings;
 use common::text::escape_path;
 
 use crate::cli::Cli;
-use crate::connection::failure::hinted;
 use crate::connection::ssh;
 use crate::keys_file::authorized_keys;
 use crate::output::{HostReport, Output, Report};
 use crate::remove;
-use crate::request::{Action, Request, Target};
-use crate::run::Run;
+use crate::request::{Action, Request};
+use crate::run::{Host, Run};
 use crate::set_up;
+use crate::ssh_folder::config::Target;
 use crate::ssh_folder::folder::{self, Folder};
 use crate::ssh_folder::key;
 use crate::targets;
 
-/// Does what the command line asks.
 pub(crate) fn run(cli: &Cli) -> Result<Exit> {
     let request = Request::of(cli.clone())?;
     let settings = Settings::load(&cli.places, None, None)?;
@@ -51,30 +50,34 @@ fn all(run: &Run, settings: &Settings) -> Result<Exit> {
     let targets = targets::targets(&run.request, settings, &run.files()?.config)?;
     let mut report = Report { ok: true, folder: escape_path(run.folder.path()), ..Report::default() };
     if targets.is_empty() {
-        match run.request.action {
-            Action::SetUp => key_alone(run, &mut report)?,
-            Action::Check => return Err(no_host("check")),
-            Action::Rotate => return Err(no_host("rotate")),
-            Action::Remove { .. } => return Err(no_host("remove")),
+        let doing = match run.request.action {
+            Action::SetUp => "",
+            Action::Rotate => "rotate",
+            _ => "check",
+        };
+        if !doing.is_empty() {
+            return Err(anyhow!("{doing}: no host is set up")).hint("set one up: ssh-key-setup HOST");
         }
+        key_alone(run, &mut report)?;
     }
     let alone = targets.len() == 1;
     for (index, target) in targets.into_iter().enumerate() {
         if index > 0 {
             run.output.text("");
         }
-        let mut host = HostReport { alias: target.alias.clone(), ok: true, ..HostReport::default() };
-        if let Err(error) = one(run, target, &mut host) {
+        let about = HostReport { alias: target.alias.clone(), ok: true, ..HostReport::default() };
+        let mut host = Host { run, files: run.files()?, report: about };
+        if let Err(error) = one(&mut host, target) {
             if alone && !run.request.json {
                 return Err(error);
             }
             report.ok = false;
-            host.ok = false;
-            host.error = Some(one_line(&error));
-            host.hint = hint_of(&error).map(str::to_owned);
-            run.output.error(&error);
+            host.report.ok = false;
+            host.report.error = Some(one_line(&error));
+            host.report.hint = hint_of(&error).map(str::to_owned);
+            common::exit::report("ssh-key-setup", &error);
         }
-        report.hosts.push(host);
+        report.hosts.push(host.report);
     }
     if run.request.json {
         common::out!("{}", serde_json::to_string_pretty(&report)?);
@@ -82,18 +85,17 @@ fn all(run: &Run, settings: &Settings) -> Result<Exit> {
     Ok(if report.ok { Exit::Done } else { Exit::Failed })
 }
 
-fn one(run: &Run, target: Target, host: &mut HostReport) -> Result<()> {
-    let files = run.files()?;
-    let entry = files.entries.iter().find(|entry| entry.alias == target.alias).cloned();
-    match (run.request.action, entry) {
-        (Action::Check, Some(entry)) => set_up::check(run, &files, &entry, host),
-        (Action::Remove { offline }, Some(entry)) => remove::remove(run, &files, &entry, offline, host),
+fn one(host: &mut Host, target: Target) -> Result<()> {
+    let entry = host.files.entries.iter().find(|entry| entry.alias == target.alias).cloned();
+    match (host.run.request.action, entry) {
+        (Action::Check, Some(entry)) => set_up::check(host, &entry),
+        (Action::Remove { offline }, Some(entry)) => remove::remove(host, &entry, offline),
         (Action::SetUp | Action::Rotate, Some(entry)) => {
-            set_up::set_up(run, &files, &target.completed(&entry), Some(&entry), host)
+            set_up::set_up(host, &target.completed(&entry), Some(&entry))
         }
-        (Action::SetUp, None) => set_up::set_up(run, &files, &target, None, host),
+        (Action::SetUp, None) => set_up::set_up(host, &target, None),
         (_, None) => {
-            let known: Vec<&str> = files.entries.iter().map(|entry| entry.alias.as_str()).collect();
+            let known: Vec<&str> = host.files.entries.iter().map(|entry| entry.alias.as_str()).collect();
             Err(anyhow!("{} is not set up here", target.alias)).hint(match known.as_slice() {
                 [] => format!("set it up first: ssh-key-setup {}", target.alias),
                 known => format!("set it up first, or name one of these: {}", known.join(", ")),
@@ -102,16 +104,12 @@ fn one(run: &Run, target: Target, host: &mut HostReport) -> Result<()> {
     }
 }
 
-fn no_host(doing: &str) -> anyhow::Error {
-    hinted(anyhow!("{doing}: no host is set up"), "set one up: ssh-key-setup HOST")
-}
-
 /// No host yet: the key and the folder, and what to type next.
 fn key_alone(run: &Run, report: &mut Report) -> Result<()> {
     let key = key::find_or_make(run.folder.path(), &run.key_name(None, &[]), None)?;
     let output = run.output;
     output.line("folder", &escape_path(run.folder.path()), "");
-    run.show_key(&key);
+    output.line("key", &escape_path(&key.path), &key.shown());
     output
         .text("\nNo server is set up yet. Type this next, with the name that you type after `ssh` in place of nas:\n");
     output.text("    ssh-key-setup nas --path /srv/restic\n");

@@ -9,29 +9,22 @@ use common::text::escape;
 
 use crate::connection::failure::{self, Failure, Kind, hinted};
 use crate::connection::ssh::Connection;
-use crate::keys_file::authorized_keys::{self, WantedLine};
-use crate::keys_file::install::{self, InstallOutcome};
-use crate::output::HostReport;
+use crate::keys_file::authorized_keys::{self, Edit, WantedLine};
+use crate::keys_file::install;
 use crate::question;
 use crate::rotate::sharing;
 use crate::route::route_connections::RouteConnections;
-use crate::run::Run;
+use crate::run::{Host, Run};
 use crate::ssh_folder::config::Entry;
 use crate::ssh_folder::key::Key;
-use crate::ssh_folder::known_hosts::Line;
 
 /// Makes every jump host of the entry pass the key's connections on.
-pub(crate) fn let_in(
-    run: &Run,
-    entry: &Entry,
-    lines: &[Line],
-    key: &Key,
-    chain: &mut RouteConnections,
-    report: &mut HostReport,
-) -> Result<()> {
+pub(crate) fn let_in(host: &mut Host, entry: &Entry, key: &Key, chain: &mut RouteConnections) -> Result<()> {
+    let run = host.run;
+    let lines = chain.lines();
     for (index, pair) in entry.sections.windows(2).enumerate() {
         let [jump_host, next] = pair else { continue };
-        let isolated = run.isolated(run.folder.path(), entry, lines, &jump_host.name)?;
+        let isolated = run.isolated(run.folder.path(), entry, &lines, &jump_host.name)?;
         let shown = escape(format!("{}@{}", jump_host.user, jump_host.host_name).as_bytes());
         match passes_on(&isolated, &next.host_name, next.port)? {
             None => {
@@ -43,8 +36,9 @@ pub(crate) fn let_in(
         }
         agree(run, &shown)?;
         let yours = chain.connection(index)?;
-        let options = Some(install::jump_restriction(yours, &next.host_name, next.port));
-        let wanted = WantedLine { public_key: key.public.clone(), options, ours: Vec::new() };
+        let knows_restrict = install::knows_restrict(yours);
+        let options = Some(authorized_keys::jump_only(&next.host_name, next.port, knows_restrict));
+        let wanted = WantedLine { public_key: key.public.clone(), options };
         let home = install::home(yours).map_err(|error| match failure::kind_of(&error) {
             // It need not have SFTP: routers have none.
             Some(Kind::NoSftp) => hinted(
@@ -57,7 +51,7 @@ pub(crate) fn let_in(
             _ => error,
         })?;
         let file = install::keys_file(yours, &home, None)?;
-        report.changed |= install::install(yours, &file, &wanted)? == InstallOutcome::Written;
+        host.report.changed |= matches!(install::install(yours, &file, &wanted)?, Edit::Write(_));
         if let Some(failure) = passes_on(&isolated, &next.host_name, next.port)? {
             return Err(failure.about(&jump_host.host_name, failure::Login::Folder));
         }

@@ -11,11 +11,10 @@ use crate::connection::failure::{self, hinted};
 use crate::connection::ssh::Connection;
 use crate::jump_hosts;
 use crate::keys_file::install;
-use crate::output::HostReport;
 use crate::rotate::{Rotation, sharing};
 use crate::route::resolve::{self, Section};
 use crate::route::route_connections::RouteConnections;
-use crate::run::{Files, Run};
+use crate::run::{Host, Run};
 use crate::ssh_folder::config::{self, Entry};
 use crate::ssh_folder::key::{self, Key};
 use crate::ssh_folder::known_hosts;
@@ -23,30 +22,22 @@ use crate::stage;
 use crate::stage::Reach;
 
 /// Removes the entry.
-pub(crate) fn remove(
-    run: &Run,
-    files: &Files,
-    entry: &Entry,
-    offline: bool,
-    report: &mut HostReport,
-) -> Result<()> {
+pub(crate) fn remove(host: &mut Host, entry: &Entry, offline: bool) -> Result<()> {
+    let run = host.run;
     let key = key::read_only(&run.folder.path().join(&entry.key))?;
-    report.server = entry.sections.last().map(Section::shown).unwrap_or_default();
-    report.name_key(&key);
+    host.report.server = entry.sections.last().map(Section::shown).unwrap_or_default();
+    host.name_key(&key);
     let rotation = Rotation::unfinished(run, entry);
     let half_way = rotation.as_ref().map(Rotation::keys).transpose()?.unwrap_or_default();
     // The entry's own goes last, because it takes the others out.
     let others = half_way.iter().filter(|other| other.fingerprint != key.fingerprint);
     let keys: Vec<&Key> = others.chain([&key]).collect();
-    let also = sharing::at_same_account(files, entry, entry.sections.len().saturating_sub(1))?;
+    let also = sharing::at_same_account(&host.files, entry, entry.sections.len().saturating_sub(1))?;
     if let Some(also) = also {
         run.output.line("server", "keeps the key", &format!("{also} gets in with it at the same account"));
     } else if offline {
         for key in keys {
-            report.warn(
-                run.output,
-                format!("the server was not asked: this key still gets in there: {}", key.public),
-            );
+            host.warn(format!("the server was not asked: this key still gets in there: {}", key.public));
         }
     } else {
         off_the_server(run, entry, &keys, None).map_err(|error| match failure::kind_of(&error) {
@@ -60,16 +51,19 @@ pub(crate) fn remove(
     for other in &half_way {
         rotation.iter().try_for_each(|rotation| rotation.put_aside(run, other))?;
     }
-    let mut entries = files.entries.clone();
+    let mut entries = host.files.entries.clone();
     entries.retain(|other| other.alias != entry.alias);
     let still: Vec<String> =
         entries.iter().flat_map(|entry| &entry.sections).map(Section::key_name).collect();
-    let mut lines = known_hosts::ours(&files.known_hosts)?;
+    let mut lines = known_hosts::ours(&host.files.known_hosts)?;
     lines.retain(|line| still.contains(&line.name));
-    run.folder.write("config", &config::with_entries(&files.config, &entries)?)?;
-    run.folder.write("known_hosts", &known_hosts::with_lines(&files.known_hosts, &lines)?)?;
-    run.folder.give_config_to_root(run.request.rootless)?;
-    report.changed = true;
+    run.folder.write("config", &config::with_entries(&host.files.config, &entries)?)?;
+    run.folder.write("known_hosts", &known_hosts::with_lines(&host.files.known_hosts, &lines)?)?;
+    let given = run.folder.give_config_to_root(run.request.rootless);
+    if let (false, Err(error)) = (entries.is_empty(), given) {
+        host.warn(common::exit::one_line(&error));
+    }
+    host.report.changed = true;
     run.output.line("folder", &escape_path(run.folder.path()), &format!("{} taken out", entry.alias));
     run.output.line("key", &escape_path(&key.path), "kept");
     Ok(())

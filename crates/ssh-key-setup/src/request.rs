@@ -7,9 +7,8 @@ use anyhow::Result;
 use crate::cli::Cli;
 use crate::connection::access::Access;
 use crate::names;
-use crate::ssh_folder::config::Entry;
+use crate::ssh_folder::config::{Entry, Target};
 
-/// What is done with each host.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
     SetUp,
@@ -34,39 +33,15 @@ pub(crate) struct Request {
     pub(crate) action: Action,
     /// The one host of the run; without it, the run is about all of them.
     pub(crate) host: Option<Target>,
-    /// What holds for each of several hosts.
-    pub(crate) each: Each,
+    pub(crate) path: Option<String>,
+    /// The key may do more than SFTP. Otherwise that stays as it is.
+    pub(crate) unrestricted: bool,
     /// The server's file for the account's keys.
     pub(crate) keys_file: Option<String>,
-    /// A host key that is new is trusted without a question.
     pub(crate) accept_new_host_key: bool,
-    /// The key is put on jump hosts without a question.
     pub(crate) install_on_jump_hosts: bool,
-    /// Root in the container is the user.
     pub(crate) rootless: bool,
-    /// Standard output gets one JSON object.
     pub(crate) json: bool,
-}
-
-/// What is the same for each host of a run.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Each {
-    /// The repository's folder on the server.
-    pub(crate) path: Option<String>,
-    /// Only SFTP; `None` leaves it as it is.
-    pub(crate) restricted: Option<bool>,
-}
-
-/// What one host is to become.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Target {
-    /// How the user's own ssh is called for it.
-    pub(crate) access: Access,
-    /// Its name in the container.
-    pub(crate) alias: String,
-    /// The key file that an older script used for it.
-    pub(crate) key: Option<String>,
-    pub(crate) each: Each,
 }
 
 impl Request {
@@ -78,11 +53,8 @@ impl Request {
             (.., true) => Action::Remove { offline: cli.offline },
             _ => Action::SetUp,
         };
-        let each = Each { path: cli.path, restricted: cli.no_restrict.then_some(false) };
-        let host = cli.host.as_deref().map(|host| Target::named(host, cli.alias, &each)).transpose()?;
-        if let Some(path) = &each.path {
-            names::check_path(path)?;
-        }
+        let host = cli.host.as_deref().map(|host| Target::named(host, cli.alias)).transpose()?;
+        cli.path.as_deref().map_or(Ok(()), names::check_path)?;
         let host = host.map(|target| Target {
             access: Access { user: cli.user, port: cli.port, identity: cli.identity, ..target.access },
             ..target
@@ -90,7 +62,8 @@ impl Request {
         Ok(Request {
             action,
             host,
-            each,
+            path: cli.path,
+            unrestricted: cli.no_restrict,
             keys_file: cli.authorized_keys,
             accept_new_host_key: cli.accept_new_host_key,
             install_on_jump_hosts: cli.install_on_jump_hosts,
@@ -102,12 +75,12 @@ impl Request {
 
 impl Target {
     /// A host as it is typed after `ssh`.
-    pub(crate) fn named(host: &str, alias: Option<String>, each: &Each) -> Result<Target> {
+    pub(crate) fn named(host: &str, alias: Option<String>) -> Result<Target> {
         names::check(host)?;
         let alias = alias.unwrap_or_else(|| names::alias(host));
         names::check_alias(&alias)?;
         let access = Access { host: host.to_owned(), ..Access::default() };
-        Ok(Target { access, alias, key: None, each: each.clone() })
+        Ok(Target { access, alias, key: None })
     }
 
     /// Takes from an entry of the same name what the command line leaves open: `nas` after `nas --port 2222` means the
@@ -124,7 +97,6 @@ impl Target {
             },
             false => asked,
         };
-        self.each.restricted = self.each.restricted.or(Some(entry.restricted));
         self
     }
 }

@@ -18,7 +18,7 @@ use common::exit::HintExt;
 use common::text::escape_path;
 use common::units;
 
-use crate::run::{Files, Run};
+use crate::run::{Host, Run};
 use crate::ssh_folder::config::Entry;
 use crate::ssh_folder::key::{self, Key, beside};
 
@@ -37,8 +37,11 @@ impl Rotation {
     }
 
     /// A new one. Fails if it would shut another host out.
-    pub(crate) fn start(run: &Run, files: &Files, entry: &Entry) -> Result<Rotation> {
-        let Some(other) = sharing::elsewhere(files, entry)? else { return Ok(Rotation::to(run, &entry.key)) };
+    pub(crate) fn start(host: &Host, entry: &Entry) -> Result<Rotation> {
+        let run = host.run;
+        let Some(other) = sharing::elsewhere(&host.files, entry)? else {
+            return Ok(Rotation::to(run, &entry.key));
+        };
         let rotation = Rotation::to(run, &own_key(entry));
         if rotation.place.exists() {
             return Err(anyhow!(

@@ -11,7 +11,7 @@ use crate::output::{HostReport, Output};
 use crate::request::Request;
 use crate::ssh_folder::config::{self, Entry};
 use crate::ssh_folder::folder::Folder;
-use crate::ssh_folder::key;
+use crate::ssh_folder::key::Key;
 use crate::ssh_folder::known_hosts::{self, Line};
 
 /// What every stage needs.
@@ -22,17 +22,22 @@ pub(crate) struct Run {
     pub(crate) output: Output,
 }
 
+/// One host of a run: the folder's files as they were before it, and what is reported about it.
+pub(crate) struct Host<'a> {
+    pub(crate) run: &'a Run,
+    pub(crate) files: Files,
+    pub(crate) report: HostReport,
+}
+
 /// The folder's files, as text.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Files {
     pub(crate) config: String,
     pub(crate) known_hosts: String,
-    /// The hosts in `config`.
     pub(crate) entries: Vec<Entry>,
 }
 
 impl Run {
-    /// The folder's files as they are now.
     pub(crate) fn files(&self) -> Result<Files> {
         let config = self.folder.text("config")?;
         let entries = config::entries(&config).with_context(|| self.naming("config"))?;
@@ -58,26 +63,42 @@ impl Run {
         format!("read: {}", escape_path(self.folder.path().join(name)))
     }
 
-    pub(crate) fn show_key(&self, key: &key::Key) {
-        let what = if key.made { "made" } else { "kept" };
-        self.output.line("key", &escape_path(&key.path), &format!("{}, {what}", key.fingerprint));
-    }
-
-    /// Prints the fingerprints of host keys that are trusted because of `source`, and reports them.
-    pub(crate) fn show_host_keys(&self, lines: &[Line], source: &str, report: &mut HostReport) {
-        for fingerprint in known_hosts::short_fingerprints(lines) {
-            self.output.line("host", &escape(fingerprint.as_bytes()), source);
-            report.host_keys.push(fingerprint);
-        }
-    }
-
     /// The name of a host's key file: the old script's or the usual one, unless another host uses that.
-    pub(crate) fn key_name(&self, alias: Option<&str>, others: &[&Entry]) -> String {
+    pub(crate) fn key_name(&self, alias: Option<&str>, others: &[Entry]) -> String {
         let exists = |name: &str| self.folder.path().join(name).exists();
         let usual = if exists("id_rsa") && !exists("id_ed25519") { "id_rsa" } else { "id_ed25519" };
         match alias {
             Some(alias) if others.iter().any(|entry| entry.key == usual) => format!("id_ed25519_{alias}"),
             _ => usual.to_owned(),
         }
+    }
+}
+
+impl Host<'_> {
+    /// Prints which key the host has, and reports it.
+    pub(crate) fn show_key(&mut self, key: &Key) {
+        self.run.output.line("key", &escape_path(&key.path), &key.shown());
+        self.name_key(key);
+    }
+
+    pub(crate) fn name_key(&mut self, key: &Key) {
+        self.report.key_file = escape_path(&key.path);
+        self.report.key_fingerprint.clone_from(&key.fingerprint);
+        self.report.key_made = key.made;
+    }
+
+    /// Prints the fingerprints of host keys that are trusted because of `source`, and reports them.
+    pub(crate) fn show_host_keys(&mut self, lines: &[Line], source: &str) {
+        for fingerprint in known_hosts::short_fingerprints(lines) {
+            self.run.output.line("host", &escape(fingerprint.as_bytes()), source);
+            self.report.host_keys.push(fingerprint);
+        }
+    }
+
+    /// Prints it now and keeps it.
+    pub(crate) fn warn(&mut self, text: impl Into<String>) {
+        let text = text.into();
+        self.run.output.warn(&text);
+        self.report.warnings.push(text);
     }
 }

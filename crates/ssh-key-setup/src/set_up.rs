@@ -15,16 +15,15 @@ use crate::connection::failure::{self, Kind};
 use crate::connection::ssh::Connection;
 use crate::jump_hosts;
 use crate::keys_file::install;
-use crate::output::HostReport;
 use crate::prove::{self, Make};
 use crate::remove;
-use crate::request::{Action, Target};
+use crate::request::Action;
 use crate::rotate::Rotation;
 use crate::route::container;
 use crate::route::resolve::{self, Route};
-use crate::route::route_connections::{RouteConnections, host_keys};
-use crate::run::{Files, Run};
-use crate::ssh_folder::config::Entry;
+use crate::route::route_connections::RouteConnections;
+use crate::run::Host;
+use crate::ssh_folder::config::{Entry, Target};
 use crate::ssh_folder::key::{self, Key};
 use crate::ssh_folder::known_hosts::{self, Source};
 use crate::stage;
@@ -33,47 +32,39 @@ use path::{is_other_view_of, server_path};
 use put_in::{Goal, install_on_server};
 
 /// Sets up the server that is wished for; `existing` is what an earlier run wrote about it.
-pub(crate) fn set_up(
-    run: &Run,
-    files: &Files,
-    target: &Target,
-    existing: Option<&Entry>,
-    report: &mut HostReport,
-) -> Result<()> {
+pub(crate) fn set_up(host: &mut Host, target: &Target, existing: Option<&Entry>) -> Result<()> {
+    let run = host.run;
     let rotation = match existing.map(|entry| (entry, Rotation::unfinished(run, entry))) {
-        Some((entry, None)) if run.request.action == Action::Rotate => {
-            Some(Rotation::start(run, files, entry)?)
-        }
+        Some((entry, None)) if run.request.action == Action::Rotate => Some(Rotation::start(host, entry)?),
         Some((_, unfinished)) => unfinished,
         None => None,
     };
-    let done = with_key(run, files, target, existing, rotation.as_ref(), report);
+    let done = with_key(host, target, existing, rotation.as_ref());
     if done.is_err() && existing.is_some_and(|entry| Rotation::unfinished(run, entry).is_some()) {
         let alias = &target.alias;
-        report.warn(
-            run.output,
-            format!("the rotation is half done; backups go on meanwhile; finish it: ssh-key-setup {alias}"),
-        );
+        host.warn(format!(
+            "the rotation is half done; backups go on meanwhile; finish it: ssh-key-setup {alias}"
+        ));
     }
     done
 }
 
 fn with_key(
-    run: &Run,
-    files: &Files,
+    host: &mut Host,
     target: &Target,
     existing: Option<&Entry>,
     rotation: Option<&Rotation>,
-    report: &mut HostReport,
 ) -> Result<()> {
+    let run = host.run;
     let route = resolve::route(&target.access, &run.cancel)?;
-    show_route(run, &target.alias, &route, report)?;
+    show_route(host, &target.alias, &route)?;
     if let Some(existing) = existing {
         same_account(existing, &route)?;
     }
     // Before the key: a name that was mistyped leaves no key behind.
-    let mut chain = stage::settle_host_keys(run, &route, report)?;
-    let others: Vec<&Entry> = files.entries.iter().filter(|entry| entry.alias != target.alias).collect();
+    let mut chain = stage::settle_host_keys(host, &route)?;
+    let mut others = host.files.entries.clone();
+    others.retain(|entry| entry.alias != target.alias);
     let key_name = match (rotation, existing, &target.key) {
         (Some(rotation), ..) => rotation.new_key(),
         (None, Some(existing), _) => existing.key.clone(),
@@ -81,24 +72,22 @@ fn with_key(
         (None, None, None) => run.key_name(Some(&target.alias), &others),
     };
     let key = key::find_or_make(run.folder.path(), &key_name, Some(&target.alias))?;
-    run.show_key(&key);
-    report.name_key(&key);
+    host.show_key(&key);
 
-    let path = target.each.path.clone().or_else(|| existing.map(|entry| entry.path.clone()));
     let mut entry = Entry {
         alias: target.alias.clone(),
         access: target.access.clone(),
-        path: path.clone().unwrap_or_default(),
-        home: existing.map(|entry| entry.home.clone()).unwrap_or_default(),
-        authorized_keys: existing.map(|entry| entry.authorized_keys.clone()).unwrap_or_default(),
-        restricted: target.each.restricted.unwrap_or(true),
-        options: existing.and_then(|entry| entry.options.clone()),
+        restricted: !run.request.unrestricted && existing.is_none_or(|entry| entry.restricted),
         key: key.name.clone(),
         sections: Entry::sections_of(&target.alias, &route),
+        ..existing.cloned().unwrap_or_else(|| Entry { path: "restic".to_owned(), ..Entry::default() })
     };
+    if let Some(path) = &run.request.path {
+        entry.path.clone_from(path);
+    }
     own_names(&entry, &others)?;
     let lines = chain.lines();
-    jump_hosts::let_in(run, &entry, &lines, &key, &mut chain, report)?;
+    jump_hosts::let_in(host, &entry, &key, &mut chain)?;
     let isolated = stage::staged(run, &entry, &lines)?;
     let mut accepted = is_accepted(&isolated)?;
     if let (false, Some(old), Some(_)) = (accepted, existing, rotation) {
@@ -112,44 +101,41 @@ fn with_key(
         if entry.restricted {
             return Err(error);
         }
-        report.warn(run.output, common::exit::one_line(&error));
+        host.warn(common::exit::one_line(&error));
     }
-    let same_path = match (accepted, existing) {
-        (true, Some(existing)) => is_same_path(&isolated, existing, path.as_deref())?,
-        _ => false,
+    let as_before = match existing.filter(|_| accepted) {
+        Some(existing) => {
+            is_same_path(&isolated, existing, &entry.path)?
+                && existing.restricted == entry.restricted
+                && run.request.keys_file.as_ref().is_none_or(|file| *file == existing.authorized_keys)
+        }
+        None => false,
     };
-    let as_before = existing.is_some_and(|existing| {
-        existing.restricted == entry.restricted
-            && same_path
-            && run.request.keys_file.as_ref().is_none_or(|file| *file == existing.authorized_keys)
-    });
-    if accepted && as_before {
-        entry.path = existing.map(|entry| entry.path.clone()).unwrap_or_default();
+    if let Some(existing) = existing.filter(|_| as_before) {
+        entry.path.clone_from(&existing.path);
         let aside =
             if rotation.is_some() { "the new one, beside the old one" } else { "nothing changed there" };
         run.output.line("server", "takes the key", aside);
-    } else if let Some(place) = outside_of_our_reach(run, accepted && existing.is_none(), &key, &mut chain)? {
-        adopt(run, &mut entry, path.as_deref(), &isolated, place, report)?;
-    } else {
+    } else if !(accepted && existing.is_none() && adopt(host, &mut entry, &isolated, &key, &mut chain)?) {
         // A new key that does not work is taken back, whatever the old one's line is.
         let existing = existing.filter(|_| rotation.is_none());
-        let goal = Goal { path: path.as_deref(), key: &key, existing };
-        install_on_server(run, &mut entry, &goal, &isolated, &mut chain, report)?;
+        let goal = Goal { key: &key, existing };
+        install_on_server(host, &mut entry, &goal, &isolated, &mut chain)?;
     }
-    host_keys::other_keys(run, &entry, &mut chain, report)?;
+    chain.learn_other_keys(host, &entry)?;
     let Some((rotation, old)) = rotation.zip(existing) else {
-        stage::write(run, files, &entry, chain.lines(), report)?;
-        return stage::prove_and_close(run, &entry, report);
+        stage::write(host, &entry, chain.lines())?;
+        return stage::prove_and_close(host, &entry);
     };
     prove::prove(&isolated, &entry, Make::Nothing, &mut |_| {}).context("the new key")?;
     let (new, old) = rotation.switch(&run.folder.path().join(&old.key))?;
-    report.name_key(&new);
-    (report.key_made, report.changed) = (true, true);
+    host.name_key(&new);
+    (host.report.key_made, host.report.changed) = (true, true);
     entry.key = new.name;
-    stage::write(run, files, &entry, chain.lines(), report)?;
+    stage::write(host, &entry, chain.lines())?;
     remove::off_the_server(run, &entry, &[&old], Some(chain))?;
     rotation.put_aside(run, &old)?;
-    stage::prove_and_close(run, &entry, report)
+    stage::prove_and_close(host, &entry)
 }
 
 fn is_accepted(isolated: &Connection) -> Result<bool> {
@@ -157,7 +143,7 @@ fn is_accepted(isolated: &Connection) -> Result<bool> {
 }
 
 /// Fails if another host's section has the name of one of the entry's: ssh would take the first.
-fn own_names(entry: &Entry, others: &[&Entry]) -> Result<()> {
+fn own_names(entry: &Entry, others: &[Entry]) -> Result<()> {
     for other in others {
         let is_there = |name: &str| other.sections.iter().any(|section| section.name == name);
         if let Some(section) = entry.sections.iter().find(|section| is_there(&section.name)) {
@@ -187,7 +173,7 @@ fn same_account(existing: &Entry, route: &Route) -> Result<()> {
 
 /// Whether the repository stays where it is. A path that does not work must not take the place of one that does: it is
 /// tried before anything is changed.
-fn is_same_path(isolated: &Connection, existing: &Entry, path: Option<&str>) -> Result<bool> {
+fn is_same_path(isolated: &Connection, existing: &Entry, path: &str) -> Result<bool> {
     let path = server_path(path, &existing.home)?;
     if path == existing.path || is_other_view_of(isolated, &path, &existing.path)? {
         return Ok(true);
@@ -197,100 +183,82 @@ fn is_same_path(isolated: &Connection, existing: &Entry, path: Option<&str>) -> 
 }
 
 /// Prints where the way leads, and what the container should know of it.
-fn show_route(run: &Run, alias: &str, route: &Route, report: &mut HostReport) -> Result<()> {
+fn show_route(host: &mut Host, alias: &str, route: &Route) -> Result<()> {
+    let report = &mut host.report;
     report.server = route.target.shown();
     report.jump_hosts = route.jump_hosts.iter().map(resolve::Endpoint::shown).collect();
     let through = match report.jump_hosts.as_slice() {
         [] => String::new(),
         jump_hosts => format!("through {}", jump_hosts.join(", then ")),
     };
-    run.output.line(alias, &report.server, &through);
+    host.run.output.line(alias, &report.server, &through);
     container::check_route(route)?;
     let first = route.jump_hosts.first().unwrap_or(&route.target);
     let notes = container::notes(route, &container::ask(&first.host_name));
     for warning in notes.warnings {
-        report.warn(run.output, warning);
+        host.warn(warning);
     }
-    report.start_tailscale_first = notes.tailscale;
+    host.report.start_tailscale_first = notes.tailscale;
     Ok(())
 }
 
-/// The file of a line that lets the key in and that the user's own access can't change, as far as it is known.
-struct Elsewhere(Option<String>);
-
-/// Where the key's line is, if another person put it in and only they can change it: the user's own access is not let
-/// in, or the server keeps its keys outside of what the account sees.
-fn outside_of_our_reach(
-    run: &Run,
-    is_new_and_works: bool,
+/// Whether another person put the key on the server and only they can change its line: the user's own access is not let
+/// in, or the server keeps its keys outside of what the account sees. The line is left as it is then.
+fn adopt(
+    host: &mut Host,
+    entry: &mut Entry,
+    isolated: &Connection,
     key: &Key,
     chain: &mut RouteConnections,
-) -> Result<Option<Elsewhere>> {
-    if !is_new_and_works {
-        return Ok(None);
-    }
-    match chain.server() {
+) -> Result<bool> {
+    let request = &host.run.request;
+    let file = match chain.server() {
         Ok(yours) => {
-            let home = install::home(yours)?;
-            let file = install::keys_file(yours, &home, run.request.keys_file.as_deref())?;
-            let is_there = install::holds(yours, &file, &key.public);
-            Ok((!is_there).then_some(Elsewhere(Some(file))))
+            let file = install::keys_file(yours, &install::home(yours)?, request.keys_file.as_deref())?;
+            if install::holds(yours, &file, &key.public) {
+                return Ok(false);
+            }
+            Some(file)
         }
-        Err(error) if failure::kind_of(&error) == Some(Kind::NotAccepted) => Ok(Some(Elsewhere(None))),
-        Err(error) => Err(error),
-    }
-}
-
-/// Another person put the key on the server: its line there is left as it is.
-fn adopt(
-    run: &Run,
-    entry: &mut Entry,
-    path: Option<&str>,
-    isolated: &Connection,
-    place: Elsewhere,
-    report: &mut HostReport,
-) -> Result<()> {
-    entry.home = install::home(isolated)?;
-    entry.path = server_path(path, &entry.home)?;
-    entry.authorized_keys = match place.0 {
-        Some(file) => file,
-        None => install::keys_file(isolated, &entry.home, run.request.keys_file.as_deref())?,
+        Err(error) if failure::kind_of(&error) == Some(Kind::NotAccepted) => None,
+        Err(error) => return Err(error),
     };
-    run.output.line("server", "takes the key", "put in by another person");
-    let warning = format!(
+    entry.home = install::home(isolated)?;
+    entry.path = server_path(&entry.path, &entry.home)?;
+    entry.authorized_keys = match file {
+        Some(file) => file,
+        None => install::keys_file(isolated, &entry.home, request.keys_file.as_deref())?,
+    };
+    host.run.output.line("server", "takes the key", "put in by another person");
+    host.warn(format!(
         "the key's line at {} is not in a file that your own access can change, so nothing was changed there",
         entry.alias
-    );
-    report.warn(run.output, warning);
-    Ok(())
+    ));
+    Ok(true)
 }
 
 /// `--check`: the proof, and whether the container may use the folder.
-pub(crate) fn check(run: &Run, files: &Files, entry: &Entry, report: &mut HostReport) -> Result<()> {
+pub(crate) fn check(host: &mut Host, entry: &Entry) -> Result<()> {
+    let run = host.run;
     let Some(section) = entry.sections.last() else {
         return Err(anyhow!("check: {}: config holds no section for it", entry.alias));
     };
-    report.server = section.shown();
-    run.output.line(&entry.alias, &report.server, "check only");
-    let key = key::read_only(&run.folder.path().join(&entry.key))?;
-    report.name_key(&key);
-    run.show_key(&key);
+    host.report.server = section.shown();
+    run.output.line(&entry.alias, &host.report.server, "check only");
+    host.show_key(&key::read_only(&run.folder.path().join(&entry.key))?);
     let names: Vec<String> = entry.sections.iter().map(resolve::Section::key_name).collect();
-    let mut lines = known_hosts::ours(&files.known_hosts)?;
+    let mut lines = known_hosts::ours(&host.files.known_hosts)?;
     lines.retain(|line| names.contains(&line.name));
-    run.show_host_keys(&lines, Source::Folder.words(), report);
+    host.show_host_keys(&lines, Source::Folder.words());
     run.folder.check(run.request.rootless)?;
-    if container::reads(&files.config, &entry.alias)? {
+    if container::reads(&host.files.config, &entry.alias)? {
         run.output.line("config", "read by ssh in Backrest's container", "");
     }
-    report.start_tailscale_first = entry.sections.first().is_some_and(|first| {
+    host.report.start_tailscale_first = entry.sections.first().is_some_and(|first| {
         container::is_through_tailscale(&first.host_name, &container::ask(&first.host_name))
     });
     if Rotation::unfinished(run, entry).is_some() {
-        report.warn(
-            run.output,
-            format!("a rotation was interrupted; finish it: ssh-key-setup {}", entry.alias),
-        );
+        host.warn(format!("a rotation was interrupted; finish it: ssh-key-setup {}", entry.alias));
     }
-    stage::prove_and_close(run, entry, report)
+    stage::prove_and_close(host, entry)
 }

@@ -3,34 +3,28 @@
 //! Host keys first, a connection that has nothing but the folder, whether the server takes the key, the folder's files
 //! written, and the proof at the end.
 
-use anyhow::{Result, anyhow};
+use anyhow::{Context, Result, anyhow};
 use common::atomic::Change;
-use common::exit::HintExt;
 use common::text::{escape, escape_path};
 
 use crate::connection::failure::{self, Kind, hinted};
 use crate::connection::ssh::Connection;
 use crate::keys_file::authorized_keys::{self, WantedLine};
 use crate::keys_file::install;
-use crate::output::HostReport;
 use crate::prove::{self, Make};
 use crate::request::Action;
 use crate::route::resolve::Route;
 use crate::route::route_connections::RouteConnections;
-use crate::run::{Files, Run};
+use crate::run::{Host, Run};
 use crate::ssh_folder::config::{self, Entry};
 use crate::ssh_folder::key::{self, Key};
 use crate::ssh_folder::known_hosts::{self, Line};
 
 /// The trusted host keys of the route, which are printed.
-pub(crate) fn settle_host_keys(
-    run: &Run,
-    route: &Route,
-    report: &mut HostReport,
-) -> Result<RouteConnections> {
-    let chain = RouteConnections::new(run, route)?;
+pub(crate) fn settle_host_keys(host: &mut Host, route: &Route) -> Result<RouteConnections> {
+    let chain = RouteConnections::new(host.run, route)?;
     for (lines, source) in chain.keys() {
-        run.show_host_keys(lines, source.words(), report);
+        host.show_host_keys(lines, source.words());
     }
     Ok(chain)
 }
@@ -43,9 +37,7 @@ pub(crate) fn staged(run: &Run, entry: &Entry, lines: &[Line]) -> Result<Connect
 /// How far a connection with the folder's key gets.
 #[derive(Debug)]
 pub(crate) enum Reach {
-    /// SFTP works.
     Works,
-    /// The server does not take the key.
     NotAccepted,
     /// The server takes the key, and SFTP does not work with it.
     Broken(anyhow::Error),
@@ -69,7 +61,6 @@ pub(crate) fn takes_any_key(run: &Run, entry: &Entry, lines: &[Line]) -> Result<
     Ok(!matches!(reach(&stranger)?, Reach::NotAccepted))
 }
 
-/// The error about a server that takes any key.
 pub(crate) fn any_key(alias: &str) -> anyhow::Error {
     hinted(
         anyhow!(
@@ -83,26 +74,16 @@ pub(crate) fn any_key(alias: &str) -> anyhow::Error {
     )
 }
 
-/// The line for authorized_keys.
 pub(crate) fn wanted(entry: &Entry, key: &Key) -> WantedLine {
     let options = || entry.options.clone().unwrap_or_else(|| authorized_keys::sftp_only(Some(&entry.path)));
-    WantedLine {
-        public_key: key.public.clone(),
-        options: entry.restricted.then(options),
-        ours: authorized_keys::WITHOUT_COMMAND.map(str::to_owned).to_vec(),
-    }
+    WantedLine { public_key: key.public.clone(), options: entry.restricted.then(options) }
 }
 
 /// Writes the folder's files with the entry and its host keys in them.
-pub(crate) fn write(
-    run: &Run,
-    files: &Files,
-    entry: &Entry,
-    lines: Vec<Line>,
-    report: &mut HostReport,
-) -> Result<()> {
-    let mut entries: Vec<Entry> =
-        files.entries.iter().filter(|other| other.alias != entry.alias).cloned().collect();
+pub(crate) fn write(host: &mut Host, entry: &Entry, lines: Vec<Line>) -> Result<()> {
+    let (run, files) = (host.run, &host.files);
+    let mut entries = files.entries.clone();
+    entries.retain(|other| other.alias != entry.alias);
     entries.push(entry.clone());
     entries.sort_by(|a, b| a.alias.cmp(&b.alias));
     let config = config::with_entries(&files.config, &entries)?;
@@ -113,13 +94,14 @@ pub(crate) fn write(
     // known_hosts first: a config without the keys it needs would be a host that can't be reached.
     let changes = [run.folder.write("known_hosts", &known_hosts)?, run.folder.write("config", &config)?];
     let changed = changes.contains(&Change::Written);
-    report.changed |= changed;
+    host.report.changed |= changed;
     run.output.line("folder", &escape_path(run.folder.path()), if changed { "written" } else { "unchanged" });
     Ok(())
 }
 
 /// Proves the folder as it is on disk, and says what to do next.
-pub(crate) fn prove_and_close(run: &Run, entry: &Entry, report: &mut HostReport) -> Result<()> {
+pub(crate) fn prove_and_close(host: &mut Host, entry: &Entry) -> Result<()> {
+    let Host { run, report, .. } = host;
     report.restricted = entry.restricted;
     report.repository = prove::repository(entry);
     report.mount = "${DATA_DIR}/ssh:/root/.ssh:ro".to_owned();
@@ -144,13 +126,9 @@ pub(crate) fn prove_and_close(run: &Run, entry: &Entry, report: &mut HostReport)
         proof => proof?,
     };
     if !only_checks {
-        if let Some(why) = run.folder.give_config_to_root(run.request.rootless)? {
-            return Err(anyhow!(
-                "the server is ready, but the container can't use the folder yet: {}",
-                why.what
-            ))
-            .hint(why.cure);
-        }
+        run.folder
+            .give_config_to_root(run.request.rootless)
+            .context("the server is ready, but the container can't use the folder yet")?;
     }
     let output = run.output;
     output.text(&format!("\nRepository in Backrest:   {}", escape(report.repository.as_bytes())));
@@ -162,7 +140,6 @@ pub(crate) fn prove_and_close(run: &Run, entry: &Entry, report: &mut HostReport)
     Ok(())
 }
 
-/// A connection with the folder as it is on disk.
 pub(crate) fn on_disk(run: &Run, entry: &Entry) -> Result<Connection> {
     let files = run.files()?;
     Connection::isolated(run.folder.path(), &files.config, &files.known_hosts, &entry.alias, &run.cancel)

@@ -5,36 +5,27 @@ use anyhow::Result;
 use common::settings::Settings;
 
 use crate::names;
-use crate::request::{Request, Target};
-use crate::ssh_folder::config::{self, ForeignHost};
+use crate::request::Request;
+use crate::ssh_folder::config::{self, Entry, Target};
 
 /// The hosts of a run, given the folder's config.
 pub(crate) fn targets(request: &Request, settings: &Settings, config: &str) -> Result<Vec<Target>> {
     if let Some(host) = &request.host {
         return Ok(vec![host.clone()]);
     }
-    let each = &request.each;
-    let mut targets: Vec<Target> = config::entries(config)?
-        .iter()
-        .map(|entry| Target {
-            access: entry.access.clone(),
-            alias: entry.alias.clone(),
-            key: None,
-            each: each.clone(),
-        })
-        .collect();
+    let target = |entry: Entry| Target { access: entry.access, alias: entry.alias, key: None };
+    let mut targets: Vec<Target> = config::entries(config)?.into_iter().map(target).collect();
     for foreign in config::foreign_hosts(config)? {
         if targets.iter().any(|target| target.alias == foreign.alias) {
             continue;
         }
         names::check(&foreign.access.host)?;
-        let ForeignHost { alias, access, key } = foreign;
-        targets.push(Target { access, alias, key, each: each.clone() });
+        targets.push(foreign);
     }
     if targets.is_empty() {
         let hosts = settings.other("BACKREST_SSH_HOST").unwrap_or_default();
         let hosts = hosts.split([' ', ',']).filter(|host| !host.is_empty());
-        targets = hosts.map(|host| Target::named(host, None, each)).collect::<Result<_>>()?;
+        targets = hosts.map(|host| Target::named(host, None)).collect::<Result<_>>()?;
     }
     Ok(targets)
 }

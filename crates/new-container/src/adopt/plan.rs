@@ -46,36 +46,37 @@ impl Addition {
 }
 
 /// The additions, and what the person has to know or do.
-#[derive(Debug, Default)]
-pub(super) struct Plan {
+#[derive(Debug)]
+pub(super) struct Plan<'a> {
+    places: &'a Places,
+    existing: &'a Existing,
     pub(super) additions: Vec<Addition>,
     pub(super) notes: Vec<String>,
 }
 
 /// What the service `name` lacks. `stop`: it is to be stopped, and not dumped.
-pub(super) fn additions(
+pub(super) fn additions<'a>(
     name: &str,
-    places: &Places,
+    places: &'a Places,
     databases: &[Found],
-    existing: &Existing,
+    existing: &'a Existing,
     stop: bool,
-) -> Result<Plan> {
-    let mut plan = Plan::default();
+) -> Result<Plan<'a>> {
+    let mut plan = Plan { places, existing, additions: Vec::new(), notes: Vec::new() };
     if stop {
-        stop_pair(name, places, existing, &mut plan)?;
+        plan.stop_pair(name)?;
         return Ok(plan);
     }
     let dumped: Vec<(&Found, String)> = dumps(databases, existing, &mut plan.notes);
+    if databases.is_empty() {
+        plan.notes.push(format!(
+            "no database was found; to stop the service during each backup: new-container {name} --adopt --stop"
+        ));
+    }
     if dumped.is_empty() {
-        if databases.is_empty() {
-            plan.notes.push(format!(
-                "no database was found; to stop the service during each backup: new-container {name} --adopt --stop"
-            ));
-        }
         return Ok(plan);
     }
     let text = dump_script(name, &dumped)?;
-    let path = places.of(existing.script_folder).join(PREPARE);
     match &existing.prepare {
         Some((there, _)) if there == text.as_bytes() => {}
         Some((_, there)) => {
@@ -86,33 +87,14 @@ pub(super) fn additions(
             ));
             return Ok(plan);
         }
-        None => plan.additions.push(Addition { path, text, mode: 0o755, before: None }),
+        None => plan.script(PREPARE, text),
     }
     for (found, _) in &dumped {
         for (root, live) in &found.live {
-            live_rules(found, places, *root, live, existing, &mut plan);
+            plan.live_rules(found, *root, live);
         }
     }
     Ok(plan)
-}
-
-fn stop_pair(name: &str, places: &Places, existing: &Existing, plan: &mut Plan) -> Result<()> {
-    let values = vec![("name", name.to_string())];
-    let folder = places.of(existing.script_folder);
-    let scripts = [
-        (PREPARE, include_str!("../../templates/stop-prepare.sh"), &existing.prepare),
-        (AFTER, include_str!("../../templates/stop-after.sh"), &existing.after),
-    ];
-    if let Some((_, path)) = scripts.iter().filter_map(|(_, _, there)| there.as_ref()).next() {
-        plan.notes.push(format!("{} stays as it is", escape_path(path)));
-        return Ok(());
-    }
-    for (script, template, _) in scripts {
-        let text = render::fill(template, &values)?;
-        plan.additions.push(Addition { path: folder.join(script), text, mode: 0o755, before: None });
-    }
-    add_rules(&folder.join(RULES), STOP_RULES, existing, plan);
-    Ok(())
 }
 
 /// The databases that a script can dump, each with the name of its dump.
@@ -216,59 +198,70 @@ fn shell_path(root: Root, path: &Path) -> Result<String> {
     Ok(format!("{variable}/{}", shlex::try_quote(&text)?))
 }
 
-fn live_rules(found: &Found, places: &Places, root: Root, live: &Path, existing: &Existing, plan: &mut Plan) {
-    let place = places.of(root);
-    let file = place.join(RULES);
-    let Some(rule) = rule_of(live) else {
-        plan.notes.push(format!(
-            "the live files are all of {}: leave it out with a rule in {}",
-            escape_path(place),
-            escape_path(place.with_file_name(RULES))
-        ));
-        return;
-    };
-    if root == Root::Data && existing.script_folder == Root::Container {
-        let name = place.file_name().unwrap_or_default();
-        let above = rule_of(&Path::new(name).join(live)).unwrap_or_default();
-        plan.notes.push(format!(
-            "{} belongs to another user; leave the live files out with the rule {above} in {}",
-            escape_path(place),
-            escape_path(place.with_file_name(RULES))
-        ));
-        return;
+impl Plan<'_> {
+    fn stop_pair(&mut self, name: &str) -> Result<()> {
+        if let Some((_, path)) = self.existing.prepare.as_ref().or(self.existing.after.as_ref()) {
+            self.notes.push(format!("{} stays as it is", escape_path(path)));
+            return Ok(());
+        }
+        let values = vec![("name", name.to_string())];
+        self.script(PREPARE, render::fill(include_str!("../../templates/stop-prepare.sh"), &values)?);
+        self.script(AFTER, render::fill(include_str!("../../templates/stop-after.sh"), &values)?);
+        self.rules(&self.places.of(self.existing.script_folder).join(RULES), STOP_RULES);
+        Ok(())
     }
-    let rules = match found.what {
-        What::Sqlite => ["", "-wal", "-shm", "-journal"].map(|end| format!("{rule}{end}\n")).concat(),
-        What::Server { .. } => format!("{rule}/\n"),
-    };
-    add_rules(
-        &file,
-        &format!("# Live files of a database; prepare-backup.sh dumps it.\n{rules}"),
-        existing,
-        plan,
-    );
-}
 
-/// Adds those of `rules` that the file has not; nothing if a line of it is about the same path already.
-fn add_rules(file: &Path, rules: &str, existing: &Existing, plan: &mut Plan) {
-    let before = existing.rules.get(file);
-    let text = before.map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default();
-    let is_known = |rule: &str| {
-        let path = |line: &str| line.trim().trim_start_matches(['!', '/']).trim_end_matches('/').to_string();
-        text.lines().any(|line| !line.starts_with('#') && path(line).starts_with(&path(rule)))
-    };
-    if let Some(rule) = rules.lines().find(|rule| !rule.starts_with('#') && is_known(rule)) {
-        plan.notes.push(format!("{} has a line about {rule} already", escape_path(file)));
-        return;
+    fn script(&mut self, name: &str, text: String) {
+        let path = self.places.of(self.existing.script_folder).join(name);
+        self.additions.push(Addition { path, text, mode: 0o755, before: None });
     }
-    match plan.additions.iter_mut().find(|addition| addition.path == file) {
-        Some(addition) => addition.text.push_str(rules),
-        None => plan.additions.push(Addition {
-            path: file.to_path_buf(),
-            text: rules.to_string(),
-            mode: 0o644,
-            before: before.cloned(),
-        }),
+
+    fn live_rules(&mut self, found: &Found, root: Root, live: &Path) {
+        let place = self.places.of(root);
+        let (shown, above) = (escape_path(place), escape_path(place.with_file_name(RULES)));
+        let Some(rule) = rule_of(live) else {
+            let note = format!("the live files are all of {shown}: leave it out with a rule in {above}");
+            self.notes.push(note);
+            return;
+        };
+        if root == Root::Data && self.existing.script_folder == Root::Container {
+            let name = place.file_name().unwrap_or_default();
+            let rule = rule_of(&Path::new(name).join(live)).unwrap_or_default();
+            self.notes.push(format!(
+                "{shown} belongs to another user; leave the live files out with the rule {rule} in {above}"
+            ));
+            return;
+        }
+        let rules = match found.what {
+            What::Sqlite => ["", "-wal", "-shm", "-journal"].map(|end| format!("{rule}{end}\n")).concat(),
+            What::Server { .. } => format!("{rule}/\n"),
+        };
+        let reason = "# Live files of a database; prepare-backup.sh dumps it.\n";
+        self.rules(&place.join(RULES), &format!("{reason}{rules}"));
+    }
+
+    /// Adds those of `rules` that the file has not; nothing if a line of it is about the same path already.
+    fn rules(&mut self, file: &Path, rules: &str) {
+        let before = self.existing.rules.get(file);
+        let text = before.map(|text| String::from_utf8_lossy(text).into_owned()).unwrap_or_default();
+        let is_known = |rule: &str| {
+            let path =
+                |line: &str| line.trim().trim_start_matches(['!', '/']).trim_end_matches('/').to_string();
+            text.lines().any(|line| !line.starts_with('#') && path(line).starts_with(&path(rule)))
+        };
+        if let Some(rule) = rules.lines().find(|rule| !rule.starts_with('#') && is_known(rule)) {
+            self.notes.push(format!("{} has a line about {rule} already", escape_path(file)));
+            return;
+        }
+        match self.additions.iter_mut().find(|addition| addition.path == file) {
+            Some(addition) => addition.text.push_str(rules),
+            None => self.additions.push(Addition {
+                path: file.to_path_buf(),
+                text: rules.to_string(),
+                mode: 0o644,
+                before: before.cloned(),
+            }),
+        }
     }
 }
 

@@ -13,7 +13,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::names;
 
-/// What `ssh` is given to reach one host.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Access {
     /// The destination as typed, or a jump host's name.

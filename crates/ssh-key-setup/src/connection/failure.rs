@@ -10,49 +10,31 @@ pub(crate) use common::exit::with_hint as hinted;
 use common::process::End;
 use common::text::escape;
 
-/// One way to fail.
+/// One way to fail; its words are below.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
-    /// The name has no address.
     NameNotResolved,
-    /// No way to the address.
     NoRoute,
-    /// The address answers, the port does not.
     Refused,
-    /// Nothing answers in time.
     NoAnswer,
-    /// Another host key than the trusted one.
     HostKeyChanged,
-    /// A host key that is marked as revoked.
     HostKeyRevoked,
-    /// No trusted host key.
     HostKeyUnknown,
-    /// The server does not let this key (or password) in.
     NotAccepted,
-    /// The server takes the key and wants a second proof beside it.
     SecondFactor,
-    /// A jump host does not pass the connection on.
     JumpRefused,
-    /// Client and server have no algorithm in common.
     NoCommonAlgorithm,
-    /// The server has no SFTP.
     NoSftp,
-    /// Something on the server prints text where SFTP should talk.
     NotClean,
-    /// The connection ended half way.
     Lost,
-    /// We were asked to stop.
     Interrupted,
-    /// Anything else; the words say.
     Other,
 }
 
 /// Whose key logs in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Login {
-    /// The user's own access.
     Yours,
-    /// The folder's key.
     Folder,
 }
 
@@ -117,32 +99,12 @@ pub(crate) fn of_ssh(stderr: &[u8], end: End) -> Failure {
         _ => lines.find(|line| line.contains(phrase)),
     };
     let message = match line {
-        Some(line) if kind == Kind::NotClean => escape(greeting(&text, line).as_bytes()),
         Some(line) => escape(line.trim_matches('@').trim().as_bytes()),
         // The kind says it.
         None if by_end.is_some() => String::new(),
         None => end.to_string(),
     };
     Failure { kind, message, cure: None }
-}
-
-/// What a server printed in place of SFTP. The length of the first packet is its first four bytes; what follows
-/// is at times among the client's own lines.
-fn greeting(text: &str, line: &str) -> String {
-    let number = line.split("too long").nth(1).unwrap_or_default().trim();
-    let number = number.split(|c: char| !c.is_ascii_digit()).next().unwrap_or_default();
-    let first = number.parse::<u32>().map(u32::to_be_bytes).unwrap_or_default();
-    let is_text = first.iter().all(|byte| byte.is_ascii_graphic() || byte.is_ascii_whitespace());
-    let line = line.trim();
-    if !is_text {
-        return line.to_owned();
-    }
-    let first = String::from_utf8_lossy(&first).into_owned();
-    let quoted = text.lines().map(str::trim).find(|other| other.contains(first.trim_end()) && *other != line);
-    match quoted {
-        Some(quoted) => format!("it starts with \"{quoted}\""),
-        None => format!("it starts with \"{first}\": {line}"),
-    }
 }
 
 impl Failure {
@@ -202,7 +164,6 @@ impl Failure {
 
 impl StdError for Kind {}
 
-/// The failure in words.
 impl fmt::Display for Kind {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -262,22 +223,5 @@ mod tests {
             assert_eq!(of_ssh(stderr.as_bytes(), End::Exited(255)).kind, kind, "{stderr}");
         }
         assert_eq!(of_ssh(b"x", End::TimedOut).kind, Kind::NoAnswer);
-    }
-
-    #[test]
-    fn a_greeting_in_the_place_of_sftp_is_decoded() {
-        for (stderr, quoted) in [
-            ("Received message too long 1416128883\nEnsure the remote shell", "it starts with \"This\""),
-            ("Received message too long 1349281121", "it starts with \"Plea\""),
-            ("Please log in as debian\nReceived message too long 1349281121", "\"Please log in as debian\""),
-            ("Received message too long 2147483648", "too long 2147483648"),
-        ] {
-            let failure = of_ssh(stderr.as_bytes(), End::Exited(255));
-            assert!(
-                failure.kind == Kind::NotClean && failure.message.contains(quoted),
-                "{}",
-                failure.message
-            );
-        }
     }
 }

@@ -10,7 +10,6 @@ use common::text::escape;
 use crate::connection::failure::Kind;
 use crate::connection::ssh::Connection;
 
-/// What a batch did.
 #[derive(Debug)]
 pub(crate) struct Batch {
     /// What each command that was started printed, in order.
@@ -90,19 +89,16 @@ pub(crate) struct ListedFile {
 }
 
 impl ListedFile {
-    /// It points to something else.
     pub(crate) fn is_symlink(&self) -> bool {
         self.mode.starts_with('l')
     }
 
-    /// The permission bits.
     pub(crate) fn bits(&self) -> u32 {
         let letters = self.mode.bytes().skip(1).take(9);
         letters.fold(0, |bits, letter| (bits << 1) | u32::from(!matches!(letter, b'-' | b'S' | b'T')))
     }
 }
 
-/// The entries of a listing.
 pub(crate) fn listed(lines: &[String]) -> Vec<ListedFile> {
     let entry = |line: &String| {
         let mut words = line.split_ascii_whitespace();
@@ -124,16 +120,10 @@ pub(crate) fn listed(lines: &[String]) -> Vec<ListedFile> {
 /// when it is not a folder.
 pub(crate) fn link_target(connection: &Connection, path: &str) -> Result<Option<String>> {
     let changed = batch(connection, &[format!("cd {}", quote(path))])?;
-    Ok(changed.failed.as_deref().and_then(target_in).map(str::to_owned))
-}
-
-fn target_in(message: &str) -> Option<&str> {
-    message.strip_prefix("Can't change directory: \"")?.strip_suffix("\" is not a directory")
-}
-
-/// The folder in which a session starts, from what `pwd` printed.
-pub(crate) fn working_directory(lines: &[String]) -> Option<String> {
-    lines.iter().find_map(|line| line.strip_prefix("Remote working directory: ")).map(str::to_owned)
+    let target = changed.failed.as_deref().and_then(|message| {
+        message.strip_prefix("Can't change directory: \"")?.strip_suffix("\" is not a directory")
+    });
+    Ok(target.map(str::to_owned))
 }
 
 /// Free bytes for an ordinary user, from what `df` printed: sizes in KiB, the third column.
@@ -145,14 +135,6 @@ pub(crate) fn free_bytes(lines: &[String]) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn outputs_belong_to_their_commands() {
-        let outputs = cut("sftp> pwd\nRemote working directory: /home/me\nsftp> -mkdir /x\nsftp> df /x\n");
-        assert_eq!(outputs.len(), 3);
-        assert_eq!(working_directory(&outputs[0]).as_deref(), Some("/home/me"));
-        assert!(outputs[1].is_empty());
-    }
 
     #[test]
     fn listings_keep_blanks_in_names_and_give_modes() {
@@ -176,17 +158,5 @@ mod tests {
             "     1024          24          900         1000           2%",
         ];
         assert_eq!(free_bytes(&lines.map(str::to_owned)), Some(900 * 1024));
-    }
-
-    #[test]
-    fn the_end_of_a_link_is_read_from_what_cd_says() {
-        let message = "Can't change directory: \"/home/me/dot files/keys\" is not a directory";
-        assert_eq!(target_in(message), Some("/home/me/dot files/keys"));
-        assert_eq!(target_in("stat remote: No such file or directory"), None);
-    }
-
-    #[test]
-    fn words_are_quoted() {
-        assert_eq!(quote("/srv/my \"b\"*"), "/srv/my\\ \\\"b\\\"\\*");
     }
 }

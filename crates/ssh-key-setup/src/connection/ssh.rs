@@ -38,7 +38,6 @@ const STAGE: &str = ".ssh";
 /// Whose files the programs of a connection see.
 #[derive(Debug)]
 enum View {
-    /// The user's.
     Yours,
     /// The folder's alone, as root in a container: the folder with the keys.
     Container(PathBuf),
@@ -89,27 +88,17 @@ const KEPT_OPEN: &str = "kept-open";
 /// Options for a call through a control socket. The user's configuration is not read again, and if the socket is
 /// gone the call fails instead of logging in another way.
 fn kept_open(socket: &Path) -> Vec<OsString> {
-    let mut options: Vec<OsString> = vec!["-F".into(), "none".into()];
-    options.extend(control_path(socket));
-    for text in ["ControlMaster=no", "BatchMode=yes", "ProxyCommand=false"] {
-        options.extend(option(text));
-    }
-    options
-}
-
-fn control_path(socket: &Path) -> [OsString; 2] {
-    let mut text = OsString::from("ControlPath=");
-    text.push(socket);
-    option(text)
+    let path = format!("ControlPath={}", socket.display());
+    let texts = [&path, "ControlMaster=no", "BatchMode=yes", "ProxyCommand=false"];
+    ["-F".into(), "none".into()].into_iter().chain(texts.into_iter().flat_map(option)).collect()
 }
 
 /// Options for an `ssh` that logs in, writes `log`, and stays in the background for calls through `socket`.
 fn in_the_background(socket: &Path, log: &Path) -> Vec<OsString> {
-    let mut options: Vec<OsString> = vec!["-E".into(), log.into(), "-f".into(), "-N".into()];
-    options.extend(control_path(socket));
-    options.extend(option("ControlMaster=yes"));
-    options.extend(option("ControlPersist=300"));
-    options
+    let path = format!("ControlPath={}", socket.display());
+    let texts = [&path, "ControlMaster=yes", "ControlPersist=300"];
+    let flags = ["-E".into(), log.into(), "-f".into(), "-N".into()];
+    flags.into_iter().chain(texts.into_iter().flat_map(option)).collect()
 }
 
 impl Connection {
@@ -142,16 +131,19 @@ impl Connection {
             options.extend(option(format!("UserKnownHostsFile={}/known_hosts", stage.display())));
             View::Options
         };
-        options.extend(option("BatchMode=yes"));
-        // For a host of the user's own lines, which may say nothing about it.
-        options.extend(option("ConnectTimeout=20"));
-        options.extend(option("GlobalKnownHostsFile=/dev/null"));
-        options.extend(option("StrictHostKeyChecking=yes"));
-        options.extend(option("IdentityAgent=none"));
-        // A connection that is kept open would let anyone in, with any key or none.
-        options.extend(option("ControlMaster=no"));
-        options.extend(option("ControlPath=none"));
-        options.extend(option("LogLevel=INFO"));
+        let strict = [
+            "BatchMode=yes",
+            // For a host of the user's own lines, which may say nothing about it.
+            "ConnectTimeout=20",
+            "GlobalKnownHostsFile=/dev/null",
+            "StrictHostKeyChecking=yes",
+            "IdentityAgent=none",
+            // A connection that is kept open would let anyone in, with any key or none.
+            "ControlMaster=no",
+            "ControlPath=none",
+            "LogLevel=INFO",
+        ];
+        options.extend(strict.into_iter().flat_map(option));
         let connection = Connection {
             options,
             host: host.to_owned(),
@@ -174,44 +166,21 @@ impl Connection {
         through: Option<&Connection>,
         cancel: &Cancel,
     ) -> Result<Connection> {
-        let scratch = scratch()?;
-        let (socket, log) = (scratch.path().join("m"), scratch.path().join("log"));
-        let trusted_file = scratch.path().join("known_hosts");
+        let folder = scratch()?;
+        let trusted_file = folder.path().join("known_hosts");
         atomic::write(&trusted_file, trusted.as_bytes(), 0o600)?;
-        let mut command = Command::new("ssh");
         // Before the flags, which may hold a jump host of the user's: ssh takes the first of each.
         let mut options = through.map(Connection::proxy_options).unwrap_or_default();
         options.extend(access.flags());
         options.extend(access::plain_options());
-        command.args(&options).args(in_the_background(&socket, &log));
-        command.args(option("StrictHostKeyChecking=yes")).args(option("UpdateHostKeys=no"));
-        command.args(option(access::known_hosts_option(&trusted_file, own_known_hosts)));
+        options.extend(option("StrictHostKeyChecking=yes").into_iter().chain(option("UpdateHostKeys=no")));
+        options.extend(option(access::known_hosts_option(&trusted_file, own_known_hosts)));
         // Debug lines go to the log only. With -v ssh would leave its proxy command our standard error, too, and the
         // command would be ended for that.
-        command.args(option("LogLevel=DEBUG1"));
-        command.arg("--").arg(&access.host);
-        let end = if fs::File::open("/dev/tty").is_ok() {
-            match process::foreground(&mut command)? {
-                // Ctrl-C at the question for a password goes to both of us.
-                end if !end.is_success() && cancel.is_cancelled() => End::Cancelled,
-                end => end,
-            }
-        } else {
-            process::capture(&mut command, b"", Limits::within(Duration::from_secs(90)), Some(cancel))?.end
-        };
-        if !end.is_success() {
-            let log = fs::read(&log).unwrap_or_default();
-            return Err(failure::of_ssh(&log, end).about(&access.host, failure::Login::Yours));
-        }
-        Ok(Connection {
-            options: kept_open(&socket),
-            host: access.host.clone(),
-            destination: KEPT_OPEN.to_owned(),
-            view: View::Yours,
-            control: Some(socket),
-            cancel: cancel.clone(),
-            folder: scratch,
-        })
+        options.extend(option("LogLevel=DEBUG1"));
+        let (host, destination, cancel) = (access.host.clone(), access.host.clone(), cancel.clone());
+        Connection { options, host, destination, view: View::Yours, control: None, cancel, folder }
+            .logged_in()
     }
 
     /// The same way, logged in once and kept open: it goes on working when the server no longer takes the key.
@@ -220,8 +189,14 @@ impl Connection {
         // Before the others: ssh takes the first of each.
         let mut command = self.bare_program("ssh");
         command.args(in_the_background(&socket, &log)).args(&self.options).arg("--").arg(&self.destination);
-        let end = self.capture(&mut command, b"")?.end;
+        let asks = matches!(self.view, View::Yours) && fs::File::open("/dev/tty").is_ok();
+        let end = match asks {
+            true => process::foreground(&mut command)?,
+            false => self.capture(&mut command, b"")?.end,
+        };
         if !end.is_success() {
+            // Ctrl-C at the question for a password goes to both of us.
+            let end = if self.cancel.is_cancelled() { End::Cancelled } else { end };
             let log = fs::read(&log).unwrap_or_default();
             return Err(failure::of_ssh(&log, end).about(&self.host, self.login()));
         }
@@ -287,18 +262,23 @@ impl Connection {
         &self.options
     }
 
-    /// The server's file that holds the key which logged in, as sshd named it: where the server looks for keys.
-    /// sshd names it with the first session, not before.
+    /// The server's file that holds the key which logged in, as sshd named it: where the server looks for keys. sshd
+    /// names it with the first session, not before: `Remote: /home/me/.ssh/authorized_keys:3: key options: …`.
     pub(crate) fn keys_file(&self) -> Option<String> {
-        keys_file(&String::from_utf8_lossy(&fs::read(self.folder.path().join("log")).ok()?))
+        self.logged(|line| {
+            let place = line.split_once("Remote: ")?.1.split_once(": key options:")?.0;
+            Some(place.rsplit_once(':')?.0.to_owned())
+        })
     }
 
     /// What the server says it is: `OpenSSH_9.2p1 Debian-2`.
     pub(crate) fn software(&self) -> Option<String> {
+        self.logged(|line| Some(line.split_once("remote software version ")?.1.trim().to_owned()))
+    }
+
+    fn logged(&self, read: impl Fn(&str) -> Option<String>) -> Option<String> {
         let log = fs::read(self.folder.path().join("log")).ok()?;
-        let log = String::from_utf8_lossy(&log);
-        let line = log.lines().find(|line| line.contains("remote software version "))?;
-        Some(line.split_once("remote software version ")?.1.trim().to_owned())
+        String::from_utf8_lossy(&log).lines().find_map(read)
     }
 
     /// A folder for files on their way from or to the server, gone with the connection.
@@ -353,13 +333,6 @@ impl Connection {
         command.args(&self.options);
         command
     }
-}
-
-/// From sshd's own debug line: `Remote: /home/me/.ssh/authorized_keys:3: key options: …`.
-fn keys_file(log: &str) -> Option<String> {
-    let line = log.lines().find(|line| line.contains("Remote: ") && line.contains(": key options:"))?;
-    let place = line.split_once("Remote: ")?.1.split_once(": key options:")?.0;
-    Some(place.rsplit_once(':')?.0.to_owned())
 }
 
 /// Ends the connection that `ssh` keeps open.

@@ -11,12 +11,9 @@ pub(crate) struct WantedLine {
     pub(crate) public_key: String,
     /// What is before it; `None` for a key that may do everything.
     pub(crate) options: Option<String>,
-    /// Options that a run of ours put there although another program might have: those may be changed, too.
-    pub(crate) ours: Vec<String>,
 }
 
 impl WantedLine {
-    /// The whole line, without its newline.
     pub(crate) fn line(&self) -> String {
         match &self.options {
             Some(options) => format!("{options} {}", self.public_key),
@@ -28,11 +25,9 @@ impl WantedLine {
 /// What an edit comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Edit {
-    /// It is there as wanted.
     Present,
     /// It is there with options of another origin, which are kept.
     PresentWithOptions(String),
-    /// The file should hold this.
     Write(Vec<u8>),
 }
 
@@ -60,13 +55,9 @@ pub(crate) const WITHOUT_COMMAND: [&str; 2] =
     ["restrict", "no-port-forwarding,no-agent-forwarding,no-X11-forwarding,no-pty"];
 
 /// Only what a jump host has to do: pass a connection on to that one address.
-pub(crate) fn jump_only(host: &str, port: u16) -> String {
-    format!("{JUMP}permitopen=\"{}\",command=\"/bin/false\"", address(host, port))
-}
-
-/// The same for servers that don't know `restrict`.
-pub(crate) fn jump_only_in_old_words(host: &str, port: u16) -> String {
-    format!("{OLD_JUMP}permitopen=\"{}\",command=\"/bin/false\"", address(host, port))
+pub(crate) fn jump_only(host: &str, port: u16, knows_restrict: bool) -> String {
+    let start = if knows_restrict { JUMP } else { OLD_JUMP };
+    format!("{start}{PERMIT}{}\",command=\"/bin/false\"", address(host, port))
 }
 
 /// `nas:22`, `[fe80::1]:22`.
@@ -76,6 +67,7 @@ pub(crate) fn address(host: &str, port: u16) -> String {
 
 const JUMP: &str = "restrict,port-forwarding,";
 const OLD_JUMP: &str = "no-agent-forwarding,no-X11-forwarding,no-pty,";
+const PERMIT: &str = "permitopen=\"";
 
 /// What is before the key type, if the line holds the key and sshd reads it so.
 ///
@@ -114,10 +106,10 @@ fn end_of_options(text: &[u8]) -> usize {
 
 /// Options that a run of ours wrote, or none at all: those may be changed.
 fn may_be_changed(options: &[u8]) -> bool {
-    let old_jump = format!("{OLD_JUMP}permitopen=\"");
-    let ours =
-        ["restrict,command=\"internal-sftp", "restrict,port-forwarding,permitopen=\"", OLD_WORDS, &old_jump];
-    options.is_empty() || ours.iter().any(|start| options.starts_with(start.as_bytes()))
+    let (jump, old_jump) = (format!("{JUMP}{PERMIT}"), format!("{OLD_JUMP}{PERMIT}"));
+    let ours = ["restrict,command=\"internal-sftp", &jump, OLD_WORDS, &old_jump];
+    let is_whole = WITHOUT_COMMAND.iter().any(|whole| options == whole.as_bytes());
+    options.is_empty() || is_whole || ours.iter().any(|start| options.starts_with(start.as_bytes()))
 }
 
 /// `old` with the wanted line: put in at the end, or changed in its place.
@@ -138,10 +130,7 @@ pub(crate) fn with(old: &[u8], wanted: &WantedLine) -> Edit {
         found.push(options.to_vec());
     }
     match found.first() {
-        Some(options)
-            if !may_be_changed(options)
-                && !wanted.ours.iter().any(|ours| ours.as_bytes() == options.as_slice()) =>
-        {
+        Some(options) if !may_be_changed(options) => {
             Edit::PresentWithOptions(String::from_utf8_lossy(options).into_owned())
         }
         // The comment matters to the server alone.
@@ -191,7 +180,6 @@ mod tests {
         WantedLine {
             public_key: "ssh-ed25519 AAAAours backrest".into(),
             options: Some(sftp_only(Some("/srv/r"))),
-            ours: Vec::new(),
         }
     }
 

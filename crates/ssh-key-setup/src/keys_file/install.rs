@@ -8,27 +8,18 @@ pub(crate) mod remote_file;
 use anyhow::{Result, anyhow};
 use common::text::escape;
 
-use crate::connection::sftp::{self, batch, quote};
+use crate::connection::sftp::{batch, quote};
 use crate::connection::ssh::Connection;
 use crate::keys_file::authorized_keys::{self, Edit, WITHOUT_COMMAND, WantedLine};
 use remote_file::{Missing, Place, parent};
 
-/// What putting the key on the server came to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum InstallOutcome {
-    /// It was put in or changed.
-    Written,
-    /// It was there.
-    Present,
-    /// It was there with these options, which are not ours and stay.
-    PresentWithOptions(String),
-}
-
 /// The account's home as SFTP shows it: where a session starts.
 pub(crate) fn home(connection: &Connection) -> Result<String> {
     let pwd = batch(connection, &["pwd".to_owned()])?;
-    sftp::working_directory(pwd.output(0))
-        .filter(|home| home.starts_with('/'))
+    let mut lines = pwd.output(0).iter();
+    let home = lines.find_map(|line| line.strip_prefix("Remote working directory: "));
+    home.filter(|home| home.starts_with('/'))
+        .map(str::to_owned)
         .ok_or_else(|| anyhow!("ask for the home: {}: sftp printed none", escape(connection.host.as_bytes())))
 }
 
@@ -71,44 +62,34 @@ const PROGRAMS: [&str; 5] = [
     "/usr/lib/ssh/sftp-server",
 ];
 
-/// Whether the server knows `restrict`.
-fn knows_restrict(connection: &Connection) -> bool {
-    openssh_version(&connection.software().unwrap_or_default()).is_some_and(|version| version >= (7, 2))
+pub(crate) fn knows_restrict(connection: &Connection) -> bool {
+    openssh(connection).is_some_and(|version| version >= (7, 2))
 }
 
-/// What is before the key on a jump host so that it passes a connection on to this address and does nothing else.
-pub(crate) fn jump_restriction(connection: &Connection, host: &str, port: u16) -> String {
-    match knows_restrict(connection) {
-        true => authorized_keys::jump_only(host, port),
-        false => authorized_keys::jump_only_in_old_words(host, port),
-    }
+pub(crate) fn is_openssh(connection: &Connection) -> bool {
+    openssh(connection).is_some()
+}
+
+fn openssh(connection: &Connection) -> Option<(u32, u32)> {
+    openssh_version(&connection.software()?)
 }
 
 /// What may stand before the key so that it does SFTP only, in words that this server may know: the strongest first.
 /// The last ones leave it a shell.
 pub(crate) fn restrictions(connection: &Connection, path: &str) -> Result<Vec<String>> {
-    let weaker = WITHOUT_COMMAND.map(str::to_owned);
-    let mut all = match openssh_version(&connection.software().unwrap_or_default()) {
-        Some(_) if knows_restrict(connection) => vec![authorized_keys::sftp_only(Some(path))],
-        Some(_) => vec![authorized_keys::sftp_only_in_old_words("internal-sftp")],
-        None => {
-            let mut found = Vec::new();
-            for program in PROGRAMS {
-                if batch(connection, &[format!("ls -lan {}", quote(program))])?.failed.is_none() {
-                    found.push(authorized_keys::sftp_only_in_old_words(program));
-                    break;
-                }
-            }
-            found
-        }
+    let mut sftp_only = match openssh(connection) {
+        Some(_) if knows_restrict(connection) => Some(authorized_keys::sftp_only(Some(path))),
+        Some(_) => Some(authorized_keys::sftp_only_in_old_words("internal-sftp")),
+        None => None,
     };
-    all.extend(weaker);
-    Ok(all)
-}
-
-/// Whether a server's software is OpenSSH's.
-pub(crate) fn is_openssh(connection: &Connection) -> bool {
-    openssh_version(&connection.software().unwrap_or_default()).is_some()
+    for program in PROGRAMS {
+        if sftp_only.is_none()
+            && batch(connection, &[format!("ls -lan {}", quote(program))])?.failed.is_none()
+        {
+            sftp_only = Some(authorized_keys::sftp_only_in_old_words(program));
+        }
+    }
+    Ok(sftp_only.into_iter().chain(WITHOUT_COMMAND.map(str::to_owned)).collect())
 }
 
 /// `OpenSSH_9.2p1 Debian-2` is 9.2.
@@ -118,24 +99,17 @@ fn openssh_version(software: &str) -> Option<(u32, u32)> {
     Some((major.parse().ok()?, minor.parse().ok()?))
 }
 
-/// Puts the wanted line into `path`, whose folder is made if it is missing.
-pub(crate) fn install(connection: &Connection, path: &str, wanted: &WantedLine) -> Result<InstallOutcome> {
+/// Puts the wanted line into `path`, whose folder is made if it is missing. Returns what that came to.
+pub(crate) fn install(connection: &Connection, path: &str, wanted: &WantedLine) -> Result<Edit> {
     // A person who puts it in by hand has to put in the restriction, too.
     let cure =
         format!("fix that, or have this line added to the account's authorized_keys: {}", wanted.line());
-    let mut installed = InstallOutcome::Present;
-    let changed =
-        remote_file::change(connection, path, Missing::Make, &cure, &mut |old| match authorized_keys::with(
-            old, wanted,
-        ) {
-            Edit::Present => None,
-            Edit::PresentWithOptions(options) => {
-                installed = InstallOutcome::PresentWithOptions(options);
-                None
-            }
-            Edit::Write(text) => Some(text),
-        })?;
-    Ok(if changed { InstallOutcome::Written } else { installed })
+    let mut edit = Edit::Present;
+    remote_file::change(connection, path, Missing::Make, &cure, &mut |old| {
+        edit = authorized_keys::with(old, wanted);
+        if let Edit::Write(text) = &edit { Some(text.clone()) } else { None }
+    })?;
+    Ok(edit)
 }
 
 /// Whether a line of `path` on the server lets the key in, as far as it can be seen.

@@ -25,21 +25,13 @@ const DROPPED: [&str; 17] = [
     "ssh-xmss-cert-v01@openssh.com",
 ];
 
-/// The user's change to a list.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Change {
-    /// The value for a config file; `None` if nothing is left to write.
-    pub(crate) value: Option<String>,
-    /// Names that were left out, because newer versions refuse them.
-    pub(crate) left_out: Vec<String>,
-}
-
-/// How the list `own` differs from `default`, both separated by commas.
-pub(crate) fn change(own: &str, default: &str) -> Change {
+/// How the list `own` differs from `default`, both separated by commas: the value for a config file, if anything is left
+/// to write, and the names that were left out, because newer versions refuse them.
+pub(crate) fn change(own: &str, default: &str) -> (Option<String>, Vec<String>) {
     let own: Vec<&str> = own.split(',').filter(|name| !name.is_empty()).collect();
     let default: Vec<&str> = default.split(',').filter(|name| !name.is_empty()).collect();
     let (left_out, own): (Vec<&str>, Vec<&str>) = own.iter().partition(|name| DROPPED.contains(name));
-    Change { value: written(&own, &default), left_out: left_out.into_iter().map(str::to_owned).collect() }
+    (written(&own, &default), left_out.into_iter().map(str::to_owned).collect())
 }
 
 fn written(own: &[&str], default: &[&str]) -> Option<String> {
@@ -83,8 +75,8 @@ mod tests {
             ("a,b,c,d,ssh-rsa,ssh-dss", Some("+ssh-rsa")),
             ("ssh-dss", None),
         ] {
-            assert_eq!(change(own, "a,b,c,d").value.as_deref(), value, "{own}");
+            assert_eq!(change(own, "a,b,c,d").0.as_deref(), value, "{own}");
         }
-        assert_eq!(change("a,ssh-dss,arcfour", "a").left_out, ["ssh-dss", "arcfour"]);
+        assert_eq!(change("a,ssh-dss,arcfour", "a").1, ["ssh-dss", "arcfour"]);
     }
 }

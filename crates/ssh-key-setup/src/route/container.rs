@@ -64,29 +64,30 @@ pub(crate) fn notes(route: &Route, known: &NameLookup) -> Notes {
         }
         None => "use its address in place of its name".to_owned(),
     };
-    let mut notes = Notes { warnings: Vec::new(), tailscale: is_through_tailscale(&name, known) };
-    let loopback = known.addresses.iter().any(IpAddr::is_loopback) || name == "localhost";
-    if loopback {
-        notes.warnings.push(format!(
-            "{shown} is this host itself, and in the container it is the container: use this host's own address in \
-             the network, or a folder under /repos, which needs no SSH"
-        ));
-    } else if name.starts_with("fe80:") {
-        notes.warnings.push(format!(
-            "{shown} is an address of this host's own network card, which the container does not have: use the \
-             server's other address"
-        ));
-    } else if name.ends_with(".local") {
-        notes.warnings.push(format!("{shown} is found over mDNS, which the container can't do: {extra}"));
-    } else if notes.tailscale && !is_address {
-        notes
-            .warnings
-            .push(format!("{shown} is a name of Tailscale's, which the container may not resolve: {extra}"));
-    } else if known.in_hosts_file && !is_address {
-        notes.warnings.push(format!(
-            "{shown} is listed in this host's /etc/hosts, which the container does not see: {extra}"
-        ));
-    }
+    let tailscale = is_through_tailscale(&name, known);
+    let is_this_host = known.addresses.iter().any(IpAddr::is_loopback) || name == "localhost";
+    let only_here = [
+        (
+            is_this_host,
+            "is this host itself, and in the container it is the container",
+            "use this host's own address in the network, or a folder under /repos, which needs no SSH",
+        ),
+        (
+            name.starts_with("fe80:"),
+            "is an address of this host's own network card, which the container does not have",
+            "use the server's other address",
+        ),
+        (name.ends_with(".local"), "is found over mDNS, which the container can't do", &extra),
+        (tailscale && !is_address, "is a name of Tailscale's, which the container may not resolve", &extra),
+        (
+            known.in_hosts_file && !is_address,
+            "is listed in this host's /etc/hosts, which the container does not see",
+            &extra,
+        ),
+    ];
+    let about_name = only_here.iter().find(|(is_so, ..)| *is_so);
+    let about_name = about_name.map(|(_, what, cure)| format!("{shown} {what}: {cure}"));
+    let mut notes = Notes { warnings: about_name.into_iter().collect(), tailscale };
     if route.asks_programs {
         notes.warnings.push(
             "your ssh config asks a program (Match exec): the container gets what it answered now; run this again \
@@ -186,7 +187,7 @@ mod tests {
     use crate::connection::access::Access;
     use crate::route::resolve::{Endpoint, Section};
 
-    fn route(host_name: &str, proxy: Option<&str>) -> Route {
+    fn route(host_name: &str) -> Route {
         let section = Section {
             name: "nas".into(),
             host_name: host_name.into(),
@@ -194,22 +195,22 @@ mod tests {
             user: "me".into(),
             host_key_alias: None,
             jump: None,
-            proxy_command: proxy.map(str::to_owned),
+            proxy_command: None,
             carried: vec![],
         };
         let target = Endpoint {
             access: Access { host: "nas".into(), ..Access::default() },
             section,
             known_hosts: vec![PathBuf::from("/k")],
-            global_known_hosts: vec![],
             left_out: vec![],
+            jumps: None,
         };
         Route { jump_hosts: vec![], target, asks_programs: false }
     }
 
     #[track_caller]
     fn notes_of(name: &str, address: &str, in_hosts_file: bool) -> Notes {
-        notes(&route(name, None), &NameLookup { addresses: vec![address.parse().unwrap()], in_hosts_file })
+        notes(&route(name), &NameLookup { addresses: vec![address.parse().unwrap()], in_hosts_file })
     }
 
     #[test]
@@ -235,20 +236,7 @@ mod tests {
             let is_here_only = first.filter(|_| in_hosts_file && name != "localhost");
             assert!(is_here_only.is_none_or(|first| first.ends_with(&add(name))), "{notes:?}");
         }
-        let notes = notes(&route("fe80::1%eth0", None), &NameLookup::default());
+        let notes = notes(&route("fe80::1%eth0"), &NameLookup::default());
         assert!(notes.warnings[0].contains("the server's other address"), "{notes:?}");
-    }
-
-    #[test]
-    fn a_proxy_program_that_the_image_lacks_is_refused() {
-        let error =
-            check_route(&route("x", Some("exec /opt/cloudflared access ssh --hostname %h"))).unwrap_err();
-        assert!(error.to_string().contains("does not have: cloudflared"), "{error}");
-        check_route(&route("x", Some("nc -w 5 %h %p"))).unwrap();
-        // BusyBox's netcat speaks to no proxy.
-        let error = check_route(&route("x", Some("nc -X connect -x proxy:8080 %h %p"))).unwrap_err();
-        assert!(error.to_string().contains("does not have: OpenBSD's nc"), "{error}");
-        let error = check_route(&route("x", Some("ssh gate bin/relay %h %p"))).unwrap_err();
-        assert!(error.to_string().contains("goes through another ssh"), "{error}");
     }
 }

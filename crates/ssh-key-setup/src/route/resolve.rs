@@ -4,7 +4,7 @@
 //! they come before it, so that the chain ends up flat, the nearest hop first.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
@@ -28,9 +28,10 @@ pub(crate) struct Endpoint {
     pub(crate) section: Section,
     /// The user's and the machine's known_hosts, whether they exist or not.
     pub(crate) known_hosts: Vec<PathBuf>,
-    pub(crate) global_known_hosts: Vec<PathBuf>,
     /// Algorithms of the user's that newer versions of ssh refuse, so the container does not get them.
     pub(crate) left_out: Vec<String>,
+    /// The jump hosts before it, until they are part of the route.
+    pub(crate) jumps: Option<Vec<Access>>,
 }
 
 /// A `Host` section of the container's `config`.
@@ -62,23 +63,16 @@ pub(crate) struct Route {
     pub(crate) asks_programs: bool,
 }
 
-/// Options that a server may need from its clients, by `ssh -G`'s name and the config file's.
-const CARRIED: [(&str, &str, OptionForm); 7] = [
-    ("addressfamily", "AddressFamily", OptionForm::Word),
-    ("ciphers", "Ciphers", OptionForm::List),
-    ("macs", "MACs", OptionForm::List),
-    ("kexalgorithms", "KexAlgorithms", OptionForm::List),
-    ("hostkeyalgorithms", "HostKeyAlgorithms", OptionForm::List),
-    ("pubkeyacceptedalgorithms", "PubkeyAcceptedAlgorithms", OptionForm::List),
-    ("compression", "Compression", OptionForm::Word),
+/// Options that a server may need from its clients, by `ssh -G`'s name and the config file's. Most are lists.
+const CARRIED: [(&str, &str); 7] = [
+    ("addressfamily", "AddressFamily"),
+    ("ciphers", "Ciphers"),
+    ("macs", "MACs"),
+    ("kexalgorithms", "KexAlgorithms"),
+    ("hostkeyalgorithms", "HostKeyAlgorithms"),
+    ("pubkeyacceptedalgorithms", "PubkeyAcceptedAlgorithms"),
+    ("compression", "Compression"),
 ];
-
-/// The form of an option that is carried over.
-#[derive(Clone, Copy)]
-enum OptionForm {
-    Word,
-    List,
-}
 
 pub(crate) const LONGEST_CHAIN: usize = 8;
 
@@ -88,36 +82,22 @@ pub(crate) type Values = BTreeMap<String, String>;
 /// The way to `access`, asked of the user's `ssh`.
 pub(crate) fn route(access: &Access, cancel: &Cancel) -> Result<Route> {
     let mut asks_programs = false;
-    let mut defaults: Option<Values> = None;
-    let mut ask = |access: &Access| -> Result<(Values, Endpoint)> {
+    let plain = Access { host: access.host.clone(), ..Access::default() };
+    let (defaults, _) = ask_ssh(&plain, &["-F", "none"], cancel)?;
+    let mut ask = |access: &Access| -> Result<Endpoint> {
         let (values, asks) = ask_ssh(access, &[], cancel)?;
-        if defaults.is_none() {
-            let plain = Access { host: access.host.clone(), ..Access::default() };
-            defaults = Some(ask_ssh(&plain, &["-F", "none"], cancel)?.0);
-        }
         asks_programs |= asks;
-        let endpoint = endpoint(access, &values, defaults.as_ref().unwrap_or(&values))?;
-        Ok((values, endpoint))
+        endpoint(access, &values, &defaults)
     };
-    let (mut values, mut target) = ask(access)?;
+    let mut target = ask(access)?;
     let mut jump_hosts: Vec<Endpoint> = Vec::new();
-    while let Some(jumps) = jumps_in(&values, jump_hosts.first().unwrap_or(&target))? {
-        // A proxy command that was understood as jump hosts is not wanted beside them.
-        jump_hosts.first_mut().unwrap_or(&mut target).section.proxy_command = None;
-        let mut chain = Vec::new();
-        let mut first_values = Values::new();
-        for (index, jump) in jumps.iter().enumerate() {
-            let (jump_values, mut jump_host) = ask(jump)?;
-            if index == 0 {
-                first_values = jump_values;
-            } else {
-                jump_host.section.proxy_command = None;
-            }
-            chain.push(jump_host);
+    while let Some(jumps) = jump_hosts.first_mut().unwrap_or(&mut target).jumps.take() {
+        let mut chain = jumps.iter().map(&mut ask).collect::<Result<Vec<_>>>()?;
+        for later in chain.iter_mut().skip(1) {
+            (later.jumps, later.section.proxy_command) = (None, None);
         }
         chain.append(&mut jump_hosts);
         jump_hosts = chain;
-        values = first_values;
         if jump_hosts.len() > LONGEST_CHAIN {
             return Err(anyhow::anyhow!(
                 "resolve: {}: more than {LONGEST_CHAIN} jump hosts",
@@ -130,18 +110,16 @@ pub(crate) fn route(access: &Access, cancel: &Cancel) -> Result<Route> {
 }
 
 /// The jump hosts that ssh goes through to `endpoint`: as ProxyJump, or as the `ssh` of a proxy command.
-fn jumps_in(values: &Values, endpoint: &Endpoint) -> Result<Option<Vec<Access>>> {
+fn jumps_in(values: &Values, endpoint: &Endpoint, home: &Path) -> Result<Option<Vec<Access>>> {
     if let Some(jumps) = value(values, "proxyjump") {
         // ssh hands its own -F on to the ssh that it starts for a ProxyJump.
         let config = &endpoint.access.config;
         let jump = |jump: &str| Ok(Access { config: config.clone(), ..jump_access(jump.trim())? });
         return jumps.split(',').map(jump).collect::<Result<_>>().map(Some);
     }
-    let home = home();
     let command = value(values, "proxycommand");
-    Ok(command
-        .and_then(|command| proxy_command::jump_host(command, endpoint.tokens(&home)))
-        .map(|jump| vec![jump]))
+    let jump = command.and_then(|command| proxy_command::jump_host(command, endpoint.tokens(home)));
+    Ok(jump.map(|jump| vec![jump]))
 }
 
 /// The user's home as ssh has it.
@@ -194,9 +172,7 @@ fn endpoint(access: &Access, values: &Values, defaults: &Values) -> Result<Endpo
             .cloned()
             .with_context(|| format!("resolve: {}: ssh -G prints no {name}", escape(access.host.as_bytes())))
     };
-    let files = |name: &str| -> Vec<PathBuf> {
-        value(name).map(|files| files.split_whitespace().map(PathBuf::from).collect()).unwrap_or_default()
-    };
+    let files = ["userknownhostsfile", "globalknownhostsfile"].into_iter().filter_map(value);
     let (carried, left_out) = carried(values, defaults);
     let section = Section {
         name: access.host.clone(),
@@ -211,13 +187,15 @@ fn endpoint(access: &Access, values: &Values, defaults: &Values) -> Result<Endpo
     let mut endpoint = Endpoint {
         access: access.clone(),
         section,
-        known_hosts: files("userknownhostsfile"),
-        global_known_hosts: files("globalknownhostsfile"),
+        known_hosts: files.flat_map(|files| files.split_whitespace()).map(PathBuf::from).collect(),
         left_out,
+        jumps: None,
     };
     let home = home();
+    endpoint.jumps = jumps_in(values, &endpoint, &home)?;
     let is_direct = |command: &String| proxy_command::is_direct(command, endpoint.tokens(&home));
-    if endpoint.proxy_command.as_ref().is_some_and(is_direct) {
+    // A proxy command that was understood as jump hosts is not wanted beside them.
+    if endpoint.jumps.is_some() || endpoint.proxy_command.as_ref().is_some_and(is_direct) {
         endpoint.section.proxy_command = None;
     }
     Ok(endpoint)
@@ -226,23 +204,17 @@ fn endpoint(access: &Access, values: &Values, defaults: &Values) -> Result<Endpo
 /// The options that the container needs too, and the algorithms that it gets no more.
 fn carried(values: &Values, defaults: &Values) -> (Vec<(String, String)>, Vec<String>) {
     let (mut carried, mut left_out) = (Vec::new(), Vec::new());
-    for (name, keyword, kind) in CARRIED {
+    for (name, keyword) in CARRIED {
         let Some(own) = values.get(name) else { continue };
         let default = defaults.get(name).map_or("", String::as_str);
         if own == default {
             continue;
         }
-        let value = match kind {
-            OptionForm::Word => Some(own.clone()),
-            OptionForm::List => {
-                // The user may have limited it to the type of a key that is not the container's.
-                let key_is_missing = name == "pubkeyacceptedalgorithms" && !own.contains("ssh-ed25519");
-                let own = if key_is_missing { format!("{own},ssh-ed25519") } else { own.clone() };
-                let mut change = algorithms::change(&own, default);
-                left_out.append(&mut change.left_out);
-                change.value
-            }
-        };
+        // The user may have limited it to the type of a key that is not the container's.
+        let key_is_missing = name == "pubkeyacceptedalgorithms" && !own.contains("ssh-ed25519");
+        let own = if key_is_missing { format!("{own},ssh-ed25519") } else { own.clone() };
+        let (value, without) = algorithms::change(&own, default);
+        left_out.extend(without);
         carried.extend(value.map(|value| (keyword.to_owned(), value)));
     }
     left_out.sort();
@@ -267,7 +239,7 @@ impl Section {
 }
 
 impl Endpoint {
-    fn tokens<'a>(&'a self, home: &'a std::path::Path) -> Tokens<'a> {
+    fn tokens<'a>(&'a self, home: &'a Path) -> Tokens<'a> {
         let (typed, host, user) = (&self.access.host, &self.host_name, &self.user);
         Tokens { typed, host, port: self.port, user, home }
     }
@@ -289,17 +261,6 @@ impl std::ops::Deref for Endpoint {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_first_value_counts_and_only_own_algorithms_are_carried() {
-        let own =
-            parse("host nas\nhostname nas.lan\nport 2222\nuser me\nciphers aes256-ctr\nmacs m\nport 1\n");
-        let defaults = parse("ciphers other\nmacs m\n");
-        let access = Access { host: "nas".into(), ..Access::default() };
-        let endpoint = endpoint(&access, &own, &defaults).unwrap();
-        assert_eq!(endpoint.key_name(), "[nas.lan]:2222");
-        assert_eq!(endpoint.carried, [("Ciphers".to_owned(), "aes256-ctr".to_owned())]);
-    }
 
     #[test]
     fn links_of_a_chain_are_read_as_ssh_reads_them() {

@@ -3,14 +3,13 @@
 //! Connections are opened only when something needs one, each through the one before it, and stay open: a password is
 //! asked once per host. The keys of a host are settled before anything logs in there.
 
-pub(crate) mod host_keys;
-
 use anyhow::Result;
 use common::cancel::Cancel;
 
 use crate::connection::ssh::Connection;
 use crate::route::resolve::{Endpoint, Route};
-use crate::run::Run;
+use crate::run::{Host, Run};
+use crate::ssh_folder::config::Entry;
 use crate::ssh_folder::known_hosts::{self, Line, Source};
 
 /// A route on which host keys are settled.
@@ -53,9 +52,28 @@ impl RouteConnections {
         &self.keys
     }
 
-    /// More keys of host `index`, as trusted as those that it has.
-    pub(crate) fn add(&mut self, index: usize, lines: Vec<Line>) {
-        self.keys[index].0.extend(lines);
+    /// Adds the other keys of the hosts of which one was confirmed just now. ssh itself, asked with `UpdateHostKeys`, has
+    /// the server prove that it holds them, under the key that is trusted: the folder ends up with every type of key, as
+    /// if the person had used the server for a while. What the person's own known_hosts holds is not added to.
+    ///
+    /// The folder's key has to get through to all of the hosts.
+    pub(crate) fn learn_other_keys(&mut self, host: &mut Host, entry: &Entry) -> Result<()> {
+        for (index, section) in entry.sections.iter().enumerate() {
+            if self.keys[index].1 != Source::Confirmed {
+                continue;
+            }
+            let lines = self.lines();
+            let folder = host.run.folder.path();
+            let connection = host.run.isolated(folder, entry, &lines, &section.name)?;
+            // The outcome of the session itself does not matter: the keys come before it.
+            let proved = connection.proved_host_keys()?;
+            let name = section.key_name();
+            let mut new = known_hosts::find(&name, &name, &[proved])?;
+            new.retain(|line| !lines.contains(line));
+            host.show_host_keys(&new, "proved under the confirmed one");
+            self.keys[index].0.extend(new);
+        }
+        Ok(())
     }
 
     /// All trusted keys.
@@ -70,9 +88,8 @@ impl RouteConnections {
             let endpoint = &self.endpoints[next];
             let trusted = known_hosts::with_lines("", &self.keys[next].0)?;
             let through = next.checked_sub(1).map(|before| &self.connections[before]);
-            let files: Vec<_> =
-                endpoint.known_hosts.iter().chain(&endpoint.global_known_hosts).cloned().collect();
-            let opened = Connection::open(&endpoint.access, &trusted, &files, through, &self.cancel)?;
+            let opened =
+                Connection::open(&endpoint.access, &trusted, &endpoint.known_hosts, through, &self.cancel)?;
             self.connections.push(opened);
         }
         Ok(&self.connections[index])

@@ -10,8 +10,7 @@ use crate::connection::ssh::Connection;
 use crate::names::check_path;
 
 /// The repository's folder on the server, absolute.
-pub(super) fn server_path(given: Option<&str>, home: &str) -> Result<String> {
-    let given = given.unwrap_or("restic");
+pub(super) fn server_path(given: &str, home: &str) -> Result<String> {
     check_path(given)?;
     let given = if given == "~" { "" } else { given.strip_prefix("~/").unwrap_or(given) };
     let home = std::path::Path::new(home);
@@ -66,12 +65,10 @@ mod tests {
 
     #[test]
     fn a_relative_path_lies_below_the_home() {
-        for (given, path) in
-            [(None, "/home/me/restic"), (Some("~/b"), "/home/me/b"), (Some("/srv//r/"), "/srv/r")]
-        {
+        for (given, path) in [("restic", "/home/me/restic"), ("~/b", "/home/me/b"), ("/srv//r/", "/srv/r")] {
             assert_eq!(server_path(given, "/home/me").unwrap(), path);
         }
-        assert!(server_path(Some("a\nrm *"), "/").is_err());
+        assert!(server_path("a\nrm *", "/").is_err());
     }
 
     #[test]

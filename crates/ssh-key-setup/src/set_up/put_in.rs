@@ -8,19 +8,18 @@ use common::text::{escape, escape_path};
 use super::path::{over_sftp, root_over_ssh, server_path};
 use crate::connection::failure::hinted;
 use crate::connection::ssh::Connection;
-use crate::keys_file::install::{self, InstallOutcome};
+use crate::keys_file::authorized_keys::Edit;
+use crate::keys_file::install;
 use crate::keys_file::rejection;
-use crate::output::HostReport;
 use crate::prove;
 use crate::route::route_connections::RouteConnections;
-use crate::run::Run;
+use crate::run::{Host, Run};
 use crate::ssh_folder::config::Entry;
 use crate::ssh_folder::key::{self, Key};
 use crate::stage::{self, Reach};
 
 /// What is to be put on a server.
 pub(super) struct Goal<'a> {
-    pub(super) path: Option<&'a str>,
     pub(super) key: &'a Key,
     pub(super) existing: Option<&'a Entry>,
 }
@@ -28,13 +27,13 @@ pub(super) struct Goal<'a> {
 /// Puts the key on the server, with the strongest restriction under which SFTP works there. What does not work is taken
 /// back.
 pub(super) fn install_on_server(
-    run: &Run,
+    host: &mut Host,
     entry: &mut Entry,
     goal: &Goal,
     isolated: &Connection,
     chain: &mut RouteConnections,
-    report: &mut HostReport,
 ) -> Result<()> {
+    let run = host.run;
     let yours = chain.server()?;
     if yours.software().is_some_and(|software| software.to_ascii_lowercase().starts_with("mod_sftp")) {
         return Err(for_mod_sftp(run, entry, goal.key)?);
@@ -42,7 +41,7 @@ pub(super) fn install_on_server(
     entry.home = install::home(yours)?;
     entry.authorized_keys = install::keys_file(yours, &entry.home, run.request.keys_file.as_deref())?;
     let named = yours.keys_file();
-    let typed = server_path(goal.path, &entry.home)?;
+    let typed = server_path(&entry.path, &entry.home)?;
     entry.path = over_sftp(yours, typed.clone(), named.as_deref(), &entry.authorized_keys)?;
     let over_ssh = match root_over_ssh(named.as_deref(), &entry.authorized_keys) {
         Some(root) => format!("{root}{}", entry.path),
@@ -63,7 +62,7 @@ pub(super) fn install_on_server(
         match stage::reach(isolated)? {
             // OpenSSH does what a line says. If more is allowed all the same, the proof reports by what.
             Reach::Works if trusts_line(yours, entry) || prove::restriction_holds(isolated, entry)? => {
-                report.changed |= installed == InstallOutcome::Written;
+                host.report.changed |= matches!(installed, Edit::Write(_));
                 let news = escape(entry.authorized_keys.as_bytes());
                 run.output.line("server", &news, &installed_words(entry, &installed));
                 return Ok(());
@@ -76,7 +75,7 @@ pub(super) fn install_on_server(
             }
             Reach::NotAccepted => return Err(not_accepted(yours, entry, goal, isolated, &installed)?),
         }
-        if matches!(installed, InstallOutcome::PresentWithOptions(_)) {
+        if matches!(installed, Edit::PresentWithOptions(_)) {
             break;
         }
     }
@@ -103,15 +102,15 @@ fn trusts_line(yours: &Connection, entry: &Entry) -> bool {
     !entry.restricted || (install::is_openssh(yours) && !entry.keeps_a_shell())
 }
 
-fn installed_words(entry: &Entry, installed: &InstallOutcome) -> String {
+fn installed_words(entry: &Entry, installed: &Edit) -> String {
     match installed {
-        InstallOutcome::Written if entry.restricted && entry.keeps_a_shell() => {
+        Edit::Write(_) if entry.restricted && entry.keeps_a_shell() => {
             "put in, without forwards; this server can't limit it to SFTP".to_owned()
         }
-        InstallOutcome::Written if entry.restricted => "put in, for SFTP only".to_owned(),
-        InstallOutcome::Written => "put in, with a shell".to_owned(),
-        InstallOutcome::Present => "it was there".to_owned(),
-        InstallOutcome::PresentWithOptions(options) => {
+        Edit::Write(_) if entry.restricted => "put in, for SFTP only".to_owned(),
+        Edit::Write(_) => "put in, with a shell".to_owned(),
+        Edit::Present => "it was there".to_owned(),
+        Edit::PresentWithOptions(options) => {
             format!("it was there with options of another origin, which stay: {}", escape(options.as_bytes()))
         }
     }
@@ -122,9 +121,7 @@ fn take_back(yours: &Connection, entry: &Entry, goal: &Goal) -> Result<()> {
     let before = goal.existing.filter(|existing| existing.authorized_keys == entry.authorized_keys);
     match before {
         Some(before) => {
-            let mut wanted = stage::wanted(before, goal.key);
-            wanted.ours.extend(entry.options.clone());
-            install::install(yours, &entry.authorized_keys, &wanted).map(drop)
+            install::install(yours, &entry.authorized_keys, &stage::wanted(before, goal.key)).map(drop)
         }
         None => install::uninstall(yours, &entry.authorized_keys, &goal.key.public).map(drop),
     }
@@ -136,10 +133,10 @@ fn not_accepted(
     entry: &Entry,
     goal: &Goal,
     isolated: &Connection,
-    installed: &InstallOutcome,
+    installed: &Edit,
 ) -> Result<anyhow::Error> {
     if let Some(error) = isolated.second_factor() {
-        if *installed == InstallOutcome::Written {
+        if matches!(installed, Edit::Write(_)) {
             take_back(yours, entry, goal)?;
         }
         return Ok(error);

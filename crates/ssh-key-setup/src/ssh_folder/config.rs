@@ -16,28 +16,33 @@ use crate::route::resolve::{Route, Section};
 use crate::ssh_folder::managed_block;
 
 /// A host that is set up.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Entry {
-    /// By which the container knows it.
     pub(crate) alias: String,
     /// How the user's own ssh is called for it.
     #[serde(flatten)]
     pub(crate) access: Access,
-    /// Where the repository is to lie on the server.
     pub(crate) path: String,
     /// The account's home on the server, as SFTP shows it.
     pub(crate) home: String,
-    /// The server's file that holds the key.
     pub(crate) authorized_keys: String,
-    /// The key may do nothing but SFTP.
     pub(crate) restricted: bool,
     /// What is before the key on the server: the restriction in words that the server knows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) options: Option<String>,
-    /// The private key's file name.
     pub(crate) key: String,
     /// The way to it: jump hosts first, the server last.
     pub(crate) sections: Vec<Section>,
+}
+
+/// A host to set up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Target {
+    /// How the user's own ssh is called for it.
+    pub(crate) access: Access,
+    pub(crate) alias: String,
+    /// The key file that an older script used for it.
+    pub(crate) key: Option<String>,
 }
 
 const JSON: &str = "#: ";
@@ -116,7 +121,6 @@ fn word(keyword: &str, value: &str) -> Result<String> {
     Ok(if quoted { format!("\"{value}\"") } else { value.to_owned() })
 }
 
-/// The hosts that `config` holds.
 pub(crate) fn entries(config: &str) -> Result<Vec<Entry>> {
     let ours = managed_block::split(config)?.ours;
     let lines = ours.lines().filter_map(|line| line.strip_prefix(JSON));
@@ -142,7 +146,7 @@ pub(crate) fn with_entries(config: &str, entries: &[Entry]) -> Result<String> {
 }
 
 /// The hosts of the user's own lines that use a key of the folder: an older script wrote them so.
-pub(crate) fn foreign_hosts(config: &str) -> Result<Vec<ForeignHost>> {
+pub(crate) fn foreign_hosts(config: &str) -> Result<Vec<Target>> {
     let mut found = foreign_sections(config)?;
     found.retain(|host| host.key.is_some() && crate::names::check_alias(&host.alias).is_ok());
     Ok(found)
@@ -157,9 +161,9 @@ pub(crate) fn own_lines_with(config: &str, alias: &str, key: &str) -> Result<Opt
 }
 
 /// All sections of the user's own lines; those of `Match` without a name.
-fn foreign_sections(config: &str) -> Result<Vec<ForeignHost>> {
+fn foreign_sections(config: &str) -> Result<Vec<Target>> {
     let parts = managed_block::split(config)?;
-    let mut found: Vec<ForeignHost> = Vec::new();
+    let mut found: Vec<Target> = Vec::new();
     for line in parts.before.lines().chain(parts.after.lines()) {
         let line = line.trim();
         let (keyword, value) = line.split_once(|c: char| c.is_whitespace() || c == '=').unwrap_or((line, ""));
@@ -168,7 +172,7 @@ fn foreign_sections(config: &str) -> Result<Vec<ForeignHost>> {
         if keyword == "host" || keyword == "match" {
             let alias = if keyword == "host" { value.to_owned() } else { String::new() };
             let access = Access { host: alias.clone(), ..Access::default() };
-            found.push(ForeignHost { alias, access, key: None });
+            found.push(Target { alias, access, key: None });
         } else if let Some(host) = found.last_mut() {
             match keyword.as_str() {
                 "hostname" => value.clone_into(&mut host.access.host),
@@ -180,14 +184,6 @@ fn foreign_sections(config: &str) -> Result<Vec<ForeignHost>> {
         }
     }
     Ok(found)
-}
-
-/// A `Host` section that we did not write.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct ForeignHost {
-    pub(crate) alias: String,
-    pub(crate) access: Access,
-    pub(crate) key: Option<String>,
 }
 
 #[cfg(test)]
@@ -232,18 +228,5 @@ mod tests {
         let mut bad = entry("nas");
         bad.sections[0].user = "x\nProxyCommand y".into();
         assert!(with_entries("", &[bad]).is_err());
-    }
-
-    #[test]
-    fn a_host_of_the_old_script_is_found() {
-        let old = "Host nas\n  HostName 10.0.0.5\n  User me\n  IdentityFile /root/.ssh/id_rsa\n  Port 2222\nHost *\n  IdentityFile x\n";
-        let found = foreign_hosts(old).unwrap();
-        assert_eq!(found.len(), 1);
-        assert_eq!(
-            (found[0].alias.as_str(), found[0].access.port, found[0].key.as_deref()),
-            ("nas", Some(2222), Some("id_rsa"))
-        );
-        assert_eq!(own_lines_with(old, "nas", "id_rsa").unwrap(), None);
-        assert_eq!(own_lines_with(old, "other", "id_rsa").unwrap().as_deref(), Some("nas"));
     }
 }

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use common::atomic::{self, Change};
-use common::exit::HintExt;
+use common::exit::{HintExt, with_hint};
 use common::process::{self, Limits};
 use common::text::{escape_path, word};
 
@@ -26,37 +26,22 @@ pub(crate) struct Folder {
 impl Folder {
     /// Opens the folder; makes it if it is missing, or if Docker made an empty one of root's in its place.
     pub(crate) fn open(path: &Path) -> Result<Folder> {
-        let naming = || format!("open the folder: {}", escape_path(path));
+        let (naming, own) = (|| format!("open the folder: {}", escape_path(path)), own_uid());
         match fs::symlink_metadata(path) {
-            Ok(found) if found.is_symlink() => {
-                return Err(anyhow!("it is a symlink")).with_context(naming).hint("put a real folder there");
-            }
             Ok(found) if !found.is_dir() => {
-                return Err(anyhow!("it is not a folder"))
-                    .with_context(naming)
-                    .hint("move it away and run this again");
+                let error = anyhow!("it is a symlink or not a folder");
+                return Err(error).with_context(naming).hint("put a real folder there");
             }
-            Ok(found) if found.uid() != own_uid() => {
-                // Works only if it is empty and its parent is ours.
-                if own_uid() == 0 || fs::remove_dir(path).is_err() {
-                    let shown = escape_path(path);
-                    return Err(anyhow!(
-                        "it belongs to user {}, not to you (user {})",
-                        found.uid(),
-                        own_uid()
-                    ))
-                    .with_context(naming)
-                    .hint(format!(
-                        "run this as that user, or give it to yourself: sudo chown -R {} {shown}",
-                        own_uid()
-                    ));
-                }
-                make(path).with_context(naming)?;
+            // Removing it works only if it is empty and its parent is ours.
+            Ok(found) if found.uid() != own && (own == 0 || fs::remove_dir(path).is_err()) => {
+                let error = anyhow!("it belongs to user {}, not to you (user {own})", found.uid());
+                let shown = escape_path(path);
+                return Err(error).with_context(naming).hint(format!(
+                    "run this as that user, or give it to yourself: sudo chown -R {own} {shown}"
+                ));
             }
-            Ok(found) if found.mode() & 0o7777 != 0o700 => {
-                fs::set_permissions(path, Permissions::from_mode(0o700)).with_context(naming)?;
-            }
-            Ok(_) => {}
+            Ok(found) if found.uid() != own => make(path).with_context(naming)?,
+            Ok(_) => fs::set_permissions(path, Permissions::from_mode(0o700)).with_context(naming)?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 with_cure(make(path).with_context(naming), path)?;
             }
@@ -76,32 +61,19 @@ impl Folder {
 
     /// Fails if others may read the keys, or ssh in the container would not take `config`.
     pub(crate) fn check(&self, rootless: bool) -> Result<()> {
-        let mode = |path: &Path| fs::metadata(path).map(|found| found.mode() & 0o7777);
-        let mut open = Vec::new();
-        if mode(&self.path).is_ok_and(|mode| mode != 0o700) {
-            open.push(self.path.clone());
-        }
-        for entry in fs::read_dir(&self.path).into_iter().flatten().flatten() {
-            let path = entry.path();
-            let allowed = if entry.file_name() == "config" { 0o027 } else { 0o077 };
-            if path.is_file() && mode(&path).is_ok_and(|mode| mode & allowed != 0) {
-                open.push(path);
-            }
-        }
-        if let Some(first) = open.first() {
-            return Err(anyhow!("check: {}: others than its owner may read or enter it", escape_path(first)))
+        let entries = fs::read_dir(&self.path).into_iter().flatten().flatten().map(|entry| entry.path());
+        let mut paths = entries.filter(|path| path.is_file()).chain([self.path.clone()]);
+        let open = paths.find(|path| {
+            let closed = if path.ends_with("config") { 0o027 } else { 0o077 };
+            fs::metadata(path).is_ok_and(|found| found.mode() & closed != 0)
+        });
+        if let Some(path) = open {
+            return Err(anyhow!("check: {}: others than its owner may read or enter it", escape_path(path)))
                 .hint("run ssh-key-setup without --check, which sets the modes");
         }
-        match self.config_is_roots() || rootless {
-            true => Ok(()),
-            false => {
-                let why = self.what_keeps_root_out();
-                Err(anyhow!("check: {}", why.what)).hint(why.cure)
-            }
-        }
+        if self.config_is_roots() || rootless { Ok(()) } else { Err(self.keeps_root_out()).context("check") }
     }
 
-    /// Where it lies.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
@@ -140,31 +112,32 @@ impl Folder {
         Ok(())
     }
 
-    /// Makes root the owner of `config`, if that is needed and possible. Returns what is in the way.
-    pub(crate) fn give_config_to_root(&self, rootless: bool) -> Result<Option<Hindrance>> {
+    /// Makes root the owner of `config`, if that is needed. Fails if it is not possible.
+    pub(crate) fn give_config_to_root(&self, rootless: bool) -> Result<()> {
         let path = self.path.join("config");
         if rootless || self.config_is_roots() || !path.exists() {
-            return Ok(None);
+            return Ok(());
         }
         fs::set_permissions(&path, Permissions::from_mode(0o640)).context("set the mode of config")?;
-        let mut quiet = Command::new("sudo");
-        quiet.args(["-n", "chown", "0"]).arg(&path);
-        let given = process::capture(&mut quiet, b"", Limits::within(Duration::from_secs(20)), None);
+        let sudo = |options: &[&str]| {
+            let mut command = Command::new("sudo");
+            command.args(options).args(["chown", "0"]).arg(&path);
+            command
+        };
+        let given = process::capture(&mut sudo(&["-n"]), b"", Limits::within(Duration::from_secs(20)), None);
         if given.is_ok_and(|given| given.end.is_success()) {
-            return Ok(None);
+            return Ok(());
         }
         if fs::File::open("/dev/tty").is_ok() {
             common::note!(
                 "ssh in the container takes a config of root's only; sudo may ask for your password:"
             );
-            let mut asking = Command::new("sudo");
-            asking.args(["chown", "0"]).arg(&path);
-            if process::foreground(&mut asking).is_ok_and(process::End::is_success) {
-                return Ok(None);
+            if process::foreground(&mut sudo(&[])).is_ok_and(process::End::is_success) {
+                return Ok(());
             }
         }
         fs::set_permissions(&path, Permissions::from_mode(0o600)).context("set the mode of config")?;
-        Ok(Some(self.what_keeps_root_out()))
+        Err(self.keeps_root_out())
     }
 
     /// Whether ssh in the container, which runs as root, takes `config`.
@@ -172,24 +145,15 @@ impl Folder {
         fs::metadata(self.path.join("config")).is_ok_and(|found| found.uid() == 0)
     }
 
-    fn what_keeps_root_out(&self) -> Hindrance {
+    fn keeps_root_out(&self) -> anyhow::Error {
         let config = escape_path(self.path.join("config"));
-        Hindrance {
-            what: format!(
+        with_hint(
+            anyhow!(
                 "{config}: it is not root's, so ssh in the container refuses it (Bad owner or permissions)"
             ),
-            cure: format!(
-                "chmod 640 {config} && sudo chown 0 {config}; or use --rootless if Docker runs rootless"
-            ),
-        }
+            format!("chmod 640 {config} && sudo chown 0 {config}; or use --rootless if Docker runs rootless"),
+        )
     }
-}
-
-/// What keeps ssh in the container from using the folder.
-#[derive(Clone, Debug)]
-pub(crate) struct Hindrance {
-    pub(crate) what: String,
-    pub(crate) cure: String,
 }
 
 fn make(path: &Path) -> Result<()> {
@@ -219,20 +183,6 @@ fn own_uid() -> u32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn it_is_made_closed_and_closed_again() {
-        let scratch = tempfile::tempdir().unwrap();
-        let path = scratch.path().join("data/backrest/ssh");
-        let mode = |path: &Path| fs::metadata(path).unwrap().mode() & 0o7777;
-        Folder::open(&path).unwrap();
-        assert_eq!(mode(&path), 0o700);
-        fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
-        fs::write(path.join("id_rsa"), "x").unwrap();
-        fs::set_permissions(path.join("id_rsa"), Permissions::from_mode(0o644)).unwrap();
-        Folder::open(&path).unwrap();
-        assert_eq!((mode(&path), mode(&path.join("id_rsa"))), (0o700, 0o600));
-    }
 
     #[test]
     fn what_is_no_folder_is_refused() {

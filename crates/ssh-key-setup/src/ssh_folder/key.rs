@@ -19,10 +19,8 @@ use ssh_key::{Algorithm, HashAlg, LineEnding, PrivateKey, PublicKey};
 /// What a key's comment starts with.
 pub(crate) const COMMENT: &str = "backrest-backup-key";
 
-/// A key pair on disk.
 #[derive(Clone, Debug)]
 pub(crate) struct Key {
-    /// The private half.
     pub(crate) path: PathBuf,
     /// The private half's file name.
     pub(crate) name: String,
@@ -30,11 +28,15 @@ pub(crate) struct Key {
     pub(crate) public: String,
     /// `SHA256:…`.
     pub(crate) fingerprint: String,
-    /// It was made just now.
     pub(crate) made: bool,
 }
 
 impl Key {
+    /// For people: the fingerprint, and whether the key is new.
+    pub(crate) fn shown(&self) -> String {
+        format!("{}, {}", self.fingerprint, if self.made { "made" } else { "kept" })
+    }
+
     /// The public half as RFC 4716 has it, for servers that read no other form.
     pub(crate) fn rfc4716(&self) -> Result<String> {
         let mut command = Command::new("ssh-keygen");
@@ -125,23 +127,7 @@ fn public_half(path: &Path) -> Result<PublicKey> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::MetadataExt;
-
     use super::*;
-
-    #[test]
-    fn a_key_is_made_once_and_its_public_half_comes_back() {
-        let folder = tempfile::tempdir().unwrap();
-        let first = find_or_make(folder.path(), "id_ed25519", Some("nas")).unwrap();
-        assert!(first.made && first.public.starts_with("ssh-ed25519 AAAA"));
-        assert!(first.public.ends_with(" backrest-backup-key nas"));
-        for name in ["id_ed25519", "id_ed25519.pub"] {
-            assert_eq!(fs::metadata(folder.path().join(name)).unwrap().mode() & 0o777, 0o600);
-        }
-        fs::remove_file(folder.path().join("id_ed25519.pub")).unwrap();
-        let second = find_or_make(folder.path(), "id_ed25519", Some("other")).unwrap();
-        assert!(!second.made && second.public == first.public);
-    }
 
     #[test]
     fn what_is_no_key_is_left_alone_and_named() {

@@ -64,7 +64,6 @@ impl Line {
 }
 
 impl Source {
-    /// In words.
     pub(crate) fn words(self) -> &'static str {
         match self {
             Source::Known => "from your known_hosts",
@@ -77,9 +76,7 @@ impl Source {
 /// Where host keys come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
-    /// The user's or the machine's known_hosts.
     Known,
-    /// The folder's, where an earlier run put them.
     Folder,
     /// The server itself, and the user confirmed it.
     Confirmed,
@@ -96,12 +93,8 @@ pub(crate) fn look_up(endpoint: &Endpoint, files: &[PathBuf]) -> Result<Vec<Line
     Ok(unique(lines))
 }
 
-/// The keys that one file holds under a name.
-pub(crate) fn of_name(name: &str, file: &Path) -> Result<Vec<Line>> {
-    find(name, name, &[file.to_path_buf()])
-}
-
-fn find(searched: &str, name: &str, files: &[PathBuf]) -> Result<Vec<Line>> {
+/// The keys that `files` hold under one name, as lines with another.
+pub(crate) fn find(searched: &str, name: &str, files: &[PathBuf]) -> Result<Vec<Line>> {
     let mut lines = Vec::new();
     for file in files.iter().filter(|file| file.is_file()) {
         let mut command = Command::new("ssh-keygen");
@@ -118,17 +111,13 @@ fn find(searched: &str, name: &str, files: &[PathBuf]) -> Result<Vec<Line>> {
 
 /// The keys that are trusted for the endpoint already, by the user or by an earlier run; `None` if there are none.
 pub(crate) fn known(endpoint: &Endpoint, folder_file: &Path) -> Result<Option<(Vec<Line>, Source)>> {
-    let known = look_up(endpoint, &own_files(endpoint))?;
+    let known = look_up(endpoint, &endpoint.known_hosts)?;
     if known.iter().any(Line::is_trusted) {
         return Ok(Some((known, Source::Known)));
     }
     let folders = look_up(endpoint, &[folder_file.to_path_buf()])?;
     let trusted = folders.iter().any(Line::is_trusted);
     Ok(trusted.then(|| (unique([known, folders].concat()), Source::Folder)))
-}
-
-fn own_files(endpoint: &Endpoint) -> Vec<PathBuf> {
-    endpoint.known_hosts.iter().chain(&endpoint.global_known_hosts).cloned().collect()
 }
 
 /// Asks the server for its key, shows it and has it confirmed. `through` is the connection to the jump host before it.
@@ -138,7 +127,7 @@ pub(crate) fn ask(
     accept: bool,
     cancel: &Cancel,
 ) -> Result<Vec<Line>> {
-    let known = look_up(endpoint, &own_files(endpoint))?;
+    let known = look_up(endpoint, &endpoint.known_hosts)?;
     let offered = ask_server(endpoint, through, cancel)?;
     if let Some(revoked) = known.iter().find(|line| offered.iter().any(|offer| offer.key == line.key)) {
         return Err(anyhow!("host key: {}: it was revoked", escape(revoked.name.as_bytes())))
@@ -148,7 +137,6 @@ pub(crate) fn ask(
     Ok(unique([known, offered].concat()))
 }
 
-/// The lines in order, each once.
 fn unique(mut lines: Vec<Line>) -> Vec<Line> {
     lines.sort_by_cached_key(|line| (line.marker.is_some(), line.text()));
     lines.dedup();

@@ -12,7 +12,6 @@ const END: &str = "# <<< ssh-key-setup <<<";
 /// A file's text, cut at the marks.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Parts<'a> {
-    /// Before the first mark.
     pub(crate) before: &'a str,
     /// Between the marks; empty if there are none.
     pub(crate) ours: &'a str,
@@ -52,17 +51,6 @@ pub(crate) fn replace(text: &str, ours: &str) -> Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn the_users_lines_stay_byte_for_byte() {
-        let theirs = "Host mine\n  Port 1\n# no newline at the end";
-        let first = replace(theirs, "Host ours\n").unwrap();
-        assert!(first.starts_with("# >>> ssh-key-setup") && first.ends_with(theirs));
-        assert_eq!(split(&first).unwrap().ours, "Host ours\n");
-        let second = replace(&first, "Host other\n").unwrap();
-        assert_eq!(split(&second).unwrap().ours, "Host other\n");
-        assert_eq!(replace(&second, "").unwrap(), theirs);
-    }
 
     #[test]
     fn half_a_pair_of_marks_is_refused() {

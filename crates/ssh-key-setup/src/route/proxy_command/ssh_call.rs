@@ -51,34 +51,32 @@ impl Call {
     }
 
     fn valued(&mut self, flag: char, value: String) -> Option<()> {
-        let keyword = match flag {
-            'W' => {
-                self.forward = Some(value);
-                return Some(());
-            }
-            'F' => {
-                self.config = Some(value);
-                return Some(());
-            }
+        match flag {
+            'W' => self.forward = Some(value),
+            'F' => self.config = Some(value),
             'o' => {
                 let (keyword, value) = value.split_once(['=', ' ', '\t'])?;
-                let option =
-                    (keyword.trim().to_owned(), value.trim_start_matches(['=', ' ', '\t']).to_owned());
-                self.options.push(option);
-                return Some(());
+                let value = value.trim_start_matches(['=', ' ', '\t']);
+                self.options.push((keyword.trim().to_owned(), value.to_owned()));
             }
-            'e' | 'S' | 'E' => return Some(()),
-            'l' => "User",
-            'p' => "Port",
-            'i' => "IdentityFile",
-            'J' => "ProxyJump",
-            'b' => "BindAddress",
-            'B' => "BindInterface",
-            'c' => "Ciphers",
-            'm' => "MACs",
-            _ => return None,
-        };
-        self.options.push((keyword.to_owned(), value));
+            'e' | 'S' | 'E' => {}
+            _ => {
+                let (_, keyword) = KEYWORDS.iter().find(|(known, _)| *known == flag)?;
+                self.options.push(((*keyword).to_owned(), value));
+            }
+        }
         Some(())
     }
 }
+
+/// Flags with a value, and the keywords that they are short for.
+const KEYWORDS: [(char, &str); 8] = [
+    ('l', "User"),
+    ('p', "Port"),
+    ('i', "IdentityFile"),
+    ('J', "ProxyJump"),
+    ('b', "BindAddress"),
+    ('B', "BindInterface"),
+    ('c', "Ciphers"),
+    ('m', "MACs"),
+];
