@@ -18,7 +18,6 @@ struct Body {
     msg: Option<String>,
 }
 
-/// The meaning of an answer.
 pub(crate) fn of_response(status: u16, body: &[u8]) -> Answer {
     let body: Body = serde_json::from_slice(body).unwrap_or_default();
     let message = body.msg.map(|message| cut(&escape(message.as_bytes())));
@@ -33,7 +32,6 @@ pub(crate) fn of_response(status: u16, body: &[u8]) -> Answer {
     }
 }
 
-/// The meaning of an error.
 pub(crate) fn of_error(error: &ureq::Error) -> Answer {
     Answer::Failed(match error {
         ureq::Error::Timeout(_) => "the server did not answer in time".into(),

@@ -17,9 +17,7 @@ use crate::request::{redirected, request};
 
 /// A longer answer than this is not from Uptime Kuma.
 const LONGEST_ANSWER: u64 = 16 << 10;
-/// How many redirects are followed.
 const MOST_REDIRECTS: usize = 5;
-/// The pause between the two pushes of a failure.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// Pushes the state and the text on standard input once.

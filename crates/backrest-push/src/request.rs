@@ -50,7 +50,6 @@ pub(crate) fn redirected(address: &str, location: &str) -> Option<String> {
     (old_host == new_host && (is_same || is_upgrade)).then(|| location.to_string())
 }
 
-/// Scheme, host in lower case, and port.
 fn origin(address: &Uri) -> Option<(&str, String, u16)> {
     let scheme = address.scheme_str()?;
     let default = match scheme {
@@ -61,7 +60,6 @@ fn origin(address: &Uri) -> Option<(&str, String, u16)> {
     Some((scheme, address.host()?.to_ascii_lowercase(), address.port_u16().unwrap_or(default)))
 }
 
-/// At most [`LONGEST_TEXT`] characters of it.
 pub(crate) fn cut(text: &str) -> String {
     match text.char_indices().nth(LONGEST_TEXT) {
         Some((at, _)) => format!("{}…", &text[..at]),

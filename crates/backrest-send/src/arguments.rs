@@ -11,18 +11,10 @@ use bridge::message::{is_name, line_of, line_with_end};
 use bridge::request::duration;
 use bridge::{FIFO, SOCKET};
 
-/// What to do, and how.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Asked {
-    pub(crate) what: What,
-    pub(crate) how: How,
-}
-
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum What {
     Help,
     Version,
-    /// Send this line.
     Message(String),
     /// This is the `#!` program of that file.
     Script(PathBuf),
@@ -30,7 +22,7 @@ pub(crate) enum What {
     StandardInput,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct How {
     /// The folder with the socket.
     pub(crate) bridge: PathBuf,
@@ -41,7 +33,10 @@ pub(crate) struct How {
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2 * 3600);
 
 /// Reads the command line after `own_name`; fails with what is wrong with it.
-pub(crate) fn read(arguments: impl Iterator<Item = OsString>, own_name: &OsStr) -> Result<Asked, String> {
+pub(crate) fn read(
+    arguments: impl Iterator<Item = OsString>,
+    own_name: &OsStr,
+) -> Result<(What, How), String> {
     let mut bridge = std::env::var_os("BACKREST_BRIDGE").filter(|value| !value.is_empty()).map(PathBuf::from);
     let (mut timeout, mut wait) = (DEFAULT_TIMEOUT, true);
     let mut words: Vec<OsString> = Vec::new();
@@ -61,8 +56,8 @@ pub(crate) fn read(arguments: impl Iterator<Item = OsString>, own_name: &OsStr) 
             "--" => {
                 words.extend(arguments.by_ref());
             }
-            "-h" | "--help" if words.is_empty() => return Ok(only(What::Help)),
-            "-V" | "--version" if words.is_empty() => return Ok(only(What::Version)),
+            "-h" | "--help" if words.is_empty() => return Ok((What::Help, How::default())),
+            "-V" | "--version" if words.is_empty() => return Ok((What::Version, How::default())),
             _ if words.is_empty() && text.starts_with('-') => return Err(format!("unknown option {text:?}")),
             _ => words.push(argument),
         }
@@ -71,32 +66,23 @@ pub(crate) fn read(arguments: impl Iterator<Item = OsString>, own_name: &OsStr) 
     let bridge = bridge.unwrap_or_else(|| nearest(own_folder(own_name), std::env::var_os("HOME")));
     // We go there to connect, more than once where there is more than one message.
     let bridge = std::path::absolute(&bridge).unwrap_or(bridge);
-    Ok(Asked { what, how: How { bridge, timeout, wait } })
-}
-
-fn only(what: What) -> Asked {
-    Asked { what, how: How { bridge: PathBuf::new(), timeout: DEFAULT_TIMEOUT, wait: true } }
+    Ok((what, How { bridge, timeout, wait }))
 }
 
 fn what(words: &[OsString]) -> Result<What, String> {
     let Some((name, text)) = words.split_first() else { return Ok(What::StandardInput) };
-    let text: Vec<_> = text.iter().map(|word| word.to_string_lossy()).collect();
-    let text = text.join(" ");
-    match name.to_str() {
-        // `backrest-send "notify-up all is well"` and `backrest-send notify-up all is well` are the same.
-        Some(name) => {
-            let (first, rest) = name.trim().split_once(char::is_whitespace).unwrap_or((name.trim(), ""));
-            if is_name(first) {
-                return Ok(What::Message(line(first, &format!("{rest} {text}"))));
-            }
-            // The kernel runs a file whose first line names us with the file's path.
-            if text.is_empty() && name.contains('/') && Path::new(name).is_file() {
-                return Ok(What::Script(PathBuf::from(name)));
-            }
-            Err(format!("not an action's name: {name:?}"))
-        }
-        None => Err(format!("not an action's name: {name:?}")),
+    let text = text.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
+    // `backrest-send "notify-up all is well"` and `backrest-send notify-up all is well` are the same.
+    let known = name.to_str().unwrap_or_default();
+    let (first, rest) = known.trim().split_once(char::is_whitespace).unwrap_or((known.trim(), ""));
+    if is_name(first) {
+        return Ok(What::Message(line(first, &format!("{rest} {text}"))));
     }
+    // The kernel runs a file whose first line names us with the file's path.
+    if text.is_empty() && known.contains('/') && Path::new(known).is_file() {
+        return Ok(What::Script(PathBuf::from(known)));
+    }
+    Err(format!("not an action's name: {name:?}"))
 }
 
 /// The line to send, which is short enough.
@@ -144,7 +130,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn asked(words: &[&str]) -> Result<Asked, String> {
+    fn asked(words: &[&str]) -> Result<(What, How), String> {
         read(words.iter().map(OsString::from), OsStr::new("/bridge/backrest-send"))
     }
 
@@ -157,7 +143,7 @@ mod tests {
         ] {
             let how = How { bridge: "/b".into(), timeout: Duration::from_secs(90), wait: false };
             let what = What::Message("notify-up all is well".into());
-            assert_eq!(asked(words), Ok(Asked { what, how }), "{words:?}");
+            assert_eq!(asked(words), Ok((what, how)), "{words:?}");
         }
     }
 
@@ -178,30 +164,16 @@ mod tests {
     }
 
     #[test]
-    fn without_a_name_standard_input_is_the_message() {
-        assert_eq!(asked(&["--timeout", "2h"]).unwrap().what, What::StandardInput);
-    }
-
-    #[test]
-    fn a_dash_in_a_text_is_text() {
-        assert_eq!(
-            asked(&["notify-down", "-1", "-x"]).unwrap().what,
-            What::Message("notify-down -1 -x".into())
-        );
+    fn without_a_name_standard_input_is_the_message_and_a_dash_in_a_text_is_text() {
+        assert_eq!(asked(&["--timeout", "2h"]).unwrap().0, What::StandardInput);
+        let what = asked(&["notify-down", "-1", "-x"]).unwrap().0;
+        assert_eq!(what, What::Message("notify-down -1 -x".into()));
     }
 
     #[test]
     fn every_mistake_is_reported() {
-        for words in [
-            &["--timeout"][..],
-            &["--timeout", "soon"],
-            &["--timeout="],
-            &["-x"],
-            &["Ping"],
-            &["../x"],
-            &[""],
-        ] {
-            assert!(asked(words).is_err(), "{words:?}");
+        for words in ["--timeout", "--timeout soon", "--timeout=", "-x", "Ping", "../x", ""] {
+            assert!(asked(&words.split(' ').collect::<Vec<_>>()).is_err(), "{words:?}");
         }
     }
 

@@ -20,15 +20,14 @@ const ATOMIC: usize = 4096;
 
 /// Whether a message may run later than it was sent: what it reports or undoes stays true.
 pub(crate) fn may_wait(line: &str) -> bool {
-    let message = Message::parse(line.as_bytes()).ok();
-    let action = message.and_then(|message| BuiltIn::named(&message.name));
+    let action = Message::parse(line.as_bytes()).ok().and_then(|message| message.built_in());
     matches!(action, Some(BuiltIn::PostBackups | BuiltIn::NotifyUp | BuiltIn::NotifyDown))
 }
 
 /// The report that a message failed, if a backup waits for that message.
 pub(crate) fn report_of(line: &str) -> Option<String> {
     let message = Message::parse(line.as_bytes()).ok()?;
-    let plan = match BuiltIn::named(&message.name)? {
+    let plan = match message.built_in()? {
         BuiltIn::PreBackups => Preparation::parse(&message.text).ok()?.plan(),
         BuiltIn::StartTailscale => None,
         _ => return None,
@@ -42,7 +41,7 @@ pub(crate) fn report_of(line: &str) -> Option<String> {
 /// `line`, and of a notification when it was sent.
 fn dated(line: &str) -> String {
     let Ok(message) = Message::parse(line.as_bytes()) else { return line.to_string() };
-    if !BuiltIn::named(&message.name).is_some_and(BuiltIn::takes_sentence) {
+    if !message.built_in().is_some_and(BuiltIn::takes_sentence) {
         return line.to_string();
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();

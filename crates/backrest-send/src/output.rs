@@ -27,7 +27,6 @@ pub(crate) fn complain(code: ExitCode, why: &str) -> ExitCode {
     code
 }
 
-/// Writes what to do on standard error.
 pub(crate) fn hint(text: &str) {
     let _ = writeln!(io::stderr().lock(), "hint: {text}");
 }

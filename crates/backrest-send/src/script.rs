@@ -18,7 +18,6 @@ use crate::send;
 /// A longer line is not sent. That of a notification may be longer than a message and is shortened.
 const LONGEST_SENTENCE: u64 = 256 << 10;
 
-/// Sends the lines of a file.
 pub(crate) fn run_file(path: &Path, how: &How) -> ExitCode {
     match File::open(path) {
         Ok(file) => run(BufReader::new(file), how),

@@ -27,7 +27,6 @@ const TAKEN: Duration = Duration::from_secs(30);
 /// A line of output is at most 8 KiB; what is longer is none.
 const LONGEST_FRAME: usize = 64 << 10;
 
-/// Sends `line` and returns the exit code.
 pub(crate) fn send(line: &str, how: &How) -> ExitCode {
     let end = Instant::now() + how.timeout;
     let unmarked = if how.wait { None } else { without_mark(line) };
@@ -108,21 +107,13 @@ fn receive(stream: &mut UnixStream, line: &str, how: &How, end: Instant) -> Exit
                     return ExitCode::Later;
                 }
                 Some(Frame::End(code)) => return code,
-                None => {
-                    return complain(
-                        ExitCode::Failed,
-                        "the listener's answer can't be read; is it of another version?",
-                    );
-                }
+                None => return unreadable(),
             }
         }
         output::write(&std::mem::take(&mut output));
         buffer.drain(..at);
         if buffer.len() > LONGEST_FRAME {
-            return complain(
-                ExitCode::Failed,
-                "the listener's answer can't be read; is it of another version?",
-            );
+            return unreadable();
         }
         let until = if accepted.is_none() { end.min(taken_by) } else { end };
         if Instant::now() >= until {
@@ -139,6 +130,10 @@ fn receive(stream: &mut UnixStream, line: &str, how: &How, end: Instant) -> Exit
             Err(_) => return went_away(accepted, line, how),
         }
     }
+}
+
+fn unreadable() -> ExitCode {
+    complain(ExitCode::Failed, "the listener's answer can't be read; is it of another version?")
 }
 
 /// The listener hangs. It may take the message yet, so nothing but the report of a failure is left for it.
@@ -192,7 +187,7 @@ fn is_timeout(error: &io::Error) -> bool {
 /// The message without the mark that its failure cancels a backup: a client that does not wait never learns of it.
 fn without_mark(line: &str) -> Option<String> {
     let message = Message::parse(line.as_bytes()).ok()?;
-    let is_preparation = BuiltIn::named(&message.name) == Some(BuiltIn::PreBackups);
+    let is_preparation = message.built_in() == Some(BuiltIn::PreBackups);
     let request = Preparation::parse(&message.text).ok().filter(|_| is_preparation)?;
     let request = Preparation { failure_cancels: false, ..request };
     Some(line_of(&message.name, &request.to_text()))

@@ -5,10 +5,6 @@
 /// An action that the listener has without any file of the user's.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum BuiltIn {
-    /// Answers that the bridge works.
-    Ping,
-    /// Reports the listener's state.
-    Status,
     /// Runs the prepare steps, then builds the ignore file.
     PreBackups,
     /// Undoes the prepare steps.
@@ -23,6 +19,10 @@ pub enum BuiltIn {
     NotifyUp,
     /// Reports a failure to Uptime Kuma.
     NotifyDown,
+    /// Answers that the bridge works.
+    Ping,
+    /// Reports the listener's state.
+    Status,
 }
 
 /// Which actions wait for each other: those of one lane run one after another.
@@ -33,6 +33,19 @@ pub enum Lane {
     /// What only reports; it may wait for a network, and holds up no backup.
     Notifications,
 }
+
+/// Name, purpose and lane of each action, in the order of [`BuiltIn`].
+const TABLE: [(&str, &str, Option<Lane>); BuiltIn::ALL.len()] = [
+    ("pre-backups", "run the prepare steps, then build the ignore file", Some(Lane::Actions)),
+    ("post-backups", "run the after steps, which undo the prepare steps", Some(Lane::Actions)),
+    ("build-ignore", "build the ignore file, without prepare steps", Some(Lane::Actions)),
+    ("start-tailscale", "bring Tailscale up and wait until it is connected", Some(Lane::Actions)),
+    ("stop-tailscale", "take Tailscale down after a delay, unless it was up before", Some(Lane::Actions)),
+    ("notify-up", "push \"up\" to Uptime Kuma", Some(Lane::Notifications)),
+    ("notify-down", "push \"down\" to Uptime Kuma", Some(Lane::Notifications)),
+    ("ping", "answer, to show that the bridge works", None),
+    ("status", "report the listener's state", None),
+];
 
 impl BuiltIn {
     /// All of them, in the order in which pages and help texts list them.
@@ -55,41 +68,17 @@ impl BuiltIn {
 
     /// The name in a message.
     pub const fn name(self) -> &'static str {
-        match self {
-            BuiltIn::Ping => "ping",
-            BuiltIn::Status => "status",
-            BuiltIn::PreBackups => "pre-backups",
-            BuiltIn::PostBackups => "post-backups",
-            BuiltIn::BuildIgnore => "build-ignore",
-            BuiltIn::StartTailscale => "start-tailscale",
-            BuiltIn::StopTailscale => "stop-tailscale",
-            BuiltIn::NotifyUp => "notify-up",
-            BuiltIn::NotifyDown => "notify-down",
-        }
+        TABLE[self as usize].0
     }
 
     /// What it is for, as help texts and pages put it: imperative, no full stop.
     pub const fn purpose(self) -> &'static str {
-        match self {
-            BuiltIn::Ping => "answer, to show that the bridge works",
-            BuiltIn::Status => "report the listener's state",
-            BuiltIn::PreBackups => "run the prepare steps, then build the ignore file",
-            BuiltIn::PostBackups => "run the after steps, which undo the prepare steps",
-            BuiltIn::BuildIgnore => "build the ignore file, without prepare steps",
-            BuiltIn::StartTailscale => "bring Tailscale up and wait until it is connected",
-            BuiltIn::StopTailscale => "take Tailscale down after a delay, unless it was up before",
-            BuiltIn::NotifyUp => "push \"up\" to Uptime Kuma",
-            BuiltIn::NotifyDown => "push \"down\" to Uptime Kuma",
-        }
+        TABLE[self as usize].1
     }
 
     /// The lane in which it runs; `None` for an action that is answered at once, whatever else runs.
     pub const fn lane(self) -> Option<Lane> {
-        match self {
-            BuiltIn::Ping | BuiltIn::Status => None,
-            BuiltIn::NotifyUp | BuiltIn::NotifyDown => Some(Lane::Notifications),
-            _ => Some(Lane::Actions),
-        }
+        TABLE[self as usize].2
     }
 
     /// Whether it takes a sentence for people (see [`crate::request::Notification`]).

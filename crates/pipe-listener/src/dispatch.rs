@@ -13,14 +13,11 @@ use common::trust::Trust;
 
 use crate::door::Origin;
 
-/// What is to be done for a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Action {
-    /// One of the table's.
     BuiltIn(BuiltIn),
     /// What the listener asked itself for.
     Listener(OwnMessage),
-    /// A file of the user's.
     Own(PathBuf),
 }
 

@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 pub(crate) enum Origin {
     /// The FIFO, which has no answers.
     Fifo,
-    /// The socket.
     Socket,
     /// The listener itself: something became due.
     Timer,

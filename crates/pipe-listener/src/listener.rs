@@ -179,7 +179,7 @@ impl Listener {
         for job in LANES.into_iter().flat_map(|lane| self.queue.waiting_in(lane)) {
             let is_over = is_over_with_us(&job.message, job.door);
             let what = if is_over { "is not run" } else { "runs when it is back within 10 min" };
-            self.clients.refuse(job.client, ExitCode::Later, format!("the listener stops; this {what}"));
+            self.clients.finish(job.client, ExitCode::Later, &format!("the listener stops; this {what}"));
         }
     }
 

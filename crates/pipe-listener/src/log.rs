@@ -28,7 +28,6 @@ const SUMMARY: Duration = Duration::from_secs(600);
 pub(crate) enum Topic {
     /// Something the listener found: a door that was replaced, a disk that is full.
     Found,
-    /// A line that is not a message.
     NotAMessage,
     /// A message that no action has the name of.
     UnknownName,
@@ -72,7 +71,6 @@ impl Log {
         Ok(log)
     }
 
-    /// Logs an event.
     pub(crate) fn event(&mut self, event: &str) {
         let line = format!("{} {event}", units::now());
         if self.is_echoed {
@@ -157,15 +155,15 @@ impl Log {
 
 impl fmt::Display for Topic {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Topic::Found => f.write_str("found by the listener"),
-            Topic::NotAMessage => f.write_str("not a message"),
-            Topic::UnknownName => f.write_str("unknown messages"),
-            Topic::Refused => f.write_str("refused messages"),
-            Topic::Ping => f.write_str("ping"),
-            Topic::Message(name) => f.write_str(name),
-            Topic::Failed(name) => write!(f, "{name} that failed"),
-        }
+        f.write_str(match self {
+            Topic::Found => "found by the listener",
+            Topic::NotAMessage => "not a message",
+            Topic::UnknownName => "unknown messages",
+            Topic::Refused => "refused messages",
+            Topic::Ping => "ping",
+            Topic::Message(name) => name,
+            Topic::Failed(name) => return write!(f, "{name} that failed"),
+        })
     }
 }
 

@@ -40,8 +40,9 @@ pub(crate) struct Job {
     /// What it means, if that was just looked up. Not kept while it waits: a file may be another by then.
     pub(crate) action: Option<Action>,
     pub(crate) door: Origin,
-    /// Who waits for the answer.
     pub(crate) client: Option<ClientId>,
+    /// What was wrong with the preparation goes before the text of this notification.
+    pub(crate) with_preparation: bool,
     /// Where the FIFO's spool ended with it.
     pub(crate) spool: Option<Mark>,
     /// When it was taken, if that was not just now.
@@ -52,7 +53,8 @@ pub(crate) struct Job {
 
 impl Job {
     pub(crate) fn new(message: Message, door: Origin) -> Job {
-        Job { id: 0, message, action: None, door, client: None, spool: None, at: None, started: None }
+        let (action, client, with_preparation) = (None, None, false);
+        Job { id: 0, message, action, door, client, with_preparation, spool: None, at: None, started: None }
     }
 
     /// The lane it runs in. A file of the user's runs in the lane of the built-in action that it replaces.
@@ -60,7 +62,6 @@ impl Job {
         self.message.built_in().and_then(BuiltIn::lane).unwrap_or(Lane::Actions)
     }
 
-    /// What the journal keeps of it.
     fn entry(&self, started: bool) -> Entry {
         let at = self.at.clone().unwrap_or_else(Moment::now);
         let (line, door, spool) = (self.message.to_string(), self.door, self.spool);
@@ -71,23 +72,12 @@ impl Job {
 /// What a step of the queue brought.
 #[derive(Debug, Default)]
 pub(crate) struct Advanced {
-    /// The new messages, in their order.
-    pub(crate) accepted: Vec<Accepted>,
+    /// The numbers of the new messages, in their order.
+    pub(crate) accepted: Vec<u64>,
     /// What has to be run now.
     pub(crate) started: Vec<Job>,
 }
 
-/// A message that was just accepted.
-#[derive(Debug)]
-pub(crate) struct Accepted {
-    pub(crate) id: u64,
-    pub(crate) client: Option<ClientId>,
-    pub(crate) lane: Lane,
-    /// How many of its lane run or wait before it.
-    pub(crate) ahead: usize,
-}
-
-/// What could not be recorded.
 #[derive(Debug)]
 pub(crate) struct Unrecorded {
     pub(crate) error: io::Error,
@@ -95,7 +85,6 @@ pub(crate) struct Unrecorded {
     pub(crate) refused: Vec<ClientId>,
 }
 
-/// The messages that have not ended.
 #[derive(Debug)]
 pub(crate) struct Queue {
     journal: Journal,
@@ -191,10 +180,8 @@ impl Queue {
         let mut advanced = Advanced::default();
         for mut job in new.drain(..) {
             job.action = job.action.filter(|_| starting.contains(&Some(job.id)));
-            let (id, client, lane) = (job.id, job.client, job.lane());
-            let jobs = &mut self.lanes[lane as usize];
-            advanced.accepted.push(Accepted { id, client, lane, ahead: jobs.len() });
-            jobs.push_back(job);
+            advanced.accepted.push(job.id);
+            self.lanes[job.lane() as usize].push_back(job);
         }
         for job in self.lanes.iter_mut().filter_map(VecDeque::front_mut) {
             if starting.contains(&Some(job.id)) {
@@ -225,7 +212,6 @@ impl Queue {
         self.lanes[lane as usize].iter().filter(|job| job.started.is_none())
     }
 
-    /// The message whose answer that client waits for.
     pub(crate) fn job_of(&self, client: ClientId) -> Option<&Job> {
         self.lanes.iter().flatten().find(|job| job.client == Some(client))
     }
@@ -246,6 +232,11 @@ impl Queue {
         self.lanes.iter().flatten().find(|job| job.id == id)
     }
 
+    /// How many messages run or wait before this one.
+    pub(crate) fn ahead(&self, job: &Job) -> usize {
+        self.lanes[job.lane() as usize].iter().take_while(|before| before.id != job.id).count()
+    }
+
     pub(crate) fn waiting(&self) -> usize {
         let waiting = self.lanes.iter().flatten().filter(|job| job.started.is_none()).count();
         waiting + self.from_fifo.len() + self.from_others.len()
@@ -258,7 +249,6 @@ impl Queue {
         may_write && (self.holds_up_fifo() || is_behind) || !self.from_others.is_empty()
     }
 
-    /// How far the FIFO's spool has been turned into messages.
     pub(crate) fn mark(&self) -> Mark {
         self.journal.mark()
     }

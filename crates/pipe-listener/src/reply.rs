@@ -45,13 +45,12 @@ pub(crate) struct Clients {
 impl Clients {
     /// No client yet. Raises the limit of open files if that is needed and allowed.
     pub(crate) fn new() -> Clients {
-        let mut allowed = 1024;
-        if let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) {
-            let wanted = (MOST + RESERVE).min(hard);
-            let raised = soft >= wanted || setrlimit(Resource::RLIMIT_NOFILE, wanted, hard).is_ok();
-            allowed = if raised { soft.max(wanted) } else { soft };
+        let limit = || getrlimit(Resource::RLIMIT_NOFILE).unwrap_or((1024, 1024));
+        let (soft, hard) = limit();
+        if soft < MOST + RESERVE {
+            let _ = setrlimit(Resource::RLIMIT_NOFILE, hard.min(MOST + RESERVE), hard);
         }
-        let most = allowed.saturating_sub(RESERVE).clamp(16, MOST);
+        let most = limit().0.saturating_sub(RESERVE).clamp(16, MOST);
         Clients {
             connections: BTreeMap::new(),
             gone: Vec::new(),
@@ -164,12 +163,10 @@ impl Clients {
         }
     }
 
-    /// When the next one's time comes.
     pub(crate) fn due(&self) -> Option<Instant> {
         self.connections.values().filter_map(Connection::due).min()
     }
 
-    /// Sends this to `client`, if it is still there.
     pub(crate) fn send(&mut self, client: Option<ClientId>, frame: &Frame) {
         let Some(client) = client else { return };
         let Some(connection) = self.connections.get_mut(&client) else { return };
@@ -181,9 +178,11 @@ impl Clients {
             self.remove(client);
         }
     }
-    /// Answers `client` that its message is not taken.
-    pub(crate) fn refuse(&mut self, client: Option<ClientId>, code: ExitCode, why: String) {
-        self.send(client, &Frame::Note(why));
+    /// Sends `client` the end of its answer, after a note unless that is empty.
+    pub(crate) fn finish(&mut self, client: Option<ClientId>, code: ExitCode, note: &str) {
+        if !note.is_empty() {
+            self.send(client, &Frame::Note(note.into()));
+        }
         self.send(client, &Frame::End(code));
     }
 }

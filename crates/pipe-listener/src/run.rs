@@ -9,6 +9,7 @@ pub(crate) mod notify;
 pub(crate) mod prepare;
 pub(crate) mod tailscale;
 
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -23,6 +24,7 @@ use common::process::{self, End, Finished, LeftBehind, Limits};
 use common::settings::{PUSH_URL, Settings};
 use common::text::escape;
 use common::trust::Trust;
+use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use crate::dispatch::{Action, OwnMessage};
 use crate::queue::Job;
@@ -30,9 +32,7 @@ use crate::queue::Job;
 /// What an action reports while it runs.
 #[derive(Debug)]
 pub(crate) enum Progress {
-    /// A line of a program's output.
     Output(Vec<u8>),
-    /// A note of the listener.
     Note(String),
     /// It goes on, but its client need not wait: this is the answer.
     Answer(String),
@@ -41,7 +41,6 @@ pub(crate) enum Progress {
 /// Where an action reports it.
 pub(crate) type Report<'a> = &'a mut dyn FnMut(Progress);
 
-/// How an action ended.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     /// Done; there may be something to report about it.
@@ -68,7 +67,6 @@ impl Failure {
         Failure { why: naming(self.why), unseen: naming(self.unseen) }
     }
 
-    /// Two failures of one action.
     fn and(self, other: Failure) -> Failure {
         let joined = |one, two| format!("{one}; {two}");
         Failure { why: joined(self.why, other.why), unseen: joined(self.unseen, other.unseen) }
@@ -91,11 +89,9 @@ impl Outcome {
     }
 }
 
-/// What running needs to know.
 #[derive(Clone, Debug)]
 pub(crate) struct Runner {
     pub(crate) settings: Settings,
-    /// How long an action may take.
     pub(crate) timeout: Duration,
     /// How long the running action may go on when the listener is asked to stop.
     pub(crate) grace: Duration,
@@ -106,7 +102,6 @@ pub(crate) struct Runner {
 }
 
 impl Runner {
-    /// The folder with the user's own actions.
     pub(crate) fn actions(&self) -> PathBuf {
         self.settings.layout().own_actions()
     }
@@ -117,15 +112,8 @@ impl Runner {
         Trust::of(settings.as_ref().unwrap_or(&self.settings)).0
     }
 
-    /// Runs the `action` of a message to its end. A notification names what was wrong with the preparation if
-    /// `with_preparation`.
-    pub(crate) fn run(
-        &self,
-        action: &Action,
-        job: &Job,
-        with_preparation: bool,
-        report: Report<'_>,
-    ) -> Outcome {
+    /// Runs the `action` of a message to its end.
+    pub(crate) fn run(&self, action: &Action, job: &Job, report: Report<'_>) -> Outcome {
         let (until, text) = (Instant::now() + self.timeout, &job.message.text);
         let result = match action {
             Action::Own(file) => Ok(self.own(file, &job.message, until, report)),
@@ -140,11 +128,9 @@ impl Runner {
             Action::BuiltIn(BuiltIn::PreBackups) => prepare::pre_backups(self, text, until, report),
             Action::BuiltIn(BuiltIn::PostBackups) => prepare::post_backups(self, text, until, report),
             Action::BuiltIn(BuiltIn::BuildIgnore) => Ok(self.tool("build-ignore", &[], until, report)),
-            Action::BuiltIn(BuiltIn::NotifyUp) => {
-                notify::notify(self, State::Up, job, with_preparation, report)
-            }
-            Action::BuiltIn(BuiltIn::NotifyDown) => {
-                notify::notify(self, State::Down, job, with_preparation, report)
+            Action::BuiltIn(action @ (BuiltIn::NotifyUp | BuiltIn::NotifyDown)) => {
+                let state = if *action == BuiltIn::NotifyUp { State::Up } else { State::Down };
+                notify::notify(self, state, job, report)
             }
         };
         result.unwrap_or_else(|error| Outcome::of_error(&error))
@@ -205,4 +191,10 @@ impl Runner {
             Err(error) => Outcome::of_error(&error),
         }
     }
+}
+
+/// Waits until one of `flags` is up, at most this long.
+pub(crate) fn wait(flags: &[&Cancel], time: Duration) {
+    let mut fds: Vec<_> = flags.iter().map(|flag| PollFd::new(flag.as_fd(), PollFlags::POLLIN)).collect();
+    let _ = poll(&mut fds, PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX));
 }

@@ -20,7 +20,6 @@ pub(crate) fn complete(runner: &Runner, mut status: ListenerStatus) -> ListenerS
     status
 }
 
-/// The answer's lines.
 pub(crate) fn render(status: &ListenerStatus, json: bool) -> Vec<String> {
     if json {
         return vec![Value::Object(status.clone()).to_string()];

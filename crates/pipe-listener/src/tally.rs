@@ -12,7 +12,6 @@ use common::regular_file;
 use common::text::escape_path;
 use common::units;
 
-/// How many days are kept.
 const DAYS: usize = 60;
 /// Changes are written after this time.
 const PAUSE: Duration = Duration::from_secs(60);
@@ -24,7 +23,6 @@ const LONGEST: u64 = 1 << 20;
 pub(crate) enum Ending {
     Done,
     Failed,
-    /// It was not accepted.
     Refused,
 }
 

@@ -35,11 +35,9 @@ enum Phase {
 /// What a look at a client brought.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Heard {
-    /// Nothing to act on.
     Nothing,
     /// Its line, without the newline; longer than a message may be where it is too long.
     Line(Vec<u8>),
-    /// It is gone.
     Gone,
 }
 
@@ -78,7 +76,6 @@ impl Connection {
         self.phase == Phase::Speaking
     }
 
-    /// Whether it was promised an answer.
     pub(crate) fn is_waiting(&self) -> bool {
         self.phase == Phase::Waiting
     }

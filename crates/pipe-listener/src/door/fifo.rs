@@ -99,7 +99,6 @@ impl Fifo {
         self.pipe.as_ref().map(|(pipe, _)| pipe.as_fd())
     }
 
-    /// The lines that have come in since the last call.
     pub(crate) fn take(&mut self) -> Vec<Arrival> {
         std::mem::take(&mut self.arrivals)
     }
@@ -160,21 +159,15 @@ impl Fifo {
         self.start
     }
 
+    /// Blank lines mean nothing and are passed over.
     fn keep(&mut self, lines: impl IntoIterator<Item = Line>, taken: Taken) {
         let generation = self.spool.generation();
-        self.arrivals.extend(lines.into_iter().filter_map(|line| arrival(line, generation, taken)));
-    }
-}
-
-/// Blank lines mean nothing and are passed over.
-fn arrival(line: Line, generation: u64, taken: Taken) -> Option<Arrival> {
-    let mark = Mark { generation, offset: line.end, skipping: line.skipping };
-    let bytes = line.bytes.unwrap_or_default();
-    let parsed = if line.skipping { Err(Malformed::TooLong) } else { Message::parse(&bytes) };
-    match parsed {
-        Err(Malformed::Empty) => None,
-        Ok(message) => Some(Arrival { line: Ok(message), bytes: Vec::new(), mark, taken }),
-        Err(why) => Some(Arrival { line: Err(why), bytes, mark, taken }),
+        self.arrivals.extend(lines.into_iter().filter_map(|line| {
+            let mark = Mark { generation, offset: line.end, skipping: line.bytes.is_none() };
+            let parsed = line.bytes.as_deref().map_or(Err(Malformed::TooLong), Message::parse);
+            let bytes = line.bytes.filter(|_| parsed.is_err()).unwrap_or_default();
+            (parsed != Err(Malformed::Empty)).then_some(Arrival { line: parsed, bytes, mark, taken })
+        }));
     }
 }
 

@@ -7,11 +7,9 @@ use bridge::message::LONGEST;
 /// A line, and the position after it, counted like the bytes that were pushed.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Line {
-    /// Its bytes without the newline; `None` where it was too long.
+    /// Its bytes without the newline; `None` if it is too long: the rest of it is still to come and to be skipped.
     pub(crate) bytes: Option<Vec<u8>>,
     pub(crate) end: u64,
-    /// The rest of it is still to come and to be skipped.
-    pub(crate) skipping: bool,
 }
 
 #[derive(Debug, Default)]
@@ -54,7 +52,7 @@ impl Lines {
     }
 
     fn line(&mut self) -> Line {
-        Line { bytes: Some(std::mem::take(&mut self.open)), end: self.position, skipping: false }
+        Line { bytes: Some(std::mem::take(&mut self.open)), end: self.position }
     }
 
     fn extend(&mut self, bytes: &[u8], lines: &mut Vec<Line>) {
@@ -66,7 +64,7 @@ impl Lines {
         if self.open.len() + bytes.len() > LONGEST + 1 {
             self.open = Vec::new();
             self.skipping = true;
-            lines.push(Line { bytes: None, end: self.position, skipping: true });
+            lines.push(Line { bytes: None, end: self.position });
         } else {
             self.open.extend_from_slice(bytes);
         }
@@ -104,7 +102,7 @@ mod tests {
         }
         lines.push(b"tail\nping\n", &mut out);
         assert_eq!(out.len(), 2);
-        assert!(out[0].bytes.is_none() && out[0].skipping);
+        assert!(out[0].bytes.is_none());
         assert_eq!(out[1].bytes.as_deref(), Some(b"ping" as &[u8]));
     }
 }

@@ -19,6 +19,7 @@ use anyhow::{Context, Result};
 use common::layout::QUEUE_SPOOL;
 use common::private;
 use common::text::escape_path;
+use rustix::io::Errno;
 use rustix::pipe::SpliceFlags;
 
 use crate::queue::journal::Mark;
@@ -91,39 +92,28 @@ impl Spool {
     /// full. Returns nothing if the FIFO is empty.
     pub(crate) fn fill(&mut self, pipe: &OwnedFd) -> io::Result<Vec<u8>> {
         let most = usize::try_from(FULL.saturating_sub(self.length)).unwrap_or(PIECE).clamp(1, PIECE);
+        let mut bytes = vec![0; most];
         let mut offset = self.length;
         let flags = SpliceFlags::NONBLOCK;
         let moved =
-            match rustix::pipe::splice(pipe.as_fd(), None, self.file.as_fd(), Some(&mut offset), most, flags)
-            {
-                Ok(moved) => moved,
-                Err(rustix::io::Errno::AGAIN | rustix::io::Errno::INTR) => return Ok(Vec::new()),
-                // A file system that can't be spliced to.
-                Err(rustix::io::Errno::INVAL) => return self.copy(pipe, most),
-                Err(error) => return Err(error.into()),
-            };
-        let mut bytes = vec![0; moved];
-        self.file.read_exact_at(&mut bytes, self.length)?;
-        self.grow(moved);
-        Ok(bytes)
-    }
-
-    fn copy(&mut self, pipe: &OwnedFd, most: usize) -> io::Result<Vec<u8>> {
-        let mut bytes = vec![0; most];
-        let length = match nix::unistd::read(pipe, &mut bytes) {
-            Ok(length) => length,
-            Err(nix::errno::Errno::EAGAIN | nix::errno::Errno::EINTR) => 0,
+            rustix::pipe::splice(pipe.as_fd(), None, self.file.as_fd(), Some(&mut offset), most, flags);
+        let is_copied = matches!(moved, Err(Errno::INVAL));
+        // A file system that can't be spliced to.
+        let moved = if is_copied { rustix::io::read(pipe, &mut *bytes) } else { moved };
+        let moved = match moved {
+            Ok(moved) => moved,
+            Err(Errno::AGAIN | Errno::INTR) => 0,
             Err(error) => return Err(error.into()),
         };
-        bytes.truncate(length);
-        self.file.write_all_at(&bytes, self.length)?;
-        self.grow(length);
-        Ok(bytes)
-    }
-
-    fn grow(&mut self, by: usize) {
-        self.length += by as u64;
+        bytes.truncate(moved);
+        if is_copied {
+            self.file.write_all_at(&bytes, self.length)?;
+        } else {
+            self.file.read_exact_at(&mut bytes, self.length)?;
+        }
+        self.length += moved as u64;
         self.read = self.length;
+        Ok(bytes)
     }
 
     pub(crate) fn generation(&self) -> u64 {

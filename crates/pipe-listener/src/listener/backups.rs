@@ -65,17 +65,6 @@ pub(super) fn failure_cancels(message: &Message, door: Origin) -> bool {
     door == Origin::Socket && request.is_some_and(|(_, request)| request.failure_cancels)
 }
 
-/// What follows for a message whose client has closed the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Abandoned {
-    /// Nothing.
-    GoesOn,
-    /// It runs, and is stopped.
-    IsStopped,
-    /// It waits, and is not run.
-    IsOver,
-}
-
 impl Backups {
     /// What an earlier listener left.
     pub(super) fn load(settings: &Settings) -> Backups {
@@ -94,7 +83,6 @@ impl Backups {
         backups
     }
 
-    /// What the listener has to send to itself.
     pub(super) fn take_messages(&mut self) -> Vec<Message> {
         std::mem::take(&mut self.messages)
     }
@@ -107,7 +95,6 @@ impl Backups {
         Trouble::load(&self.settings.layout().actions_trouble())
     }
 
-    /// What is prepared now.
     pub(super) fn set_prepared(&mut self, open: Option<prepare::Open>, log: &mut Log) {
         let (since, unknown) = open.map(|open| (open.since, open.unknown)).unwrap_or_default();
         if let Some(why) = unknown.as_ref().filter(|_| self.unknown != unknown) {
@@ -117,25 +104,30 @@ impl Backups {
     }
 
     /// A client that waited for this message has closed the connection; it wanted to know the end if it `waited`.
-    pub(super) fn client_gone(&mut self, job: &Job, waited: bool, log: &mut Log) -> Abandoned {
+    /// `stop` stops its action. Returns whether the message is over by that.
+    pub(super) fn client_gone(&mut self, job: &Job, waited: bool, stop: impl Fn(), log: &mut Log) -> bool {
         let is_preparation = job.message.built_in() == Some(BuiltIn::PreBackups);
         let cancels = failure_cancels(&job.message, job.door);
         if !is_preparation || !cancels && !waited {
-            return Abandoned::GoesOn;
+            return false;
         }
-        let (follows, what) = match (cancels, job.started) {
-            (false, _) => (Abandoned::GoesOn, "; its backup may go on"),
-            (true, Some(_)) => (Abandoned::IsStopped, ": it is stopped and undone"),
-            (true, None) => (Abandoned::IsOver, " before it ran: it is not run"),
+        let is_over = cancels && job.started.is_none();
+        let what = match cancels {
+            false => "; its backup may go on",
+            true if is_over => " before it ran: it is not run",
+            true => ": it is stopped and undone",
         };
         let shown = short(job.message.to_string().as_bytes());
         log.event(&format!("#{} {shown}: its client went away{what}", job.id));
-        if follows == Abandoned::IsOver {
+        if is_over {
             self.push_failed_preparation(&job.message, "Backrest went away before it ran");
-        } else {
-            self.unheard.insert(job.id);
+            return true;
         }
-        follows
+        self.unheard.insert(job.id);
+        if cancels {
+            stop();
+        }
+        false
     }
 
     /// A message ended: undoes and pushes what has to be. Returns a note for its client.
@@ -175,7 +167,6 @@ impl Backups {
         note
     }
 
-    /// A `pre-backups` ended.
     fn prepared(&mut self, job: &Job, request: Preparation, why: Option<&str>, is_unheard: bool) {
         let undoes = (why.is_some() || is_unheard) && failure_cancels(&job.message, job.door);
         let key = request.key.clone().unwrap_or_default();

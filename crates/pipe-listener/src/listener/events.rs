@@ -15,12 +15,10 @@ use crate::status::ListenerStatus;
 /// At most this number of events are attended to before the doors and clients are looked at again.
 const AT_ONCE: usize = 256;
 
-/// What a thread reports.
 #[derive(Debug)]
 pub(super) enum Event {
     /// The action of this message reports something.
     Progress(u64, Progress),
-    /// It is over.
     Done(u64, Outcome),
     /// What is prepared and has to be undone.
     Prepared(Option<prepare::Open>),

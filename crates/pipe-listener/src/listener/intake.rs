@@ -18,7 +18,7 @@ use crate::dispatch::{Action, Refusal, look_up};
 use crate::door::fifo::Taken;
 use crate::door::{ClientId, Origin};
 use crate::log::{Topic, short};
-use crate::queue::{Accepted, Job, STALE, Unrecorded};
+use crate::queue::{Job, STALE, Unrecorded};
 use crate::run::{Outcome, notify};
 use crate::status::{self, ListenerStatus};
 use crate::tally::Ending;
@@ -31,22 +31,20 @@ use common::units;
 const DISK_PAUSE: Duration = Duration::from_secs(5);
 
 impl Listener {
-    /// A client has sent its line.
     pub(super) fn hear(&mut self, client: ClientId, line: &[u8]) {
         if self.timers.is_set(Timer::Stop) {
-            self.clients.refuse(Some(client), ExitCode::Later, "the listener stops".into());
+            self.clients.finish(Some(client), ExitCode::Later, "the listener stops");
             return;
         }
         match Message::parse(line) {
             Ok(message) => self.consider(Job { client: Some(client), ..Job::new(message, Origin::Socket) }),
             Err(why) => {
                 self.report_malformed(Origin::Socket, why, line);
-                self.clients.refuse(Some(client), ExitCode::Unknown, format!("not a message: {why}"));
+                self.clients.finish(Some(client), ExitCode::Unknown, &format!("not a message: {why}"));
             }
         }
     }
 
-    /// Looks at what came through the FIFO.
     pub(super) fn take_arrivals(&mut self) {
         for arrival in self.doors.fifo.take() {
             self.queue.pass(arrival.mark);
@@ -89,7 +87,7 @@ impl Listener {
                 }
                 let pong = format!("pong {}", env!("CARGO_PKG_VERSION")).into_bytes();
                 self.clients.send(client, &Frame::Output(pong));
-                self.clients.send(client, &Frame::End(ExitCode::Done));
+                self.clients.finish(client, ExitCode::Done, "");
             }
             Ok(Action::BuiltIn(BuiltIn::Status)) => {
                 if let Some(client) = client {
@@ -100,23 +98,20 @@ impl Listener {
                 if !self.queue.add(Job { action: Some(action), ..job }) {
                     let event = format!("refused, too many messages wait: {shown} ({door})");
                     self.log.sparingly(Topic::Refused, &event);
-                    self.clients.refuse(client, ExitCode::Later, "too many messages wait already".into());
+                    self.clients.finish(client, ExitCode::Later, "too many messages wait already");
                 }
             }
             Err(Refusal::Unknown) => {
                 let event = format!("unknown message: {shown} ({door})");
                 self.log.count("unknown-name", Ending::Refused, Topic::UnknownName, &event);
-                // No client waits at the FIFO, and a flood must not have the folder read for each of its lines.
-                if client.is_some() {
-                    let known = self.known_names().join(", ");
-                    let why = format!("no action has the name {}; known are: {known}", message.name);
-                    self.clients.refuse(client, ExitCode::Unknown, why);
-                }
+                let known = BuiltIn::ALL.map(BuiltIn::name).join(", ");
+                let why = format!("no action has the name {}; known are your own and {known}", message.name);
+                self.clients.finish(client, ExitCode::Unknown, &why);
             }
             Err(Refusal::Unsafe(why)) => {
                 let event = format!("refused: {shown} ({door}): {why}");
                 self.log.count(&message.name, Ending::Refused, Topic::Refused, &event);
-                self.clients.refuse(client, ExitCode::Failed, format!("not run: {why}"));
+                self.clients.finish(client, ExitCode::Failed, &format!("not run: {why}"));
             }
         }
     }
@@ -144,15 +139,15 @@ impl Listener {
                 self.timers.set(Timer::Disk, Some(DISK_PAUSE));
                 for client in refused {
                     let why = format!("not accepted, it can't be written down: {error}");
-                    self.clients.refuse(Some(client), ExitCode::Later, why);
+                    self.clients.finish(Some(client), ExitCode::Later, &why);
                 }
                 return;
             }
         };
         self.timers.set(Timer::Disk, None);
-        for job in advanced.started {
+        for mut job in advanced.started {
             let settings = &self.runner.settings;
-            let notice = self.notices.notice(&job, &self.queue, &mut self.backups, settings);
+            let notice = self.notices.notice(&mut job, &self.queue, &mut self.backups, settings);
             self.lanes.start(job, notice, &self.runner.cancel);
         }
         if let Some(superseded) = self.notices.reconsider(&self.queue, &self.runner.settings) {
@@ -162,26 +157,21 @@ impl Listener {
         if let Err(error) = self.queue.flush() {
             self.log.found(&format!("the queue may not survive a stop of the machine: {error}"));
         }
-        for Accepted { id, client, lane, ahead } in advanced.accepted {
-            self.clients.send(client, &Frame::Accepted(id));
-            if ahead > 0 {
-                self.report_waiting(client, lane, ahead);
-            }
+        for job in advanced.accepted.into_iter().filter_map(|id| self.queue.job(id)) {
+            self.clients.send(job.client, &Frame::Accepted(job.id));
+            let lane = job.lane();
+            let running = self.queue.running(lane).map_or("another message", |job| &job.message.name);
+            let note = match self.queue.ahead(job) {
+                0 => continue,
+                _ if lane == Lane::Notifications => {
+                    self.clients.finish(job.client, ExitCode::Done, "pushed after the one before it");
+                    continue;
+                }
+                1 => format!("waits for its turn: {running} runs"),
+                ahead => format!("waits for its turn: {running} runs, {} more before it", ahead - 1),
+            };
+            self.clients.send(job.client, &Frame::Note(note));
         }
-    }
-
-    fn report_waiting(&mut self, client: Option<ClientId>, lane: Lane, ahead: usize) {
-        if lane == Lane::Notifications {
-            self.clients.send(client, &Frame::Note("pushed after the one before it".into()));
-            self.clients.send(client, &Frame::End(ExitCode::Done));
-            return;
-        }
-        let running = self.queue.running(lane).map_or("another message", |job| job.message.name.as_str());
-        let note = match ahead {
-            1 => format!("waits for its turn: {running} runs"),
-            _ => format!("waits for its turn: {running} runs, {} more before it", ahead - 1),
-        };
-        self.clients.send(client, &Frame::Note(note));
     }
 
     fn report_malformed(&mut self, door: Origin, why: Malformed, line: &[u8]) {
@@ -196,18 +186,6 @@ impl Listener {
         let shown = short(message.to_string().as_bytes());
         self.log.event(&format!("{shown} (pipe): dropped: {why}"));
         self.facts.note(Fact::LastLost, &format!("{shown}: dropped: {why}"));
-    }
-
-    fn known_names(&self) -> Vec<String> {
-        let mut names: Vec<_> = std::fs::read_dir(self.runner.actions())
-            .into_iter()
-            .flatten()
-            .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-            .filter(|name| bridge::message::is_name(name) && BuiltIn::named(name).is_none())
-            .take(50)
-            .collect();
-        names.sort();
-        BuiltIn::ALL.into_iter().map(|action| action.name().to_string()).chain(names).collect()
     }
 
     fn ask_status(&mut self, client: ClientId, json: bool) {

@@ -6,14 +6,12 @@ use std::time::Instant;
 
 use bridge::action::{BuiltIn, Lane};
 use common::cancel::Cancel;
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::os::fd::AsFd;
 
 use super::events::{Event, Events};
 use super::notices::Notice;
 use crate::dispatch::{Action, OwnMessage, Refusal, look_up};
 use crate::queue::{Job, LANES};
-use crate::run::{Outcome, Report, Runner, prepare};
+use crate::run::{Outcome, Report, Runner, prepare, wait};
 
 #[derive(Debug)]
 pub(super) struct Lanes {
@@ -22,11 +20,9 @@ pub(super) struct Lanes {
     running: BTreeMap<u64, Cancel>,
 }
 
-/// A message that is to be run.
 #[derive(Debug)]
 struct Start {
     job: Job,
-    /// Stops its action.
     cancel: Cancel,
     notice: Notice,
 }
@@ -59,7 +55,6 @@ impl Lanes {
         self.running.values().for_each(Cancel::cancel);
     }
 
-    /// The action of this message has ended.
     pub(super) fn remove(&mut self, id: u64) {
         self.running.remove(&id);
     }
@@ -101,20 +96,12 @@ fn run(runner: &Runner, action: &Action, job: &Job, notice: Notice, report: Repo
     match notice {
         Notice::Not(why) if is_notification => return Outcome::Done(Some(why.into())),
         Notice::At(at, hurry) if is_notification => {
-            wait(&[&runner.ending, &hurry, &runner.cancel], at);
+            wait(&[&runner.ending, &hurry, &runner.cancel], at.saturating_duration_since(Instant::now()));
             if runner.cancel.is_cancelled() && !runner.ending.is_cancelled() {
                 return Outcome::Done(Some("not pushed: a newer message follows".into()));
             }
         }
-        Notice::Now { with_preparation } => return runner.run(action, job, with_preparation, report),
-        Notice::Not(_) | Notice::At(..) => {}
+        Notice::Now | Notice::Not(_) | Notice::At(..) => {}
     }
-    runner.run(action, job, false, report)
-}
-
-/// Waits until one of `flags` is up or it is `until`.
-fn wait(flags: &[&Cancel], until: Instant) {
-    let mut fds: Vec<_> = flags.iter().map(|flag| PollFd::new(flag.as_fd(), PollFlags::POLLIN)).collect();
-    let left = until.saturating_duration_since(Instant::now());
-    let _ = poll(&mut fds, PollTimeout::try_from(left).unwrap_or(PollTimeout::MAX));
+    runner.run(action, job, report)
 }

@@ -28,15 +28,14 @@ const MOST_FAILURES: usize = 100;
 /// What becomes of a notification.
 #[derive(Debug)]
 pub(super) enum Notice {
-    /// It is pushed now. What was wrong with the preparation goes before its text if `with_preparation`.
-    Now { with_preparation: bool },
+    /// It is pushed now.
+    Now,
     /// It is pushed at that time, or earlier if the flag is up, or not if its action is stopped.
     At(Instant, Cancel),
     /// It is not pushed, because of this.
     Not(&'static str),
 }
 
-/// What was pushed lately.
 #[derive(Debug, Default)]
 pub(super) struct Notices {
     ups: VecDeque<Instant>,
@@ -83,17 +82,16 @@ impl Notices {
     /// What becomes of a message that was just started.
     pub(super) fn notice(
         &mut self,
-        job: &Job,
+        job: &mut Job,
         queue: &Queue,
         backups: &mut Backups,
         settings: &Settings,
     ) -> Notice {
-        const NOW: Notice = Notice::Now { with_preparation: false };
         if job.message.built_in() == Some(BuiltIn::PreBackups) {
             self.preparation = self.preparation.max(job.id);
         }
-        let Some(is_up) = reports_up(&job.message) else { return NOW };
-        let Ok(settings) = settings.again() else { return NOW };
+        let Some(is_up) = reports_up(&job.message) else { return Notice::Now };
+        let Ok(settings) = settings.again() else { return Notice::Now };
         let request = Notification::parse(&job.message.text);
         let own = monitor(&settings, &request);
         let now = Instant::now();
@@ -119,7 +117,8 @@ impl Notices {
             }
         }
         let is_report = job.door != Origin::Timer && !request.preparation_failed;
-        Notice::Now { with_preparation: is_report && backups.names_preparation(request.plan(), now) }
+        job.with_preparation = is_report && backups.names_preparation(request.plan(), now);
+        Notice::Now
     }
 
     /// Looks whether the `up` that waits for its time still has to. Returns its message if it is not to be pushed.
@@ -245,6 +244,12 @@ mod tests {
             notices.is_new_failure(&request(text), &job(20, Origin::Socket), true, now)
         };
         assert!(is_new(&mut notices, "--plan a task cancelled"));
+        let mut is_new_to = |text: &str, door, is_common| {
+            notices.is_new_failure(&request(text), &job(30, door), is_common, now)
+        };
+        assert!(is_new_to("--preparation-failed shop failed", Origin::Timer, true));
+        assert!(is_new_to("--plan c task cancelled", Origin::Socket, false), "it has its own monitor");
+        assert!(!is_new_to("--plan d task cancelled", Origin::Socket, true));
     }
 
     #[test]
@@ -256,22 +261,6 @@ mod tests {
             assert!(notices.is_new_failure(&request(&text), &job(number + 1, Origin::Socket), true, now));
         }
         assert_eq!(notices.failures.len(), MOST_FAILURES);
-    }
-
-    #[test]
-    fn a_preparation_without_a_plan_fails_once_for_the_common_monitor() {
-        let now = Instant::now();
-        let failed = request("--preparation-failed shop failed");
-        for (text, is_common, is_new) in [
-            ("task cancelled: hook failed", true, false),
-            ("--plan a task cancelled: hook failed", true, false),
-            ("--plan a task cancelled: hook failed", false, true),
-        ] {
-            let mut notices = Notices::default();
-            assert!(notices.is_new_failure(&failed, &job(1, Origin::Timer), true, now));
-            let seen = notices.is_new_failure(&request(text), &job(2, Origin::Socket), is_common, now);
-            assert_eq!(seen, is_new, "{text}");
-        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 
 use super::Listener;
-use super::backups::{Abandoned, is_about_preparation};
+use super::backups::is_about_preparation;
 use super::events::Event;
 use super::facts::Fact;
 use super::timers::Timer;
@@ -32,7 +32,6 @@ const RESTART: Duration = Duration::from_secs(600);
 /// A FIFO that could not be read is tried again after this time.
 const FIFO_PAUSE: Duration = Duration::from_millis(500);
 
-/// What can become ready.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Source {
     Signals,
@@ -91,7 +90,6 @@ impl Listener {
         Ok(fds.iter().zip(sources).filter_map(found).collect())
     }
 
-    /// Attends to all that is ready or due.
     pub(super) fn attend(&mut self, ready: &[(Source, bool)]) {
         let now = Instant::now();
         let is_ready = |source: Source| ready.iter().any(|(found, _)| *found == source);
@@ -132,10 +130,9 @@ impl Listener {
         let mut ended: Vec<_> = finished.iter().map(|(job, _)| job.id).collect();
         for gone in self.clients.take_gone() {
             let Some(job) = self.queue.job_of(gone.client) else { continue };
-            match self.backups.client_gone(job, gone.waited, &mut self.log) {
-                Abandoned::GoesOn => {}
-                Abandoned::IsStopped => self.lanes.stop(job.id),
-                Abandoned::IsOver => ended.push(job.id),
+            let stop = || self.lanes.stop(job.id);
+            if self.backups.client_gone(job, gone.waited, stop, &mut self.log) {
+                ended.push(job.id);
             }
         }
         self.look_at_times(now);
@@ -235,8 +232,7 @@ impl Listener {
                     Progress::Answer(note) => {
                         let topic = Topic::Failed(job.message.name.clone());
                         self.log.sparingly(topic, &format!("#{id}: {note}"));
-                        self.clients.send(job.client, &Frame::Note(note));
-                        self.clients.send(job.client, &Frame::End(ExitCode::Done));
+                        self.clients.finish(job.client, ExitCode::Done, &note);
                     }
                 }
             }
@@ -266,7 +262,7 @@ impl Listener {
                     for line in status::render(&found, json) {
                         self.clients.send(Some(client), &Frame::Output(line.into_bytes()));
                     }
-                    self.clients.send(Some(client), &Frame::End(ExitCode::Done));
+                    self.clients.finish(Some(client), ExitCode::Done, "");
                 }
             }
         }
@@ -275,35 +271,29 @@ impl Listener {
 
     /// Reports to the log, and to the client that waits, how a message ended.
     pub(super) fn report_end(&mut self, job: &Job, outcome: &Outcome) {
-        let id = job.id;
         let took = job.started.map(|at| common::units::duration(at.elapsed())).unwrap_or_default();
-        let shown = short(job.message.to_string().as_bytes());
-        let (code, how) = match outcome {
-            Outcome::Done(None) => (ExitCode::Done, format!("done after {took}")),
-            Outcome::Done(Some(what)) => (ExitCode::Done, format!("done after {took}: {what}")),
-            Outcome::Failed(Failure { why, .. }) => (ExitCode::Failed, format!("failed after {took}: {why}")),
-            Outcome::Unknown => (ExitCode::Unknown, "not known any more".into()),
-        };
         let name = job.message.name.clone();
-        let (ending, topic) = match code {
-            ExitCode::Done => (Ending::Done, Topic::Message(name)),
-            _ => (Ending::Failed, Topic::Failed(name)),
+        let (code, ending, topic) = match outcome {
+            Outcome::Done(_) => (ExitCode::Done, Ending::Done, Topic::Message(name)),
+            Outcome::Failed(_) => (ExitCode::Failed, Ending::Failed, Topic::Failed(name)),
+            Outcome::Unknown => (ExitCode::Unknown, Ending::Failed, Topic::Failed(name)),
         };
-        let event = format!("#{id} {shown} ({}): {how}", job.door);
-        self.log.count(&job.message.name, ending, topic, &event);
-        match outcome {
-            Outcome::Done(None) => {}
-            Outcome::Done(Some(what)) => self.clients.send(job.client, &Frame::Note(what.clone())),
-            Outcome::Failed(Failure { unseen, .. }) => {
-                self.clients.send(job.client, &Frame::Note(format!("failed after {took}: {unseen}")));
+        let (how, note) = match outcome {
+            Outcome::Done(None) => (format!("done after {took}"), String::new()),
+            Outcome::Done(Some(what)) => (format!("done after {took}: {what}"), what.clone()),
+            Outcome::Failed(Failure { why, unseen }) => {
+                (format!("failed after {took}: {why}"), format!("failed after {took}: {unseen}"))
             }
-            Outcome::Unknown => self.clients.send(job.client, &Frame::Note(how.clone())),
-        }
-        self.clients.send(job.client, &Frame::End(code));
+            Outcome::Unknown => ("not known any more".into(), "not known any more".into()),
+        };
+        let shown = format!("#{} {}", job.id, short(job.message.to_string().as_bytes()));
+        let event = format!("{shown} ({}): {how}", job.door);
+        self.log.count(&job.message.name, ending, topic, &event);
+        self.clients.finish(job.client, code, &note);
         if OwnMessage::of(&job.message, job.door) == Some(OwnMessage::OverdueBackup) {
             self.facts.note(Fact::OverdueBackup, &how);
         }
-        let event = format!("#{id} {shown}: {how}");
+        let event = format!("{shown}: {how}");
         if job.lane() == Lane::Notifications {
             return self.facts.note(Fact::LastPush, &event);
         }

@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-/// What may be due.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Timer {
     /// Writing is tried again after it failed.
@@ -19,7 +18,6 @@ pub(super) enum Timer {
     Restart,
 }
 
-/// What is due, and when.
 #[derive(Debug, Default)]
 pub(super) struct Timers([Option<Instant>; 6]);
 

@@ -26,21 +26,25 @@ pub(crate) struct Mark {
     pub(crate) skipping: bool,
 }
 
-/// One line of the journal.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Record {
     /// What a rewritten journal starts with.
-    Next { id: u64, spool: Mark },
-    /// A message was taken.
+    Next {
+        id: u64,
+        spool: Mark,
+    },
     Accepted(Entry),
     /// Its action was about to run.
-    Started { id: u64 },
+    Started {
+        id: u64,
+    },
     /// It is over, however it ended.
-    Ended { id: u64 },
+    Ended {
+        id: u64,
+    },
 }
 
-/// A message that was accepted.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct Entry {
     /// Its number; never used twice.
@@ -91,7 +95,6 @@ impl Journal {
         self.next_id
     }
 
-    /// How far the spool has been turned into records.
     pub(crate) fn mark(&self) -> Mark {
         self.mark
     }

@@ -12,27 +12,21 @@ use common::contract::push::State;
 use common::contract::trouble::Trouble;
 use common::process::{self, Limits};
 use common::settings::{PUSH_URL, Settings};
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use std::os::fd::AsFd;
 
-use super::{Outcome, Progress, Report, Runner, alarm};
+use super::{Outcome, Progress, Report, Runner, alarm, wait};
 use crate::door::Origin;
 use crate::queue::Job;
 
-/// No more tries after this.
 const GIVE_UP: Duration = Duration::from_secs(600);
 /// The first try is this short, because a hook waits for it.
 const FIRST: Duration = Duration::from_secs(5);
-/// Every other try.
 const LATER: Duration = Duration::from_secs(30);
-/// The longest pause between two tries.
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 pub(super) fn notify(
     runner: &Runner,
     state: State,
     job: &Job,
-    with_preparation: bool,
     report: Report<'_>,
 ) -> anyhow::Result<Outcome> {
     let settings = runner.settings.again()?;
@@ -51,39 +45,34 @@ pub(super) fn notify(
         Err(error) => Some(common::exit::one_line(error)),
     };
     let trouble = trouble.unwrap_or_default();
-    let preparation = alarm::of_preparation(&trouble, plan.as_deref()).filter(|_| with_preparation);
+    let preparation = alarm::of_preparation(&trouble, plan.as_deref()).filter(|_| job.with_preparation);
     let preparation = preparation.map(|preparation| preparation.summary.clone());
     let ignore = Picture::load(&settings.layout().ignore_picture())
         .and_then(|picture| picture.line())
-        .filter(|_| with_preparation);
-    let before = [preparation, ignore].into_iter().flatten().collect::<Vec<_>>().join("; ");
-    let is_own = job.door == Origin::Timer;
+        .filter(|_| job.with_preparation);
+    let text = match state {
+        State::Up if request.text.is_empty() && down.is_some() => "backup ok".into(),
+        State::Down if job.door != Origin::Timer => alarm::reason(&request.text),
+        State::Up | State::Down => request.text,
+    };
     let push = Push {
         state: if down.is_none() { state } else { State::Down },
-        text: text(state, &request.text, is_own, before, down),
         plan,
         duration: request.duration,
+        text: [preparation, ignore, Some(text).filter(|text| !text.is_empty()), down]
+            .into_iter()
+            .flatten()
+            .collect::<Vec<_>>()
+            .join("; "),
     };
     Ok(until_it_worked(runner, &push, report))
 }
 
-/// One push.
 struct Push {
     state: State,
     text: String,
     plan: Option<String>,
     duration: Option<Duration>,
-}
-
-/// What is wrong with the services of this backup, the message's text, and the services that are still stopped.
-fn text(state: State, text: &str, is_own: bool, before: String, down: Option<String>) -> String {
-    let text = match state {
-        State::Up if text.is_empty() && down.is_some() => "backup ok".into(),
-        State::Down if !is_own => alarm::reason(text),
-        _ => text.to_string(),
-    };
-    let parts = [before, text, down.unwrap_or_default()];
-    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 fn until_it_worked(runner: &Runner, push: &Push, report: Report<'_>) -> Outcome {
@@ -103,7 +92,8 @@ fn until_it_worked(runner: &Runner, push: &Push, report: Report<'_>) -> Outcome 
         if started.elapsed() + pause > GIVE_UP {
             return Outcome::failed(format!("given up after {tries} tries: {why}"));
         }
-        if !sleep(runner, pause) {
+        wait(&[&runner.ending], pause);
+        if runner.ending.is_cancelled() {
             return Outcome::failed(format!("the listener was stopped after {tries} tries: {why}"));
         }
         pause = (2 * pause).min(LONGEST_PAUSE);
@@ -136,11 +126,4 @@ fn try_once(runner: &Runner, push: &Push, time: Duration) -> Result<(), String> 
         _ if pushed.end == process::End::TimedOut => Err("no answer in time".into()),
         _ => Err(pushed.end.to_string()),
     }
-}
-
-/// Waits. Returns whether the listener goes on.
-fn sleep(runner: &Runner, time: Duration) -> bool {
-    let mut fds = [PollFd::new(runner.ending.as_fd(), PollFlags::POLLIN)];
-    let _ = poll(&mut fds, PollTimeout::try_from(time).unwrap_or(PollTimeout::MAX));
-    !runner.ending.is_cancelled()
 }

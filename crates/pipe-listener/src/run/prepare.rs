@@ -59,7 +59,6 @@ fn with_key(command: &mut Command, request: &Preparation) {
 /// What can't be asked is tried after this time all the same: a service may be waiting to be started again.
 const UNKNOWN: Duration = Duration::from_secs(600);
 
-/// What is prepared and was not undone.
 #[derive(Clone, Debug)]
 pub(crate) struct Open {
     /// How long until it is overdue.

@@ -34,9 +34,8 @@ const DEFAULT_LINGER: Duration = Duration::from_secs(600);
 
 const RIGHTS: &str = "allow it once with: sudo tailscale set --operator=$USER";
 
-/// Brings the network up and waits until it is.
 pub(super) fn start(runner: &Runner, report: Report<'_>) -> Result<Outcome> {
-    let before = status(runner)?;
+    let before = tailscale::status(Some(&runner.cancel))?;
     // A backup does not fail because of it: at worst the network stays up.
     let known = NetworkRecord::load(&runner.settings).unwrap_or_else(|error| {
         report(Progress::Note(common::exit::one_line(&error)));
@@ -61,7 +60,7 @@ pub(super) fn start(runner: &Runner, report: Report<'_>) -> Result<Outcome> {
     report(Progress::Note("tailscale is coming up".into()));
     let until = Instant::now() + READY;
     loop {
-        let now = status(runner)?;
+        let now = tailscale::status(Some(&runner.cancel))?;
         if now.is_up() {
             return Ok(Outcome::Done(Some("tailscale is up".into())));
         }
@@ -75,7 +74,6 @@ pub(super) fn start(runner: &Runner, report: Report<'_>) -> Result<Outcome> {
     }
 }
 
-/// Notes that the network is no longer needed.
 pub(super) fn stop(runner: &Runner) -> Result<Outcome> {
     let state = NetworkRecord::load(&runner.settings)?;
     if !state.ours {
@@ -91,7 +89,6 @@ pub(super) fn stop(runner: &Runner) -> Result<Outcome> {
     Ok(Outcome::Done(Some(format!("goes down in {time} unless it is needed again"))))
 }
 
-/// Takes the network down if that is due.
 pub(super) fn down(runner: &Runner) -> Result<Outcome> {
     if due(&runner.settings).is_none_or(|left| !left.is_zero()) {
         return Ok(Outcome::Done(Some("not taken down: it is needed again".into())));
@@ -115,7 +112,7 @@ pub(crate) fn due(settings: &Settings) -> Option<Duration> {
 
 /// One line on the state of Tailscale, for `status`; `None` if it is not installed.
 pub(crate) fn describe(runner: &Runner) -> Option<String> {
-    Some(match status(runner) {
+    Some(match tailscale::status(Some(&runner.cancel)) {
         Ok(status) if status.is_up() => match NetworkRecord::load(&runner.settings) {
             Ok(record) if record.ours => "up, brought up for a backup".into(),
             Ok(_) => "up".into(),
@@ -142,24 +139,18 @@ fn linger(settings: &Settings) -> Duration {
     set.and_then(|text| humantime::parse_duration(text.trim()).ok()).unwrap_or(DEFAULT_LINGER)
 }
 
-fn status(runner: &Runner) -> Result<tailscale::Status> {
-    tailscale::status(Some(&runner.cancel))
-}
-
 /// `tailscale up` or `tailscale down`, with the rights that there are.
 fn change(runner: &Runner, what: &str) -> Result<()> {
-    let Err(error) = ask(runner, tailscale::program("tailscale").arg(what)) else { return Ok(()) };
+    let run = |command: &mut Command| {
+        process::capture(command, b"", Limits::within(COMMAND), Some(&runner.cancel))?.success().map(drop)
+    };
+    let Err(error) = run(tailscale::program("tailscale").arg(what)) else { return Ok(()) };
     if nix::unistd::geteuid().is_root() {
         return Err(error);
     }
-    ask(runner, tailscale::program("sudo").args(["-n", "tailscale", what]))
-        .map(drop)
+    run(tailscale::program("sudo").args(["-n", "tailscale", what]))
         .with_context(|| common::exit::one_line(&error))
         .hint(RIGHTS)
-}
-
-fn ask(runner: &Runner, command: &mut Command) -> Result<Vec<u8>> {
-    process::capture(command, b"", Limits::within(COMMAND), Some(&runner.cancel))?.success()
 }
 
 impl NetworkRecord {
