@@ -32,8 +32,11 @@ pub fn open_unlinked(path: &Path) -> io::Result<File> {
 
 /// Reads all of `path`, at most `limit` bytes. Fails with [`ErrorKind::FileTooLarge`] if it is longer.
 pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    open(path)?.take(limit.saturating_add(1)).read_to_end(&mut text)?;
+    let file = open(path)?;
+    let expected = file.metadata()?.len().min(limit);
+    // One byte more, so that the end is seen without growing.
+    let mut text = Vec::with_capacity(expected as usize + 1);
+    file.take(limit.saturating_add(1)).read_to_end(&mut text)?;
     if text.len() as u64 > limit {
         let why = format!("larger than {}", crate::units::bytes(limit));
         return Err(io::Error::new(ErrorKind::FileTooLarge, why));
