@@ -200,8 +200,8 @@ const COSTLY: f64 = 100_000.0;
 /// Only `**` makes a pattern costly: restic tries every way to fill it.
 fn warn_about_cost(sections: &Sections, depths: &Depths, warnings: &mut Vec<Problem>) {
     for written in sections.values().flat_map(|section| &section.rules) {
-        let has_stars = |line: &&Vec<u8>| line.windows(2).any(|pair| pair == b"**");
-        let total: f64 = written.lines.iter().filter(has_stars).map(|line| depths.cost_of_line(line)).sum();
+        let lines = written.lines.iter().filter(|line| has_double_star(line));
+        let total: f64 = lines.map(|line| depths.cost_of_line(line)).sum();
         let of_path = total / depths.paths().max(1) as f64;
         if of_path >= COSTLY {
             let (file, rule) = (&written.placed.file, written.placed.rule());
@@ -214,6 +214,12 @@ fn warn_about_cost(sections: &Sections, depths: &Depths, warnings: &mut Vec<Prob
             warnings.push(Problem::at_line(&file.path, rule.line, what));
         }
     }
+}
+
+fn has_double_star(line: &[u8]) -> bool {
+    // Without an early end the compiler looks at many bytes at once.
+    let pairs = line.iter().zip(line.get(1..).unwrap_or_default());
+    pairs.fold(false, |found, (one, next)| found | ((*one == b'*') & (*next == b'*')))
 }
 
 /// More folders than this that can't be entered are one warning.

@@ -50,7 +50,9 @@ pub fn decide(files: &[Arc<RulesFile>], names: &[Vec<u8>], is_folder: bool) -> O
             return decision;
         }
         last = decision;
-        chain = chain.enter(name);
+        if depth + 1 < names.len() {
+            chain = chain.enter(name);
+        }
     }
     last
 }

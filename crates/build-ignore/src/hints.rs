@@ -79,8 +79,7 @@ impl Place<'_> {
                 .or_else(|| other_case(rule, &other_cases));
             problems.extend(what.map(|what| self.problem(rule, &what)));
         }
-        for (_, rule) in file.rules.list.iter().enumerate().filter(|(_, rule)| rule.negated && rule.line > 0)
-        {
+        for (_, rule) in unmatched().filter(|(_, rule)| rule.negated) {
             let what = behind_a_left_out_folder(self.tree, file, rule);
             problems.extend(what.map(|what| self.problem(rule, &what)));
         }
@@ -215,17 +214,15 @@ fn length_bit(name: &[u8]) -> u64 {
 
 impl Search<'_> {
     fn folder(&mut self, folder: &Folder, lower: &mut Vec<u8>) {
-        for entry in folder.entries() {
-            if self.lengths & length_bit(entry.name) != 0 {
-                lower.clear();
-                lower.extend(entry.name.iter().map(u8::to_ascii_lowercase));
-                let wanted = self.wanted.get(lower.as_slice()).into_iter().flatten();
-                for name in wanted.filter(|name| **name != entry.name) {
-                    self.found.entry(name).or_insert_with(|| entry.name.to_vec());
-                }
+        for other in folder.names().filter(|name| self.lengths & length_bit(name) != 0) {
+            lower.clear();
+            lower.extend(other.iter().map(u8::to_ascii_lowercase));
+            let wanted = self.wanted.get(lower.as_slice()).into_iter().flatten();
+            for name in wanted.filter(|name| **name != other) {
+                self.found.entry(name).or_insert_with(|| other.to_vec());
             }
-            entry.folder.iter().for_each(|inner| self.folder(inner, lower));
         }
+        folder.entered().for_each(|(_, inner)| self.folder(inner, lower));
     }
 }
 

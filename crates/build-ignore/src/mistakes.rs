@@ -60,15 +60,16 @@ pub(crate) fn suspects(list: &[Rule]) -> Suspects {
 
 /// Whether nothing can be odd about the text. Most rules are plain, and this is asked about each.
 fn is_plain(text: &[u8]) -> bool {
-    let is_odd = |byte: &u8| !matches!(byte, b'!' | b'*'..=b'9' | b'<'..=b'[' | b']' | b'_' | b'a'..=b'z');
-    let odd_pair = |pair: &[u8]| matches!(pair, b"//" | b"**" | b"./" | b"..");
-    let has_list_sign = text.iter().any(|byte| matches!(byte, b',' | b'+'));
-    let is_odd_as_a_whole = text.is_empty()
-        || text == b"/"
-        || text.starts_with(b"!")
-        || text.starts_with(b"- ")
-        || text.ends_with(b"/.");
-    !is_odd_as_a_whole && !has_list_sign && !text.iter().any(is_odd) && !text.windows(2).any(odd_pair)
+    let is_usual =
+        |byte: u8| matches!(byte, b'!' | b'*' | b'-'..=b'9' | b'<'..=b'[' | b']' | b'_' | b'a'..=b'z');
+    let is_odd_as_a_whole = matches!(text, [] | [b'/'] | [b'!', ..] | [.., b'/', b'.']);
+    let mut before = 0;
+    !is_odd_as_a_whole
+        && text.iter().all(|&byte| {
+            let is_odd_pair = matches!((before, byte), (b'/', b'/') | (b'*', b'*') | (b'.', b'/' | b'.'));
+            before = byte;
+            is_usual(byte) && !is_odd_pair
+        })
 }
 
 /// What `text`, a rule without its `!`, was meant to be; none if it looks right.

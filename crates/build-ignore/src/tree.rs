@@ -124,6 +124,28 @@ impl Folder {
         })
     }
 
+    /// The names in it, for what most of them can be skipped by.
+    pub fn names(&self) -> impl Iterator<Item = &[u8]> {
+        let mut start = 0;
+        self.entries.iter().map(move |raw| {
+            let name = &self.names[start..raw.name_end as usize];
+            start = raw.name_end as usize;
+            name
+        })
+    }
+
+    /// The sub-folders that were entered.
+    pub fn entered(&self) -> impl Iterator<Item = (Entry<'_>, &Folder)> {
+        self.folders.iter().map(|(position, folder)| {
+            let position = *position as usize;
+            let start = position.checked_sub(1).map_or(0, |before| self.entries[before].name_end as usize);
+            let raw = self.entries[position];
+            let name = &self.names[start..raw.name_end as usize];
+            let (kind, is_ignored, size) = (raw.kind, raw.is_ignored, raw.size);
+            (Entry { name, kind, is_ignored, size, folder: Some(folder) }, folder)
+        })
+    }
+
     /// Whether all of its names are known, and not only those that lead on to rules.
     pub fn is_whole(&self) -> bool {
         self.is_whole
@@ -133,7 +155,7 @@ impl Folder {
     pub fn has_upper(&self) -> bool {
         // Without an early end, which keeps the compiler from looking at many bytes at once.
         self.names.iter().fold(false, |found, byte| found | byte.is_ascii_uppercase())
-            || self.folders.iter().any(|(_, inner)| inner.has_upper())
+            || self.entered().any(|(_, inner)| inner.has_upper())
     }
 
     /// How many names deep it goes, apart from what is left out.

@@ -31,7 +31,10 @@ fn look_into(
     let kept = |name: &[u8]| {
         folder.entries().any(|entry| entry.name == name && entry.kind == Kind::File && !entry.is_ignored)
     };
-    for entry in folder.entries().filter(|entry| !entry.is_ignored && !names.is_empty()) {
+    // Most folders are passed by with a look at the names alone.
+    let is_mark = |name: &[u8]| matches!(name, b"PG_VERSION" | b"ibdata1") || name.ends_with(b"-wal");
+    let has_mark = !names.is_empty() && folder.names().any(is_mark);
+    for entry in folder.entries().filter(|entry| has_mark && !entry.is_ignored) {
         let what = match entry.name {
             b"PG_VERSION" if kept(b"postmaster.opts") || kept(b"postgresql.conf") => {
                 "a live PostgreSQL database"
@@ -65,11 +68,9 @@ fn look_into(
         let service = Some(root.place.service(names));
         gaps.push(gap(GapKind::LiveDatabase, service, &path, format!("{what} {tail}"), Some(hint)));
     }
-    for entry in folder.entries() {
-        if let Some(inner) = entry.folder.filter(|_| !entry.is_ignored) {
-            names.push(entry.name.to_vec());
-            look_into(root, inner, names, (settings, declared), gaps);
-            names.pop();
-        }
+    for (entry, inner) in folder.entered().filter(|(entry, _)| !entry.is_ignored) {
+        names.push(entry.name.to_vec());
+        look_into(root, inner, names, (settings, declared), gaps);
+        names.pop();
     }
 }

@@ -95,6 +95,9 @@ fn expected(fstab: &[u8]) -> Vec<PathBuf> {
 
 /// Both files write blanks and the like as `\040`.
 fn unescaped(field: &[u8]) -> PathBuf {
+    if !field.contains(&b'\\') {
+        return OsString::from_vec(field.to_vec()).into();
+    }
     let mut bytes = Vec::with_capacity(field.len());
     let mut rest = field;
     while let Some((&byte, after)) = rest.split_first() {

@@ -63,16 +63,14 @@ pub(super) fn list(folder: &OwnedFd) -> io::Result<Listing> {
             if matches!(name, b"." | b"..") {
                 continue;
             }
-            if name == FILE_NAME.as_bytes() {
-                listing.rules_file = Some(entry.file_type());
+            // The first byte alone settles it for nearly every name.
+            match name[0] {
+                b'.' if name == FILE_NAME.as_bytes() => listing.rules_file = Some(entry.file_type()),
+                b'.' if is_lookalike(name) => listing.lookalikes.push(name.to_vec()),
+                b'c' | b'd' if is_compose_file(name) => listing.has_compose = true,
+                b'p' if name == PREPARE.as_bytes() => listing.has_prepare_step = true,
+                _ => {}
             }
-            if name.len() < 20 && name.first() == Some(&b'.') && is_lookalike(name) {
-                listing.lookalikes.push(name.to_vec());
-            }
-            listing.has_prepare_step |= name == PREPARE.as_bytes();
-            // `compose.yaml`, `docker-compose.yml` and their like.
-            listing.has_compose |= (name.starts_with(b"compose.") || name.starts_with(b"docker-compose."))
-                && (name.ends_with(b".yaml") || name.ends_with(b".yml"));
             listing.names.extend_from_slice(name);
             let name_end = u32::try_from(listing.names.len()).map_err(|_| io::ErrorKind::FileTooLarge)?;
             listing.entries.push(Listed { name_end, kind: entry.file_type() });
@@ -103,9 +101,16 @@ pub(super) fn kind(entry: &Listed, folder: &OwnedFd, name: &[u8]) -> Kind {
 
 /// `.resticignore.txt`, `.Resticignore` and their like.
 fn is_lookalike(name: &[u8]) -> bool {
-    let lower = name.to_ascii_lowercase();
-    let base = lower.strip_suffix(b".txt").unwrap_or(&lower);
-    name != FILE_NAME.as_bytes() && (base == FILE_NAME.as_bytes() || base == b".resticignores")
+    let is = |meant: &[u8]| name.eq_ignore_ascii_case(meant);
+    [&b".resticignore"[..], b".resticignore.txt", b".resticignores", b".resticignores.txt"]
+        .into_iter()
+        .any(is)
+}
+
+/// `compose.yaml`, `docker-compose.yml` and their like.
+fn is_compose_file(name: &[u8]) -> bool {
+    (name.starts_with(b"compose.") || name.starts_with(b"docker-compose."))
+        && (name.ends_with(b".yaml") || name.ends_with(b".yml"))
 }
 
 /// A file's size; 0 if it has vanished.

@@ -207,10 +207,8 @@ impl Walk<'_> {
         if let Some(own) = own {
             own.set_height(height);
         }
-        if keep_all {
-            return Some(Folder { names, entries: raw, folders, height, is_whole: true });
-        }
-        (!folders.is_empty()).then(|| Folder { height, ..only_entered(&names, &raw, folders) })
+        let whole = Folder { names, entries: raw, folders, height, is_whole: true };
+        if keep_all { Some(whole) } else { only_entered(whole) }
     }
 
     /// The `.resticignore` of the folder, in which the rules of `chain` apply.
@@ -343,15 +341,15 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A folder to which no rule applies, reduced to the way to those below it.
-fn only_entered(names: &[u8], raw: &[Raw], folders: Vec<(u32, Folder)>) -> Folder {
-    let mut small = Folder::default();
-    for (position, folder) in folders {
-        let start = position.checked_sub(1).map_or(0, |before| raw[before as usize].name_end as usize);
-        let entry = raw[position as usize];
-        small.names.extend_from_slice(&names[start..entry.name_end as usize]);
-        small.folders.push((small.entries.len() as u32, folder));
-        small.entries.push(Raw { name_end: small.names.len() as u32, ..entry });
+/// A folder to which no rule applies, reduced to the way to those below it; none if there are none.
+fn only_entered(whole: Folder) -> Option<Folder> {
+    let mut small = Folder { height: whole.height, ..Folder::default() };
+    for (entry, _) in whole.entered() {
+        small.names.extend_from_slice(entry.name);
+        let name_end = small.names.len() as u32;
+        let (kind, is_ignored, size) = (entry.kind, entry.is_ignored, entry.size);
+        small.entries.push(Raw { name_end, kind, is_ignored, size });
     }
-    small
+    small.folders = (0..).zip(whole.folders.into_iter().map(|(_, folder)| folder)).collect();
+    (!small.folders.is_empty()).then_some(small)
 }
