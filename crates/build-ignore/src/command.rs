@@ -23,6 +23,7 @@ use crate::cli::{Cli, TOOL};
 use crate::dumps::Declared;
 use crate::held::Held;
 use crate::migrate::Move;
+use crate::picture::LastRun;
 use crate::root::{Root, build_roots};
 use crate::task::{Format, Mode, Task};
 use crate::tree::Wanted;
@@ -54,13 +55,14 @@ fn run_task(task: &Task) -> Result<Exit> {
     let output = target(&settings.ignore_file);
     let is_write = matches!(task.mode, Mode::Write | Mode::Adopt);
     let is_ours = settings.ignore_file.starts_with(settings.layout().container_dir());
-    let before = if is_write && is_ours { Picture::load(&settings.layout().ignore_picture()) } else { None };
-    let own_rules = match &before {
-        _ if !(is_write && is_ours) => Vec::new(),
-        None => own_rules::add(settings, &[]),
-        Some(before) => own_rules::add(settings, &before.own_rules),
-    };
-    let (mut held, mut moved) = migrate::plan(task, &output)?;
+    let mut last = LastRun { picture: None, exclude_file: migrate::read(&output)? };
+    let mut own_rules = Vec::new();
+    if is_write && is_ours {
+        last.picture = Picture::load(&settings.layout().ignore_picture());
+        own_rules =
+            own_rules::add(settings, last.picture.as_ref().map_or(&[], |before| before.own_rules.as_slice()));
+    }
+    let (mut held, mut moved) = migrate::plan(task, &output, last.exclude_file.as_deref())?;
     // What the rules say when nothing is held back.
     if matches!(task.mode, Mode::Adopt | Mode::Compare(_)) {
         held = Held::default();
@@ -105,7 +107,7 @@ fn run_task(task: &Task) -> Result<Exit> {
             if is_ours {
                 let declared = Declared::new(settings);
                 let gaps = coverage::gaps(&roots, &declared, compose::read);
-                picture::look_back(&roots, &gaps, &declared, &options, before, own_rules);
+                picture::look_back(&roots, &gaps, &declared, &options, last, own_rules);
             }
             summarise(task, &roots, change, &warnings, moved.as_ref())?;
             match (&moved, kept, task.format) {

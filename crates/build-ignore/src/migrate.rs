@@ -67,12 +67,11 @@ fn is_ours(text: &[u8]) -> bool {
     text.starts_with(FIRST_LINE.as_bytes())
 }
 
-/// What the exclude file `output` demands of the rules: those that are held back, and the move if the file is another
-/// tool's.
-pub(crate) fn plan(task: &Task, output: &Path) -> Result<(Held, Option<Move>)> {
-    let old = read(output)?;
+/// What the exclude file `output`, which is `old` now, demands of the rules: those that are held back, and the move if the
+/// file is another tool's.
+pub(crate) fn plan(task: &Task, output: &Path, old: Option<&[u8]>) -> Result<(Held, Option<Move>)> {
     if let Some(old) = old.filter(|old| !is_ours(old)) {
-        let planned = move_from(task, old)?;
+        let planned = move_from(task, old.to_vec())?;
         return Ok((planned.held.clone(), Some(planned)));
     }
     match Held::load(output, &task.settings) {

@@ -1,7 +1,7 @@
 //! What changed since the last run: services, rules, bytes, gaps. One line for the hook's output and for the push.
 //!
-//! Only a run that writes the exclude file looks back. Sizes are asked for only when the rules have changed: they cost as
-//! much as the walk.
+//! Only a run that writes the exclude file looks back. Sizes are asked for only when the rules have changed, because they
+//! cost more than the walk; the exclude file before shows what was left out until then.
 
 use std::fs;
 use std::hash::{Hash, Hasher};
@@ -17,8 +17,10 @@ use rustc_hash::FxHasher;
 
 use crate::build::Options;
 use crate::cli::TOOL;
+use crate::compare::compare;
 use crate::coverage::owner;
 use crate::dumps::{self, Declared};
+use crate::restic::exclude_file::ExcludeFile;
 use crate::root::{Root, build_roots};
 use crate::tree::{Folder, Kind, Wanted};
 
@@ -27,32 +29,40 @@ const MOST_GAPS: usize = 5;
 /// What belongs to the backup itself, and does not count as something that a service keeps.
 const OWN_FILES: [&[u8]; 3] = [RULES.as_bytes(), PREPARE.as_bytes(), AFTER.as_bytes()];
 
-/// Compares what the roots are with the last run, `before`, prints what changed, and remembers it.
+/// What the last run left.
+#[derive(Debug)]
+pub(crate) struct LastRun {
+    /// What it saw.
+    pub(crate) picture: Option<Picture>,
+    /// Its exclude file.
+    pub(crate) exclude_file: Option<Vec<u8>>,
+}
+
+/// Compares what the roots are with the last run, prints what changed, and remembers it.
 pub(crate) fn look_back(
     roots: &[Root],
     gaps: &[Gap],
     declared: &Declared,
     options: &Options,
-    before: Option<Picture>,
+    last: LastRun,
     own_rules: Vec<String>,
 ) {
     let settings = declared.settings;
     let place = settings.layout().ignore_picture();
     let since = fs::metadata(&place).and_then(|metadata| metadata.modified()).ok();
     let mut picture = Picture { own_rules, ..see(roots, gaps) };
-    let rules_changed = before.as_ref().is_none_or(|before| before.rules != picture.rules);
-    picture.bytes = match &before {
-        Some(before) if !rules_changed => before.bytes,
-        _ => measure(settings, options),
-    };
-    if let Some(before) = &before {
+    if let Some(before) = &last.picture {
         picture.changes = changes(before, &picture, |service| {
             let (root, name) = service.split_once('/').unwrap_or((service, ""));
             let root = if root == "data" { &settings.data_root } else { &settings.container_root };
             root.join(name).is_dir()
         });
+        let old = last.exclude_file.filter(|_| before.rules != picture.rules);
+        let bytes = old.and_then(|old| left_out(&ExcludeFile::parse(&old), settings, options));
+        let much = bytes.filter(|(before, now)| is_much(*before, *now));
+        picture.changes.extend(much.map(|(before, now)| PictureChange::MuchLeftOut { before, now }));
     }
-    let before = before.unwrap_or_default();
+    let before = last.picture.unwrap_or_default();
     for (dump, rule) in dumps::left_out(roots, declared, since) {
         if !before.dumps_left_out.contains(&dump) {
             picture.changes.push(PictureChange::DumpLeftOut { dump: dump.clone(), rule });
@@ -125,22 +135,26 @@ fn changes(before: &Picture, now: &Picture, is_there: impl Fn(&str) -> bool) -> 
             changes.push(PictureChange::RulesVanished(name.clone()));
         }
     }
-    if let (Some(was), Some(is)) = (before.bytes, now.bytes) {
-        let (total_before, total_now) = (u128::from(was.total.max(1)), u128::from(is.total.max(1)));
-        let (out_before, out_now) = (u128::from(was.left_out), u128::from(is.left_out));
-        // out_now / total_now - out_before / total_before >= 1/5
-        if 5 * out_now * total_before >= 5 * out_before * total_now + total_now * total_before {
-            changes.push(PictureChange::MuchLeftOut { before: was, now: is });
-        }
-    }
     changes
 }
 
-fn measure(settings: &Settings, options: &Options) -> Option<Bytes> {
+/// How much of what is there today the exclude file `old` left out, and how much the rules do. None if a root can't be
+/// read.
+fn left_out(old: &ExcludeFile, settings: &Settings, options: &Options) -> Option<(Bytes, Bytes)> {
     let (roots, errors) = build_roots(settings, Wanted::Sizes, options).ok()?;
-    let mut bytes = Bytes::default();
-    roots.iter().for_each(|root| add(&root.built.tree.top, &mut bytes));
-    errors.is_empty().then_some(bytes)
+    let mut now = Bytes::default();
+    roots.iter().for_each(|root| add(&root.built.tree.top, &mut now));
+    let comparison = compare(&roots, old);
+    let more: u64 = comparison.left_out.iter().map(|group| group.files.bytes).sum();
+    let less: u64 = comparison.kept.values().map(|files| files.bytes).sum();
+    let before = Bytes { left_out: (now.left_out + less).saturating_sub(more), ..now };
+    errors.is_empty().then_some((before, now))
+}
+
+/// Whether a fifth of all bytes is newly left out.
+fn is_much(before: Bytes, now: Bytes) -> bool {
+    let more = now.left_out.saturating_sub(before.left_out);
+    more > 0 && more >= now.total.div_ceil(5)
 }
 
 fn add(folder: &Folder, bytes: &mut Bytes) {
@@ -177,23 +191,30 @@ mod tests {
 
     #[test]
     fn only_what_a_person_should_hear_of_is_a_change() {
-        let picture = |services: &[(&str, usize, bool)], left_out| Picture {
+        let picture = |services: &[(&str, usize, bool)]| Picture {
             services: services
                 .iter()
                 .map(|&(name, rules, keeps)| (name.to_string(), ServicePicture { rules, keeps }))
                 .collect(),
-            bytes: Some(Bytes { total: 100, left_out }),
             ..Picture::default()
         };
-        let before = picture(&[("a", 2, true), ("b", 1, true), ("c", 1, true), ("gone", 3, true)], 10);
-        let now = picture(&[("a", 0, true), ("b", 1, false), ("c", 4, true)], 29);
+        let before = picture(&[("a", 2, true), ("b", 1, true), ("c", 1, true), ("gone", 3, true)]);
+        let now = picture(&[("a", 0, true), ("b", 1, false), ("c", 4, true)]);
         let found = changes(&before, &now, |name| name != "gone");
         assert_eq!(
             found,
             [PictureChange::KeepsNothing("b".into()), PictureChange::RulesVanished("a".into())]
         );
-        let now = picture(&[], 30);
-        assert!(matches!(changes(&before, &now, |_| false).as_slice(), [PictureChange::MuchLeftOut { .. }]));
-        assert_eq!(changes(&now, &before, |_| true), []);
+        assert_eq!(changes(&picture(&[]), &before, |_| true), []);
+    }
+
+    #[test]
+    fn a_fifth_is_much() {
+        let bytes = |left_out, total| Bytes { total, left_out };
+        for (before, now, total, expected) in
+            [(10, 29, 100, false), (10, 30, 100, true), (30, 10, 100, false), (0, 0, 0, false)]
+        {
+            assert_eq!(is_much(bytes(before, total), bytes(now, total)), expected, "{before} {now} {total}");
+        }
     }
 }

@@ -22,8 +22,6 @@ pub struct Picture {
     pub gaps: Vec<(GapKind, String)>,
     /// A fingerprint of all rules.
     pub rules: u64,
-    /// The bytes when the rules last changed.
-    pub bytes: Option<Bytes>,
     /// The rules files to which `build-ignore` has added the rules for the tools' own folders.
     #[serde(default)]
     pub own_rules: Vec<String>,
@@ -67,7 +65,7 @@ pub enum PictureChange {
         /// The file of the rule, its line and its text.
         rule: String,
     },
-    /// A fifth of all bytes more than before is left out.
+    /// The rules leave out a fifth of all bytes more than the exclude file before.
     MuchLeftOut {
         /// Before.
         before: Bytes,
