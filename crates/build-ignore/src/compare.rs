@@ -154,7 +154,7 @@ impl CompareWalk<'_> {
                 service,
                 file: decision.file.path.clone(),
                 line: rule.line,
-                rule: rule.shown(),
+                rule: rule.shown().into_owned(),
                 instead: (hold == Hold::Anchored).then(|| format!("/{}", rule.shown())),
                 files: Files::default(),
                 text: rule.text.clone(),

@@ -85,7 +85,7 @@ fn held_back(roots: &[Root]) -> Vec<HeldBack> {
                     service: root.place.service(&file.folder),
                     file: file.path.to_string_lossy().into_owned(),
                     line: rule.line,
-                    rule: rule.shown(),
+                    rule: rule.shown().into_owned(),
                     instead: (hold == Hold::Anchored).then(|| format!("/{}", rule.shown())),
                 });
             }

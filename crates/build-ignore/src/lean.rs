@@ -141,10 +141,10 @@ impl Shape {
     /// A pattern for them; none where they differ and some hold characters of several bytes: a `?` takes all of one.
     fn component(&self) -> Option<Vec<u8>> {
         if self.is_one_name() {
-            return Some(component::literal(&self.name));
+            return Some(component::literal(&self.name).into_owned());
         }
         let of_byte = |(byte, differs): (&u8, &bool)| {
-            if *differs { b"?".to_vec() } else { component::literal(&[*byte]) }
+            if *differs { b"?".to_vec() } else { component::literal(&[*byte]).into_owned() }
         };
         self.are_ascii.then(|| self.name.iter().zip(&self.differing).flat_map(of_byte).collect())
     }

@@ -141,7 +141,7 @@ pub fn name_paths(
             let mut parts: Vec<Out> =
                 difference.names.iter().map(|name| Out::Name(component::literal(name))).collect();
             if difference.kind == DifferenceKind::ExtraFolder {
-                parts.push(Out::Name(b"*".to_vec()));
+                parts.push(Out::Name(b"*".into()));
             }
             match base.line(difference.kind == DifferenceKind::Lost, &parts) {
                 Some(line) => {

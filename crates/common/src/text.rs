@@ -3,6 +3,7 @@
 //!
 //! What is escaped can't be turned back; it is for people only, never for a path that is opened afterwards.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
@@ -19,10 +20,15 @@ pub const DIM: Style = Style::new().dimmed();
 
 /// `bytes` as one line of harmless text: `\n`, `\t`, `\x1b`, `\u{202e}`; a byte that is not UTF-8 becomes `\xff`.
 pub fn escape(bytes: &[u8]) -> String {
+    escaped(bytes).into_owned()
+}
+
+/// [`escape`] without a copy of a text that is harmless as it is.
+pub fn escaped(bytes: &[u8]) -> Cow<'_, str> {
     // Nearly every text is plain. Without an early end the compiler looks at many bytes at once.
     let is_plain = bytes.iter().fold(true, |plain, byte| plain & matches!(byte, b' '..=b'~'));
     if let (true, Ok(text)) = (is_plain, std::str::from_utf8(bytes)) {
-        return text.to_string();
+        return text.into();
     }
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
@@ -33,7 +39,7 @@ pub fn escape(bytes: &[u8]) -> String {
             out.push_str(&format!("\\x{byte:02x}"));
         }
     }
-    out
+    out.into()
 }
 
 /// [`escape`] for a file name or path.

@@ -4,9 +4,10 @@
 //! can't match anything. Line 1 is the first; a line that git never matches is still in the list, so that it can
 //! be shown.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
-use common::text::escape;
+use common::text::escaped;
 
 use crate::git::class::{self, ByteSet};
 use crate::git::glob::{Glob, Token};
@@ -47,15 +48,15 @@ impl Rule {
     }
 
     /// Its text for a person: harmless, and no longer than one reads.
-    pub fn shown(&self) -> String {
-        let mut text = escape(&self.text);
-        if text.len() > MOST_SHOWN {
-            if let Some((end, _)) = text.char_indices().nth(MOST_SHOWN) {
-                text.truncate(end);
-                text.push('…');
-            }
+    pub fn shown(&self) -> Cow<'_, str> {
+        let text = escaped(&self.text);
+        if text.len() <= MOST_SHOWN {
+            return text;
         }
-        text
+        match text.char_indices().nth(MOST_SHOWN) {
+            Some((end, _)) => format!("{}…", &text[..end]).into(),
+            None => text,
+        }
     }
 }
 

@@ -4,6 +4,8 @@
 //! split k becomes an alternative. Beside a `*` the first or last character of the run may spill into what the star
 //! takes. If no pattern is exact, [`Side`] decides which way to err.
 
+use std::borrow::Cow;
+
 use crate::git::class::ByteSet;
 use crate::git::glob::{Glob, Token};
 use crate::translate::class;
@@ -21,25 +23,20 @@ pub enum Side {
 const MOST_ALTERNATIVES: usize = 8;
 
 /// The one pattern for a glob of the usual forms.
-pub fn simple(glob: &Glob) -> Option<Vec<u8>> {
-    let (start, name, end): (&[u8], &[u8], &[u8]) = match glob {
-        Glob::Any => (b"*", b"", b""),
-        Glob::Literal(name) => (b"", name, b""),
-        Glob::Suffix(suffix) => (b"*", suffix, b""),
-        Glob::Prefix(prefix) => (b"", prefix, b"*"),
-        Glob::Tokens(_) => return None,
-    };
-    let mut text = Vec::with_capacity(name.len() + 1);
-    text.extend_from_slice(start);
-    push_literal(&mut text, name);
-    text.extend_from_slice(end);
-    Some(text)
+pub fn simple(glob: &Glob) -> Option<Cow<'_, [u8]>> {
+    match glob {
+        Glob::Any => Some(b"*".into()),
+        Glob::Literal(name) => Some(literal(name)),
+        Glob::Suffix(suffix) => Some([b"*", literal(suffix).as_ref()].concat().into()),
+        Glob::Prefix(prefix) => Some([literal(prefix).as_ref(), b"*"].concat().into()),
+        Glob::Tokens(_) => None,
+    }
 }
 
 /// The patterns that together stand for `glob`; none if there is no such pattern (only for [`Side::Subset`]).
 pub fn translate(glob: &Glob, side: Side) -> Vec<Vec<u8>> {
     if let Some(text) = simple(glob) {
-        return vec![text];
+        return vec![text.into_owned()];
     }
     let mut pieces = pieces(&glob.tokens());
     if side == Side::Superset && !is_plain_enough(&pieces) {
@@ -55,7 +52,7 @@ pub fn translate(glob: &Glob, side: Side) -> Vec<Vec<u8>> {
     for (position, piece) in pieces.iter().enumerate() {
         let texts = match piece {
             Piece::Star => vec![b"*".to_vec()],
-            Piece::Literal(bytes) => vec![literal(bytes)],
+            Piece::Literal(bytes) => vec![literal(bytes).into_owned()],
             Piece::Run(sets) => {
                 let spill = Spill {
                     before: position > 0 && pieces[position - 1] == Piece::Star,
@@ -89,18 +86,13 @@ fn append_each(sequences: &mut Vec<Vec<u8>>, ends: &[Vec<u8>]) {
 }
 
 /// A name, or a part of one, such that Go matches just these bytes.
-pub fn literal(bytes: &[u8]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(bytes.len());
-    push_literal(&mut out, bytes);
-    out
-}
-
-fn push_literal(out: &mut Vec<u8>, bytes: &[u8]) {
+pub fn literal(bytes: &[u8]) -> Cow<'_, [u8]> {
     let is_special = |byte: u8| matches!(byte, b'\n' | b'\\' | b'[' | b']' | b'*' | b'?');
     // Without an early end the compiler looks at many bytes at once.
     if !bytes.iter().fold(false, |found, byte| found | is_special(*byte)) {
-        return out.extend_from_slice(bytes);
+        return bytes.into();
     }
+    let mut out = Vec::with_capacity(bytes.len() + 1);
     for &byte in bytes {
         match byte {
             b'\n' => out.extend_from_slice(class::newline().as_bytes()),
@@ -108,6 +100,7 @@ fn push_literal(out: &mut Vec<u8>, bytes: &[u8]) {
             byte => out.push(byte),
         }
     }
+    out.into()
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

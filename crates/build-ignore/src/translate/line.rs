@@ -3,16 +3,18 @@
 //! restic trims white space at both ends of a line, expands `$`, and drops a carriage return; lines longer than 64 KiB
 //! make it refuse the file.
 
+use std::borrow::Cow;
+
 use crate::restic::pattern::last_space;
 use crate::translate::component;
 
 /// A part of a pattern before it becomes text.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Out {
+pub enum Out<'a> {
     /// `**`.
     AnyFolders,
     /// A component in Go's syntax.
-    Name(Vec<u8>),
+    Name(Cow<'a, [u8]>),
 }
 
 /// Go's scanner takes lines of less than 64 KiB; what is longer is not written.

@@ -64,7 +64,7 @@ pub fn translate(rule: &Rule, path: &[Segment], base: &Base, limits: Limits) -> 
                     continue;
                 }
                 let texts = component::translate(glob, side);
-                let ends: Vec<_> = texts.into_iter().map(|text| Some(Out::Name(text))).collect();
+                let ends: Vec<_> = texts.into_iter().map(|text| Some(Out::Name(text.into()))).collect();
                 append_each(&mut variants, &ends);
             }
         }
@@ -77,7 +77,7 @@ pub fn translate(rule: &Rule, path: &[Segment], base: &Base, limits: Limits) -> 
         }
     }
     if folders_only && !negated {
-        variants.iter_mut().for_each(|parts| parts.push(Out::Name(b"*".to_vec())));
+        variants.iter_mut().for_each(|parts| parts.push(Out::Name(b"*".into())));
     }
     if side == Side::Subset && seen_double_star {
         // In a folder that is left out nothing was looked at.
@@ -98,7 +98,7 @@ pub fn translate(rule: &Rule, path: &[Segment], base: &Base, limits: Limits) -> 
 }
 
 /// Lengthens each of `variants` by `end`.
-fn append(variants: &mut [Vec<Out>], end: Out) {
+fn append<'a>(variants: &mut [Vec<Out<'a>>], end: Out<'a>) {
     match variants {
         [only] => only.push(end),
         _ => variants.iter_mut().for_each(|variant| variant.push(end.clone())),
@@ -106,8 +106,8 @@ fn append(variants: &mut [Vec<Out>], end: Out) {
 }
 
 /// Lengthens each of `variants` by each of `ends`.
-fn append_each(variants: &mut Vec<Vec<Out>>, ends: &[Option<Out>]) {
-    let longer = |variant: &Vec<Out>| {
+fn append_each<'a>(variants: &mut Vec<Vec<Out<'a>>>, ends: &[Option<Out<'a>>]) {
+    let longer = |variant: &Vec<Out<'a>>| {
         ends.iter().map(|end| variant.iter().chain(end).cloned().collect::<Vec<_>>()).collect::<Vec<_>>()
     };
     *variants = variants.iter().flat_map(longer).collect();
@@ -133,7 +133,7 @@ fn simplified(path: &[Segment], side: Side, most: usize) -> Cow<'_, [Segment]> {
 /// restic tries a `**` by putting in every number of stars that fits the path, and allocates before it looks; a pattern
 /// without one that has more parts than the path it does not look at. So the fixed ones cost a fraction, and those that
 /// match nothing today can be left away. For a very deep tree the `**` stays.
-fn spell_out(mut parts: Vec<Out>, depth: usize, spelled: &mut Vec<Vec<Out>>) {
+fn spell_out<'a>(mut parts: Vec<Out<'a>>, depth: usize, spelled: &mut Vec<Vec<Out<'a>>>) {
     let levels = (depth + 1).saturating_sub(parts.len() - 1).max(1);
     let mut double_stars = parts.iter().enumerate().filter(|(_, part)| **part == Out::AnyFolders);
     match (double_stars.next(), double_stars.next()) {
@@ -141,7 +141,7 @@ fn spell_out(mut parts: Vec<Out>, depth: usize, spelled: &mut Vec<Vec<Out>>) {
             parts.remove(position);
             for _ in 1..levels {
                 spelled.push(parts.clone());
-                parts.insert(position, Out::Name(b"*".to_vec()));
+                parts.insert(position, Out::Name(b"*".into()));
             }
         }
         _ => {}
@@ -172,7 +172,7 @@ fn superset_of_prefix(path: &[Segment], base: &Base) -> Vec<Vec<u8>> {
     let mut parts: Vec<Out> = literals.collect();
     let all_literal = parts.len() == path.len();
     if !all_literal {
-        parts.push(Out::Name(b"*".to_vec()));
+        parts.push(Out::Name(b"*".into()));
     }
     while base.line(true, &parts).is_none() {
         if parts.pop().is_none() {
