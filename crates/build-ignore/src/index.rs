@@ -47,7 +47,8 @@ pub type Id = u32;
 /// The patterns, by the literal folders that they begin with.
 #[derive(Debug)]
 pub struct Index<N> {
-    patterns: Vec<Arc<[Step<N>]>>,
+    /// None for a pattern that is only looked up: nearly all are, and need not be kept.
+    patterns: Vec<Option<Arc<[Step<N>]>>>,
     nodes: Vec<Node>,
     /// For each pattern, the one before it that is looked up at the same place by the same name.
     alike: Vec<Option<Id>>,
@@ -107,21 +108,42 @@ struct Names {
 #[derive(Debug, Default)]
 struct ByEnding(Vec<(usize, ByName)>);
 
+impl<N> Default for Index<N> {
+    /// Without a pattern.
+    fn default() -> Self {
+        Index { patterns: Vec::new(), nodes: vec![Node::default()], alike: Vec::new() }
+    }
+}
+
+impl<N: NamePattern, P: AsRef<[Step<N>]> + Into<Arc<[Step<N>]>>> FromIterator<P> for Index<N> {
+    /// An index over patterns of which none is marked.
+    fn from_iter<I: IntoIterator<Item = P>>(patterns: I) -> Self {
+        let mut index = Index::default();
+        patterns.into_iter().for_each(|pattern| index.push(pattern, false));
+        index
+    }
+}
+
 impl<N: NamePattern> Index<N> {
-    /// An index over `patterns`; a pattern's [`Id`] is its position. Those that are `marked` can be asked for with
+    /// Adds a pattern; its [`Id`] is the number of those before it. One that is marked can be asked for with
     /// [`Index::last_marked_for_children`].
-    pub fn new(patterns: Vec<Arc<[Step<N>]>>, marked: impl Fn(Id) -> bool) -> Index<N> {
-        let mut nodes = vec![Node::default()];
-        let alike = (0..).zip(&patterns).map(|(id, steps)| insert(&mut nodes, id, steps, marked(id)));
-        Index { alike: alike.collect(), patterns, nodes }
+    pub fn push(&mut self, steps: impl AsRef<[Step<N>]> + Into<Arc<[Step<N>]>>, is_marked: bool) {
+        let id = self.alike.len() as Id;
+        let (alike, is_tried) = insert(&mut self.nodes, id, steps.as_ref(), is_marked);
+        self.alike.push(alike);
+        self.patterns.push(is_tried.then(|| steps.into()));
     }
 
-    /// The last name of the pattern, if it ends with one.
+    /// The last name of a pattern that is not looked up by all of it.
     pub fn last_name_of(&self, id: Id) -> Option<&N> {
-        match self.patterns[id as usize].last() {
+        match self.steps_of(id).last() {
             Some(Step::Name(last)) => Some(last),
             _ => None,
         }
+    }
+
+    fn steps_of(&self, id: Id) -> &[Step<N>] {
+        self.patterns[id as usize].as_deref().unwrap_or_default()
     }
 
     /// The state in the folder in which the patterns begin.
@@ -140,8 +162,7 @@ impl<N: NamePattern> Index<N> {
             self.last_names(&self.nodes[node as usize].below, name, &mut each);
         }
         for &(id, taken) in &state.threads {
-            let steps = &self.patterns[id as usize];
-            if self.last_name(steps, taken).is_some_and(|last| last.matches(name)) {
+            if self.last_name(self.steps_of(id), taken).is_some_and(|last| last.matches(name)) {
                 each(id);
             }
         }
@@ -156,7 +177,7 @@ impl<N: NamePattern> Index<N> {
         let mut inner =
             State { nodes: children.collect(), floating: state.floating.clone(), threads: Vec::new() };
         for &(id, taken) in &state.threads {
-            let steps = &self.patterns[id as usize];
+            let steps = self.steps_of(id);
             let next = taken as usize;
             match (&steps[next], steps.get(next + 1)) {
                 (Step::Name(pattern), Some(_)) if pattern.matches(name) => {
@@ -192,9 +213,10 @@ impl<N: NamePattern> Index<N> {
     pub fn last_marked_for_children(&self, state: &State, is_marked: impl Fn(Id) -> bool) -> Option<Id> {
         let here = state.nodes.iter().filter_map(|&node| self.nodes[node as usize].marked_here);
         let below = state.floating.iter().filter_map(|&node| self.nodes[node as usize].marked_below);
-        let threads = state.threads.iter().filter(|(id, taken)| {
-            is_marked(*id) && self.last_name(&self.patterns[*id as usize], *taken).is_some()
-        });
+        let threads = state
+            .threads
+            .iter()
+            .filter(|(id, taken)| is_marked(*id) && self.last_name(self.steps_of(*id), *taken).is_some());
         here.chain(below).chain(threads.map(|(id, _)| *id)).max()
     }
 
@@ -207,7 +229,7 @@ impl<N: NamePattern> Index<N> {
             self.all_alike(self.nodes[node as usize].below.any, &mut each);
         }
         for &(id, taken) in &state.threads {
-            let last = self.last_name(&self.patterns[id as usize], taken);
+            let last = self.last_name(self.steps_of(id), taken);
             if last.is_some_and(|last| matches!(last.form(), Form::Any)) {
                 each(id);
             }
@@ -253,8 +275,14 @@ impl<N: NamePattern> Index<N> {
     }
 }
 
-/// Returns the pattern before it that is looked up at the same place by the same name.
-fn insert<N: NamePattern>(nodes: &mut Vec<Node>, id: Id, steps: &[Step<N>], is_marked: bool) -> Option<Id> {
+/// Returns the pattern before it that is looked up at the same place by the same name, and whether its steps are needed
+/// again.
+fn insert<N: NamePattern>(
+    nodes: &mut Vec<Node>,
+    id: Id,
+    steps: &[Step<N>],
+    is_marked: bool,
+) -> (Option<Id>, bool) {
     let mut node = 0;
     let mut taken = 0;
     while let [Step::Name(name), _, ..] = &steps[taken..] {
@@ -273,20 +301,25 @@ fn insert<N: NamePattern>(nodes: &mut Vec<Node>, id: Id, steps: &[Step<N>], is_m
     let node = &mut nodes[node];
     let mark = is_marked.then_some(id);
     match &steps[taken..] {
-        [] => None,
+        [] => (None, false),
         [Step::Name(last)] => {
             node.marked_here = node.marked_here.max(mark);
-            node.here.insert(id, last)
+            (node.here.insert(id, last), !is_looked_up(last))
         }
         [Step::AnyFolders, Step::Name(last)] => {
             node.marked_below = node.marked_below.max(mark);
-            node.below.insert(id, last)
+            (node.below.insert(id, last), !is_looked_up(last))
         }
         _ => {
             node.threads.push((id, taken as u32));
-            None
+            (None, true)
         }
     }
+}
+
+/// Whether nothing but the whole name is looked up.
+fn is_looked_up(last: &impl NamePattern) -> bool {
+    matches!(last.form(), Form::Any | Form::Literal(_))
 }
 
 impl Last {

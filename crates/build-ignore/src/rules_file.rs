@@ -56,12 +56,13 @@ impl Rules {
     pub fn of(list: Vec<Rule>) -> Rules {
         let usable =
             list.iter().enumerate().filter_map(|(number, rule)| Some((number, rule.path.as_ref().ok()?)));
-        let (rule_of, patterns) = usable.map(|(number, path)| (number, path.clone())).unzip();
+        let rule_of = usable.clone().map(|(number, _)| number).collect();
+        let index = usable.map(|(_, path)| path.clone()).collect();
         let mut hasher = FxHasher::default();
         list.iter().for_each(|rule| rule.text.hash(&mut hasher));
         Rules {
             fingerprint: hasher.finish(),
-            index: Index::new(patterns, |_| false),
+            index,
             rule_of,
             list,
             holds: Vec::new(),

@@ -33,7 +33,7 @@ impl ExcludeFile {
     /// Reads a file's content.
     pub fn parse(text: &[u8]) -> ExcludeFile {
         let text = text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text);
-        let (mut patterns, mut negated) = (Vec::new(), Vec::new());
+        let (mut index, mut negated) = (Index::default(), Vec::new());
         let (mut by_hand, mut refused) = (Vec::new(), Vec::new());
         for (line, number) in text.split(|&byte| byte == b'\n').zip(1..) {
             let pattern = match parse_line(line) {
@@ -44,23 +44,23 @@ impl ExcludeFile {
                 }
                 Line::Pattern(pattern) => pattern,
             };
-            let id = patterns.len() as Id;
+            let id = negated.len() as Id;
             negated.push(pattern.negated);
             if pattern.double_stars() > 1 || matches!(pattern.parts.last(), Some(Step::AnyFolders)) {
                 by_hand.push((id, pattern));
-                patterns.push(Vec::new().into());
+                index.push(Vec::new(), false);
                 continue;
             }
             let floats = !pattern.anchored && pattern.parts.first() != Some(&Step::AnyFolders);
             let start = floats.then_some(Step::AnyFolders);
             if floats && pattern.double_stars() > 0 {
                 by_hand.push((id, pattern));
-                patterns.push(Vec::new().into());
+                index.push(Vec::new(), false);
                 continue;
             }
-            patterns.push(start.into_iter().chain(pattern.parts).collect());
+            index.push(start.into_iter().chain(pattern.parts).collect::<Vec<_>>(), false);
         }
-        ExcludeFile { index: Index::new(patterns, |_| false), negated, by_hand, refused }
+        ExcludeFile { index, negated, by_hand, refused }
     }
 
     /// Whether it holds no pattern.

@@ -307,21 +307,21 @@ impl ServicePatterns {
     fn read(text: &[u8]) -> ServicePatterns {
         let mut negated = Vec::new();
         let mut set_aside = Vec::new();
-        let mut patterns = Vec::new();
+        let mut index = Index::default();
         for (line, id) in text.split_inclusive(|&byte| byte == b'\n').zip(0..) {
             let steps = match &line[..line.len() - 1] {
                 [_, below @ ..] => pattern::parse_below(below),
                 [] => None,
             };
-            negated.push(line.starts_with(b"!"));
+            let is_negated = line.starts_with(b"!");
+            negated.push(is_negated);
             // A line that is not looked up has no steps: that matches the folder itself, which is never looked up.
             let steps = steps.unwrap_or_else(|| {
                 set_aside.push(id);
                 Vec::new()
             });
-            patterns.push(steps.into());
+            index.push(steps, is_negated);
         }
-        let index = Index::new(patterns, |id| negated[id as usize]);
         ServicePatterns { index, negated, set_aside }
     }
 }
