@@ -10,9 +10,10 @@ use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use nix::errno::Errno;
+use nix::errno;
 use nix::fcntl::{Flock, FlockArg, OFlag};
 use rustix::fs::{CWD, RenameFlags, renameat_with};
+use rustix::io::Errno;
 
 /// How each temporary name ends.
 const SUFFIX: &str = ".backrest-part";
@@ -89,7 +90,7 @@ fn claim(path: &Path) -> Option<Leftover> {
 fn lock(file: File) -> Option<Option<Flock<File>>> {
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(lock) => Some(Some(lock)),
-        Err((_, Errno::EWOULDBLOCK)) => None,
+        Err((_, errno::Errno::EWOULDBLOCK)) => None,
         Err(_) => Some(None),
     }
 }
@@ -138,6 +139,8 @@ fn make(
         }
         let file = match make(&path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => continue,
+            // As below.
+            Err(error) if error.kind() == ErrorKind::NotFound && folder.is_dir() => continue,
             made => made?,
         };
         // A cleaner may have taken it for a leftover in the moment before we had the lock.
@@ -149,68 +152,11 @@ fn make(
     Err(io::Error::new(ErrorKind::AlreadyExists, "too many temporary files of this name"))
 }
 
-/// A file under construction, removed when dropped.
-#[derive(Debug)]
-pub struct Part {
-    path: PathBuf,
-    file: File,
-    _lock: Option<Flock<File>>,
-    is_moved: bool,
-}
-
-impl Part {
-    /// A file of mode `mode`, less the umask, that is to become `target`.
-    pub fn beside(target: &Path, mode: u32) -> io::Result<Part> {
-        let folder = folder_of(target);
-        let name = target.file_name().unwrap_or_default();
-        let (path, lock) = make(folder, name, |path| {
-            OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(path)
-        })?;
-        let file = match &lock {
-            Some(lock) => lock.try_clone()?,
-            None => OpenOptions::new().write(true).custom_flags(OFlag::O_NOFOLLOW.bits()).open(&path)?,
-        };
-        Ok(Part { path, file, _lock: lock, is_moved: false })
-    }
-
-    /// To write into.
-    pub fn file(&mut self) -> &mut File {
-        &mut self.file
-    }
-
-    /// Makes it `target`, replacing what is there.
-    pub fn replace(mut self, target: &Path) -> io::Result<()> {
-        fs::rename(&self.path, target)?;
-        self.is_moved = true;
-        Ok(())
-    }
-
-    /// Makes it `target`, unless something is there.
-    pub(crate) fn become_new(mut self, target: &Path) -> io::Result<()> {
-        match move_without_replacing(&self.path, target) {
-            // The file system has no such rename (NFS, some FUSE ones), but link(2) never replaces either.
-            Err(error) if is_unsupported(&error) => fs::hard_link(&self.path, target),
-            moved => {
-                self.is_moved = moved.is_ok();
-                moved
-            }
-        }
-    }
-}
-
-impl Drop for Part {
-    fn drop(&mut self) {
-        if !self.is_moved {
-            let _ = fs::remove_file(&self.path);
-        }
-    }
-}
-
-/// A temporary folder, locked as long as it is in use, and removed with all that is in it when dropped.
+/// An entry under construction, locked as long as it is, and removed with all that is in it when dropped.
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
-    _lock: Option<Flock<File>>,
+    lock: Option<Flock<File>>,
     is_moved: bool,
 }
 
@@ -224,7 +170,7 @@ impl Scratch {
             let flags = OFlag::O_NOFOLLOW | OFlag::O_DIRECTORY;
             OpenOptions::new().read(true).custom_flags(flags.bits()).open(path)
         })?;
-        Ok(Scratch { path, _lock: lock, is_moved: false })
+        Ok(Scratch { path, lock, is_moved: false })
     }
 
     /// Where it lies.
@@ -234,9 +180,15 @@ impl Scratch {
 
     /// Makes it `target`. Fails with [`ErrorKind::AlreadyExists`] if something is there.
     pub fn move_to(&mut self, target: &Path) -> io::Result<()> {
-        match move_without_replacing(&self.path, target) {
-            // What is at the target was looked at a moment ago by the caller, and a folder never replaces a full one.
-            Err(error) if is_unsupported(&error) => fs::rename(&self.path, target)?,
+        // Without such a rename: what is at the target was looked at a moment ago by the caller, and a folder never
+        // replaces a full one.
+        self.move_new(target, |from, to| fs::rename(from, to))
+    }
+
+    /// By `otherwise` on a file system that has no rename that never replaces (NFS, some FUSE ones).
+    fn move_new(&mut self, target: &Path, otherwise: fn(&Path, &Path) -> io::Result<()>) -> io::Result<()> {
+        match renameat_with(CWD, &self.path, CWD, target, RenameFlags::NOREPLACE) {
+            Err(Errno::INVAL | Errno::NOSYS) => otherwise(&self.path, target)?,
             moved => moved?,
         }
         self.is_moved = true;
@@ -247,17 +199,53 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if !self.is_moved {
-            let _ = fs::remove_dir_all(&self.path);
+            let _ = fs::remove_file(&self.path).or_else(|_| fs::remove_dir_all(&self.path));
         }
     }
 }
 
-fn move_without_replacing(from: &Path, to: &Path) -> io::Result<()> {
-    Ok(renameat_with(CWD, from, CWD, to, RenameFlags::NOREPLACE)?)
+/// A file under construction, removed when dropped.
+#[derive(Debug)]
+pub struct Part {
+    scratch: Scratch,
+    file: File,
 }
 
-fn is_unsupported(error: &io::Error) -> bool {
-    matches!(error.raw_os_error(), Some(code) if code == Errno::EINVAL as i32 || code == Errno::ENOSYS as i32)
+impl Part {
+    /// A file of mode `mode`, less the umask, that is to become `target`.
+    pub fn beside(target: &Path, mode: u32) -> io::Result<Part> {
+        let (path, lock) = make(folder_of(target), target.file_name().unwrap_or_default(), |path| {
+            OpenOptions::new().read(true).write(true).create_new(true).mode(mode).open(path)
+        })?;
+        let scratch = Scratch { path, lock, is_moved: false };
+        let file = match &scratch.lock {
+            Some(lock) => lock.try_clone()?,
+            None => {
+                let flags = OFlag::O_NOFOLLOW.bits();
+                OpenOptions::new().write(true).custom_flags(flags).open(&scratch.path)?
+            }
+        };
+        Ok(Part { scratch, file })
+    }
+
+    /// To write into.
+    pub fn file(&mut self) -> &mut File {
+        &mut self.file
+    }
+
+    /// Makes it `target`, replacing what is there.
+    pub fn replace(mut self, target: &Path) -> io::Result<()> {
+        fs::rename(&self.scratch.path, target)?;
+        self.scratch.is_moved = true;
+        Ok(())
+    }
+
+    /// Makes it `target`, unless something is there.
+    pub(crate) fn become_new(mut self, target: &Path) -> io::Result<()> {
+        // link(2) never replaces either.
+        self.scratch
+            .move_new(target, |from, to| fs::hard_link(from, to).map(|()| drop(fs::remove_file(from))))
+    }
 }
 
 #[cfg(test)]
@@ -294,6 +282,24 @@ mod tests {
     }
 
     #[test]
+    fn what_is_made_beside_a_cleaner_is_there_as_long_as_it_is_held() {
+        let folder = tempfile::tempdir().unwrap();
+        let is_over = std::sync::atomic::AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_over.load(std::sync::atomic::Ordering::Relaxed) {
+                    clear(folder.path(), "");
+                }
+            });
+            let is_there =
+                |_| Scratch::new(folder.path(), OsStr::new("s")).is_ok_and(|made| made.path().is_dir());
+            let failures = (0..1000).map(is_there).filter(|is_there| !is_there).count();
+            is_over.store(true, std::sync::atomic::Ordering::Relaxed);
+            assert_eq!(failures, 0);
+        });
+    }
+
+    #[test]
     fn a_file_is_taken_over_from_a_killed_run_and_never_through_a_link() {
         let folder = tempfile::tempdir().unwrap();
         let target = folder.path().join("f");
@@ -301,7 +307,7 @@ mod tests {
         std::os::unix::fs::symlink("theirs", folder.path().join(".f.backrest-part")).unwrap();
         fs::write(folder.path().join(".f.2.backrest-part"), "left by a killed run").unwrap();
         let part = Part::beside(&target, 0o600).unwrap();
-        assert_eq!(part.path.file_name().unwrap(), ".f.2.backrest-part");
+        assert_eq!(part.scratch.path.file_name().unwrap(), ".f.2.backrest-part");
         part.replace(&target).unwrap();
         assert_eq!(fs::read(&target).unwrap(), b"");
         assert_eq!(fs::read(folder.path().join("theirs")).unwrap(), b"theirs");

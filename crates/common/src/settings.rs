@@ -129,64 +129,44 @@ impl Settings {
     pub fn load(flags: &Flags, mount: Option<&Path>, output: Option<&Path>) -> Result<Settings> {
         let here = env::current_dir().context("find the working directory")?;
         let under_home = |name: &str| paths::home().map(|home| home.join(name));
-        let flag_or_environment = |flag: Option<&Path>, name: &str| -> Result<Option<PathBuf>> {
-            let given = flag.map(Path::to_path_buf).or_else(|| environment(name).map(PathBuf::from));
-            given.map(|path| paths::absolute(&path, &here)).transpose()
-        };
-
-        let given_container_root = flag_or_environment(flags.container_root.as_deref(), "CONTAINER_ROOT")?;
-        let given_container_dir =
-            flags.container_dir.as_deref().map(|p| paths::absolute(p, &here)).transpose()?;
-        let env_folder = match (&given_container_dir, &given_container_root) {
-            (Some(folder), _) => folder.clone(),
-            (None, Some(root)) => root.join("backrest"),
+        let given_root =
+            flags.container_root.clone().or_else(|| environment("CONTAINER_ROOT").map(PathBuf::from));
+        let env_folder = match (&flags.container_dir, given_root) {
+            (Some(folder), _) => paths::absolute(folder, &here)?,
+            (None, Some(root)) => paths::absolute(&root, &here)?.join("backrest"),
             (None, None) => under_home("containers")?.join("backrest"),
         };
         let env_file = env_folder.join(".env");
         let (values, mut problems) = read_env_file(&env_file);
-        let from_file = |name: &str, problems: &mut Vec<Problem>| -> Option<PathBuf> {
-            let value = values.get(name).filter(|value| !value.text.is_empty())?;
-            match paths::absolute(Path::new(&value.text), &env_folder) {
-                Ok(path) => Some(path),
-                Err(error) => {
-                    problems.push(Problem::at_line(&env_file, value.line, crate::exit::one_line(&error)));
-                    None
-                }
+        let value = |name: &str| values.get(name).filter(|value| !value.text.is_empty());
+        let mut place = |flag: Option<&Path>, name: &str, default: &dyn Fn() -> Result<PathBuf>| {
+            let in_environment =
+                || environment(name).filter(|_| !is_set_by_services(name)).map(PathBuf::from);
+            if let Some(given) = flag.map(Path::to_path_buf).or_else(in_environment) {
+                return paths::absolute(&given, &here);
             }
+            let Some(value) = value(name) else { return default() };
+            paths::absolute(Path::new(&value.text), &env_folder).or_else(|error| {
+                problems.push(Problem::at_line(&env_file, value.line, crate::exit::one_line(&error)));
+                default()
+            })
         };
-
-        let container_root = match given_container_root.or_else(|| from_file("CONTAINER_ROOT", &mut problems))
-        {
-            Some(root) => root,
-            None => under_home("containers")?,
-        };
-        let data_root = match flag_or_environment(flags.data_root.as_deref(), "DATA_ROOT")?
-            .or_else(|| from_file("DATA_ROOT", &mut problems))
-        {
-            Some(root) => root,
-            None => under_home("data")?,
-        };
-        let container_dir = given_container_dir
-            .or_else(|| from_file("CONTAINER_DIR", &mut problems))
-            .unwrap_or_else(|| container_root.join("backrest"));
-        let data_dir = match flags.data_dir.as_deref() {
-            Some(folder) => paths::absolute(folder, &here)?,
-            None => from_file("DATA_DIR", &mut problems).unwrap_or_else(|| data_root.join("backrest")),
-        };
+        let container_root =
+            place(flags.container_root.as_deref(), "CONTAINER_ROOT", &|| under_home("containers"))?;
+        let data_root = place(flags.data_root.as_deref(), "DATA_ROOT", &|| under_home("data"))?;
+        let container_dir =
+            place(flags.container_dir.as_deref(), "CONTAINER_DIR", &|| Ok(container_root.join("backrest")))?;
+        let data_dir = place(flags.data_dir.as_deref(), "DATA_DIR", &|| Ok(data_root.join("backrest")))?;
+        let ignore_file = place(output, "IGNORE_FILE", &|| Ok(container_dir.join("ignorefile.txt")))?;
         let mount = mount
             .map(Path::to_path_buf)
             .or_else(|| environment("BACKUP_MOUNT").map(PathBuf::from))
-            .or_else(|| {
-                values.get("BACKUP_MOUNT").map(|v| PathBuf::from(&v.text)).filter(|p| p != Path::new(""))
-            })
+            .or_else(|| value("BACKUP_MOUNT").map(|value| PathBuf::from(&value.text)))
             .unwrap_or_else(|| PathBuf::from("/userdata"));
         if !mount.is_absolute() {
             return Err(anyhow::anyhow!("the mount is not an absolute path: {}", escape_path(&mount)))
                 .hint("give the folder inside the container, such as --mount /userdata");
         }
-        let ignore_file = flag_or_environment(output, "IGNORE_FILE")?
-            .or_else(|| from_file("IGNORE_FILE", &mut problems))
-            .unwrap_or_else(|| container_dir.join("ignorefile.txt"));
         let others: BTreeMap<_, _> = values.into_iter().map(|(name, value)| (name, value.text)).collect();
         Ok(Settings {
             container_root,
@@ -244,17 +224,18 @@ fn environment(name: &str) -> Option<String> {
     env::var(name).ok().filter(|value| !value.is_empty())
 }
 
+/// Whether each service sets a variable of this name for itself: it is not looked up in the environment.
+fn is_set_by_services(name: &str) -> bool {
+    ["DATA_DIR", "CONTAINER_DIR"].contains(&name)
+}
+
 /// Far more than anyone writes.
 const LONGEST_ENV_FILE: u64 = 1 << 20;
 
 fn read_env_file(path: &Path) -> (BTreeMap<String, Value>, Vec<Problem>) {
     match regular_file::read(path, LONGEST_ENV_FILE) {
         Ok(text) => {
-            // Names that each service sets for itself are not looked up in the environment.
-            let lookup = |name: &str| match name {
-                "DATA_DIR" | "CONTAINER_DIR" => None,
-                _ => env::var(name).ok(),
-            };
+            let lookup = |name: &str| env::var(name).ok().filter(|_| !is_set_by_services(name));
             env_file::parse(&String::from_utf8_lossy(&text), path, &lookup)
         }
         Err(error) if error.kind() == io::ErrorKind::NotFound => (BTreeMap::new(), Vec::new()),

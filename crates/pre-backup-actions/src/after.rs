@@ -16,12 +16,12 @@ use common::text::escape_path;
 use globset::Glob;
 
 use crate::context::Context;
-use crate::discover::{AFTER, Fitness, PREPARE};
+use crate::discover::{self, AFTER, PREPARE};
 use crate::gate::Cleaner;
 use crate::journal::{Entry, Journal};
 use crate::options::Which;
 use crate::outcome::{Outcome, Verdict, exit_of};
-use crate::run::{Job, Runner};
+use crate::run::Runner;
 use crate::{orphans, plan, report, trouble};
 
 /// `--after`: brings back what is prepared for the backup that is over.
@@ -73,23 +73,15 @@ pub(crate) fn run(context: &Context, mut journal: Journal, runner: &Runner, whic
 /// Puts every service that has an after script, of those that `only` names, into the journal, due at once.
 pub(crate) fn assume(context: &Context, journal: &mut Journal, only: &[Glob]) -> Result<()> {
     let candidates = context.candidates()?.candidates.into_iter();
-    let is_meant = |candidate: &crate::discover::Candidate| {
-        candidate.after.is_some() && plan::is_wanted(&candidate.name, only)
-    };
+    let is_meant =
+        |candidate: &discover::Candidate| candidate.after.is_some() && plan::is_wanted(&candidate.name, only);
     let entries = candidates.filter(is_meant).map(|candidate| Entry {
         folder: candidate.after.map_or(candidate.data, |script| script.folder),
         service: candidate.name,
-        dumps: BTreeSet::new(),
         run: "assumed".into(),
-        boot: String::new(),
-        session: None,
-        keys: BTreeSet::new(),
         started: unix_now(),
-        due: 0,
         has_after: true,
-        is_prepared: false,
-        failures: 0,
-        why: None,
+        ..Entry::default()
     });
     if let Err(error) = journal.assume(entries.collect()) {
         // The disk is full, say. The after steps run all the same.
@@ -131,7 +123,6 @@ pub(crate) fn with_nothing_to_run(context: &Context, entries: &[Entry]) -> BTree
     names.into_iter().zip(scripts).filter_map(|(name, script)| script.is_none().then_some(name)).collect()
 }
 
-/// Writes down what came of it.
 fn note(journal: &mut Journal, outcome: &Outcome) -> Result<()> {
     match &outcome.verdict {
         Verdict::Ok | Verdict::Unproved(_) | Verdict::Warned(_) => journal.clear(&outcome.service),
@@ -151,26 +142,13 @@ fn run_one(context: &Context, entry: &Entry, runner: &Runner) -> Outcome {
     let Some(script) = context.after_script(service) else {
         return nothing_to_run(entry);
     };
-    let by_shell = match &script.fitness {
-        Fitness::Runs { by_shell } => *by_shell,
+    if let Some(refusal) = &script.refusal {
         // Without it a service stays stopped, so it is never passed over.
-        Fitness::Skipped(refusal) | Fitness::Refused(refusal) => {
-            let outcome = Outcome::new(service, Verdict::Failed(format!("{AFTER} {}", refusal.what)));
-            return Outcome { hint: refusal.hint.clone(), ..outcome };
-        }
-    };
+        let verdict = Verdict::Failed(format!("{AFTER} {}", refusal.what));
+        return Outcome { hint: refusal.hint.clone(), ..Outcome::new(service, verdict) };
+    }
     runner.watcher.started(&escape_path(service));
-    let (data, container) = context.roots.of_service(service);
-    runner.run(&Job {
-        service,
-        folder: &script.folder,
-        data: &data,
-        container: &container,
-        script: &script.path,
-        by_shell,
-        timeout: script.declarations.timeout,
-        variables: Vec::new(),
-    })
+    runner.run(service, &script, None)
 }
 
 /// Without an after script there is nothing to undo. But a disk that is not mounted must not look like that: in its

@@ -14,15 +14,13 @@ use common::{out, private, problem};
 
 use crate::cli::Cli;
 use crate::context::{Context, TOOL};
-use crate::environment::Environment;
 use crate::journal::Journal;
 use crate::options::Task;
 use crate::report::{Live, Plain, Silent};
 use crate::run::Runner;
 use crate::watcher::Watcher;
-use crate::{after, prepare, prove, show, trend};
+use crate::{after, environment, prepare, prove, show, trend};
 
-/// Does what `cli` asks for.
 pub(crate) fn run(cli: &Cli) -> Result<Exit> {
     let context = Context::new(cli)?;
     let options = &context.options;
@@ -42,7 +40,6 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
     // From here on an interruption stops the scripts, not us.
     let cancel = Cancel::on_signals()?;
     let run_name = format!("{}-{}", jiff::Timestamp::now().strftime("%Y%m%dT%H%M%SZ"), std::process::id());
-    let environment = Environment::new(&run_name);
     let live = Live::new();
     let watcher: &dyn Watcher = match () {
         () if options.json => &Silent,
@@ -50,7 +47,8 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
         () => &Plain,
     };
     let runner = Runner {
-        environment: &environment,
+        settings: &context.settings,
+        environment: environment::of_run(&run_name),
         watcher,
         cancel: &cancel,
         logs: context.layout.script_logs(),

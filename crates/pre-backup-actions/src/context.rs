@@ -7,7 +7,7 @@ use common::settings::Settings;
 use common::trust::Trust;
 
 use crate::cli::Cli;
-use crate::discover::{self, Found, Roots};
+use crate::discover::{self, Found};
 use crate::history::History;
 use crate::journal;
 use crate::options::Options;
@@ -20,7 +20,6 @@ pub(crate) struct Context {
     pub(crate) options: Options,
     pub(crate) settings: Settings,
     pub(crate) layout: Layout,
-    pub(crate) roots: Roots,
     trust: Trust,
 }
 
@@ -32,11 +31,10 @@ impl Context {
         problem::warn(TOOL, &settings.problems);
         problem::warn(TOOL, &problems);
         let options = Options::resolve(cli, &settings)?;
-        let (layout, roots) = (settings.layout(), Roots::of(&settings));
-        Ok(Context { options, settings, layout, roots, trust })
+        let layout = settings.layout();
+        Ok(Context { options, settings, layout, trust })
     }
 
-    /// How earlier runs went.
     pub(crate) fn history(&self) -> History {
         History::new(self.layout.actions_history())
     }
@@ -50,7 +48,7 @@ impl Context {
             journal.is_ok_and(|(entries, _)| entries.iter().any(|entry| entry.service == name))
         };
         let had_script = |name: &std::ffi::OsStr| history.knows(name) || is_open(name);
-        let found = discover::candidates(&self.roots, &self.trust, &had_script)?;
+        let found = discover::candidates(&self.settings, &self.trust, &had_script)?;
         problem::warn(TOOL, &found.problems);
         Ok(found)
     }
@@ -60,9 +58,8 @@ impl Context {
         self.after_scripts(&[service.to_os_string()]).pop().flatten()
     }
 
-    /// Those of several, in their order.
     pub(crate) fn after_scripts(&self, services: &[std::ffi::OsString]) -> Vec<Option<discover::Script>> {
-        discover::after_scripts(&self.roots, &self.trust, services)
+        discover::after_scripts(&self.settings, &self.trust, services)
     }
 
     /// Prints what could not be written, say, and goes on.

@@ -20,13 +20,11 @@ use crate::cli::parse_time;
 /// Everything a script says about itself.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Declarations {
-    /// The dumps that it makes.
     pub(crate) dumps: Vec<Dump>,
     /// Names of services whose prepare step has to be over before this one starts, with their lines.
     pub(crate) after: Vec<(usize, OsString)>,
     /// It runs while nothing else does.
     pub(crate) heavy: bool,
-    /// Its own time limit.
     pub(crate) timeout: Option<Duration>,
     /// A failure is a warning: the backup may start all the same.
     pub(crate) may_fail: bool,
@@ -34,7 +32,6 @@ pub(crate) struct Declarations {
     pub(crate) problems: Vec<(usize, String)>,
 }
 
-/// Reads the comments of `script`.
 pub(crate) fn parse(script: &[u8]) -> Declarations {
     let mut declarations = Declarations::default();
     for (index, line) in script.split(|&byte| byte == b'\n').enumerate() {

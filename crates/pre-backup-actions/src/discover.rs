@@ -25,45 +25,22 @@ use common::trust::Trust;
 use crate::declare::Declarations;
 use look::{Checks, Look};
 
-/// The script that runs before a backup.
-pub(crate) const PREPARE: &str = "prepare-backup.sh";
-/// The script that runs when it is over.
-pub(crate) const AFTER: &str = "after-backup.sh";
+pub(crate) use common::services::{AFTER, PREPARE};
 
-/// Where services lie.
-#[derive(Clone, Debug)]
-pub(crate) struct Roots {
-    data: PathBuf,
-    container: PathBuf,
-    /// Backrest's own two folders, which may lie elsewhere.
-    backrest: (PathBuf, PathBuf),
-}
-
-impl Roots {
-    pub(crate) fn of(settings: &Settings) -> Roots {
-        Roots {
-            data: settings.data_root.clone(),
-            container: settings.container_root.clone(),
-            backrest: (settings.data_dir.clone(), settings.container_dir.clone()),
-        }
-    }
-
-    /// The data folder of the service `name`, and the one in which its compose.yaml lies or would lie.
-    pub(crate) fn of_service(&self, name: &OsStr) -> (PathBuf, PathBuf) {
-        let data = self.data.join(name);
-        let container =
-            if data == self.backrest.0 { self.backrest.1.clone() } else { self.container.join(name) };
-        (data, container)
-    }
+/// The data folder of the service `name`, and the one in which its compose.yaml lies or would lie. Backrest's own two may
+/// lie elsewhere.
+pub(crate) fn folders_of(settings: &Settings, name: &OsStr) -> (PathBuf, PathBuf) {
+    let data = settings.data_root.join(name);
+    let is_backrest = data == settings.data_dir;
+    let root = settings.container_root.join(name);
+    (data, if is_backrest { settings.container_dir.clone() } else { root })
 }
 
 /// A service with at least one of the two scripts.
 #[derive(Clone, Debug)]
 pub(crate) struct Candidate {
     pub(crate) name: OsString,
-    /// Its folder in the data root.
     pub(crate) data: PathBuf,
-    /// Its folder in the container root.
     pub(crate) container: PathBuf,
     pub(crate) prepare: Option<Script>,
     pub(crate) after: Option<Script>,
@@ -76,35 +53,16 @@ impl Candidate {
     }
 }
 
-/// A script that exists.
 #[derive(Clone, Debug)]
 pub(crate) struct Script {
     pub(crate) path: PathBuf,
     /// The folder that it lies in, which is where it runs and where its dumps belong.
     pub(crate) folder: PathBuf,
     pub(crate) declarations: Declarations,
-    pub(crate) fitness: Fitness,
-}
-
-impl Script {
-    /// Why it does not run, if it doesn't.
-    pub(crate) fn refusal(&self) -> Option<&Refusal> {
-        match &self.fitness {
-            Fitness::Runs { .. } => None,
-            Fitness::Skipped(refusal) | Fitness::Refused(refusal) => Some(refusal),
-        }
-    }
-}
-
-/// Whether a script can and may be run.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Fitness {
-    /// It can; without a `#!` line /bin/sh runs it.
-    Runs { by_shell: bool },
-    /// It is not executable. The Bash scripts passed over that, so its service does not fail.
-    Skipped(Refusal),
-    /// Its service fails.
-    Refused(Refusal),
+    /// It has no `#!` line, so /bin/sh runs it.
+    pub(crate) by_shell: bool,
+    /// Why it can't or must not be run.
+    pub(crate) refusal: Option<Refusal>,
 }
 
 /// Why a script is not run, and what to do about it.
@@ -112,6 +70,8 @@ pub(crate) enum Fitness {
 pub(crate) struct Refusal {
     pub(crate) what: String,
     pub(crate) hint: Option<String>,
+    /// It is not executable. The Bash scripts passed over that, so its service does not fail.
+    pub(crate) is_skipped: bool,
 }
 
 /// A service's folder that can't be entered, in which no script is known.
@@ -139,32 +99,37 @@ pub(crate) struct Found {
 /// Looks at all services. `had_script` holds for those of which an earlier run knows a script.
 ///
 /// Fails if the data root can't be listed.
-pub(crate) fn candidates(roots: &Roots, trust: &Trust, had_script: &dyn Fn(&OsStr) -> bool) -> Result<Found> {
-    let (mut services, mut problems) = services::below(&roots.data)?;
+pub(crate) fn candidates(
+    settings: &Settings,
+    trust: &Trust,
+    had_script: &dyn Fn(&OsStr) -> bool,
+) -> Result<Found> {
+    let (mut services, mut problems) = services::below(&settings.data_root)?;
     let data_services = services.len();
     let known: BTreeSet<_> = services.iter().map(|service| service.name.clone()).collect();
     // The container root may be missing: it is Backrest's own folder alone that has to be there.
-    if let Ok((others, more)) = services::below(&roots.container) {
-        let is_new = |service: &Service| service.folder != roots.backrest.1 && !known.contains(&service.name);
+    if let Ok((others, more)) = services::below(&settings.container_root) {
+        let is_new =
+            |service: &Service| service.folder != settings.container_dir && !known.contains(&service.name);
         services.extend(others.into_iter().filter(is_new));
         // What can't be looked at in the same folder is known already.
-        problems.extend(more.into_iter().filter(|_| roots.container != roots.data));
+        problems.extend(more.into_iter().filter(|_| settings.container_root != settings.data_root));
     }
     services.sort_by(|a, b| a.name.cmp(&b.name));
     let names: Vec<OsString> = services.iter().map(|service| service.name.clone()).collect();
-    let folders = names.iter().flat_map(|name| <[PathBuf; 2]>::from(roots.of_service(name))).collect();
+    let folders = names.iter().flat_map(|name| <[PathBuf; 2]>::from(folders_of(settings, name))).collect();
     let (candidates, unreadable) = (Vec::new(), Vec::new());
     let mut found = Found { candidates, services: data_services, folders, unreadable, problems };
-    for (name, looked) in names.iter().zip(look_at_all(&names, roots, trust, [PREPARE, AFTER])) {
-        found.add(name, roots, looked, had_script);
+    for (name, looked) in names.iter().zip(look_at_all(&names, settings, trust, [PREPARE, AFTER])) {
+        found.add(name, settings, looked, had_script);
     }
     Ok(found)
 }
 
 /// The after scripts of the services `names`, in their order.
-pub(crate) fn after_scripts(roots: &Roots, trust: &Trust, names: &[OsString]) -> Vec<Option<Script>> {
-    let looked = look_at_all(names, roots, trust, [AFTER]);
-    looked.into_iter().map(|[after]| after.into_script()).collect()
+pub(crate) fn after_scripts(settings: &Settings, trust: &Trust, names: &[OsString]) -> Vec<Option<Script>> {
+    let looked = look_at_all(names, settings, trust, [AFTER]);
+    looked.into_iter().map(|[after]| after.script).collect()
 }
 
 /// A file system that does not answer (a dead mount, another user's FUSE) holds up one service, not all.
@@ -173,14 +138,14 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
 /// Looks at `scripts` of the services `names`, in a thread that is left behind if a file does not answer.
 fn look_at_all<const N: usize>(
     names: &[OsString],
-    roots: &Roots,
+    settings: &Settings,
     trust: &Trust,
     scripts: [&'static str; N],
 ) -> Vec<[Look; N]> {
     let mut all = Vec::with_capacity(names.len());
     while all.len() < names.len() {
         let looked = Arc::new(Mutex::new(Vec::new()));
-        let (shared, own_roots, own_trust) = (Arc::clone(&looked), roots.clone(), trust.clone());
+        let (shared, own_settings, own_trust) = (Arc::clone(&looked), settings.clone(), trust.clone());
         let rest = names[all.len()..].to_vec();
         // It is closed when the thread ends: a message for each service would cost more than the look.
         let (sender, receiver) = mpsc::channel::<()>();
@@ -188,7 +153,7 @@ fn look_at_all<const N: usize>(
             let _sender = sender;
             let checks = Checks::new(&own_trust);
             for name in rest {
-                let folders = own_roots.of_service(&name);
+                let folders = folders_of(&own_settings, &name);
                 let looks = scripts.map(|script| look::at(script, &folders, &checks));
                 lock(&shared).push(looks);
             }
@@ -205,10 +170,10 @@ fn look_at_all<const N: usize>(
         let has_gone_on = answered.len() > seen;
         all.extend(answered);
         if let Some(name) = names.get(all.len()).filter(|_| !has_gone_on) {
-            let folder = roots.of_service(name).0;
+            let folder = folders_of(settings, name).0;
             all.push(scripts.map(|script| match script == scripts[0] {
                 true => look::without_an_answer(&folder.join(script), PATIENCE),
-                false => Look::Nothing,
+                false => Look::default(),
             }));
         }
     }
@@ -220,11 +185,17 @@ fn lock<T>(looked: &Mutex<Vec<T>>) -> MutexGuard<'_, Vec<T>> {
 }
 
 impl Found {
-    fn add(&mut self, name: &OsStr, roots: &Roots, looked: [Look; 2], had_script: &dyn Fn(&OsStr) -> bool) {
-        let (data, container) = roots.of_service(name);
-        let closed = looked.iter().find_map(Look::closed);
-        let closed = closed.map(|(folder, why)| (folder.to_path_buf(), why.to_string()));
-        let [prepare, after] = looked.map(Look::into_script);
+    fn add(
+        &mut self,
+        name: &OsStr,
+        settings: &Settings,
+        looked: [Look; 2],
+        had_script: &dyn Fn(&OsStr) -> bool,
+    ) {
+        let (data, container) = folders_of(settings, name);
+        let [prepare, after] = looked;
+        let closed = prepare.closed.or(after.closed);
+        let (prepare, after) = (prepare.script, after.script);
         let mut candidate = Candidate { name: name.to_os_string(), data, container, prepare, after };
         if let Some((folder, why)) = closed {
             let hint = format!(
@@ -255,6 +226,3 @@ fn is_one_file(a: &Path, b: &Path) -> bool {
     let inode = |path: &Path| std::fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino()));
     matches!((inode(a), inode(b)), (Ok(a), Ok(b)) if a == b)
 }
-
-#[cfg(test)]
-mod tests;

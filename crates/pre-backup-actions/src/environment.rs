@@ -4,8 +4,7 @@
 //! secret that the caller happened to export does not reach thirty scripts this way.
 
 use std::env;
-use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::ffi::OsString;
 
 use common::paths;
 
@@ -30,28 +29,8 @@ const KEPT: [&str; 16] = [
     "DOCKER_CONFIG",
 ];
 
-/// What all scripts of a run have in common.
-#[derive(Debug)]
-pub(crate) struct Environment {
-    common: Vec<(OsString, OsString)>,
-}
-
-impl Environment {
-    /// Taken from this process. `run` names the run; it becomes `BACKUP_RUN`.
-    pub(crate) fn new(run: &str) -> Environment {
-        let mut common: Vec<_> =
-            KEPT.iter().filter_map(|name| Some((OsString::from(name), env::var_os(name)?))).collect();
-        common.push(("PATH".into(), paths::search_path()));
-        common.push(("BACKUP_RUN".into(), run.into()));
-        Environment { common }
-    }
-
-    /// All variables for a script of the service `name` with these folders in the data root and the container root.
-    pub(crate) fn of(&self, name: &OsStr, data: &Path, container: &Path) -> Vec<(OsString, OsString)> {
-        let mut all = self.common.clone();
-        all.push(("SERVICE".into(), name.into()));
-        all.push(("DATA_DIR".into(), data.into()));
-        all.push(("CONTAINER_DIR".into(), container.into()));
-        all
-    }
+/// What all scripts of the run `run` have in common; its name becomes `BACKUP_RUN`.
+pub(crate) fn of_run(run: &str) -> Vec<(OsString, OsString)> {
+    let kept = KEPT.iter().filter_map(|name| Some((OsString::from(name), env::var_os(name)?)));
+    kept.chain([("PATH".into(), paths::search_path()), ("BACKUP_RUN".into(), run.into())]).collect()
 }

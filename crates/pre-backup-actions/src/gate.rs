@@ -21,53 +21,44 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
-use common::cancel::Cancel;
 use common::dump_files;
-use common::settings::Settings;
 use common::text::{escape, escape_path};
 use common::units;
 
 pub(crate) use budget::Budget;
 pub(crate) use fresh::Start;
+pub(crate) use ignored::left_out;
 pub(crate) use prove::prove;
 pub(crate) use report::{Fault, Proof, Report, Seen};
 pub(crate) use shared_dumps::shared_dumps;
-pub(crate) use staging::{Cleaner, Staging};
+pub(crate) use staging::{Cleaner, make as make_dump_dir};
 pub(crate) use undeclared::undeclared;
 
 use crate::declare::Dump;
 use find::DumpFile;
 use formats::{Flaw, Proved};
 use fresh::Fingerprint;
-use ignored::RuleAnswer;
 use report::fault;
-
-/// What the gate has to know of all services.
-pub(crate) struct Gate<'a> {
-    pub(crate) settings: &'a Settings,
-    pub(crate) cancel: &'a Cancel,
-    /// A dump that shrank is taken all the same.
-    pub(crate) accept_shrunk: bool,
-}
 
 /// One service whose script did well.
 pub(crate) struct Request<'a> {
     /// The folder of its script, below which its dumps lie.
     pub(crate) folder: &'a Path,
     pub(crate) dumps: &'a [Dump],
-    pub(crate) staging: &'a Staging,
-    /// Its script's start.
+    /// `$DUMP_DIR`.
+    pub(crate) staging: &'a Path,
     pub(crate) start: &'a Start,
     /// What the checks may take.
     pub(crate) budget: &'a Budget<'a>,
     /// The sizes of its dumps in the last good run.
     pub(crate) last_good: &'a BTreeMap<String, u64>,
+    /// A dump that shrank is taken all the same.
+    pub(crate) accept_shrunk: bool,
 }
 
 /// The moment before the script in `folder` starts, with what lies there of `dumps` and of what looks like a dump.
-pub(crate) fn start(folder: &Path, dumps: &[Dump], staging: Option<&Staging>) -> Start {
+pub(crate) fn start(folder: &Path, dumps: &[Dump], staging: Option<&Path>) -> Start {
     // What can't be looked for now is reported by the gate, which looks again.
-    let staging = staging.map(Staging::folder);
     let in_place = |dump| find::in_place(dump, folder, staging).unwrap_or_default();
     let paths = dumps.iter().flat_map(in_place).chain(dump_files::in_folder(folder));
     Start::now(folder, paths, staging)
@@ -82,32 +73,32 @@ struct Checked {
 /// A dump that is not declared to shrink and has lost more per cent than this is reported.
 const ODD_SHRINK: u64 = 50;
 
-impl Gate<'_> {
+impl Request<'_> {
     /// Checks all dumps of a service, and if none has a fault, puts the new ones in their places.
-    pub(crate) fn pass(&self, request: &Request) -> Report {
+    pub(crate) fn pass(&self) -> Report {
         let mut report = Report::default();
         let mut checked = Vec::new();
-        if fs::symlink_metadata(request.folder).is_ok_and(|entry| entry.is_symlink()) {
+        if fs::symlink_metadata(self.folder).is_ok_and(|entry| entry.is_symlink()) {
             report.faults.push(Fault {
                 short: "dump is not in the backup".into(),
                 detail: format!(
                     "{}: expected a folder in its root, but it is a symlink, which is backed up as a link alone",
-                    escape_path(request.folder)
+                    escape_path(self.folder)
                 ),
             });
         }
-        if request.staging.is_replaced() {
+        if fs::symlink_metadata(self.staging).is_ok_and(|entry| !entry.is_dir()) {
             // What is there now could be anyone's files, which would be moved.
             let saw = "something else is there";
             let what = fault("DUMP_DIR was replaced", Path::new("DUMP_DIR"), "the folder that was made", saw);
             report.faults.push(what);
             return report;
         }
-        for dump in request.dumps {
-            self.check_declared(dump, request, &mut report, &mut checked);
+        for dump in self.dumps {
+            self.check_declared(dump, &mut report, &mut checked);
         }
         let found: Vec<_> = checked.iter().map(|checked| checked.file.at.as_path()).collect();
-        for path in request.staging.leftover(&found) {
+        for path in staging::undeclared_in(self.staging, &found) {
             report.faults.push(fault(
                 "dump is not declared",
                 &path,
@@ -118,24 +109,17 @@ impl Gate<'_> {
         report.faults.extend(checked.iter().filter_map(still_written));
         if report.faults.is_empty() {
             let staged = checked.iter().map(|checked| &checked.file).filter(|file| file.is_staged);
-            if let Err(why) = staging::put_in_place(staged, request.folder) {
+            if let Err(why) = staging::put_in_place(staged, self.folder) {
                 report.faults.push(Fault { short: "dump could not be put in its place".into(), detail: why });
             }
         }
-        report.files =
-            checked.iter().flat_map(|checked| checked.file.files_in_place(request.folder)).collect();
+        report.files = checked.iter().flat_map(|checked| checked.file.files_in_place(self.folder)).collect();
         report
     }
 
-    fn check_declared(
-        &self,
-        dump: &Dump,
-        request: &Request,
-        report: &mut Report,
-        checked: &mut Vec<Checked>,
-    ) {
+    fn check_declared(&self, dump: &Dump, report: &mut Report, checked: &mut Vec<Checked>) {
         let name = Path::new(&dump.text);
-        let found = match find::files(dump, request.folder, request.staging.folder(), request.start) {
+        let found = match find::files(dump, self.folder, self.staging, self.start) {
             Ok(found) => found,
             Err(why) => {
                 return report.faults.push(fault("dump can't be looked for", name, "to find it", &why));
@@ -152,12 +136,12 @@ impl Gate<'_> {
             report.faults.push(fault(short, name, "a new dump", &saw));
             return;
         }
-        let before = request.last_good.get(&dump.text).copied();
+        let before = self.last_good.get(&dump.text).copied();
         let bytes = found.files.iter().map(DumpFile::bytes).sum();
         let faults = report.faults.len();
         let mut proof = Proof::Whole;
         for file in found.files {
-            let fingerprint = match self.check_file(dump, &file, request) {
+            let fingerprint = match self.check_file(dump, &file) {
                 Ok((fingerprint, proved)) => {
                     proof = proof.max(report.add(proved, &file.path));
                     Some(fingerprint)
@@ -181,12 +165,7 @@ impl Gate<'_> {
     }
 
     /// One dump. Returns what it was when it was checked, and what was proved about it.
-    fn check_file(
-        &self,
-        dump: &Dump,
-        file: &DumpFile,
-        request: &Request,
-    ) -> Result<(Fingerprint, Proved), Fault> {
+    fn check_file(&self, dump: &Dump, file: &DumpFile) -> Result<(Fingerprint, Proved), Fault> {
         let metadata = fs::symlink_metadata(&file.at).map_err(|error| {
             fault("dump can't be looked at", &file.path, "to look at it", &error.to_string())
         })?;
@@ -216,8 +195,8 @@ impl Gate<'_> {
             let (least, saw) = (units::bytes(dump.minimum), format!("it has {}", units::bytes(bytes)));
             return Err(fault("dump is too small", &file.path, &format!("at least {least}"), &saw));
         }
-        is_new(file, &metadata, request.start)?;
-        let saw = match leads_out(&request.folder.join(&file.path), request.folder) {
+        is_new(file, &metadata, self.start)?;
+        let saw = match leads_out(&self.folder.join(&file.path), self.folder) {
             Ok(None) => None,
             Ok(Some(place)) => Some(format!("it leads to {}", escape_path(&place))),
             Err(error) => Some(format!("its folder can't be looked up: {error}")),
@@ -226,43 +205,12 @@ impl Gate<'_> {
             let wanted = "to be in the service's folder";
             return Err(fault("dump is outside its service", &file.path, wanted, &saw));
         }
-        let proved = match formats::check(&file.at, dump.kind, request.budget) {
+        let proved = match formats::check(&file.at, dump.kind, self.budget) {
             Ok(proved) => proved,
             Err(Flaw::Empty) if dump.minimum == 0 => Proved::Whole,
             Err(flaw) => return Err(flaw.into_fault(&file.path, dump.kind)),
         };
         Ok((Fingerprint::of(&metadata), proved))
-    }
-
-    /// Asks `build-ignore` about all dumps of a run: those of each service that are left out, and what is not known.
-    pub(crate) fn left_out(&self, services: &[&[PathBuf]]) -> Vec<Report> {
-        let files: Vec<&Path> =
-            services.iter().flat_map(|files| files.iter().map(PathBuf::as_path)).collect();
-        let mut answers = ignored::ask(&files, self.settings, self.cancel).into_iter();
-        let mut of_service = |files: &[PathBuf]| {
-            let mut report = Report::default();
-            for (file, answer) in files.iter().zip(answers.by_ref()) {
-                let path = ignored::below_root(file, self.settings);
-                match answer {
-                    RuleAnswer::Kept => {}
-                    RuleAnswer::LeftOut(rule) => {
-                        let saw = format!("a rule leaves it out: {rule}");
-                        report.faults.push(fault(
-                            "dump is left out by the ignore rules",
-                            &path,
-                            "to be backed up",
-                            &saw,
-                        ));
-                    }
-                    RuleAnswer::Unknown(why) => report.warnings.push(format!(
-                        "{}: whether the ignore rules leave it out could not be checked: {why}",
-                        escape_path(&path)
-                    )),
-                }
-            }
-            report
-        };
-        services.iter().map(|files| of_service(files)).collect()
     }
 
     /// Whether it has shrunk so much that it must not become what later dumps are compared with.

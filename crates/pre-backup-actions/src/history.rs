@@ -16,7 +16,6 @@ use serde::{Deserialize, Serialize};
 
 use crate::name;
 
-/// One run of one service.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct RunRecord {
     /// When the script started, in seconds since 1970.
@@ -37,7 +36,6 @@ pub(crate) struct RunRecord {
 /// The runs that stay when a log has grown long.
 const KEPT: usize = 400;
 
-/// The histories in one folder.
 #[derive(Clone, Debug)]
 pub(crate) struct History {
     folder: PathBuf,
@@ -48,7 +46,6 @@ impl History {
         History { folder }
     }
 
-    /// The runs of `service`, the oldest first.
     pub(crate) fn of(&self, service: &OsStr) -> Result<Vec<RunRecord>> {
         Ok(record_log::read(&self.path(service)).context("read the history")?.0)
     }
@@ -76,12 +73,10 @@ impl History {
         Ok(names)
     }
 
-    /// Whether a run of `service` is known.
     pub(crate) fn knows(&self, service: &OsStr) -> bool {
         self.path(service).exists()
     }
 
-    /// Adds a run.
     pub(crate) fn add(&self, service: &OsStr, record: &RunRecord) -> Result<()> {
         record_log::add(&self.path(service), record, newest).context("add to the history")
     }

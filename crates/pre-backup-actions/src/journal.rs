@@ -97,7 +97,6 @@ impl Journal {
         folders.collect()
     }
 
-    /// The entry of `service`.
     pub(crate) fn entry(&self, service: &OsStr) -> Option<&Entry> {
         self.entries.iter().find(|entry| entry.service == service)
     }

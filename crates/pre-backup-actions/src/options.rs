@@ -13,12 +13,9 @@ use globset::Glob;
 
 use crate::cli::{Cli, parse_time};
 
-/// What to do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
-    /// Run the prepare steps.
     Prepare,
-    /// Run the after steps.
     After(Which),
     /// Show what the journal holds.
     ShowJournal,
@@ -34,7 +31,6 @@ pub(crate) enum Task {
     ShowAfter(Which),
 }
 
-/// Which after steps run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Which {
     /// Those that the journal holds.
@@ -63,7 +59,6 @@ pub(crate) struct Options {
     pub(crate) wait: Duration,
     /// A dump that has shrunk is taken all the same.
     pub(crate) accept_shrunk: bool,
-    /// Print JSON.
     pub(crate) json: bool,
 }
 

@@ -5,14 +5,14 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use common::exit::Exit;
-use common::text::escape_path;
+use common::text::{BAD, GOOD, Style, WARN, escape_path};
 
 use crate::gate::Seen;
 
-/// How a step ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) enum Verdict {
     /// All was well.
+    #[default]
     Ok,
     /// Nothing was wrong, but about this dump nothing could be proved.
     Unproved(String),
@@ -25,6 +25,17 @@ pub(crate) enum Verdict {
 }
 
 impl Verdict {
+    /// In a word, with its colour.
+    pub(crate) fn word(&self) -> (&'static str, Style) {
+        match self {
+            Verdict::Ok => ("ok", GOOD),
+            Verdict::Unproved(_) => ("unproved", WARN),
+            Verdict::Warned(_) => ("warning", WARN),
+            Verdict::Failed(_) => ("failed", BAD),
+            Verdict::NotRun(_) => ("not run", BAD),
+        }
+    }
+
     /// The reason, unless all was well.
     pub(crate) fn why(&self) -> Option<&String> {
         match self {
@@ -36,12 +47,10 @@ impl Verdict {
     }
 }
 
-/// What came of one service.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Outcome {
     pub(crate) service: OsString,
     pub(crate) verdict: Verdict,
-    /// What to do about it.
     pub(crate) hint: Option<String>,
     /// When its step began, in seconds since 1970.
     pub(crate) started: i64,
@@ -63,20 +72,7 @@ pub(crate) struct Outcome {
 impl Outcome {
     /// Of a service of which no more is known.
     pub(crate) fn new(service: &OsStr, verdict: Verdict) -> Outcome {
-        let service = service.to_os_string();
-        Outcome {
-            service,
-            verdict,
-            hint: None,
-            started: 0,
-            elapsed: Duration::ZERO,
-            log: None,
-            last_line: None,
-            dumps: Vec::new(),
-            files: Vec::new(),
-            details: Vec::new(),
-            is_proved: false,
-        }
+        Outcome { service: service.to_os_string(), verdict, ..Outcome::default() }
     }
 
     /// The service's name, safe to show.
@@ -118,7 +114,6 @@ impl Outcome {
     }
 }
 
-/// The exit code of a run.
 pub(crate) fn exit_of(outcomes: &[Outcome]) -> Exit {
     if outcomes.iter().any(Outcome::is_failure) { Exit::Failed } else { Exit::Done }
 }

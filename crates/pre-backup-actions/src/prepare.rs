@@ -21,13 +21,12 @@ use crate::outcome::{Outcome, exit_of};
 use crate::run::Runner;
 use crate::{after, plan, report, trouble, unreadable};
 
-/// Runs all prepare steps.
 pub(crate) fn run(context: &Context, mut journal: Journal, runner: &Runner, run_name: &str) -> Result<Exit> {
     let options = &context.options;
     let found = context.candidates()?;
     let (planned, problems) = plan::steps(&found.candidates, &options.only)?;
     problem::warn(TOOL, &problems);
-    let _cleaner = Cleaner::start(with_leftovers(&found, &journal));
+    let cleaner = Cleaner::start(with_leftovers(&found, &journal));
     if options.only.is_empty() {
         unreadable::report_changes(context, &found.unreadable);
     }
@@ -42,6 +41,8 @@ pub(crate) fn run(context: &Context, mut journal: Journal, runner: &Runner, run_
     if found.candidates.is_empty() {
         refuse_an_unmounted_root(context)?;
     }
+    // Otherwise it could take what a step is just making for a leftover.
+    drop(cleaner);
     let mut outcomes = steps::run_all(&planned, context, &mut journal, runner, run_name);
     runner.watcher.close(&outcomes);
     let nothing = after::with_nothing_to_run(context, journal.entries());

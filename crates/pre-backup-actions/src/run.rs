@@ -4,7 +4,7 @@
 //! in the log only, so that one chatty script does not bury the others.
 
 use std::collections::VecDeque;
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,10 +15,11 @@ use anyhow::Result;
 use common::cancel::Cancel;
 use common::exit::{is_caused_by, one_line};
 use common::process::{self, End, Finished, LeftBehind, Limits};
+use common::settings::Settings;
 use common::text::{escape, escape_path};
 use common::units;
 
-use crate::environment::Environment;
+use crate::discover::{self, Script};
 use crate::outcome::{Outcome, Verdict};
 use crate::script_log::ScriptLog;
 use crate::watcher::Watcher;
@@ -30,7 +31,8 @@ const LAST_LINES: usize = 5;
 
 /// What runs scripts, and how.
 pub(crate) struct Runner<'a> {
-    pub(crate) environment: &'a Environment,
+    pub(crate) settings: &'a Settings,
+    pub(crate) environment: Vec<(OsString, OsString)>,
     pub(crate) watcher: &'a dyn Watcher,
     pub(crate) cancel: &'a Cancel,
     /// The folder of the logs.
@@ -39,34 +41,19 @@ pub(crate) struct Runner<'a> {
     pub(crate) timeout: Duration,
 }
 
-/// One script to run.
-pub(crate) struct Job<'a> {
-    pub(crate) service: &'a OsString,
-    /// Where it runs.
-    pub(crate) folder: &'a Path,
-    /// The service's data folder.
-    pub(crate) data: &'a Path,
-    /// The folder of its compose.yaml.
-    pub(crate) container: &'a Path,
-    pub(crate) script: &'a Path,
-    /// It has no `#!` line, so /bin/sh runs it.
-    pub(crate) by_shell: bool,
-    pub(crate) timeout: Option<Duration>,
-    /// Further variables.
-    pub(crate) variables: Vec<(OsString, OsString)>,
-}
-
 impl Runner<'_> {
-    /// Runs `job` to its end.
-    pub(crate) fn run(&self, job: &Job) -> Outcome {
-        let shown = escape_path(job.service);
-        let mut output = Output::new(ScriptLog::open(&self.logs, job.service), &shown, self.watcher);
-        output.log.line(&format!("── {} {}", units::now(), escape_path(job.script)));
-        let timeout = job.timeout.unwrap_or(self.timeout);
-        let mut command = Command::new(if job.by_shell { Path::new("/bin/sh") } else { job.script });
-        command.args(job.by_shell.then_some(job.script)).current_dir(job.folder);
-        command.env_clear().envs(self.environment.of(job.service, job.data, job.container));
-        command.envs(job.variables.iter().cloned());
+    /// Runs `script` of `service` to its end, with `dump_dir` as its `$DUMP_DIR`.
+    pub(crate) fn run(&self, service: &OsStr, script: &Script, dump_dir: Option<&Path>) -> Outcome {
+        let shown = escape_path(service);
+        let mut output = Output::new(ScriptLog::open(&self.logs, service), &shown, self.watcher);
+        output.log.line(&format!("── {} {}", units::now(), escape_path(&script.path)));
+        let timeout = script.declarations.timeout.unwrap_or(self.timeout);
+        let (data, container) = discover::folders_of(self.settings, service);
+        let mut command = Command::new(if script.by_shell { Path::new("/bin/sh") } else { &script.path });
+        command.args(script.by_shell.then_some(&script.path)).current_dir(&script.folder);
+        command.env_clear().envs(self.environment.iter().cloned()).env("SERVICE", service);
+        command.env("DATA_DIR", data).env("CONTAINER_DIR", container);
+        command.envs(dump_dir.map(|folder| ("DUMP_DIR", folder)));
         let started = Instant::now();
         let finished = self.run_once_it_is_closed(&mut command, Limits::within(timeout), &mut |line| {
             output.take(escape(line));
@@ -84,7 +71,7 @@ impl Runner<'_> {
             }
             Ok(LeftBehind::Nothing) | Err(_) => {}
         }
-        output.close(Outcome { elapsed: started.elapsed(), ..Outcome::new(job.service, verdict) })
+        output.close(Outcome { elapsed: started.elapsed(), ..Outcome::new(service, verdict) })
     }
 
     /// A script that an editor is just saving can't be started for a moment (ETXTBSY).

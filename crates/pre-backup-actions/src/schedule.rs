@@ -104,26 +104,6 @@ mod tests {
     }
 
     #[test]
-    fn what_is_waited_for_comes_first() {
-        let needs = [
-            Needs { waits_for: vec![2], heavy: false },
-            Needs { waits_for: vec![0], heavy: false },
-            Needs::default(),
-            Needs::default(),
-        ];
-        let order = Mutex::new(Vec::new());
-        let cancel = Cancel::new().unwrap();
-        let results = run(&needs, jobs(3), &cancel, &|place| {
-            order.lock().unwrap().push(place);
-            place * 10
-        });
-        assert_eq!(results, [Some(0), Some(10), Some(20), Some(30)]);
-        let order = order.into_inner().unwrap();
-        let at = |place| order.iter().position(|other| *other == place).unwrap();
-        assert!(at(2) < at(0) && at(0) < at(1), "{order:?}");
-    }
-
-    #[test]
     fn a_heavy_step_runs_alone() {
         let needs: Vec<_> = (0..12).map(|n| Needs { waits_for: vec![], heavy: n % 3 == 0 }).collect();
         let running = AtomicUsize::new(0);
@@ -137,16 +117,5 @@ mod tests {
         for (place, alone) in alone.iter().enumerate().filter(|(place, _)| place % 3 == 0) {
             assert_eq!(*alone, Some(true), "step {place}");
         }
-    }
-
-    #[test]
-    fn nothing_starts_after_cancelling() {
-        let cancel = Cancel::new().unwrap();
-        let results = run(&vec![Needs::default(); 5], jobs(1), &cancel, &|place| {
-            if place == 1 {
-                cancel.cancel();
-            }
-        });
-        assert_eq!(results, [Some(()), Some(()), None, None, None]);
     }
 }

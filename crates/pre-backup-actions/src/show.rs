@@ -17,7 +17,7 @@ use common::{out, output, problem, units};
 use serde_json::json;
 
 use crate::context::{Context, TOOL};
-use crate::discover::{Candidate, Fitness, Found, PREPARE, Script};
+use crate::discover::{Candidate, Found, PREPARE, Script};
 use crate::journal::{self, Entry};
 use crate::options::Which;
 use crate::report::print_json;
@@ -53,7 +53,8 @@ pub(crate) fn list(context: &Context) -> Result<Exit> {
         print_misnamed(context, &wanted);
     }
     let fails = |script: &Script| {
-        matches!(script.fitness, Fitness::Refused(_)) || !script.declarations.problems.is_empty()
+        let is_refused = script.refusal.as_ref().is_some_and(|refusal| !refusal.is_skipped);
+        is_refused || !script.declarations.problems.is_empty()
     };
     let refused = wanted.iter().any(|candidate| scripts(candidate).any(fails));
     Ok(if refused { Exit::Failed } else { Exit::Done })
@@ -61,7 +62,7 @@ pub(crate) fn list(context: &Context) -> Result<Exit> {
 
 /// Files that are named almost like a script, in the folders of services that can be looked at.
 fn print_misnamed(context: &Context, listed: &[&Candidate]) {
-    let refused = |candidate: &Candidate| scripts(candidate).any(|script| script.refusal().is_some());
+    let refused = |candidate: &Candidate| scripts(candidate).any(|script| script.refusal.is_some());
     let is_refused = |name: &OsStr| listed.iter().any(|one| one.name == name && refused(one));
     let mut folders = BTreeSet::new();
     for root in [&context.settings.data_root, &context.settings.container_root] {
@@ -95,16 +96,18 @@ pub(crate) fn preparation(context: &Context) -> Result<Exit> {
         let after = if waits.is_empty() { String::new() } else { format!(", after {}", waits.join(" and ")) };
         let heavy = if step.script.declarations.heavy { ", alone" } else { "" };
         let path = escape_path(&step.script.path);
-        match &step.script.fitness {
-            Fitness::Runs { .. } => {
+        match &step.script.refusal {
+            None => {
                 let problem = step.script.declarations.problems.first();
                 let fails = problem
                     .map(|(line, what)| format!(", and fail: line {line}: {what}"))
                     .unwrap_or_default();
                 out!("would run {path}{after}{heavy}{fails}");
             }
-            Fitness::Skipped(refusal) => out!("would skip {path}: {}", refusal.what),
-            Fitness::Refused(refusal) => out!("would fail {path}: {}", refusal.what),
+            Some(refusal) => {
+                let word = if refusal.is_skipped { "skip" } else { "fail" };
+                out!("would {word} {path}: {}", refusal.what);
+            }
         }
     }
     if after.is_empty() && steps.is_empty() {
@@ -207,7 +210,7 @@ fn print_candidate(candidate: &Candidate) {
     let words: Vec<_> = scripts(candidate)
         .map(|script| {
             let file = script.path.file_name().map(escape_path).unwrap_or_default();
-            match script.refusal() {
+            match &script.refusal {
                 Some(refusal) => format!("{file} {}", refusal.what),
                 None => format!("{file}{DIM}{}{DIM:#}", notes(script)),
             }
@@ -215,7 +218,7 @@ fn print_candidate(candidate: &Candidate) {
         .collect();
     out!("{}: {}", candidate.shown(), words.join(", "));
     for script in scripts(candidate) {
-        if let Some(hint) = script.refusal().and_then(|refusal| refusal.hint.as_ref()) {
+        if let Some(hint) = script.refusal.as_ref().and_then(|refusal| refusal.hint.as_ref()) {
             out!("  hint: {hint}");
         } else if let Some((what, hint)) = place(candidate, script) {
             out!("  note: {what}");
@@ -237,8 +240,7 @@ fn notes(script: &Script) -> String {
 }
 
 fn warnings(script: &Script) -> Vec<String> {
-    let by_shell = matches!(script.fitness, Fitness::Runs { by_shell: true });
-    by_shell.then(|| "no #! line, so /bin/sh runs it".to_string()).into_iter().collect()
+    script.by_shell.then(|| "no #! line, so /bin/sh runs it".to_string()).into_iter().collect()
 }
 
 /// The compose file that mounts the folder of `script`, writable, into a container of its service: that container can
@@ -273,19 +275,18 @@ fn problems(script: &Script) -> Vec<String> {
 fn as_contract(wanted: &[&Candidate], found: &Found, context: &Context) -> contract::services::Services {
     let script = |candidate: &Candidate, script: &Script| {
         let (what, hint) = place(candidate, script).unzip();
-        let (refused, skipped) = match &script.fitness {
-            Fitness::Runs { .. } => (None, None),
-            Fitness::Skipped(refusal) => (None, Some(refusal.what.clone())),
-            Fitness::Refused(refusal) => (Some(refusal.what.clone()), None),
+        let why = |is_skipped| {
+            let refusal = script.refusal.as_ref().filter(|refusal| refusal.is_skipped == is_skipped);
+            refusal.map(|refusal| refusal.what.clone())
         };
         contract::services::Script {
             path: name::encode(script.path.as_os_str()),
             dumps: script.declarations.dumps.iter().map(|dump| dump.text.clone()).collect(),
             problems: problems(script),
-            refused,
-            skipped,
+            refused: why(false),
+            skipped: why(true),
             warnings: warnings(script).into_iter().chain(what).collect(),
-            hint: script.refusal().and_then(|refusal| refusal.hint.clone()).or(hint),
+            hint: script.refusal.as_ref().and_then(|refusal| refusal.hint.clone()).or(hint),
         }
     };
     let listed = |candidate: &&Candidate| contract::services::Listed {

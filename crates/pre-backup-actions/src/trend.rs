@@ -16,7 +16,6 @@ use crate::report::{print_json, table};
 /// Runs that are shown, the newest ones.
 const SHOWN: usize = 20;
 
-/// Shows the history of `service`, or of all.
 pub(crate) fn show(context: &Context, service: Option<&OsStr>) -> Result<Exit> {
     let history = context.history();
     if context.options.json {

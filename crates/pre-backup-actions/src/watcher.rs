@@ -2,18 +2,17 @@
 
 use crate::outcome::Outcome;
 
-/// Sees what happens while it happens.
 pub(crate) trait Watcher: Sync {
     /// That many steps are to come.
     fn expect(&self, _steps: usize) {}
     /// A script of `service` starts.
-    fn started(&self, service: &str);
+    fn started(&self, _service: &str) {}
     /// Its script has ended, and its dumps are checked.
     fn checking(&self, _service: &str) {}
     /// It printed this.
-    fn line(&self, service: &str, text: &str);
+    fn line(&self, _service: &str, _text: &str) {}
     /// A step is over.
-    fn finished(&self, outcome: &Outcome);
+    fn finished(&self, _outcome: &Outcome) {}
     /// All steps are over.
     fn close(&self, _outcomes: &[Outcome]) {}
 }

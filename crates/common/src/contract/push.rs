@@ -72,19 +72,3 @@ impl Pushes {
         Ok(())
     }
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn it_is_read_back_as_it_was_written() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("pushes.json");
-        assert_eq!(Pushes::load(&path), Pushes::default());
-        let push = Push { at: 5, state: State::Down, answer: Answer::Refused("not active".into()) };
-        let pushes = Pushes { last: [("UPTIME_KUMA_PUSH_URL".to_string(), push)].into() };
-        pushes.save(&path).unwrap();
-        assert_eq!(Pushes::load(&path), pushes);
-    }
-}

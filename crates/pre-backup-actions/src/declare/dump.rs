@@ -12,7 +12,6 @@ use globset::{GlobBuilder, GlobMatcher};
 /// A dump that a script says it makes.
 #[derive(Clone, Debug)]
 pub(crate) struct Dump {
-    /// The line of the script.
     pub(crate) line: usize,
     /// The path as it was written, which is the dump's name in messages and in the history.
     pub(crate) text: String,
@@ -76,12 +75,10 @@ const KINDS: [(&str, Kind, &str); 14] = [
 ];
 
 impl Kind {
-    /// Whether it is a compression.
     pub(crate) fn is_compression(self) -> bool {
         matches!(self, Kind::Gzip | Kind::Zstd | Kind::Xz | Kind::Bzip2 | Kind::Lz4)
     }
 
-    /// Its word in a declaration.
     pub(crate) fn word(self) -> &'static str {
         KINDS.iter().find(|(_, kind, _)| *kind == self).map_or("any", |(word, ..)| word)
     }

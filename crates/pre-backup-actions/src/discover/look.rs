@@ -17,36 +17,20 @@ use common::text::escape_path;
 use common::trust::{Cause, Distrust, Trust};
 use nix::unistd::{AccessFlags, access};
 
-use super::{Fitness, Refusal, Script, is_one_file};
+use super::{Refusal, Script, is_one_file};
 use crate::declare::{self, Declarations};
 
-/// What is in a script's place.
-#[derive(Debug)]
-pub(super) enum Look {
-    /// Nothing.
-    Nothing,
-    /// This folder can't be entered, because of this.
-    Closed(PathBuf, String),
+#[derive(Debug, Default)]
+pub(super) struct Look {
     /// A script, or something else in its place.
-    Script(Box<Script>),
-    /// A script, beside a folder that can't be entered.
-    Both(Box<Script>, PathBuf, String),
+    pub(super) script: Option<Script>,
+    /// The folder that can't be entered, and why.
+    pub(super) closed: Option<(PathBuf, String)>,
 }
 
 impl Look {
-    pub(super) fn into_script(self) -> Option<Script> {
-        match self {
-            Look::Script(script) | Look::Both(script, ..) => Some(*script),
-            Look::Nothing | Look::Closed(..) => None,
-        }
-    }
-
-    /// The folder that can't be entered, and why.
-    pub(super) fn closed(&self) -> Option<(&Path, &str)> {
-        match self {
-            Look::Closed(folder, why) | Look::Both(_, folder, why) => Some((folder, why)),
-            Look::Nothing | Look::Script(_) => None,
-        }
+    fn of(script: Script) -> Look {
+        Look { script: Some(script), closed: None }
     }
 }
 
@@ -88,33 +72,27 @@ pub(super) fn at(file: &str, folders: &(PathBuf, PathBuf), checks: &Checks) -> L
     if data == container {
         return in_data;
     }
-    match (in_data, one(&container, &folders.1, checks)) {
-        (Look::Nothing | Look::Closed(..), in_container @ Look::Script(_)) => in_container,
-        (Look::Nothing, in_container) => in_container,
-        (Look::Script(first), Look::Script(_)) if is_one_file(&data, &container) => Look::Script(first),
-        (Look::Script(_), Look::Script(_)) => {
+    let in_container = one(&container, &folders.1, checks);
+    match (in_data.script, in_container.script) {
+        (Some(_), Some(_)) if !is_one_file(&data, &container) => {
             let what = format!("exists twice: {} and {}", escape_path(&data), escape_path(&container));
-            let hint = "look at both and remove one of them";
-            Look::Script(Box::new(refused(&data, what, Some(hint.into()))))
+            Look::of(refused(&data, what, Some("look at both and remove one of them".into())))
         }
-        (Look::Script(script), Look::Closed(folder, why)) => Look::Both(script, folder, why),
-        (in_data, _) => in_data,
+        (None, Some(script)) => Look::of(script),
+        (script, _) => Look { script, closed: in_data.closed.or(in_container.closed) },
     }
 }
 
 /// What a script is taken for whose file system did not answer.
 pub(super) fn without_an_answer(path: &Path, patience: Duration) -> Look {
     let what = format!("can't be looked at: no answer in {}", humantime::format_duration(patience));
-    Look::Script(Box::new(refused(path, what, None)))
+    Look::of(refused(path, what, None))
 }
 
 pub(super) fn refused(path: &Path, what: String, hint: Option<String>) -> Script {
-    script(path, Declarations::default(), Fitness::Refused(Refusal { what, hint }))
-}
-
-fn script(path: &Path, declarations: Declarations, fitness: Fitness) -> Script {
     let folder = path.parent().unwrap_or(Path::new("/")).to_path_buf();
-    Script { path: path.to_path_buf(), folder, declarations, fitness }
+    let refusal = Some(Refusal { what, hint, is_skipped: false });
+    Script { path: path.into(), folder, declarations: Declarations::default(), by_shell: false, refusal }
 }
 
 /// What is at `path`; a script whose folder belongs to someone else could lie in `container`.
@@ -123,9 +101,11 @@ fn one(path: &Path, container: &Path, checks: &Checks) -> Look {
     let link = match fs::symlink_metadata(path) {
         Ok(metadata) => metadata,
         Err(error) if matches!(error.kind(), ErrorKind::NotFound | ErrorKind::NotADirectory) => {
-            return Look::Nothing;
+            return Look::default();
         }
-        Err(error) => return Look::Closed(folder.to_path_buf(), error.to_string()),
+        Err(error) => {
+            return Look { script: None, closed: Some((folder.to_path_buf(), error.to_string())) };
+        }
     };
     let metadata = if link.is_symlink() { fs::metadata(path) } else { Ok(link) };
     let found = match metadata {
@@ -137,15 +117,16 @@ fn one(path: &Path, container: &Path, checks: &Checks) -> Look {
         Ok(_) => refused(path, "is not a regular file".into(), None),
         Err(error) => refused(path, format!("is a symlink that can't be followed: {error}"), None),
     };
-    Look::Script(Box::new(found))
+    Look::of(found)
 }
 
 fn regular(path: &Path, container: &Path, mode: u32, checks: &Checks) -> Script {
     // As root every file is executable that anyone may execute.
     if mode & 0o111 == 0 || access(path, AccessFlags::X_OK).is_err() {
         let hint = Some(format!("chmod +x '{}'", escape_path(path)));
-        let refusal = Refusal { what: "is not executable".into(), hint };
-        return script(path, Declarations::default(), Fitness::Skipped(refusal));
+        let mut script = refused(path, "is not executable".into(), hint);
+        script.refusal.iter_mut().for_each(|refusal| refusal.is_skipped = true);
+        return script;
     }
     if let Err(distrust) = checks.script(path) {
         return refused(path, as_seen_from(&distrust, path), fix(&distrust, path, container));
@@ -154,7 +135,11 @@ fn regular(path: &Path, container: &Path, mode: u32, checks: &Checks) -> Script 
         Ok(text) => text,
         Err(error) => return refused(path, format!("can't be read: {error}"), None),
     };
-    script(path, declare::parse(&text), fitness(&text, path, checks))
+    let script = match starts_by_shell(&text, path, checks) {
+        Ok(by_shell) => Script { by_shell, refusal: None, ..refused(path, String::new(), None) },
+        Err((what, hint)) => refused(path, what, hint),
+    };
+    Script { declarations: declare::parse(&text), ..script }
 }
 
 /// Declarations past this are not seen; no one writes a script that long.
@@ -194,22 +179,21 @@ fn fix(distrust: &Distrust, path: &Path, container: &Path) -> Option<String> {
     distrust.fix().map(|command| format!("{first}{command}{trusted}"))
 }
 
-/// Whether the kernel can start a file that begins like this.
-fn fitness(text: &[u8], path: &Path, checks: &Checks) -> Fitness {
-    let refused = |what: &str, hint: Option<String>| Fitness::Refused(Refusal { what: what.into(), hint });
+/// Whether /bin/sh has to start a file that begins like this; fails, with a hint, if nothing can or should.
+fn starts_by_shell(text: &[u8], path: &Path, checks: &Checks) -> Result<bool, (String, Option<String>)> {
     if text.starts_with(b"\x7fELF") {
-        return Fitness::Runs { by_shell: false };
+        return Ok(false);
     }
     let line = text.split(|&byte| byte == b'\n').next().unwrap_or(text);
     if line.ends_with(b"\r") {
         let hint = format!("sed -i 's/\\r$//' '{}'", escape_path(path));
-        return refused("has lines that end in CR LF, as Windows writes them", Some(hint));
+        return Err(("has lines that end in CR LF, as Windows writes them".into(), Some(hint)));
     }
     let Some(line) = line.strip_prefix(b"#!") else {
         // Bash looks for a NUL to distinguish a program of another machine from a script.
         return match line.contains(&0) {
-            true => refused("is neither a script nor a program of this machine", None),
-            false => Fitness::Runs { by_shell: true },
+            true => Err(("is neither a script nor a program of this machine".into(), None)),
+            false => Ok(true),
         };
     };
     let line = line.trim_ascii();
@@ -219,13 +203,13 @@ fn fitness(text: &[u8], path: &Path, checks: &Checks) -> Fitness {
     match found {
         Err(None | Some(Distrust { cause: Cause::Unreadable(_) | Cause::TooManyLinks, .. })) => {
             let what = format!("names a program that isn't there in its #! line: {}", escape_path(program));
-            refused(&what, None)
+            Err((what, None))
         }
         Err(Some(distrust)) if !matches!(distrust.cause, Cause::Group(_)) => {
             let hint = distrust.fix().map(|command| format!("look at that program, then: {command}"));
-            refused(&format!("names a program in its #! line that must not be run: {distrust}"), hint)
+            Err((format!("names a program in its #! line that must not be run: {distrust}"), hint))
         }
         // On Debian /usr/local belongs to a group of administrators.
-        _ => Fitness::Runs { by_shell: false },
+        _ => Ok(false),
     }
 }

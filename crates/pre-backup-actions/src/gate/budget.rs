@@ -35,7 +35,6 @@ impl<'a> Budget<'a> {
         if is_over { Err(io::Error::other("stopped")) } else { Ok(()) }
     }
 
-    /// What is left.
     pub(super) fn left(&self) -> Duration {
         self.until.saturating_duration_since(Instant::now())
     }

@@ -17,7 +17,6 @@ use crate::declare::Dump;
 pub(crate) struct DumpFile {
     /// Where it belongs, below the service's folder.
     pub(crate) path: PathBuf,
-    /// Where it lies now.
     pub(crate) at: PathBuf,
     /// It lies in `$DUMP_DIR`.
     pub(crate) is_staged: bool,
@@ -66,7 +65,6 @@ impl DumpFile {
     }
 }
 
-/// What was found for one declaration.
 #[derive(Debug, Default)]
 pub(super) struct Files {
     pub(super) files: Vec<DumpFile>,

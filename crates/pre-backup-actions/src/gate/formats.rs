@@ -38,15 +38,16 @@ const BUFFER: usize = 256 << 10;
 /// What is known of a dump about which nothing is wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Proved {
-    /// It is whole.
     Whole,
     /// A part could not be checked, because of this.
     Partly(String),
     /// Nothing could be: in a few words, and in more.
-    Nothing { short: &'static str, why: String },
+    Nothing {
+        short: &'static str,
+        why: String,
+    },
 }
 
-/// Why a file is not a whole dump.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Flaw {
     /// It is whole as a file and holds nothing: what a pipe makes of a dump program that failed.
@@ -111,10 +112,9 @@ fn guarded(check: impl FnOnce() -> Judgement) -> Judgement {
 }
 
 fn check_file(path: &Path, kind: Option<Kind>, source: &Source, budget: &Budget) -> Judgement {
-    let mut magic = [0; 16];
-    let known = read_some(&mut &*source, &mut magic).map_err(flaw)?;
+    let magic = read_some(&mut &*source, 16)?;
     (&source.file).rewind().map_err(flaw)?;
-    let packed = compression::of(&magic[..known]);
+    let packed = compression::of(&magic);
     if let Some(declared) = kind.filter(|kind| kind.is_compression() && Some(*kind) != packed) {
         return Err(Flaw::Damaged(format!("it is not {}'s", declared.word())));
     }
@@ -125,9 +125,7 @@ fn check_file(path: &Path, kind: Option<Kind>, source: &Source, budget: &Budget)
     }
     // A small file may unpack to so much that the file itself is not read for hours.
     let mut content: Box<dyn Read> = Box::new(Bounded { inner: compression::reader(packed, source), budget });
-    let mut head = vec![0; EDGE];
-    let known = read_some(&mut content, &mut head).map_err(flaw)?;
-    head.truncate(known);
+    let head = read_some(&mut content, EDGE)?;
     if head.is_empty() {
         return Err(Flaw::Empty);
     }
@@ -222,7 +220,6 @@ impl Whole<'_> {
         })
     }
 
-    /// Its last bytes.
     fn tail(&mut self) -> Result<Vec<u8>, Flaw> {
         if self.packed.is_some() {
             return last_bytes(&self.head, &mut self.content);
@@ -285,20 +282,13 @@ fn drain(content: &mut dyn Read) -> Result<u64, Flaw> {
     }
 }
 
-fn read_some(reader: &mut dyn Read, buffer: &mut [u8]) -> io::Result<usize> {
-    let mut filled = 0;
-    while filled < buffer.len() {
-        match reader.read(&mut buffer[filled..]) {
-            Ok(0) => break,
-            Ok(length) => filled += length,
-            Err(error) if error.kind() == ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-    }
-    Ok(filled)
+/// The next `length` bytes, or what is left.
+fn read_some(reader: &mut dyn Read, length: usize) -> Result<Vec<u8>, Flaw> {
+    let mut bytes = Vec::with_capacity(length);
+    reader.take(length as u64).read_to_end(&mut bytes).map_err(flaw)?;
+    Ok(bytes)
 }
 
-/// What an error of a decoder means.
 #[expect(clippy::needless_pass_by_value, reason = "it is what map_err hands over")]
 fn flaw(error: io::Error) -> Flaw {
     match error.kind() {

@@ -1,49 +1,56 @@
 //! Whether the ignore rules leave a dump out: `build-ignore` knows, so it is asked, once for all dumps of a run,
 //! because each time it looks at the whole data root.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
 use common::cancel::Cancel;
-use common::contract::explain::{Explained, PathOutcome};
+use common::contract::explain::{Explained, PathOutcome, Rule};
 use common::paths;
 use common::process::{self, End, Limits};
 use common::services::RULES;
 use common::settings::{Flags, Settings};
-use common::text::escape;
+use common::text::{escape, escape_path};
 
-/// What is known of one file.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum RuleAnswer {
-    /// It is backed up.
-    Kept,
-    /// This rule leaves it out.
-    LeftOut(String),
-    /// It is not known, because of this.
-    Unknown(String),
-}
+use super::report::{Report, fault};
 
-/// Asks about `files`, which exist; the answers come in their order.
-pub(crate) fn ask(files: &[&Path], settings: &Settings, cancel: &Cancel) -> Vec<RuleAnswer> {
+/// The rule that leaves a file out, if one does; an error is why it is not known.
+type RuleAnswer = Result<Option<String>, String>;
+
+/// What is wrong with the dumps of a run, of each service: a rule leaves one out, or whether one does is not known.
+pub(crate) fn left_out(services: &[&[PathBuf]], settings: &Settings, cancel: &Cancel) -> Vec<Report> {
     let roots = [settings.data_root.as_path(), settings.container_root.as_path()];
+    let files = services.iter().copied().flatten().map(PathBuf::as_path);
     // Without a rules file on the way down to it there is nothing to ask.
-    let is_asked: Vec<bool> = files.iter().map(|file| has_rules(file, roots)).collect();
-    let asked: Vec<&Path> =
-        files.iter().zip(&is_asked).filter(|(_, is_asked)| **is_asked).map(|(file, _)| *file).collect();
-    if asked.is_empty() {
-        return vec![RuleAnswer::Kept; files.len()];
-    }
-    let answers = match explain(&asked, settings, cancel) {
+    let asked: Vec<&Path> = files.filter(|file| has_rules(file, roots)).collect();
+    let answers = if asked.is_empty() { Ok(Vec::new()) } else { explain(&asked, settings, cancel) };
+    let answers = match answers {
         Ok(answers) if answers.len() == asked.len() => answers,
-        other => {
-            let why = other.err().unwrap_or_else(|| "build-ignore did not answer".into());
-            vec![RuleAnswer::Unknown(why); asked.len()]
-        }
+        other => vec![Err(other.err().unwrap_or_else(|| "build-ignore did not answer".into())); asked.len()],
     };
-    let mut answers = answers.into_iter();
-    let of_file = |is_asked| Some(is_asked).filter(|asked| *asked).and_then(|_| answers.next());
-    is_asked.into_iter().map(of_file).map(|answer| answer.unwrap_or(RuleAnswer::Kept)).collect()
+    let answers: BTreeMap<&Path, RuleAnswer> = asked.into_iter().zip(answers).collect();
+    let of_service = |files: &&[PathBuf]| {
+        let mut report = Report::default();
+        for (file, answer) in files.iter().filter_map(|file| Some((file, answers.get(file.as_path())?))) {
+            let path = below_root(file, settings);
+            match answer {
+                Ok(None) => {}
+                Ok(Some(rule)) => {
+                    let saw = format!("a rule leaves it out: {rule}");
+                    let short = "dump is left out by the ignore rules";
+                    report.faults.push(fault(short, path, "to be backed up", &saw));
+                }
+                Err(why) => report.warnings.push(format!(
+                    "{}: whether the ignore rules leave it out could not be checked: {why}",
+                    escape_path(path)
+                )),
+            }
+        }
+        report
+    };
+    services.iter().map(of_service).collect()
 }
 
 fn has_rules(file: &Path, roots: [&Path; 2]) -> bool {
@@ -68,47 +75,21 @@ fn explain(files: &[&Path], settings: &Settings, cancel: &Cancel) -> Result<Vec<
 }
 
 fn answer(line: &[u8]) -> RuleAnswer {
-    let Ok(explained) = serde_json::from_slice::<Explained>(line) else {
-        return RuleAnswer::Unknown("build-ignore's answer can't be read".into());
-    };
+    let explained: Explained =
+        serde_json::from_slice(line).map_err(|_| "build-ignore's answer can't be read")?;
     match explained.outcome {
-        PathOutcome::Kept { .. } => RuleAnswer::Kept,
-        PathOutcome::LeftOut { decided_by: rule, .. } => RuleAnswer::LeftOut(format!(
-            "{}:{}: {}",
-            escape(rule.file.as_bytes()),
-            rule.line,
-            escape(rule.rule.as_bytes())
-        )),
-        PathOutcome::LeftOutByMistake { .. } => {
-            RuleAnswer::LeftOut("the exclude file, although no rule does".into())
+        PathOutcome::Kept { .. } => Ok(None),
+        PathOutcome::LeftOut { decided_by: Rule { file, line, rule }, .. } => {
+            Ok(Some(format!("{}:{line}: {}", escape(file.as_bytes()), escape(rule.as_bytes()))))
         }
-        PathOutcome::Unknown { why } => RuleAnswer::Unknown(escape(why.as_bytes())),
+        PathOutcome::LeftOutByMistake { .. } => Ok(Some("the exclude file, although no rule does".into())),
+        PathOutcome::Unknown { why } => Err(escape(why.as_bytes())),
     }
 }
 
 /// The file as a path below its root, for people.
-pub(crate) fn below_root(file: &Path, settings: &Settings) -> PathBuf {
+fn below_root<'a>(file: &'a Path, settings: &Settings) -> &'a Path {
     let below =
         file.strip_prefix(&settings.data_root).or_else(|_| file.strip_prefix(&settings.container_root));
-    below.unwrap_or(file).to_path_buf()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn each_answer_of_build_ignore_is_understood() {
-        let left_out = r#"{"path":"/d/a.gz","outcome":"left out","decided_by":{"file":"/d/.resticignore","line":3,"rule":"*.gz"},"folder_above":null,"by_path":null}"#;
-        assert_eq!(answer(left_out.as_bytes()), RuleAnswer::LeftOut("/d/.resticignore:3: *.gz".into()));
-        assert_eq!(
-            answer(br#"{"path":"/d/a","outcome":"kept","decided_by":null,"why":null}"#),
-            RuleAnswer::Kept
-        );
-        assert_eq!(
-            answer(br#"{"path":"/d/a","outcome":"unknown","why":"gone"}"#),
-            RuleAnswer::Unknown("gone".into())
-        );
-        assert!(matches!(answer(b"left out"), RuleAnswer::Unknown(_)));
-    }
+    below.unwrap_or(file)
 }

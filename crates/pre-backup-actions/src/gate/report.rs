@@ -8,14 +8,11 @@ use serde::Serialize;
 use super::formats::{Flaw, Proved};
 use crate::declare::Kind;
 
-/// A dump that was seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Seen {
-    /// As it is declared.
     pub(crate) dump: String,
     /// Its size; of several that one declaration names, all together.
     pub(crate) bytes: u64,
-    /// That of the last good run.
     pub(crate) before: Option<u64>,
     /// It has lost more than it may, and no person has accepted that.
     #[serde(skip)]
@@ -46,7 +43,6 @@ pub(crate) struct Fault {
     pub(crate) detail: String,
 }
 
-/// What came of the checks of a service.
 #[derive(Debug, Default)]
 pub(crate) struct Report {
     pub(crate) seen: Vec<Seen>,

@@ -28,41 +28,21 @@ use crate::discover::PATIENCE;
 /// What the names of the gate's temporary entries begin with ([`common::leftover`]).
 const NAME: &str = "prepare-backup.dump";
 
-/// The folder, gone with all that is in it when dropped.
-#[derive(Debug)]
-pub(crate) struct Staging {
-    scratch: Scratch,
+/// A fresh folder for `dumps` of the service in `service`, gone with all that is in it when dropped.
+pub(crate) fn make(service: &Path, dumps: &[Dump]) -> Result<Scratch> {
+    let beside = dumps.first().map(|dump| service.join(dump.folder()));
+    // It may not be there yet: the service's own folder is on the same disk.
+    let beside = beside.filter(|folder| fs::symlink_metadata(folder).is_ok_and(|entry| entry.is_dir()));
+    let beside = beside.unwrap_or_else(|| service.to_path_buf());
+    Scratch::new(&beside, OsStr::new(NAME))
+        .with_context(|| format!("make DUMP_DIR: {}", escape_path(&beside)))
 }
 
-impl Staging {
-    /// A fresh folder for `dumps` of the service in `service`.
-    pub(crate) fn new(service: &Path, dumps: &[Dump]) -> Result<Staging> {
-        let beside = dumps.first().map(|dump| service.join(dump.folder()));
-        // It may not be there yet: the service's own folder is on the same disk.
-        let beside = beside.filter(|folder| fs::symlink_metadata(folder).is_ok_and(|entry| entry.is_dir()));
-        let beside = beside.unwrap_or_else(|| service.to_path_buf());
-        let scratch = Scratch::new(&beside, OsStr::new(NAME))
-            .with_context(|| format!("make DUMP_DIR: {}", escape_path(&beside)))?;
-        Ok(Staging { scratch })
-    }
-
-    /// Where it lies.
-    pub(crate) fn folder(&self) -> &Path {
-        self.scratch.path()
-    }
-
-    /// Whether there is something else in its place by now.
-    pub(super) fn is_replaced(&self) -> bool {
-        fs::symlink_metadata(self.folder()).is_ok_and(|entry| !entry.is_dir())
-    }
-
-    /// What lies in it and is not, or not in, one of `found`: paths below it.
-    pub(super) fn leftover(&self, found: &[&Path]) -> Vec<PathBuf> {
-        let all = all_below(self.folder(), usize::MAX).unwrap_or_default();
-        let is_left = |path: &PathBuf| !found.iter().any(|at| path.starts_with(at));
-        let below = |path: PathBuf| path.strip_prefix(self.folder()).map(Path::to_path_buf).unwrap_or(path);
-        all.into_iter().filter(is_left).map(below).collect()
-    }
+/// What lies in `folder` and is not, or not in, one of `found`: paths below it.
+pub(super) fn undeclared_in(folder: &Path, found: &[&Path]) -> Vec<PathBuf> {
+    let all = all_below(folder, usize::MAX).unwrap_or_default().into_iter();
+    let undeclared = all.filter(|path| !found.iter().any(|at| path.starts_with(at)));
+    undeclared.map(|path| path.strip_prefix(folder).map(Path::to_path_buf).unwrap_or(path)).collect()
 }
 
 /// Removes, in a thread, what killed runs left of dumps in `folders`; dropped, it waits for that.
@@ -70,14 +50,18 @@ pub(crate) struct Cleaner(Receiver<()>);
 
 impl Cleaner {
     pub(crate) fn start(folders: BTreeSet<PathBuf>) -> Cleaner {
-        let (sender, receiver) = mpsc::channel();
-        thread::spawn(move || {
+        let ((sender, receiver), is_empty) = (mpsc::channel(), folders.is_empty());
+        let clear = move || {
             let _sender = sender;
             for leftover in folders.iter().flat_map(|folder| leftover::find_named(folder, is_left)) {
                 // The next run removes what can't be removed now.
                 let _ = leftover.remove();
             }
-        });
+        };
+        // Most often nothing is open.
+        if !is_empty {
+            thread::spawn(clear);
+        }
         Cleaner(receiver)
     }
 }

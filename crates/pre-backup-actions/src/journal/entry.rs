@@ -12,18 +12,15 @@ use serde::{Deserialize, Serialize};
 use crate::name;
 
 /// A service whose prepare step has started and whose after step has to run.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Entry {
-    /// Its name.
     #[serde(with = "name")]
     pub(crate) service: OsString,
-    /// The folder of its prepare script.
     #[serde(with = "name")]
     pub(crate) folder: PathBuf,
     /// The folders below that one in which its dumps are made, if there are any.
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     pub(crate) dumps: BTreeSet<PathBuf>,
-    /// The run that prepared it.
     pub(crate) run: String,
     /// The boot in which that was, or in which the after step was last tried.
     pub(crate) boot: String,
@@ -49,7 +46,6 @@ pub(crate) struct Entry {
     /// How often the after step has failed.
     #[serde(default)]
     pub(crate) failures: u32,
-    /// Why it failed last.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) why: Option<String>,
 }

@@ -12,7 +12,6 @@ use serde::{Deserialize, Serialize};
 use super::Entry;
 use crate::name;
 
-/// What this version writes.
 const VERSION: u32 = 1;
 
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -33,16 +32,13 @@ pub(super) enum Record {
 }
 
 impl Record {
-    /// The first line of a journal.
     pub(super) const HEADER: Record = Record::Journal(VERSION);
 
-    /// A step that starts.
     pub(super) fn begin(entry: &Entry) -> Record {
         Record::Begin { entry: entry.clone(), update: false }
     }
 }
 
-/// What the records of a journal add up to.
 #[derive(Debug, Default)]
 pub(super) struct Sum {
     /// What is open, in the order of its beginning.

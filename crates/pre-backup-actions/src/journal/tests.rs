@@ -15,13 +15,10 @@ fn entry(service: &str) -> Entry {
         run: "r1".into(),
         boot: "b1".into(),
         session: Some(7),
-        keys: BTreeSet::new(),
         started: 100,
         due: 200,
         has_after: true,
-        is_prepared: false,
-        failures: 0,
-        why: None,
+        ..Entry::default()
     }
 }
 
@@ -50,18 +47,6 @@ fn what_was_started_and_not_cleared_is_there_again() {
     assert_eq!(again.entries(), journal.entries());
     assert_eq!(services(&again), ["a", "c", "\u{fffd}\n"]);
     assert_eq!(look(&folder.path().join("journal")).unwrap().0, journal.entries());
-}
-
-#[test]
-fn an_empty_journal_leaves_no_file() {
-    let folder = tempfile::tempdir().unwrap();
-    let mut journal = open(folder.path());
-    journal.clear(OsStr::new("never there")).unwrap();
-    journal.begin(entry("a")).unwrap();
-    journal.clear(OsStr::new("a")).unwrap();
-    assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
-    journal.begin(entry("b")).unwrap();
-    assert_eq!(services(&open(folder.path())), ["b"]);
 }
 
 #[test]

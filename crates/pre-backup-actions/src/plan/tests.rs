@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use super::*;
 use crate::declare;
-use crate::discover::Fitness;
 
 fn candidate(name: &str, script: Option<&str>) -> Candidate {
     let folder = PathBuf::from("/data").join(name);
@@ -12,7 +11,8 @@ fn candidate(name: &str, script: Option<&str>) -> Candidate {
         path: folder.join("prepare-backup.sh"),
         folder: folder.clone(),
         declarations: declare::parse(text.as_bytes()),
-        fitness: Fitness::Runs { by_shell: false },
+        by_shell: false,
+        refusal: None,
     });
     let container = PathBuf::from("/containers").join(name);
     Candidate { name: name.into(), data: folder, container, prepare, after: None }

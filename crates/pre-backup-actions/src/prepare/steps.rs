@@ -4,31 +4,30 @@
 //! next.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::ffi::OsString;
 use std::path::Path;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use common::exit::one_line;
+use common::leftover::Scratch;
 use common::moment::{boot_id, unix_now};
 
 use crate::context::Context;
 use crate::declare::Dump;
-use crate::discover::{AFTER, Fitness, PREPARE};
-use crate::gate::{self, Budget, Gate, Report, Request, Staging, Start};
+use crate::discover::{AFTER, PREPARE, Refusal};
+use crate::gate::{self, Budget, Report, Request, Start};
 use crate::history::{History, RunRecord};
 use crate::journal::{Entry, Journal};
 use crate::orphans;
 use crate::outcome::{Outcome, Verdict};
 use crate::plan::Step;
-use crate::run::{Job, Runner};
+use crate::run::Runner;
 use crate::schedule::{self, Needs};
 
 /// What a step needs besides itself.
 struct Preparation<'a> {
     context: &'a Context,
     runner: &'a Runner<'a>,
-    gate: Gate<'a>,
     history: History,
     journal: Mutex<&'a mut Journal>,
     run_name: &'a str,
@@ -52,11 +51,6 @@ pub(super) fn run_all(
     let preparation = Preparation {
         context,
         runner,
-        gate: Gate {
-            settings: &context.settings,
-            cancel: runner.cancel,
-            accept_shrunk: context.options.accept_shrunk,
-        },
         history: context.history(),
         journal: Mutex::new(journal),
         run_name,
@@ -142,18 +136,13 @@ impl<'a> Preparation<'a> {
         let key = &self.context.options.key;
         let mut keys: BTreeSet<_> = earlier.map(|earlier| earlier.keys.clone()).unwrap_or_default();
         keys.extend((!key.is_empty()).then(|| key.clone()));
+        let dumps = step.script.declarations.dumps.iter().map(Dump::folder);
+        let dumps = dumps.filter(|below| *below != Path::new("")).collect();
         let failing = earlier.filter(|earlier| earlier.failures > 0);
         Entry {
             service: step.candidate.name.clone(),
             folder: step.script.folder.clone(),
-            dumps: step
-                .script
-                .declarations
-                .dumps
-                .iter()
-                .map(Dump::folder)
-                .filter(|below| *below != Path::new(""))
-                .collect(),
+            dumps,
             run: self.run_name.to_string(),
             boot: boot_id().to_string(),
             session: self.session,
@@ -161,9 +150,9 @@ impl<'a> Preparation<'a> {
             started: failing.map_or(started, |failing| failing.started),
             due: started.saturating_add(deadline),
             has_after: step.candidate.after.is_some(),
-            is_prepared: false,
             failures: failing.map_or(0, |failing| failing.failures),
             why: failing.and_then(|failing| failing.why.clone()),
+            ..Entry::default()
         }
     }
 
@@ -171,34 +160,21 @@ impl<'a> Preparation<'a> {
         let (service, folder) = (&step.candidate.name, &step.script.folder);
         let declarations = &step.script.declarations;
         let started = Instant::now();
-        let mut variables: Vec<(OsString, OsString)> = Vec::new();
-        let mut staging = None;
         // A declaration that can't be read may be that of a dump: its script gets the folder all the same.
-        if !declarations.dumps.is_empty() || !declarations.problems.is_empty() {
-            match Staging::new(folder, &declarations.dumps) {
-                Ok(made) => {
-                    variables.push(("DUMP_DIR".into(), made.folder().into()));
-                    staging = Some(made);
-                }
-                Err(error) => {
-                    let hint = "dumps are put beside their places, so you have to be able to write there";
-                    let outcome = Outcome::new(service, Verdict::Failed(one_line(&error)));
-                    return Outcome { hint: Some(hint.into()), ..outcome };
-                }
+        let has_dumps = !declarations.dumps.is_empty() || !declarations.problems.is_empty();
+        let made = has_dumps.then(|| gate::make_dump_dir(folder, &declarations.dumps)).transpose();
+        let staging = match made {
+            Ok(staging) => staging,
+            Err(error) => {
+                let hint = "dumps are put beside their places, so you have to be able to write there";
+                let outcome = Outcome::new(service, Verdict::Failed(one_line(&error)));
+                return Outcome { hint: Some(hint.into()), ..outcome };
             }
-        }
-        let start = gate::start(folder, &declarations.dumps, staging.as_ref());
+        };
+        let dump_dir = staging.as_ref().map(Scratch::path);
+        let start = gate::start(folder, &declarations.dumps, dump_dir);
         self.runner.watcher.started(&step.candidate.shown());
-        let mut outcome = self.runner.run(&Job {
-            service,
-            folder,
-            data: &step.candidate.data,
-            container: &step.candidate.container,
-            script: &step.script.path,
-            by_shell: matches!(step.script.fitness, Fitness::Runs { by_shell: true }),
-            timeout: declarations.timeout,
-            variables,
-        });
+        let mut outcome = self.runner.run(service, &step.script, dump_dir);
         let did_well = outcome.verdict == Verdict::Ok;
         if let (Some((line, expected)), true) = (declarations.problems.first(), did_well) {
             // Its author counts on it, so the step does not pass as if it were not there.
@@ -209,9 +185,9 @@ impl<'a> Preparation<'a> {
             self.runner.watcher.checking(&step.candidate.shown());
             let limit = declarations.timeout.unwrap_or(self.runner.timeout);
             let budget = Budget::after(started, outcome.elapsed, limit, self.runner.cancel);
-            self.prove(step, staging.as_ref(), &start, &budget, &mut outcome);
+            self.prove(step, dump_dir, &start, &budget, &mut outcome);
         }
-        if let (Fitness::Runs { by_shell: true }, true) = (&step.script.fitness, did_well) {
+        if step.script.by_shell && did_well {
             outcome.warn(&format!("{PREPARE} has no #! line, so /bin/sh runs it"));
         }
         outcome.elapsed = outcome.elapsed.max(started.elapsed());
@@ -222,18 +198,25 @@ impl<'a> Preparation<'a> {
     fn prove(
         &self,
         step: &Step,
-        staging: Option<&Staging>,
+        dump_dir: Option<&Path>,
         start: &Start,
         budget: &Budget,
         outcome: &mut Outcome,
     ) {
         let dumps = &step.script.declarations.dumps;
-        if let Some(staging) = staging {
+        if let Some(staging) = dump_dir {
             let last_good = self.history.last_good(&step.candidate.name);
             let known = last_good.as_ref().ok().cloned().unwrap_or_default();
-            let request =
-                Request { folder: &step.script.folder, dumps, staging, start, budget, last_good: &known };
-            let mut report = self.gate.pass(&request);
+            let request = Request {
+                folder: &step.script.folder,
+                dumps,
+                staging,
+                start,
+                budget,
+                last_good: &known,
+                accept_shrunk: self.context.options.accept_shrunk,
+            };
+            let mut report = request.pass();
             if let Err(error) = last_good {
                 report.warnings.push(format!("no dump could be compared: {}", one_line(&error)));
             }
@@ -251,7 +234,7 @@ impl<'a> Preparation<'a> {
     /// Last of all: a dump that is good and not in the backup is not a dump.
     fn check_against_ignore_rules(&self, steps: &[Step], outcomes: &mut [Outcome]) {
         let files: Vec<_> = outcomes.iter().map(|outcome| outcome.files.as_slice()).collect();
-        let reports = self.gate.left_out(&files);
+        let reports = gate::left_out(&files, &self.context.settings, self.runner.cancel);
         if self.runner.cancel.is_cancelled() {
             for outcome in outcomes.iter_mut().filter(|outcome| !outcome.files.is_empty()) {
                 outcome.verdict = Verdict::Failed("interrupted".into());
@@ -298,26 +281,18 @@ impl<'a> Preparation<'a> {
 /// What becomes of a step whose script must not be run, or whose after script could not undo it.
 fn unfit(step: &Step) -> Option<Outcome> {
     let service = &step.candidate.name;
-    let failed = |script: &str, refusal: &crate::discover::Refusal| Outcome {
-        hint: refusal.hint.clone(),
-        ..Outcome::new(service, Verdict::Failed(format!("{script} {}", refusal.what)))
+    let outcome = |verdict, hint: &Option<String>| {
+        Some(Outcome { hint: hint.clone(), ..Outcome::new(service, verdict) })
     };
-    match &step.script.fitness {
-        Fitness::Refused(refusal) => return Some(failed(PREPARE, refusal)),
-        Fitness::Skipped(refusal) => {
-            let why = format!("{PREPARE} {}, so it was skipped", refusal.what);
-            return Some(Outcome {
-                hint: refusal.hint.clone(),
-                ..Outcome::new(service, Verdict::Warned(why))
-            });
-        }
-        Fitness::Runs { .. } => {}
+    if let Some(Refusal { what, hint, is_skipped }) = &step.script.refusal {
+        return match is_skipped {
+            true => outcome(Verdict::Warned(format!("{PREPARE} {what}, so it was skipped")), hint),
+            false => outcome(Verdict::Failed(format!("{PREPARE} {what}")), hint),
+        };
     }
-    match step.candidate.after.as_ref().map(|after| &after.fitness) {
-        // What it stops would stay stopped.
-        Some(Fitness::Refused(refusal) | Fitness::Skipped(refusal)) => Some(failed(AFTER, refusal)),
-        _ => None,
-    }
+    // What it stops would stay stopped.
+    let Refusal { what, hint, .. } = step.candidate.after.as_ref()?.refusal.as_ref()?;
+    outcome(Verdict::Failed(format!("{AFTER} {what}")), hint)
 }
 
 /// The gate's report becomes the step's result.

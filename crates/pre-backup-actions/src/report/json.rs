@@ -7,29 +7,21 @@ use serde_json::{Value, json};
 
 use super::summary;
 use crate::name;
-use crate::outcome::{Outcome, Verdict};
+use crate::outcome::Outcome;
 
-/// `outcomes` as a value: the summary and one object for each service.
-pub(super) fn of(outcomes: &[Outcome]) -> Value {
-    let services: Vec<_> = outcomes.iter().map(service).collect();
-    json!({
+/// The summary, and one object for each service.
+pub(crate) fn print_outcomes(outcomes: &[Outcome]) {
+    print(&json!({
         "ok": !outcomes.iter().any(Outcome::is_failure),
         "summary": summary(outcomes),
-        "services": services,
-    })
+        "services": outcomes.iter().map(service).collect::<Vec<_>>(),
+    }));
 }
 
 fn service(outcome: &Outcome) -> Value {
-    let result = match &outcome.verdict {
-        Verdict::Ok => "ok",
-        Verdict::Unproved(_) => "unproved",
-        Verdict::Warned(_) => "warning",
-        Verdict::Failed(_) => "failed",
-        Verdict::NotRun(_) => "not run",
-    };
     json!({
         "service": name::encode(&outcome.service),
-        "result": result,
+        "result": outcome.verdict.word().0,
         "why": outcome.verdict.why(),
         "hint": outcome.hint,
         "seconds": outcome.elapsed.as_secs_f64(),
@@ -40,15 +32,9 @@ fn service(outcome: &Outcome) -> Value {
     })
 }
 
-/// Prints `value` on standard output.
 pub(crate) fn print(value: &impl serde::Serialize) {
     let mut stdout = output::stdout();
     // An error of standard output is kept and reported at the end.
     let _ = serde_json::to_writer_pretty(&mut stdout, value);
     let _ = stdout.write_all(b"\n");
-}
-
-/// Prints what came of a run.
-pub(crate) fn print_outcomes(outcomes: &[Outcome]) {
-    print(&of(outcomes));
 }

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use common::text::{BAD, DIM, GOOD, WARN, escape};
+use common::text::{DIM, escape};
 use common::{out, units, width};
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 
@@ -15,7 +15,6 @@ use super::table;
 use crate::outcome::{Outcome, Verdict};
 use crate::watcher::Watcher;
 
-/// Shows everything as it happens.
 #[derive(Debug)]
 pub(crate) struct Live {
     lines: MultiProgress,
@@ -107,43 +106,16 @@ impl Watcher for Live {
 const HEADS: [&str; 5] = ["service", "result", "time", "dump", "change"];
 
 fn row(outcome: &Outcome) -> Vec<String> {
-    let result = match &outcome.verdict {
-        Verdict::Ok => format!("{GOOD}ok{GOOD:#}"),
-        Verdict::Unproved(why) => format!("{WARN}unproved: {}{WARN:#}", escape(why.as_bytes())),
-        Verdict::Warned(why) => format!("{WARN}{}{WARN:#}", escape(why.as_bytes())),
-        Verdict::Failed(why) | Verdict::NotRun(why) => format!("{BAD}{}{BAD:#}", escape(why.as_bytes())),
+    let (word, colour) = outcome.verdict.word();
+    let text = match &outcome.verdict {
+        Verdict::Ok => word.to_string(),
+        Verdict::Unproved(why) => format!("{word}: {}", escape(why.as_bytes())),
+        Verdict::Warned(why) | Verdict::Failed(why) | Verdict::NotRun(why) => escape(why.as_bytes()),
     };
+    let result = format!("{colour}{text}{colour:#}");
     let bytes: u64 = outcome.dumps.iter().map(|seen| seen.bytes).sum();
     let before: Option<u64> = outcome.dumps.iter().map(|seen| seen.before).sum();
     let dump = if outcome.dumps.is_empty() { String::new() } else { units::bytes(bytes) };
     let change = before.filter(|before| *before > 0).map(|before| change(bytes, before)).unwrap_or_default();
     vec![outcome.shown(), result, units::duration(outcome.elapsed), dump, change]
-}
-
-#[cfg(test)]
-mod tests {
-    use std::ffi::OsStr;
-
-    use super::*;
-    use crate::gate::{Proof, Seen};
-
-    #[test]
-    fn the_table_says_how_each_went() {
-        let mut good = Outcome::new(OsStr::new("immich"), Verdict::Ok);
-        good.elapsed = Duration::from_secs(3);
-        good.dumps.push(Seen {
-            dump: "db.sql".into(),
-            bytes: 1 << 20,
-            before: Some(1 << 19),
-            has_shrunk: false,
-            proof: Proof::Whole,
-        });
-        let bad = Outcome::new(OsStr::new("wiki"), Verdict::Failed("x".repeat(100)));
-        let text = table(&HEADS, [row(&good), row(&bad)].into_iter(), Some(81));
-        let plain = anstream::adapter::strip_str(&text).to_string();
-        let lines: Vec<_> =
-            plain.lines().map(|line| line.split_whitespace().collect::<Vec<_>>().join(" ")).collect();
-        assert_eq!(lines[1], "immich ok 3.0 s 1.0 MiB +100 %");
-        assert_eq!(lines[2], format!("wiki {}… 0 ms", "x".repeat(47)));
-    }
 }

@@ -1,19 +1,16 @@
 //! For a pipe: one plain line after another, each with its service in front.
 
-use common::text::{BAD, DIM, GOOD, WARN, escape, escape_path};
+use common::text::{DIM, escape, escape_path};
 use common::{out, units};
 
 use crate::gate::Seen;
 use crate::outcome::{Outcome, Verdict};
 use crate::watcher::Watcher;
 
-/// Prints everything as it happens.
 #[derive(Debug)]
 pub(crate) struct Plain;
 
 impl Watcher for Plain {
-    fn started(&self, _service: &str) {}
-
     fn line(&self, service: &str, text: &str) {
         out!("{DIM}{service} |{DIM:#} {text}");
     }
@@ -21,13 +18,11 @@ impl Watcher for Plain {
     fn finished(&self, outcome: &Outcome) {
         let (name, time) = (outcome.shown(), units::duration(outcome.elapsed));
         let time = std::iter::once(time).chain(outcome.dumps.iter().map(dump)).collect::<Vec<_>>().join(", ");
-        match &outcome.verdict {
-            Verdict::Ok => out!("{name}: {GOOD}ok{GOOD:#} ({time})"),
-            Verdict::Unproved(why) => out!("{name}: {WARN}unproved{WARN:#}: {why} ({time})"),
-            Verdict::Warned(why) => out!("{name}: {WARN}warning{WARN:#}: {why} ({time})"),
-            Verdict::Failed(why) => out!("{name}: {BAD}failed{BAD:#}: {why} ({time})"),
-            Verdict::NotRun(why) => out!("{name}: {BAD}not run{BAD:#}: {why}"),
-        }
+        let (word, colour) = outcome.verdict.word();
+        let why = outcome.verdict.why().map(|why| format!(": {why}")).unwrap_or_default();
+        let time =
+            if matches!(outcome.verdict, Verdict::NotRun(_)) { String::new() } else { format!(" ({time})") };
+        out!("{name}: {colour}{word}{colour:#}{why}{time}");
         for detail in &outcome.details {
             out!("  {detail}");
         }
@@ -65,8 +60,4 @@ pub(super) fn change(bytes: u64, before: u64) -> String {
 #[derive(Debug)]
 pub(crate) struct Silent;
 
-impl Watcher for Silent {
-    fn started(&self, _service: &str) {}
-    fn line(&self, _service: &str, _text: &str) {}
-    fn finished(&self, _outcome: &Outcome) {}
-}
+impl Watcher for Silent {}

@@ -61,19 +61,6 @@ mod tests {
     }
 
     #[test]
-    fn it_names_what_failed() {
-        let outcomes = [
-            outcome("a", Verdict::Ok),
-            outcome("immich", Verdict::Failed("dump is empty".into())),
-            outcome("b", Verdict::Warned("exit code 2".into())),
-            outcome("c", Verdict::NotRun("interrupted".into())),
-        ];
-        let expected = "1 ok, 1 failed: immich (dump is empty), 1 with a warning: b (exit code 2), 1 not run: c (interrupted)";
-        assert_eq!(summary(&outcomes), expected);
-        assert_eq!(summary(&outcomes[..1]), "1 ok");
-    }
-
-    #[test]
     fn it_stays_short_however_many_failed() {
         let many: Vec<_> = (0..100)
             .map(|n| outcome(&format!("service-{n}"), Verdict::Failed("exit code 1".into())))

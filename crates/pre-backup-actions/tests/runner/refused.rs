@@ -42,6 +42,8 @@ fn every_kind_of_unusable_script_is_named() {
     let home = Home::new();
     home.sandbox.script("data/bare/prepare-backup.sh", "touch ran\n");
     home.sandbox.script("data/windows/prepare-backup.sh", "#!/bin/sh\r\ntouch ran\r\n");
+    home.sandbox.script("data/binary/prepare-backup.sh", b"\x00\x01");
+    home.sandbox.script("data/shell/prepare-backup.sh", "#!/no/such/shell\n");
     fs::create_dir_all(home.sandbox.path("data/folder/prepare-backup.sh")).unwrap();
     fs::create_dir(home.sandbox.path("data/dangling")).unwrap();
     symlink("nowhere", home.sandbox.path("data/dangling/prepare-backup.sh")).unwrap();
@@ -55,9 +57,11 @@ fn every_kind_of_unusable_script_is_named() {
         reasons,
         [
             "prepare-backup.sh has no #! line, so /bin/sh runs it",
+            "prepare-backup.sh is neither a script nor a program of this machine",
             "prepare-backup.sh is a symlink that can't be followed: No such file or directory (os error 2)",
             "prepare-backup.sh is a folder, not a script",
             "prepare-backup.sh can be written by every user",
+            "prepare-backup.sh names a program that isn't there in its #! line: /no/such/shell",
             "prepare-backup.sh has lines that end in CR LF, as Windows writes them",
         ]
     );
@@ -66,7 +70,8 @@ fn every_kind_of_unusable_script_is_named() {
             .as_array()
             .unwrap()
             .iter()
-            .all(|s| s["service"] == "dangling" || s["service"] == "bare" || s["hint"].is_string())
+            .all(|s| ["bare", "binary", "dangling", "shell"].contains(&s["service"].as_str().unwrap())
+                || s["hint"].is_string())
     );
     assert!(home.exists("data/bare/ran"), "as Bash runs it");
 }

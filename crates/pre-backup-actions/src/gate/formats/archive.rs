@@ -13,7 +13,6 @@ use nix::unistd::pipe2;
 use super::super::Budget;
 use super::{Flaw, Judgement, Proved, Whole, ask, drain, flaw, folder, names, sql, tar};
 
-/// Checks `whole`.
 pub(super) fn check(whole: Whole) -> Judgement {
     let is_tar = whole.head.starts_with(names::PG_TAR);
     if !whole.head.starts_with(names::PG_ARCHIVE) && !is_tar {

@@ -39,7 +39,6 @@ pub(super) fn pg_restore(path: Option<&Path>, input: Stdio, budget: &Budget) -> 
     Err(Flaw::Damaged(why))
 }
 
-/// Has sqlite3 check the database at `path`.
 pub(super) fn sqlite(path: &Path, budget: &Budget) -> Judgement {
     let mut command = Command::new("sqlite3");
     // Immutable: no lock, no journal, nothing is written beside the dump.

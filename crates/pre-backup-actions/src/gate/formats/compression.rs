@@ -28,7 +28,6 @@ pub(super) fn of(magic: &[u8]) -> Option<Kind> {
     }
 }
 
-/// Reads what is packed in `file`.
 pub(super) fn reader<'a>(packed: Option<Kind>, file: impl Read + 'a) -> Box<dyn Read + 'a> {
     let file = BufReader::with_capacity(BUFFER, file);
     let decoder: Box<dyn Read + 'a> = match packed {

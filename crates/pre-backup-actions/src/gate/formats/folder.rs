@@ -14,7 +14,6 @@ use super::{Flaw, Judgement, Proved, ask, check_file, names};
 const LONGEST_TOC: u64 = 256 << 20;
 const TOC: &str = "toc.dat";
 
-/// Checks the folder at `path`.
 pub(super) fn check(path: &Path, budget: &Budget) -> Judgement {
     let toc = regular_file::read(&path.join(TOC), LONGEST_TOC).unwrap_or_default();
     if names::is_folder_toc(&toc) {

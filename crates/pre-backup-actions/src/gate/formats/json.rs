@@ -13,9 +13,8 @@ pub(super) fn check(content: &mut dyn Read) -> Result<(), Flaw> {
     let depth = Depth { inner: content, depth: 0, is_in_string: false, is_escaped: false };
     // Some programs write a byte order mark, and serde_json does not expect one.
     let mut reader = BufReader::with_capacity(BUFFER, depth);
-    let mut first = [0; 3];
-    let known = read_some(&mut reader, &mut first).map_err(flaw)?;
-    let first = if first == *b"\xef\xbb\xbf" { &[] } else { &first[..known] };
+    let first = read_some(&mut reader, 3)?;
+    let first = first.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&first);
     for value in serde_json::Deserializer::from_reader(first.chain(reader)).into_iter::<IgnoredAny>() {
         value.map_err(|error| match error.classify() {
             serde_json::error::Category::Eof => Flaw::damaged("the file ends too early"),

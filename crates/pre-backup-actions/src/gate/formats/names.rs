@@ -16,7 +16,6 @@ pub(super) const PG_TAR: &[u8] = b"toc.dat\0";
 const SEALED: [&str; 12] =
     [".age", ".gpg", ".pgp", ".7z", ".zip", ".rar", ".br", ".lz", ".lzma", ".lzo", ".z", ".zz"];
 
-/// What a name says about its file.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct Promise {
     /// How it is compressed, if the name says so.
@@ -27,7 +26,6 @@ pub(super) struct Promise {
     pub(super) inner: String,
 }
 
-/// What the name of `path` promises.
 pub(super) fn promise(path: &Path) -> Promise {
     let name = path.file_name().unwrap_or_default().to_string_lossy().to_ascii_lowercase();
     let endings = [

@@ -10,10 +10,10 @@ const BLOCK: usize = 512;
 
 /// What is wrong with the archive that `reader` reads, if anything is.
 pub(super) fn check(reader: &mut dyn Read) -> Result<(), Flaw> {
-    let mut header = [0; BLOCK];
     let mut members = 0_u64;
     loop {
-        match read_some(reader, &mut header).map_err(flaw)? {
+        let header = read_some(reader, BLOCK)?;
+        match header.len() {
             0 => return Err(Flaw::damaged("the block of zeros that ends an archive is missing")),
             BLOCK => {}
             _ => return Err(Flaw::damaged("it ends in the middle of a header")),
