@@ -101,7 +101,6 @@ pub(crate) enum Command {
     Remove,
 }
 
-/// The options of `init`.
 #[derive(Args, Debug)]
 pub(crate) struct InitArguments {
     /// Do it without asking
@@ -112,7 +111,6 @@ pub(crate) struct InitArguments {
     pub(crate) supervisor: Option<Supervisor>,
 }
 
-/// The options of `status`.
 #[derive(Args, Debug)]
 pub(crate) struct StatusArguments {
     /// Print one JSON object
@@ -125,7 +123,6 @@ pub(crate) struct StatusArguments {
     pub(crate) login: Login,
 }
 
-/// The options of `verify`.
 #[derive(Args, Debug)]
 pub(crate) struct VerifyArguments {
     /// Ask the Backrest whose web page is at this address
@@ -170,7 +167,6 @@ pub(crate) struct Login {
     pub(crate) password_file: Option<PathBuf>,
 }
 
-/// The options of `hooks`.
 #[derive(Args, Debug)]
 pub(crate) struct HooksArguments {
     /// Put them into the Backrest whose web page is at this address, after showing the difference

@@ -18,7 +18,7 @@ use crate::inspect;
 use crate::inspect::entry::Kind;
 use crate::places::Places;
 use crate::setup;
-use crate::tool;
+use crate::status;
 use crate::work::Work;
 use files::Files;
 
@@ -90,7 +90,7 @@ Next:{listener}
 }
 
 fn finish(mut work: Work, settings: &Settings, supervisor: Option<Supervisor>) -> Result<Exit> {
-    work.complaints.extend(tool::refused_scripts(settings));
+    work.complaints.extend(status::tools::refused_scripts(settings));
     let next = next(settings, supervisor);
     match work.finish(&format!("Everything is in place: nothing was changed.\n{next}"), &next) {
         Exit::Failed => Err(anyhow!("the set-up is not complete"))

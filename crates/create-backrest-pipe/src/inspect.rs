@@ -33,7 +33,6 @@ pub(crate) struct Facts {
     pub(crate) state: Entry,
     pub(crate) logs: Entry,
     pub(crate) client: Client,
-    /// Who holds the listener's lock: the listener that runs.
     pub(crate) listener: Option<Holder>,
     /// What the listener runs, where that is not the program that is installed now.
     pub(crate) other_program: Option<PathBuf>,

@@ -23,7 +23,6 @@ use crate::inspect::listener as inspect;
 use crate::places::Places;
 use crate::work::{Verb, Work};
 
-/// A listener that does not listen within this time has failed.
 const START: Duration = Duration::from_secs(10);
 /// How long a listener may take to end its action; it has its own, shorter grace.
 const STOP: Duration = Duration::from_secs(90);

@@ -9,7 +9,6 @@ use common::settings::{Flags, Settings};
 
 use crate::roots;
 
-/// The paths and the command that a set-up consists of.
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
     /// The files below Backrest's folder of the container root.
@@ -23,7 +22,6 @@ pub(crate) struct Places {
     pub(crate) listener: Vec<OsString>,
 }
 
-/// The script that was the listener before.
 pub(crate) const OLD_LISTENER: &str = "backrest-trigger.sh";
 pub(crate) const UNIT: &str = "pipe-listener.service";
 
@@ -41,7 +39,6 @@ impl Places {
     }
 }
 
-/// Whether Backrest's compose file mounts the bridge already.
 pub(crate) fn compose_has_bridge(places: &Places) -> bool {
     let project = compose::read(places.layout.container_dir());
     roots::shows(roots::mounted(&project), &places.layout.bridge(), Path::new(bridge::MOUNT))

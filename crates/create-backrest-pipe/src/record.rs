@@ -21,7 +21,6 @@ pub(crate) struct Record {
     pub(crate) made_state: bool,
     /// The FIFO was there before, at the old place.
     pub(crate) adopted_pipe: bool,
-    /// The mode that it had.
     pub(crate) adopted_mode: Option<u32>,
     /// Lines of the crontab that started the Bash listener.
     pub(crate) replaced_lines: Vec<String>,

@@ -1,6 +1,4 @@
 //! From the command line to the end: settings, one run at a time, then what was asked for.
-//!
-//! In comes the command line, out goes the exit code; what could not be done is reported last, each with its hint.
 
 use std::fs::File;
 use std::time::{Duration, Instant};
@@ -23,7 +21,6 @@ use crate::remove;
 use crate::setup;
 use crate::status;
 use crate::task::{self, Task};
-use crate::tool;
 use crate::verify;
 use crate::work::{TOOL, Work};
 
@@ -62,7 +59,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
             let facts = inspect::inspect(&places, asked)?;
             let mut work = Work::new(is_dry);
             setup::set_up(&facts, &places, &settings, asked, &mut work)?;
-            work.complaints.extend(tool::refused_scripts(&settings));
+            work.complaints.extend(status::tools::refused_scripts(&settings));
             let supervisor = asked.or(facts.record.supervisor).unwrap_or(Supervisor::Cron);
             let is_first = facts.bridge.is_missing();
             let next = if is_first { after_set_up(&places, supervisor) } else { String::new() };

@@ -8,6 +8,7 @@ mod bridge_folder;
 use std::path::PathBuf;
 
 use anyhow::Result;
+use common::contract::status::Check;
 use common::layout::OLD_FIFO_TARGET;
 use common::lock::Holder;
 use common::settings::Settings;
@@ -22,7 +23,7 @@ use crate::inspect::entry::{self, Entry, Kind};
 use crate::listener;
 use crate::places::Places;
 use crate::start_up::{cron, systemd};
-use crate::work::{Complaint, Verb, Work};
+use crate::work::{Verb, Work, failure};
 
 pub(crate) use bridge_folder::lacks;
 
@@ -36,7 +37,7 @@ pub(crate) fn set_up(
     work: &mut Work,
 ) -> Result<()> {
     let supervisor = asked.or(facts.record.supervisor).unwrap_or(Supervisor::Cron);
-    let mut in_the_way = refuse(facts);
+    let mut in_the_way = refuse(facts, places);
     in_the_way.extend(systemd::refuse(facts, places).filter(|_| supervisor == Supervisor::Systemd));
     if !in_the_way.is_empty() {
         work.complaints = in_the_way;
@@ -68,10 +69,10 @@ pub(crate) fn set_up(
     }
 }
 
-pub(crate) fn refuse(facts: &Facts) -> Vec<Complaint> {
+pub(crate) fn refuse(facts: &Facts, places: &Places) -> Vec<Check> {
     let mut complaints = Vec::new();
     if !facts.container_root.is_folder() && facts.container_dir.is_missing() {
-        complaints.push(Complaint::failure(
+        complaints.push(failure(
             format!("set up the bridge: {}: no such folder", escape_path(&facts.container_root.path)),
             "set up Backrest: create-backrest-pipe init; or name the folder of your services with --container-root",
         ));
@@ -96,33 +97,26 @@ pub(crate) fn refuse(facts: &Facts) -> Vec<Complaint> {
             _ => complaints.push(not_ours(pipe, "the FIFO")),
         }
     }
-    if facts.client == Client::Blocked {
-        complaints.push(Complaint::failure(
-            "install backrest-send: a folder is in its place in the bridge",
-            "look at what is in it and remove it",
-        ));
-    }
+    let is_blocked = facts.client == Client::Blocked;
+    complaints.extend(facts.client.obstacle(&places.client_source).filter(|_| is_blocked));
     complaints
 }
 
-fn not_ours(entry: &Entry, belongs: &str) -> Complaint {
+fn not_ours(entry: &Entry, belongs: &str) -> Check {
     let path = escape_path(&entry.path);
-    Complaint::failure(
+    failure(
         format!("set up the bridge: {path}: {} is where {belongs} belongs", entry.in_words()),
         format!("look at it, then move it away: mv {0} {0}.old", word(&entry.path)),
     )
 }
 
-fn not_yours(entry: &Entry, user: u32, option: &str) -> Complaint {
+fn not_yours(entry: &Entry, user: u32, option: &str) -> Check {
     let path = escape_path(&entry.path);
     let hint = match user {
         0 => "run create-backrest-pipe as that user, without sudo".into(),
         user => format!("make it yours: sudo chown {option}{user} {}", word(&entry.path)),
     };
-    Complaint::failure(
-        format!("set up the bridge: {path}: it belongs to user {}, not to you", entry.owner),
-        hint,
-    )
+    failure(format!("set up the bridge: {path}: it belongs to user {}, not to you", entry.owner), hint)
 }
 
 /// The folders, and the record of what is made, before it is made.
@@ -190,23 +184,10 @@ fn add_new<T: PartialEq>(list: &mut Vec<T>, mut items: Vec<T>) {
 }
 
 fn client(facts: &Facts, places: &Places, work: &mut Work) -> Result<()> {
-    match &facts.client {
-        Client::Current => {}
-        Client::Outdated | Client::Blocked => {
-            let to = places.layout.client();
-            work.step(Verb::INSTALL, escape_path(&to), || client::install(&places.client_source, &to))?;
-        }
-        Client::NoSource => work.complaints.push(Complaint::warning(
-            "backrest-send is not installed beside create-backrest-pipe: hooks can send, but not wait for an answer",
-            "install all the tools: cargo xtask install",
-        )),
-        Client::Unusable(why) => {
-            let from = escape_path(&places.client_source);
-            work.complaints.push(Complaint::failure(
-                format!("install backrest-send: {from}: {why}, it would not run in the container"),
-                "install it as cargo xtask install builds it, linked statically",
-            ));
-        }
+    work.complaints.extend(facts.client.obstacle(&places.client_source));
+    if facts.client == Client::Outdated {
+        let to = places.layout.client();
+        work.step(Verb::INSTALL, escape_path(&to), || client::install(&places.client_source, &to))?;
     }
     Ok(())
 }

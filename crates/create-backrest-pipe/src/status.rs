@@ -8,7 +8,7 @@ mod bridge;
 mod container;
 mod host;
 mod report;
-mod tools;
+pub(crate) mod tools;
 mod verified;
 mod version;
 

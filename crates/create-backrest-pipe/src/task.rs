@@ -11,22 +11,19 @@ use crate::verify::Request;
 use crate::verify::sample::Sample;
 
 pub(crate) enum Task {
+    /// Set up what is missing; the supervisor is the one that the person names.
     SetUp(Option<Supervisor>),
-    Init {
-        is_agreed: bool,
-        supervisor: Option<Supervisor>,
-    },
+    /// Set up a new Backrest.
+    Init { is_agreed: bool, supervisor: Option<Supervisor> },
     /// Print the hooks, or change those of a running Backrest.
     Hooks(Choice, Option<Application>),
-    Status {
-        /// Ask this Backrest; otherwise its configuration is read.
-        page: Option<Page>,
-        json: bool,
-    },
+    /// Check everything; without a page Backrest's configuration is read from the disk.
+    Status { page: Option<Page>, json: bool },
+    /// Prove the last backup.
     Verify(Box<Request>),
-    Log {
-        lines: usize,
-    },
+    /// Show the listener's log.
+    Log { lines: usize },
+    /// Remove what was set up.
     Remove,
 }
 

@@ -19,7 +19,6 @@ pub(crate) mod sample;
 mod streams;
 
 use std::ffi::OsStr;
-use std::fmt;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -41,8 +40,8 @@ use jiff::Timestamp;
 use crate::hooks::config::list;
 use crate::hooks::page::Page;
 use compare::Comparison;
-use dumps::{Declared, Place};
-use excludes::Excludes;
+use dumps::Declared;
+use excludes::excludes_of;
 use expected::{Expected, is_below};
 use host::Host;
 use listing::{FITTING, Lister};
@@ -57,23 +56,11 @@ const SCRATCH: &str = "backrest-verify";
 static COMPARED: AtomicU64 = AtomicU64::new(0);
 static READ: AtomicU64 = AtomicU64::new(0);
 
-/// An error of this host in the middle of a download: repeating the download does not help.
-#[derive(Debug)]
-struct Local(io::Error);
-
-impl Local {
-    fn error(error: io::Error) -> anyhow::Error {
-        anyhow::Error::new(Local(error))
-    }
+/// An error of this host in the middle of a download. It has no cause that [`remote`] could take for a connection that
+/// failed: repeating the download does not help.
+fn local(error: io::Error) -> anyhow::Error {
+    anyhow::Error::msg(error)
 }
-
-impl fmt::Display for Local {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(&self.0, f)
-    }
-}
-
-impl std::error::Error for Local {}
 
 pub(crate) struct Request {
     pub(crate) page: Page,
@@ -189,7 +176,7 @@ fn work(
     let seed = sample.seed;
     let snapshot = remote.newest_snapshot()?;
     let expected = Expected::make(settings, scratch, FITTING, cancel)?;
-    let excludes = Excludes::of(&remote.plan);
+    let excludes = excludes_of(&remote.plan);
     let host = Host::new(&expected.roots, snapshot.began, &excludes);
     let (tops, uncovered) = tops(&remote, &expected);
 
@@ -207,9 +194,16 @@ fn work(
         let what = "its name is not UTF-8, and its parent folder is too large to be listed with it";
         findings.add(&service, FaultKind::NotListed, folder.as_bytes(), what.into());
     }
-    let mut restore =
-        Restore { remote: &mut remote, snapshot: &snapshot, host: &host, findings: &mut findings };
-    declared.prove(&mut restore, &Place { scratch, settings, cancel })?;
+    let mut restore = Restore {
+        remote: &mut remote,
+        snapshot: &snapshot,
+        host: &host,
+        findings: &mut findings,
+        scratch,
+        settings,
+        cancel,
+    };
+    declared.prove(&mut restore)?;
     sample.prove(&mut restore)?;
 
     let mut faults = uncovered;

@@ -8,10 +8,10 @@ use std::fmt::Display;
 use std::path::{Path, PathBuf};
 
 use anyhow::Result;
+use common::contract::status::{Check, CheckState, Fix};
 use common::exit::Exit;
 use common::text::{self, escape_path};
 
-/// The name of this tool, for messages.
 pub(crate) const TOOL: &str = "create-backrest-pipe";
 
 /// What a step does, in the infinitive and in the past tense.
@@ -32,30 +32,21 @@ impl Verb {
     pub(crate) const REMOVE: Verb = Verb("remove", "removed");
 }
 
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Complaint {
-    pub(crate) what: String,
-    pub(crate) hint: String,
-    /// The run fails; otherwise it is only reported.
-    pub(crate) is_failure: bool,
+/// What can't be done, with what the person can do about it: the run fails.
+pub(crate) fn failure(what: impl Into<String>, hint: impl Into<Fix>) -> Check {
+    Check::bad(TOOL, what, hint)
 }
 
-impl Complaint {
-    pub(crate) fn failure(what: impl Into<String>, hint: impl Into<String>) -> Complaint {
-        Complaint { what: what.into(), hint: hint.into(), is_failure: true }
-    }
-
-    pub(crate) fn warning(what: impl Into<String>, hint: impl Into<String>) -> Complaint {
-        Complaint { is_failure: false, ..Complaint::failure(what, hint) }
-    }
+/// The same, for what is only reported.
+pub(crate) fn warning(what: impl Into<String>, hint: impl Into<Fix>) -> Check {
+    Check::note(TOOL, what, Some(hint.into()))
 }
 
 #[derive(Debug)]
 pub(crate) struct Work {
-    /// Show the steps only.
     pub(crate) is_dry: bool,
     pub(crate) steps: usize,
-    pub(crate) complaints: Vec<Complaint>,
+    pub(crate) complaints: Vec<Check>,
     pub(crate) removed: HashSet<PathBuf>,
 }
 
@@ -65,7 +56,7 @@ impl Work {
     }
 
     pub(crate) fn has_failed(&self) -> bool {
-        self.complaints.iter().any(|complaint| complaint.is_failure)
+        self.complaints.iter().any(|complaint| complaint.state == CheckState::Bad)
     }
 
     /// Reports what could not be done, `nothing` if there was nothing to do, and `next` if there was.
@@ -73,11 +64,12 @@ impl Work {
         if self.is_dry && self.steps > 0 {
             common::out!("(nothing was done: --dry-run)");
         }
-        for Complaint { what, hint, is_failure } in &self.complaints {
-            let warning = match is_failure {
-                true => String::new(),
-                false => format!("{}warning{}: ", text::WARN, text::WARN.render_reset()),
+        for Check { state, what, fix, .. } in &self.complaints {
+            let warning = match state {
+                CheckState::Bad => String::new(),
+                _ => format!("{}warning{}: ", text::WARN, text::WARN.render_reset()),
             };
+            let hint = fix.as_ref().map_or("see all: create-backrest-pipe status", Fix::text);
             common::note!("{TOOL}: {warning}{what}\nhint: {hint}");
         }
         if self.has_failed() {

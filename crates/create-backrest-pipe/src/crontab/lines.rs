@@ -31,26 +31,23 @@ impl EditedCrontab {
         self.text.push('\n');
         self.changes.push(format!("+ {}", escape(line.as_bytes())));
     }
-
-    fn remove(&mut self, line: &str) -> bool {
-        self.changes.push(format!("- {}", escape(line.as_bytes())));
-        false
-    }
-
-    /// Notes that a line stays although it starts the Bash listener.
-    fn leave(&mut self, line: &str) -> bool {
-        self.left.push(escape(line.as_bytes()));
-        true
-    }
 }
 
-/// What a line is to us.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum CrontabLine {
     Other,
     Listener,
     Bash,
     BashAmongOthers,
+}
+
+/// What takes the place of the lines that start the listener.
+struct Replacement {
+    lines: Vec<String>,
+    /// It takes the place of Bash listeners, too.
+    ends_bash: bool,
+    /// It goes to the end if there is no such place.
+    is_needed: bool,
 }
 
 /// `text` with exactly one line that starts `command`, the listener of `container_dir`. It takes the place of a line
@@ -60,37 +57,13 @@ pub(crate) fn with_listener(
     command: &[OsString],
     container_dir: &Path,
 ) -> Result<EditedCrontab, &'static str> {
-    let wanted = reboot_line(command)?;
-    let mut is_in = false;
-    let mut edited = edit(text, container_dir, &mut |edited, line, kind| match kind {
-        CrontabLine::Listener if line == wanted && !is_in => {
-            is_in = true;
-            true
-        }
-        CrontabLine::Listener | CrontabLine::Bash => {
-            edited.remove(line);
-            if !is_in {
-                is_in = true;
-                edited.add(&wanted);
-            }
-            false
-        }
-        CrontabLine::BashAmongOthers => edited.leave(line),
-        CrontabLine::Other => true,
-    });
-    if !is_in {
-        edited.add(&wanted);
-    }
-    Ok(edited)
+    let lines = vec![reboot_line(command)?];
+    Ok(edit(text, container_dir, Replacement { lines, ends_bash: true, is_needed: true }))
 }
 
 /// `text` without the listener of `container_dir` and without Bash listeners, because something else starts it now.
 pub(crate) fn without_any_listener(text: &str, container_dir: &Path) -> EditedCrontab {
-    edit(text, container_dir, &mut |edited, line, kind| match kind {
-        CrontabLine::Listener | CrontabLine::Bash => edited.remove(line),
-        CrontabLine::BashAmongOthers => edited.leave(line),
-        CrontabLine::Other => true,
-    })
+    edit(text, container_dir, Replacement { lines: Vec::new(), ends_bash: true, is_needed: false })
 }
 
 /// `text` with `replaced`, the lines that ours took the place of, where ours is. Where ours is not, because something
@@ -101,34 +74,29 @@ pub(crate) fn as_it_was(
     replaced: &[String],
     is_elsewhere: bool,
 ) -> EditedCrontab {
-    let mut missing: Vec<_> =
-        replaced.iter().filter(|line| !text.lines().any(|there| there == line.as_str())).collect();
-    let mut edited = edit(text, container_dir, &mut |edited, line, kind| match kind {
-        CrontabLine::Listener => {
-            edited.remove(line);
-            missing.drain(..).for_each(|line| edited.add(line));
-            false
-        }
-        _ => true,
-    });
-    if is_elsewhere {
-        missing.drain(..).for_each(|line| edited.add(line));
-    }
-    edited
+    let is_missing = |line: &&String| !text.lines().any(|there| there == line.as_str());
+    let lines = replaced.iter().filter(is_missing).cloned().collect();
+    edit(text, container_dir, Replacement { lines, ends_bash: false, is_needed: is_elsewhere })
 }
 
-/// `text` without the lines that `keeps` does not keep, and with what it adds in their place.
-fn edit(
-    text: &str,
-    container_dir: &Path,
-    keeps: &mut dyn FnMut(&mut EditedCrontab, &str, CrontabLine) -> bool,
-) -> EditedCrontab {
+fn edit(text: &str, container_dir: &Path, mut new: Replacement) -> EditedCrontab {
     let mut edited = EditedCrontab::default();
     for line in text.split_inclusive('\n') {
         let bare = line.strip_suffix('\n').unwrap_or(line);
-        if keeps(&mut edited, bare, kind_of(bare, container_dir)) {
-            edited.text.push_str(line);
+        match kind_of(bare, container_dir) {
+            CrontabLine::Listener if new.lines.iter().any(|new| new == bare) => new.lines.clear(),
+            kind if kind == CrontabLine::Listener || kind == CrontabLine::Bash && new.ends_bash => {
+                edited.changes.push(format!("- {}", escape(bare.as_bytes())));
+                new.lines.drain(..).for_each(|line| edited.add(&line));
+                continue;
+            }
+            CrontabLine::BashAmongOthers if new.ends_bash => edited.left.push(escape(bare.as_bytes())),
+            _ => {}
         }
+        edited.text.push_str(line);
+    }
+    if new.is_needed {
+        new.lines.iter().for_each(|line| edited.add(line));
     }
     edited
 }

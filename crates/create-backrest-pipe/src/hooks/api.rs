@@ -112,7 +112,6 @@ impl Backrest {
         }
     }
 
-    /// Logs in; what is asked afterwards is asked as `user`.
     fn log_in(&mut self, user: &str, password: &Secret) -> Result<()> {
         let asked = json!({ "username": user, "password": password.reveal() });
         let answer = match self.ask("v1.Authentication/Login", &asked).context("log in") {

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow, bail};
 use bridge::action::BuiltIn;
+use common::contract::status::{CheckState, Fix};
 use common::exit::{Exit, HintExt};
 use common::settings::Settings;
 use common::text::{self, escape};
@@ -16,7 +17,7 @@ use common::text::{self, escape};
 use super::api::{Backrest, Refused, is};
 use super::config::quoted;
 use super::edit::{Direction, EditedConfig, edit};
-use super::finding::{self, Finding, Report};
+use super::finding::{self, Finding};
 use super::page::Page;
 use super::wiring::Wiring;
 
@@ -27,7 +28,6 @@ pub(crate) struct Application {
     pub(crate) direction: Direction,
     /// The person need not be asked.
     pub(crate) is_agreed: bool,
-    /// Only show the difference.
     pub(crate) is_dry: bool,
 }
 
@@ -65,10 +65,10 @@ pub(super) fn apply(asked: &Application, settings: &Settings, mut wiring: Wiring
 }
 
 fn report(findings: &[Finding]) {
-    for Report { is_wrong, what, fix } in findings.iter().map(Finding::report) {
-        let word = if is_wrong { "warning" } else { "note" };
-        common::note!("{}{word}{}: {what}", text::WARN, text::WARN.render_reset());
-        common::note!("hint: {fix}");
+    for check in findings.iter().map(|finding| finding.check(None)) {
+        let word = if check.state == CheckState::Bad { "warning" } else { "note" };
+        common::note!("{}{word}{}: {}", text::WARN, text::WARN.render_reset(), check.what);
+        common::note!("hint: {}", check.fix.as_ref().map_or("", Fix::text));
     }
 }
 
@@ -83,10 +83,10 @@ fn elsewhere(findings: &[Finding], is_unattended: bool) -> Result<Vec<BuiltIn>> 
         let names: Vec<_> = asks.iter().map(|action| action.name()).collect();
         let names = names.join(", ");
         if is_unattended {
-            return Err(anyhow!("change the hooks: a hook {hook} may send {names} already")).hint(format!(
-                "{}; or run this without --yes and answer the question",
-                finding.report().fix
-            ));
+            let fix = finding.check(None).fix;
+            let fix = fix.as_ref().map_or("", Fix::text);
+            return Err(anyhow!("change the hooks: a hook {hook} may send {names} already"))
+                .hint(format!("{fix}; or run this without --yes and answer the question"));
         }
         if agreed(&format!("Does the hook {hook} send {names} already?"))? {
             sent.extend(asks);

@@ -11,7 +11,6 @@ use super::reading::messages_of;
 /// The `onError` whose failing hook stops the backup.
 pub(crate) const CANCEL: &str = "ON_ERROR_CANCEL";
 
-/// Whether a failure of `hook` stops the backup.
 pub(crate) fn cancels(hook: &Value) -> bool {
     hook["onError"] == CANCEL || hook["onError"] == "ON_ERROR_FATAL"
 }

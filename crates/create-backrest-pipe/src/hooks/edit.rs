@@ -20,7 +20,7 @@ use super::finding::{Finding, Name};
 use super::reading::{self, Reading, command_of, messages_of};
 use super::wiring::{self, Hooks, Wiring};
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub(crate) struct EditedConfig {
     pub(crate) config: Value,
     /// What is different, for a person; empty if nothing is.
@@ -44,13 +44,7 @@ pub(crate) fn edit(
     wiring: &Wiring,
     direction: Direction,
 ) -> Result<EditedConfig> {
-    let mut edited = EditedConfig {
-        config: config.clone(),
-        difference: Vec::new(),
-        changes_hooks: false,
-        changes_flag: false,
-        findings: Vec::new(),
-    };
+    let mut edited = EditedConfig { config: config.clone(), ..EditedConfig::default() };
     let plans = list(config, "plans");
     let place = plan_at(config, plan)?;
     let repo = plans[place]["repo"].as_str().unwrap_or_default().to_string();
@@ -72,7 +66,7 @@ pub(crate) fn edit(
         let there = &mut edited.config[field][at];
         let old = list(there, "hooks").to_vec();
         let (hooks, findings) = match direction {
-            Direction::PutIn => merge::put_in(&old, &needed, wiring.replaces_old),
+            Direction::PutIn => merge::put_in(&old, field == "plans", &needed, wiring.replaces_old),
             Direction::TakeOut => merge::take_out(&old, wiring.replaces_old),
         };
         edited.findings.extend(findings);
@@ -147,18 +141,6 @@ fn about(config: &Value, place: usize, repo: Option<usize>, wiring: &Wiring, fin
             (true, false) => findings.push(Finding::MarkWithoutCancel { hook: Name::of(hook) }),
             (false, false) => findings.push(Finding::DoesNotCancel { hook: Name::of(hook) }),
             _ => {}
-        }
-    }
-    let asks = |text: &str| {
-        let all = wiring.hooks("", &[]).plan;
-        let names = all.iter().flat_map(|wanted| wanted.messages.iter().filter_map(|sent| sent.built_in()));
-        names.filter(|name| text.contains(name.name())).collect::<Vec<_>>()
-    };
-    for finding in findings {
-        if let Finding::Unclear { hook, asks: messages } = finding {
-            let there = list(plan, "hooks").iter().find(|there| Name::of(there) == *hook);
-            *messages = there.and_then(command_of).map(asks).unwrap_or_default();
-            messages.dedup();
         }
     }
 }

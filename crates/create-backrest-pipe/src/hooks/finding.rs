@@ -9,52 +9,36 @@ use serde_json::Value;
 
 use super::config::{conditions_of, list, quoted, sends};
 use super::reading::command_of;
+use common::contract::status::{Check, Fix};
 use common::settings::{Settings, push_setting};
 use common::text::{count, escape};
+
+pub(crate) const HOOKS: &str = "hooks";
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Finding {
     /// The plan's paths lie elsewhere.
-    BacksUpNothing {
-        mount: String,
-    },
+    BacksUpNothing { mount: String },
     /// A hook before ours stops the task at the end of a backup, and with it the hooks that follow.
-    StopsTheEnd {
-        conditions: Vec<String>,
-    },
+    StopsTheEnd { conditions: Vec<String> },
     /// Hooks that write to the FIFO or call the old scripts.
-    Old {
-        hooks: usize,
-    },
+    Old { hooks: usize },
     /// A hook that sends `pre-backups` among other commands, and whose failure does not cancel the backup.
-    DoesNotCancel {
-        hook: Name,
-    },
+    DoesNotCancel { hook: Name },
     /// A hook whose message claims that its failure cancels the backup, which it does not.
-    MarkWithoutCancel {
-        hook: Name,
-    },
+    MarkWithoutCancel { hook: Name },
     /// More than one hook sends the message at the same moment.
-    Doubled {
-        action: BuiltIn,
-    },
+    Doubled { action: BuiltIn },
     /// A hook that names the bridge and can't be read; `asks` are the messages that it may send and no other does.
-    Unclear {
-        hook: Name,
-        asks: Vec<BuiltIn>,
-    },
-    LeftAlone {
-        hook: Name,
-    },
+    Unclear { hook: Name, asks: Vec<BuiltIn> },
+    /// A hook that `--remove` leaves where it is.
+    LeftAlone { hook: Name },
+    /// The backup flag stays, because a hook that stays needs it.
     FlagStays,
-    SharedMonitor {
-        plans: Vec<String>,
-    },
+    /// Several plans push to one monitor.
+    SharedMonitor { plans: Vec<String> },
     /// The monitors of two plans would have one setting.
-    OneName {
-        plans: [String; 2],
-        variable: String,
-    },
+    OneName { plans: [String; 2], variable: String },
 }
 
 /// A hook as a person finds it in Backrest's web page.
@@ -79,18 +63,12 @@ impl fmt::Display for Name {
     }
 }
 
-pub(crate) struct Report {
-    /// It harms backups; otherwise it is only worth knowing.
-    pub(crate) is_wrong: bool,
-    pub(crate) what: String,
-    /// What to do about it, if it is not a command of ours.
-    pub(crate) fix: &'static str,
-}
-
 impl Finding {
-    pub(crate) fn report(&self) -> Report {
-        let wrong = |what: String, fix| Report { is_wrong: true, what, fix };
-        let note = |what: String, fix| Report { is_wrong: false, what, fix };
+    /// What it means for a person; what can't be read is neither good nor bad. `apply` is the command that applies the
+    /// hooks of its plan.
+    pub(crate) fn check(&self, apply: Option<&str>) -> Check {
+        let wrong = |what: String, fix: &str| Check::bad(HOOKS, what, fix);
+        let note = |what: String, fix: &str| Check::note(HOOKS, what, Some(fix.into()));
         match self {
             Finding::BacksUpNothing { mount } => note(
                 format!(
@@ -105,13 +83,17 @@ impl Finding {
                 ),
                 "set its \"on error\" to ignore",
             ),
-            Finding::Old { hooks } => wrong(
+            Finding::Old { hooks } => Check::bad(
+                HOOKS,
                 format!(
                     "{} of the old scripts (writing to backrest-pipe without waiting): what they do happens twice, \
                      or is not waited for",
                     count(*hooks, "hook")
                 ),
-                "replace them: add --replace-old",
+                match apply {
+                    Some(apply) => Fix::ours(format!("{apply} --replace-old")),
+                    None => "replace them: add --replace-old".into(),
+                },
             ),
             Finding::DoesNotCancel { hook } => wrong(
                 format!(
@@ -135,13 +117,11 @@ impl Finding {
             Finding::Unclear { hook, asks } => {
                 let names: Vec<_> = asks.iter().map(|action| action.name()).collect();
                 let may = if asks.is_empty() { "" } else { "; it may send " };
-                note(
-                    format!(
-                        "a hook {hook} names the bridge in a way that can't be read, and is left as it is{may}{}",
-                        names.join(", ")
-                    ),
-                    "send each message in a line of its own, in a hook of its own",
-                )
+                let what = format!(
+                    "a hook {hook} names the bridge in a way that can't be read, and is left as it is{may}{}",
+                    names.join(", ")
+                );
+                Check::unknown(HOOKS, what, "send each message in a line of its own, in a hook of its own")
             }
             Finding::LeftAlone { hook } => note(
                 format!("a hook {hook} still uses the bridge and is left as it is"),

@@ -27,9 +27,7 @@ const PLAN: &str = "{{ urlquery .Plan.Id }}";
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Wiring {
-    /// Bring Tailscale up before and down after.
     pub(crate) tailscale: bool,
-    /// Push to Uptime Kuma how it ended.
     pub(crate) notify: bool,
     /// The services to prepare; `None` keeps what a plan has, and all of them at first.
     pub(crate) services: Option<Vec<String>>,
@@ -52,7 +50,6 @@ pub(crate) struct NeededHook {
     pub(crate) messages: Vec<Message>,
 }
 
-/// The hooks of a plan and of its repository, in order.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Hooks {
     pub(crate) plan: Vec<NeededHook>,
@@ -89,7 +86,6 @@ impl Wiring {
         format!("--exclude-file={}", word(&self.ignore_file))
     }
 
-    /// The parts of Backrest's configuration that hold it.
     pub(crate) fn to_json(&self) -> Value {
         let hooks = self.hooks(&key_of(None), self.services.as_deref().unwrap_or_default());
         let json = |hooks: &[NeededHook]| hooks.iter().map(NeededHook::to_json).collect::<Vec<_>>();
@@ -222,7 +218,6 @@ fn inside(settings: &Settings) -> Result<String> {
     })
 }
 
-/// Whether a program of that name can be found as a shell would find it.
 pub(crate) fn is_on_path(name: &str) -> bool {
     std::env::split_paths(&common::paths::search_path()).any(|folder| is_program(&folder.join(name)))
 }

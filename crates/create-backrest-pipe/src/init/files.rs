@@ -15,7 +15,7 @@ use common::text::escape_path;
 use crate::folder;
 use crate::inspect::entry;
 use crate::roots;
-use crate::work::{Complaint, Verb, Work};
+use crate::work::{Verb, Work, warning};
 
 const COMPOSE: &str = include_str!("../../../../compose.yaml");
 pub(crate) struct Files<'a> {
@@ -84,7 +84,7 @@ impl Files<'_> {
                 let file = project.files.first().map(escape_path).unwrap_or_default();
                 let mode = if target == Path::new(bridge::MOUNT) { "" } else { ":ro" };
                 let (host, target) = (escape_path(&host), escape_path(&target));
-                work.complaints.push(Complaint::warning(
+                work.complaints.push(warning(
                     format!("{file}, which was there, does not mount {host} at {target}"),
                     format!("below `volumes:` add  - {host}:{target}{mode}"),
                 ));

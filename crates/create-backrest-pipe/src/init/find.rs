@@ -47,13 +47,11 @@ pub(crate) fn roots(given: &Flags) -> Result<Flags> {
     }
 }
 
-/// The folders that hold services with all that is theirs.
 fn shared(home: &Path) -> Vec<PathBuf> {
     let known = SHARED.map(PathBuf::from).into_iter().chain([home.join("docker"), home.join("stacks")]);
     known.filter(|folder| services(folder).next().is_some()).collect()
 }
 
-/// The folders in it that have a compose file.
 pub(super) fn services(folder: &Path) -> impl Iterator<Item = PathBuf> {
     let entries = fs::read_dir(folder).into_iter().flatten().flatten();
     let folders = entries.filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));

@@ -9,8 +9,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
+use common::contract::status::Check;
 use common::regular_file;
 use common::text::escape_path;
+
+use crate::work::{failure, warning};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Client {
@@ -26,10 +29,33 @@ pub(crate) enum Client {
     Blocked,
 }
 
+impl Client {
+    /// What keeps the client at `source` from being installed, if anything does.
+    pub(crate) fn obstacle(&self, source: &Path) -> Option<Check> {
+        match self {
+            Client::Current | Client::Outdated => None,
+            Client::NoSource => Some(warning(
+                "backrest-send is not installed beside create-backrest-pipe: hooks can send, but not wait for an answer",
+                "install all the tools: cargo xtask install",
+            )),
+            Client::Unusable(why) => {
+                let what = format!(
+                    "install backrest-send: {}: {why}, it would not run in the container",
+                    escape_path(source)
+                );
+                Some(failure(what, "install it as cargo xtask install builds it, linked statically"))
+            }
+            Client::Blocked => Some(failure(
+                "install backrest-send: a folder is in its place in the bridge",
+                "look at what is in it and remove it",
+            )),
+        }
+    }
+}
+
 /// Mode of the copy: every user of the container may run it, only its owner may change it.
 const CLIENT_MODE: u32 = 0o755;
 
-/// Compares `source` with `copy`.
 pub(crate) fn look(source: &Path, copy: &Path) -> Client {
     let bytes = match fs::read(source) {
         Ok(bytes) => bytes,

@@ -18,13 +18,11 @@ use crate::places::UNIT;
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Unit {
-    /// The text of the unit file, where there is one.
     pub(crate) text: Option<String>,
     /// The user's service manager answers; false where it was not asked.
     pub(crate) has_manager: bool,
     /// It is started when the user's service manager starts.
     pub(crate) is_enabled: bool,
-    /// The listener that runs was started by it.
     pub(crate) runs_listener: bool,
     /// The user's service manager starts with the machine and not only with a login; `None` if that is not known.
     pub(crate) lingers: Option<bool>,

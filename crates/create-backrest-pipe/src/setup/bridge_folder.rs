@@ -3,7 +3,6 @@
 //! What a reader gets wrong: the FIFO that a running container mounts is an inode, not a name. An old FIFO is moved
 //! into the bridge, and its old name becomes a symlink; both lead to the inode that the container has.
 
-use std::fmt;
 use std::fs;
 
 use anyhow::{Context, Result};
@@ -15,24 +14,12 @@ use crate::folder::remove_empty;
 use crate::inspect::Facts;
 use crate::inspect::entry::Kind;
 use crate::places::Places;
-use crate::work::{Complaint, Verb, Work};
+use crate::work::{Verb, Work, warning};
 
-/// One thing about the bridge that has to change.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Lack {
-    verb: Verb,
-    object: String,
-}
-
-impl fmt::Display for Lack {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.verb.0, self.object)
-    }
-}
-
-pub(crate) fn lacks(facts: &Facts) -> Vec<Lack> {
+/// Each thing about the bridge that has to change: what is to be done, and with what.
+pub(crate) fn lacks(facts: &Facts) -> Vec<(Verb, String)> {
     let mut lacks = Vec::new();
-    let mut lack = |verb: Verb, object: String| lacks.push(Lack { verb, object });
+    let mut lack = |verb: Verb, object: String| lacks.push((verb, object));
     let (bridge, pipe, old) =
         (escape_path(&facts.bridge.path), escape_path(&facts.pipe.path), escape_path(&facts.old_pipe.path));
     if facts.bridge.is_missing() || facts.bridge.is_dockers() && facts.user != 0 {
@@ -87,11 +74,11 @@ pub(super) fn ensure(facts: &Facts, places: &Places, settings: &Settings, work: 
         }
         pipe_listener::folder::make(settings)?;
     }
-    for Lack { verb, object } in lacks {
+    for (verb, object) in lacks {
         work.step(verb, object, || Ok(()))?;
     }
     if facts.old_pipe.is_folder() {
-        work.complaints.push(Complaint::warning(
+        work.complaints.push(warning(
             "a running container may have mounted the empty folder that was in the FIFO's place",
             "make Backrest's container again: docker compose up --detach --force-recreate",
         ));

@@ -7,14 +7,14 @@ use crate::crontab::lines::{self, EditedCrontab};
 use crate::crontab::{self, Crontab};
 use crate::inspect::Facts;
 use crate::places::Places;
-use crate::work::{Complaint, Verb, Work};
+use crate::work::{Verb, Work, failure};
 
 pub(crate) fn ensure(facts: &Facts, places: &Places, work: &mut Work) -> Result<()> {
     let text = match &facts.crontab {
         Crontab::Text(text) => text.as_str(),
         Crontab::None => "",
         Crontab::Unusable(why) => {
-            work.complaints.push(Complaint::failure(
+            work.complaints.push(failure(
                 format!("start the listener after a reboot: {why}"),
                 "install cron (apt install cron), or start pipe-listener at boot in your own way",
             ));
@@ -25,7 +25,7 @@ pub(crate) fn ensure(facts: &Facts, places: &Places, work: &mut Work) -> Result<
         Ok(edited) => replace(facts, edited, work),
         Err(why) => {
             let what = format!("start the listener after a reboot: {why}");
-            work.complaints.push(Complaint::failure(what, "choose a path without it"));
+            work.complaints.push(failure(what, "choose a path without it"));
             Ok(())
         }
     }
@@ -59,7 +59,7 @@ pub(crate) fn bash_lines(facts: &Facts, places: &Places) -> Vec<String> {
 
 fn replace(facts: &Facts, edited: EditedCrontab, work: &mut Work) -> Result<()> {
     work.complaints.extend(edited.left.iter().map(|line| {
-        Complaint::failure(
+        failure(
             format!("a line of your crontab starts the Bash listener among other things: {line}"),
             "take the Bash listener out of it: crontab -e",
         )

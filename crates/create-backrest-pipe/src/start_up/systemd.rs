@@ -4,6 +4,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use anyhow::Result;
+use common::contract::status::Check;
 use common::exit::HintExt;
 use common::process::{self, Captured, Limits};
 use common::text::{escape_path, word};
@@ -14,14 +15,14 @@ use crate::inspect::Facts;
 use crate::inspect::entry;
 use crate::listener;
 use crate::places::{Places, UNIT};
-use crate::work::{Complaint, Verb, Work};
+use crate::work::{Verb, Work, failure, warning};
 
 pub(crate) fn ensure(facts: &Facts, places: &Places, work: &mut Work) -> Result<()> {
     let wanted = match render(&places.listener) {
         Ok(wanted) => wanted,
         Err(why) => {
             let hint = "choose a path without it, or --supervisor cron";
-            work.complaints.push(Complaint::failure(format!("write the systemd unit: {why}"), hint));
+            work.complaints.push(failure(format!("write the systemd unit: {why}"), hint));
             return Ok(());
         }
     };
@@ -47,7 +48,7 @@ pub(crate) fn ensure(facts: &Facts, places: &Places, work: &mut Work) -> Result<
         systemctl(&["restart", UNIT], work)?;
     }
     if facts.unit.lingers == Some(false) {
-        work.complaints.push(Complaint::warning(
+        work.complaints.push(warning(
             "systemd starts the listener when you log in, not when the machine starts",
             "let it start with the machine: loginctl enable-linger",
         ));
@@ -73,9 +74,9 @@ pub(crate) fn take_away(facts: &Facts, places: &Places, work: &mut Work) -> Resu
     Ok(true)
 }
 
-pub(crate) fn refuse(facts: &Facts, places: &Places) -> Option<Complaint> {
+pub(crate) fn refuse(facts: &Facts, places: &Places) -> Option<Check> {
     if !facts.unit.has_manager {
-        return Some(Complaint::failure(
+        return Some(failure(
             "let systemd run the listener: systemctl --user does not reach a service manager of yours",
             "log in as yourself (not with su or sudo), or choose --supervisor cron",
         ));
@@ -83,7 +84,7 @@ pub(crate) fn refuse(facts: &Facts, places: &Places) -> Option<Complaint> {
     let text = facts.unit.text.as_ref()?;
     let path = escape_path(&places.unit);
     (!text.starts_with(MARK)).then(|| {
-        Complaint::failure(
+        failure(
             format!("write the systemd unit: {path}: there is one that create-backrest-pipe has not made"),
             format!("look at it, then move it away: mv {0} {0}.old", word(&places.unit)),
         )

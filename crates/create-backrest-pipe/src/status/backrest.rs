@@ -23,11 +23,10 @@ use crate::cli::LOCAL_PAGE;
 use crate::hooks::api::Backrest;
 use crate::hooks::config::list;
 use crate::hooks::edit::{Direction, EditedConfig, edit};
-use crate::hooks::finding::{self, Finding, Report};
+use crate::hooks::finding::{self, Finding, HOOKS};
 use crate::hooks::page::Page;
 use crate::hooks::wiring::{Choice, Wiring};
 
-const NAME: &str = "hooks";
 const LARGEST_CONFIG: u64 = 64 << 20;
 
 /// The ignore file: there, and what `build-ignore` would write now.
@@ -84,11 +83,11 @@ fn config(settings: &Settings, page: Option<&Page>) -> Result<(Value, Option<Ver
     match page {
         Some(page) => asked(page).map_err(|error| {
             let fix = hint_of(&error).unwrap_or("check that Backrest runs, and that this is its address");
-            Check::bad(NAME, one_line(&error), fix)
+            Check::bad(HOOKS, one_line(&error), fix)
         }),
         None => on_disk(settings).map(|config| (config, None)).map_err(|why| {
             let fix = Fix::ours("ask Backrest itself: create-backrest-pipe status --backrest URL");
-            Check::unknown(NAME, why, fix)
+            Check::unknown(HOOKS, why, fix)
         }),
     }
 }
@@ -103,7 +102,7 @@ fn of_config(config: &Value, settings: &Settings, page: Option<&Page>) -> Vec<Ch
     let wanted = match wanted {
         Ok(wanted) => wanted,
         Err(error) => {
-            return vec![Check::bad(NAME, one_line(&error), "set IGNORE_FILE in Backrest's .env")];
+            return vec![Check::bad(HOOKS, one_line(&error), "set IGNORE_FILE in Backrest's .env")];
         }
     };
     let looked_after = list(config, "plans").iter().filter(|plan| is_looked_after(plan, &settings.mount));
@@ -112,9 +111,9 @@ fn of_config(config: &Value, settings: &Settings, page: Option<&Page>) -> Vec<Ch
     if checks.is_empty() {
         let mount = escape_path(&settings.mount);
         let what = format!("Backrest has no plan that backs up something below {mount}");
-        return vec![Check::bad(NAME, what, "make a plan in Backrest with this folder as its path")];
+        return vec![Check::bad(HOOKS, what, "make a plan in Backrest with this folder as its path")];
     }
-    checks.extend(finding::shared_monitors(config, settings).iter().map(|finding| found(finding, None)));
+    checks.extend(finding::shared_monitors(config, settings).iter().map(|finding| finding.check(None)));
     checks
 }
 
@@ -161,7 +160,7 @@ fn of_plan(config: &Value, id: &str, wanted: &[Wiring], page: Option<&Page>) -> 
     // The nearest to what is there: with Tailscale and Uptime Kuma or without.
     let Some(edited) = edits.min_by_key(|edited| edited.difference.len()) else {
         let what = format!("plan \"{id}\" names a repository that Backrest does not have");
-        return vec![Check::bad(NAME, what, "choose a repository for it in Backrest's web page")];
+        return vec![Check::bad(HOOKS, what, "choose a repository for it in Backrest's web page")];
     };
     let flag = wanted.first().map(Wiring::flag).unwrap_or_default();
     let what = match (edited.changes_flag, edited.changes_hooks) {
@@ -170,27 +169,13 @@ fn of_plan(config: &Value, id: &str, wanted: &[Wiring], page: Option<&Page>) -> 
         (false, true) => Some("lacks hooks, or has older ones".into()),
         (true, true) => Some(format!("lacks hooks, or has older ones, and the backup flag {flag}")),
     };
-    let mut checks: Vec<_> = edited.findings.iter().map(|finding| found(finding, Some(&command))).collect();
+    let mut checks: Vec<_> = edited.findings.iter().map(|finding| finding.check(Some(&command))).collect();
     checks.insert(
         0,
         match what {
-            None => Check::good(NAME, format!("plan \"{id}\" has the hooks and the backup flag")),
-            Some(what) => Check::bad(NAME, format!("plan \"{id}\" {what}"), Fix::Ours(command.clone())),
+            None => Check::good(HOOKS, format!("plan \"{id}\" has the hooks and the backup flag")),
+            Some(what) => Check::bad(HOOKS, format!("plan \"{id}\" {what}"), Fix::Ours(command.clone())),
         },
     );
     checks
-}
-
-/// A finding as a check; `command` is the one that applies the hooks of its plan.
-fn found(finding: &Finding, command: Option<&str>) -> Check {
-    let Report { is_wrong, what, fix } = finding.report();
-    let fix = match (finding, command) {
-        (Finding::Old { .. }, Some(command)) => Fix::Ours(format!("{command} --replace-old")),
-        _ => fix.into(),
-    };
-    match finding {
-        Finding::Unclear { .. } => Check::unknown(NAME, what, fix),
-        _ if is_wrong => Check::bad(NAME, what, fix),
-        _ => Check::note(NAME, what, Some(fix)),
-    }
 }

@@ -6,7 +6,7 @@ use std::fs;
 use std::process::Command;
 use std::time::Duration;
 
-use common::contract::status::{Check, Fix};
+use common::contract::status::{Check, CheckState, Fix};
 use common::process::{self, Limits};
 use common::text::escape_path;
 
@@ -27,7 +27,7 @@ fn set_up(facts: &Facts) -> Fix {
 }
 
 pub(super) fn checks(facts: &Facts, places: &Places) -> Vec<Check> {
-    let mut checks = vec![folder(facts), listener(facts, places)];
+    let mut checks = vec![folder(facts, places), listener(facts, places)];
     if facts.listener.is_some() {
         checks.push(answer(places));
     }
@@ -39,15 +39,14 @@ pub(super) fn checks(facts: &Facts, places: &Places) -> Vec<Check> {
     checks
 }
 
-/// Folder, FIFO and symlink, as the set-up would have them.
-fn folder(facts: &Facts) -> Check {
+fn folder(facts: &Facts, places: &Places) -> Check {
     let name = "bridge";
-    if let Some(complaint) = setup::refuse(facts).into_iter().next() {
-        let fix = if !facts.container_root.is_folder() { set_up(facts) } else { complaint.hint.into() };
-        return Check::bad(name, complaint.what, fix);
+    if let Some(complaint) = setup::refuse(facts, places).into_iter().next() {
+        let fix = complaint.fix.filter(|_| facts.container_root.is_folder());
+        return Check::bad(name, complaint.what, fix.unwrap_or_else(|| set_up(facts)));
     }
     match setup::lacks(facts).first() {
-        Some(lack) => Check::bad(name, format!("not complete: {lack}"), set_up(facts)),
+        Some((verb, object)) => Check::bad(name, format!("not complete: {} {object}", verb.0), set_up(facts)),
         None => {
             Check::good(name, format!("folder and FIFO are in place: {}", escape_path(&facts.bridge.path)))
         }
@@ -100,28 +99,21 @@ fn answer(places: &Places) -> Check {
 }
 
 fn client(facts: &Facts, places: &Places) -> Check {
-    let (what, fix): (_, Fix) = match &facts.client {
-        Client::Current => {
-            return Check::good(
-                "client",
-                "backrest-send is in the bridge, linked statically, of this version",
-            );
-        }
-        Client::Outdated => {
-            ("backrest-send is missing in the bridge, or not the installed one".into(), set_up(facts))
-        }
-        Client::Blocked => {
-            ("a folder is in the place of backrest-send".into(), "look at it and remove it".into())
-        }
-        Client::NoSource => ("backrest-send is not installed".into(), "cargo xtask install".into()),
-        Client::Unusable(why) => {
-            (format!("{}: {why}", escape_path(&places.client_source)), "cargo xtask install".into())
-        }
-    };
-    Check::bad("client", what, fix)
+    let name = "client";
+    if facts.client == Client::Current {
+        let what = "backrest-send is in the bridge, linked statically, of this version";
+        return Check::good(name, what);
+    }
+    match facts.client.obstacle(&places.client_source) {
+        Some(obstacle) => Check { name: name.into(), state: CheckState::Bad, ..obstacle },
+        None => Check::bad(
+            name,
+            "backrest-send is missing in the bridge, or not the installed one",
+            set_up(facts),
+        ),
+    }
 }
 
-/// What starts the listener again.
 fn after_reboot(facts: &Facts, places: &Places) -> Check {
     let name = "reboot";
     match facts.record.supervisor.unwrap_or(Supervisor::Cron) {

@@ -1,6 +1,6 @@
 //! What a backup needs besides: usable settings, the network, the monitor, the clock, room on the disk.
 //!
-//! In come the settings, out goes one check each. What a reader gets wrong: what needs no right, because the network is
+//! What a reader gets wrong: what needs no right, because the network is
 //! always up, is not a fault; and the monitor's push address is never asked, since that would be a push.
 
 use std::os::unix::fs::MetadataExt;

@@ -45,7 +45,6 @@ pub(super) fn print(checks: &[Check]) {
     }
 }
 
-/// Where the text of a line starts.
 const MARGIN: &str = "             ";
 
 /// `line` for a terminal, where it starts behind the margin.

@@ -1,14 +1,12 @@
 //! What the other tools find, asked as programs: scripts that would be refused, services that are still stopped, data
 //! that is in no backup, and copies of the old scripts that still run.
-//!
-//! In comes their JSON, out goes a line each; a kind that occurs often is cut and counted.
 
 use std::path::PathBuf;
 
 use common::contract::coverage::{Coverage, Gap};
 use common::contract::picture::Picture;
 use common::contract::services::{Script, Services};
-use common::contract::status::{Check, Fix};
+use common::contract::status::{Check, CheckState, Fix};
 use common::contract::trouble::Trouble;
 use common::exit::one_line;
 use common::paths;
@@ -26,9 +24,10 @@ const OLD_SET_UP: &str = "create-backrest-pipe.sh";
 /// Of one kind no more lines than these are shown.
 const MOST: usize = 8;
 
+const SCRIPTS: &str = "scripts";
+
 /// Scripts that would be refused or skipped, what the settings trust, and services that are still stopped.
 pub(super) fn scripts(settings: &Settings) -> Vec<Check> {
-    let name = "scripts";
     let mut checks = Vec::new();
     let fix = Fix::ours("pre-backup-actions --after");
     match Trouble::load(&settings.layout().actions_trouble()) {
@@ -39,28 +38,24 @@ pub(super) fn scripts(settings: &Settings) -> Vec<Check> {
         Ok(found) => found,
         Err(error) => {
             let fix = Fix::ours("see why: pre-backup-actions --list");
-            checks.push(Check::unknown(name, format!("not checked: {}", one_line(&error)), fix));
+            checks.push(Check::unknown(SCRIPTS, format!("not checked: {}", one_line(&error)), fix));
             return checks;
         }
     };
-    let scripts = || found.services.iter().flat_map(|service| service.prepare.iter().chain(&service.after));
-    let mut lines = Vec::new();
-    for script in scripts() {
-        lines.extend(of_script(name, script));
-    }
+    let mut lines: Vec<_> = scripts_of(&found).flat_map(of_script).collect();
     for folder in &found.unreadable {
         let what = format!("{}: {}", folder.folder, folder.why);
         lines.push(match folder.had_script {
-            true => Check::bad(name, format!("{what}; a script ran there before"), folder.hint.as_str()),
-            false => Check::note(name, what, Some(folder.hint.as_str().into())),
+            true => Check::bad(SCRIPTS, format!("{what}; a script ran there before"), folder.hint.as_str()),
+            false => Check::note(SCRIPTS, what, Some(folder.hint.as_str().into())),
         });
     }
     if lines.is_empty() {
-        let what = match scripts().count() {
+        let what = match scripts_of(&found).count() {
             0 => "no service has a script that runs before or after a backup".into(),
             found => format!("{} would run", count(found, "script")),
         };
-        lines.push(Check::good(name, what));
+        lines.push(Check::good(SCRIPTS, what));
     }
     let (trust, _) = Trust::of(settings);
     let uids = trust.added_uids().iter().map(|uid| format!("user {uid}"));
@@ -68,22 +63,36 @@ pub(super) fn scripts(settings: &Settings) -> Vec<Check> {
     let trusted: Vec<_> = uids.chain(folders).collect();
     if !trusted.is_empty() {
         let what = format!("the settings trust scripts that were written by {}", trusted.join(", "));
-        lines.push(Check::note(name, what, None));
+        lines.push(Check::note(SCRIPTS, what, None));
     }
-    checks.extend(cut(name, lines));
+    checks.extend(cut(SCRIPTS, lines));
     checks
 }
 
-fn of_script(name: &str, script: &Script) -> Vec<Check> {
+/// The scripts that would be refused, each with the command that fixes it: before the first night, not in it. Nothing
+/// if it can't be asked, which `status` reports.
+pub(crate) fn refused_scripts(settings: &Settings) -> Vec<Check> {
+    let found: Services = ask(settings, "pre-backup-actions", &["--list", "--json"]).unwrap_or_default();
+    let refused = scripts_of(&found).flat_map(of_script).filter(|check| check.state == CheckState::Bad);
+    let as_warning = |check: Check| Check { state: CheckState::Note, ..check };
+    cut(SCRIPTS, refused.map(as_warning).collect())
+}
+
+fn scripts_of(found: &Services) -> impl Iterator<Item = &Script> {
+    found.services.iter().flat_map(|service| service.prepare.iter().chain(&service.after))
+}
+
+fn of_script(script: &Script) -> Vec<Check> {
     let hint = || match &script.hint {
         Some(hint) => Fix::from(hint.as_str()),
         None => Fix::ours("see pre-backup-actions --list"),
     };
     let naming = |why: &str| format!("{}: {why}", script.path);
     let bad = script.refused.iter().chain(&script.problems);
-    let mut checks: Vec<_> = bad.map(|why| Check::bad(name, naming(why), hint())).collect();
+    let bad = bad.map(|why| Check::bad(SCRIPTS, naming(&format!("not run: {why}")), hint()));
+    let mut checks: Vec<_> = bad.collect();
     let notes = script.skipped.iter().chain(&script.warnings);
-    checks.extend(notes.map(|why| Check::note(name, naming(why), script.hint.clone().map(Fix::from))));
+    checks.extend(notes.map(|why| Check::note(SCRIPTS, naming(why), script.hint.clone().map(Fix::from))));
     checks
 }
 
@@ -132,7 +141,6 @@ fn of_gap(name: &str, gap: &Gap) -> Check {
     }
 }
 
-/// The first lines, and how many more there are.
 fn cut(name: &str, mut checks: Vec<Check>) -> Vec<Check> {
     if checks.len() > MOST {
         let more = checks.len() - MOST;

@@ -18,7 +18,6 @@ use super::findings::Findings;
 use super::host::{Host, Verdict};
 use super::sample::Sample;
 
-/// More paths that are not UTF-8 than this are not compared.
 const MOST_ODD: usize = 100_000;
 
 pub(super) struct Comparison<'a, I: Iterator<Item = Result<Kept>>> {
@@ -29,7 +28,7 @@ pub(super) struct Comparison<'a, I: Iterator<Item = Result<Kept>>> {
     odd_kept: BTreeMap<String, VecDeque<Kept>>,
     odd_entries: Vec<SnapshotEntry>,
     odd: usize,
-    last: Option<String>,
+    last: String,
     pub(super) findings: Findings,
     pub(super) sample: Sample,
     pub(super) dumps: Declared,
@@ -50,7 +49,7 @@ impl<'a, I: Iterator<Item = Result<Kept>>> Comparison<'a, I> {
             odd_kept: BTreeMap::new(),
             odd_entries: Vec::new(),
             odd: 0,
-            last: None,
+            last: String::new(),
             findings: Findings::default(),
             sample,
             dumps,
@@ -58,10 +57,7 @@ impl<'a, I: Iterator<Item = Result<Kept>>> Comparison<'a, I> {
     }
 
     pub(super) fn take(&mut self, entry: SnapshotEntry) -> Result<()> {
-        let is_in_order = self
-            .last
-            .as_ref()
-            .is_none_or(|last| order(last.as_bytes(), entry.path.as_bytes()) != Ordering::Greater);
+        let is_in_order = order(self.last.as_bytes(), entry.path.as_bytes()) != Ordering::Greater;
         if entry.path.contains('\u{fffd}') {
             self.put_aside()?;
             self.odd_entries.push(entry);
@@ -72,7 +68,7 @@ impl<'a, I: Iterator<Item = Result<Kept>>> Comparison<'a, I> {
             "list the snapshot: the paths are not in order: {}",
             escape(entry.path.as_bytes())
         );
-        self.last = Some(entry.path.clone());
+        self.last.clone_from(&entry.path);
         while let Some(kept) = self.next_kept(Some(&entry))? {
             match order(&kept.path, entry.path.as_bytes()) {
                 Ordering::Less => self.only_kept(&kept),

@@ -6,7 +6,7 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::{self, File};
-use std::io::Write;
+use std::io::{Seek, Write};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::Duration;
@@ -24,17 +24,16 @@ use common::units;
 use globset::{GlobBuilder, GlobMatcher};
 use serde_json::Value;
 
-use super::Local;
 use super::entry::{EntryKind, SnapshotEntry};
 use super::expected::is_below;
-use super::findings::Findings;
 use super::host::Host;
+use super::local;
 use super::sample::Restore;
 use crate::hooks::config::list;
 use crate::hooks::reading::messages_of;
+use crate::roots;
 use crate::tool::ask_within;
 
-/// The services' folders are looked through.
 const LIST_TIME: Duration = Duration::from_secs(300);
 /// `PRAGMA quick_check` and pg_restore read a large dump from a slow disk.
 const PROOF_TIME: Duration = Duration::from_secs(6 * 3600);
@@ -59,7 +58,6 @@ struct Dumps {
     name: String,
     /// The folder that its dumps are below, as restic sees it.
     folder: Vec<u8>,
-    /// The plan's hooks prepare it.
     is_prepared: bool,
     dumps: Vec<Dump>,
 }
@@ -85,7 +83,9 @@ impl Declared {
             .context("list the declared dumps")?;
         let prepared = prepared_services(config, plan);
         let mut declared = Declared::default();
-        let seen = |folder: &Path| host.seen_at(folder).unwrap_or_default();
+        let seen_at =
+            |folder: &Path| Some(roots::seen_at(settings, folder)?.into_os_string().into_encoded_bytes());
+        let seen = |folder: &Path| seen_at(folder).unwrap_or_default();
         let label = |folder: &[u8]| host.service(&[folder, b"/x"].concat());
         for service in listed.unreadable.into_iter().filter(|one| one.had_script) {
             let label = label(&seen(Path::new(&service.folder)));
@@ -99,7 +99,7 @@ impl Declared {
                 declared.unknown.push((label(&seen(&data)), script.path.clone(), why.clone()));
             }
             let dumps: Vec<_> = script.dumps.iter().filter_map(|text| Dump::new(text)).collect();
-            let Some(folder) = host.seen_at(&data).filter(|_| !dumps.is_empty()) else { continue };
+            let Some(folder) = seen_at(&data).filter(|_| !dumps.is_empty()) else { continue };
             let is_prepared = prepared.iter().any(|glob| glob.is_match(&service.service));
             declared.services.entry(host.first_folder(&folder).to_vec()).or_default().push(Dumps {
                 label: label(&folder),
@@ -127,7 +127,7 @@ impl Declared {
     }
 
     /// Reads the dumps back and proves them, one service after another, in `scratch`.
-    pub(super) fn prove(self, restore: &mut Restore<'_>, place: &Place<'_>) -> Result<()> {
+    pub(super) fn prove(self, restore: &mut Restore<'_>) -> Result<()> {
         for (label, path, why) in self.unknown {
             let what = format!("its dumps are not known: {why}");
             restore.findings.add(&label, FaultKind::DumpNotChecked, path.as_bytes(), what);
@@ -137,7 +137,7 @@ impl Declared {
         for dumps in services {
             let label = &dumps.label;
             restore.findings.service(label).dumps += dumps.dumps.len() as u64;
-            let folder = place.scratch.join("dumps");
+            let folder = restore.scratch.join("dumps");
             let mut whole = Vec::new();
             for dump in &dumps.dumps {
                 match read(dump, &dumps, &folder, restore)? {
@@ -146,7 +146,7 @@ impl Declared {
                 }
             }
             if !whole.is_empty() {
-                judge(label, &dumps.name, &whole, &folder, restore.findings, place)?;
+                judge(label, &dumps.name, &whole, &folder, restore)?;
             }
             if folder.exists() {
                 fs::remove_dir_all(&folder)
@@ -155,12 +155,6 @@ impl Declared {
         }
         Ok(())
     }
-}
-
-pub(super) struct Place<'a> {
-    pub(super) scratch: &'a Path,
-    pub(super) settings: &'a Settings,
-    pub(super) cancel: &'a Cancel,
 }
 
 impl Dump {
@@ -242,51 +236,47 @@ fn read_file(
         Ok(file) => file,
         Err(error) => return Ok(no_room(&error)),
     };
+    let mut unwritten = None;
     let read = restore.read_back(entry, &mut |offset, bytes| {
-        if offset == 0 {
-            file.set_len(0).and_then(|()| std::io::Seek::rewind(&mut file)).map_err(Local::error)?;
-        }
-        file.write_all(bytes).map_err(Local::error)
+        let start = if offset == 0 { file.set_len(0).and_then(|()| file.rewind()) } else { Ok(()) };
+        start.and_then(|()| file.write_all(bytes)).map_err(|error| {
+            unwritten = Some(error.to_string());
+            local(error)
+        })
     });
+    if let Some(error) = unwritten {
+        return Ok(no_room(&error));
+    }
     let broken = |what: String| Some((FaultKind::DumpBroken, what));
-    Ok(match read {
-        Err(error) if error.chain().any(|cause| cause.is::<Local>()) => no_room(&error.root_cause()),
-        Err(error) => return Err(error),
-        Ok((read, _)) if read != entry.size => {
+    Ok(match read? {
+        (read, _) if read != entry.size => {
             broken(format!("reading it back broke off after {read} of {} bytes", entry.size))
         }
-        Ok((_, Some(false))) => {
+        (_, Some(false)) => {
             broken("what was read back differs from the dump here, which did not change".into())
         }
-        Ok(_) => None,
+        _ => None,
     })
 }
 
-fn judge(
-    label: &str,
-    name: &str,
-    whole: &[&str],
-    folder: &Path,
-    findings: &mut Findings,
-    place: &Place<'_>,
-) -> Result<()> {
+fn judge(label: &str, name: &str, whole: &[&str], folder: &Path, restore: &mut Restore<'_>) -> Result<()> {
     let only = globset::escape(name);
     let words =
         [OsStr::new("--prove"), folder.as_os_str(), "--only".as_ref(), only.as_ref(), "--json".as_ref()];
     let proof: Proof =
-        ask_within(PROOF_TIME, Some(place.cancel), place.settings, "pre-backup-actions", &words)
+        ask_within(PROOF_TIME, Some(restore.cancel), restore.settings, "pre-backup-actions", &words)
             .context("prove a dump: pre-backup-actions --prove")?;
     for dump in whole {
         let proved = proof.dumps.iter().find(|proved| proved.dump == **dump);
         match proved.map(verdict) {
-            Some((ProofOutcome::Proved, _)) => findings.service(label).dumps_proved += 1,
-            Some((ProofOutcome::Unproved, _)) => findings.service(label).dumps_unproved += 1,
+            Some((ProofOutcome::Proved, _)) => restore.findings.service(label).dumps_proved += 1,
+            Some((ProofOutcome::Unproved, _)) => restore.findings.service(label).dumps_unproved += 1,
             Some((ProofOutcome::Fault, why)) => {
-                findings.add(label, FaultKind::DumpBroken, dump.as_bytes(), why);
+                restore.findings.add(label, FaultKind::DumpBroken, dump.as_bytes(), why);
             }
             None => {
                 let what = "its declaration changed meanwhile".to_string();
-                findings.add(label, FaultKind::DumpNotChecked, dump.as_bytes(), what);
+                restore.findings.add(label, FaultKind::DumpNotChecked, dump.as_bytes(), what);
             }
         }
     }

@@ -1,6 +1,4 @@
 //! What a verification found: the numbers of each service, and the first faults of each kind.
-//!
-//! Out of it comes the result that is shown and kept. A home that is wrong everywhere has a short list all the same.
 
 use std::collections::BTreeMap;
 

@@ -1,4 +1,4 @@
-//! What this host says about one difference: whether it explains it.
+//! Whether this host explains a difference.
 //!
 //! The backup began with its hooks at a known moment, and reads each file later. So what did not change since that
 //! moment has to be in the snapshot as it is now, and anything else is explained by a time stamp: ctime, which the
@@ -17,6 +17,8 @@ use std::path::{Path, PathBuf};
 use common::contract::verification::{FaultKind, Reason};
 use common::moment::unix_seconds;
 use common::services::RULES;
+use common::text::escape;
+use globset::GlobSet;
 
 use super::entry::{EntryKind, SnapshotEntry};
 use super::expected::{Root, is_below};
@@ -26,22 +28,18 @@ const SLACK: i64 = 2;
 /// What marks a folder whose content restic leaves out with --exclude-caches.
 const CACHE_TAG: (&str, &[u8]) = ("CACHEDIR.TAG", b"Signature: 8a477f597d28d172789f06886806bc55");
 
-/// What is to be thought of a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// It is in the snapshot as it is on the host.
     Same,
     Explained(Reason),
     Unexplained(FaultKind, String),
 }
 
-/// The host, as far as differences are explained by it.
 pub(super) struct Host<'a> {
     roots: &'a [Root],
     /// When the backup began, in seconds since 1970.
     began: i64,
-    /// The plan's own excludes.
-    excludes: &'a super::excludes::Excludes,
+    excludes: &'a GlobSet,
     /// Whether a folder has a tag that makes it a cache, and whether its rules changed since.
     folders: RefCell<HashMap<PathBuf, Folder>>,
 }
@@ -53,7 +51,7 @@ struct Folder {
 }
 
 impl<'a> Host<'a> {
-    pub(super) fn new(roots: &'a [Root], began: i64, excludes: &'a super::excludes::Excludes) -> Host<'a> {
+    pub(super) fn new(roots: &'a [Root], began: i64, excludes: &'a GlobSet) -> Host<'a> {
         Host { roots, began: began.div_euclid(1000) - SLACK, excludes, folders: RefCell::default() }
     }
 
@@ -66,20 +64,6 @@ impl<'a> Host<'a> {
     pub(super) fn path(&self, path: &[u8]) -> Option<PathBuf> {
         let (root, below) = self.root_of(path)?;
         Some(root.at.join(OsStr::from_bytes(below)))
-    }
-
-    /// How restic sees a path of the host.
-    pub(super) fn seen_at(&self, path: &Path) -> Option<Vec<u8>> {
-        let real = path.canonicalize().ok();
-        let seen_in = |root: &Root| -> Option<Vec<u8>> {
-            let direct = path.strip_prefix(&root.at).ok().map(Path::to_path_buf);
-            let below = direct.or_else(|| {
-                let root = root.at.canonicalize().ok()?;
-                real.as_ref()?.strip_prefix(root).ok().map(Path::to_path_buf)
-            })?;
-            Some([root.seen_at.as_bytes(), b"/", below.as_os_str().as_bytes()].concat())
-        };
-        self.roots.iter().find_map(seen_in)
     }
 
     /// The service of that path, such as `data/immich`.
@@ -133,7 +117,7 @@ impl<'a> Host<'a> {
             return Verdict::Explained(Reason::Made);
         }
         let reason = self.of_folders(root, &at, true);
-        match reason.or_else(|| self.excludes.leave_out(path).then_some(Reason::Plan)) {
+        match reason.or_else(|| self.excludes.is_match(escape(path)).then_some(Reason::Plan)) {
             Some(reason) => Verdict::Explained(reason),
             None => {
                 let what = "the rules keep it, and the snapshot does not hold it";

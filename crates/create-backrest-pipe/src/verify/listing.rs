@@ -16,9 +16,9 @@ use common::exit::HintExt;
 use serde_json::StreamDeserializer;
 use serde_json::de::IoRead;
 
-use super::Local;
 use super::entry::{self, EntryKind, SnapshotEntry};
 use super::expected::{Weights, is_below};
+use super::local;
 use super::remote::{Remote, Snapshot};
 
 /// What a listing may take by our reckoning; Backrest cuts it at 2,000,000 bytes.
@@ -49,13 +49,11 @@ pub(super) struct Lister<'a> {
 
 enum Source {
     Nodes(VecDeque<Node>),
-    /// What is directly in this folder.
     Folder(String, Box<Entries>),
 }
 
 enum Node {
     Entry(SnapshotEntry),
-    /// A folder with all that is in it.
     Folder(String),
 }
 
@@ -89,7 +87,6 @@ impl<'a> Lister<'a> {
         })
     }
 
-    /// Hands each path to `sink`.
     pub(super) fn list(&mut self, sink: &mut Sink<'_>) -> Result<()> {
         loop {
             let mut items = self.next_items()?;
@@ -151,7 +148,6 @@ impl<'a> Lister<'a> {
         Ok(items)
     }
 
-    /// The next path, or the next folder that is not large.
     fn next_item(&mut self) -> Result<Option<Node>> {
         while let Some(source) = self.sources.last_mut() {
             let item = match source {
@@ -232,7 +228,7 @@ impl<'a> Lister<'a> {
         let mut file = self.file_for(folder)?;
         self.remote.folder(self.snapshot, folder, &mut |entry| match entry {
             Some(entry) => keep(&mut file, &entry),
-            None => file.rewind().and_then(|()| file.get_ref().set_len(0)).map_err(Local::error),
+            None => file.rewind().and_then(|()| file.get_ref().set_len(0)).map_err(local),
         })?;
         flush(&mut file)
     }
@@ -287,11 +283,10 @@ fn flush(file: &mut BufWriter<File>) -> Result<()> {
 }
 
 fn kept(written: std::io::Result<()>) -> Result<()> {
-    let written = written.map_err(Local::error).context("keep the listing");
+    let written = written.map_err(local).context("keep the listing");
     written.hint("name a larger folder for temporary files in TMPDIR")
 }
 
-/// What was put together for one listing.
 #[derive(Default)]
 struct Fit {
     bytes: u64,

@@ -31,7 +31,6 @@ const RESTART_TIME: Duration = Duration::from_secs(120);
 /// How often one request is repeated after Backrest was away.
 const ATTEMPTS: u32 = 3;
 
-/// A Backrest, its plan, and the repository of the plan.
 pub(super) struct Remote {
     backrest: Backrest,
     page: Page,
@@ -40,7 +39,6 @@ pub(super) struct Remote {
     repo: String,
     pub(super) config: Value,
     pub(super) plan: Value,
-    /// How many operations were made.
     pub(super) operations: u64,
 }
 
@@ -289,9 +287,8 @@ impl Remote {
 fn may_pass(error: &anyhow::Error) -> bool {
     let is_refused = is(error, |_| true);
     let is_connection = error.chain().any(|cause| cause.is::<ureq::Error>() || cause.is::<std::io::Error>());
-    let is_local = error.chain().any(|cause| cause.is::<super::Local>());
     let passes = |refused: &Refused| refused.is_unauthorized() || refused.is_away();
-    !is_local && if is_refused { is(error, passes) } else { is_connection }
+    if is_refused { is(error, passes) } else { is_connection }
 }
 
 /// protobuf's JSON has 64-bit numbers as strings, and leaves out zero.

@@ -10,16 +10,18 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::Result;
+use common::cancel::Cancel;
 use common::contract::verification::FaultKind;
 use common::regular_file;
+use common::settings::Settings;
 use rand::rngs::StdRng;
 use rand::seq::SliceRandom;
 use rand::{Rng, SeedableRng};
 
-use super::Local;
 use super::entry::SnapshotEntry;
 use super::findings::Findings;
 use super::host::Host;
+use super::local;
 use super::remote::{Remote, Snapshot};
 
 /// That many candidates of each service and size are remembered.
@@ -110,7 +112,6 @@ impl Sample {
     }
 }
 
-/// Takes a piece of a file at its offset.
 type Piece<'a> = dyn FnMut(u64, &[u8]) -> Result<()> + 'a;
 
 /// The file of the host, if it may be read and has the size and the time of `entry`; with its time of change.
@@ -126,12 +127,14 @@ fn stamp(metadata: &fs::Metadata) -> (i64, i64, u64) {
     (metadata.ctime(), metadata.ctime_nsec(), metadata.len())
 }
 
-/// What it takes to read files of the snapshot back.
 pub(super) struct Restore<'a> {
     pub(super) remote: &'a mut Remote,
     pub(super) snapshot: &'a Snapshot,
     pub(super) host: &'a Host<'a>,
     pub(super) findings: &'a mut Findings,
+    pub(super) scratch: &'a Path,
+    pub(super) settings: &'a Settings,
+    pub(super) cancel: &'a Cancel,
 }
 
 impl Restore<'_> {
@@ -149,10 +152,10 @@ impl Restore<'_> {
             if let Some((here, _)) = &mut here {
                 if offset == 0 {
                     is_same = true;
-                    here.rewind().map_err(Local::error)?;
+                    here.rewind().map_err(local)?;
                 }
                 buffer.clear();
-                here.take(bytes.len() as u64).read_to_end(&mut buffer).map_err(Local::error)?;
+                here.take(bytes.len() as u64).read_to_end(&mut buffer).map_err(local)?;
                 is_same &= buffer == bytes;
             }
             each(offset, bytes)

@@ -59,15 +59,19 @@ fn without_old(hooks: &[Value], replaces_old: bool) -> (Vec<Hook>, usize) {
     (kept, old)
 }
 
-/// Hooks that do what `wanted` asks for.
-pub(super) fn put_in(hooks: &[Value], wanted: &[NeededHook], replaces_old: bool) -> Changed {
+/// Hooks that do what `wanted` asks for. If it `asks`, the messages that a hook which can't be read may send are found.
+pub(super) fn put_in(hooks: &[Value], asks: bool, wanted: &[NeededHook], replaces_old: bool) -> Changed {
     let (mut there, old) = without_old(hooks, replaces_old);
     let mut findings: Vec<_> = (old > 0).then_some(Finding::Old { hooks: old }).into_iter().collect();
     let mut missing = wanted.to_vec();
     let ours: Vec<_> = there.iter().filter(|hook| hook.is_ours).map(|hook| hook.json.clone()).collect();
     for hook in there.iter_mut().filter(|hook| !hook.is_ours) {
         if hook.reading == Reading::Unclear {
-            findings.push(Finding::Unclear { hook: Name::of(&hook.json), asks: Vec::new() });
+            let text = command_of(&hook.json).filter(|_| asks).unwrap_or_default();
+            let needed = wanted.iter().flat_map(|hook| &hook.messages).filter_map(Message::built_in);
+            let mut asks: Vec<_> = needed.filter(|action| text.contains(action.name())).collect();
+            asks.dedup();
+            findings.push(Finding::Unclear { hook: Name::of(&hook.json), asks });
         }
         missing.retain_mut(|wanted| !covers(hook, wanted, &ours));
     }

@@ -35,13 +35,23 @@ fn config() -> Value {
 
 #[track_caller]
 fn put_in(config: &Value) -> EditedConfig {
-    edit(config, "all", &wanted(), Direction::PutIn).unwrap()
+    put(config, &wanted())
+}
+
+#[track_caller]
+fn put(config: &Value, wiring: &Wiring) -> EditedConfig {
+    edit(config, "all", wiring, Direction::PutIn).unwrap()
+}
+
+#[track_caller]
+fn take(config: &Value, wiring: &Wiring) -> EditedConfig {
+    edit(config, "all", wiring, Direction::TakeOut).unwrap()
 }
 
 #[test]
 fn the_repositorys_hooks_stay_as_long_as_another_plan_needs_them() {
     let both = edit(&put_in(&config()).config, "other", &wanted(), Direction::PutIn).unwrap();
-    let out = edit(&both.config, "all", &wanted(), Direction::TakeOut).unwrap();
+    let out = take(&both.config, &wanted());
     assert_eq!(out.config["repos"][0]["hooks"], wanted().to_json()["repo"]["hooks"]);
     let out = edit(&out.config, "other", &wanted(), Direction::TakeOut).unwrap();
     assert_eq!(out.config, config());
@@ -87,7 +97,7 @@ fn a_hook_that_halts_is_reported_if_it_comes_before_ours_at_an_end() {
     let notes_with = |place: &str, hook: Value| {
         let mut config = config();
         *config.pointer_mut(place).unwrap() = json!([hook]);
-        put_in(&config).findings.iter().map(|finding| finding.report().what).collect::<Vec<_>>()
+        put_in(&config).findings.iter().map(|finding| finding.check(None).what).collect::<Vec<_>>()
     };
     let mut empty = config();
     empty["repos"][0]["hooks"] = json!([]);
@@ -133,11 +143,6 @@ fn sending(config: &Value, action: BuiltIn) -> usize {
     list(&config["plans"][0], "hooks").iter().filter(|hook| sends(hook, action)).count()
 }
 
-#[track_caller]
-fn edit_with(config: &Value, wanted: &Wiring, direction: Direction) -> EditedConfig {
-    edit(config, "all", wanted, direction).unwrap()
-}
-
 #[test]
 fn a_hook_that_a_person_wrote_is_completed_and_not_doubled() {
     let wanted = wanted_with([false, false]);
@@ -152,29 +157,25 @@ fn a_hook_that_a_person_wrote_is_completed_and_not_doubled() {
             ("SNAPSHOT_END", "", "/bridge/backrest-send post-backups"),
         ],
     ] {
-        let edited = edit_with(&plan_with(hooks), &wanted, Direction::PutIn);
+        let edited = put(&plan_with(hooks), &wanted);
         let config = &edited.config;
-        assert_eq!(
-            (sending(config, BuiltIn::PreBackups), sending(config, BuiltIn::PostBackups)),
-            (1, 1),
-            "{hooks:?}: {:?}",
-            edited.difference
-        );
+        let sent = [BuiltIn::PreBackups, BuiltIn::PostBackups].map(|action| sending(config, action));
+        assert_eq!(sent, [1, 1], "{hooks:?}: {:?}", edited.difference);
         let start = &config["plans"][0]["hooks"][0];
         assert!(cancels(start), "{start}");
         let text = command_of(start).unwrap();
         assert!(text.contains("pre-backups --failure-cancels --key"), "{text}");
         assert_eq!(text.contains("my-own-action"), hooks[0].2.contains("my-own-action"));
         assert_eq!(text.contains("# before"), hooks[0].2.contains("# before"));
-        let again = edit_with(config, &wanted, Direction::PutIn);
+        let again = put(config, &wanted);
         assert!(again.difference.is_empty() && again.findings.is_empty(), "{again:?}");
-        let out = edit_with(config, &wanted, Direction::TakeOut);
+        let out = take(config, &wanted);
         assert_eq!((sending(&out.config, BuiltIn::PreBackups), out.changes_flag), (0, true), "{hooks:?}");
         assert!(!out.config.to_string().contains("post-backups"));
         // An earlier version put ours beside it.
         let mut doubled = plan_with(hooks);
         doubled["plans"][0]["hooks"].as_array_mut().unwrap().extend(ours.clone());
-        let edited = edit_with(&doubled, &wanted, Direction::PutIn);
+        let edited = put(&doubled, &wanted);
         assert_eq!(sending(&edited.config, BuiltIn::PreBackups), 1, "{:?}", edited.difference);
     }
 }
@@ -182,24 +183,24 @@ fn a_hook_that_a_person_wrote_is_completed_and_not_doubled() {
 #[test]
 fn the_form_without_a_last_newline_is_the_same_hook() {
     let wanted = wanted_with([true, true]);
-    let mut config = edit_with(&config(), &wanted, Direction::PutIn).config;
+    let mut config = put(&config(), &wanted).config;
     for hook in config["plans"][0]["hooks"].as_array_mut().unwrap().iter_mut().skip(1) {
         let text = command_of(hook).unwrap().trim_end().to_string();
         hook["actionCommand"]["command"] = text.into();
     }
-    let edited = edit_with(&config, &wanted, Direction::PutIn);
+    let edited = put(&config, &wanted);
     assert_eq!((edited.config, edited.difference), (config, vec![]));
 }
 
 #[test]
 fn a_field_that_a_newer_backrest_added_stays_in_a_hook() {
     let wanted = wanted_with([true, false]);
-    let mut config = edit_with(&config(), &wanted, Direction::PutIn).config;
+    let mut config = put(&config(), &wanted).config;
     config["plans"][0]["hooks"][1]["futureField"] = json!({ "a": 1 });
-    let edited = edit_with(&config, &wanted, Direction::PutIn);
+    let edited = put(&config, &wanted);
     assert_eq!((&edited.config, edited.difference), (&config, vec![]));
     // A change of ours keeps it, too.
-    let edited = edit_with(&config, &wanted_with([false, false]), Direction::PutIn);
+    let edited = put(&config, &wanted_with([false, false]));
     let start = &edited.config["plans"][0]["hooks"][1];
     assert_eq!(start["futureField"], json!({ "a": 1 }));
     assert!(!command_of(start).unwrap().contains("start-tailscale"));
@@ -210,19 +211,19 @@ fn a_hook_that_does_other_work_is_left_as_it_is_and_is_not_doubled() {
     let wanted = wanted_with([false, false]);
     let text = "curl http://x\n/bridge/backrest-send pre-backups\n";
     let config = plan_with(&[("SNAPSHOT_START", "", text)]);
-    let edited = edit_with(&config, &wanted, Direction::PutIn);
+    let edited = put(&config, &wanted);
     assert_eq!(edited.config["plans"][0]["hooks"][0], config["plans"][0]["hooks"][0]);
     assert_eq!(sending(&edited.config, BuiltIn::PreBackups), 1);
     assert!(matches!(edited.findings[..], [Finding::DoesNotCancel { .. }]), "{:?}", edited.findings);
     // An end that it does not cover gets a hook of ours.
     let config = plan_with(&[("SNAPSHOT_END", "", "curl http://x\n/bridge/backrest-send post-backups\n")]);
-    let edited = edit_with(&config, &wanted, Direction::PutIn);
+    let edited = put(&config, &wanted);
     let hooks = list(&edited.config["plans"][0], "hooks");
     let conditions: Vec<_> =
         hooks.iter().filter(|hook| sends(hook, BuiltIn::PostBackups)).map(conditions_of).collect();
     assert_eq!(conditions, [["SNAPSHOT_END"], ["SNAPSHOT_ERROR"]]);
     // Its line is taken out, and the rest of it stays.
-    let out = edit_with(&edited.config, &wanted, Direction::TakeOut);
+    let out = take(&edited.config, &wanted);
     assert_eq!(command_of(&out.config["plans"][0]["hooks"][0]), Some("curl http://x\n"));
 }
 
@@ -230,7 +231,7 @@ fn a_hook_that_does_other_work_is_left_as_it_is_and_is_not_doubled() {
 fn an_end_is_added_only_to_a_hook_that_does_nothing_else() {
     let wanted = wanted_with([true, true]);
     let text = "/bridge/backrest-send notify-up all is well\n/bridge/backrest-send stop-tailscale\n";
-    let edited = edit_with(&plan_with(&[("SNAPSHOT_SUCCESS", "", text)]), &wanted, Direction::PutIn);
+    let edited = put(&plan_with(&[("SNAPSHOT_SUCCESS", "", text)]), &wanted);
     let up = |hook: &&Value| sends(hook, BuiltIn::NotifyUp);
     let hooks = list(&edited.config["plans"][0], "hooks");
     let conditions: Vec<_> = hooks.iter().filter(up).flat_map(conditions_of).collect();
@@ -246,10 +247,10 @@ fn hooks_of_the_old_scripts_are_reported_and_replaced_if_asked() {
         ("SNAPSHOT_SUCCESS", "", "curl http://kuma/api/push/x\necho stop-tailscale > /backrest-pipe\n"),
         ("ANY_ERROR", "", "/scripts/build-ignorefile.sh"),
     ]);
-    let edited = edit_with(&config, &wanted, Direction::PutIn);
+    let edited = put(&config, &wanted);
     assert_eq!(edited.findings, [Finding::Old { hooks: 3 }]);
     wanted.replaces_old = true;
-    let edited = edit_with(&config, &wanted, Direction::PutIn);
+    let edited = put(&config, &wanted);
     assert_eq!(edited.findings, []);
     let hooks = list(&edited.config["plans"][0], "hooks");
     assert_eq!(command_of(&hooks[0]), Some("curl http://kuma/api/push/x\n"));
@@ -261,14 +262,14 @@ fn what_is_not_understood_is_shown_and_left_alone() {
     let wanted = wanted_with([false, false]);
     let text = "if true; then\n  /bridge/backrest-send pre-backups\nfi\n";
     let config = plan_with(&[("SNAPSHOT_START", "CANCEL", text)]);
-    let edited = edit_with(&config, &wanted, Direction::PutIn);
+    let edited = put(&config, &wanted);
     let [Finding::Unclear { asks, .. }] = &edited.findings[..] else { panic!("{:?}", edited.findings) };
     assert_eq!(asks, &[BuiltIn::PreBackups]);
     assert_eq!(edited.config["plans"][0]["hooks"][0], config["plans"][0]["hooks"][0]);
     let answered = Wiring { elsewhere: asks.clone(), ..wanted.clone() };
-    assert_eq!(sending(&edit_with(&config, &answered, Direction::PutIn).config, BuiltIn::PreBackups), 0);
+    assert_eq!(sending(&put(&config, &answered).config, BuiltIn::PreBackups), 0);
     // It may need the flag, so that stays.
-    let out = edit_with(&edited.config, &wanted, Direction::TakeOut);
+    let out = take(&edited.config, &wanted);
     assert!(!out.changes_flag && out.findings.contains(&Finding::FlagStays), "{:?}", out.findings);
     assert!(matches!(out.findings[0], Finding::LeftAlone { .. }));
 }
@@ -278,19 +279,14 @@ fn the_mark_and_what_a_failure_does_agree() {
     let wanted = wanted_with([false, false]);
     let marked = "curl http://x\n/bridge/backrest-send pre-backups --failure-cancels\n";
     for (on_error, finds) in [("", true), ("IGNORE", true), ("CANCEL", false), ("FATAL", false)] {
-        let findings =
-            edit_with(&plan_with(&[("SNAPSHOT_START", on_error, marked)]), &wanted, Direction::PutIn)
-                .findings;
-        assert_eq!(
-            matches!(findings[..], [Finding::MarkWithoutCancel { .. }]),
-            finds,
-            "{on_error}: {findings:?}"
-        );
+        let findings = put(&plan_with(&[("SNAPSHOT_START", on_error, marked)]), &wanted).findings;
+        let found = matches!(findings[..], [Finding::MarkWithoutCancel { .. }]);
+        assert_eq!(found, finds, "{on_error}: {findings:?}");
     }
     // Ours that a person set to ignore gets its cancelling back.
-    let mut config = edit_with(&config(), &wanted, Direction::PutIn).config;
+    let mut config = put(&config(), &wanted).config;
     config["plans"][0]["hooks"][1]["onError"] = json!("ON_ERROR_IGNORE");
-    assert!(cancels(&edit_with(&config, &wanted, Direction::PutIn).config["plans"][0]["hooks"][1]));
+    assert!(cancels(&put(&config, &wanted).config["plans"][0]["hooks"][1]));
 }
 
 #[test]
@@ -299,23 +295,19 @@ fn services_and_key_stay_until_others_are_named() {
         Wiring { services: Some(vec!["immich".into(), "wiki*".into()]), ..wanted_with([false, false]) };
     let mut config = config();
     config["instance"] = json!("my home");
-    let edited = edit_with(&config, &some, Direction::PutIn);
+    let edited = put(&config, &some);
     let text = command_of(&edited.config["plans"][0]["hooks"][1]).unwrap();
-    assert!(
-        text.ends_with(
-            "pre-backups --failure-cancels --key my%20home/{{ urlquery .Plan.Id }} immich wiki*\n"
-        )
-    );
-    let again = edit_with(&edited.config, &wanted_with([false, false]), Direction::PutIn);
+    let end = "pre-backups --failure-cancels --key my%20home/{{ urlquery .Plan.Id }} immich wiki*\n";
+    assert!(text.ends_with(end), "{text}");
+    let again = put(&edited.config, &wanted_with([false, false]));
     assert_eq!(again.difference, Vec::<String>::new());
     // Pasted by hand there is no instance in the key, which is as good as long as both have it.
     config["plans"][0]["hooks"] = json!(hooks_of(&Wiring { services: Some(vec![]), ..some }));
-    let edited = edit_with(&config, &wanted_with([false, false]), Direction::PutIn);
+    let edited = put(&config, &wanted_with([false, false]));
     assert!(!edited.changes_hooks, "{:?}", edited.difference);
     // A key of another plan, from a copied configuration, is not kept.
     let other = config.to_string().replace("{{ urlquery .Plan.Id }}", "other");
-    let edited =
-        edit_with(&serde_json::from_str(&other).unwrap(), &wanted_with([false, false]), Direction::PutIn);
+    let edited = put(&serde_json::from_str(&other).unwrap(), &wanted_with([false, false]));
     assert!(edited.changes_hooks);
 }
 
@@ -334,10 +326,7 @@ fn what_a_newer_backrest_has_in_a_hook_stays_when_the_hook_is_completed() {
         let hooks = list(&edited.config["plans"][0], "hooks");
         let starting: Vec<_> = hooks.iter().filter(|hook| sends(hook, BuiltIn::PreBackups)).collect();
         let [hook] = starting.as_slice() else { panic!("{hooks:#?}") };
-        assert_eq!(
-            (&hook["id"], &hook["enabled"], &hook["retry"]["max"]),
-            (&json!(7), &json!(true), &json!(3))
-        );
+        assert_eq!(json!([hook["id"], hook["enabled"], hook["retry"]["max"]]), json!([7, true, 3]));
         assert_eq!(hook["actionCommand"]["timeoutMs"], "5000");
         assert_eq!(hook["conditions"], json!(["CONDITION_SNAPSHOT_START", "CONDITION_OF_THE_FUTURE"]));
         assert_eq!(hook["onError"], "ON_ERROR_CANCEL");

@@ -26,7 +26,6 @@ struct Word {
     is_quoted: bool,
 }
 
-/// What the shell itself acts on.
 const RESERVED: [&str; 16] = [
     "if", "then", "else", "elif", "fi", "for", "while", "until", "do", "done", "case", "esac", "{", "}",
     "function", "eval",
