@@ -3,6 +3,8 @@
 //! In come its command and a check that it is ready; dropping the value stops it with everything that it started. And
 //! the one way in which this crate waits for something that happens by itself.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -83,6 +85,13 @@ pub(crate) fn wait_for(what: &str, cancel: &Cancel, mut is_so: impl FnMut() -> R
         thread::sleep(Duration::from_millis(20));
     }
     Ok(())
+}
+
+/// The process id of the listener that runs in `home`, as its lock names it.
+pub(crate) fn listener_of(home: &Path) -> Result<i32> {
+    let lock =
+        fs::read_to_string(home.join("containers/backrest/state/listener.lock")).context("read a lock")?;
+    lock.split(' ').nth(1).and_then(|word| word.parse().ok()).context("the listener's process")
 }
 
 #[cfg(test)]

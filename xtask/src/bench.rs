@@ -9,6 +9,7 @@ mod hostile;
 mod ignore;
 mod measure;
 mod restic;
+mod tree;
 mod verify;
 mod walk;
 

@@ -55,24 +55,31 @@ pub(crate) fn programs(workspace: &Workspace) -> Vec<&str> {
     tools.flat_map(Member::binaries).collect()
 }
 
-/// The profile that each of the programs is built in for an archive: small for what stays in memory or goes into any
-/// container.
-pub(crate) fn profiles<'a>(debug: bool, names: &[&'a str]) -> Vec<(&'static str, Vec<&'a str>)> {
-    let (small, fast): (Vec<_>, Vec<_>) =
-        names.iter().copied().partition(|name| [CLIENT, LISTENER].contains(name));
-    match debug {
-        true => vec![("dev", names.to_vec())],
-        false => vec![("small", small), ("release", fast)],
+/// Builds every program for an archive with `command`, which builds into `folder`, and returns their paths: small what
+/// stays in memory or goes into any container, fast the others.
+pub(crate) fn for_archive(
+    workspace: &Workspace,
+    debug: bool,
+    folder: &Path,
+    command: impl Fn() -> Command,
+) -> Result<Vec<PathBuf>> {
+    let profile = |name: &str| match [CLIENT, LISTENER].contains(&name) {
+        _ if debug => "dev",
+        true => "small",
+        false => "release",
+    };
+    let mut names = programs(workspace);
+    names.sort_by_key(|name| profile(name));
+    let mut built = Vec::new();
+    for names in names.chunk_by(|one, other| profile(one) == profile(other)) {
+        let profile = profile(names[0]);
+        let mut command = command();
+        command.args(["--profile", profile]).args(names.iter().flat_map(|name| ["--package", name]));
+        cargo(&mut command)?;
+        let folder = folder.join(if debug { "debug" } else { profile });
+        built.extend(names.iter().map(|name| folder.join(name)));
     }
-}
-
-/// The paths of what was built below `folder` in those profiles.
-pub(crate) fn built(folder: &Path, debug: bool, names: &[&str]) -> Result<Vec<PathBuf>> {
-    let all = profiles(debug, names).into_iter().flat_map(|(profile, names)| {
-        let folder = folder.join(if profile == "dev" { "debug" } else { profile });
-        names.into_iter().map(move |name| there(folder.join(name)))
-    });
-    all.collect()
+    built.into_iter().map(there).collect()
 }
 
 fn there(path: PathBuf) -> Result<PathBuf> {
@@ -82,14 +89,20 @@ fn there(path: PathBuf) -> Result<PathBuf> {
 /// Builds what the demo runs, as quickly as it can: in the profile that this program is built in, and returns the
 /// programs' paths.
 pub(crate) fn for_demo(workspace: &Workspace) -> Result<Vec<PathBuf>> {
-    let names = ["build-ignore", "pre-backup-actions", LISTENER, CLIENT];
+    bare(workspace, "debug", &["build-ignore", "pre-backup-actions", LISTENER, CLIENT])
+}
+
+/// Builds one binary for use and returns its path.
+pub(crate) fn released(name: &str) -> Result<PathBuf> {
+    bare(&Workspace::find()?, "release", &[name])?.pop().context("a program")
+}
+
+/// Builds each of `names`, a program and its package, as cargo does by itself, and returns their paths.
+fn bare(workspace: &Workspace, profile: &str, names: &[&str]) -> Result<Vec<PathBuf>> {
     let mut command = workspace::cargo(&workspace.root);
-    command.arg("build");
-    for name in names {
-        command.args(["--package", name, "--bin", name]);
-    }
-    cargo(&mut command)?;
-    Ok(names.map(|name| workspace.target.join("debug").join(name)).to_vec())
+    command.arg("build").args((profile == "release").then_some("--release"));
+    cargo(command.args(names.iter().flat_map(|name| ["--package", name, "--bin", name])))?;
+    names.iter().map(|name| there(workspace.target.join(profile).join(name))).collect()
 }
 
 /// Builds the static programs (the client, and for use the listener) and returns the folder that holds them.
@@ -105,14 +118,6 @@ pub(crate) fn both_ends_of_the_bridge(workspace: &Workspace, options: &BuildOpti
     }
     cargo(&mut fixed)?;
     Ok(workspace.target.join(&triple).join(if options.debug { "debug" } else { "small" }))
-}
-
-/// Builds one binary for use, of the package of the same name, and returns its path.
-pub(crate) fn released(name: &str) -> Result<PathBuf> {
-    let workspace = Workspace::find()?;
-    let mut command = workspace::cargo(&workspace.root);
-    cargo(command.args(["build", "--release", "--package", name, "--bin", name]))?;
-    Ok(workspace.target.join("release").join(name))
 }
 
 /// Builds the benchmark `name` of `package` for use and returns the command that runs it.

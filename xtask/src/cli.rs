@@ -55,9 +55,10 @@ pub(crate) enum Task {
     /// Run the whole way of a backup with a real Docker engine, and the ways in which it fails
     #[command(
         after_help = "Needs root: an engine of its own is started (dockerd, in namespaces of its own, with all its \
-                            files in a temporary folder), never the machine's, and its images are made of what this \
-                            machine has. As root on Debian the packages that it needs are installed first (no service \
-                            is started). The last line is `N passed, N failed`. `cargo xtask test` does not run this."
+                            files in a temporary folder), never the machine's. Its images are made of bare roots of \
+                            Debian and busybox below the target folder. As root on Debian the packages that it needs \
+                            are installed first (no service is started). The last line is `N passed, N failed`. \
+                            `cargo xtask test` does not run this."
     )]
     E2e(E2eOptions),
     /// Compare the tools' speed with what they replace

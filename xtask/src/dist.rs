@@ -89,19 +89,15 @@ impl Dist<'_> {
     /// Builds every program for this machine's architecture, below `target`.
     fn build(&self, target: &Path) -> Result<Vec<PathBuf>> {
         let triple = build::host_triple(&self.workspace.root)?;
-        let names = build::programs(self.workspace);
-        for (profile, packages) in build::profiles(self.options.debug, &names) {
+        let time = self.time()?;
+        build::for_archive(self.workspace, self.options.debug, &target.join(&triple), || {
             let mut command = workspace::cargo(&self.workspace.root);
-            command.args(["build", "--locked", "--target", &triple, "--profile", profile]);
-            for package in packages {
-                command.args(["--package", package]);
-            }
+            command.args(["build", "--locked", "--target", &triple]);
             command.env("CARGO_TARGET_DIR", target).env("RUSTFLAGS", self.flags(target));
             // What a C compiler takes for today: one of the libraries holds the time of its build.
-            command.env("SOURCE_DATE_EPOCH", self.time()?);
-            build::cargo(&mut command)?;
-        }
-        build::built(&target.join(triple), self.options.debug, &names)
+            command.env("SOURCE_DATE_EPOCH", &time);
+            command
+        })
     }
 
     /// No path of this machine in a program: a panic would name it.

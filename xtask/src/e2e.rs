@@ -9,9 +9,7 @@
 mod engine;
 mod git;
 mod hooks;
-mod image_files;
 mod images;
-mod kuma;
 mod ran;
 mod scenarios;
 mod template;
@@ -21,17 +19,15 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use common::cancel::Cancel;
-use common::exit::{Exit, HintExt, hint_of, one_line};
+use common::exit::{Exit, HintExt, hint_of};
 use common::out;
 use common::text::{BAD, GOOD};
 use common::units;
 use nix::unistd::Uid;
 
 use crate::cli::E2eOptions;
-use crate::orphans::Orphans;
 use crate::workspace::Workspace;
 use crate::{install, needs};
-use ran::Unexpected;
 use world::World;
 
 /// Runs every scenario whose name contains the text that is asked for.
@@ -44,15 +40,13 @@ pub(crate) fn run(options: &E2eOptions) -> Result<Exit> {
     needs::ensure(needs::DOCKER_CLIENT, &cancel)?;
     let workspace = Workspace::find()?;
     let plugin = needs::compose_plugin(&workspace.tools(), &cancel)?;
-    let restic = needs::newest_restic(&workspace.tools(), &cancel)?;
 
     let world = World::make(&workspace.root, &plugin, &cancel)?;
-    let _orphans = Orphans::adopt()?;
     let prefix = world.at(".local");
     world.run(&mut install::script(&prefix, &workspace, &options.build)?)?.success()?;
     let started = Instant::now();
     let version = engine::start(&world)?;
-    images::make(&world, &restic)?;
+    images::make(&world, &workspace.tools())?;
     out!("A Docker engine {} with its images, in {}", version, units::duration(started.elapsed()));
 
     let (mut passed, mut failed) = (0, 0);
@@ -82,13 +76,11 @@ pub(crate) fn run(options: &E2eOptions) -> Result<Exit> {
 
 /// What was expected and seen; of an unexpected command, its whole output.
 fn print_error(error: &anyhow::Error) {
-    out!("    {}", one_line(error));
+    let text = format!("{error:#}");
+    let (what, output) = text.split_once('\n').unwrap_or((&text, ""));
+    out!("    {what}");
+    output.lines().for_each(|line| out!("    | {line}"));
     if let Some(hint) = hint_of(error) {
         out!("    hint: {hint}");
-    }
-    if let Some(unexpected) = error.downcast_ref::<Unexpected>() {
-        for line in unexpected.everything().lines() {
-            out!("    | {line}");
-        }
     }
 }

@@ -15,7 +15,7 @@ use common::cancel::Cancel;
 use common::exit::HintExt;
 use common::out;
 
-pub(crate) use tools::{compose_plugin, debian_root, newest_restic, ssh_servers, uptime_kuma};
+pub(crate) use tools::{busybox_root, compose_plugin, debian_root, newest_restic, ssh_servers, uptime_kuma};
 
 /// A program and the Debian package that holds it.
 #[derive(Clone, Copy, Debug)]
@@ -86,15 +86,11 @@ pub(crate) const TESTS: &[Need] = &[
 pub(crate) const E2E: &[Need] = &[
     need("busybox", "busybox-static"),
     need("crontab", "cron"),
+    need("debootstrap", "debootstrap"),
     need("dockerd", "docker.io"),
     need("git", "git"),
     need("ip", "iproute2"),
-    need("ldd", "libc-bin"),
     need("mount", "mount"),
-    need("pg_ctlcluster", "postgresql"),
-    need("redis-cli", "redis-tools"),
-    need("redis-server", "redis-server"),
-    need("restic", "restic"),
     need("setpriv", "util-linux"),
     need("tar", "tar"),
     need("unshare", "util-linux"),

@@ -20,9 +20,8 @@ use common::text::count;
 use nix::unistd::Uid;
 
 use crate::cli::PicturesOptions;
-use crate::demo::home::Place;
 use crate::demo::services;
-use crate::orphans::Orphans;
+use crate::home::Home;
 use crate::workspace::Workspace;
 use crate::{build, needs};
 
@@ -70,18 +69,17 @@ pub(crate) fn run(options: &PicturesOptions) -> Result<Exit> {
     let workspace = Workspace::find()?;
     let folder = workspace.root.join(FOLDER);
     fs::create_dir_all(&folder).context("make the folder of the pictures")?;
-    let place = Place::make(None)?;
-    let _orphans = Orphans::adopt()?;
-    place.install(&build::binaries(&workspace, &crate::cli::BuildOptions { debug: true })?)?;
-    place.fill(&services::all(), &cancel)?;
+    let home = Home::make(None, &cancel)?;
+    home.install(&build::binaries(&workspace, &crate::cli::BuildOptions { debug: true })?)?;
+    services::fill(&home, &services::files())?;
     // The defaults hold here, because the home is below /home, as usual.
-    fs::write(place.at("containers/backrest/.env"), "TZ=Etc/UTC\n").context("write .env")?;
+    fs::write(home.at("containers/backrest/.env"), "TZ=Etc/UTC\n").context("write .env")?;
     for folder in ["crontabs", "programs"] {
-        fs::create_dir(place.beside(folder)).context("make a folder")?;
+        home.folder(folder)?;
     }
     for name in PROGRAMS {
         let program = needs::find(name).with_context(|| format!("find a program: {name}"))?;
-        symlink(program, place.beside("programs").join(name)).context("make a link")?;
+        symlink(program, home.beside("programs").join(name)).context("make a link")?;
     }
 
     let mut stale = Vec::new();
@@ -100,10 +98,10 @@ pub(crate) fn run(options: &PicturesOptions) -> Result<Exit> {
     let mut demo = Command::new(std::env::current_exe().context("find this program")?);
     demo.arg("demo").env("CARGO_TERM_QUIET", "true").envs(std::env::vars_os());
     keep("demo", "cargo xtask demo", &terminal::run(&mut demo, &[], &cancel)?)?;
-    prepare(&place, &cancel)?;
+    prepare(&home)?;
     for picture in &PICTURES {
         let mut words = picture.line.split(' ');
-        let mut command = at_home(&place, words.next().unwrap_or_default());
+        let mut command = at_home(&home, words.next().unwrap_or_default());
         keep(picture.name, picture.line, &terminal::run(command.args(words), picture.answers, &cancel)?)?;
     }
     let verb = if options.check { "out of date: run cargo xtask pictures" } else { "written" };
@@ -115,21 +113,21 @@ pub(crate) fn run(options: &PicturesOptions) -> Result<Exit> {
 }
 
 /// The bridge in place, a first ignore file, and a database whose copy fails.
-fn prepare(place: &Place, cancel: &Cancel) -> Result<()> {
+fn prepare(home: &Home) -> Result<()> {
     for program in ["create-backrest-pipe", "build-ignore"] {
-        place.run(&mut at_home(place, program), b"", cancel)?;
+        home.output_of(&mut at_home(home, program), b"")?;
     }
-    fs::write(place.at("data/vaultwarden/db.sqlite3"), "not a database").context("damage a database")
+    fs::write(home.at("data/vaultwarden/db.sqlite3"), "not a database").context("damage a database")
 }
 
 /// A command in the home as it is at /home/me.
-fn at_home(place: &Place, program: &str) -> Command {
+fn at_home(home: &Home, program: &str) -> Command {
     let mut command = Command::new("/usr/bin/unshare");
     command.args(["--mount", "--propagation", "private", "/bin/sh", "-ec", AT_HOME, "sh"]);
-    command.arg(place.home()).arg(place.beside("crontabs"));
+    command.arg(home.at("")).arg(home.beside("crontabs"));
     command.arg(Path::new("/home/me/.local/bin").join(program));
     command.env_clear().env("HOME", "/home/me").env("USER", "me").env("LC_ALL", "C.UTF-8").env("TZ", "UTC");
-    command.env("PATH", format!("/home/me/.local/bin:{}", place.beside("programs").display()));
+    command.env("PATH", format!("/home/me/.local/bin:{}", home.beside("programs").display()));
     command
 }
 

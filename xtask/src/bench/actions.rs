@@ -15,9 +15,11 @@ use common::cancel::Cancel;
 use common::out;
 use common::units;
 use rand::Rng;
+use tempfile::TempDir;
 
-use super::measure::{self, Contender, goal};
-use crate::build;
+use super::measure::{self, contender, goal};
+use super::tree::{EMPTY, Tree, service};
+use crate::{build, trees};
 
 const SERVICES: usize = 200;
 const ROUNDS: usize = 9;
@@ -52,23 +54,17 @@ pub(super) fn run_scripts(cancel: &Cancel) -> Result<bool> {
 }
 
 fn many_scripts(tool: &Path, cancel: &Cancel) -> Result<bool> {
-    let home = tempfile::tempdir().context("make a folder to work in")?;
+    let home = home_of(SERVICES, NOTHING)?;
     let home = home.path();
-    for number in 0..SERVICES {
-        service(home, &format!("service-{number:03}"), NOTHING)?;
-    }
-    let contenders = [
-        Contender::new("Bash loop", || {
-            let mut command = Command::new("bash");
-            command.args(["-c", LOOP, "loop"]).arg(home.join("data"));
-            command
-        }),
-        Contender::new("pre-backup-actions --jobs 1", || in_home(tool, home, &["--jobs", "1"])),
-        Contender::new("pre-backup-actions --jobs 2", || in_home(tool, home, &["--jobs", "2"])),
+    let data = home.join("data").to_string_lossy().into_owned();
+    let (one, two) = ("pre-backup-actions --jobs 1", "pre-backup-actions --jobs 2");
+    let mut contenders = [
+        contender("Bash loop", "bash", &["-c", LOOP, "loop", &data], home),
+        contender(one, tool, &["--jobs", "1"], home),
+        contender(two, tool, &["--jobs", "2"], home),
     ];
-    let medians = measure::medians(&contenders, ROUNDS, cancel)?;
-    out!("{SERVICES} scripts that do nothing, median of {ROUNDS} rounds");
-    out!("{}", measure::compare(&contenders, &medians));
+    let title = format!("{SERVICES} scripts that do nothing");
+    let medians = measure::compare(&title, &mut contenders, &[], ROUNDS, cancel)?;
     let alone = scripts_alone(home)?;
     let each = |time: Duration| time.as_secs_f64() * 1000.0 / SERVICES as f64;
     out!(
@@ -89,7 +85,7 @@ fn scripts_alone(home: &Path) -> Result<Duration> {
     for _ in 0..ROUNDS {
         let started = Instant::now();
         for number in 0..SERVICES {
-            let script = home.join(format!("data/service-{number:03}/prepare-backup.sh"));
+            let script = script(home, number);
             let status = Command::new(script).stdin(Stdio::null()).status().context("start a script")?;
             ensure!(status.success(), "a script ended with {status}");
         }
@@ -99,37 +95,29 @@ fn scripts_alone(home: &Path) -> Result<Duration> {
 }
 
 fn much_output(tool: &Path) -> Result<bool> {
-    let home = tempfile::tempdir().context("make a folder to work in")?;
-    service(home.path(), "chatty", MUCH)?;
+    let home = home_of(1, MUCH)?;
     let started = Instant::now();
-    let peak = measure::peak_memory(&mut in_home(tool, home.path(), &[]))?;
+    let peak = measure::peak_memory(&mut contender("", tool, &[], home.path()).command)?;
     let took = units::duration(started.elapsed());
     out!("\na script that prints 1 GiB: {} of memory at most, in {took}", units::bytes(peak));
     Ok(goal("at most 20 MiB", peak <= MOST_MEMORY))
 }
 
 fn large_dump(tool: &Path, cancel: &Cancel) -> Result<bool> {
-    let home = tempfile::tempdir().context("make a folder to work in")?;
-    let home = home.path();
-    let folder = service(home, "database", DUMP)?;
-    let holds = make_dump(&folder.join("dump.gz"), cancel)?;
-    let contenders = [
-        Contender::new("gzip -t", || {
-            let mut command = Command::new("gzip");
-            command.arg("-t").arg(folder.join("dump.gz"));
-            command
-        }),
-        Contender::new("pre-backup-actions", || in_home(tool, home, &[])),
+    let home = home_of(1, DUMP)?;
+    let dump = script(home.path(), 0).with_file_name("dump.gz");
+    let holds = make_dump(&dump, cancel)?;
+    let mut contenders = [
+        contender("gzip -t", "gzip", &["-t", &dump.to_string_lossy()], home.path()),
+        contender("pre-backup-actions", tool, &[], home.path()),
     ];
-    let medians = measure::medians(&contenders, 3, cancel)?;
-    out!("\na gzip dump of 1 GiB that holds {}, median of 3 rounds", units::bytes(holds));
-    out!("{}", measure::compare(&contenders, &medians));
-    let mut used = Vec::new();
-    for contender in &contenders {
-        used.push(measure::processor_time(&mut (contender.command)(), cancel)?);
-    }
-    out!("processor time: {} and {}", measure::exact(used[0]), measure::exact(used[1]));
-    Ok(goal("no slower than gzip -t", medians[1] <= medians[0] && used[1] <= used[0]))
+    let title = format!("\na gzip dump of 1 GiB that holds {}", units::bytes(holds));
+    let medians = measure::compare(&title, &mut contenders, &[], 3, cancel)?;
+    let [theirs, ours] =
+        contenders.each_mut().map(|contender| measure::processor_time(&mut contender.command, cancel));
+    let (theirs, ours) = (theirs?, ours?);
+    out!("processor time: {} and {}", measure::exact(theirs), measure::exact(ours));
+    Ok(goal("no slower than gzip -t", medians[1] <= medians[0] && ours <= theirs))
 }
 
 /// What a database writes, packed: members of 16 MiB until there is 1 GiB of them. Returns the size of the content.
@@ -155,18 +143,14 @@ fn make_dump(path: &Path, cancel: &Cancel) -> Result<u64> {
     Ok(members * text.len() as u64)
 }
 
-/// A service with that prepare script; returns its folder.
-fn service(home: &Path, name: &str, script: &str) -> Result<PathBuf> {
-    let folder = home.join("data").join(name);
-    for folder in [&folder, &home.join("containers/backrest")] {
-        fs::create_dir_all(folder).context("make a folder")?;
-    }
-    common::atomic::write(&folder.join("prepare-backup.sh"), script.as_bytes(), 0o755)?;
-    Ok(folder)
+/// A home with services that all have that prepare script.
+fn home_of(services: usize, text: &str) -> Result<TempDir> {
+    let home = tempfile::tempdir().context("make a folder to work in")?;
+    Tree { services, ..EMPTY }.make(home.path())?;
+    (0..services).try_for_each(|number| trees::write(&script(home.path(), number), text, 0o755))?;
+    Ok(home)
 }
 
-fn in_home(tool: &Path, home: &Path, arguments: &[&str]) -> Command {
-    let mut command = Command::new(tool);
-    command.args(arguments).env("HOME", home);
-    command
+fn script(home: &Path, number: usize) -> PathBuf {
+    home.join("data").join(service(number)).join("prepare-backup.sh")
 }

@@ -7,6 +7,7 @@
 mod doors;
 mod loops;
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -14,7 +15,7 @@ use common::cancel::Cancel;
 use common::out;
 use common::units;
 
-use super::measure::{Spread, exact, goal, ratio};
+use super::measure::{self, Spread, exact, goal, ratio};
 use crate::table::table;
 use doors::{Door, Effects};
 use loops::{Bash, Listener};
@@ -39,50 +40,42 @@ pub(super) fn run(cancel: &Cancel) -> Result<bool> {
     let scratch = tempfile::tempdir().context("make a folder to work in")?;
     let mut effects = Effects::make(scratch.path())?;
     let listener = Listener::start(scratch.path(), SERVICES, cancel)?;
-    let bash = Bash::start(scratch.path(), &listener.home, cancel)?;
+    let bash = Bash::start(scratch.path(), &listener.home.at(""), cancel)?;
     let idle = listener.resident()?;
     let alone = Door::None(doors::program(scratch.path()));
     let doors = [&bash.fifo, &listener.fifo, &listener.socket, &alone];
 
     let effect = first_effects(doors, &mut effects, cancel)?;
-    out!("{MESSAGES} messages, one at a time, until the program that each starts has its first effect");
-    out!(
-        "{}",
-        spreads(
-            ["Bash loop, FIFO", "pipe-listener, FIFO", "pipe-listener, socket", "the program alone"],
-            effect
-        )
+    show(
+        &format!(
+            "{MESSAGES} messages, one at a time, until the program that each starts has its first effect"
+        ),
+        ["Bash loop, FIFO", "pipe-listener, FIFO", "pipe-listener, socket", "the program alone"],
+        effect,
     );
     let fast = is_fast(effect);
 
-    let (prepared, files) = backups(&bash, &listener, &mut effects, cancel)?;
-    out!("\n{BACKUPS} messages `pre-backups`, until the prepare step among {SERVICES} services runs");
-    out!("{}", spreads(["Bash loop, FIFO", "pipe-listener, socket"], prepared));
+    let [prepared, files] = backups(&bash, &listener, &mut effects, cancel)?;
+    let both = ["Bash loop, FIFO", "pipe-listener, socket"];
+    let title =
+        format!("{BACKUPS} messages `pre-backups`, until the prepare step among {SERVICES} services runs");
+    show(&title, both, prepared);
     let [theirs, ours] = prepared;
     let at_once = goal(
         "at most half of the loop's median and p99",
         2 * ours.median <= theirs.median && 2 * ours.p99 <= theirs.p99,
     );
-    out!("\n{BACKUPS} messages `build-ignore`, until the ignore file of {SERVICES} services is whole");
-    out!("{}", spreads(["Bash loop, FIFO", "pipe-listener, socket"], files));
+    let title =
+        format!("{BACKUPS} messages `build-ignore`, until the ignore file of {SERVICES} services is whole");
+    show(&title, both, files);
 
-    let bash_flood = flood(&bash.fifo, FLOOD, "ping", &mut effects)?;
-    let own_flood = flood(&listener.fifo, FLOOD, "ping", &mut effects)?;
-    out!("\n{FLOOD} messages `ping` at once through the FIFO, which start nothing");
-    out!("{}", rates(FLOOD, bash_flood, own_flood));
-    let many = goal("at least ten times as many a second", 10 * own_flood <= bash_flood);
+    let floods = floods(FLOOD, "ping", [&bash.fifo, &listener.fifo], &mut effects)?;
+    let many = goal("at least ten times as many a second", 10 * floods[1] <= floods[0]);
+    self::floods(PROGRAMS, "note", [&bash.fifo, &listener.fifo], &mut effects)?;
 
-    let bash_programs = flood(&bash.fifo, PROGRAMS, "note", &mut effects)?;
-    let own_programs = flood(&listener.fifo, PROGRAMS, "note", &mut effects)?;
-    out!("\n{PROGRAMS} messages at once through the FIFO, a program each, one after another");
-    out!("{}", rates(PROGRAMS, bash_programs, own_programs));
-
-    let (answers, calls) = round_trips(&listener, cancel)?;
-    out!("\n{MESSAGES} times `ping` and its answer");
-    out!(
-        "{}",
-        spreads(["over an open folder's socket", "backrest-send ping, started each time"], [answers, calls])
-    );
+    let answers = round_trips(&listener, cancel)?;
+    let names = ["over an open folder's socket", "backrest-send ping, started each time"];
+    show(&format!("{MESSAGES} times `ping` and its answer"), names, answers);
 
     let (answered, took) = listener.socket.ask_all_at_once(CLIENTS)?;
     out!("\n{CLIENTS} clients at once: {answered} answered in {}", exact(took));
@@ -134,7 +127,7 @@ fn first_effects(doors: [&Door; 4], effects: &mut Effects, cancel: &Cancel) -> R
             if number >= 20 {
                 times.push(started.elapsed());
             }
-            answer.read_to_its_end()?;
+            answer()?;
         }
     }
     Ok(times.map(Spread::of))
@@ -147,59 +140,69 @@ fn backups(
     listener: &Listener,
     effects: &mut Effects,
     cancel: &Cancel,
-) -> Result<([Spread; 2], [Spread; 2])> {
-    let (mut prepared, mut files) = ([Vec::new(), Vec::new()], [Vec::new(), Vec::new()]);
+) -> Result<[[Spread; 2]; 2]> {
+    let mut times = [const { [const { Vec::new() }; 2] }; 2];
     for _ in 0..BACKUPS {
-        ensure!(!cancel.is_cancelled(), "interrupted");
-        for (message, times) in [("pre-backups\n", &mut prepared), ("build-ignore\n", &mut files)] {
+        for (message, [theirs, ours]) in ["pre-backups\n", "build-ignore\n"].into_iter().zip(&mut times) {
+            ensure!(!cancel.is_cancelled(), "interrupted");
             std::thread::sleep(PAUSE);
             let started = Instant::now();
-            bash.fifo.send(message)?;
+            bash.fifo.send(message)?()?;
             effects.wait_for(1)?;
-            times[0].push(started.elapsed());
+            theirs.push(started.elapsed());
+
+            listener.forget_the_ignore_file()?;
+            std::thread::sleep(PAUSE);
+            let started = Instant::now();
+            let answer = listener.socket.send(message)?;
+            if message == "pre-backups\n" {
+                effects.wait_for(1)?;
+                ours.push(started.elapsed());
+                answer()?;
+            } else {
+                answer()?;
+                ours.push(started.elapsed());
+            }
         }
-
-        listener.forget_the_ignore_file()?;
-        std::thread::sleep(PAUSE);
-        let started = Instant::now();
-        let answer = listener.socket.send("pre-backups\n")?;
-        effects.wait_for(1)?;
-        prepared[1].push(started.elapsed());
-        answer.read_to_its_end()?;
-
-        listener.forget_the_ignore_file()?;
-        std::thread::sleep(PAUSE);
-        let started = Instant::now();
-        listener.socket.send("build-ignore\n")?.read_to_its_end()?;
-        files[1].push(started.elapsed());
     }
-    Ok((prepared.map(Spread::of), files.map(Spread::of)))
+    Ok(times.map(|both| both.map(Spread::of)))
 }
 
-/// From the first byte of `count` messages of that name to the effect of one more after them.
-fn flood(door: &Door, count: usize, name: &str, effects: &mut Effects) -> Result<Duration> {
+/// Prints and returns the time from the first byte of `count` messages of that name to the effect of one more after them,
+/// for the loop's door and for the listener's.
+fn floods(count: usize, name: &str, doors: [&Door; 2], effects: &mut Effects) -> Result<[Duration; 2]> {
     let text = format!("{name}\n").repeat(count) + "note\n";
-    let started = Instant::now();
-    door.send(&text)?.read_to_its_end()?;
-    effects.wait_for(if name == "note" { count + 1 } else { 1 })?;
-    Ok(started.elapsed())
+    let mut times = [Duration::ZERO; 2];
+    for (door, time) in doors.iter().zip(&mut times) {
+        let started = Instant::now();
+        door.send(&text)?()?;
+        effects.wait_for(if name == "note" { count + 1 } else { 1 })?;
+        *time = started.elapsed();
+    }
+    let rows = ["Bash loop", "pipe-listener"].into_iter().zip(times).map(|(name, took)| {
+        let rate = count as f64 / took.as_secs_f64();
+        let of_first = times[0].as_secs_f64() / took.as_secs_f64();
+        [name.to_string(), exact(took), format!("{rate:.0}"), format!("{of_first:.1}")]
+    });
+    let what = if name == "ping" { "which start nothing" } else { "a program each, one after another" };
+    out!("\n{count} messages `{name}` at once through the FIFO, {what}");
+    out!("{}", table(["", "took", "messages a second", "of the first"], rows));
+    Ok(times)
 }
 
-fn round_trips(listener: &Listener, cancel: &Cancel) -> Result<(Spread, Spread)> {
+fn round_trips(listener: &Listener, cancel: &Cancel) -> Result<[Spread; 2]> {
     let (mut answers, mut calls) = (Vec::new(), Vec::new());
     for _ in 0..MESSAGES {
-        ensure!(!cancel.is_cancelled(), "interrupted");
         let started = Instant::now();
-        listener.socket.send("ping\n")?.read_to_its_end()?;
+        listener.socket.send("ping\n")?()?;
         answers.push(started.elapsed());
-        let started = Instant::now();
-        listener.call_the_client()?;
-        calls.push(started.elapsed());
+        calls.push(measure::time(Command::new(&listener.client).arg("ping"), cancel)?);
     }
-    Ok((Spread::of(answers), Spread::of(calls)))
+    Ok([answers, calls].map(Spread::of))
 }
 
-fn spreads<const N: usize>(names: [&str; N], spreads: [Spread; N]) -> String {
+/// Prints how the times of the same thing are spread.
+fn show<const N: usize>(title: &str, names: [&str; N], spreads: [Spread; N]) {
     let first = spreads[0];
     let rows = names.into_iter().zip(spreads).map(|(name, spread)| {
         [
@@ -211,14 +214,5 @@ fn spreads<const N: usize>(names: [&str; N], spreads: [Spread; N]) -> String {
             exact(spread.longest),
         ]
     });
-    table(["", "median", "of first", "p99", "of first", "longest"], rows)
-}
-
-fn rates(count: usize, bash: Duration, own: Duration) -> String {
-    let rows = [("Bash loop", bash), ("pipe-listener", own)].map(|(name, took)| {
-        let rate = count as f64 / took.as_secs_f64();
-        let of_first = bash.as_secs_f64() / took.as_secs_f64();
-        [name.to_string(), exact(took), format!("{rate:.0}"), format!("{of_first:.1}")]
-    });
-    table(["", "took", "messages a second", "of the first"], rows)
+    out!("\n{title}\n{}", table(["", "median", "of first", "p99", "of first", "longest"], rows));
 }

@@ -3,13 +3,12 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 use anyhow::{Context, Result};
 use common::cancel::Cancel;
 use common::out;
 
-use super::measure::{self, goal};
+use super::measure::{self, contender, goal};
 use crate::build;
 
 const ROUNDS: usize = 3;
@@ -29,11 +28,6 @@ const START: Shape = Shape { depth: 100, stars: 4, rules: 50 };
 /// Prints the growth, and reports whether each row stays in proportion.
 pub(super) fn run(cancel: &Cancel) -> Result<bool> {
     let tool = build::released("build-ignore")?;
-    let command = |home: &Path| {
-        let mut command = Command::new(&tool);
-        command.args(["--output", "-"]).env("HOME", home);
-        command
-    };
     out!("{} folders deep, {} `**` in a rule, {} rules", START.depth, START.stars, START.rules);
     let most = measure::growth(
         &[
@@ -41,7 +35,7 @@ pub(super) fn run(cancel: &Cancel) -> Result<bool> {
             ("stars of a rule", &|home, factor| Shape { stars: START.stars * factor, ..START }.make(home)),
             ("rules", &|home, factor| Shape { rules: START.rules * factor, ..START }.make(home)),
         ],
-        &command,
+        &|home| contender("", &tool, &["--output", "-"], home),
         ROUNDS,
         cancel,
     )?;

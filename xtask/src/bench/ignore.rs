@@ -5,17 +5,14 @@
 //! what there was. find and grep show what it takes to list the same folders, and to read the same files as well; the
 //! compiler alone has 20 rules for each service, no two of which are alike, and no disk.
 
-use std::fs;
-use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use common::cancel::Cancel;
-use common::out;
 use common::process::{self, Limits};
 
-use super::measure::{self, Contender, goal};
+use super::measure::{self, building, contender, goal};
+use super::tree::{EMPTY, Tree};
 use crate::build;
 
 const SERVICES: usize = 1000;
@@ -46,7 +43,8 @@ for folder in "$containers"/*/; do
 done
 "#;
 
-const LINES: &str = "# what can be made again\n/cache/\n/tmp/\nlogs/\n*.log\n*.tmp\n*.bak\n\n/thumbs/\n/transcodes/*\n\
+/// The rules of each service.
+pub(super) const LINES: &str = "# what can be made again\n/cache/\n/tmp/\nlogs/\n*.log\n*.tmp\n*.bak\n\n/thumbs/\n/transcodes/*\n\
                      !/transcodes/keep\n/backup/old/\nnode_modules/\n__pycache__/\n*.sqlite3-wal\n*.sqlite3-shm\n\
                      /db/*.pid\n.DS_Store\nlost+found/\n/metrics/**/raw\n";
 
@@ -55,35 +53,21 @@ pub(super) fn run(cancel: &Cancel) -> Result<bool> {
     let tool = build::released("build-ignore")?;
     let home = tempfile::tempdir().context("make a folder to work in")?;
     let home = home.path();
-    make_services(home, SERVICES)?;
-    let contenders = [
-        Contender::new("Bash loop", || {
-            let mut command = Command::new("bash");
-            command.args(["-c", LOOP, "loop"]);
-            command.args(["loop.txt", "data", "containers"].map(|path| home.join(path)));
-            command
-        }),
-        Contender::new("build-ignore", || build_in(&tool, home)),
-        Contender::new("find, which lists alone", || {
-            let mut command = Command::new("find");
-            command.args(["data", "containers", "-name", ".resticignore"]).current_dir(home);
-            command
-        }),
-        Contender::new("grep, which lists and reads alone", || {
-            let mut command = Command::new("grep");
-            command.args(["-r", "-c", "", "--include=.resticignore", "data", "containers"]).current_dir(home);
-            command
-        }),
+    Tree { services: SERVICES, rules: LINES, ..EMPTY }.make(home)?;
+    let (find, grep) = ("find, which lists alone", "grep, which lists and reads alone");
+    let reading = ["-r", "-c", "", "--include=.resticignore", "data", "containers"];
+    let mut contenders = [
+        contender("Bash loop", "bash", &["-c", LOOP, "loop", "loop.txt", "data", "containers"], home),
+        building("build-ignore", &tool, home),
+        contender(find, "find", &["data", "containers", "-name", ".resticignore"], home),
+        contender(grep, "grep", &reading, home),
     ];
-    let medians = measure::medians(&contenders, ROUNDS, cancel)?;
-    let compiling = compiling_alone(cancel)?;
-    out!("{SERVICES} services of {} lines, median of {ROUNDS} rounds", LINES.lines().count());
-    let own = [("compiling alone, every rule another one", compiling)];
-    let times = measure::named(&contenders, &medians).chain(own);
-    out!("{}", measure::compare_times(times));
+    let compiling = [("compiling alone, every rule another one", compiling_alone(cancel)?)];
+    let title = format!("{SERVICES} services of {} lines", LINES.lines().count());
+    let medians = measure::compare(&title, &mut contenders, &compiling, ROUNDS, cancel)?;
     let is_met = |time: Duration| time.as_secs_f64() <= medians[0].as_secs_f64() * GOAL;
     let whole = goal("the whole run at most 1/20 of the loop", is_met(medians[1]));
-    let alone = goal("compiling alone at most 1/20 of the loop", is_met(compiling));
+    let alone = goal("compiling alone at most 1/20 of the loop", is_met(medians[4]));
     Ok(whole && alone)
 }
 
@@ -99,28 +83,6 @@ fn compiling_alone(cancel: &Cancel) -> Result<Duration> {
     // The first time warms the caches and does not count.
     once()?;
     Ok(measure::median((0..ROUNDS).map(|_| once()).collect::<Result<_>>()?))
-}
-
-/// The tool in that home.
-pub(super) fn build_in(tool: &Path, home: &Path) -> Command {
-    // An unchanged file would not be written.
-    let _ = fs::remove_file(home.join("containers/backrest/ignorefile.txt"));
-    let mut command = Command::new(tool);
-    command.env("HOME", home);
-    command
-}
-
-/// Makes `count` services with rules below `home`.
-pub(super) fn make_services(home: &Path, count: usize) -> Result<()> {
-    for number in 0..count {
-        for root in ["data", "containers"] {
-            fs::create_dir_all(home.join(root).join(format!("service-{number:04}")))
-                .context("make a service")?;
-        }
-        let file = home.join(format!("data/service-{number:04}/.resticignore"));
-        fs::write(file, LINES).context("write a .resticignore")?;
-    }
-    fs::create_dir_all(home.join("containers/backrest")).context("make Backrest's folder")
 }
 
 #[cfg(test)]

@@ -2,8 +2,9 @@
 //!
 //! In turn, so that a machine that slows down slows all of them; the median, because a disturbance only ever adds.
 
+use std::ffi::OsStr;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -16,22 +17,44 @@ use nix::sys::resource::{UsageWho, getrusage};
 
 use crate::table::table;
 
+const IGNORE_FILE: &str = "containers/backrest/ignorefile.txt";
+/// Longer than any of them takes.
+const LONG: Duration = Duration::from_secs(3600);
+
 /// Seventeen ordinary rules.
 pub(super) const RULES: &str = "/cache/\n/tmp/\nlogs/\n*.log\n*.tmp\n*.bak\n/thumbs/\n/transcodes/*\n!/transcodes/keep\n\
                                 /backup/old/\nnode_modules/\n__pycache__/\n*.sqlite3-wal\n/db/*.pid\n.DS_Store\n\
                                 lost+found/\n/metrics/**/raw\n";
 
 /// Something to time, under the name that the table shows.
-pub(super) struct Contender<'a> {
-    name: &'a str,
-    /// A new command for each round.
-    pub(super) command: Box<dyn Fn() -> Command + 'a>,
+pub(super) struct Contender {
+    name: &'static str,
+    pub(super) command: Command,
+    /// What it makes, which is removed before each round: an unchanged file would not be written.
+    makes: Option<PathBuf>,
 }
 
-impl<'a> Contender<'a> {
-    pub(super) fn new(name: &'a str, command: impl Fn() -> Command + 'a) -> Contender<'a> {
-        Contender { name, command: Box::new(command) }
+impl Contender {
+    pub(super) fn of(name: &'static str, command: Command) -> Contender {
+        Contender { name, command, makes: None }
     }
+}
+
+/// A command that runs in `home`, which is its `HOME` as well.
+pub(super) fn contender(
+    name: &'static str,
+    program: impl AsRef<OsStr>,
+    arguments: &[&str],
+    home: &Path,
+) -> Contender {
+    let mut command = Command::new(program);
+    command.args(arguments).current_dir(home).env("HOME", home);
+    Contender::of(name, command)
+}
+
+/// `build-ignore`, which writes the ignore file of `home` anew each time.
+pub(super) fn building(name: &'static str, tool: &Path, home: &Path) -> Contender {
+    Contender { makes: Some(home.join(IGNORE_FILE)), ..contender(name, tool, &[], home) }
 }
 
 /// Many small files: in memory where the machine has such a place.
@@ -39,22 +62,46 @@ pub(super) fn scratch() -> Result<tempfile::TempDir> {
     tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).context("make a folder to work in")
 }
 
-/// The median over `rounds` of each contender, in their order. A command that fails fails the measurement.
-pub(super) fn medians(contenders: &[Contender<'_>], rounds: usize, cancel: &Cancel) -> Result<Vec<Duration>> {
+/// Prints the median over `rounds` of each contender, and of what was measured otherwise, and returns them in that order.
+/// A command that fails fails the measurement.
+pub(super) fn compare(
+    title: &str,
+    contenders: &mut [Contender],
+    more: &[(&'static str, Duration)],
+    rounds: usize,
+    cancel: &Cancel,
+) -> Result<Vec<Duration>> {
+    let names: Vec<_> = contenders.iter().map(|contender| contender.name).collect();
+    let medians = medians(contenders, rounds, cancel)?;
+    let times: Vec<_> = names.into_iter().zip(medians).chain(more.iter().copied()).collect();
+    let first = times.first().map(|(_, time)| *time).unwrap_or_default();
+    let rows = times.iter().map(|(name, time)| [(*name).to_string(), exact(*time), ratio(*time, first)]);
+    out!("{title}, median of {rounds} rounds\n{}", table(["", "median", "of the first"], rows));
+    Ok(times.into_iter().map(|(_, time)| time).collect())
+}
+
+fn medians(contenders: &mut [Contender], rounds: usize, cancel: &Cancel) -> Result<Vec<Duration>> {
     let mut times = vec![Vec::with_capacity(rounds); contenders.len()];
     // The first round warms the caches and does not count.
     for round in 0..=rounds {
-        for (contender, times) in contenders.iter().zip(&mut times) {
-            let mut command = (contender.command)();
-            let started = Instant::now();
-            let limits = Limits::within(Duration::from_secs(600));
-            process::capture(&mut command, b"", limits, Some(cancel))?.success()?;
+        for (contender, times) in contenders.iter_mut().zip(&mut times) {
+            if let Some(made) = &contender.makes {
+                let _ = fs::remove_file(made);
+            }
+            let took = time(&mut contender.command, cancel)?;
             if round > 0 {
-                times.push(started.elapsed());
+                times.push(took);
             }
         }
     }
     Ok(times.into_iter().map(median).collect())
+}
+
+/// How long `command` takes, once.
+pub(super) fn time(command: &mut Command, cancel: &Cancel) -> Result<Duration> {
+    let started = Instant::now();
+    process::capture(command, b"", Limits::within(LONG), Some(cancel))?.success()?;
+    Ok(started.elapsed())
 }
 
 /// A tree that is made larger by a factor, under the name that the table shows.
@@ -64,7 +111,7 @@ pub(super) type Growing<'a> = (&'a str, &'a dyn Fn(&Path, usize) -> Result<()>);
 /// growth from the first to the last.
 pub(super) fn growth(
     trees: &[Growing<'_>],
-    command: &dyn Fn(&Path) -> Command,
+    command: &dyn Fn(&Path) -> Contender,
     rounds: usize,
     cancel: &Cancel,
 ) -> Result<f64> {
@@ -74,7 +121,7 @@ pub(super) fn growth(
         for (time, factor) in times.iter_mut().zip([1, 2, 4, 8]) {
             let home = scratch()?;
             make(home.path(), factor)?;
-            *time = medians(&[Contender::new("", || command(home.path()))], rounds, cancel)?[0];
+            *time = medians(&mut [command(home.path())], rounds, cancel)?[0];
         }
         let growth = times[3].as_secs_f64() / times[0].as_secs_f64().max(0.001);
         most = growth.max(most);
@@ -111,7 +158,7 @@ pub(super) fn memory(process: u32, file: &str, line: &str) -> Option<u64> {
 /// The processor time that the command and what it started took.
 pub(super) fn processor_time(command: &mut Command, cancel: &Cancel) -> Result<Duration> {
     let before = used_by_children()?;
-    process::capture(command, b"", Limits::within(Duration::from_secs(3600)), Some(cancel))?.success()?;
+    time(command, cancel)?;
     Ok(used_by_children()? - before)
 }
 
@@ -150,27 +197,6 @@ impl Spread {
     }
 }
 
-/// The table: each contender's time, and as a part of the first one's.
-pub(super) fn compare(contenders: &[Contender<'_>], medians: &[Duration]) -> String {
-    compare_times(named(contenders, medians))
-}
-
-/// Each contender's name with its time.
-pub(super) fn named<'a>(
-    contenders: &[Contender<'a>],
-    medians: &[Duration],
-) -> impl Iterator<Item = (&'a str, Duration)> {
-    contenders.iter().map(|contender| contender.name).zip(medians.iter().copied())
-}
-
-/// The same of times under their names.
-pub(super) fn compare_times<'a>(times: impl IntoIterator<Item = (&'a str, Duration)>) -> String {
-    let mut times = times.into_iter().peekable();
-    let first = times.peek().map(|(_, time)| *time).unwrap_or_default();
-    let rows = times.map(|(name, time)| [name.to_string(), exact(time), ratio(time, first)]);
-    table(["", "median", "of the first"], rows)
-}
-
 /// Prints whether a goal is met, and returns it.
 pub(super) fn goal(what: &str, is_met: bool) -> bool {
     out!("goal: {what}: {}", if is_met { "met" } else { "missed" });
@@ -198,20 +224,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn one_disturbed_round_does_not_move_the_median() {
+    fn times_are_put_in_order_and_compared_as_people_say_it() {
         let times = [3, 1, 900, 2, 4].map(Duration::from_millis);
-        assert_eq!(median(times.to_vec()), Duration::from_millis(3));
-    }
-
-    #[test]
-    fn of_a_hundred_times_one_may_be_longer() {
+        assert_eq!(median(times.to_vec()), Duration::from_millis(3), "one disturbed round changes nothing");
         let spread = Spread::of((1..=100).map(Duration::from_millis).collect());
         assert_eq!((spread.p99, spread.longest), (Duration::from_millis(99), Duration::from_millis(100)));
         assert_eq!(Spread::of(vec![Duration::from_millis(7)]).p99, Duration::from_millis(7));
-    }
-
-    #[test]
-    fn ratios_read_as_people_say_them() {
         let second = Duration::from_secs(1);
         assert_eq!(ratio(Duration::from_millis(40), second), "1/25.0");
         assert_eq!(ratio(Duration::from_millis(950), second), "0.95");

@@ -6,15 +6,14 @@
 
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use common::cancel::Cancel;
 use common::out;
-use common::process::{self, Limits};
 
-use super::measure::{self, RULES, goal, scratch};
+use super::measure::{self, RULES, contender, goal, scratch};
+use super::tree::{Tree, service};
 use crate::build;
 use crate::table::table;
 
@@ -38,29 +37,30 @@ pub(super) fn run(cancel: &Cancel) -> Result<bool> {
 }
 
 fn one_size(tool: &Path, home: &Path, services: usize, files: usize, cancel: &Cancel) -> Result<bool> {
-    make_tree(home, services, files)?;
-    let exclude_file = |name: &str| home.join(name);
+    // Some of which the rules are about.
+    let endings = [&["jpg"; 49][..], &["log"]].concat();
+    Tree { services, files, together: files / 100, endings: &endings, rules: RULES }.make(home)?;
     let line_by_line: String =
         (0..services).flat_map(|number| RULES.lines().map(move |rule| relative(number, rule))).collect();
-    fs::write(exclude_file("relative"), line_by_line).context("write the relative file")?;
+    fs::write(home.join("relative"), line_by_line).context("write the relative file")?;
     for (name, flags) in [("ours", [].as_slice()), ("lean", ["--lean"].as_slice())] {
-        let mut build = Command::new(tool);
-        build.env("HOME", home).args(flags).arg("--mount").arg(home).arg("--output").arg(exclude_file(name));
-        process::capture(&mut build, b"", limits(), Some(cancel))?.success()?;
+        let mut build = contender("", tool, flags, home).command;
+        measure::time(build.arg("--mount").arg(home).args(["--output", name]), cancel)?;
     }
-    let mut init = restic(home);
-    init.arg("init");
-    process::capture(&mut init, b"", limits(), Some(cancel))?.success()?;
+    let restic = |arguments: &[&str]| {
+        let mut restic = contender("", "restic", arguments, home).command;
+        restic.env("RESTIC_REPOSITORY", home.join("repository")).env("RESTIC_PASSWORD", "measured");
+        restic.env("RESTIC_CACHE_DIR", home.join("cache"));
+        restic
+    };
+    measure::time(&mut restic(&["init"]), cancel)?;
 
     let mut times: [Vec<Duration>; FILES.len()] = Default::default();
     let rounds = FILES.iter().map(|(_, rounds)| *rounds).max().unwrap_or(0);
     for round in 0..rounds {
         for (times, (name, _)) in times.iter_mut().zip(FILES).filter(|(_, (_, rounds))| round < *rounds) {
-            let mut backup = restic(home);
-            backup.args(["backup", "--quiet", "--dry-run"]).arg(home.join("data"));
-            if let Some(name) = name {
-                backup.arg("--exclude-file").arg(exclude_file(name));
-            }
+            let mut backup = restic(&["backup", "--quiet", "--dry-run"]);
+            backup.arg(home.join("data")).args(name.iter().flat_map(|name| ["--exclude-file", name]));
             times.push(measure::processor_time(&mut backup, cancel)?);
         }
     }
@@ -92,42 +92,8 @@ fn compare(times: &[Duration], added: &[f64]) -> String {
     table(["exclude file", "took", "added", "of relative"], rows)
 }
 
-fn limits() -> Limits {
-    Limits::within(Duration::from_secs(3600))
-}
-
-fn restic(home: &Path) -> Command {
-    let mut restic = Command::new("restic");
-    restic.env("RESTIC_REPOSITORY", home.join("repository")).env("RESTIC_PASSWORD", "measured");
-    restic.env("RESTIC_CACHE_DIR", home.join("cache"));
-    restic
-}
-
-fn service(number: usize) -> String {
-    format!("service-{number:03}")
-}
-
 /// A line as the old script wrote it.
 fn relative(number: usize, rule: &str) -> String {
     let (sign, rule) = rule.strip_prefix('!').map_or(("", rule), |rule| ("!", rule));
     format!("{sign}data/{}/{rule}\n", service(number))
-}
-
-/// Files a few folders deep, some of which the rules are about.
-fn make_tree(home: &Path, services: usize, files: usize) -> Result<()> {
-    for number in 0..services {
-        let root = home.join("data").join(service(number));
-        for file in 0..files {
-            let folder = root.join(format!("library/{}/{}", file % 10, file / 10 % 10));
-            if file < 100 {
-                fs::create_dir_all(&folder).context("make a folder")?;
-            }
-            let ending = if file % 50 == 0 { "log" } else { "jpg" };
-            fs::write(folder.join(format!("file-{file}.{ending}")), "").context("make a file")?;
-        }
-        fs::create_dir_all(root.join("cache")).context("make a folder")?;
-        fs::write(root.join("cache/entry"), "").context("make a file")?;
-        fs::write(root.join(".resticignore"), RULES).context("write the rules")?;
-    }
-    fs::create_dir_all(home.join("containers/backrest")).context("make Backrest's folder")
 }

@@ -4,13 +4,15 @@
 //! should be. The listener's own folders go on changing while it runs, so they are not compared.
 
 use std::collections::BTreeMap;
-use std::ops::AddAssign;
+use std::ops::Add;
 use std::path::Path;
 
 use anyhow::Result;
-use common::text::escape_path;
+use common::text::{count, escape_path};
+use common::units;
 
-use super::services::{DUMP, Fate, Service};
+use super::services::{DUMP, DUMPED, Fate, NAMES, Planted, ROWS};
+use crate::table::table;
 use crate::trees::{files, same};
 
 /// Files and bytes.
@@ -20,43 +22,60 @@ pub(super) struct Amount {
     pub(super) bytes: u64,
 }
 
-impl AddAssign for Amount {
-    fn add_assign(&mut self, other: Amount) {
-        self.files += other.files;
-        self.bytes += other.bytes;
+impl Add for Amount {
+    type Output = Amount;
+
+    fn add(self, other: Amount) -> Amount {
+        Amount { files: self.files + other.files, bytes: self.bytes + other.bytes }
     }
 }
 
-/// One service.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Row {
-    pub(super) backed_up: Amount,
-    pub(super) left_out: Amount,
+impl Amount {
+    fn size(self) -> String {
+        if self.files == 0 { String::new() } else { units::bytes(self.bytes) }
+    }
 }
 
 /// What came out.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Comparison {
-    /// By name of the service.
-    pub(super) rows: BTreeMap<String, Row>,
+    /// What is backed up and what is left out, by name of the service.
+    pub(super) rows: BTreeMap<String, [Amount; 2]>,
     /// Everything that is wrong, a line each.
     pub(super) wrong: Vec<String>,
 }
 
 impl Comparison {
     /// The sums over all services.
-    pub(super) fn total(&self) -> Row {
-        let mut total = Row::default();
-        for row in self.rows.values() {
-            total.backed_up += row.backed_up;
-            total.left_out += row.left_out;
-        }
-        total
+    pub(super) fn total(&self) -> [Amount; 2] {
+        self.rows.values().fold([Amount::default(); 2], |[backed_up, left_out], [more, less]| {
+            [backed_up + *more, left_out + *less]
+        })
+    }
+
+    /// The table: what of each service is in the snapshot, what is not, and the dump.
+    pub(super) fn table(&self) -> String {
+        let row = |name: &str, [kept, left]: [Amount; 2], dump: String| {
+            [
+                name.into(),
+                count(kept.files, "file"),
+                kept.size(),
+                count(left.files, "file"),
+                left.size(),
+                dump,
+            ]
+        };
+        let services = NAMES.into_iter().chain(["backrest"]).map(|name| {
+            let dump = if name == DUMPED { format!("✓ {ROWS} rows") } else { String::new() };
+            row(name, self.rows.get(name).copied().unwrap_or_default(), dump)
+        });
+        let total = row("all", self.total(), String::new());
+        table(["service", "backed up", "", "left out", "", "dump"], services.chain([total]))
     }
 }
 
 /// Compares the tree at `home` with the one at `restored`.
-pub(super) fn compare(home: &Path, restored: &Path, services: &[Service]) -> Result<Comparison> {
+pub(super) fn compare(home: &Path, restored: &Path, planted: &[Planted]) -> Result<Comparison> {
     let originals = files(home)?;
     let copies = files(restored)?;
     let mut comparison = Comparison::default();
@@ -65,18 +84,18 @@ pub(super) fn compare(home: &Path, restored: &Path, services: &[Service]) -> Res
         let row = comparison.rows.entry(service.unwrap_or_default()).or_default();
         let amount = Amount { files: 1, bytes: *bytes };
         if copies.contains_key(path) {
-            row.backed_up += amount;
+            row[0] = row[0] + amount;
             if !same(&home.join(path), &restored.join(path))? {
                 comparison.wrong.push(format!("{}: not restored as it was", escape_path(path)));
             }
         } else {
-            row.left_out += amount;
+            row[1] = row[1] + amount;
         }
     }
     for path in copies.keys().filter(|path| !originals.contains_key(*path)) {
         comparison.wrong.push(format!("{}: restored from nowhere", escape_path(path)));
     }
-    for planted in services.iter().flat_map(|service| &service.files) {
+    for planted in planted {
         match (planted.fate, copies.contains_key(Path::new(&planted.path))) {
             (Fate::BackedUp, false) => comparison.wrong.push(format!("{}: lost", planted.path)),
             (Fate::LeftOut, true) => comparison.wrong.push(format!("{}: should be left out", planted.path)),
@@ -93,7 +112,7 @@ pub(super) fn compare(home: &Path, restored: &Path, services: &[Service]) -> Res
 mod tests {
     use std::fs;
 
-    use super::super::services::{Content, Planted};
+    use super::super::services::Content;
     use super::*;
 
     fn write(home: &Path, path: &str, text: &str) {
@@ -117,15 +136,12 @@ mod tests {
             write(folder, "containers/backrest/.env", "");
         }
         write(home, "containers/backrest/logs/listener.log", "still growing");
-        let planted =
-            |path: &str, fate| Planted { path: format!("data/s/{path}"), content: Content::Text(""), fate };
-        let files = vec![
-            planted("same", Fate::BackedUp),
-            planted("lost", Fate::BackedUp),
-            planted("cache", Fate::LeftOut),
-        ];
-        let services = [Service { name: "s", files }];
-        let comparison = compare(home, restored, &services).unwrap();
+        let files = [("same", Fate::BackedUp), ("lost", Fate::BackedUp), ("cache", Fate::LeftOut)];
+        let files = files.map(|(path, fate)| {
+            let path = format!("data/s/{path}");
+            Planted { path, content: Content::Text(""), fate }
+        });
+        let comparison = compare(home, restored, &files).unwrap();
         assert_eq!(
             comparison.wrong,
             [
@@ -136,7 +152,7 @@ mod tests {
                 "data/vaultwarden/dump.sqlite3: the dump is not in the snapshot",
             ]
         );
-        let row = &comparison.rows["s"];
-        assert_eq!((row.backed_up.files, row.left_out), (3, Amount { files: 1, bytes: 4 }));
+        let row = comparison.rows["s"];
+        assert_eq!((row[0].files, row[1]), (3, Amount { files: 1, bytes: 4 }));
     }
 }

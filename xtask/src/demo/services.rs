@@ -1,16 +1,19 @@
 //! The services of the demo: which files each has, and which of them its owner would want in a backup.
 //!
-//! Nothing is written here. Each file carries its fate as its owner means it; the rules for the tool are
-//! the `.resticignore` files among them. So the comparison at the end does not ask the tool that it judges.
+//! Each file carries its fate as its owner means it; the rules for the tool are the `.resticignore` files among them. So
+//! the comparison at the end does not ask the tool that it judges.
 
-/// A service with its files.
-#[derive(Clone, Debug)]
-pub(crate) struct Service {
-    /// The name of its folders.
-    pub(crate) name: &'static str,
-    /// Its files.
-    pub(crate) files: Vec<Planted>,
-}
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+use rand::rngs::SmallRng;
+use rand::{RngCore, SeedableRng};
+
+use crate::home::Home;
+use Fate::{BackedUp, LeftOut};
+
+/// The same bytes in every run.
+const SEED: u64 = 20_260_301;
 
 /// One file, by its path below the home.
 #[derive(Clone, Debug)]
@@ -40,7 +43,8 @@ pub(crate) enum Fate {
     LeftOut,
 }
 
-const KIB: usize = 1024;
+/// The services. What each has is below `data/NAME` and `containers/NAME`.
+pub(crate) const NAMES: [&str; 5] = ["immich", DUMPED, "jellyfin", "Home Assistant", "paperless"];
 
 /// The dump that the prepare script of [`DUMPED`] makes, below the home.
 pub(crate) const DUMP: &str = "data/vaultwarden/dump.sqlite3";
@@ -61,99 +65,101 @@ set -eu
 sqlite3 -bail db.sqlite3 '.timeout 60000' \".backup '$DUMP_DIR/dump.sqlite3'\"
 ";
 
-/// All services of the demo.
-pub(crate) fn all() -> Vec<Service> {
-    vec![immich(), vaultwarden(), jellyfin(), home_assistant(), paperless()]
+/// Writes Backrest's `.env` and every file of the demo.
+pub(crate) fn fill(home: &Home, files: &[Planted]) -> Result<()> {
+    let quoted = |path: PathBuf| format!("'{}'", path.to_string_lossy().replace('\'', "\\'"));
+    let env = format!(
+        "CONTAINER_DIR={}\nDATA_DIR={}\n# /userdata in Backrest's container.\nBACKUP_MOUNT={}\n",
+        quoted(home.at("containers/backrest")),
+        quoted(home.at("data/backrest")),
+        quoted(home.beside("home")),
+    );
+    home.write("containers/backrest/.env", env)?;
+    let mut random = SmallRng::seed_from_u64(SEED);
+    for Planted { path, content, .. } in files {
+        if home.cancel.is_cancelled() {
+            bail!("interrupted");
+        }
+        match *content {
+            Content::Random(size) => {
+                let mut bytes = vec![0; size];
+                random.fill_bytes(&mut bytes);
+                home.write(path, bytes)?;
+            }
+            Content::Text(text) => home.write(path, text)?,
+            Content::Script(text) => home.script(path, text)?,
+            Content::Database(statements) => {
+                home.write(path, "")?;
+                home.output_of(home.command("sqlite3").arg(home.at(path)), statements.as_bytes())?;
+            }
+        }
+    }
+    Ok(())
 }
 
-fn immich() -> Service {
-    let mut files = compose("immich");
-    files.push(rules("data/immich", "# made again from the library\n/thumbs/\n/encoded-video/\n*.tmp\n"));
-    files.extend(many(40, "data/immich/library/2025/IMG_", ".jpg", 300 * KIB, Fate::BackedUp));
-    files.extend(many(240, "data/immich/thumbs/", "-preview.webp", 24 * KIB, Fate::LeftOut));
-    files.extend(many(3, "data/immich/encoded-video/", ".mp4", 4096 * KIB, Fate::LeftOut));
-    files.extend(many(2, "data/immich/library/2025/upload-", ".tmp", 500 * KIB, Fate::LeftOut));
-    Service { name: "immich", files }
+/// Every file of every service.
+pub(crate) fn files() -> Vec<Planted> {
+    let planted = |path: &str, content, fate| Planted { path: path.into(), content, fate };
+    let mut files = vec![
+        planted("data/vaultwarden/db.sqlite3", Content::Database(TABLES), LeftOut),
+        planted("data/vaultwarden/prepare-backup.sh", Content::Script(PREPARE), BackedUp),
+    ];
+    for service in &NAMES[..4] {
+        let text = "services:\n  app:\n    image: example\n    volumes: [\"${DATA_DIR}:/data\"]\n";
+        for (name, text) in [("compose.yaml", text), (".env", "TZ=Europe/Berlin\n")] {
+            files.push(planted(&format!("containers/{service}/{name}"), Content::Text(text), BackedUp));
+        }
+    }
+    for (folder, lines) in RULES {
+        files.push(planted(&format!("{folder}/.resticignore"), Content::Text(lines), BackedUp));
+    }
+    for (path, count, kibibytes, fate) in MANY {
+        let size = kibibytes * 1024;
+        for number in 1..=count {
+            let bytes = size - size / 4 + size / 2 * (number * 7 % 10) / 10;
+            files.push(planted(&path.replace('#', &format!("{number:04}")), Content::Random(bytes), fate));
+        }
+    }
+    files
 }
 
-fn vaultwarden() -> Service {
-    let mut files = compose("vaultwarden");
-    files.push(rules(
-        "data/vaultwarden",
-        "# dump.sqlite3 is the copy that counts\n/db.sqlite3*\n/icon_cache/\n",
-    ));
-    files.push(planted("data/vaultwarden/db.sqlite3", Content::Database(TABLES), Fate::LeftOut));
-    files.push(planted("data/vaultwarden/prepare-backup.sh", Content::Script(PREPARE), Fate::BackedUp));
-    files.extend(many(6, "data/vaultwarden/attachments/", ".bin", 80 * KIB, Fate::BackedUp));
-    files.extend(many(60, "data/vaultwarden/icon_cache/", ".png", 3 * KIB, Fate::LeftOut));
-    Service { name: DUMPED, files }
-}
+/// What each service leaves out. A file of rules deeper down holds for its own folder.
+const RULES: [(&str, &str); 7] = [
+    ("data/immich", "# made again from the library\n/thumbs/\n/encoded-video/\n*.tmp\n"),
+    ("data/vaultwarden", "# dump.sqlite3 is the copy that counts\n/db.sqlite3*\n/icon_cache/\n"),
+    ("data/jellyfin", "cache/\n/config/transcodes/*\n*.log\n"),
+    ("data/jellyfin/config/metadata", "/people/\n"),
+    ("containers/jellyfin", "*.bak\n"),
+    ("data/Home Assistant", "*.log*\n!keep.log\n__pycache__/\n/tts/\n"),
+    ("data/paperless", "/media/thumbnails/\n/index/\n"),
+];
 
-fn jellyfin() -> Service {
-    let mut files = compose("jellyfin");
-    files.push(rules("data/jellyfin", "cache/\n/config/transcodes/*\n*.log\n"));
-    // A file of rules deeper down holds for its own folder.
-    files.push(rules("data/jellyfin/config/metadata", "/people/\n"));
-    files.push(rules("containers/jellyfin", "*.bak\n"));
-    files.push(random("containers/jellyfin/compose.yaml.bak", 2 * KIB, Fate::LeftOut));
-    files.extend(many(12, "data/jellyfin/config/data/library-", ".xml", 40 * KIB, Fate::BackedUp));
-    files.extend(many(8, "data/jellyfin/config/metadata/library/", ".nfo", 6 * KIB, Fate::BackedUp));
-    files.extend(many(50, "data/jellyfin/config/metadata/people/", ".jpg", 30 * KIB, Fate::LeftOut));
-    files.extend(many(80, "data/jellyfin/cache/images/", ".webp", 100 * KIB, Fate::LeftOut));
-    files.extend(many(2, "data/jellyfin/config/transcodes/", ".ts", 3072 * KIB, Fate::LeftOut));
-    files.extend(many(5, "data/jellyfin/config/log/server_", ".log", 200 * KIB, Fate::LeftOut));
-    Service { name: "jellyfin", files }
-}
-
-fn home_assistant() -> Service {
-    let mut files = compose("Home Assistant");
-    let lines = "*.log*\n!keep.log\n__pycache__/\n/tts/\n";
-    files.push(rules("data/Home Assistant", lines));
-    files.push(random("data/Home Assistant/configuration.yaml", 4 * KIB, Fate::BackedUp));
-    files.push(random("data/Home Assistant/.storage/core.config", 90 * KIB, Fate::BackedUp));
-    files.push(random("data/Home Assistant/keep.log", 10 * KIB, Fate::BackedUp));
-    files.extend(many(15, "data/Home Assistant/custom components/part ", ".py", 8 * KIB, Fate::BackedUp));
-    let caches = "data/Home Assistant/custom components/__pycache__/part ";
-    files.extend(many(15, caches, ".pyc", 9 * KIB, Fate::LeftOut));
-    files.extend(many(4, "data/Home Assistant/home-assistant.log.", "", 700 * KIB, Fate::LeftOut));
-    files.extend(many(20, "data/Home Assistant/tts/", ".mp3", 60 * KIB, Fate::LeftOut));
-    Service { name: "Home Assistant", files }
-}
-
-fn paperless() -> Service {
-    let mut files = vec![rules("data/paperless", "/media/thumbnails/\n/index/\n")];
-    files.extend(many(30, "data/paperless/media/originals/", ".pdf", 150 * KIB, Fate::BackedUp));
-    files.extend(many(30, "data/paperless/media/thumbnails/", ".webp", 25 * KIB, Fate::LeftOut));
-    files.extend(many(4, "data/paperless/index/segment-", ".idx", 300 * KIB, Fate::LeftOut));
-    Service { name: "paperless", files }
-}
-
-fn planted(path: &str, content: Content, fate: Fate) -> Planted {
-    Planted { path: path.into(), content, fate }
-}
-
-fn compose(service: &str) -> Vec<Planted> {
-    let text = "services:\n  app:\n    image: example\n    volumes: [\"${DATA_DIR}:/data\"]\n";
-    [("compose.yaml", text), (".env", "TZ=Europe/Berlin\n")]
-        .map(|(name, text)| {
-            planted(&format!("containers/{service}/{name}"), Content::Text(text), Fate::BackedUp)
-        })
-        .to_vec()
-}
-
-fn rules(folder: &str, lines: &'static str) -> Planted {
-    planted(&format!("{folder}/.resticignore"), Content::Text(lines), Fate::BackedUp)
-}
-
-fn random(path: &str, size: usize, fate: Fate) -> Planted {
-    planted(path, Content::Random(size), fate)
-}
-
-/// `count` files of about `size` bytes.
-fn many(count: usize, before: &str, after: &str, size: usize, fate: Fate) -> Vec<Planted> {
-    let size_of = |number: usize| size - size / 4 + size / 2 * (number * 7 % 10) / 10;
-    (1..=count).map(|number| random(&format!("{before}{number:04}{after}"), size_of(number), fate)).collect()
-}
+/// Files by their path with `#` for their number, how many, and about how many KiB each has.
+const MANY: [(&str, usize, usize, Fate); 23] = [
+    ("data/immich/library/2025/IMG_#.jpg", 40, 300, BackedUp),
+    ("data/immich/thumbs/#-preview.webp", 240, 24, LeftOut),
+    ("data/immich/encoded-video/#.mp4", 3, 4096, LeftOut),
+    ("data/immich/library/2025/upload-#.tmp", 2, 500, LeftOut),
+    ("data/vaultwarden/attachments/#.bin", 6, 80, BackedUp),
+    ("data/vaultwarden/icon_cache/#.png", 60, 3, LeftOut),
+    ("containers/jellyfin/compose.yaml.bak", 1, 2, LeftOut),
+    ("data/jellyfin/config/data/library-#.xml", 12, 40, BackedUp),
+    ("data/jellyfin/config/metadata/library/#.nfo", 8, 6, BackedUp),
+    ("data/jellyfin/config/metadata/people/#.jpg", 50, 30, LeftOut),
+    ("data/jellyfin/cache/images/#.webp", 80, 100, LeftOut),
+    ("data/jellyfin/config/transcodes/#.ts", 2, 3072, LeftOut),
+    ("data/jellyfin/config/log/server_#.log", 5, 200, LeftOut),
+    ("data/Home Assistant/configuration.yaml", 1, 4, BackedUp),
+    ("data/Home Assistant/.storage/core.config", 1, 90, BackedUp),
+    ("data/Home Assistant/keep.log", 1, 10, BackedUp),
+    ("data/Home Assistant/custom components/part #.py", 15, 8, BackedUp),
+    ("data/Home Assistant/custom components/__pycache__/part #.pyc", 15, 9, LeftOut),
+    ("data/Home Assistant/home-assistant.log.#", 4, 700, LeftOut),
+    ("data/Home Assistant/tts/#.mp3", 20, 60, LeftOut),
+    ("data/paperless/media/originals/#.pdf", 30, 150, BackedUp),
+    ("data/paperless/media/thumbnails/#.webp", 30, 25, LeftOut),
+    ("data/paperless/index/segment-#.idx", 4, 300, LeftOut),
+];
 
 #[cfg(test)]
 mod tests {
@@ -163,18 +169,16 @@ mod tests {
 
     #[test]
     fn the_demo_shows_what_it_promises() {
-        let services = all();
-        assert!(services.len() >= 5);
-        let files = || services.iter().flat_map(|service| &service.files);
-        let paths: BTreeSet<_> = files().map(|file| &file.path).collect();
-        assert_eq!(paths.len(), files().count(), "each path once");
-        assert!(services.iter().any(|service| service.name.contains(' ')));
-        let only_data = |s: &Service| s.files.iter().all(|file| file.path.starts_with("data/"));
-        assert!(services.iter().any(only_data));
-        for service in &services {
-            for fate in [Fate::BackedUp, Fate::LeftOut] {
-                assert!(service.files.iter().any(|file| file.fate == fate), "{}: {fate:?}", service.name);
-            }
-        }
+        let files = files();
+        let paths: BTreeSet<_> = files.iter().map(|file| &file.path).collect();
+        assert_eq!(paths.len(), files.len(), "each path once");
+        let of = |root: &str, name: &str, fate| {
+            let folder = format!("{root}/{name}/");
+            files.iter().any(|file| file.path.starts_with(&folder) && file.fate == fate)
+        };
+        assert!(NAMES.iter().any(|name| name.contains(' ') && of("data", name, LeftOut)));
+        assert!(NAMES.iter().any(|name| !of("containers", name, BackedUp)), "one has a data folder only");
+        assert!(NAMES.iter().all(|name| of("data", name, BackedUp) && of("data", name, LeftOut)));
+        assert!(DUMP.starts_with(&format!("data/{DUMPED}/")));
     }
 }

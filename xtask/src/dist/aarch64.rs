@@ -4,7 +4,7 @@
 //! It needs root for the chroot. Paths in it are always the same, so no path of this machine gets into a program.
 
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -44,28 +44,18 @@ pub(super) fn build(dist: &Dist<'_>) -> Result<Vec<PathBuf>> {
     }
     let mut vendoring = workspace::cargo(&dist.workspace.root);
     dist.capture(vendoring.args(["vendor", "--locked", "--quiet"]).arg(&vendor))?;
-    let names = build::programs(dist.workspace);
-    for (profile, packages) in build::profiles(dist.options.debug, &names) {
-        let time = dist.time()?;
-        build::cargo(
-            compile(dist, [&root, &vendor, &target], profile, &packages).env("SOURCE_DATE_EPOCH", time),
-        )?;
-    }
-    build::built(&target.join(TRIPLE), dist.options.debug, &names)
-}
-
-fn compile(dist: &Dist<'_>, [root, vendor, target]: [&Path; 3], profile: &str, packages: &[&str]) -> Command {
-    let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-ec", IN_ROOT, "sh"]);
-    command.args([root, &dist.workspace.root, vendor, target]);
-    command.args(["env", "--chdir=/src", "cargo", "build", "--locked", "--offline", "--target", TRIPLE]);
-    command.args(["--config", "source.crates-io.replace-with=\"vendored\""]);
-    command.args(["--config", "source.vendored.directory=\"/vendor\"", "--profile", profile]);
-    for package in packages {
-        command.args(["--package", package]);
-    }
-    command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", "/root");
-    command.env("CARGO_TARGET_DIR", "/target").env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
-    command.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc");
-    command
+    let time = dist.time()?;
+    build::for_archive(dist.workspace, dist.options.debug, &target.join(TRIPLE), || {
+        let mut command = Command::new("unshare");
+        command.args(["--mount", "sh", "-ec", IN_ROOT, "sh"]);
+        command.args([&root, &dist.workspace.root, &vendor, &target]);
+        command.args(["env", "--chdir=/src", "cargo", "build", "--locked", "--offline", "--target", TRIPLE]);
+        command.args(["--config", "source.crates-io.replace-with=\"vendored\""]);
+        command.args(["--config", "source.vendored.directory=\"/vendor\""]);
+        command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", "/root");
+        command.env("CARGO_TARGET_DIR", "/target").env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
+        command.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc");
+        command.env("SOURCE_DATE_EPOCH", &time);
+        command
+    })
 }

@@ -6,8 +6,8 @@
 //! it writes, so it can be used again.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, symlink};
-use std::path::{Path, PathBuf};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -55,7 +55,7 @@ pub(super) fn run(dist: &Dist<'_>, archive: &Path) -> Result<()> {
     };
     for root in roots {
         let path = match root {
-            Root::Busybox => busybox(dist, &folder.path().join("busybox"))?,
+            Root::Busybox => needs::busybox_root(&dist.tools, dist.cancel)?,
             Root::Bookworm => needs::debian_root(&dist.tools, "root-bookworm", "bookworm", &[], dist.cancel)?,
             Root::Trixie => needs::debian_root(&dist.tools, "root-trixie", "trixie", &[], dist.cancel)?,
         };
@@ -89,21 +89,6 @@ fn older(dist: &Dist<'_>, archive: &Path, work: &Path, to: &Path) -> Result<()> 
     let mut tar = Command::new("tar");
     dist.capture(tar.arg("-czf").arg(to).arg("--directory").arg(&unpacked).arg(inner.file_name()))?;
     Ok(())
-}
-
-/// A root with nothing but busybox, as Alpine's is made of: no C library, no Bash.
-fn busybox(dist: &Dist<'_>, root: &Path) -> Result<PathBuf> {
-    for folder in ["bin", "etc"] {
-        fs::create_dir_all(root.join(folder)).context("make a folder")?;
-    }
-    let busybox = needs::find("busybox").context("find busybox")?;
-    fs::copy(busybox, root.join("bin/busybox")).context("copy busybox")?;
-    let listed = dist.capture(Command::new(root.join("bin/busybox")).arg("--list"))?;
-    for name in listed.lines().filter(|name| *name != "busybox") {
-        symlink("busybox", root.join("bin").join(name)).context("make a link")?;
-    }
-    fs::write(root.join("etc/passwd"), "me:x:1000:1000::/home/me:/bin/sh\n").context("write passwd")?;
-    Ok(root.to_path_buf())
 }
 
 /// Each program of another architecture is started once.

@@ -5,19 +5,24 @@
 //! namespace: when it ends, the kernel ends every container. `setpriv --pdeathsig` and `unshare --kill-child` end it
 //! should this process be killed. What stays then is empty folders of its control group, which are removed here.
 
+use std::path::PathBuf;
 use std::time::Duration;
 use std::{fs, process};
 
 use anyhow::{Context, Result};
 use common::process::Limits;
 use common::text::escape;
-use walkdir::WalkDir;
+use walkdir::{DirEntry, WalkDir};
 
 use super::world::World;
 use crate::background::Background;
 
 /// The longest that all scenarios may take.
 const DEADLINE: Duration = Duration::from_secs(3600);
+
+/// Ends with this process, in namespaces of its own.
+const NAMESPACES: &str =
+    "--pdeathsig KILL unshare --mount --net --pid --fork --kill-child --mount-proc --propagation private";
 
 /// An engine that runs.
 struct Engine {
@@ -42,30 +47,13 @@ impl Engine {
         // A user's own settings of the machine's engine are not for this one.
         fs::write(at("daemon.json"), "{}\n").context("write the engine's settings")?;
         let mut command = world.command("setpriv");
-        command.args([
-            "--pdeathsig",
-            "KILL",
-            "unshare",
-            "--mount",
-            "--net",
-            "--pid",
-            "--fork",
-            "--kill-child",
-        ]);
-        command.args(["--mount-proc", "--propagation", "private"]);
+        command.args(NAMESPACES.split(' '));
         // Ports are published on the loopback device, which a new network namespace has, but down.
         command.args(["sh", "-c", "ip link set lo up && exec \"$@\"", "sh", "dockerd"]);
         command.args(["--config-file", &at("daemon.json"), "--host", &world.docker_host()]);
         command.args(["--data-root", &at("data"), "--exec-root", &at("exec"), "--pidfile", &at("pid")]);
         // Nothing here needs to reach the world, so there is nothing to be filtered or translated.
-        command.args([
-            "--bridge",
-            "none",
-            "--iptables=false",
-            "--ip6tables=false",
-            "--shutdown-timeout",
-            "1",
-        ]);
+        command.args("--bridge none --iptables=false --ip6tables=false --shutdown-timeout 1".split(' '));
         command.args(["--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", &format!("/{group}")]);
         let limits = Limits { grace: Duration::from_secs(30), ..Limits::within(DEADLINE) };
         let mut version = String::new();
@@ -78,14 +66,25 @@ impl Engine {
     }
 }
 
+impl Engine {
+    /// The control groups of its containers, the innermost first.
+    fn groups(&self) -> impl Iterator<Item = PathBuf> {
+        let all = WalkDir::new("/sys/fs/cgroup").contents_first(true).into_iter().flatten();
+        let folders = all.filter(|entry| entry.file_type().is_dir()).map(DirEntry::into_path);
+        folders.filter(|path| path.iter().any(|part| part == self.group.as_str()))
+    }
+}
+
 impl Drop for Engine {
     fn drop(&mut self) {
+        // What is paused can't be killed.
+        for group in self.groups() {
+            let _ = fs::write(group.join("freezer.state"), "THAWED");
+        }
         drop(self.process.take());
-        // The folder of a control group can be removed once nothing runs in it and nothing lies below it.
-        for entry in WalkDir::new("/sys/fs/cgroup").contents_first(true).into_iter().flatten() {
-            if entry.file_type().is_dir() && entry.path().iter().any(|part| part == self.group.as_str()) {
-                let _ = fs::remove_dir(entry.path());
-            }
+        // A group can be removed once nothing runs in it and nothing is below it.
+        for group in self.groups() {
+            let _ = fs::remove_dir(group);
         }
     }
 }

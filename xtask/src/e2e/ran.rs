@@ -3,10 +3,9 @@
 //! An expectation that is not met becomes an error that holds the command and both streams, so that a failed scenario
 //! shows all there is to see.
 
-use std::fmt;
-use std::fmt::Write as _;
+use std::fmt::Display;
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 use common::process::{Captured, End};
 use common::text::escape;
 
@@ -19,45 +18,22 @@ pub(super) struct Ran {
     pub(super) stderr: String,
 }
 
-/// It was not as expected.
-#[derive(Debug)]
-pub(super) struct Unexpected {
-    what: String,
-    ran: Ran,
-}
-
-impl fmt::Display for Unexpected {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.what)
-    }
-}
-
-impl std::error::Error for Unexpected {}
-
-impl Unexpected {
-    /// The command, how it ended, and both streams.
-    pub(super) fn everything(&self) -> String {
-        let Ran { name, end, stdout, stderr } = &self.ran;
-        let mut text = format!("$ {name}\n{end}\n");
-        for (title, stream) in [("standard output", stdout), ("standard error", stderr)] {
-            let _ = writeln!(text, "--- {title}");
-            for line in stream.lines() {
-                let _ = writeln!(text, "{}", escape(line.as_bytes()));
-            }
-        }
-        text
-    }
-}
-
 impl Ran {
     pub(super) fn new(name: String, captured: &Captured) -> Ran {
         let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
         Ran { name, end: captured.end, stdout: text(&captured.stdout), stderr: text(&captured.stderr) }
     }
 
-    /// An error about this command: `what` is what was expected and seen.
-    pub(super) fn unexpected<T>(self, what: impl Into<String>) -> Result<T> {
-        Err(Unexpected { what: what.into(), ran: self }.into())
+    /// An error about this command: `what` is what was expected and seen; the command, how it ended, and both streams
+    /// are the lines below it.
+    pub(super) fn unexpected<T>(self, what: impl Display) -> Result<T> {
+        let Ran { name, end, stdout, stderr } = self;
+        let mut text = format!("{what}\n$ {name}\n{end}");
+        for (title, stream) in [("standard output", stdout), ("standard error", stderr)] {
+            text.push_str(&format!("\n--- {title}"));
+            stream.lines().for_each(|line| text.extend(["\n", &escape(line.as_bytes())]));
+        }
+        bail!(text)
     }
 
     /// It exited with `code`.

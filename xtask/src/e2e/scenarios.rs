@@ -13,6 +13,8 @@ mod verify;
 
 use anyhow::Result;
 
+use super::engine;
+use super::hooks::Firing;
 use super::world::World;
 
 /// One thing that has to hold.
@@ -40,11 +42,16 @@ pub(super) const ALL: &[Scenario] = &[
     scenario("one that was down stays down", stopped::stays_down),
     scenario(
         "the stop pair: running, paused, restarting, profiles, other projects, each back in its own state",
-        stop_pair::restores_each_state,
+        |world| stop_pair::restores_each_state(world, |_| Ok(())),
     ),
     scenario(
         "the stop pair: after a restart of the engine each is back in its own state",
-        stop_pair::restores_after_a_restart,
+        // What has to run again, and in which state, is on the disk.
+        |world| stop_pair::restores_each_state(world, |world| engine::start(world).map(drop)),
+    ),
+    scenario(
+        "the stop pair: with a compose file that was broken in between",
+        stop_pair::needs_no_compose_file,
     ),
     scenario("the stop pair: a container that was removed in between is done", stop_pair::removed_is_done),
     scenario("the stop pair: what it can't stop fails the step", stop_pair::fails_if_something_runs),
@@ -59,10 +66,12 @@ pub(super) const ALL: &[Scenario] = &[
         "verify proves the last backup as a user who is not root, and finds a file that is missing",
         verify::proves_the_last_backup,
     ),
-    scenario("the database is down: no backup, services up again, monitor down", faults::database_is_down),
+    scenario("the database is down: no backup, services up again, monitor down", |world| {
+        faults::database_is_down(world, Firing::From1_11)
+    }),
     scenario(
         "the same with a Backrest before 1.11, which fires nothing: services up again, monitor down",
-        faults::no_hook_follows,
+        |world| faults::database_is_down(world, Firing::Before1_11),
     ),
     scenario("restic fails: services up again, monitor down", faults::restic_fails),
     scenario(

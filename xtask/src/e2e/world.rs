@@ -5,7 +5,7 @@
 //! home, where `docker` looks for it.
 
 use std::ffi::OsStr;
-use std::fs;
+use std::ops::Deref;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -15,52 +15,42 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use common::cancel::Cancel;
 use common::process::{self, End, Limits};
-use common::text::escape_path;
-use tempfile::TempDir;
 
-use super::kuma::Kuma;
 use super::ran::Ran;
-use crate::{background, trees};
+use crate::background;
+use crate::backrest_api::kuma::Kuma;
+use crate::home::Home;
 
 /// How long one command may take.
 const DEADLINE: Duration = Duration::from_secs(180);
 /// A folder of ours over the one that holds the crontabs of all users.
 const IN_OWN_CRONTABS: &str = r#"mount --bind "$1" /var/spool/cron/crontabs && shift && exec "$@""#;
 
-/// The home, what lies beside it, and the server that takes pushes.
+/// The home, its engine, and the server that takes pushes.
 pub(super) struct World {
-    folder: TempDir,
-    pub(super) cancel: Cancel,
+    home: Home,
     pub(super) kuma: Kuma,
     engine: Mutex<Option<Box<dyn Send>>>,
     /// This repository.
     pub(super) repository: PathBuf,
 }
 
+impl Deref for World {
+    type Target = Home;
+
+    fn deref(&self) -> &Home {
+        &self.home
+    }
+}
+
 impl World {
-    /// A home with Backrest's two folders and its `.env`.
+    /// A home with Docker's plugin and folders for the engine and the crontabs beside it.
     pub(super) fn make(repository: &Path, plugin: &Path, cancel: &Cancel) -> Result<World> {
-        let folder = tempfile::Builder::new().prefix("backrest-e2e-").tempdir();
-        let world = World {
-            folder: folder.context("make a temporary folder")?,
-            cancel: cancel.clone(),
-            kuma: Kuma::start()?,
-            engine: Mutex::default(),
-            repository: repository.to_path_buf(),
-        };
-        for path in [
-            "containers/backrest",
-            "data/backrest",
-            ".docker/cli-plugins",
-            "../tmp",
-            "../engine",
-            "../crontabs",
-        ] {
-            let path = world.at(path);
-            fs::create_dir_all(&path).with_context(|| format!("make a folder: {}", escape_path(&path)))?;
-        }
-        symlink(plugin, world.at(".docker/cli-plugins/docker-compose")).context("put the plugin in place")?;
-        Ok(world)
+        let home = Home::make(None, cancel)?;
+        ["home/.docker/cli-plugins", "engine", "crontabs"].iter().try_for_each(|path| home.folder(path))?;
+        symlink(plugin, home.at(".docker/cli-plugins/docker-compose")).context("put the plugin in place")?;
+        let repository = repository.to_path_buf();
+        Ok(World { home, kuma: Kuma::start()?, engine: Mutex::default(), repository })
     }
 
     /// Keeps the engine that runs as long as this world, after the one before it has stopped.
@@ -68,28 +58,10 @@ impl World {
         *self.engine.lock().unwrap_or_else(PoisonError::into_inner) = engine;
     }
 
-    /// `path` below the home.
-    pub(super) fn at(&self, path: impl AsRef<Path>) -> PathBuf {
-        self.folder.path().join("home").join(path)
-    }
-
-    /// `path` beside the home.
-    pub(super) fn beside(&self, path: impl AsRef<Path>) -> PathBuf {
-        self.folder.path().join(path)
-    }
-
-    /// A command in the home, whose environment knows this home only.
+    /// A command in the home, whose environment knows this home and its engine only.
     pub(super) fn command(&self, program: impl AsRef<OsStr>) -> Command {
-        let mut command = Command::new(program);
-        command.env_clear().current_dir(self.at("")).env("HOME", self.at(""));
-        let bin = self.at(".local/bin").to_string_lossy().into_owned();
-        command.env("PATH", format!("{bin}:/usr/sbin:/usr/bin:/sbin:/bin:/usr/local/bin"));
-        command
-            .env("TMPDIR", self.beside("tmp"))
-            .env("LC_ALL", "C.UTF-8")
-            .env("TZ", "UTC")
-            .env("USER", "root");
-        command.env("DOCKER_HOST", self.docker_host());
+        let mut command = self.home.command(program);
+        command.env("DOCKER_HOST", self.docker_host()).env("USER", "root");
         command
     }
 
@@ -156,27 +128,5 @@ impl World {
     /// Waits until `is_so`.
     pub(super) fn wait_for(&self, what: &str, is_so: impl FnMut() -> Result<bool>) -> Result<()> {
         background::wait_for(what, &self.cancel, is_so)
-    }
-
-    /// Writes a file below the home, with the folders above it.
-    pub(super) fn write(&self, path: &str, content: impl AsRef<[u8]>) -> Result<()> {
-        trees::write(&self.at(path), content, 0o644)
-    }
-
-    /// Writes an executable file below the home.
-    pub(super) fn script(&self, path: &str, content: &str) -> Result<()> {
-        trees::write(&self.at(path), content, 0o755)
-    }
-
-    /// The text of a file below the home.
-    pub(super) fn read(&self, path: &str) -> Result<String> {
-        let path = self.at(path);
-        fs::read_to_string(&path).with_context(|| format!("read: {}", escape_path(&path)))
-    }
-
-    /// Removes a file below the home.
-    pub(super) fn remove(&self, path: &str) -> Result<()> {
-        let path = self.at(path);
-        fs::remove_file(&path).with_context(|| format!("remove: {}", escape_path(&path)))
     }
 }

@@ -5,7 +5,6 @@
 //! interface); 101 forbids it. One that is there already stays; ours is removed again.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -66,31 +65,24 @@ pub(super) fn output(command: &mut Command, cancel: Option<&Cancel>) -> Result<S
 }
 
 /// The file that forbids starting services; removed when dropped.
-struct Policy {
-    ours: Option<PathBuf>,
-}
+struct Policy(PathBuf);
 
 impl Policy {
-    fn forbid_starts(path: &Path) -> Result<Policy> {
-        // One of ours that an interrupted run left is ours again.
-        let is_ours = fs::read_to_string(path).is_ok_and(|text| text == POLICY_TEXT);
-        match common::atomic::create_new(path, POLICY_TEXT.as_bytes(), 0o755) {
-            Ok(()) => Ok(Policy { ours: Some(path.to_path_buf()) }),
-            Err(_) if is_ours => Ok(Policy { ours: Some(path.to_path_buf()) }),
-            Err(error) => match error.downcast_ref::<io::Error>().map(io::Error::kind) {
-                Some(io::ErrorKind::AlreadyExists) => Ok(Policy { ours: None }),
-                _ => Err(error).with_context(|| format!("forbid starting services: {}", escape_path(path))),
-            },
+    /// `None` if the machine has a policy of its own. One of ours that an interrupted run left is ours again.
+    fn forbid_starts(path: &Path) -> Result<Option<Policy>> {
+        if fs::read(path).is_ok_and(|text| text != POLICY_TEXT.as_bytes()) {
+            return Ok(None);
         }
+        let forbidding = || format!("forbid starting services: {}", escape_path(path));
+        common::atomic::write(path, POLICY_TEXT.as_bytes(), 0o755).with_context(forbidding)?;
+        Ok(Some(Policy(path.to_path_buf())))
     }
 }
 
 impl Drop for Policy {
     fn drop(&mut self) {
-        if let Some(path) = &self.ours {
-            // Left behind it would only be found again by the next run.
-            let _ = fs::remove_file(path);
-        }
+        // Left behind it would only be found again by the next run.
+        let _ = fs::remove_file(&self.0);
     }
 }
 

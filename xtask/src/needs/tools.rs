@@ -5,7 +5,7 @@
 
 use std::env;
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -58,6 +58,21 @@ pub(crate) fn debian_root(
             debootstrap.arg(format!("--include={}", packages.join(",")));
         }
         apt::run(debootstrap.arg(release).arg(root).arg(trixie::mirror()?), cancel)
+    })
+}
+
+/// A root with nothing but busybox, as Alpine's is made of: no C library, no Bash.
+pub(crate) fn busybox_root(tools: &Path, cancel: &Cancel) -> Result<PathBuf> {
+    once(tools, "root-busybox", |root| {
+        ["bin", "etc", "root", "tmp"].iter().try_for_each(|folder| fs::create_dir(root.join(folder)))?;
+        let busybox = root.join("bin/busybox");
+        fs::copy(super::find("busybox").context("find busybox")?, &busybox)?;
+        for name in apt::output(Command::new(&busybox).arg("--list"), Some(cancel))?.lines() {
+            if name != "busybox" {
+                symlink("busybox", root.join("bin").join(name))?;
+            }
+        }
+        Ok(fs::write(root.join("etc/passwd"), "me:x:1000:1000::/home/me:/bin/sh\n")?)
     })
 }
 

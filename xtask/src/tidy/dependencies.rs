@@ -1,5 +1,5 @@
-//! Manifests: the invariants of `docs/architecture.md` that they show; everything is inherited from the workspace, every dependency is used where it is named and has its
-//! reason in `docs/architecture.md`, and the top level holds what it should.
+//! Manifests: everything is inherited from the workspace, every dependency is used where it is named and has its reason in
+//! `docs/architecture.md`, programs are not linked, and the top level holds what it should.
 //!
 //! Manifests are read as lines, because that is what these rules are about.
 
@@ -17,8 +17,17 @@ const TOP_LEVEL: [&str; 8] =
     ["Cargo.toml", "Cargo.lock", "LICENSE", "README.md", "compose.yaml", "crates", "docs", "xtask"];
 /// May be there as well.
 const PAGES: [&str; 3] = ["CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md"];
-const INHERITED: [&str; 7] =
-    ["version", "edition", "rust-version", "license", "description", "repository", "publish"];
+/// What each manifest holds, so that it differs from the others in its name and its dependencies alone.
+const INHERITED: [&str; 8] = [
+    "\nversion.workspace = true\n",
+    "\nedition.workspace = true\n",
+    "\nrust-version.workspace = true\n",
+    "\nlicense.workspace = true\n",
+    "\ndescription.workspace = true\n",
+    "\nrepository.workspace = true\n",
+    "\npublish.workspace = true\n",
+    "\n[lints]\nworkspace = true\n",
+];
 const REASONS: &str = "docs/architecture.md";
 
 /// The crates that others use as a library; of pipe-listener it is what makes the bridge's folder. Programs call each
@@ -39,34 +48,30 @@ pub(super) fn findings(workspace: &Workspace, sources: &[Source]) -> Result<Vec<
     if !text.contains("\nunsafe_code = \"forbid\"\n") {
         found.push(Problem::new("Cargo.toml", "unsafe code is not forbidden"));
     }
-    for (name, line) in in_section(&text, "[workspace.dependencies]") {
-        if workspace.members.iter().any(|member| member.name == name) {
+    let is_member = |name: &str| workspace.members.iter().any(|member| member.name == name);
+    let used = workspace.members.iter().flat_map(|member| &member.dependencies);
+    for (name, line, _) in in_section(&text, "[workspace.dependencies]") {
+        if is_member(name) {
             continue;
         }
-        if !workspace.members.iter().any(|member| member.dependencies.iter().any(|used| used.name == name)) {
-            found.push(Problem::at_line("Cargo.toml", line, format!("{name}: no crate depends on it")));
+        let mut report = |what: String| found.push(Problem::at_line("Cargo.toml", line, what));
+        if !used.clone().any(|used| used.name == name) {
+            report(format!("{name}: no crate depends on it"));
         }
         if !reasons.contains(&format!("| `{name}` |")) {
-            found.push(Problem::at_line(
-                "Cargo.toml",
-                line,
-                format!("{name}: {REASONS} has no reason for it"),
-            ));
+            report(format!("{name}: {REASONS} has no reason for it"));
         }
     }
     for member in &workspace.members {
         let manifest = member.folder().join("Cargo.toml");
-        let text = read(&manifest)?;
         let path = manifest.strip_prefix(&workspace.root).unwrap_or(&manifest);
-        found.extend(of_manifest(path, &text));
-        let is_program = |name: &str| {
-            workspace.members.iter().any(|other| other.name == name && !LIBRARIES.contains(&name))
-        };
-        let linked = member.dependencies.iter().map(|used| &used.name).filter(|name| is_program(name));
-        found.extend(
-            linked.map(|name| Problem::new(path, format!("{name}: run the program, do not link it"))),
-        );
-        found.extend(unused(&member.name, path, &text, sources));
+        let linked = member.dependencies.iter().map(|used| used.name.as_str());
+        let linked = linked.filter(|name| is_member(name) && !LIBRARIES.contains(name));
+        let linked =
+            linked.map(|name| Problem::new(path, format!("{name}: run the program, do not link it")));
+        found.extend(linked);
+        let own: Vec<&Source> = sources.iter().filter(|source| source.member == member.name).collect();
+        found.extend(of_manifest(path, &read(&manifest)?, &own));
     }
     Ok(found)
 }
@@ -93,43 +98,27 @@ fn top_level(workspace: &Workspace) -> Result<Vec<Problem>> {
     Ok(extra.chain(missing.map(|name| Problem::new(*name, "is missing"))).collect())
 }
 
-fn of_manifest(path: &Path, text: &str) -> Vec<Problem> {
-    let mut found = Vec::new();
-    for key in INHERITED {
-        if !text.lines().any(|line| line == format!("{key}.workspace = true")) {
-            found.push(Problem::new(path, format!("{key} is not inherited from the workspace")));
-        }
-    }
-    if !text.contains("[lints]\nworkspace = true") {
-        found.push(Problem::new(path, "the lints are not inherited from the workspace"));
-    }
+fn of_manifest(path: &Path, text: &str, own: &[&Source]) -> Vec<Problem> {
+    let missing = INHERITED.iter().filter(|line| !text.contains(**line));
+    let missing = missing.map(|line| Problem::new(path, format!("lacks {}", line.trim().replace('\n', " "))));
+    let mut found: Vec<Problem> = missing.collect();
     for section in ["[dependencies]", "[dev-dependencies]", "[build-dependencies]"] {
-        for (name, line) in in_section(text, section) {
-            let declaration = text.lines().nth(line - 1).unwrap_or("");
+        for (name, line, declaration) in in_section(text, section) {
+            let mut report = |what: &str| found.push(Problem::at_line(path, line, format!("{name}: {what}")));
             if !declaration.contains("workspace = true") {
-                found.push(Problem::at_line(
-                    path,
-                    line,
-                    format!("{name}: its version belongs into the workspace"),
-                ));
+                report("its version belongs into the workspace");
+            }
+            let is_used = own.iter().any(|source| source.mentions(&name.replace('-', "_")));
+            if !is_used && !declaration.contains("# tidy: ") {
+                report("not used here");
             }
         }
     }
     found
 }
 
-fn unused(member: &str, path: &Path, text: &str, sources: &[Source]) -> Vec<Problem> {
-    let own: Vec<&Source> = sources.iter().filter(|source| source.member == member).collect();
-    let is_used = |name: &str| own.iter().any(|source| source.mentions(&name.replace('-', "_")));
-    let sections = ["[dependencies]", "[dev-dependencies]"];
-    let named = sections.iter().flat_map(|section| in_section(text, section));
-    let is_excused = |line: usize| text.lines().nth(line - 1).is_some_and(|line| line.contains("# tidy: "));
-    let idle = named.filter(|(name, line)| !is_used(name) && !is_excused(*line));
-    idle.map(|(name, line)| Problem::at_line(path, line, format!("{name}: not used here"))).collect()
-}
-
 /// The names that a section of a manifest sets, with their lines.
-fn in_section<'a>(text: &'a str, section: &str) -> Vec<(&'a str, usize)> {
+fn in_section<'a>(text: &'a str, section: &str) -> Vec<(&'a str, usize, &'a str)> {
     let mut inside = false;
     let mut names = Vec::new();
     for (index, line) in text.lines().enumerate() {
@@ -139,7 +128,7 @@ fn in_section<'a>(text: &'a str, section: &str) -> Vec<(&'a str, usize)> {
             let name = line.split(['.', ' ', '=']).next().unwrap_or("");
             // The lines within a list that goes over several lines set nothing.
             if line.contains('=') && !name.is_empty() {
-                names.push((name, index + 1));
+                names.push((name, index + 1, line));
             }
         }
     }
@@ -151,24 +140,16 @@ mod tests {
     use super::*;
     use crate::source::sample;
 
-    const MANIFEST: &str = "[package]\nname = \"a\"\nversion = \"1\"\n\n[lints]\nworkspace = true\n\n[dependencies]\n\
-                            # why\nanyhow.workspace = true\nssh-key = \"0.6\"\ncommon = { workspace = true }\n";
-
     #[test]
-    fn what_is_not_inherited_is_found() {
-        let found: Vec<_> = of_manifest(Path::new("a"), MANIFEST).iter().map(ToString::to_string).collect();
-        assert_eq!(found[0], "a: version is not inherited from the workspace");
-        assert_eq!(found.last().unwrap(), "a:11: ssh-key: its version belongs into the workspace");
-        assert_eq!(found.len(), INHERITED.len() + 1);
-    }
-
-    #[test]
-    fn a_dependency_that_no_source_names_is_found() {
-        let sources = [sample("crates/a/src/a.rs", "//! A.\nuse ssh_key::PrivateKey;\nuse common::exit;\n")];
-        let found = unused("a", Path::new("m"), MANIFEST, &sources);
-        assert_eq!(
-            found.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            ["m:10: anyhow: not used here"]
-        );
+    fn what_is_not_inherited_and_what_no_source_names_is_found() {
+        let manifest = "[package]\nname = \"a\"\nversion = \"1\"\n\n[lints]\nworkspace = true\n\n[dependencies]\n\
+                        # why\nanyhow.workspace = true\nssh-key = \"0.6\"\ncommon = { workspace = true }\n";
+        let source = sample("crates/a/src/a.rs", "//! A.\nuse ssh_key::PrivateKey;\nuse common::exit;\n");
+        let found = of_manifest(Path::new("a"), manifest, &[&source]);
+        let found: Vec<_> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(found.len(), INHERITED.len() - 1 + 2, "{found:?}");
+        assert_eq!(found[0], "a: lacks version.workspace = true");
+        let last = ["a:10: anyhow: not used here", "a:11: ssh-key: its version belongs into the workspace"];
+        assert_eq!(found[found.len() - 2..], last);
     }
 }

@@ -1,8 +1,9 @@
-//! Plain English: words that this project avoids, each with what to write instead and the reason.
+//! Plain English: words that this project avoids, each with what to write instead and the reason, as the table of
+//! CONTRIBUTING.md lists them.
 //!
 //! They are looked for as whole words, without regard to case, in every line of Rust (comments, texts, and names, which
 //! are split at `_` and at capitals), of the pages, of the shell scripts and of the templates. What a page has in
-//! backticks is quoted and not looked at. [`table`] is the list of CONTRIBUTING.md; a test compares the two.
+//! backticks is quoted and not looked at.
 
 use std::fs;
 use std::path::Path;
@@ -14,48 +15,53 @@ use walkdir::{DirEntry, WalkDir};
 
 use crate::workspace::Workspace;
 
-/// The page that lists the words, and the file that does.
-const LISTS: [&str; 2] = ["CONTRIBUTING.md", "xtask/src/tidy/words.rs"];
+/// The page that lists the words, and its table's header.
+const LIST: &str = "CONTRIBUTING.md";
+const HEADER: &str = "| avoid | write | because |\n| --- | --- | --- |\n";
 
-/// A row of the list: the words, what to write instead, and why.
-type AvoidedWords = (&'static [&'static str], &'static str, &'static str);
+/// What holds them in any case.
+const LISTS: [&str; 2] = [LIST, "xtask/src/tidy/words.rs"];
 
-const AVOIDED: [AvoidedWords; 8] = [
-    (
-        &["tell", "tells", "told", "telling"],
-        "report, log, print, show; know, distinguish",
-        "programs have output, not speech: name it",
-    ),
-    (&["said"], "reported, logged, printed; the output", "programs have output, not speech: name it"),
-    (&["mend", "mends", "mended", "mending"], "fix", "the usual word"),
-    (
-        &["nobody", "somebody", "anybody", "everybody", "whoever"],
-        "no one, another user, anyone, the caller",
-        "the role matters: name it",
-    ),
-    (&["begun"], "started", "the usual word"),
-    (&["gives"], "returns, prints, passes, has", "it has too many meanings"),
-    (&["stand in", "stands in", "stood in"], "is in, is listed in; replaces", "text and files don't stand"),
-    (&["so many", "so long as", "is not so"], "N, at most N; as long as; wrong, and how", "a riddle"),
-];
+/// A row of the table: the words, what to write instead, and why.
+struct AvoidedWords<'a> {
+    words: Vec<&'a str>,
+    instead: &'a str,
+    why: &'a str,
+}
 
 /// The kinds of files that hold words, by their ending; those without one are scripts and templates.
 const KINDS: [&str; 7] = ["rs", "md", "sh", "py", "toml", "yaml", ""];
 
 /// What is against this rule.
 pub(super) fn findings(workspace: &Workspace) -> Result<Vec<Problem>> {
+    let list = fs::read_to_string(workspace.root.join(LIST)).with_context(|| format!("read: {LIST}"))?;
+    let avoided = rows(&list).with_context(|| format!("{LIST} has no table of words to avoid"))?;
     let mut found = Vec::new();
     for entry in WalkDir::new(&workspace.root).into_iter().filter_entry(is_ours) {
         let entry = entry.context("read the repository")?;
         let path = entry.path().strip_prefix(&workspace.root).unwrap_or(entry.path());
         let ending = path.extension().unwrap_or_default();
-        let is_list = LISTS.iter().any(|list| path.ends_with(list));
-        if entry.file_type().is_file() && !is_list && KINDS.iter().any(|kind| ending == *kind) {
+        if entry.file_type().is_file()
+            && !LISTS.iter().any(|list| path == Path::new(list))
+            && KINDS.iter().any(|kind| ending == *kind)
+        {
             let text = fs::read(entry.path()).with_context(|| format!("read: {}", escape_path(path)))?;
-            found.extend(of_file(path, &String::from_utf8_lossy(&text)));
+            found.extend(of_file(path, &String::from_utf8_lossy(&text), &avoided));
         }
     }
     Ok(found)
+}
+
+/// The rows of the table in that page.
+fn rows(page: &str) -> Option<Vec<AvoidedWords<'_>>> {
+    let (_, table) = page.split_once(HEADER)?;
+    let cells = table.lines().map_while(|line| line.strip_prefix("| ")?.strip_suffix(" |"));
+    cells
+        .map(|row| match row.split(" | ").collect::<Vec<_>>()[..] {
+            [words, instead, why] => Some(AvoidedWords { words: words.split(", ").collect(), instead, why }),
+            _ => None,
+        })
+        .collect()
 }
 
 /// Neither cargo's target folder nor what is hidden, except the checks of `.ci`.
@@ -64,7 +70,7 @@ fn is_ours(entry: &DirEntry) -> bool {
     entry.depth() == 0 || name == ".ci" || !(name.starts_with('.') || name == "target")
 }
 
-fn of_file(path: &Path, text: &str) -> Vec<Problem> {
+fn of_file(path: &Path, text: &str, avoided: &[AvoidedWords<'_>]) -> Vec<Problem> {
     let is_page = path.extension().is_some_and(|end| end == "md");
     let mut is_excused = false;
     let mut found = Vec::new();
@@ -77,7 +83,7 @@ fn of_file(path: &Path, text: &str) -> Vec<Problem> {
             true => words(&line.split('`').step_by(2).collect::<Vec<_>>().join(" x ")),
             false => words(line),
         };
-        for (avoided, instead, why) in AVOIDED {
+        for AvoidedWords { words: avoided, instead, why } in avoided {
             let hits = avoided.iter().filter(|word| words.contains(&format!(" {word} ")));
             found.extend(hits.map(|word| {
                 Problem::at_line(path, index + 1, format!("\"{word}\": write {instead} ({why})"))
@@ -105,27 +111,26 @@ fn words(line: &str) -> String {
     words
 }
 
-/// The list as the page has it.
-#[cfg(test)]
-fn table() -> String {
-    let rows =
-        AVOIDED.iter().map(|(words, instead, why)| format!("| {} | {instead} | {why} |\n", words.join(", ")));
-    format!("| avoid | write | because |\n| --- | --- | --- |\n{}", rows.collect::<String>())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    const LIST: &str = "# Words\n\n| avoid | write | because |\n| --- | --- | --- |\n| told, nobody | log | role |\n\
+                        | mend, mended | fix | the usual word |\n| begun, so many, stands in | N | a riddle |\n\nMore.\n";
+
+    fn found(path: &str, text: &str) -> Vec<Problem> {
+        of_file(Path::new(path), text, &rows(LIST).unwrap())
+    }
+
     fn lines(path: &str, text: &str) -> Vec<Option<usize>> {
-        of_file(Path::new(path), text).iter().map(|problem| problem.line).collect()
+        found(path, text).iter().map(|problem| problem.line).collect()
     }
 
     #[test]
     fn an_avoided_word_is_found_in_comments_texts_and_names() {
         let text = "//! It is Told.\nlet a = \"nobody knows\";\nfn it_is_mended() {}\nstruct HasBegun;\nlet told2;\n\
                     // it stands\n// in\n// stands  in it\nlet untold = retell; // a storyteller\n";
-        let found: Vec<_> = of_file(Path::new("crates/a/src/b.rs"), text);
+        let found = found("crates/a/src/b.rs", text);
         let lines: Vec<_> = found.iter().filter_map(|problem| problem.line).collect();
         assert_eq!(lines, [1, 2, 3, 4, 8], "{found:?}");
         assert!(found[2].to_string().ends_with(": \"mended\": write fix (the usual word)"), "{}", found[2]);
@@ -136,13 +141,6 @@ mod tests {
         let text = "// tidy: the account of that name\nlet user = \"nobody\";\nlet user = \"nobody\";\n";
         assert_eq!(lines("crates/a/src/b.rs", text), [Some(3)]);
         assert_eq!(lines("docs/a.md", "the user `nobody`, `mend`\nso many, or nobody\n"), [Some(2), Some(2)]);
-        assert_eq!(lines("crates/a/templates/a.sh", "# `mend` somebody's\n"), [Some(1), Some(1)]);
-    }
-
-    #[test]
-    fn the_page_lists_the_same_words() {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-        let page = fs::read_to_string(root.join(LISTS[0])).unwrap();
-        assert!(page.contains(&table()), "{} lacks:\n{}", LISTS[0], table());
+        assert_eq!(lines("crates/a/templates/a.sh", "# `mend` nobody's\n"), [Some(1), Some(1)]);
     }
 }

@@ -9,7 +9,7 @@ use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
@@ -70,61 +70,37 @@ pub(super) enum Door {
     None(PathBuf),
 }
 
-/// What comes back.
-#[derive(Debug)]
-pub(super) enum Answer {
-    None,
-    Text(UnixStream),
-    Exit(Child),
-}
-
-impl Answer {
-    /// Reads all of it. Fails unless it reports that the message succeeded.
-    pub(super) fn read_to_its_end(self) -> Result<()> {
-        match self {
-            Answer::None => {}
-            Answer::Text(mut stream) => {
-                let mut answer = String::new();
-                stream.read_to_string(&mut answer).context("read an answer")?;
-                ensure!(answer.ends_with(". 0\n"), "the listener answers {answer:?}");
-            }
-            Answer::Exit(mut child) => {
-                let status = child.wait().context("wait for a program")?;
-                ensure!(status.success(), "the program ended with {status}");
-            }
-        }
-        Ok(())
-    }
-}
+/// Waits for all that comes back; fails unless it reports that the message succeeded.
+pub(super) type Answer = Box<dyn FnOnce() -> Result<()>>;
 
 impl Door {
     /// Opens the door, sends `text`, which may be several messages for a FIFO, and closes it as a hook does.
     pub(super) fn send(&self, text: &str) -> Result<Answer> {
         match self {
             Door::Fifo(path) => {
-                let naming = || format!("write to the FIFO: {}", escape_path(path));
+                let open = |flags: OFlag| {
+                    let opened = OpenOptions::new().write(true).custom_flags(flags.bits()).open(path);
+                    opened.with_context(|| format!("open the FIFO: {}", escape_path(path)))
+                };
                 // Fails if there is no reader, instead of waiting.
-                let nonblocking = OFlag::O_NONBLOCK.bits();
-                drop(
-                    OpenOptions::new()
-                        .write(true)
-                        .custom_flags(nonblocking)
-                        .open(path)
-                        .with_context(naming)?,
-                );
-                let mut fifo = OpenOptions::new().write(true).open(path).with_context(naming)?;
-                fifo.write_all(text.as_bytes()).with_context(naming)?;
-                Ok(Answer::None)
+                drop(open(OFlag::O_NONBLOCK)?);
+                open(OFlag::empty())?.write_all(text.as_bytes()).context("write to the FIFO")?;
+                Ok(Box::new(|| Ok(())))
             }
             Door::None(program) => {
                 let mut command = Command::new(program);
-                command.stdin(Stdio::null()).stdout(Stdio::null());
-                Ok(Answer::Exit(command.spawn().context("start a program")?))
+                let mut child =
+                    command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("start a program")?;
+                Ok(Box::new(move || {
+                    let status = child.wait().context("wait for a program")?;
+                    ensure!(status.success(), "the program ended with {status}");
+                    Ok(())
+                }))
             }
             Door::Socket(_) => {
                 let mut stream = self.connect()?;
                 stream.write_all(text.as_bytes()).context("write to the socket")?;
-                Ok(Answer::Text(stream))
+                Ok(Box::new(|| read(stream)))
             }
         }
     }
@@ -150,8 +126,14 @@ impl Door {
         for stream in &mut streams {
             stream.write_all(b"ping\n").context("write to the socket")?;
         }
-        let answers = streams.into_iter().map(|stream| Answer::Text(stream).read_to_its_end());
-        let answered = answers.filter(Result::is_ok).count();
+        let answered = streams.into_iter().map(read).filter(Result::is_ok).count();
         Ok((answered, started.elapsed()))
     }
+}
+
+fn read(mut stream: UnixStream) -> Result<()> {
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).context("read an answer")?;
+    ensure!(answer.ends_with(". 0\n"), "the listener answers {answer:?}");
+    Ok(())
 }

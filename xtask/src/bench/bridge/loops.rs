@@ -1,25 +1,30 @@
 //! The two that take messages: the Bash loop and the listener as it is installed, each in a folder of its own.
 //!
-//! Both are ended when dropped. The process that holds the listener's FIFO ends by itself ten seconds later.
+//! Both are stopped when dropped.
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
 use common::cancel::Cancel;
-use common::process::{self, Limits};
-use nix::sys::signal::{Signal, kill};
+use common::process::Limits;
 use nix::sys::stat::Mode;
-use nix::unistd::Pid;
 
-use super::super::{ignore, measure};
+use super::super::ignore;
+use super::super::measure;
+use super::super::tree::{EMPTY, Tree, service};
 use super::doors::{Door, program};
-use crate::background::wait_for;
+use crate::background::{Background, listener_of};
 use crate::build;
 use crate::cli::BuildOptions;
+use crate::home::Home;
+use crate::trees;
 use crate::workspace::Workspace;
+
+/// Longer than all of it takes.
+const LIMIT: Duration = Duration::from_secs(3600);
 
 /// Written from the description of the old script. It holds the FIFO open, which is faster than to open it for every
 /// message, and loses none that way.
@@ -51,85 +56,67 @@ done
 "#;
 
 /// The Bash loop.
-#[derive(Debug)]
 pub(super) struct Bash {
-    child: Child,
     pub(super) fifo: Door,
+    _process: Background,
 }
 
 impl Bash {
     /// Starts it in `folder`; `home` holds the services whose ignore file it makes.
     pub(super) fn start(folder: &Path, home: &Path, cancel: &Cancel) -> Result<Bash> {
-        let script = format!("#!/bin/bash{}", ignore::LOOP);
-        common::atomic::write(&folder.join("build-ignorefile.sh"), script.as_bytes(), 0o755)?;
-        common::atomic::write(&folder.join("pre-backup-actions.sh"), PREPARE.as_bytes(), 0o755)?;
-        let fifo = folder.join("bash-pipe");
-        nix::unistd::mkfifo(&fifo, Mode::S_IRWXU).context("make a FIFO")?;
+        let build_ignore = format!("#!/bin/bash{}", ignore::LOOP);
+        trees::write(&folder.join("build-ignorefile.sh"), build_ignore, 0o755)?;
+        trees::write(&folder.join("pre-backup-actions.sh"), PREPARE, 0o755)?;
+        let path = folder.join("bash-pipe");
+        nix::unistd::mkfifo(&path, Mode::S_IRWXU).context("make a FIFO")?;
         let mut command = Command::new("bash");
-        command.args(["-c", LOOP, "loop"]).args([&fifo, folder, home]);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("start bash")?;
-        let bash = Bash { child, fifo: Door::Fifo(fifo) };
-        wait_for("the Bash loop reads", cancel, || Ok(bash.fifo.send("ping\n").is_ok()))?;
-        Ok(bash)
-    }
-}
-
-impl Drop for Bash {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+        command.args(["-c", LOOP, "loop"]).args([&path, folder, home]);
+        let fifo = Door::Fifo(path);
+        let process =
+            Background::start(command, Limits::within(LIMIT), cancel, || Ok(fifo.send("ping\n").is_ok()))?;
+        Ok(Bash { fifo, _process: process })
     }
 }
 
 /// The listener, beside the tools that it starts, in a home of its own.
-#[derive(Debug)]
 pub(super) struct Listener {
-    child: Child,
     pub(super) fifo: Door,
     pub(super) socket: Door,
-    pub(super) home: PathBuf,
-    client: PathBuf,
+    pub(super) client: PathBuf,
+    pub(super) home: Home,
+    process: u32,
+    _process: Background,
 }
 
 impl Listener {
-    /// Starts it in `folder`, in a home with that many services.
+    /// Starts it in a home with that many services, the last of which has a prepare step; `folder` holds the program of
+    /// the action `note`.
     pub(super) fn start(folder: &Path, services: usize, cancel: &Cancel) -> Result<Listener> {
         let built = build::both_ends_of_the_bridge(&Workspace::find()?, &BuildOptions::default())?;
-        let (home, tools) = (folder.join("home"), folder.join("tools"));
-        let actions = home.join("containers/backrest/actions");
-        for folder in [&home.join("data/backrest"), &actions, &tools] {
-            fs::create_dir_all(folder).context("make a folder")?;
-        }
-        ignore::make_services(&home, services)?;
-        let last = home.join(format!("data/service-{:04}/prepare-backup.sh", services - 1));
+        let home = Home::make(None, cancel)?;
+        let tools = [build::released("pre-backup-actions")?, build::released("build-ignore")?];
+        home.install(&[&tools[..], &[built.join("pipe-listener")]].concat())?;
+        Tree { services, rules: ignore::LINES, ..EMPTY }.make(&home.at(""))?;
+        let last = home.at("data").join(service(services - 1)).join("prepare-backup.sh");
         fs::copy(program(folder), last).context("add a prepare step")?;
-        let beside = [build::released("pre-backup-actions")?, build::released("build-ignore")?];
-        for tool in beside.iter().chain(&[built.join("pipe-listener")]) {
-            fs::copy(tool, tools.join(tool.file_name().unwrap_or_default())).context("copy a tool")?;
-        }
-        fs::copy(program(folder), actions.join("note")).context("add an action")?;
-        let mut command = Command::new(tools.join("pipe-listener"));
-        command.env_clear().env("HOME", &home).env("PATH", "/usr/bin:/bin");
-        let child =
-            command.stdin(Stdio::null()).stdout(Stdio::null()).spawn().context("start the listener")?;
-        let bridge = home.join("containers/backrest/bridge");
+        home.folder("home/containers/backrest/actions")?;
+        fs::copy(program(folder), home.at("containers/backrest/actions/note")).context("add an action")?;
+        let bridge = home.at("containers/backrest/bridge");
+        let socket = Door::Socket(bridge.join("backrest.sock"));
+        let command = home.command(home.at(".local/bin/pipe-listener"));
+        let background = Background::start(command, Limits::within(LIMIT), cancel, || {
+            Ok(socket.send("ping\n").is_ok_and(|answer| answer().is_ok()))
+        })?;
         let client = bridge.join("backrest-send");
-        let listener = Listener {
-            child,
-            fifo: Door::Fifo(bridge.join("backrest-pipe")),
-            socket: Door::Socket(bridge.join("backrest.sock")),
-            home,
-            client,
-        };
-        let answers = || listener.socket.send("ping\n").is_ok_and(|answer| answer.read_to_its_end().is_ok());
-        wait_for("the listener answers", cancel, || Ok(answers()))?;
-        fs::copy(built.join("backrest-send"), &listener.client).context("copy the client")?;
-        Ok(listener)
+        fs::copy(built.join("backrest-send"), &client).context("copy the client")?;
+        let fifo = Door::Fifo(bridge.join("backrest-pipe"));
+        let process = listener_of(&home.at(""))?.unsigned_abs();
+        Ok(Listener { fifo, socket, client, home, process, _process: background })
     }
 
     /// An unchanged file would not be written.
     pub(super) fn forget_the_ignore_file(&self) -> Result<()> {
-        let file = self.home.join("containers/backrest/ignorefile.txt");
+        let file = self.home.at("containers/backrest/ignorefile.txt");
         if file.exists() { fs::remove_file(file).context("remove the ignore file") } else { Ok(()) }
     }
 
@@ -144,21 +131,6 @@ impl Listener {
     }
 
     fn memory(&self, file: &str, line: &str) -> Result<u64> {
-        measure::memory(self.child.id(), file, line).with_context(|| format!("/proc has no {line}"))
-    }
-
-    /// `backrest-send ping`, as a hook calls it.
-    pub(super) fn call_the_client(&self) -> Result<()> {
-        let limits = Limits::within(Duration::from_secs(60));
-        process::capture(Command::new(&self.client).arg("ping"), b"", limits, None)?.success()?;
-        Ok(())
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        let id = i32::try_from(self.child.id()).unwrap_or(i32::MAX);
-        let _ = kill(Pid::from_raw(id), Signal::SIGTERM);
-        let _ = self.child.wait();
+        measure::memory(self.process, file, line).with_context(|| format!("/proc has no {line}"))
     }
 }

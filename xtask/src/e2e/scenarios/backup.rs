@@ -70,7 +70,7 @@ pub(super) fn is_made(world: &World) -> Result<()> {
     backup.restic.context("restic ran")?.success()?;
     all_succeed(backup.after)?;
     ensure!(snapshots(world)? == 1, "expected one snapshot");
-    ensure!(stopped::is_up(world)?, "expected that {} is up again", stopped::NAME);
+    stopped::expect_up(world)?;
     expect_push(world, "status=up", "nightly")
 }
 

@@ -17,36 +17,26 @@ use super::super::ran::all_succeed;
 use super::super::world::World;
 use super::backup::expect_push;
 use super::{bridge, database, stopped};
+use crate::background::listener_of;
 
 /// A hook has to notice within this time that no answer will come.
 const AT_ONCE: Duration = Duration::from_secs(1);
 
-pub(super) fn database_is_down(world: &World) -> Result<()> {
+/// Before Backrest 1.11 no hook runs after the one that failed, so the host undoes and pushes by itself.
+pub(super) fn database_is_down(world: &World, firing: Firing) -> Result<()> {
     let (hooks, before) = (Hooks::printed(world)?, snapshots(world)?);
     world.kuma.take();
     world.compose("paperless", &["stop", "database"])?.success()?;
-    let backup = hooks.back_up(world, &[])?;
+    let backup = hooks.back_up_as(firing, world, &[])?;
     world.compose("paperless", &["start", "database"])?.success()?;
     database::wait_until_up(world)?;
     backup.start.code(1)?.prints("1 failed: paperless")?;
     ensure!(backup.restic.is_none(), "expected that restic does not run");
-    all_succeed(backup.after)?;
-    ensure!(snapshots(world)? == before, "expected no further snapshot");
-    ensure!(stopped::is_up(world)?, "expected that {} is up again", stopped::NAME);
-    expect_push(world, "status=down", "paperless")
-}
-
-/// Before Backrest 1.11 no hook runs after the one that failed, so the host undoes and pushes by itself.
-pub(super) fn no_hook_follows(world: &World) -> Result<()> {
-    let (hooks, before) = (Hooks::printed(world)?, snapshots(world)?);
-    world.kuma.take();
-    world.compose("paperless", &["stop", "database"])?.success()?;
-    let backup = hooks.back_up_as(Firing::Before1_11, world, &[])?;
-    world.compose("paperless", &["start", "database"])?.success()?;
-    database::wait_until_up(world)?;
-    backup.start.code(1)?.prints("1 failed: paperless")?;
-    ensure!(backup.restic.is_none() && backup.after.is_empty(), "expected that nothing follows");
-    comes_up(world)?;
+    ensure!(backup.after.is_empty() == (firing == Firing::Before1_11), "expected other hooks");
+    match firing {
+        Firing::Before1_11 => comes_up(world)?,
+        _ => all_succeed(backup.after).and_then(|()| stopped::expect_up(world))?,
+    }
     ensure!(snapshots(world)? == before, "expected no further snapshot");
     expect_push(world, "status=down", "paperless")
 }
@@ -62,7 +52,7 @@ pub(super) fn restic_fails(world: &World) -> Result<()> {
     backup.restic.context("restic ran")?.failure()?;
     all_succeed(backup.after)?;
     ensure!(snapshots(world)? == before, "expected no further snapshot");
-    ensure!(stopped::is_up(world)?, "expected that {} is up again", stopped::NAME);
+    stopped::expect_up(world)?;
     expect_push(world, "status=down", "nightly")
 }
 
@@ -76,7 +66,7 @@ pub(super) fn files_are_missing(world: &World) -> Result<()> {
         backup.start.success()?;
         backup.restic.context("restic ran")?.code(3)?;
         all_succeed(backup.after)?;
-        ensure!(stopped::is_up(world)?, "expected that {} is up again", stopped::NAME);
+        stopped::expect_up(world)?;
         let pushes = world.kuma.take();
         let is_down = |push: &String| push.contains("status=down") && push.contains("partial%20backup");
         ensure!(!pushes.is_empty() && pushes.iter().all(is_down), "{firing:?}: seen {pushes:?}");
@@ -162,8 +152,6 @@ fn comes_up(world: &World) -> Result<()> {
 
 /// Ends the listener as a crash would.
 fn kill_listener(world: &World) -> Result<()> {
-    let lock = world.read("containers/backrest/state/listener.lock")?;
-    let process =
-        lock.split(' ').nth(1).and_then(|word| word.parse().ok()).context("the listener's process")?;
+    let process = listener_of(&world.at(""))?;
     kill(Pid::from_raw(process), Signal::SIGKILL).context("kill the listener")
 }

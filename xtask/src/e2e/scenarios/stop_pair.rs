@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use anyhow::{Result, ensure};
 
+use super::super::images;
 use super::super::world::World;
-use super::super::{engine, images};
 
 const NAME: &str = "everything";
+const CRASH: &str = "everything-crash-1";
 
 /// `app` needs `database`; `torrent` lives in the network of `vpn`; `crash` ends as soon as it is started.
 fn compose_file() -> String {
@@ -41,53 +42,48 @@ fn start(world: &World) -> Result<()> {
 fn remove(world: &World) -> Result<()> {
     world.compose(NAME, &["--profile", "*", "down"])?.success()?;
     world.compose(NAME, &["--project-name", "second", "--file", "other.yaml", "down"])?.success()?;
-    for path in [format!("containers/{NAME}"), format!("data/{NAME}")] {
-        std::fs::remove_dir_all(world.at(path))?;
+    remove_folders(world)
+}
+
+fn remove_folders(world: &World) -> Result<()> {
+    for root in ["containers", "data"] {
+        std::fs::remove_dir_all(world.at(root).join(NAME))?;
     }
     Ok(())
 }
 
-pub(super) fn restores_each_state(world: &World) -> Result<()> {
+/// Each container is back in its state, whatever happens `between` the two steps.
+pub(super) fn restores_each_state(world: &World, between: fn(&World) -> Result<()>) -> Result<()> {
     start(world)?;
     world.docker(&["pause", "everything-cron-1"])?.success()?;
     // Compose would start it again together with app.
     world.docker(&["stop", "everything-database-1"])?.success()?;
     world.wait_for("a container that restarts", || Ok(state_of(world, "crash")? == "restarting"))?;
-    let before = states(world)?;
+    let mut before = states(world)?;
+    // It is started, fails and waits in turn.
+    before.insert(CRASH.into(), "restarting".into());
 
     world.tool("pre-backup-actions", &["--only", NAME])?.success()?;
     let stopped = states(world)?;
     ensure!(stopped.values().all(|state| state == "exited"), "expected nothing to run, seen {stopped:?}");
+    between(world)?;
     world.tool("pre-backup-actions", &["--after"])?.success()?;
     let mut after = states(world)?;
-    // It is started, fails and waits in turn.
-    ensure!(after["everything-crash-1"] != "exited", "expected that crash is started, seen {after:?}");
-    after.insert("everything-crash-1".into(), "restarting".into());
+    ensure!(after[CRASH] != "exited", "expected that crash is started, seen {after:?}");
+    after.insert(CRASH.into(), "restarting".into());
     ensure!(after == before, "expected the states {before:?}, seen {after:?}");
+    remove(world)
+}
 
-    // The compose file is broken by hand between the two steps: Compose's own records do.
+/// The compose file is broken by hand between the two steps: Compose's own records do.
+pub(super) fn needs_no_compose_file(world: &World) -> Result<()> {
+    start(world)?;
     world.tool("pre-backup-actions", &["--only", NAME])?.success()?;
     world.write(&format!("containers/{NAME}/compose.yaml"), "services: [\n")?;
     world.tool("pre-backup-actions", &["--after"])?.success()?;
     world.write(&format!("containers/{NAME}/compose.yaml"), compose_file())?;
     let state = state_of(world, "torrent")?;
     ensure!(state == "running", "expected that torrent runs in the network of vpn, seen {state}");
-    remove(world)
-}
-
-/// The machine restarts during the backup: what has to run again, and in which state, is on the disk.
-pub(super) fn restores_after_a_restart(world: &World) -> Result<()> {
-    start(world)?;
-    world.docker(&["pause", "everything-cron-1"])?.success()?;
-    world.docker(&["stop", "everything-database-1"])?.success()?;
-    world.wait_for("a container that restarts", || Ok(state_of(world, "crash")? == "restarting"))?;
-    let before = states(world)?;
-    world.tool("pre-backup-actions", &["--only", NAME])?.success()?;
-    engine::start(world)?;
-    world.tool("pre-backup-actions", &["--after"])?.success()?;
-    let mut after = states(world)?;
-    after.insert("everything-crash-1".into(), "restarting".into());
-    ensure!(after == before, "expected the states {before:?}, seen {after:?}");
     remove(world)
 }
 
@@ -115,10 +111,7 @@ pub(super) fn fails_if_something_runs(world: &World) -> Result<()> {
     world.tool("pre-backup-actions", &["--only", NAME])?.code(1)?.prints("so not stopped, but writing")?;
     world.tool("pre-backup-actions", &["--after"])?.success()?;
     world.docker(&["rm", "--force", "reader", "writer"])?.success()?;
-    for path in [format!("containers/{NAME}"), format!("data/{NAME}")] {
-        std::fs::remove_dir_all(world.at(path))?;
-    }
-    Ok(())
+    remove_folders(world)
 }
 
 fn state_of(world: &World, service: &str) -> Result<String> {

@@ -45,6 +45,12 @@ pub(super) fn is_up(world: &World) -> Result<bool> {
     Ok(!running.stdout.trim().is_empty())
 }
 
+/// It is up again after a backup.
+pub(super) fn expect_up(world: &World) -> Result<()> {
+    ensure!(is_up(world)?, "expected that {NAME} is up again");
+    Ok(())
+}
+
 fn started_at(world: &World) -> Result<String> {
     let ids = world.docker(&["ps", "--all", "--quiet", "--filter", &project()])?.success()?.stdout;
     Ok(world.docker(&["inspect", "--format", "{{.State.StartedAt}}", ids.trim()])?.success()?.stdout)

@@ -79,15 +79,8 @@ fn back_up(world: &World, hooks: &Hooks, server: &Server, more: &[&str]) -> Resu
 /// Verifies as that user, whose own folder is Backrest's for what is written.
 fn verify(world: &World, server: &Server, own: &Path, code: i32) -> Result<Verification> {
     let mut command = world.command("setpriv");
-    command.args([
-        "--reuid",
-        USER,
-        "--regid",
-        USER,
-        "--clear-groups",
-        "--inh-caps=-all",
-        "--bounding-set=-all",
-    ]);
+    command.args(["--reuid", USER, "--regid", USER, "--clear-groups"]);
+    command.args(["--inh-caps=-all", "--bounding-set=-all"]);
     command.arg(world.at(".local/bin/create-backrest-pipe")).args(["verify", "--json", "--plan", "nightly"]);
     command.arg("--backrest").arg(&server.address).arg("--container-dir").arg(own.join("backrest"));
     command.env("TMPDIR", own).env("USER", USER);
