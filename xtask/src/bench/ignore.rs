@@ -84,11 +84,3 @@ fn compiling_alone(cancel: &Cancel) -> Result<Duration> {
     once()?;
     Ok(measure::median((0..ROUNDS).map(|_| once()).collect::<Result<_>>()?))
 }
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn a_service_has_the_lines_that_the_title_says() {
-        assert_eq!(super::LINES.lines().count(), 20);
-    }
-}

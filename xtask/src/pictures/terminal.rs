@@ -77,20 +77,3 @@ pub(super) fn run(command: &mut Command, answers: &[&str], cancel: &Cancel) -> R
     }
     Ok(Screen { rows })
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_command_sees_a_terminal_of_80_columns_and_is_answered() {
-        let cancel = Cancel::new().unwrap();
-        let mut command = Command::new("sh");
-        command.args(["-c", "stty size; read word; printf '\\033[32mheard %s\\033[m\\n' \"$word\""]);
-        let screen = run(&mut command, &["me"], &cancel).unwrap();
-        let lines: Vec<String> =
-            screen.rows.iter().map(|row| row.iter().map(vt100::Cell::contents).collect()).collect();
-        assert_eq!(lines, ["120 80", "me", "heard me"]);
-        assert_eq!(screen.rows[2][0].fgcolor(), vt100::Color::Idx(2));
-    }
-}
