@@ -33,8 +33,6 @@ pub(crate) enum Topic {
     UnknownName,
     /// A message that was refused, because too many wait or because its file is not safe.
     Refused,
-    /// A `ping` through the FIFO.
-    Ping,
     /// A message of this name that was accepted. Only names of actions get here.
     Message(String),
     /// A message of this name that failed: any number that work leave room for it.
@@ -48,6 +46,8 @@ pub(crate) struct Log {
     /// A person, or systemd's journal, reads standard output.
     is_echoed: bool,
     budgets: BTreeMap<Topic, Budget>,
+    /// When the first line was left out that is not counted in the log yet.
+    flooded: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -55,8 +55,6 @@ struct Budget {
     left: u32,
     refilled: Instant,
     left_out: u64,
-    /// When the number of lines left out was logged.
-    summed_up: Instant,
 }
 
 impl Log {
@@ -66,7 +64,7 @@ impl Log {
         let is_terminal = std::io::IsTerminal::is_terminal(&std::io::stdout());
         let is_echoed = is_terminal || std::env::var_os("JOURNAL_STREAM").is_some();
         let (tally, problem) = Tally::open(counts);
-        let mut log = Log { log, tally, is_echoed, budgets: BTreeMap::new() };
+        let mut log = Log { log, tally, is_echoed, budgets: BTreeMap::new(), flooded: None };
         problem.iter().for_each(|problem| log.event(problem));
         Ok(log)
     }
@@ -91,12 +89,7 @@ impl Log {
     }
 
     fn sparingly_at(&mut self, topic: Topic, event: &str, now: Instant) {
-        let budget = self.budgets.entry(topic).or_insert(Budget {
-            left: BURST,
-            refilled: now,
-            left_out: 0,
-            summed_up: now,
-        });
+        let budget = self.budgets.entry(topic).or_insert(Budget { left: BURST, refilled: now, left_out: 0 });
         let refills = now.duration_since(budget.refilled).as_secs() / REFILL.as_secs();
         let refills = u32::try_from(refills).unwrap_or(BURST).min(BURST);
         if refills > 0 {
@@ -104,10 +97,8 @@ impl Log {
             budget.refilled = now;
         }
         if budget.left == 0 {
-            if budget.left_out == 0 {
-                budget.summed_up = now;
-            }
             budget.left_out += 1;
+            self.flooded.get_or_insert(now);
             return;
         }
         budget.left -= 1;
@@ -122,17 +113,13 @@ impl Log {
 
     /// When [`Log::keep`] has something to do.
     pub(crate) fn due(&self) -> Option<Instant> {
-        self.summary_due().into_iter().chain(self.tally.due()).min()
-    }
-
-    fn summary_due(&self) -> Option<Instant> {
-        let flooded = self.budgets.values().filter(|budget| budget.left_out > 0);
-        flooded.map(|budget| budget.summed_up + SUMMARY).min()
+        let summary = self.flooded.map(|since| since + SUMMARY);
+        summary.into_iter().chain(self.tally.due()).min()
     }
 
     /// Logs how many lines were left out, and writes the counts, if it is time.
     pub(crate) fn keep(&mut self, now: Instant) {
-        if self.summary_due().is_some_and(|due| due <= now) {
+        if self.flooded.is_some_and(|since| since + SUMMARY <= now) {
             self.sum_up_now();
         }
         if let Err(error) = self.tally.save(now) {
@@ -141,15 +128,13 @@ impl Log {
     }
 
     fn sum_up_now(&mut self) {
-        let mut lines = Vec::new();
-        for (topic, budget) in &mut self.budgets {
+        self.flooded = None;
+        let flooded = self.budgets.iter_mut().filter(|(_, budget)| budget.left_out > 0);
+        let line = |(topic, budget): (&Topic, &mut Budget)| {
             let count = std::mem::take(&mut budget.left_out);
-            if count > 0 {
-                lines.push(format!("{topic}: {count} more lines of this kind were left out"));
-                budget.summed_up = Instant::now();
-            }
-        }
-        lines.iter().for_each(|line| self.event(line));
+            format!("{topic}: {count} more lines of this kind were left out")
+        };
+        flooded.map(line).collect::<Vec<_>>().iter().for_each(|line| self.event(line));
     }
 }
 
@@ -160,7 +145,6 @@ impl fmt::Display for Topic {
             Topic::NotAMessage => "not a message",
             Topic::UnknownName => "unknown messages",
             Topic::Refused => "refused messages",
-            Topic::Ping => "ping",
             Topic::Message(name) => name,
             Topic::Failed(name) => return write!(f, "{name} that failed"),
         })

@@ -79,13 +79,6 @@ pub(crate) struct Advanced {
 }
 
 #[derive(Debug)]
-pub(crate) struct Unrecorded {
-    pub(crate) error: io::Error,
-    /// Whose messages were not accepted.
-    pub(crate) refused: Vec<ClientId>,
-}
-
-#[derive(Debug)]
 pub(crate) struct Queue {
     journal: Journal,
     /// Of each lane what runs, if anything does, and then what waits.
@@ -144,15 +137,16 @@ impl Queue {
     }
 
     /// Accepts what has come in, notes what has `ended`, and starts what comes next. Fails if that can't be written
-    /// down; then nothing was started, and of what has come in only what is from the FIFO is kept.
-    pub(crate) fn advance(&mut self, ended: &[u64]) -> Result<Advanced, Unrecorded> {
+    /// down; then nothing was started, and of what has come in only what is from the FIFO is kept. Returns the clients of the
+    /// rest with the error.
+    pub(crate) fn advance(&mut self, ended: &[u64]) -> Result<Advanced, (io::Error, Vec<ClientId>)> {
         let mut new = std::mem::take(&mut self.from_fifo);
         let from_fifo = new.len();
         new.append(&mut self.from_others);
         self.record(&mut new, ended).map_err(|error| {
             let refused = new.split_off(from_fifo).into_iter().filter_map(|job| job.client).collect();
             self.from_fifo = new;
-            Unrecorded { error, refused }
+            (error, refused)
         })
     }
 

@@ -24,20 +24,14 @@ const ALL_ANSWERS: usize = 4 << 20;
 /// At most this number are let in before the others are looked at again.
 const AT_ONCE: usize = 256;
 
-/// A client that went away before its message had ended.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Gone {
-    pub(crate) client: ClientId,
-    /// It had not closed its own side before: it wanted to know the end.
-    pub(crate) waited: bool,
-}
-
 /// The connections by number; a lower number is older.
 #[derive(Debug)]
 pub(crate) struct Clients {
     connections: BTreeMap<ClientId, Connection>,
-    /// Who went away while an answer was promised.
-    gone: Vec<Gone>,
+    /// Who went away while an answer was promised, and whether it wanted to know the end: it had not closed its own side.
+    gone: Vec<(ClientId, bool)>,
+    /// Messages that have come in.
+    lines: Vec<(ClientId, Vec<u8>)>,
     next: u64,
     most: usize,
 }
@@ -54,24 +48,21 @@ impl Clients {
         Clients {
             connections: BTreeMap::new(),
             gone: Vec::new(),
+            lines: Vec::new(),
             next: 1,
             most: usize::try_from(most).unwrap_or(16),
         }
     }
 
     /// Accepts new clients and reads what they send at once.
-    pub(crate) fn let_in(&mut self, socket: &UnixListener, now: Instant) -> Vec<(ClientId, Vec<u8>)> {
-        let mut lines = Vec::new();
+    pub(crate) fn let_in(&mut self, socket: &UnixListener, now: Instant) {
         for _ in 0..AT_ONCE {
             let stream = match socket.accept() {
                 Ok((stream, _)) => stream,
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
                 // Out of descriptors, most likely: one less, and the next round tries again.
-                Err(_) => {
-                    self.send_one_away();
-                    break;
-                }
+                Err(_) => return self.send_one_away(),
             };
             if self.connections.len() >= self.most {
                 self.send_one_away();
@@ -84,14 +75,10 @@ impl Clients {
             let client = ClientId(self.next);
             self.next += 1;
             // Who connects speaks at once, as a rule.
-            match connection.read(now) {
-                Heard::Line(line) => lines.push((client, line)),
-                Heard::Nothing => {}
-                Heard::Gone => continue,
+            if note(client, connection.read(now), &mut self.lines) {
+                self.connections.insert(client, connection);
             }
-            self.connections.insert(client, connection);
         }
-        lines
     }
 
     fn send_one_away(&mut self) {
@@ -104,11 +91,11 @@ impl Clients {
     fn remove(&mut self, client: ClientId) {
         let removed = self.connections.remove(&client);
         let removed = removed.filter(Connection::is_waiting);
-        self.gone.extend(removed.map(|connection| Gone { client, waited: !connection.is_half_closed() }));
+        self.gone.extend(removed.map(|connection| (client, !connection.is_half_closed())));
     }
 
-    /// Those who have gone away since the last call although an answer was promised.
-    pub(crate) fn take_gone(&mut self) -> Vec<Gone> {
+    /// Those who have gone away since the last call although an answer was promised, and whether they wanted to know it.
+    pub(crate) fn take_gone(&mut self) -> Vec<(ClientId, bool)> {
         std::mem::take(&mut self.gone)
     }
 
@@ -121,33 +108,26 @@ impl Clients {
         self.connections.contains_key(&client)
     }
 
-    /// Reads from and writes to one that is ready. Returns its line once it has one.
-    pub(crate) fn attend(&mut self, client: ClientId, hung_up: bool, now: Instant) -> Option<Vec<u8>> {
-        let connection = self.connections.get_mut(&client)?;
+    /// Reads from and writes to one that is ready.
+    pub(crate) fn attend(&mut self, client: ClientId, hung_up: bool, now: Instant) {
+        let Some(connection) = self.connections.get_mut(&client) else { return };
         let heard = if connection.is_speaking() { connection.read(now) } else { Heard::Nothing };
         let left = hung_up && heard == Heard::Nothing;
-        if heard == Heard::Gone || left || !connection.write(now) {
+        if !note(client, heard, &mut self.lines) || left || !connection.write(now) {
             self.remove(client);
-        }
-        match heard {
-            Heard::Line(line) => Some(line),
-            _ => None,
         }
     }
 
-    /// Attends to those whose time has come. Returns their lines.
-    pub(crate) fn overdue(&mut self, now: Instant) -> Vec<(ClientId, Vec<u8>)> {
-        let mut lines = Vec::new();
-        self.connections.retain(|&client, connection| match connection.overdue(now) {
-            Heard::Nothing => true,
-            Heard::Gone => false,
-            Heard::Line(line) => {
-                lines.push((client, line));
-                true
-            }
-        });
+    /// Attends to those whose time has come.
+    pub(crate) fn overdue(&mut self, now: Instant) {
+        let lines = &mut self.lines;
+        self.connections.retain(|&client, connection| note(client, connection.overdue(now), lines));
         self.bound_the_unread();
-        lines
+    }
+
+    /// The messages that have come in since the last call.
+    pub(crate) fn take_lines(&mut self) -> Vec<(ClientId, Vec<u8>)> {
+        std::mem::take(&mut self.lines)
     }
 
     /// Whose action runs is not touched: it may well read as fast as it can.
@@ -178,6 +158,7 @@ impl Clients {
             self.remove(client);
         }
     }
+
     /// Sends `client` the end of its answer, after a note unless that is empty.
     pub(crate) fn finish(&mut self, client: Option<ClientId>, code: ExitCode, note: &str) {
         if !note.is_empty() {
@@ -185,4 +166,13 @@ impl Clients {
         }
         self.send(client, &Frame::End(code));
     }
+}
+
+/// Notes a line. Returns whether the client is still there.
+fn note(client: ClientId, heard: Heard, lines: &mut Vec<(ClientId, Vec<u8>)>) -> bool {
+    let is_there = heard != Heard::Gone;
+    if let Heard::Line(line) = heard {
+        lines.push((client, line));
+    }
+    is_there
 }

@@ -60,19 +60,6 @@ pub(crate) struct Failure {
     pub(crate) unseen: String,
 }
 
-impl Failure {
-    /// A failure in `part` of an action.
-    fn in_part(self, part: &str) -> Failure {
-        let naming = |text| format!("{part}: {text}");
-        Failure { why: naming(self.why), unseen: naming(self.unseen) }
-    }
-
-    fn and(self, other: Failure) -> Failure {
-        let joined = |one, two| format!("{one}; {two}");
-        Failure { why: joined(self.why, other.why), unseen: joined(self.unseen, other.unseen) }
-    }
-}
-
 impl Outcome {
     /// It failed, because of `why`, which no program has printed.
     pub(crate) fn failed(why: impl Into<String>) -> Outcome {

@@ -107,11 +107,9 @@ impl Connection {
             Ok(length) => {
                 self.last = now;
                 self.input.extend_from_slice(&chunk[..length]);
-                match self.input.iter().position(|&b| b == b'\n') {
-                    Some(end) => self.take_line(end),
-                    None if self.input.len() >= LONGEST + 2 => self.take_line(self.input.len()),
-                    None => Heard::Nothing,
-                }
+                let is_full = self.input.len() >= LONGEST + 2;
+                let end = self.input.iter().position(|&b| b == b'\n');
+                end.or(is_full.then_some(LONGEST + 2)).map_or(Heard::Nothing, |end| self.take_line(end))
             }
             Err(error) if is_temporary(&error) => Heard::Nothing,
             Err(_) => Heard::Gone,

@@ -261,13 +261,4 @@ mod tests {
         assert_eq!(fifo.start(), Mark { generation: 4, offset: 0, skipping: false });
         assert_eq!(spool_length(folder.path()), 0);
     }
-
-    #[test]
-    fn without_a_journal_the_spool_is_read_and_what_has_run_is_unknown() {
-        let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("spool"), "ping\n").unwrap();
-        let mut fifo = Fifo::open(folder.path(), Mark::default(), false).unwrap();
-        assert!(fifo.read_backlog().unwrap());
-        assert_eq!(fifo.take()[0].taken, Taken::Unknown);
-    }
 }

@@ -258,11 +258,6 @@ impl Backups {
         self.push_failure_to_prepare(request.plan(), format!("preparing the backup failed: {why}"));
     }
 
-    fn push_failure_to_prepare(&mut self, plan: Option<String>, text: String) {
-        let request = Notification { preparation_failed: true, text, ..Notification::default() };
-        self.push_to_monitors(State::Down, plan, &request);
-    }
-
     /// Pushes each service that is stopped because its after step failed, at once, and its return.
     fn compare_down(&mut self, log: &mut Log) {
         let now = match self.trouble() {
@@ -277,6 +272,11 @@ impl Backups {
         } else if !back.is_empty() {
             self.push(State::Up, None, format!("brought back: {}", back.join(", ")));
         }
+    }
+
+    fn push_failure_to_prepare(&mut self, plan: Option<String>, text: String) {
+        let request = Notification { preparation_failed: true, text, ..Notification::default() };
+        self.push_to_monitors(State::Down, plan, &request);
     }
 
     fn push(&mut self, state: State, plan: Option<String>, text: String) {

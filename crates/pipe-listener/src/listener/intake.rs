@@ -18,7 +18,7 @@ use crate::dispatch::{Action, Refusal, look_up};
 use crate::door::fifo::Taken;
 use crate::door::{ClientId, Origin};
 use crate::log::{Topic, short};
-use crate::queue::{Job, STALE, Unrecorded};
+use crate::queue::{Job, STALE};
 use crate::run::{Outcome, notify};
 use crate::status::{self, ListenerStatus};
 use crate::tally::Ending;
@@ -83,7 +83,7 @@ impl Listener {
         match look_up(message, door, &self.runner.actions(), || self.runner.trust()) {
             Ok(Action::BuiltIn(BuiltIn::Ping)) => {
                 if door == Origin::Fifo {
-                    self.log.sparingly(Topic::Ping, "ping (pipe)");
+                    self.log.sparingly(Topic::Message(message.name.clone()), "ping (pipe)");
                 }
                 let pong = format!("pong {}", env!("CARGO_PKG_VERSION")).into_bytes();
                 self.clients.send(client, &Frame::Output(pong));
@@ -105,7 +105,8 @@ impl Listener {
                 let event = format!("unknown message: {shown} ({door})");
                 self.log.count("unknown-name", Ending::Refused, Topic::UnknownName, &event);
                 let known = BuiltIn::ALL.map(BuiltIn::name).join(", ");
-                let why = format!("no action has the name {}; known are your own and {known}", message.name);
+                let own = "the files in the host's actions folder";
+                let why = format!("no action has the name {}; known are {known} and {own}", message.name);
                 self.clients.finish(client, ExitCode::Unknown, &why);
             }
             Err(Refusal::Unsafe(why)) => {
@@ -134,7 +135,7 @@ impl Listener {
         }
         let advanced = match advanced {
             Ok(advanced) => advanced,
-            Err(Unrecorded { error, refused }) => {
+            Err((error, refused)) => {
                 self.log.found(&format!("the queue can't be written: {error}"));
                 self.timers.set(Timer::Disk, Some(DISK_PAUSE));
                 for client in refused {

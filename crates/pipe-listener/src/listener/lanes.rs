@@ -15,16 +15,10 @@ use crate::run::{Outcome, Report, Runner, prepare, wait};
 
 #[derive(Debug)]
 pub(super) struct Lanes {
-    threads: [Sender<Start>; 2],
+    /// They get a message, what stops its action, and what becomes of it if it is a notification.
+    threads: [Sender<(Job, Cancel, Notice)>; 2],
     /// What stops the actions that run, by the number of their message.
     running: BTreeMap<u64, Cancel>,
-}
-
-#[derive(Debug)]
-struct Start {
-    job: Job,
-    cancel: Cancel,
-    notice: Notice,
 }
 
 impl Lanes {
@@ -43,7 +37,7 @@ impl Lanes {
         let cancel = Cancel::new().unwrap_or_else(|_| spare.clone());
         self.running.insert(job.id, cancel.clone());
         // The threads live as long as the loop.
-        let _ = self.threads[job.lane() as usize].send(Start { job, cancel, notice });
+        let _ = self.threads[job.lane() as usize].send((job, cancel, notice));
     }
 
     /// Stops the action of this message, if it runs.
@@ -60,11 +54,11 @@ impl Lanes {
     }
 }
 
-fn work(lane: Lane, runner: &Runner, jobs: Receiver<Start>, events: &Events) {
+fn work(lane: Lane, runner: &Runner, jobs: Receiver<(Job, Cancel, Notice)>, events: &Events) {
     if lane == Lane::Actions {
         events.send(Event::Prepared(prepare::open(runner)));
     }
-    for Start { job, cancel, notice } in jobs {
+    for (job, cancel, notice) in jobs {
         let action = match &job.action {
             Some(action) => Ok(action.clone()),
             None => look_up(&job.message, job.door, &runner.actions(), || runner.trust()),

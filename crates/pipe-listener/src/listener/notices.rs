@@ -125,7 +125,8 @@ impl Notices {
     pub(super) fn reconsider(&mut self, queue: &Queue, settings: &Settings) -> Option<u64> {
         let (own, hurry) = self.delayed.take()?;
         let waits = queue.running(Lane::Notifications)?.id;
-        let Some(settings) = queue.waiting_in(Lane::Notifications).next().and(settings.again().ok()) else {
+        let Some(settings) = queue.waiting_in(Lane::Notifications).next().and_then(|_| settings.again().ok())
+        else {
             self.delayed = Some((own, hurry));
             return None;
         };

@@ -102,19 +102,16 @@ impl Listener {
         }
         self.take_arrivals();
 
-        let mut lines = Vec::new();
         for (source, gone) in ready {
             if let Source::Client(client) = *source {
-                lines.extend(self.clients.attend(client, *gone, now).map(|line| (client, line)));
+                self.clients.attend(client, *gone, now);
             }
         }
-        lines.extend(self.clients.overdue(now));
-        if is_ready(Source::Socket) {
-            if let Some(socket) = self.doors.socket() {
-                lines.extend(self.clients.let_in(socket, now));
-            }
+        self.clients.overdue(now);
+        if let Some(socket) = self.doors.socket().filter(|_| is_ready(Source::Socket)) {
+            self.clients.let_in(socket, now);
         }
-        for (client, line) in lines {
+        for (client, line) in self.clients.take_lines() {
             self.hear(client, &line);
         }
 
@@ -128,10 +125,10 @@ impl Listener {
             number += 1;
         }
         let mut ended: Vec<_> = finished.iter().map(|(job, _)| job.id).collect();
-        for gone in self.clients.take_gone() {
-            let Some(job) = self.queue.job_of(gone.client) else { continue };
+        for (client, waited) in self.clients.take_gone() {
+            let Some(job) = self.queue.job_of(client) else { continue };
             let stop = || self.lanes.stop(job.id);
-            if self.backups.client_gone(job, gone.waited, stop, &mut self.log) {
+            if self.backups.client_gone(job, waited, stop, &mut self.log) {
                 ended.push(job.id);
             }
         }

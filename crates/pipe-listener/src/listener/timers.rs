@@ -18,6 +18,9 @@ pub(super) enum Timer {
     Restart,
 }
 
+/// A century: what is longer overflows the clock.
+const LONGEST: Duration = Duration::from_secs(100 * 366 * 86400);
+
 #[derive(Debug, Default)]
 pub(super) struct Timers([Option<Instant>; 6]);
 
@@ -31,7 +34,7 @@ impl Timers {
 
     /// It is due after this time, or not at all.
     pub(super) fn set(&mut self, timer: Timer, left: Option<Duration>) {
-        self.0[timer as usize] = left.and_then(|left| Instant::now().checked_add(left));
+        self.0[timer as usize] = left.map(|left| Instant::now() + left.min(LONGEST));
     }
 
     pub(super) fn is_set(&self, timer: Timer) -> bool {

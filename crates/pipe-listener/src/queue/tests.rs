@@ -2,11 +2,9 @@
 
 use std::fs;
 
-use super::journal::{Journal, Mark, Record};
 use super::{Advanced, Job, Lane, Queue};
 use crate::door::Origin;
 use bridge::message::Message;
-use common::record_log::Damage;
 
 /// Accepts these lines, when those messages have ended.
 fn advance(queue: &mut Queue, lines: &[&str], ended: &[u64]) -> Advanced {
@@ -41,25 +39,6 @@ fn notifications_have_a_lane_of_their_own() {
     let advanced = advance(&mut queue, &["pre-backups", "notify-up x", "other"], &[]);
     let started: Vec<_> = advanced.started.iter().map(|job| (job.id, job.lane())).collect();
     assert_eq!(started, [(1, Lane::Actions), (2, Lane::Notifications)]);
-}
-
-#[test]
-fn a_line_that_a_crash_cut_short_did_not_happen() {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("journal");
-    let (mut journal, ..) = Journal::open(&path).unwrap();
-    journal.append(&[Record::Started { id: 9 }]).unwrap();
-    drop(journal);
-    let mut text = fs::read(&path).unwrap();
-    text.extend_from_slice(br#"{"accepted":{"id":7,"at""#);
-    fs::write(&path, &text).unwrap();
-    let (mut journal, open, damage) = Journal::open(&path).unwrap();
-    assert_eq!(damage, Damage { is_torn: true, ..Damage::default() });
-    assert_eq!((open.len(), journal.next_id()), (0, 1));
-    journal.append(&[Record::Next { id: 5, spool: Mark::default() }]).unwrap();
-    let (journal, _, damage) = Journal::open(&path).unwrap();
-    assert_eq!(damage, Damage::default());
-    assert_eq!(journal.next_id(), 5);
 }
 
 #[test]

@@ -3,7 +3,6 @@
 //! Docker is asked for the containers that mount the bridge folder and when they started. If Docker can't be asked, or
 //! no such container runs, nothing is known.
 
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -16,8 +15,8 @@ use super::Runner;
 
 /// Whether every container that mounts the bridge was started after `since`, in seconds since 1970.
 pub(crate) fn restarted_since(runner: &Runner, since: i64) -> bool {
-    let bridge = runner.settings.layout().bridge();
-    let Some(ids) = docker(&["ps", "--quiet", "--no-trunc", "--filter", &volume(&bridge)]) else {
+    let volume = format!("volume={}", escape_path(runner.settings.layout().bridge()));
+    let Some(ids) = docker(&["ps", "--quiet", "--no-trunc", "--filter", &volume]) else {
         return false;
     };
     let ids: Vec<_> = ids.lines().map(str::trim).filter(|id| !id.is_empty()).collect();
@@ -28,10 +27,6 @@ pub(crate) fn restarted_since(runner: &Runner, since: i64) -> bool {
     let Some(started) = docker(&inspect) else { return false };
     let mut times = started.lines().map(|line| line.trim().parse::<Timestamp>());
     started.lines().count() == ids.len() && times.all(|time| time.is_ok_and(|time| time.as_second() > since))
-}
-
-fn volume(bridge: &Path) -> String {
-    format!("volume={}", escape_path(bridge))
 }
 
 fn docker(arguments: &[&str]) -> Option<String> {

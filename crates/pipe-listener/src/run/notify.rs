@@ -55,33 +55,23 @@ pub(super) fn notify(
         State::Down if job.door != Origin::Timer => alarm::reason(&request.text),
         State::Up | State::Down => request.text,
     };
-    let push = Push {
-        state: if down.is_none() { state } else { State::Down },
-        plan,
-        duration: request.duration,
-        text: [preparation, ignore, Some(text).filter(|text| !text.is_empty()), down]
-            .into_iter()
-            .flatten()
-            .collect::<Vec<_>>()
-            .join("; "),
-    };
-    Ok(until_it_worked(runner, &push, report))
+    let state = if down.is_none() { state } else { State::Down };
+    let text = [preparation, ignore, Some(text).filter(|text| !text.is_empty()), down];
+    let text = text.into_iter().flatten().collect::<Vec<_>>().join("; ");
+    // One argument each, so that an id that begins with a hyphen is not taken for an option.
+    let mut arguments = vec![state.word().to_string()];
+    arguments.extend(plan.map(|plan| format!("--plan={plan}")));
+    arguments.extend(request.duration.map(|took| format!("--duration={}ms", took.as_millis())));
+    Ok(until_it_worked(runner, &arguments, &text, report))
 }
 
-struct Push {
-    state: State,
-    text: String,
-    plan: Option<String>,
-    duration: Option<Duration>,
-}
-
-fn until_it_worked(runner: &Runner, push: &Push, report: Report<'_>) -> Outcome {
+fn until_it_worked(runner: &Runner, arguments: &[String], text: &str, report: Report<'_>) -> Outcome {
     let started = Instant::now();
     let mut pause = Duration::from_secs(1);
     let mut tries = 0;
     loop {
         tries += 1;
-        let why = match try_once(runner, push, if tries == 1 { FIRST } else { LATER }) {
+        let why = match try_once(runner, arguments, text, if tries == 1 { FIRST } else { LATER }) {
             Ok(()) if tries == 1 => return Outcome::Done(None),
             Ok(()) => return Outcome::Done(Some(format!("after {tries} tries"))),
             Err(why) => why,
@@ -105,17 +95,11 @@ pub(crate) fn has_address(settings: &Settings) -> bool {
     settings.again().is_ok_and(|settings| !settings.push_settings().is_empty())
 }
 
-fn try_once(runner: &Runner, push: &Push, time: Duration) -> Result<(), String> {
-    let mut command = runner.settings.command("backrest-push", &[push.state.word()]);
-    if let Some(plan) = &push.plan {
-        // One argument, so that an id that begins with a hyphen is not taken for an option.
-        command.arg(format!("--plan={plan}"));
-    }
-    if let Some(duration) = push.duration {
-        command.args(["--duration", &format!("{}ms", duration.as_millis())]);
-    }
+fn try_once(runner: &Runner, arguments: &[String], text: &str, time: Duration) -> Result<(), String> {
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let mut command = runner.settings.command("backrest-push", &arguments);
     let limits = Limits { grace: Duration::from_secs(1), ..Limits::within(time) };
-    let pushed = process::capture(&mut command, push.text.as_bytes(), limits, Some(&runner.cancel))
+    let pushed = process::capture(&mut command, text.as_bytes(), limits, Some(&runner.cancel))
         .map_err(|error| common::exit::one_line(&error))?;
     if pushed.end.is_success() {
         return Ok(());

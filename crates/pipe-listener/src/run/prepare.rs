@@ -13,7 +13,7 @@ use common::contract::journal::Journal;
 use common::moment::unix_now;
 use common::process::{self, Limits};
 
-use super::{Outcome, Report, Runner};
+use super::{Failure, Outcome, Report, Runner};
 
 pub(super) fn pre_backups(
     runner: &Runner,
@@ -30,15 +30,16 @@ pub(super) fn pre_backups(
     command.args(["--wait", &format!("{left}s")]);
     let prepared = runner.program(&mut command, until, report);
     let ignored = runner.tool("build-ignore", &[], until, report);
-    let in_part = |outcome: &Outcome, part| match outcome {
-        Outcome::Failed(failure) => Some(failure.clone().in_part(part)),
-        Outcome::Done(_) | Outcome::Unknown => None,
+    let parts = [("pre-backup-actions", &prepared), ("build-ignore", &ignored)];
+    let failed = |text: fn(&Failure) -> &str| {
+        let failed = parts.iter().filter_map(|(part, outcome)| match outcome {
+            Outcome::Failed(failure) => Some(format!("{part}: {}", text(failure))),
+            Outcome::Done(_) | Outcome::Unknown => None,
+        });
+        failed.collect::<Vec<_>>().join("; ")
     };
-    Ok(match (in_part(&prepared, "pre-backup-actions"), in_part(&ignored, "build-ignore")) {
-        (Some(prepare), Some(ignore)) => Outcome::Failed(prepare.and(ignore)),
-        (Some(failure), None) | (None, Some(failure)) => Outcome::Failed(failure),
-        (None, None) => prepared,
-    })
+    let (why, unseen) = (failed(|failure| &failure.why), failed(|failure| &failure.unseen));
+    Ok(if why.is_empty() { prepared } else { Outcome::Failed(Failure { why, unseen }) })
 }
 
 pub(super) fn post_backups(
