@@ -19,7 +19,7 @@ use crate::restic::cost::Depths;
 use crate::restic::matcher::Matcher;
 use crate::rules_file::FILE_NAME;
 use crate::rules_file::RulesFile;
-use crate::section::{self, Sections};
+use crate::section::{self, Sections, Written};
 use crate::translate::line::SeenAt;
 use crate::translate::order::Position;
 use crate::tree::{self, Closed, Exceptions, Tree, Wanted};
@@ -142,7 +142,7 @@ fn drop_idle_lines(sections: &mut Sections, matcher: &Matcher, lean: bool) -> bo
 
 /// A rule that can't match anything is named once: by a hint, if there is one.
 fn warn_about_rules(sections: &Sections, hints: &[Problem], warnings: &mut Vec<Problem>) {
-    for written in sections.values().flat_map(|section| &section.rules) {
+    for written in rules_of_odd_sections(sections) {
         let (file, rule) = (&written.placed.file, written.placed.rule());
         let what = match written.placed.position {
             Position::Never(why) => format!("matches nothing, as in git: {why}: {}", rule.shown()),
@@ -157,6 +157,10 @@ fn warn_about_rules(sections: &Sections, hints: &[Problem], warnings: &mut Vec<P
             warnings.push(Problem::at_line(&file.path, rule.line, what));
         }
     }
+}
+
+fn rules_of_odd_sections(sections: &Sections) -> impl Iterator<Item = &Written> {
+    sections.values().filter(|section| section.has_odd_rules).flat_map(|section| &section.rules)
 }
 
 fn warn_about_limits(root: &Path, sections: &Sections, warnings: &mut Vec<Problem>) {
@@ -199,8 +203,8 @@ const COSTLY: f64 = 100_000.0;
 
 /// Only `**` makes a pattern costly: restic tries every way to fill it.
 fn warn_about_cost(sections: &Sections, depths: &Depths, warnings: &mut Vec<Problem>) {
-    for written in sections.values().flat_map(|section| &section.rules) {
-        let lines = written.lines.iter().filter(|line| has_double_star(line));
+    for written in rules_of_odd_sections(sections) {
+        let lines = written.lines.iter().filter(|line| section::has_double_star(line));
         let total: f64 = lines.map(|line| depths.cost_of_line(line)).sum();
         let of_path = total / depths.paths().max(1) as f64;
         if of_path >= COSTLY {
@@ -214,12 +218,6 @@ fn warn_about_cost(sections: &Sections, depths: &Depths, warnings: &mut Vec<Prob
             warnings.push(Problem::at_line(&file.path, rule.line, what));
         }
     }
-}
-
-fn has_double_star(line: &[u8]) -> bool {
-    // Without an early end the compiler looks at many bytes at once.
-    let pairs = line.iter().zip(line.get(1..).unwrap_or_default());
-    pairs.fold(false, |found, (one, next)| found | ((*one == b'*') & (*next == b'*')))
 }
 
 /// More folders than this that can't be entered are one warning.

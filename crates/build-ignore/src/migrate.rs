@@ -123,7 +123,7 @@ fn move_from(task: &Task, old: Vec<u8>) -> Result<Move> {
 /// A root that is missing or empty, or the empty folder of a service for which the script wrote lines: its rules were in
 /// that folder.
 fn find_unseen(settings: &Settings, roots: &[Root], old: &[u8]) -> Option<PathBuf> {
-    let is_seen = |path: &Path| roots.iter().any(|root| !root.is_empty && root.place.path == path);
+    let is_seen = |path: &Path| roots.iter().any(|root| !root.is_empty() && root.place.path == path);
     let root = trees(settings).into_iter().map(|tree| tree.path).find(|path| !is_seen(path));
     let services = old.split(|byte| *byte == b'\n').filter_map(|line| {
         let line = line.strip_prefix(b"!").unwrap_or(line).strip_prefix(b"data/")?;

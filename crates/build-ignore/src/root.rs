@@ -21,8 +21,6 @@ pub(crate) struct Root {
     pub(crate) place: RootTree,
     /// The same without symlinks.
     pub(crate) real_path: PathBuf,
-    /// Whether nothing is in it.
-    pub(crate) is_empty: bool,
     /// How restic sees it.
     pub(crate) seen_at: SeenAt,
     /// What became of it.
@@ -30,6 +28,11 @@ pub(crate) struct Root {
 }
 
 impl Root {
+    /// Whether nothing is in it.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.built.tree.depths.is_empty()
+    }
+
     /// The folders of its services that rules can apply to, with the names that lead there. A root in the root has
     /// services, too.
     pub(crate) fn services(&self) -> impl Iterator<Item = (Vec<Vec<u8>>, Entry<'_>)> {
@@ -61,8 +64,7 @@ pub(crate) fn build_roots(
         let seen_at = seen_at(settings, &place);
         let built = build(&place.path, &seen_at, wanted, options)?;
         let real_path = place.path.canonicalize().unwrap_or_else(|_| place.path.clone());
-        let is_empty = built.tree.is_empty;
-        Ok(Root { place, real_path, is_empty, seen_at, built })
+        Ok(Root { place, real_path, seen_at, built })
     };
     let built: Vec<Result<Root>> = progress::during(|| trees(settings).into_par_iter().map(one).collect());
     let mut roots = Vec::new();

@@ -23,6 +23,8 @@ pub struct Section {
     pub unnamed: usize,
     /// Its lines would take more than [`MOST_BYTES`].
     pub is_over: bool,
+    /// Some rule matches nothing, can't be expressed or has a line with a `**`: there may be something to warn about.
+    pub has_odd_rules: bool,
 }
 
 /// The lines of a service may take this many bytes of memory.
@@ -54,6 +56,13 @@ pub struct Written {
 }
 
 impl Written {
+    /// See [`Section::has_odd_rules`].
+    fn is_odd(&self) -> bool {
+        self.is_unsayable
+            || matches!(self.placed.position, Position::Never(_))
+            || self.lines.iter().any(|line| has_double_star(line))
+    }
+
     /// The rule without lines.
     fn nothing(placed: Placed) -> Written {
         Written {
@@ -99,6 +108,7 @@ pub fn compile(
 fn section(rules: &[Placed], base: &Base, depth: usize) -> Section {
     let mut written = Vec::with_capacity(rules.len());
     let mut bytes = 0;
+    let mut has_odd_rules = false;
     for of_file in rules.chunk_by(|a, b| Arc::ptr_eq(&a.file, &b.file)) {
         let base = base.below(&of_file[0].file.folder);
         let stars = rule::double_stars_for(depth.saturating_sub(base.depth()));
@@ -108,12 +118,21 @@ fn section(rules: &[Placed], base: &Base, depth: usize) -> Section {
             if bytes > MOST_BYTES {
                 return Section { is_over: true, ..Section::default() };
             }
+            // Here the lines are still in the processor's cache.
+            has_odd_rules |= rule.is_odd();
             written.push(rule);
         }
     }
     written.sort_by_key(|rule| rule.placed.position == Position::Last);
     drop_repeated(&mut written);
-    Section { rules: written, ..Section::default() }
+    Section { rules: written, has_odd_rules, ..Section::default() }
+}
+
+/// Whether a line has a `**`.
+pub(crate) fn has_double_star(line: &[u8]) -> bool {
+    // Without an early end the compiler looks at many bytes at once.
+    let pairs = line.iter().zip(line.get(1..).unwrap_or_default());
+    pairs.fold(false, |found, (one, next)| found | ((*one == b'*') & (*next == b'*')))
 }
 
 /// Of equal lines only the last one can decide.

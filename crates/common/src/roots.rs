@@ -7,7 +7,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::settings::Settings;
-use crate::text::escape;
+use crate::text::escaped;
 
 /// A root that lies in no other one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -28,7 +28,7 @@ impl RootTree {
             0 => self.name.to_string(),
             depth => {
                 let root = if depth == 1 { self.name } else { other };
-                [root, "/", &escape(folder[depth - 1].as_ref())].concat()
+                [root, "/", &escaped(folder[depth - 1].as_ref())].concat()
             }
         }
     }

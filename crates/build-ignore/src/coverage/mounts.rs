@@ -52,7 +52,7 @@ fn of_root(root: &Root, mounted: &[PathBuf], expected: &[PathBuf]) -> Vec<Gap> {
             ));
         }
     }
-    if root.is_empty {
+    if root.is_empty() {
         let what = "empty: is its disk mounted?";
         gaps.push(gap(GapKind::UnmountedDisk, root, &root.place.path, what, None));
     }
