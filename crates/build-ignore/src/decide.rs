@@ -29,8 +29,8 @@ impl Decision {
     }
 }
 
-/// The rule of `files`, which are sorted as in [`crate::tree::Tree`], that decides about the path to which `names` lead from the root; none where it is kept because nothing
-/// speaks of it. `is_folder` is about the path itself: all above it are folders.
+/// The rule of `files`, which are sorted as in [`crate::tree::Tree`], that decides about the path to which `names` lead
+/// from the root; none if no rule matches it. `is_folder` is about the path itself: all above it are folders.
 pub fn decide(files: &[Arc<RulesFile>], names: &[Vec<u8>], is_folder: bool) -> Option<Decision> {
     let mut chain = Chain::default();
     let mut last = None;
@@ -40,17 +40,15 @@ pub fn decide(files: &[Arc<RulesFile>], names: &[Vec<u8>], is_folder: bool) -> O
         if let Ok(position) = files.binary_search_by(by_folder) {
             chain.push(Arc::clone(&files[position]));
         }
-        let deciding = chain.deciding(name, is_folder || depth + 1 < names.len());
-        let decision = deciding.map(|found| Decision {
-            file: Arc::clone(found.file),
-            number: found.number,
-            depth: depth + 1,
-        });
+        let depth = depth + 1;
+        let decision = chain
+            .deciding(name, is_folder || depth < names.len())
+            .map(|(file, number)| Decision { file: Arc::clone(file), number, depth });
         if decision.as_ref().is_some_and(|decision| !decision.rule().negated) {
             return decision;
         }
         last = decision;
-        if depth + 1 < names.len() {
+        if depth < names.len() {
             chain = chain.enter(name);
         }
     }

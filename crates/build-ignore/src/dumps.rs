@@ -21,7 +21,6 @@ use common::text::escape_path;
 use crate::decide;
 use crate::git::rule;
 use crate::root::Root;
-use crate::tree::Folder;
 
 /// Reading the scripts of all services takes milliseconds.
 const DEADLINE: Duration = Duration::from_secs(20);
@@ -123,28 +122,15 @@ fn declared(roots: &[Root], folder: &Path, dump: &str) -> Vec<PathBuf> {
         return vec![folder.join(dump.trim_end_matches('/'))];
     }
     let below = roots.iter().find_map(|root| root.built.tree.top.at(&root.names_of(folder)?));
-    let rules = rule::parse(format!("/{dump}\n").as_bytes());
-    let path = rules.first().and_then(|rule| rule.path.as_ref().ok());
-    let (Some(below), Some(path)) = (below, path) else { return Vec::new() };
     let mut found = Vec::new();
-    matching(below, path, &mut Vec::new(), &mut found);
-    found.into_iter().map(|names| decide::host_path(folder, &names)).collect()
-}
-
-fn matching(
-    folder: &Folder,
-    path: &[rule::Segment],
-    names: &mut Vec<Vec<u8>>,
-    found: &mut Vec<Vec<Vec<u8>>>,
-) {
-    for entry in folder.entries() {
-        names.push(entry.name.to_vec());
-        if rule::matches(path, &names.iter().map(Vec::as_slice).collect::<Vec<_>>()) {
-            found.push(names.clone());
-        }
-        entry.folder.iter().for_each(|inner| matching(inner, path, names, found));
-        names.pop();
+    if let (Some(below), [rule]) = (below, rule::parse(format!("/{dump}").as_bytes()).as_slice()) {
+        below.matches_of(rule, &mut |names| {
+            let names: Vec<Vec<u8>> = names.iter().map(|name| name.to_vec()).collect();
+            found.push(decide::host_path(folder, &names));
+            true
+        });
     }
+    found
 }
 
 fn by_rule(roots: &[Root], dump: &Path) -> Option<(String, String)> {

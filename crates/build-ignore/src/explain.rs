@@ -95,24 +95,16 @@ enum Outcome {
 
 /// Which root a path lies below, and the names that lead to it from there.
 fn locate(path: &Path, settings: &Settings, roots: &[RootTree]) -> Result<(usize, Vec<Vec<u8>>), String> {
-    let on_host =
-        roots.iter().enumerate().find_map(|(root, tree)| Some((root, path.strip_prefix(&tree.path).ok()?)));
-    let in_container = || {
-        roots
-            .iter()
-            .enumerate()
-            .find_map(|(root, tree)| Some((root, path.strip_prefix(settings.mount.join(tree.name)).ok()?)))
-    };
     // Either may be named by way of a symlink: ~/data can lead to a disk.
     let real_path = real_folder_of(path);
-    let behind_symlinks = || {
-        let path = real_path.as_ref()?;
-        roots
-            .iter()
-            .enumerate()
-            .find_map(|(root, tree)| Some((root, path.strip_prefix(tree.path.canonicalize().ok()?).ok()?)))
+    let below = |path: Option<&Path>, top: &dyn Fn(&RootTree) -> Option<PathBuf>| {
+        let mut roots = roots.iter().enumerate();
+        roots.find_map(|(root, tree)| Some((root, path?.strip_prefix(top(tree)?).ok()?.to_path_buf())))
     };
-    let Some((root, below)) = on_host.or_else(in_container).or_else(behind_symlinks) else {
+    let found = below(Some(path), &|tree| Some(tree.path.clone()))
+        .or_else(|| below(Some(path), &|tree| Some(settings.mount.join(tree.name))))
+        .or_else(|| below(real_path.as_deref(), &|tree| tree.path.canonicalize().ok()));
+    let Some((root, below)) = found else {
         let roots: Vec<String> = roots.iter().map(|tree| escape_path(&tree.path)).collect();
         return Err(match roots.as_slice() {
             [one] => format!("does not lie below {one}"),

@@ -15,11 +15,11 @@ use rustc_hash::FxHashMap;
 
 use crate::decide;
 use crate::git::glob::Glob;
-use crate::git::rule::{self, Rule, Segment};
+use crate::git::rule::{self, Rule};
 use crate::index::Step;
 use crate::mistakes::{Meant, Proof};
 use crate::rules_file::RulesFile;
-use crate::tree::{Folder, Kind, Tree};
+use crate::tree::{Folder, Tree};
 
 /// More hints than these are not printed for a root.
 const MOST: usize = 100;
@@ -234,29 +234,12 @@ fn split_last(text: &[u8]) -> (&[u8], &[u8]) {
 
 /// How many existing paths a rule would match whose file is in `top`.
 fn matches_of(text: &str, top: Option<&Folder>) -> usize {
-    let rules = rule::parse(text.as_bytes());
-    let Some((rule, path)) = rules.first().and_then(|rule| Some((rule, rule.path.as_ref().ok()?))) else {
-        return 0;
-    };
-    let Some(top) = top else { return 0 };
-    count_matches(top, path, rule.folders_only, &mut Vec::new())
-}
-
-fn count_matches<'t>(
-    folder: &'t Folder,
-    path: &[Segment],
-    folders_only: bool,
-    names: &mut Vec<&'t [u8]>,
-) -> usize {
     let mut matched = 0;
-    for entry in folder.entries() {
-        names.push(entry.name);
-        if (!folders_only || entry.kind == Kind::Folder) && rule::matches(path, names) {
+    if let (Some(rule), Some(top)) = (rule::parse(text.as_bytes()).first(), top) {
+        top.matches_of(rule, &mut |_| {
             matched += 1;
-        } else if let Some(inner) = entry.folder {
-            matched += count_matches(inner, path, folders_only, names);
-        }
-        names.pop();
+            false
+        });
     }
     matched
 }

@@ -22,8 +22,7 @@ fn list(roots: &[Root], out: &mut impl Write) -> io::Result<()> {
     roots.sort_by(|a, b| a.seen_at.names.cmp(&b.seen_at.names));
     for root in roots {
         let tree = &root.built.tree;
-        let mut contents = Vec::new();
-        let content = measure(&tree.top, &mut contents);
+        let content = content(&tree.top);
         let at = root.place.path.as_os_str().as_bytes().to_vec();
         let seen_at = [b"/", root.seen_at.names.join(&b'/').as_slice()].concat();
         Record::Root { at, seen_at, content }.write(out)?;
@@ -35,7 +34,7 @@ fn list(roots: &[Root], out: &mut impl Write) -> io::Result<()> {
         for (name, _) in unbounded {
             Record::Unbounded(name.join(&b'/')).write(out)?;
         }
-        folder(&tree.top, &mut Vec::new(), &mut contents.into_iter(), out)?;
+        folder(&tree.top, &mut Vec::new(), out)?;
     }
     Record::End.write(out)
 }
@@ -47,19 +46,11 @@ fn kept(folder: &Folder) -> Vec<Entry<'_>> {
     entries
 }
 
-/// Measures a folder, and puts what each folder below it holds into `contents` in the order of the list.
-fn measure(folder: &Folder, contents: &mut Vec<Content>) -> Content {
+/// How much is kept in a folder and below it.
+fn content(folder: &Folder) -> Content {
     let mut all = Content::default();
-    for entry in kept(folder) {
-        let mut inner = Content::default();
-        if entry.kind == Kind::Folder {
-            let place = contents.len();
-            contents.push(inner);
-            if let Some(folder) = entry.folder {
-                inner = measure(folder, contents);
-                contents[place] = inner;
-            }
-        }
+    for entry in folder.entries().filter(|entry| !entry.is_ignored) {
+        let inner = entry.folder.map(content).unwrap_or_default();
         all.entries += inner.entries + 1;
         all.name_bytes += inner.name_bytes + entry.name.len() as u64;
         all.depth = all.depth.max(inner.depth + 1);
@@ -67,12 +58,7 @@ fn measure(folder: &Folder, contents: &mut Vec<Content>) -> Content {
     all
 }
 
-fn folder(
-    folder: &Folder,
-    path: &mut Vec<u8>,
-    contents: &mut impl Iterator<Item = Content>,
-    out: &mut impl Write,
-) -> io::Result<()> {
+fn folder(folder: &Folder, path: &mut Vec<u8>, out: &mut impl Write) -> io::Result<()> {
     let length = path.len();
     for entry in kept(folder) {
         if length > 0 {
@@ -83,10 +69,10 @@ fn folder(
             Kind::File => Record::File(path.clone()).write(out)?,
             Kind::Other => Record::Other(path.clone()).write(out)?,
             Kind::Folder => {
-                let content = contents.next().unwrap_or_default();
+                let content = entry.folder.map(content).unwrap_or_default();
                 Record::Folder { path: path.clone(), content }.write(out)?;
                 if let Some(inner) = entry.folder {
-                    self::folder(inner, path, contents, out)?;
+                    self::folder(inner, path, out)?;
                 }
             }
         }

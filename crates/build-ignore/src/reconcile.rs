@@ -14,7 +14,7 @@ use crate::section::{NamedPath, Sections};
 use crate::translate::component;
 use crate::translate::line::{Base, Out};
 use crate::translate::order::section_of;
-use crate::tree::{Folder, Kind, Tree};
+use crate::tree::{Folder, Kind, Trail, Tree};
 
 /// A path on which git and restic differ.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -52,23 +52,9 @@ pub fn compare(tree: &Tree, matcher: &Matcher) -> Vec<Difference> {
 
 /// The same where the lines are matched with paths from this folder on, as if it were the root.
 pub fn compare_below(top: &Folder, matcher: &Matcher) -> Vec<Difference> {
-    let mut differences = folder(top, matcher, &matcher.top(), None, &Way { above: None, name: b"" });
+    let mut differences = folder(top, matcher, &matcher.top(), None, &Trail::default());
     differences.sort();
     differences
-}
-
-struct Way<'a> {
-    above: Option<&'a Way<'a>>,
-    name: &'a [u8],
-}
-
-impl<'a> Way<'a> {
-    fn names(&self) -> Vec<&'a [u8]> {
-        let Some(above) = self.above else { return Vec::new() };
-        let mut names = above.names();
-        names.push(self.name);
-        names
-    }
 }
 
 fn folder(
@@ -76,12 +62,12 @@ fn folder(
     matcher: &Matcher,
     cursor: &Cursor,
     inherited: Option<Id>,
-    way: &Way,
+    trail: &Trail,
 ) -> Vec<Difference> {
     let mut differences = Vec::new();
     let mut below = Vec::new();
     for entry in folder.entries() {
-        let here = Way { above: Some(way), name: entry.name };
+        let here = trail.below(entry.name);
         let decided_by = cursor.deciding(inherited, entry.name, || here.names());
         let is_excluded = decided_by.is_some_and(|id| !matcher.is_negated(id));
         let is_folder = entry.kind == Kind::Folder;
@@ -102,11 +88,11 @@ fn folder(
                 continue;
             }
         };
-        let names = here.names().into_iter().map(<[u8]>::to_vec).collect();
+        let names = here.to_names();
         differences.push(Difference { names, kind, decided_by });
     }
     let enter = |&(inner, name, decided_by): &(&Folder, &[u8], Option<Id>)| {
-        self::folder(inner, matcher, &cursor.enter(name), decided_by, &Way { above: Some(way), name })
+        self::folder(inner, matcher, &cursor.enter(name), decided_by, &trail.below(name))
     };
     let deeper: Vec<Vec<Difference>> = match below.as_slice() {
         [] | [_] => below.iter().map(enter).collect(),

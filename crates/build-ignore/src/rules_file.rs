@@ -153,22 +153,6 @@ impl RulesFile {
 #[derive(Clone, Debug, Default)]
 pub struct Chain(Vec<(Arc<RulesFile>, State)>);
 
-/// The rule that decides.
-#[derive(Debug)]
-pub struct Deciding<'a> {
-    /// Its file.
-    pub file: &'a Arc<RulesFile>,
-    /// Its number in the file.
-    pub number: usize,
-}
-
-impl Deciding<'_> {
-    /// The rule itself.
-    pub fn rule(&self) -> &Rule {
-        &self.file.rules.list[self.number]
-    }
-}
-
 impl Chain {
     /// Whether no rule applies.
     pub fn is_empty(&self) -> bool {
@@ -190,12 +174,9 @@ impl Chain {
         Chain(inner.filter(|(file, state)| !file.rules.index.is_over(state)).collect())
     }
 
-    /// The rule that decides about `name` in this folder; none: it is kept, as the folder is.
-    pub fn deciding(&self, name: &[u8], is_folder: bool) -> Option<Deciding<'_>> {
-        self.0.iter().find_map(|(file, state)| {
-            let number = file.last_match(state, name, is_folder)?;
-            Some(Deciding { file, number })
-        })
+    /// The file and the number of the rule that decides about `name` in this folder; none: it is kept, as the folder is.
+    pub fn deciding(&self, name: &[u8], is_folder: bool) -> Option<(&Arc<RulesFile>, usize)> {
+        self.0.iter().find_map(|(file, state)| Some((file, file.last_match(state, name, is_folder)?)))
     }
 
     /// The rules that apply below the folder to which `names` lead from the root, seen from there: those by name alone
@@ -231,6 +212,6 @@ impl Chain {
 
     /// Whether git ignores `name`, which lies in a folder that it does not ignore.
     pub fn ignores(&self, name: &[u8], is_folder: bool) -> bool {
-        self.deciding(name, is_folder).is_some_and(|deciding| !deciding.rule().negated)
+        self.deciding(name, is_folder).is_some_and(|(file, number)| !file.rules.list[number].negated)
     }
 }

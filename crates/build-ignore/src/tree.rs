@@ -17,6 +17,7 @@ use std::sync::Arc;
 use common::problem::Problem;
 use rustc_hash::FxHashSet;
 
+use crate::git::rule::{self, Rule, Segment};
 use crate::held::Held;
 use crate::rules_file::RulesFile;
 use crate::translate::order::SectionName;
@@ -30,7 +31,7 @@ pub const MOST_RULES: usize = 200_000;
 pub const MOST_BYTES: usize = 16 << 20;
 
 /// What was seen of a root.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub struct Tree {
     /// The root's own folder.
     pub top: Folder,
@@ -44,14 +45,40 @@ pub struct Tree {
     pub over: FxHashSet<SectionName>,
     /// Symlinks that lead out of the root, apart from those that are left out.
     pub links: Vec<Link>,
-    /// Nothing is in it.
-    pub is_empty: bool,
     /// Services with a compose file: the names that lead there.
     pub compose: Vec<Vec<Vec<u8>>>,
     /// Service folders with a prepare step that were entered: the names that lead there, in no particular order.
     pub prepared: Vec<Vec<Vec<u8>>>,
     /// How many paths restic looks at, by the number of their names below the root; the last number is for all deeper.
     pub depths: Vec<u64>,
+}
+
+/// How a folder or file was reached; its path is put together only when it is needed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Trail<'a> {
+    above: Option<&'a Trail<'a>>,
+    name: &'a [u8],
+    depth: usize,
+}
+
+impl<'a> Trail<'a> {
+    /// What the folder holds under this name.
+    pub fn below<'b>(&'b self, name: &'b [u8]) -> Trail<'b> {
+        Trail { above: Some(self), name, depth: self.depth + 1 }
+    }
+
+    /// The names that lead here from the root.
+    pub fn names(&self) -> Vec<&'a [u8]> {
+        let Some(above) = self.above else { return Vec::new() };
+        let mut names = above.names();
+        names.push(self.name);
+        names
+    }
+
+    /// The same names, to be kept.
+    pub fn to_names(&self) -> Vec<Vec<u8>> {
+        self.names().into_iter().map(<[u8]>::to_vec).collect()
+    }
 }
 
 /// Rules that are not read as they are written.
@@ -161,6 +188,32 @@ impl Folder {
     /// How many names deep it goes, apart from what is left out.
     pub fn height(&self) -> usize {
         self.height
+    }
+
+    /// Calls `each` with the names that lead from here to what `rule` of a file in this folder matches. It returns whether
+    /// to go on in that folder.
+    pub fn matches_of(&self, rule: &Rule, each: &mut impl FnMut(&[&[u8]]) -> bool) {
+        if let Ok(path) = &rule.path {
+            self.add_matches(path, rule.folders_only, &mut Vec::new(), each);
+        }
+    }
+
+    fn add_matches<'t>(
+        &'t self,
+        path: &[Segment],
+        folders_only: bool,
+        names: &mut Vec<&'t [u8]>,
+        each: &mut impl FnMut(&[&[u8]]) -> bool,
+    ) {
+        for entry in self.entries() {
+            names.push(entry.name);
+            let is_match = (!folders_only || entry.kind == Kind::Folder) && rule::matches(path, names);
+            let goes_on = !is_match || each(names);
+            if let (Some(inner), true) = (entry.folder, goes_on) {
+                inner.add_matches(path, folders_only, names, each);
+            }
+            names.pop();
+        }
     }
 
     /// The sub-folder that the names lead to, if it was entered.

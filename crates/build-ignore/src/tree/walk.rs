@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -19,10 +19,11 @@ use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 use rustix::fs::{FileType, Mode, OFlags};
 
-use super::links::{self, Link};
+use super::links;
 use super::read::{self, Kind};
 use super::rules::{Unusable, read_rules, wrong_encoding};
-use super::{Closed, Exceptions, Folder, MOST_BYTES, MOST_RULES, Raw, Tree, Wanted};
+use super::{Closed, Exceptions, Folder, MOST_BYTES, MOST_RULES, Raw, Trail, Tree, Wanted};
+use crate::decide::host_path;
 use crate::git::rule::Rule;
 use crate::progress;
 use crate::rules_file::{Chain, FILE_NAME, Rules, RulesFile};
@@ -34,8 +35,8 @@ const DEEPEST: usize = 64;
 /// Walks `root`, which has the other one at `inner`. Fails only if the root itself can't be read.
 pub fn walk(root: &Path, inner: &[Vec<u8>], wanted: Wanted, exceptions: &Exceptions) -> Result<Tree> {
     let depths = std::array::from_fn(|_| AtomicU64::new(0));
-    let walk =
-        Walk { root, inner, wanted, exceptions, found: Mutex::default(), known: Mutex::default(), depths };
+    let (found, known) = (Mutex::default(), Mutex::default());
+    let walk = Walk { root, inner, wanted, exceptions, found, known, depths };
     let open = rustix::fs::open(root, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
     let hint = match open {
         Err(rustix::io::Errno::ACCESS) => exit::own(root),
@@ -45,39 +46,24 @@ pub fn walk(root: &Path, inner: &[Vec<u8>], wanted: Wanted, exceptions: &Excepti
         .map_err(io::Error::from)
         .with_context(|| format!("read the root: {}", escape_path(root)))
         .hint(hint)?;
-    let trail = Trail { above: None, name: b"", depth: 0 };
-    let top = walk.folder(&folder, &trail, Chain::default(), false).unwrap_or_default();
-    let mut found = walk.found.into_inner().unwrap_or_default();
-    found.files.sort_by(|a, b| (a.folder.len(), &a.folder).cmp(&(b.folder.len(), &b.folder)));
-    found.problems.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
-    found.closed.sort_by(|a, b| a.path.cmp(&b.path));
-    found.links.sort();
-    found.compose.sort();
-    let over = found.read.into_iter().filter(|(_, read)| read.is_over()).map(|(name, _)| name).collect();
-    let mut depths: Vec<u64> = walk.depths.into_iter().map(AtomicU64::into_inner).collect();
-    depths.truncate(depths.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1));
-    Ok(Tree {
-        top,
-        files: found.files,
-        problems: found.problems,
-        closed: found.closed,
-        over,
-        links: found.links,
-        is_empty: depths.iter().all(|count| *count == 0),
-        compose: found.compose,
-        prepared: found.prepared,
-        depths,
-    })
+    let top = walk.folder(&folder, &Trail::default(), Chain::default(), false).unwrap_or_default();
+    let Found { mut tree, read } = walk.found.into_inner().unwrap_or_default();
+    tree.top = top;
+    tree.files.sort_by(|a, b| (a.folder.len(), &a.folder).cmp(&(b.folder.len(), &b.folder)));
+    tree.problems.sort_by(|a, b| (&a.path, a.line).cmp(&(&b.path, b.line)));
+    tree.closed.sort_by(|a, b| a.path.cmp(&b.path));
+    tree.links.sort();
+    tree.compose.sort();
+    tree.over = read.into_iter().filter(|(_, read)| read.is_over()).map(|(name, _)| name).collect();
+    tree.depths = walk.depths.into_iter().map(AtomicU64::into_inner).collect();
+    tree.depths.truncate(tree.depths.iter().rposition(|count| *count > 0).map_or(0, |last| last + 1));
+    Ok(tree)
 }
 
 #[derive(Default)]
 struct Found {
-    files: Vec<Arc<RulesFile>>,
-    problems: Vec<Problem>,
-    closed: Vec<Closed>,
-    links: Vec<Link>,
-    compose: Vec<Vec<Vec<u8>>>,
-    prepared: Vec<Vec<Vec<u8>>>,
+    /// Not in order yet.
+    tree: Tree,
     /// How much was read of each service.
     read: FxHashMap<SectionName, Amount>,
 }
@@ -105,22 +91,6 @@ struct Walk<'a> {
     depths: [AtomicU64; DEEPEST],
 }
 
-/// How a folder was reached; its path is put together only when it is needed.
-struct Trail<'a> {
-    above: Option<&'a Trail<'a>>,
-    name: &'a [u8],
-    depth: usize,
-}
-
-impl Trail<'_> {
-    fn names(&self) -> Vec<Vec<u8>> {
-        let Some(above) = self.above else { return Vec::new() };
-        let mut names = above.names();
-        names.push(self.name.to_vec());
-        names
-    }
-}
-
 impl Walk<'_> {
     fn folder(&self, folder: &OwnedFd, trail: &Trail, mut chain: Chain, is_ignored: bool) -> Option<Folder> {
         let listing = match read::list(folder) {
@@ -132,11 +102,11 @@ impl Walk<'_> {
         progress::add(listing.entries.len());
         for name in &listing.lookalikes {
             let what = format!("not read: the name is {FILE_NAME}");
-            let path = self.path_of(&trail.names()).join(OsStr::from_bytes(name));
-            self.note(|found| found.problems.push(Problem::new(path, what)));
+            let path = host_path(self.root, &trail.to_names()).join(OsStr::from_bytes(name));
+            self.note(|tree| tree.problems.push(Problem::new(path, what)));
         }
         let blocked = &self.exceptions.blocked;
-        let is_blocked = !blocked.is_empty() && blocked.contains(self.section_of(&trail.names()));
+        let is_blocked = !blocked.is_empty() && blocked.contains(self.section_of(&trail.to_names()));
         let own = match listing.rules_file {
             _ if is_ignored => None,
             _ if is_blocked => {
@@ -149,10 +119,10 @@ impl Walk<'_> {
             chain.push(Arc::clone(file));
         }
         if listing.has_prepare_step && self.is_service(trail) {
-            self.note(|found| found.prepared.push(trail.names()));
+            self.note(|tree| tree.prepared.push(trail.to_names()));
         }
         if listing.has_compose && !is_ignored && self.is_service(trail) {
-            self.note(|found| found.compose.push(trail.names()));
+            self.note(|tree| tree.compose.push(trail.to_names()));
         }
         if !is_ignored {
             self.depths[trail.depth.min(DEEPEST - 1)]
@@ -174,9 +144,8 @@ impl Walk<'_> {
                 _ => 0,
             };
             if kind == Kind::Other && !is_ignored && entry.is_symlink() {
-                let link =
-                    links::out_of(self.root, folder, || [trail.names(), vec![name.to_vec()]].concat(), name);
-                link.into_iter().for_each(|link| self.note(|found| found.links.push(link)));
+                let link = links::out_of(self.root, folder, || trail.below(name).to_names(), name);
+                link.into_iter().for_each(|link| self.note(|tree| tree.links.push(link)));
             }
             if is_folder && (!is_ignored || self.wanted == Wanted::Sizes) {
                 to_enter.push((position, name));
@@ -184,7 +153,7 @@ impl Walk<'_> {
             raw.push(Raw { name_end: entry.name_end, kind, is_ignored, size });
         }
         let enter = |&(position, name): &(u32, &[u8])| -> Option<(u32, Folder)> {
-            let trail = Trail { above: Some(trail), name, depth: trail.depth + 1 };
+            let trail = trail.below(name);
             let ignored = raw[position as usize].is_ignored;
             let inner = match read::open_below(folder, name) {
                 Ok(inner) => inner,
@@ -219,12 +188,12 @@ impl Walk<'_> {
         trail: &Trail,
         chain: &Chain,
     ) -> Option<Arc<RulesFile>> {
-        let names = trail.names();
-        let path = self.path_of(&names).join(FILE_NAME);
+        let names = trail.to_names();
+        let path = host_path(self.root, &names).join(FILE_NAME);
         match read_rules(folder, kind) {
             Ok(content) => {
                 if let Some(why) = wrong_encoding(&content) {
-                    self.note(|found| found.problems.push(Problem::new(&path, why)));
+                    self.note(|tree| tree.problems.push(Problem::new(&path, why)));
                 } else if content.contains(&0) {
                     self.note_nul_bytes(&path, &content);
                 }
@@ -236,7 +205,7 @@ impl Walk<'_> {
                     None => self.rules_in(content),
                 };
                 let file = Arc::new(RulesFile::new(path, names, rules));
-                self.note(|found| found.files.push(Arc::clone(&file)));
+                self.note(|tree| tree.files.push(Arc::clone(&file)));
                 Some(file)
             }
             Err(unusable) => {
@@ -246,7 +215,7 @@ impl Walk<'_> {
                 };
                 let more = if kept.is_some() { ", and nothing in its folder is left out" } else { "" };
                 let what = format!("{why}; its rules are not used{more}");
-                self.note(|found| found.problems.push(Problem::new(path, what)));
+                self.note(|tree| tree.problems.push(Problem::new(path, what)));
                 kept
             }
         }
@@ -258,17 +227,17 @@ impl Walk<'_> {
         if chain.is_empty() {
             return None;
         }
-        let names = trail.names();
-        let path = self.path_of(&names).join(FILE_NAME);
+        let names = trail.to_names();
+        let path = host_path(self.root, &names).join(FILE_NAME);
         let rules = Rules::of(std::iter::once(Rule::keep_everything()).chain(more).collect());
         let file = Arc::new(RulesFile::new(path, names, Arc::new(rules)));
-        self.note(|found| found.files.push(Arc::clone(&file)));
+        self.note(|tree| tree.files.push(Arc::clone(&file)));
         Some(file)
     }
 
     /// Whether the service has too many rules with this file of it. Then the walk is repeated without them.
     fn is_over_with(&self, content: &[u8], trail: &Trail) -> bool {
-        let section = self.section_of(&trail.names()).to_vec();
+        let section = self.section_of(&trail.to_names()).to_vec();
         let mut found = locked(&self.found);
         let read = found.read.entry(section).or_default();
         read.bytes += content.len();
@@ -293,17 +262,17 @@ impl Walk<'_> {
                 line,
                 "a NUL byte: what follows it in the line is not read, as in git",
             );
-            self.note(|found| found.problems.push(problem));
+            self.note(|tree| tree.problems.push(problem));
         }
     }
 
     /// Notes it, and returns an empty folder, in which the rules of `chain` apply. A `.resticignore`
     /// in it may keep what a rule by name leaves out. A rule whose path leads into it is meant for it, and holds.
     fn unreadable(&self, trail: &Trail, error: &io::Error, chain: &Chain) -> Option<Folder> {
-        let names = trail.names();
-        let path = self.path_of(&names);
+        let names = trail.to_names();
+        let path = host_path(self.root, &names);
         if error.kind() == io::ErrorKind::NotFound {
-            self.note(|found| found.problems.push(Problem::new(path, "vanished while it was looked at")));
+            self.note(|tree| tree.problems.push(Problem::new(path, "vanished while it was looked at")));
             return None;
         }
         let (by_name, by_path) = chain.leading_into(&names);
@@ -313,7 +282,7 @@ impl Walk<'_> {
             // How deep it goes is not known.
             file.iter().for_each(|file| file.set_height(usize::MAX / 2));
         }
-        self.note(|found| found.closed.push(Closed { path, error: error.to_string(), rule }));
+        self.note(|tree| tree.closed.push(Closed { path, error: error.to_string(), rule }));
         Some(Folder::default())
     }
 
@@ -323,17 +292,11 @@ impl Walk<'_> {
 
     fn is_service(&self, trail: &Trail) -> bool {
         let can_be = trail.depth == 1 || trail.depth == self.inner.len() + 1;
-        can_be && self.section_of(&trail.names()).len() == trail.depth
+        can_be && self.section_of(&trail.to_names()).len() == trail.depth
     }
 
-    fn path_of(&self, names: &[Vec<u8>]) -> PathBuf {
-        let mut path = self.root.to_path_buf();
-        path.extend(names.iter().map(|name| OsStr::from_bytes(name)));
-        path
-    }
-
-    fn note(&self, change: impl FnOnce(&mut Found)) {
-        change(&mut locked(&self.found));
+    fn note(&self, change: impl FnOnce(&mut Tree)) {
+        change(&mut locked(&self.found).tree);
     }
 }
 
