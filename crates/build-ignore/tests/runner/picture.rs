@@ -38,6 +38,8 @@ fn services_that_keep_nothing_or_lose_their_rules_are_named() {
     warns_once(&sandbox, "data/b has no rules any more");
     sandbox.write("data/.resticignore", "/c/\n");
     warns_once(&sandbox, "the rules leave out everything in data/c");
+    fs::remove_dir_all(sandbox.path("data/a")).unwrap();
+    assert_eq!(run(&sandbox), "", "a service that is gone has not lost its rules");
 }
 
 #[test]
