@@ -18,6 +18,17 @@ pub(crate) enum Crontab {
     Unusable(String),
 }
 
+impl Crontab {
+    /// Its text, empty if the user has none; `None` if it can't be used.
+    pub(crate) fn text(&self) -> Option<&str> {
+        match self {
+            Crontab::Text(text) => Some(text),
+            Crontab::None => Some(""),
+            Crontab::Unusable(_) => None,
+        }
+    }
+}
+
 fn crontab() -> Command {
     let mut command = Command::new("crontab");
     // Its messages are read below.

@@ -20,7 +20,6 @@ use crate::places::Places;
 use crate::setup;
 use crate::status;
 use crate::work::Work;
-use files::Files;
 
 /// Sets everything up. Unless `is_agreed` the person is asked first; exit code 1 if they do not agree.
 pub(crate) fn run(
@@ -31,9 +30,8 @@ pub(crate) fn run(
 ) -> Result<Exit> {
     let settings = Settings::load(&find::roots(flags)?, None, None)?;
     let places = Places::of(&settings);
-    let files = Files::of(&settings)?;
     let go = |work: &mut Work| -> Result<()> {
-        files.folders(work)?;
+        files::folders(&settings, work)?;
         let mut facts = inspect::inspect(&places, supervisor)?;
         // The folders above have been made, or are shown as if they had.
         facts.container_root.kind = Kind::Folder { empty: false };
@@ -42,7 +40,7 @@ pub(crate) fn run(
         if work.has_failed() {
             return Ok(());
         }
-        files.write(work)
+        files::write(&settings, work)
     };
     let mut rehearsal = Work::new(true);
     if is_dry || !is_agreed {

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
-use common::compose;
+use common::compose::{self, Project};
 use common::paths;
 use common::process::{self, Captured, Limits};
 use common::settings::Settings;
@@ -18,77 +18,63 @@ use crate::roots;
 use crate::work::{Verb, Work, warning};
 
 const COMPOSE: &str = include_str!("../../../../compose.yaml");
-pub(crate) struct Files<'a> {
-    settings: &'a Settings,
-    folders: Vec<PathBuf>,
-    /// A symlink at which the tools look for their settings, and where it leads.
-    link: Option<(PathBuf, PathBuf)>,
+
+/// Makes the folders, and a symlink at which the tools look for their settings if Backrest's folder is elsewhere.
+pub(crate) fn folders(settings: &Settings, work: &mut Work) -> Result<()> {
+    let (home, target) = (paths::home()?, &settings.container_dir);
+    let usual = home.join("containers/backrest");
+    let is_elsewhere = *target != usual;
+    let mut folders = vec![settings.container_root.clone(), settings.data_root.clone()];
+    folders.extend(is_elsewhere.then(|| home.join("containers")));
+    // Where compose.yaml mounts local repositories from.
+    folders.push(home.join("backups"));
+    folders.dedup();
+    let user = nix::unistd::geteuid().as_raw();
+    for folder in &folders {
+        folder::make(&entry::look(folder)?, user, 0o755, work)?;
+    }
+    if is_elsewhere && fs::symlink_metadata(&usual).is_err() {
+        let what = format!("{} to {}", escape_path(&usual), escape_path(target));
+        work.step(Verb::LINK, what, || {
+            let naming = || format!("link: {}", escape_path(&usual));
+            std::os::unix::fs::symlink(target, &usual).with_context(naming)
+        })?;
+    }
+    Ok(())
 }
 
-impl Files<'_> {
-    pub(crate) fn of(settings: &Settings) -> Result<Files<'_>> {
-        let home = paths::home()?;
-        let usual = home.join("containers/backrest");
-        let link = (settings.container_dir != usual).then(|| (usual.clone(), settings.container_dir.clone()));
-        let mut folders = vec![settings.container_root.clone(), settings.data_root.clone()];
-        folders.extend(link.as_ref().and_then(|(path, _)| path.parent().map(Path::to_path_buf)));
-        // Where compose.yaml mounts local repositories from.
-        folders.push(home.join("backups"));
-        folders.dedup();
-        Ok(Files { settings, folders, link })
+/// Writes the files, and builds the exclude file.
+pub(crate) fn write(settings: &Settings, work: &mut Work) -> Result<()> {
+    let own = &settings.container_dir;
+    write_new(&own.join(".env"), &env_of(settings, &paths::home()?), 0o600, work)?;
+    let project = compose::read(own);
+    match project.files.first() {
+        None => write_new(&own.join("compose.yaml"), &compose_of(settings), 0o644, work)?,
+        Some(file) => complain_of_compose(settings, file, &project, work),
     }
-
-    pub(crate) fn folders(&self, work: &mut Work) -> Result<()> {
-        let user = nix::unistd::geteuid().as_raw();
-        for folder in &self.folders {
-            folder::make(&entry::look(folder)?, user, 0o755, work)?;
-        }
-        if let Some((path, target)) = &self.link {
-            if fs::symlink_metadata(path).is_err() {
-                let what = format!("{} to {}", escape_path(path), escape_path(target));
-                work.step(Verb::LINK, what, || {
-                    let naming = || format!("link: {}", escape_path(path));
-                    std::os::unix::fs::symlink(target, path).with_context(naming)
-                })?;
-            }
-        }
-        Ok(())
+    if fs::symlink_metadata(&settings.ignore_file).is_err() {
+        let what = "build-ignore, which writes the ignore file and .resticignore in Backrest's folders";
+        work.step(Verb::RUN, what, || {
+            let mut command = settings.command("build-ignore", &[]);
+            let limits = Limits::within(Duration::from_secs(600));
+            process::capture(&mut command, b"", limits, None).and_then(Captured::success).map(drop)
+        })?;
     }
+    Ok(())
+}
 
-    pub(crate) fn write(&self, work: &mut Work) -> Result<()> {
-        let own = &self.settings.container_dir;
-        write_new(&own.join(".env"), &env_of(self.settings, &paths::home()?), 0o600, work)?;
-        match compose::read(own).files.is_empty() {
-            true => write_new(&own.join("compose.yaml"), &compose_of(self.settings), 0o644, work)?,
-            false => self.complain_of_compose(work),
-        }
-        if fs::symlink_metadata(&self.settings.ignore_file).is_err() {
-            let what = "build-ignore, which writes the ignore file and .resticignore in Backrest's folders";
-            work.step(Verb::RUN, what, || {
-                let mut command = self.settings.command("build-ignore", &[]);
-                let limits = Limits::within(Duration::from_secs(600));
-                process::capture(&mut command, b"", limits, None).and_then(Captured::success).map(drop)
-            })?;
-        }
-        Ok(())
-    }
-
-    /// A compose file that was there may lack what the tools need.
-    fn complain_of_compose(&self, work: &mut Work) {
-        let own = &self.settings.container_dir;
-        let mut needed = roots::mounts(self.settings);
-        needed.push((self.settings.layout().bridge(), PathBuf::from(bridge::MOUNT)));
-        let project = compose::read(own);
-        for (host, target) in needed {
-            if !roots::shows(roots::mounted(&project), &host, &target) {
-                let file = project.files.first().map(escape_path).unwrap_or_default();
-                let mode = if target == Path::new(bridge::MOUNT) { "" } else { ":ro" };
-                let (host, target) = (escape_path(&host), escape_path(&target));
-                work.complaints.push(warning(
-                    format!("{file}, which was there, does not mount {host} at {target}"),
-                    format!("below `volumes:` add  - {host}:{target}{mode}"),
-                ));
-            }
+/// A compose file that was there may lack what the tools need.
+fn complain_of_compose(settings: &Settings, file: &Path, project: &Project, work: &mut Work) {
+    let mut needed = roots::mounts(settings);
+    needed.push((settings.layout().bridge(), PathBuf::from(bridge::MOUNT)));
+    for (host, target) in needed {
+        if !roots::shows(roots::mounted(project), &host, &target) {
+            let mode = if target == Path::new(bridge::MOUNT) { "" } else { ":ro" };
+            let (file, host, target) = (escape_path(file), escape_path(&host), escape_path(&target));
+            work.complaints.push(warning(
+                format!("{file}, which was there, does not mount {host} at {target}"),
+                format!("below `volumes:` add  - {host}:{target}{mode}"),
+            ));
         }
     }
 }

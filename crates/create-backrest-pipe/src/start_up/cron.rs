@@ -33,17 +33,13 @@ pub(crate) fn ensure(facts: &Facts, places: &Places, work: &mut Work) -> Result<
 
 /// Takes the listener's line out because something else is to start it, and lines of Bash listeners with it.
 pub(crate) fn hand_over(facts: &Facts, places: &Places, work: &mut Work) -> Result<()> {
-    let Crontab::Text(text) = &facts.crontab else { return Ok(()) };
+    let Some(text) = facts.crontab.text() else { return Ok(()) };
     replace(facts, lines::without_any_listener(text, places.layout.container_dir()), work)
 }
 
 /// Makes the crontab what it was before, and takes it away if only the set-up made it.
 pub(crate) fn take_away(facts: &Facts, places: &Places, work: &mut Work) -> Result<()> {
-    let text = match &facts.crontab {
-        Crontab::Text(text) => text.as_str(),
-        Crontab::None => "",
-        Crontab::Unusable(_) => return Ok(()),
-    };
+    let Some(text) = facts.crontab.text() else { return Ok(()) };
     let is_elsewhere = facts.record.supervisor.is_some_and(|supervisor| supervisor != Supervisor::Cron);
     let folder = places.layout.container_dir();
     replace(facts, lines::as_it_was(text, folder, &facts.record.replaced_lines, is_elsewhere), work)
@@ -51,10 +47,7 @@ pub(crate) fn take_away(facts: &Facts, places: &Places, work: &mut Work) -> Resu
 
 /// The lines that start a Bash listener and nothing else.
 pub(crate) fn bash_lines(facts: &Facts, places: &Places) -> Vec<String> {
-    match &facts.crontab {
-        Crontab::Text(text) => lines::bash_lines(text, places.layout.container_dir()),
-        _ => Vec::new(),
-    }
+    lines::bash_lines(facts.crontab.text().unwrap_or_default(), places.layout.container_dir())
 }
 
 fn replace(facts: &Facts, edited: EditedCrontab, work: &mut Work) -> Result<()> {

@@ -37,14 +37,11 @@ pub(super) fn ignore_file(settings: &Settings) -> Check {
         Ok(metadata) => metadata,
         Err(error) => {
             let why = match error.kind() {
-                io::ErrorKind::NotFound => "is not there yet".into(),
-                _ => error.to_string(),
+                io::ErrorKind::NotFound => " is not there yet".into(),
+                _ => format!(": {error}"),
             };
-            return Check::bad(
-                name,
-                format!("{path}: {why}; a backup fails without it"),
-                Fix::ours("build-ignore"),
-            );
+            let what = format!("{path}{why}; a backup fails without it");
+            return Check::bad(name, what, Fix::ours("build-ignore"));
         }
     };
     let age = metadata.modified().ok().and_then(|time| SystemTime::now().duration_since(time).ok());
@@ -54,16 +51,14 @@ pub(super) fn ignore_file(settings: &Settings) -> Check {
     let limits = Limits::within(Duration::from_secs(600));
     match process::capture(&mut command, b"", limits, None).map(|checked| checked.end) {
         Ok(End::Exited(0)) => Check::good(name, format!("{path} is up to date{age}")),
-        Ok(End::Exited(1)) => Check::note(
-            name,
-            format!("{path} is older than the tree{age}: each backup builds it again"),
-            Some(Fix::ours("build-ignore")),
-        ),
-        _ => Check::unknown(
-            name,
-            format!("{path} is there{age}; whether it is up to date could not be checked"),
-            Fix::ours("see why: build-ignore --check"),
-        ),
+        Ok(End::Exited(1)) => {
+            let what = format!("{path} is older than the tree{age}: each backup builds it again");
+            Check::note(name, what, Some(Fix::ours("build-ignore")))
+        }
+        _ => {
+            let what = format!("{path} is there{age}; whether it is up to date could not be checked");
+            Check::unknown(name, what, Fix::ours("see why: build-ignore --check"))
+        }
     }
 }
 

@@ -19,10 +19,9 @@ use crate::setup;
 
 /// Run again, the set-up puts right what is missing; without a container root there is nothing yet.
 fn set_up(facts: &Facts) -> Fix {
-    Fix::ours(if !facts.container_root.is_folder() {
-        "create-backrest-pipe init"
-    } else {
-        "create-backrest-pipe"
+    Fix::ours(match facts.container_root.is_folder() {
+        true => "create-backrest-pipe",
+        false => "create-backrest-pipe init",
     })
 }
 
@@ -117,19 +116,15 @@ fn client(facts: &Facts, places: &Places) -> Check {
 fn after_reboot(facts: &Facts, places: &Places) -> Check {
     let name = "reboot";
     match facts.record.supervisor.unwrap_or(Supervisor::Cron) {
-        Supervisor::Systemd => match (facts.unit.is_enabled, facts.unit.lingers) {
-            (false, _) => Check::bad(
-                name,
-                "the systemd unit is not enabled",
-                Fix::ours("create-backrest-pipe --supervisor systemd"),
-            ),
-            (true, Some(false)) => Check::bad(
-                name,
-                "the systemd unit starts when you log in, not with the machine",
-                "loginctl enable-linger",
-            ),
-            (true, _) => Check::good(name, "systemd starts the listener with the machine"),
-        },
+        Supervisor::Systemd if !facts.unit.is_enabled => {
+            let fix = Fix::ours("create-backrest-pipe --supervisor systemd");
+            Check::bad(name, "the systemd unit is not enabled", fix)
+        }
+        Supervisor::Systemd if facts.unit.lingers == Some(false) => {
+            let what = "the systemd unit starts when you log in, not with the machine";
+            Check::bad(name, what, "loginctl enable-linger")
+        }
+        Supervisor::Systemd => Check::good(name, "systemd starts the listener with the machine"),
         Supervisor::Cron => {
             let Crontab::Text(text) = &facts.crontab else {
                 return Check::bad(name, "nothing starts the listener after a reboot", set_up(facts));
@@ -138,19 +133,17 @@ fn after_reboot(facts: &Facts, places: &Places) -> Check {
                 Ok(edited) if !edited.changes.is_empty() => {
                     Check::bad(name, "the listener's line is not in your crontab", set_up(facts))
                 }
-                _ if !is_cron_running() => Check::bad(
-                    name,
-                    "the line is in your crontab, but cron does not run",
-                    "sudo systemctl enable --now cron",
-                ),
+                _ if !is_cron_running() => {
+                    let what = "the line is in your crontab, but cron does not run";
+                    Check::bad(name, what, "sudo systemctl enable --now cron")
+                }
                 _ => Check::good(name, "a line in your crontab starts the listener"),
             }
         }
-        Supervisor::None => Check::unknown(
-            name,
-            "you start the listener in your own way",
-            Fix::ours("let it be started with the machine: create-backrest-pipe --supervisor cron"),
-        ),
+        Supervisor::None => {
+            let fix = "let it be started with the machine: create-backrest-pipe --supervisor cron";
+            Check::unknown(name, "you start the listener in your own way", Fix::ours(fix))
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 //! Docker is asked as the user would ask it; where it is not there, or not allowed, that is reported.
 
 use std::io::{self, ErrorKind};
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -20,10 +21,12 @@ use crate::places::{Places, compose_has_bridge};
 use crate::roots;
 
 const NAME: &str = "container";
+const RECREATE: &str = "docker compose up --detach --force-recreate";
 const BY_HAND: &str = "see for yourself: docker exec backrest /bridge/backrest-send ping";
 
 struct Container {
     id: String,
+    /// Safe to show.
     name: String,
     runs: bool,
     folder: String,
@@ -55,34 +58,23 @@ fn compose_plugin() -> Option<Check> {
 }
 
 fn of_all(containers: &[Container], settings: &Settings, places: &Places) -> Vec<Check> {
+    let Some(first) = containers.first() else {
+        let bridge = escape_path(places.layout.bridge());
+        let fix = match compose_has_bridge(places) {
+            true => up(places),
+            false => format!(
+                "add `- {bridge}:/bridge` to Backrest's compose.yaml, then docker compose up --detach"
+            ),
+        };
+        return vec![Check::bad(NAME, "no container has the bridge mounted", fix)];
+    };
     // One that does not run does not matter if another does: it may be left over from before.
     let running: Vec<_> = containers.iter().filter(|container| container.runs).collect();
-    match (running.as_slice(), containers.first()) {
-        ([], None) => {
-            let bridge = escape_path(places.layout.bridge());
-            vec![Check::bad(
-                NAME,
-                "no container has the bridge mounted",
-                match compose_has_bridge(places) {
-                    true => up(places),
-                    false => format!(
-                        "add `- {bridge}:/bridge` to Backrest's compose.yaml, then docker compose up --detach"
-                    ),
-                },
-            )]
-        }
-        ([], Some(stopped)) => vec![Check::bad(
-            NAME,
-            format!("{} has the bridge mounted, but does not run", escape(stopped.name.as_bytes())),
-            up(places),
-        )],
-        (running, _) => {
-            let look = |container: &&Container| {
-                look_into(container, places).into_iter().chain([sees(container, settings)])
-            };
-            running.iter().flat_map(look).collect()
-        }
+    if running.is_empty() {
+        let what = format!("{} has the bridge mounted, but does not run", first.name);
+        return vec![Check::bad(NAME, what, up(places))];
     }
+    running.into_iter().flat_map(|container| look_into(container, settings, places)).collect()
 }
 
 fn up(places: &Places) -> String {
@@ -123,19 +115,17 @@ fn containers(places: &Places) -> Result<Vec<Container>> {
 }
 
 fn container_of(one: &Value, places: &Places) -> Option<Container> {
-    let mounts = one["Mounts"].as_array()?;
     let path = |text: &Value| text.as_str().map(PathBuf::from);
-    let mounts: Vec<_> = mounts
-        .iter()
-        .filter_map(|mount| Some((path(&mount["Source"])?, path(&mount["Destination"])?)))
-        .collect();
+    let mounts = one["Mounts"].as_array()?.iter();
+    let mounts = mounts.filter_map(|mount| Some((path(&mount["Source"])?, path(&mount["Destination"])?)));
+    let mounts: Vec<_> = mounts.collect();
     let seen = |path: &Path| {
         let mount = mounts.iter().find(|(source, _)| source == path);
         mount.map(|(_, destination)| destination.to_string_lossy().into_owned())
     };
     Some(Container {
         id: one["Id"].as_str()?.into(),
-        name: one["Name"].as_str().unwrap_or_default().trim_start_matches('/').into(),
+        name: escape(one["Name"].as_str().unwrap_or_default().trim_start_matches('/').as_bytes()),
         runs: one["State"]["Running"].as_bool().unwrap_or_default(),
         folder: seen(&places.layout.bridge())?,
         pipe: seen(&places.layout.old_fifo()).or_else(|| seen(&places.layout.fifo())),
@@ -144,47 +134,35 @@ fn container_of(one: &Value, places: &Places) -> Option<Container> {
     })
 }
 
-fn look_into(container: &Container, places: &Places) -> Vec<Check> {
-    let name = escape(container.name.as_bytes());
-    let client = format!("{}/backrest-send", container.folder);
-    let mut checks = vec![match docker(&["exec", &container.id, &client, "--timeout", "10s", "ping"]) {
+fn look_into(container: &Container, settings: &Settings, places: &Places) -> Vec<Check> {
+    let Container { id, name, folder, .. } = container;
+    let client = format!("{folder}/backrest-send");
+    let mut checks = vec![match docker(&["exec", id, &client, "--timeout", "10s", "ping"]) {
         Ok(_) => Check::good(NAME, format!("the listener answers from within {name}")),
-        Err(error) => Check::bad(
-            NAME,
-            format!("from within {name}: {}", common::exit::one_line(&error)),
-            format!(
-                "docker compose up --detach --force-recreate (in {})",
-                escape_path(places.layout.container_dir())
-            ),
-        ),
+        Err(error) => {
+            let what = format!("from within {name}: {}", common::exit::one_line(&error));
+            Check::bad(NAME, what, format!("{RECREATE} (in {})", escape_path(places.layout.container_dir())))
+        }
     }];
-    if container.folder != bridge::MOUNT {
-        checks.push(Check::bad(
-            NAME,
-            format!(
-                "{name} has the bridge at {}, where the hooks don't look",
-                escape(container.folder.as_bytes())
-            ),
-            "mount it at /bridge",
-        ));
+    if folder != bridge::MOUNT {
+        let folder = escape(folder.as_bytes());
+        let what = format!("{name} has the bridge at {folder}, where the hooks don't look");
+        checks.push(Check::bad(NAME, what, "mount it at /bridge"));
     }
     checks.extend(container.pipe.as_ref().and_then(|pipe| same_fifo(container, pipe, places)));
+    checks.push(sees(container, settings));
     checks
 }
 
 /// Whether it sees both roots where the ignore file's patterns and the plan's paths have them. The ignore file lies in
 /// one of the two.
 fn sees(container: &Container, settings: &Settings) -> Check {
-    let name = escape(container.name.as_bytes());
+    let (name, mount) = (&container.name, escape_path(&settings.mount));
     let mounts = || container.mounts.iter().map(|(source, target)| (source.as_path(), target.as_path()));
     match roots::mounts(settings).iter().find(|(here, there)| !roots::shows(mounts(), here, there)) {
-        None => Check::good(
-            NAME,
-            format!(
-                "{name} sees both roots, and with them the ignore file, below {}",
-                escape_path(&settings.mount)
-            ),
-        ),
+        None => {
+            Check::good(NAME, format!("{name} sees both roots, and with them the ignore file, below {mount}"))
+        }
         Some((here, there)) => {
             let (here, there) = (escape_path(here), escape_path(there));
             let fix = format!(
@@ -197,24 +175,16 @@ fn sees(container: &Container, settings: &Settings) -> Check {
 
 /// A FIFO that is mounted by itself stays the one it was when the container was made.
 fn same_fifo(container: &Container, pipe: &str, places: &Places) -> Option<Check> {
-    use std::os::unix::fs::MetadataExt;
     let here = std::fs::symlink_metadata(places.layout.fifo()).ok()?.ino();
     // An image without a shell has no stat either; its hooks can't write to the FIFO anyway.
     let there = docker(&["exec", &container.id, "stat", "-c", "%i", pipe]).ok()?;
     let there: u64 = String::from_utf8_lossy(&there).trim().parse().ok()?;
-    let name = escape(container.name.as_bytes());
-    Some(if here == there {
-        Check::good(NAME, format!("{name} has the FIFO that is listened to at {}", escape(pipe.as_bytes())))
-    } else {
-        Check::bad(
-            NAME,
-            format!(
-                "{name} still has an older FIFO at {}: what is written to it is lost",
-                escape(pipe.as_bytes())
-            ),
-            "docker compose up --detach --force-recreate",
-        )
-    })
+    let (name, pipe) = (&container.name, escape(pipe.as_bytes()));
+    if here == there {
+        return Some(Check::good(NAME, format!("{name} has the FIFO that is listened to at {pipe}")));
+    }
+    let what = format!("{name} still has an older FIFO at {pipe}: what is written to it is lost");
+    Some(Check::bad(NAME, what, RECREATE))
 }
 
 fn docker(arguments: &[&str]) -> Result<Vec<u8>> {

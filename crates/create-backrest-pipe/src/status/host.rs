@@ -23,11 +23,9 @@ use crate::init::find;
 /// What can't be used in `.env`, and what only this shell knows.
 pub(super) fn settings(settings: &Settings) -> Vec<Check> {
     let fix = format!("correct the line in {}", escape_path(&settings.env_file));
-    let mut checks: Vec<_> = settings
-        .problems
-        .iter()
-        .map(|problem| Check::bad("settings", problem.to_string(), fix.as_str()))
-        .collect();
+    let problems = settings.problems.iter();
+    let mut checks: Vec<_> =
+        problems.map(|problem| Check::bad("settings", problem.to_string(), fix.as_str())).collect();
     // Flags go to the listener's command line; these it takes from its own environment, which cron does not set.
     for variable in ["IGNORE_FILE", "BACKUP_MOUNT", "UPTIME_KUMA_PUSH_URL"] {
         if std::env::var_os(variable).is_some_and(|value| !value.is_empty()) {
@@ -84,11 +82,10 @@ fn tailscale(supervisor: Option<Supervisor>) -> Check {
     match common::tailscale::right(None) {
         Right::Root => Check::good(name, "root may bring it up and down"),
         Right::Operator => Check::good(name, "you are its operator"),
-        Right::Sudo if supervisor == Some(Supervisor::Systemd) => Check::bad(
-            name,
-            "only sudo lets you bring it up and down, and the systemd unit forbids sudo",
-            fix,
-        ),
+        Right::Sudo if supervisor == Some(Supervisor::Systemd) => {
+            let what = "only sudo lets you bring it up and down, and the systemd unit forbids sudo";
+            Check::bad(name, what, fix)
+        }
         Right::Sudo => Check::good(name, "sudo lets you bring it up and down without a password"),
         // A network that is always up needs no rights.
         Right::None if common::tailscale::status(None).is_ok_and(|status| status.is_up()) => {
@@ -130,21 +127,18 @@ fn is_push_address(name: &str, url: &str) -> Result<(), Check> {
 }
 
 fn last_push(name: &str, push: &Push) -> Check {
-    let state = push.state.word();
     let age = units::duration(super::age(push.at));
-    let what = format!("the last push ({state}, {age} ago) to {name}");
+    let what = format!("the last push ({}, {age} ago) to {name}", push.state.word());
     match &push.answer {
         Answer::Accepted => Check::good(MONITOR, format!("{what} was accepted")),
-        Answer::Refused(why) => Check::bad(
-            MONITOR,
-            format!("{what} was refused: {why}"),
-            "check that the token is the monitor's and that the monitor is not paused",
-        ),
-        Answer::Failed(why) => Check::bad(
-            MONITOR,
-            format!("{what} did not arrive: {why}"),
-            format!("check that Uptime Kuma runs, and the address in {name}"),
-        ),
+        Answer::Refused(why) => {
+            let fix = "check that the token is the monitor's and that the monitor is not paused";
+            Check::bad(MONITOR, format!("{what} was refused: {why}"), fix)
+        }
+        Answer::Failed(why) => {
+            let fix = format!("check that Uptime Kuma runs, and the address in {name}");
+            Check::bad(MONITOR, format!("{what} did not arrive: {why}"), fix)
+        }
     }
 }
 
@@ -160,17 +154,17 @@ fn server(name: &str, url: &str) -> Check {
         .build()
         .into();
     match agent.get(format!("{scheme}://{host}/")).call() {
-        Ok(_) => Check::note(
-            MONITOR,
-            format!("the server of {name} answers; nothing was pushed yet, so its token is not proved"),
-            Some("push once: backrest-send --bridge ~/containers/backrest/bridge notify-up a test".into()),
-        ),
+        Ok(_) => {
+            let what =
+                format!("the server of {name} answers; nothing was pushed yet, so its token is not proved");
+            let fix = "push once: backrest-send --bridge ~/containers/backrest/bridge notify-up a test";
+            Check::note(MONITOR, what, Some(fix.into()))
+        }
         // The error names no more than the address that was asked, which has no token.
-        Err(error) => Check::bad(
-            MONITOR,
-            format!("Uptime Kuma does not answer: {error}"),
-            format!("check that Uptime Kuma runs, and the address in {name}"),
-        ),
+        Err(error) => {
+            let fix = format!("check that Uptime Kuma runs, and the address in {name}");
+            Check::bad(MONITOR, format!("Uptime Kuma does not answer: {error}"), fix)
+        }
     }
 }
 
@@ -181,11 +175,10 @@ fn clock() -> Check {
     let limits = Limits::within(Duration::from_secs(15));
     match process::capture(&mut command, b"", limits, None).and_then(Captured::success).as_deref() {
         Ok(b"yes\n") => Check::good(name, "it is synchronised over the network"),
-        Ok(b"no\n") => Check::bad(
-            name,
-            "it is not synchronised: snapshots get wrong times, and forget removes the wrong ones",
-            "sudo timedatectl set-ntp true",
-        ),
+        Ok(b"no\n") => {
+            let what = "it is not synchronised: snapshots get wrong times, and forget removes the wrong ones";
+            Check::bad(name, what, "sudo timedatectl set-ntp true")
+        }
         _ => Check::unknown(name, "clock synchronisation could not be checked", "compare with: date"),
     }
 }

@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use common::exit::HintExt;
+use common::text::escape_path;
 use serde_json::StreamDeserializer;
 use serde_json::de::IoRead;
 
@@ -236,7 +237,8 @@ impl<'a> Lister<'a> {
     /// A new file for what is directly in `folder`.
     fn file_for(&mut self, folder: &str) -> Result<BufWriter<File>> {
         let path = self.scratch.join(format!("listing-{}", self.files));
-        let file = File::create_new(&path).context("make a temporary file")?;
+        let naming = || format!("make a temporary file: {}", escape_path(&path));
+        let file = File::create_new(&path).with_context(naming)?;
         self.files += 1;
         self.direct.insert(folder.into(), path);
         Ok(BufWriter::new(file))
