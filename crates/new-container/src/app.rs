@@ -53,8 +53,13 @@ fn places(settings: &Settings, name: &str) -> Places {
     Places { container, data }
 }
 
+/// Whether a person is there to answer.
+fn can_ask() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
+
 /// The service with all that a terminal was asked for. `None` if the person ended the dialogue.
-fn complete(service: Service, ask: bool, can_ask: bool, settings: &Settings) -> Result<Option<Service>> {
+fn complete(service: Service, ask: bool, settings: &Settings) -> Result<Option<Service>> {
     let check_name = |name: &str| -> Result<()> {
         if let Some(why) = request::reserved(name, settings) {
             return Err(anyhow!("make a service: {why}")).hint("choose another name");
@@ -65,7 +70,7 @@ fn complete(service: Service, ask: bool, can_ask: bool, settings: &Settings) -> 
     check_name(if is_named { &service.name } else { "name-to-ask-for" })?;
     let mut taken = Taken::find(&settings.container_root);
     let all = ask || !is_named;
-    let asks = can_ask && (all || service.image.is_none() && service.template.is_none());
+    let asks = can_ask() && (all || service.image.is_none() && service.template.is_none());
     if asks && is_named {
         write::check_free(&places(settings, &service.name))?;
     }
@@ -106,13 +111,12 @@ fn make(request: Request, settings: &Settings) -> Result<Exit> {
             return Ok(Exit::Done);
         }
     }
-    let can_ask = io::stdin().is_terminal() && io::stderr().is_terminal();
-    if !can_ask && (ask || service.name.is_empty()) {
+    if !can_ask() && (ask || service.name.is_empty()) {
         note!("{TOOL}: {}", if ask { "--ask needs a terminal" } else { "a service needs a name" });
         note!("hint: {TOOL} NAME --image IMAGE; {TOOL} --help has examples");
         return Ok(Exit::Usage);
     }
-    let Some(service) = complete(service, ask, can_ask, settings)? else {
+    let Some(service) = complete(service, ask, settings)? else {
         note!("{TOOL}: nothing was made");
         return Ok(Exit::Interrupted);
     };
