@@ -1,9 +1,8 @@
 //! The errors that come with a hint, read from the programs' source: the list in `docs/troubleshooting.md`.
 //!
-//! An error with a hint is built as `EXPRESSION.hint(HINT)` (`common::exit::HintExt`), by a function of [`MADE_BY`], or as
-//! a struct with the fields `what` and `hint`. Its text is put together from the
-//! string literals of both: contexts first, the cause last, and `…` for each value. So the page can't list an error that no
-//! program prints, nor lack one.
+//! An error with a hint is built as `EXPRESSION.hint(HINT)` (`common::exit::HintExt`) or by a function of [`MADE_BY`]. Its text
+//! is put together from the string literals of both: contexts first, the cause last, and `…` for each value. So the page
+//! can't list an error that no program prints, nor lack one.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -107,17 +106,7 @@ impl<'s> Visit<'s> for Hints {
         let is_known =
             path.path.segments.last().is_some_and(|name| MADE_BY.contains(&name.ident.to_string().as_str()));
         if let (true, [.., what, hint]) = (is_known, &call.args.iter().collect::<Vec<_>>()[..]) {
-            self.add_pair(what, hint);
-        }
-    }
-
-    fn visit_expr_struct(&mut self, value: &'s syn::ExprStruct) {
-        visit::visit_expr_struct(self, value);
-        let field = |name: &str| {
-            value.fields.iter().find(|field| matches!(&field.member, syn::Member::Named(is) if is == name))
-        };
-        if let (Some(what), Some(hint)) = (field("what"), field("hint")) {
-            self.add_pair(&what.expr, &hint.expr);
+            self.add(&self.texts(what, 0).join(": "), &self.texts(hint, 0));
         }
     }
 }
@@ -134,11 +123,6 @@ impl Hints {
         if error.chars().filter(|c| c.is_alphabetic()).count() > 3 && !cure.is_empty() {
             self.found.push((error.to_string(), cure.join("; ")));
         }
-    }
-
-    fn add_pair(&mut self, error: &syn::Expr, cure: &syn::Expr) {
-        let (error, cure) = (self.texts(error, 0), self.texts(cure, 0));
-        self.add(&error.join(": "), &cure);
     }
 
     /// The texts of an expression: a literal, `format!`, `anyhow!`, a closure or a name of one, the arms of a `match`.
@@ -246,7 +230,6 @@ mod tests {
             fn h() -> Complaint {
                 let hint = Some(format!("chmod +x {}", path));
                 list.push(refused(path, "is not executable".into(), hint));
-                other(Refusal { what: format!("{path} is not {kind}"), hint: Some("move it".into()) });
                 Complaint::warning("it is late", "wait")
             }
             #[cfg(test)]
@@ -257,7 +240,6 @@ mod tests {
             ("…: no such host", "run: ssh …"),
             ("check: it is …, not a FIFO", "a {b} / c"),
             ("is not executable", "chmod +x …"),
-            ("… is not …", "move it"),
             ("it is late", "wait"),
         ];
         let expected = expected.map(|(error, cure)| (error.to_string(), cure.to_string()));
