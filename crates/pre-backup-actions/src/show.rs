@@ -29,7 +29,7 @@ pub(crate) fn list(context: &Context) -> Result<Exit> {
     let wanted: Vec<_> =
         found.candidates.iter().filter(|c| plan::is_wanted(&c.name, &context.options.only)).collect();
     if context.options.json {
-        print_json(&as_contract(&wanted, &found, context));
+        print_json(&as_contract(&wanted, &found));
     } else {
         if wanted.is_empty() {
             out!(
@@ -272,7 +272,7 @@ fn problems(script: &Script) -> Vec<String> {
     script.declarations.problems.iter().map(|(line, what)| format!("line {line}: {what}")).collect()
 }
 
-fn as_contract(wanted: &[&Candidate], found: &Found, context: &Context) -> contract::services::Services {
+fn as_contract(wanted: &[&Candidate], found: &Found) -> contract::services::Services {
     let script = |candidate: &Candidate, script: &Script| {
         let (what, hint) = place(candidate, script).unzip();
         let why = |is_skipped| {
@@ -294,13 +294,11 @@ fn as_contract(wanted: &[&Candidate], found: &Found, context: &Context) -> contr
         prepare: candidate.prepare.as_ref().map(|one| script(candidate, one)),
         after: candidate.after.as_ref().map(|one| script(candidate, one)),
     };
-    let history = context.history();
     let unreadable = found.unreadable.iter().map(|one| contract::services::Unreadable {
         service: name::encode(&one.name),
         folder: name::encode(one.folder.as_os_str()),
         why: one.why.clone(),
         hint: one.hint.clone(),
-        had_script: history.knows(&one.name),
     });
     contract::services::Services {
         services: wanted.iter().map(listed).collect(),

@@ -42,7 +42,7 @@ pub struct Script {
     pub hint: Option<String>,
 }
 
-/// A folder that can't be looked into.
+/// A folder that can't be looked into, in which no run has seen a script: a service with one fails instead.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Unreadable {
     /// The service's name.
@@ -53,6 +53,4 @@ pub struct Unreadable {
     pub why: String,
     /// What to do about it.
     pub hint: String,
-    /// A script was there in an earlier run, so this service fails.
-    pub had_script: bool,
 }

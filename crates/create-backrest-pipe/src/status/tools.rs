@@ -45,10 +45,7 @@ pub(super) fn scripts(settings: &Settings) -> Vec<Check> {
     let mut lines: Vec<_> = scripts_of(&found).flat_map(of_script).collect();
     for folder in &found.unreadable {
         let what = format!("{}: {}", folder.folder, folder.why);
-        lines.push(match folder.had_script {
-            true => Check::bad(SCRIPTS, format!("{what}; a script ran there before"), folder.hint.as_str()),
-            false => Check::note(SCRIPTS, what, Some(folder.hint.as_str().into())),
-        });
+        lines.push(Check::note(SCRIPTS, what, Some(folder.hint.as_str().into())));
     }
     if lines.is_empty() {
         let what = match scripts_of(&found).count() {

@@ -87,10 +87,6 @@ impl Declared {
             |folder: &Path| Some(roots::seen_at(settings, folder)?.into_os_string().into_encoded_bytes());
         let seen = |folder: &Path| seen_at(folder).unwrap_or_default();
         let label = |folder: &[u8]| host.service(&[folder, b"/x"].concat());
-        for service in listed.unreadable.into_iter().filter(|one| one.had_script) {
-            let label = label(&seen(Path::new(&service.folder)));
-            declared.unknown.push((label, service.folder, service.why));
-        }
         for service in listed.services {
             let Some(script) = service.prepare.filter(|script| script.skipped.is_none()) else { continue };
             // A dump lies below the folder of its script.
