@@ -23,7 +23,6 @@ mod prove;
 mod report;
 mod run;
 mod schedule;
-mod script_log;
 mod show;
 mod trend;
 mod trouble;

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
-use std::io::ErrorKind;
+use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::thread;
@@ -15,13 +15,14 @@ use anyhow::Result;
 use common::cancel::Cancel;
 use common::exit::{is_caused_by, one_line};
 use common::process::{self, End, Finished, LeftBehind, Limits};
+use common::rotating_log::RotatingLog;
 use common::settings::Settings;
 use common::text::{escape, escape_path};
 use common::units;
 
 use crate::discover::{self, Script};
+use crate::name;
 use crate::outcome::{Outcome, Verdict};
-use crate::script_log::ScriptLog;
 use crate::watcher::Watcher;
 
 /// Bytes of a script's output that are shown.
@@ -45,8 +46,9 @@ impl Runner<'_> {
     /// Runs `script` of `service` to its end, with `dump_dir` as its `$DUMP_DIR`.
     pub(crate) fn run(&self, service: &OsStr, script: &Script, dump_dir: Option<&Path>) -> Outcome {
         let shown = escape_path(service);
-        let mut output = Output::new(ScriptLog::open(&self.logs, service), &shown, self.watcher);
-        output.log.line(&format!("── {} {}", units::now(), escape_path(&script.path)));
+        let log = self.logs.join(name::encode(service) + ".log");
+        let mut output = Output::new(log, &shown, self.watcher);
+        output.log(&format!("── {} {}", units::now(), escape_path(&script.path)));
         let timeout = script.declarations.timeout.unwrap_or(self.timeout);
         let (data, container) = discover::folders_of(self.settings, service);
         let mut command = Command::new(if script.by_shell { Path::new("/bin/sh") } else { &script.path });
@@ -96,7 +98,9 @@ impl Runner<'_> {
 
 /// Where the lines of one script go.
 struct Output<'a> {
-    log: ScriptLog,
+    /// One bounded log per service, kept for people. That it can't be written is reported once and stops nothing.
+    log: io::Result<RotatingLog>,
+    path: PathBuf,
     service: &'a str,
     watcher: &'a dyn Watcher,
     shown: usize,
@@ -104,17 +108,30 @@ struct Output<'a> {
 }
 
 impl<'a> Output<'a> {
-    fn new(log: ScriptLog, service: &'a str, watcher: &'a dyn Watcher) -> Output<'a> {
-        Output { log, service, watcher, shown: 0, last: VecDeque::with_capacity(LAST_LINES) }
+    fn new(path: PathBuf, service: &'a str, watcher: &'a dyn Watcher) -> Output<'a> {
+        Output {
+            log: RotatingLog::open(&path),
+            path,
+            service,
+            watcher,
+            shown: 0,
+            last: VecDeque::with_capacity(LAST_LINES),
+        }
+    }
+
+    fn log(&mut self, line: &str) {
+        if let Some(Err(error)) = self.log.as_mut().ok().map(|log| log.line(line)) {
+            self.log = Err(error);
+        }
     }
 
     fn take(&mut self, line: String) {
-        self.log.line(&line);
+        self.log(&line);
         if self.shown <= SHOWN {
             self.shown += line.len() + 1;
             self.watcher.line(self.service, &line);
             if self.shown > SHOWN {
-                self.watcher.line(self.service, &format!("… more in {}", escape_path(self.log.path())));
+                self.watcher.line(self.service, &format!("… more in {}", escape_path(&self.path)));
             }
         }
         if self.last.len() == LAST_LINES {
@@ -124,7 +141,7 @@ impl<'a> Output<'a> {
     }
 
     fn note(&mut self, text: &str) {
-        self.log.line(&format!("── {text}"));
+        self.log(&format!("── {text}"));
         self.watcher.line(self.service, text);
     }
 
@@ -136,13 +153,13 @@ impl<'a> Output<'a> {
         }
         let ended = outcome.verdict.why().map_or("ok", String::as_str);
         let elapsed = units::duration(outcome.elapsed);
-        self.log.line(&format!("── {} {ended} after {elapsed}", units::now()));
-        let log = Some(self.log.path().to_path_buf());
-        if let Some(trouble) = self.log.close() {
-            self.watcher.line(self.service, &trouble);
+        self.log(&format!("── {} {ended} after {elapsed}", units::now()));
+        if let Err(error) = self.log.and_then(|mut log| log.flush()) {
+            let path = escape_path(&self.path);
+            self.watcher.line(self.service, &format!("the log is not whole: {path}: {error}"));
         }
         let last_line = self.last.into_iter().rev().find(|line| !line.trim().is_empty());
-        Outcome { log, last_line, ..outcome }
+        Outcome { log: Some(self.path), last_line, ..outcome }
     }
 }
 

@@ -1,12 +1,12 @@
 //! `--history`: how earlier runs went. One line a service, or one line a run of a single one.
 
-use std::ffi::OsStr;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 
 use anyhow::{Result, anyhow};
 use common::exit::{Exit, HintExt};
 use common::text::{BAD, GOOD, escape, escape_path};
 use common::{out, units, width};
-use serde_json::json;
 
 use crate::context::Context;
 use crate::history::RunRecord;
@@ -18,20 +18,19 @@ const SHOWN: usize = 20;
 
 pub(crate) fn show(context: &Context, service: Option<&OsStr>) -> Result<Exit> {
     let history = context.history();
+    let names = match service {
+        Some(name) => vec![name.to_os_string()],
+        None => history.services()?,
+    };
+    let runs = names.into_iter().map(|name| Ok((history.of(&name)?, name)));
+    let mut runs = runs.collect::<Result<Vec<_>>>()?;
     if context.options.json {
-        let names = match service {
-            Some(name) => vec![name.to_os_string()],
-            None => history.services()?,
-        };
-        let mut all = serde_json::Map::new();
-        for name in names {
-            all.insert(name::encode(&name), json!(history.of(&name)?));
-        }
-        print_json(&all);
+        let all = runs.iter().map(|(records, name)| (name::encode(name), records));
+        print_json(&all.collect::<BTreeMap<_, _>>());
         return Ok(Exit::Done);
     }
-    let Some(service) = service else { return all(context) };
-    let records = history.of(service)?;
+    let Some(service) = service else { return all(&runs) };
+    let records = runs.pop().map(|(records, _)| records).unwrap_or_default();
     if records.is_empty() {
         return Err(anyhow!("show the history: {}: no run of this service is known", escape_path(service)))
             .hint("pre-backup-actions --history shows all services that have one");
@@ -50,15 +49,13 @@ pub(crate) fn show(context: &Context, service: Option<&OsStr>) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn all(context: &Context) -> Result<Exit> {
-    let history = context.history();
+fn all(runs: &[(Vec<RunRecord>, OsString)]) -> Result<Exit> {
     let mut rows = Vec::new();
-    for service in history.services()? {
-        let records = history.of(&service)?;
+    for (records, service) in runs {
         let Some(last) = records.last() else { continue };
         let newest = &records[records.len().saturating_sub(SHOWN)..];
         let bytes = if last.dumps.is_empty() { String::new() } else { units::bytes(size(last)) };
-        rows.push(vec![escape_path(&service), when(last), result(last), time(last), bytes, trend(newest)]);
+        rows.push(vec![escape_path(service), when(last), result(last), time(last), bytes, trend(newest)]);
     }
     if rows.is_empty() {
         out!("no run is known yet");

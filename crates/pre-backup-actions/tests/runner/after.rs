@@ -187,6 +187,17 @@ fn a_damaged_journal_is_one_until_every_after_script_is_in_it() {
     assert!(home.exists("data/a/up") && !home.journal().exists(), "{}", ran.everything());
 }
 
+#[test]
+fn a_log_that_can_not_be_written_is_reported_and_stops_nothing() {
+    let home = Home::new();
+    home.prepare("a", "echo one; echo two");
+    home.sandbox.write("containers/backrest/logs", "");
+    let ran = home.run(&[]).expect_success();
+    let log = home.sandbox.path("containers/backrest/logs/actions/a.log");
+    let expected = format!("a | one\na | two\na | the log is not whole: {}: Not a directory", log.display());
+    assert!(ran.stdout.starts_with(&expected), "{}", ran.everything());
+}
+
 /// The disk on which the journal lies is full: what has started is brought back all the same.
 #[test]
 fn a_full_disk_leaves_nothing_stopped() {
