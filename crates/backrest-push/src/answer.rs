@@ -46,22 +46,20 @@ pub(crate) fn of_error(error: &ureq::Error) -> Answer {
 }
 
 fn connection(error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::ConnectionRefused => {
+    match (error.kind(), error.get_ref(), error.raw_os_error()) {
+        (io::ErrorKind::ConnectionRefused, ..) => {
             "the server refuses the connection: is Uptime Kuma running?".into()
         }
-        io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset => {
+        (io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset, ..) => {
             "the server closed the connection without an answer".into()
         }
-        io::ErrorKind::InvalidData => match error.get_ref() {
-            Some(inner) => tls(inner),
-            None => "the server does not speak TLS here: http:// instead of https://?".into(),
-        },
-        kind => match error.raw_os_error() {
-            Some(_) => format!("connection: {kind}"),
-            // The resolver has no error number of its own.
-            None => "the server's name can't be resolved".into(),
-        },
+        (io::ErrorKind::InvalidData, Some(inner), _) => tls(inner),
+        (io::ErrorKind::InvalidData, None, _) => {
+            "the server does not speak TLS here: http:// instead of https://?".into()
+        }
+        (kind, _, Some(_)) => format!("connection: {kind}"),
+        // The resolver has no error number of its own.
+        (_, _, None) => "the server's name can't be resolved".into(),
     }
 }
 

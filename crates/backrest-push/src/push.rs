@@ -64,20 +64,14 @@ fn ask(address: &str) -> Answer {
         };
         let status = response.status().as_u16();
         let location = response.headers().get("location").and_then(|location| location.to_str().ok());
-        match location.filter(|_| matches!(status, 301 | 302 | 303 | 307 | 308)) {
-            Some(location) => match redirected(&address, location) {
-                Some(next) => address = next,
-                None => {
-                    return Answer::Failed(
-                        "it redirects to another server, which must not get the token".into(),
-                    );
-                }
-            },
-            None => {
-                let body = response.body_mut().with_config().limit(LONGEST_ANSWER).read_to_vec();
-                return answer::of_response(status, &body.unwrap_or_default());
-            }
-        }
+        let Some(location) = location.filter(|_| matches!(status, 301 | 302 | 303 | 307 | 308)) else {
+            let body = response.body_mut().with_config().limit(LONGEST_ANSWER).read_to_vec();
+            return answer::of_response(status, &body.unwrap_or_default());
+        };
+        let Some(next) = redirected(&address, location) else {
+            return Answer::Failed("it redirects to another server, which must not get the token".into());
+        };
+        address = next;
     }
     Answer::Failed("it redirects without end".into())
 }

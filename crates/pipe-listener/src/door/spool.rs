@@ -48,13 +48,11 @@ impl Spool {
     pub(crate) fn open(folder: &Path, mark: Mark) -> Result<(Spool, Mark)> {
         let naming = || format!("open the spool: {}", escape_path(folder));
         let path = folder.join(QUEUE_SPOOL);
-        // Earlier versions went on in a new file with the next number.
+        // Earlier versions went on in a new file with the next number; one with another number was used up or never used.
         let numbered = |number: u64| folder.join(format!("{QUEUE_SPOOL}-{number}"));
-        if fs::rename(numbered(mark.generation), &path).is_ok() {
-            for number in [mark.generation.saturating_sub(1), mark.generation + 1] {
-                let _ = fs::remove_file(numbered(number));
-            }
-        }
+        let _ = fs::remove_file(numbered(mark.generation.wrapping_sub(1)));
+        let _ = fs::remove_file(numbered(mark.generation + 1));
+        let _ = fs::rename(numbered(mark.generation), &path);
         let file = private::read_write(&path).with_context(naming)?;
         let metadata = file.metadata().with_context(naming)?;
         let changed = metadata.modified().with_context(naming)?;
