@@ -9,20 +9,20 @@ use std::path::{Path, PathBuf};
 
 use crate::build::{Built, Options, build};
 use crate::cli::TOOL;
-use crate::decide::{Decision, decide, host_path};
+use crate::decide::{decide, host_path};
 use crate::held::Held;
 use crate::reconcile;
 use crate::root::seen_at;
 use crate::task::{Format, Task};
 use crate::tree::Wanted;
 use anyhow::{Context, Result};
-use common::contract::explain as contract;
+use common::contract::explain::{Explained, PathOutcome, Rule};
 use common::exit::Exit;
 use common::out;
 use common::problem;
 use common::roots::{RootTree, trees};
 use common::settings::Settings;
-use common::text::{BAD, GOOD, escape_path};
+use common::text::{BAD, GOOD, escape, escape_path};
 
 /// Explains each of `paths`.
 pub(crate) fn run(task: &Task, paths: &[PathBuf], options: &Options) -> Result<Exit> {
@@ -35,8 +35,8 @@ pub(crate) fn run(task: &Task, paths: &[PathBuf], options: &Options) -> Result<E
     let mut any_left_out = false;
     for path in paths {
         let path = common::paths::absolute(path, &here)?;
-        let answer = match locate(&path, settings, &places) {
-            Err(why) => Answer { path: path.clone(), outcome: Outcome::Unknown(why) },
+        let (outcome, rule) = match locate(&path, settings, &places) {
+            Err(why) => (PathOutcome::Unknown { why }, None),
             Ok((root, names)) => {
                 let place = &places[root];
                 if built[root].is_none() {
@@ -51,46 +51,21 @@ pub(crate) fn run(task: &Task, paths: &[PathBuf], options: &Options) -> Result<E
                 }
                 let built = built[root].as_ref().context("a root that was just built")?;
                 let folder = &place.path;
-                let outcome = match (outcome(folder, &names, built), &adopted[root]) {
-                    (Outcome::Kept { decision, although: None }, Some(adopted)) => {
-                        held_back(folder, &names, adopted)
-                            .unwrap_or(Outcome::Kept { decision, although: None })
+                match (outcome(folder, &names, built), &adopted[root]) {
+                    (kept @ (PathOutcome::Kept { why: None, .. }, _), Some(adopted)) => {
+                        held_back(folder, &names, adopted).unwrap_or(kept)
                     }
                     (outcome, _) => outcome,
-                };
-                Answer { path: path.clone(), outcome }
+                }
             }
         };
-        any_left_out |= matches!(answer.outcome, Outcome::LeftOut { .. });
+        any_left_out |= matches!(outcome, PathOutcome::LeftOut { .. });
         match task.format {
-            Format::Json => out!("{}", serde_json::to_string(&answer.contract())?),
-            Format::Text => answer.print(),
+            Format::Json => out!("{}", serde_json::to_string(&Explained { path: lossy(&path), outcome })?),
+            Format::Text => print(&path, &outcome, rule.as_deref().unwrap_or("no rule matches it")),
         }
     }
     Ok(if any_left_out { Exit::Done } else { Exit::Failed })
-}
-
-struct Answer {
-    path: PathBuf,
-    outcome: Outcome,
-}
-
-enum Outcome {
-    LeftOut {
-        decision: Decision,
-        folder_above: Option<PathBuf>,
-        by_path: Option<String>,
-    },
-    /// `although` is the reason why it is kept although the decision leaves it out.
-    Kept {
-        decision: Option<Decision>,
-        although: Option<String>,
-    },
-    /// restic would leave it out, which no rule asks for.
-    LeftOutByMistake {
-        decision: Option<Decision>,
-    },
-    Unknown(String),
 }
 
 /// Which root a path lies below, and the names that lead to it from there.
@@ -131,91 +106,66 @@ fn real_folder_of(path: &Path) -> Option<PathBuf> {
     Some(path.parent()?.canonicalize().ok()?.join(path.file_name()?))
 }
 
-fn outcome(root: &Path, names: &[Vec<u8>], built: &Built) -> Outcome {
+/// What happens to the path, and the rule that decides as a person reads it.
+fn outcome(root: &Path, names: &[Vec<u8>], built: &Built) -> (PathOutcome, Option<String>) {
     let is_folder = fs::symlink_metadata(host_path(root, names)).is_ok_and(|metadata| metadata.is_dir());
     let decision = decide(&built.tree.files, names, is_folder);
-    match decision {
-        Some(decision) if !decision.rule().negated && !built.matcher.leaves_out(names, is_folder) => {
+    let shown = decision.as_ref().map(|decision| {
+        let rule = decision.rule();
+        format!("{}{}: {}", escape_path(&decision.file.path), rule.after_path(), rule.shown())
+    });
+    let decided_by = decision.as_ref().map(|decision| Rule {
+        file: lossy(&decision.file.path),
+        line: decision.rule().line,
+        rule: String::from_utf8_lossy(&decision.rule().text).into_owned(),
+    });
+    let outcome = match (decision.filter(|decision| !decision.rule().negated), decided_by) {
+        (Some(_), decided_by) if !built.matcher.leaves_out(names, is_folder) => {
             let most = reconcile::MOST_PATHS;
-            let although = format!("more than {most} paths of its service would need lines of their own");
-            Outcome::Kept { decision: Some(decision), although: Some(although) }
+            let why = format!("more than {most} paths of its service would need lines of their own");
+            PathOutcome::Kept { decided_by, why: Some(why) }
         }
-        Some(decision) if !decision.rule().negated => {
-            let folder_above =
-                (decision.depth < names.len()).then(|| host_path(root, &names[..decision.depth]));
+        (Some(decision), Some(decided_by)) => {
+            let above = (decision.depth < names.len()).then(|| host_path(root, &names[..decision.depth]));
             let named = built.sections.values().flat_map(|section| &section.paths);
-            let by_path =
-                named.filter(|path| names.starts_with(&path.names)).map(|path| path.why.clone()).next();
-            Outcome::LeftOut { decision, folder_above, by_path }
+            let by_path = named.filter(|path| names.starts_with(&path.names)).map(|path| path.why.clone());
+            let (folder_above, by_path) = (above.as_deref().map(lossy), by_path.into_iter().next());
+            PathOutcome::LeftOut { decided_by, folder_above, by_path }
         }
-        decision if built.matcher.excludes(names) => Outcome::LeftOutByMistake { decision },
-        decision => Outcome::Kept { decision, although: None },
-    }
+        (_, decided_by) if built.matcher.excludes(names) => PathOutcome::LeftOutByMistake { decided_by },
+        (_, decided_by) => PathOutcome::Kept { decided_by, why: None },
+    };
+    (outcome, shown)
 }
 
 /// The rule that would leave the path out if it were not held back.
-fn held_back(root: &Path, names: &[Vec<u8>], adopted: &Built) -> Option<Outcome> {
-    let Outcome::LeftOut { decision, .. } = outcome(root, names, adopted) else { return None };
-    let although = Some("it is held back until build-ignore --adopt".into());
-    Some(Outcome::Kept { decision: Some(decision), although })
+fn held_back(root: &Path, names: &[Vec<u8>], adopted: &Built) -> Option<(PathOutcome, Option<String>)> {
+    let (PathOutcome::LeftOut { decided_by, .. }, rule) = outcome(root, names, adopted) else { return None };
+    let why = Some("it is held back until build-ignore --adopt".into());
+    Some((PathOutcome::Kept { decided_by: Some(decided_by), why }, rule))
 }
 
-impl Answer {
-    fn print(&self) {
-        let path = escape_path(&self.path);
-        match &self.outcome {
-            Outcome::LeftOut { decision, folder_above, by_path } => {
-                let above = folder_above
-                    .as_ref()
-                    .map_or(String::new(), |folder| format!(" with the folder {}", escape_path(folder)));
-                let by_path = by_path
-                    .as_ref()
-                    .map_or(String::new(), |why| format!(" (by a line for the path itself: {why})"));
-                out!("{path}: {BAD}left out{BAD:#}{above}: {}{by_path}", rule_of(decision));
-            }
-            Outcome::Kept { decision, although } => {
-                let rule = decision.as_ref().map_or("no rule matches it".to_string(), rule_of);
-                let although =
-                    although.as_ref().map_or(String::new(), |why| format!(" does not hold: {why}"));
-                out!("{path}: {GOOD}kept{GOOD:#}: {rule}{although}");
-            }
-            Outcome::LeftOutByMistake { decision } => {
-                let rule = decision.as_ref().map_or("no rule matches it".to_string(), rule_of);
-                out!("{path}: {BAD}left out by mistake{BAD:#}, please report it: {rule}");
-            }
-            Outcome::Unknown(why) => out!("{path}: {why}"),
+fn print(path: &Path, outcome: &PathOutcome, rule: &str) {
+    let path = escape_path(path);
+    let with = |start: &str, text: &Option<String>, end: &str| {
+        text.as_ref().map_or(String::new(), |text| format!("{start}{}{end}", escape(text.as_bytes())))
+    };
+    match outcome {
+        PathOutcome::LeftOut { folder_above, by_path, .. } => {
+            let above = with(" with the folder ", folder_above, "");
+            let by_path = with(" (by a line for the path itself: ", by_path, ")");
+            out!("{path}: {BAD}left out{BAD:#}{above}: {rule}{by_path}");
         }
-    }
-
-    fn contract(&self) -> contract::Explained {
-        let rule = |decision: &Decision| contract::Rule {
-            file: lossy(&decision.file.path),
-            line: decision.rule().line,
-            rule: String::from_utf8_lossy(&decision.rule().text).into_owned(),
-        };
-        let outcome = match &self.outcome {
-            Outcome::LeftOut { decision, folder_above, by_path } => contract::PathOutcome::LeftOut {
-                decided_by: rule(decision),
-                folder_above: folder_above.as_deref().map(lossy),
-                by_path: by_path.clone(),
-            },
-            Outcome::Kept { decision, although } => {
-                contract::PathOutcome::Kept { decided_by: decision.as_ref().map(rule), why: although.clone() }
-            }
-            Outcome::LeftOutByMistake { decision } => {
-                contract::PathOutcome::LeftOutByMistake { decided_by: decision.as_ref().map(rule) }
-            }
-            Outcome::Unknown(why) => contract::PathOutcome::Unknown { why: why.clone() },
-        };
-        contract::Explained { path: lossy(&self.path), outcome }
+        PathOutcome::Kept { why, .. } => {
+            out!("{path}: {GOOD}kept{GOOD:#}: {rule}{}", with(" does not hold: ", why, ""));
+        }
+        PathOutcome::LeftOutByMistake { .. } => {
+            out!("{path}: {BAD}left out by mistake{BAD:#}, please report it: {rule}");
+        }
+        PathOutcome::Unknown { why } => out!("{path}: {why}"),
     }
 }
 
 fn lossy(path: &Path) -> String {
     path.to_string_lossy().into_owned()
-}
-
-fn rule_of(decision: &Decision) -> String {
-    let rule = decision.rule();
-    format!("{}{}: {}", escape_path(&decision.file.path), rule.after_path(), rule.shown())
 }
