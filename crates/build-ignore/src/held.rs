@@ -97,11 +97,6 @@ impl Held {
         self.0.entry(escaped_path(file)).or_default().insert(escaped(rule), hold) != Some(hold)
     }
 
-    /// How a rule is held, if it is.
-    pub fn get(&self, file: &Path, rule: &[u8]) -> Option<Hold> {
-        self.0.get(&escaped_path(file))?.get(&escaped(rule)).copied()
-    }
-
     /// Keeps only what `is_there`: by file and text of the rule, both escaped.
     pub fn retain(&mut self, is_there: impl Fn(&str, &str) -> bool) {
         for (file, rules) in &mut self.0 {

@@ -47,12 +47,7 @@ pub enum DifferenceKind {
 
 /// Every difference in the tree, sorted by path.
 pub fn compare(tree: &Tree, matcher: &Matcher) -> Vec<Difference> {
-    compare_below(&tree.top, matcher)
-}
-
-/// The same where the lines are matched with paths from this folder on, as if it were the root.
-pub fn compare_below(top: &Folder, matcher: &Matcher) -> Vec<Difference> {
-    let mut differences = folder(top, matcher, &matcher.top(), None, &Trail::default());
+    let mut differences = folder(&tree.top, matcher, &matcher.top(), None, &Trail::default());
     differences.sort();
     differences
 }

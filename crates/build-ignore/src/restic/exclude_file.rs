@@ -63,11 +63,6 @@ impl ExcludeFile {
         ExcludeFile { index, negated, by_hand, refused }
     }
 
-    /// Whether it holds no pattern.
-    pub fn is_empty(&self) -> bool {
-        self.negated.is_empty()
-    }
-
     /// The folder to which `names` lead from `/`.
     pub fn at(&self, names: &[Vec<u8>]) -> LineCursor<'_> {
         let top = LineCursor {

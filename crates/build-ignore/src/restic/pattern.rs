@@ -224,15 +224,6 @@ fn fits(part: &Part, name: &[u8]) -> bool {
     }
 }
 
-/// Whether restic leaves out the absolute path that `names` make: the last pattern that matches it, or a folder
-/// above it, decides; and what lies in a folder that is left out is never looked at.
-pub fn is_excluded(patterns: &[Pattern], names: &[&[u8]]) -> bool {
-    (1..=names.len()).any(|length| {
-        let path = &names[..length];
-        patterns.iter().rev().find(|pattern| pattern.matches(path)).is_some_and(|pattern| !pattern.negated)
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -308,23 +299,6 @@ mod tests {
                     );
                 }
             }
-        }
-    }
-
-    #[test]
-    fn the_last_match_decides() {
-        let patterns: Vec<Pattern> = ["/s/*.log", "!/s/keep.log", "/s/x/*"]
-            .iter()
-            .map(|line| match parse_line(line.as_bytes()) {
-                Line::Pattern(pattern) => pattern,
-                _ => panic!(),
-            })
-            .collect();
-        for (path, expected) in
-            [("/s/a.log", true), ("/s/keep.log", false), ("/s/x/y/z", true), ("/s/x", false)]
-        {
-            let names: Vec<&[u8]> = path[1..].split('/').map(str::as_bytes).collect();
-            assert_eq!(is_excluded(&patterns, &names), expected, "{path}");
         }
     }
 
