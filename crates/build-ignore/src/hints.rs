@@ -1,7 +1,7 @@
 //! Rules that look like a mistake: what the person probably meant, and what that would match.
 //!
-//! Only rules that match nothing today are suspected, so a rule that works is never questioned. Two mistakes are looked for
-//! in rules that do match, too: a `!` behind a folder that is left out, and the same rule twice.
+//! Only rules that match nothing today are suspected, so a rule that works is never questioned. One mistake is looked for
+//! in rules that do match, too: the same rule twice.
 //!
 //! What a reader gets wrong: nothing is corrected here. The rule keeps git's meaning.
 
