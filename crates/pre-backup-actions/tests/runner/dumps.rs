@@ -308,4 +308,16 @@ fn what_build_ignore_can_not_answer_is_a_warning() {
         "{}",
         ran.everything()
     );
+    for (answer, why) in [
+        ("left out", "could not be checked: build-ignore's answer can't be read"),
+        (r#"{"path":"x","outcome":"unknown","why":"gone"}"#, "could not be checked: gone"),
+    ] {
+        home.sandbox.script("alone/build-ignore", format!("#!/bin/sh\necho '{answer}'\n"));
+        let ran = home.sandbox.run(&mut command).expect_success();
+        assert!(
+            ran.stdout.contains(why) && ran.stdout.contains("0 ok, 1 with a warning"),
+            "{}",
+            ran.everything()
+        );
+    }
 }

@@ -241,6 +241,7 @@ fn a_missing_root_is_one_clear_line() {
     let ran = sandbox.run(&mut sandbox.command(tool)).expect_code(1);
     assert!(ran.stderr.starts_with("pre-backup-actions: look for services: "), "{}", ran.everything());
     assert_eq!(ran.stderr.lines().count(), 2, "{}", ran.everything());
+    assert!(ran.stderr.contains(&*sandbox.path("data").to_string_lossy()), "{}", ran.everything());
     std::fs::create_dir(sandbox.path("data")).unwrap();
     assert_eq!(sandbox.run(&mut sandbox.command(tool)).expect_success().end, End::Exited(0));
 }
@@ -271,6 +272,8 @@ fn list_and_dry_run_run_nothing() {
 #[test]
 fn a_person_at_a_terminal_sees_a_table_and_the_summary_last() {
     let home = Home::new();
+    home.prepare("immich", "# dump: db.sql kind=any\nhead -c 1000 /dev/zero >\"$DUMP_DIR/db.sql\"");
+    home.run(&[]).expect_success();
     home.prepare("immich", "# dump: db.sql kind=any\nhead -c 2000 /dev/zero >\"$DUMP_DIR/db.sql\"");
     home.prepare("wiki", "echo no space; exit 1");
     // script(1) has a terminal for it.
@@ -284,6 +287,7 @@ fn a_person_at_a_terminal_sees_a_table_and_the_summary_last() {
     let rows: Vec<_> = table.map(shown).collect();
     assert!(rows.len() == 4, "{}", ran.everything());
     assert_eq!((rows[1][0].as_str(), rows[1][1].as_str()), ("immich", "ok"), "{}", ran.everything());
+    assert!(rows[1].join(" ").ends_with(" 2.0 KiB +100 %"), "{:?}", rows[1]);
     assert_eq!(rows[2][..4], ["wiki", "exit", "code", "1"], "{}", ran.everything());
     assert_eq!(rows[3].join(" "), "1 ok, 1 failed: wiki (exit code 1)");
     assert!(plain.contains("its last line: no space"), "{}", ran.everything());
@@ -340,6 +344,7 @@ fn an_interruption_leaves_the_command_that_brings_everything_back() {
     let home = Home::new();
     home.prepare("a", "rm -f up; touch here; sleep 60");
     home.after("a", "touch up");
+    home.prepare("b", "touch ran");
     let mut command = home.command(&["--jobs", "1"]);
     let child = command.stdout(std::process::Stdio::piped()).spawn().unwrap();
     wait_for(&home.sandbox.path("data/a/here"));
@@ -348,6 +353,8 @@ fn an_interruption_leaves_the_command_that_brings_everything_back() {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let expected = "still prepared, because after-backup.sh has not run: a; to bring it back: pre-backup-actions --after";
     assert_eq!(last_line(&text), expected, "{text}");
+    let summary = "\n0 ok, 1 failed: a (interrupted), 1 not run: b (interrupted)\n";
+    assert!(text.contains(summary), "{text}");
     home.run(&["--after"]).expect_success();
     assert!(home.exists("data/a/up"));
 }

@@ -42,8 +42,10 @@ fn every_kind_of_unusable_script_is_named() {
     let home = Home::new();
     home.sandbox.script("data/bare/prepare-backup.sh", "touch ran\n");
     home.sandbox.script("data/windows/prepare-backup.sh", "#!/bin/sh\r\ntouch ran\r\n");
+    home.sandbox.script("data/windows-bare/prepare-backup.sh", "touch ran\r\n");
     home.sandbox.script("data/binary/prepare-backup.sh", b"\x00\x01");
     home.sandbox.script("data/shell/prepare-backup.sh", "#!/no/such/shell\n");
+    home.sandbox.script("data/shell-less/prepare-backup.sh", "#!\n");
     fs::create_dir_all(home.sandbox.path("data/folder/prepare-backup.sh")).unwrap();
     fs::create_dir(home.sandbox.path("data/dangling")).unwrap();
     symlink("nowhere", home.sandbox.path("data/dangling/prepare-backup.sh")).unwrap();
@@ -62,18 +64,32 @@ fn every_kind_of_unusable_script_is_named() {
             "prepare-backup.sh is a folder, not a script",
             "prepare-backup.sh can be written by every user",
             "prepare-backup.sh names a program that isn't there in its #! line: /no/such/shell",
+            "prepare-backup.sh names a program that isn't there in its #! line: ",
+            "prepare-backup.sh has lines that end in CR LF, as Windows writes them",
             "prepare-backup.sh has lines that end in CR LF, as Windows writes them",
         ]
     );
-    assert!(
-        value["services"]
-            .as_array()
-            .unwrap()
-            .iter()
-            .all(|s| ["bare", "binary", "dangling", "shell"].contains(&s["service"].as_str().unwrap())
-                || s["hint"].is_string())
-    );
+    assert!(value["services"].as_array().unwrap().iter().all(|s| {
+        ["bare", "binary", "dangling", "shell", "shell-less"].contains(&s["service"].as_str().unwrap())
+            || s["hint"].is_string()
+    }));
     assert!(home.exists("data/bare/ran"), "as Bash runs it");
+}
+
+#[test]
+fn what_can_be_started_as_it_is_runs_without_a_word() {
+    let home = Home::new();
+    home.sandbox.script("data/options/prepare-backup.sh", "#! /bin/sh -e\ntouch ran\nfalse\n");
+    home.sandbox.script("data/nothing/prepare-backup.sh", "");
+    home.sandbox.script("data/program/prepare-backup.sh", fs::read("/bin/true").unwrap());
+    let private = home.prepare("private", "touch ran");
+    fs::set_permissions(&private, Permissions::from_mode(0o700)).unwrap();
+    let ran = home.run(&[]).expect_code(1);
+    assert_eq!(
+        last_line(&ran.stdout),
+        "2 ok, 1 failed: options (exit code 1), 1 with a warning: nothing (prepare-backup.sh has no #! line, so /bin/sh runs it)"
+    );
+    assert!(home.exists("data/options/ran") && home.exists("data/private/ran"));
 }
 
 #[test]
