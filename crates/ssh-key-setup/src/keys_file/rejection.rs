@@ -202,4 +202,16 @@ mod tests {
         assert_eq!(places("/home/me", "/etc/keys"), ["/etc/keys", "/etc", "/"]);
         assert_eq!(places("/", "/.ssh/k"), ["/.ssh/k", "/.ssh", "/"]);
     }
+
+    #[test]
+    fn what_the_group_or_others_can_write_is_named_with_its_mode() {
+        for (mode, shown) in
+            [("drwxrwxr-x", Some("(mode 775)")), ("-rw----rw-", Some("(mode 606)")), ("drwxr-xr-x", None)]
+        {
+            let found = ListedFile { mode: mode.into(), owner: "1".into(), name: ".".into() };
+            let reason = too_open("/home/me", &found);
+            assert_eq!(reason.is_some(), shown.is_some(), "{mode}");
+            assert!(reason.is_none_or(|reason| reason.contains(shown.unwrap())), "{mode}");
+        }
+    }
 }

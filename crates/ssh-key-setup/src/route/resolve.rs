@@ -280,4 +280,14 @@ mod tests {
         }
         assert!(jump_access("-oX").is_err() && jump_access("gate:x").is_err());
     }
+
+    #[test]
+    fn the_first_value_counts_and_only_own_algorithms_are_carried() {
+        let own =
+            parse("host nas\nhostname nas.lan\nport 2222\nuser me\nciphers aes256-ctr\nmacs m\nport 1\n");
+        let access = Access { host: "nas".into(), ..Access::default() };
+        let endpoint = endpoint(&access, &own, &parse("ciphers other\nmacs m\n")).unwrap();
+        assert_eq!(endpoint.key_name(), "[nas.lan]:2222");
+        assert_eq!(endpoint.carried, [("Ciphers".to_owned(), "aes256-ctr".to_owned())]);
+    }
 }

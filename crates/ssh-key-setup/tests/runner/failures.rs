@@ -121,7 +121,8 @@ fn a_start_file_that_prints_is_reported() {
     fs::write(world.srv("home/bash/.bashrc"), "echo Welcome to this server\n").unwrap();
     let _server = world.server(2200, "ed25519", "Subsystem sftp /usr/lib/openssh/sftp-server");
     world.trust("nas", 2200, "bash", "ed25519");
-    says(world.tool(&["nas"]), "something prints text into the SFTP session");
+    let ran = says(world.tool(&["nas"]), "something prints text into the SFTP session");
+    assert!(ran.stderr.contains("it prints \"Welcome to this server\""), "{}", ran.everything());
 }
 
 #[test]

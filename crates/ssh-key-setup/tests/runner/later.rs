@@ -23,7 +23,9 @@ fn check_proves_and_changes_nothing() {
     fs::set_permissions(world.folder("id_ed25519"), fs::Permissions::from_mode(0o644)).unwrap();
     let ran = world.tool(&["--check"]).expect_code(1);
     assert!(ran.stderr.contains("id_ed25519: others than its owner may read"), "{}", ran.everything());
+    fs::set_permissions(world.folder(""), fs::Permissions::from_mode(0o755)).unwrap();
     world.tool(&[]).expect_success();
+    assert_eq!((world.mode(&world.folder("")), world.mode(&world.folder("id_ed25519"))), (0o700, 0o600));
     world.stop(server);
     let ran = world.tool(&["--check"]).expect_code(1);
     assert!(ran.stderr.contains("nothing listens on that port"), "{}", ran.everything());
@@ -34,7 +36,7 @@ fn remove_takes_the_key_off_the_server_and_the_entry_away() {
     let (world, server) = World::with_nas(2200, "bash");
     let before = world.text(&world.authorized_keys("bash"));
     fs::create_dir(world.folder("")).unwrap();
-    let theirs = "Host mine\n  Port 1\n";
+    let theirs = "Host mine\n  Port 1\n# no newline at the end";
     fs::write(world.folder("config"), theirs).unwrap();
     world.tool(&["nas"]).expect_success();
     let config = world.text(&world.folder("config"));
@@ -132,7 +134,7 @@ fn a_folder_of_the_old_script_goes_on_working_under_its_old_key_name() {
     fs::write(&file, world.text(&file) + &public).unwrap();
     fs::write(
         world.folder("config"),
-        "Host nas\n  HostName 127.0.0.1\n  User bash\n  IdentityFile /root/.ssh/id_rsa\n  Port 2200\n",
+        "Host nas\n  HostName 127.0.0.1\n  User bash\n  IdentityFile /root/.ssh/id_rsa\n  Port 2200\nHost *\n  IdentityFile x\n",
     )
     .unwrap();
     let ran = world.tool(&[]).expect_success();

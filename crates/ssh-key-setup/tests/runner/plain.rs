@@ -14,6 +14,9 @@ fn from_nothing_to_a_backup_with_nothing_but_the_folder() {
     for (path, mode) in [("", 0o700), ("/config", 0o600), ("/known_hosts", 0o600), ("/id_ed25519", 0o600)] {
         assert_eq!(world.mode(&world.root(&format!("data/backrest/ssh{path}"))), mode, "{path}");
     }
+    let public = world.folder("id_ed25519.pub");
+    assert_eq!(world.mode(&public), 0o600);
+    assert!(world.text(&public).ends_with(" backrest-backup-key nas\n"), "{}", world.text(&public));
     let keys = world.text(&world.authorized_keys("bash"));
     assert_eq!(keys.lines().count(), 2, "{keys}");
     assert!(keys.lines().nth(1).unwrap().starts_with("restrict,command=\"internal-sftp -d "), "{keys}");
