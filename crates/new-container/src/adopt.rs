@@ -7,7 +7,7 @@ mod find;
 mod plan;
 
 use std::fs;
-use std::io::{IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use anyhow::{Context, Result, anyhow};
@@ -19,6 +19,7 @@ use common::text::{escape, escape_path, meant, word};
 use common::{compose, note, out, problem, regular_file};
 
 use crate::TOOL;
+use crate::ask;
 use crate::plan::Places;
 use crate::request::Request;
 use plan::{Addition, Existing};
@@ -111,13 +112,12 @@ fn existing(places: &Places) -> Result<Existing> {
 
 /// Asks on a terminal. Without one the answer is no.
 fn agrees() -> Result<bool> {
-    let (stdin, stderr) = (std::io::stdin(), std::io::stderr());
-    if !stdin.is_terminal() || !stderr.is_terminal() {
+    if !ask::is_possible() {
         return Ok(false);
     }
-    write!(stderr.lock(), "Add this? [y/N] ").context("ask")?;
+    write!(io::stderr(), "Add this? [y/N] ").context("ask")?;
     let mut answer = String::new();
-    stdin.read_line(&mut answer).context("read the answer")?;
+    io::stdin().read_line(&mut answer).context("read the answer")?;
     Ok(matches!(answer.trim().to_lowercase().as_str(), "y" | "yes"))
 }
 

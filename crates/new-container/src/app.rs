@@ -2,7 +2,7 @@
 //! every question is answered and every template is filled in.
 
 use std::env;
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -19,14 +19,13 @@ use rand::Rng;
 use rand::distr::Alphanumeric;
 
 use crate::TOOL;
-use crate::ask::Dialogue;
+use crate::ask::{self, Dialogue};
 use crate::cli::{Cli, Database};
 use crate::plan::{self, NewFile, Places};
 use crate::ports::Taken;
 use crate::request::{self, Action, Request, Service};
 use crate::{adopt, shell_init, templates, write};
 
-/// Does what `cli` asks for.
 pub(crate) fn run(cli: &Cli) -> Result<Exit> {
     let request = Request::of(cli);
     if let Action::ShellInit(shell) = request.action {
@@ -53,11 +52,6 @@ fn places(settings: &Settings, name: &str) -> Places {
     Places { container, data }
 }
 
-/// Whether a person is there to answer.
-fn can_ask() -> bool {
-    io::stdin().is_terminal() && io::stderr().is_terminal()
-}
-
 /// The service with all that a terminal was asked for. `None` if the person ended the dialogue.
 fn complete(service: Service, ask: bool, settings: &Settings) -> Result<Option<Service>> {
     let check_name = |name: &str| -> Result<()> {
@@ -70,11 +64,16 @@ fn complete(service: Service, ask: bool, settings: &Settings) -> Result<Option<S
     check_name(if is_named { &service.name } else { "name-to-ask-for" })?;
     let mut taken = Taken::find(&settings.container_root);
     let all = ask || !is_named;
-    let asks = can_ask() && (all || service.image.is_none() && service.template.is_none());
+    let asks = ask::is_possible() && (all || service.image.is_none() && service.template.is_none());
     if asks && is_named {
         write::check_free(&places(settings, &service.name))?;
     }
-    report_taken(&service.ports, &mut taken);
+    for port in &service.ports {
+        if let Some(by) = taken.by(port) {
+            note!("{TOOL}: warning: port {port}: {by}; {} is free", taken.instead_of(port));
+        }
+        taken.publish(port);
+    }
     if !asks {
         return Ok(Some(service));
     }
@@ -92,15 +91,6 @@ fn complete(service: Service, ask: bool, settings: &Settings) -> Result<Option<S
     dialogue.complete(service, all)
 }
 
-fn report_taken(ports: &[String], taken: &mut Taken) {
-    for port in ports {
-        if let Some(by) = taken.by(port) {
-            note!("{TOOL}: warning: port {port}: {by}; {} is free", taken.instead_of(port));
-        }
-        taken.publish(port);
-    }
-}
-
 fn make(request: Request, settings: &Settings) -> Result<Exit> {
     let Request { service, ask, dry_run, edit, up, .. } = request;
     if !service.name.is_empty() && !dry_run {
@@ -111,7 +101,7 @@ fn make(request: Request, settings: &Settings) -> Result<Exit> {
             return Ok(Exit::Done);
         }
     }
-    if !can_ask() && (ask || service.name.is_empty()) {
+    if !ask::is_possible() && (ask || service.name.is_empty()) {
         note!("{TOOL}: {}", if ask { "--ask needs a terminal" } else { "a service needs a name" });
         note!("hint: {TOOL} NAME --image IMAGE; {TOOL} --help has examples");
         return Ok(Exit::Usage);

@@ -3,7 +3,7 @@
 //! In comes a [`Service`] with gaps, out goes a complete one; `None` if the person closed the input (Ctrl-D), and then
 //! nothing may be made. An empty answer is the default in brackets.
 
-use std::io::{self, BufRead, ErrorKind, Write};
+use std::io::{self, BufRead, ErrorKind, IsTerminal, Write};
 
 use anyhow::{Context, Result};
 use clap::ValueEnum;
@@ -12,6 +12,11 @@ use common::exit::is_caused_by;
 use crate::cli::{Database, parse_image, parse_name, parse_network, parse_port};
 use crate::ports::Taken;
 use crate::request::Service;
+
+/// Whether there is a terminal to ask on.
+pub(crate) fn is_possible() -> bool {
+    io::stdin().is_terminal() && io::stderr().is_terminal()
+}
 
 /// Where the person is asked.
 pub(crate) struct Dialogue<'a> {

@@ -10,9 +10,7 @@ pub(crate) struct Pieces {
     pub(crate) passwords: &'static [&'static str],
     /// Whether `.env` names a database and a user.
     pub(crate) has_user: bool,
-    /// Rules of `.resticignore`.
     pub(crate) rules: &'static str,
-    /// `prepare-backup.sh`.
     pub(crate) script: &'static str,
 }
 
@@ -92,7 +90,6 @@ database:
     - ${DATA_DIR}/database:/data
 "#;
 
-/// The pieces of `database`.
 pub(crate) fn pieces(database: Database) -> Pieces {
     let server = |service, script| Pieces {
         service,

@@ -17,7 +17,6 @@ mod write;
 
 use std::process::ExitCode;
 
-/// The name of this tool, for messages.
 const TOOL: &str = "new-container";
 
 fn main() -> ExitCode {

@@ -33,7 +33,6 @@ pub(crate) struct Places {
 }
 
 impl Places {
-    /// The service's folder in `root`.
     pub(crate) fn of(&self, root: Root) -> &Path {
         match root {
             Root::Container => &self.container,
@@ -41,7 +40,6 @@ impl Places {
         }
     }
 
-    /// Whether one folder is both.
     pub(crate) fn are_one(&self) -> bool {
         self.container == self.data
     }

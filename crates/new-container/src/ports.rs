@@ -8,7 +8,6 @@ use common::compose::{self, Port, Protocol};
 use common::services;
 use common::text::escape_path;
 
-/// The ports that are taken.
 #[derive(Debug, Default)]
 pub(crate) struct Taken {
     /// Each with the compose file that publishes it.

@@ -17,14 +17,11 @@ use walkdir::WalkDir;
 /// Which of a service's two folders.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Root {
-    /// The one in the container root.
     Container,
-    /// The one in the data root.
     #[default]
     Data,
 }
 
-/// One file of a template.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Template {
     /// Where it was read from, for messages.
@@ -39,7 +36,6 @@ pub(crate) struct Template {
 /// A template is text that a person wrote; what is larger than this is there by mistake.
 const LARGEST: u64 = 16 << 20;
 
-/// The folder of the user's own templates.
 pub(crate) fn folder(container_root: &Path) -> PathBuf {
     container_root.join(".templates")
 }
@@ -91,7 +87,6 @@ fn read(folder: &Path) -> Result<Vec<Template>> {
     Ok(templates)
 }
 
-/// Where a file of a template goes.
 fn place(below: &Path) -> (Root, PathBuf) {
     if let Ok(path) = below.strip_prefix("data") {
         return (Root::Data, path.to_path_buf());

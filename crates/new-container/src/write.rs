@@ -8,7 +8,7 @@
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, Permissions};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use anyhow::{Context, Result, anyhow};
 use common::atomic;
@@ -33,7 +33,6 @@ pub(crate) fn check_roots(places: &Places) -> Result<()> {
     Ok(())
 }
 
-/// Fails if the service exists.
 pub(crate) fn check_free(places: &Places) -> Result<()> {
     for place in [&places.container, &places.data] {
         if fs::symlink_metadata(place).is_ok() {
@@ -81,7 +80,6 @@ fn parent(path: &Path) -> &Path {
 /// A folder under construction, removed when dropped unless it was moved to its place.
 struct Staging<'a> {
     folder: Scratch,
-    part: PathBuf,
     place: &'a Path,
 }
 
@@ -89,11 +87,11 @@ impl<'a> Staging<'a> {
     fn new(place: &'a Path) -> Result<Staging<'a>> {
         let folder = Scratch::new(parent(place), place.file_name().unwrap_or(OsStr::new("service")))
             .with_context(|| format!("make a folder: {}", escape_path(parent(place))))?;
-        Ok(Staging { part: folder.path().to_path_buf(), folder, place })
+        Ok(Staging { folder, place })
     }
 
     fn write(&self, file: &NewFile) -> Result<()> {
-        let path = self.part.join(&file.path);
+        let path = self.folder.path().join(&file.path);
         let folder = parent(&path);
         DirBuilder::new()
             .recursive(true)
@@ -104,7 +102,7 @@ impl<'a> Staging<'a> {
     }
 
     fn move_to_place(&mut self) -> Result<()> {
-        fs::set_permissions(&self.part, Permissions::from_mode(0o755))
+        fs::set_permissions(self.folder.path(), Permissions::from_mode(0o755))
             .and_then(|()| self.folder.move_to(self.place))
             .and_then(|()| atomic::sync_folder(parent(self.place)))
             .with_context(|| format!("make a service: {}", escape_path(self.place)))
@@ -112,8 +110,8 @@ impl<'a> Staging<'a> {
 
     /// Takes it back from its place. Under its temporary name the next run removes it if this one is killed now.
     fn move_back(self) {
-        if fs::rename(self.place, &self.part).is_ok() {
-            let _ = fs::remove_dir_all(&self.part);
+        if fs::rename(self.place, self.folder.path()).is_ok() {
+            let _ = fs::remove_dir_all(self.folder.path());
         }
     }
 }

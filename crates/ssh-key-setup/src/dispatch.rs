@@ -50,12 +50,8 @@ fn all(run: &Run, settings: &Settings) -> Result<Exit> {
     let targets = targets::targets(&run.request, settings, &run.files()?.config)?;
     let mut report = Report { ok: true, folder: escape_path(run.folder.path()), ..Report::default() };
     if targets.is_empty() {
-        let doing = match run.request.action {
-            Action::SetUp => "",
-            Action::Rotate => "rotate",
-            _ => "check",
-        };
-        if !doing.is_empty() {
+        if run.request.action != Action::SetUp {
+            let doing = if run.request.action == Action::Rotate { "rotate" } else { "check" };
             return Err(anyhow!("{doing}: no host is set up")).hint("set one up: ssh-key-setup HOST");
         }
         key_alone(run, &mut report)?;

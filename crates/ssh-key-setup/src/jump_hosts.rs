@@ -7,12 +7,13 @@ use anyhow::{Result, anyhow};
 use common::exit::HintExt;
 use common::text::escape;
 
-use crate::connection::failure::{self, Failure, Kind, hinted};
+use crate::connection::failure::{self, Kind, hinted};
 use crate::connection::ssh::Connection;
 use crate::keys_file::authorized_keys::{self, Edit, WantedLine};
 use crate::keys_file::install;
 use crate::question;
 use crate::rotate::sharing;
+use crate::route::resolve::Section;
 use crate::route::route_connections::RouteConnections;
 use crate::run::{Host, Run};
 use crate::ssh_folder::config::Entry;
@@ -26,20 +27,16 @@ pub(crate) fn let_in(host: &mut Host, entry: &Entry, key: &Key, chain: &mut Rout
         let [jump_host, next] = pair else { continue };
         let isolated = run.isolated(run.folder.path(), entry, &lines, &jump_host.name)?;
         let shown = escape(format!("{}@{}", jump_host.user, jump_host.host_name).as_bytes());
-        match passes_on(&isolated, &next.host_name, next.port)? {
-            None => {
-                run.output.line("jump", &shown, "passes the key on");
-                continue;
-            }
-            Some(failure) if failure.kind == Kind::NotAccepted => {}
-            Some(failure) => return Err(failure.about(&jump_host.host_name, failure::Login::Folder)),
+        if passes_on(&isolated, jump_host, next)?.is_none() {
+            run.output.line("jump", &shown, "passes the key on");
+            continue;
         }
         agree(run, &shown)?;
         let yours = chain.connection(index)?;
         let knows_restrict = install::knows_restrict(yours);
         let options = Some(authorized_keys::jump_only(&next.host_name, next.port, knows_restrict));
         let wanted = WantedLine { public_key: key.public.clone(), options };
-        let home = install::home(yours).map_err(|error| match failure::kind_of(&error) {
+        let file = install::keys_file(yours, None).map_err(|error| match failure::kind_of(&error) {
             // It need not have SFTP: routers have none.
             Some(Kind::NoSftp) => hinted(
                 error,
@@ -50,10 +47,9 @@ pub(crate) fn let_in(host: &mut Host, entry: &Entry, key: &Key, chain: &mut Rout
             ),
             _ => error,
         })?;
-        let file = install::keys_file(yours, &home, None)?;
         host.report.changed |= matches!(install::install(yours, &file, &wanted)?, Edit::Write(_));
-        if let Some(failure) = passes_on(&isolated, &next.host_name, next.port)? {
-            return Err(failure.about(&jump_host.host_name, failure::Login::Folder));
+        if let Some(refused) = passes_on(&isolated, jump_host, next)? {
+            return Err(refused);
         }
         run.output.line("jump", &shown, &format!("{}, put in, for passing on only", escape(file.as_bytes())));
     }
@@ -68,21 +64,23 @@ pub(crate) fn take_off(run: &Run, entry: &Entry, key: &Key, chain: &mut RouteCon
             continue;
         }
         let yours = chain.connection(index)?;
-        let home = install::home(yours)?;
-        let file = install::keys_file(yours, &home, None)?;
+        let file = install::keys_file(yours, None)?;
         install::uninstall(yours, &file, &key.public)?;
     }
     Ok(())
 }
 
-/// Tries to reach the next host's sshd through this one; returns what is in the way.
-fn passes_on(connection: &Connection, host: &str, port: u16) -> Result<Option<Failure>> {
-    let address = authorized_keys::address(host, port);
+/// Tries to reach the next host's sshd through the jump host. Returns the error if that does not take the key, and fails
+/// if anything else is in the way.
+fn passes_on(connection: &Connection, jump_host: &Section, next: &Section) -> Result<Option<anyhow::Error>> {
+    let address = authorized_keys::address(&next.host_name, next.port);
     let ran = connection.capture(&mut connection.ssh(&["-W", &address], &[]), b"")?;
     if ran.stdout.starts_with(b"SSH-") {
         return Ok(None);
     }
-    Ok(Some(failure::of_ssh(&ran.stderr, ran.end)))
+    let failure = failure::of_ssh(&ran.stderr, ran.end);
+    let error = failure.about(&jump_host.host_name, failure::Login::Folder);
+    if failure.kind == Kind::NotAccepted { Ok(Some(error)) } else { Err(error) }
 }
 
 fn agree(run: &Run, shown: &str) -> Result<()> {

@@ -114,6 +114,7 @@ fn are_refused(run: &Run, entry: &Entry, keys: &[&Key]) -> Result<()> {
         }
     }
     let shown = escape(entry.authorized_keys.as_bytes());
-    run.output.line("server", &shown, "the key is out and no longer accepted");
+    let which = if keys.iter().any(|key| key.name == entry.key) { "the key" } else { "the old key" };
+    run.output.line("server", &shown, &format!("{which} is out and no longer accepted"));
     Ok(())
 }

@@ -53,12 +53,9 @@ impl Request {
             (.., true) => Action::Remove { offline: cli.offline },
             _ => Action::SetUp,
         };
-        let host = cli.host.as_deref().map(|host| Target::named(host, cli.alias)).transpose()?;
+        let access = Access { user: cli.user, port: cli.port, identity: cli.identity, ..Access::default() };
+        let host = cli.host.as_deref().map(|host| Target::named(host, cli.alias, access)).transpose()?;
         cli.path.as_deref().map_or(Ok(()), names::check_path)?;
-        let host = host.map(|target| Target {
-            access: Access { user: cli.user, port: cli.port, identity: cli.identity, ..target.access },
-            ..target
-        });
         Ok(Request {
             action,
             host,
@@ -75,12 +72,11 @@ impl Request {
 
 impl Target {
     /// A host as it is typed after `ssh`.
-    pub(crate) fn named(host: &str, alias: Option<String>) -> Result<Target> {
+    pub(crate) fn named(host: &str, alias: Option<String>, access: Access) -> Result<Target> {
         names::check(host)?;
         let alias = alias.unwrap_or_else(|| names::alias(host));
         names::check_alias(&alias)?;
-        let access = Access { host: host.to_owned(), ..Access::default() };
-        Ok(Target { access, alias, key: None })
+        Ok(Target { access: Access { host: host.to_owned(), ..access }, alias, key: None })
     }
 
     /// Takes from an entry of the same name what the command line leaves open: `nas` after `nas --port 2222` means the

@@ -10,7 +10,6 @@
 pub(crate) mod sharing;
 
 use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, anyhow};
@@ -85,12 +84,9 @@ impl Rotation {
     /// Moves the new key, which is proved, to its place, and keeps the one of `old` beside it. Returns both.
     pub(crate) fn switch(&self, old: &Path) -> Result<(Key, Key)> {
         if !self.is_switched() {
-            match fs::hard_link(old, self.retiring()) {
-                Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-                    return Err(error)
-                        .with_context(|| format!("keep the old key: {}", escape_path(self.retiring())));
-                }
-                _ => {}
+            if !self.retiring().exists() {
+                fs::hard_link(old, self.retiring())
+                    .with_context(|| format!("keep the old key: {}", escape_path(self.retiring())))?;
             }
             // ssh offers what the public file holds, and fails if the private one is of another key. It needs none.
             let _ = fs::remove_file(beside(&self.place, ".pub"));

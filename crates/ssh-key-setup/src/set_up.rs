@@ -214,7 +214,7 @@ fn adopt(
     let request = &host.run.request;
     let file = match chain.server() {
         Ok(yours) => {
-            let file = install::keys_file(yours, &install::home(yours)?, request.keys_file.as_deref())?;
+            let file = install::keys_file(yours, request.keys_file.as_deref())?;
             if install::holds(yours, &file, &key.public) {
                 return Ok(false);
             }
@@ -227,7 +227,7 @@ fn adopt(
     entry.path = server_path(&entry.path, &entry.home)?;
     entry.authorized_keys = match file {
         Some(file) => file,
-        None => install::keys_file(isolated, &entry.home, request.keys_file.as_deref())?,
+        None => install::keys_file(isolated, request.keys_file.as_deref())?,
     };
     host.run.output.line("server", "takes the key", "put in by another person");
     host.warn(format!(

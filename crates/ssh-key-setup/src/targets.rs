@@ -4,6 +4,7 @@
 use anyhow::Result;
 use common::settings::Settings;
 
+use crate::connection::access::Access;
 use crate::names;
 use crate::request::Request;
 use crate::ssh_folder::config::{self, Entry, Target};
@@ -25,7 +26,7 @@ pub(crate) fn targets(request: &Request, settings: &Settings, config: &str) -> R
     if targets.is_empty() {
         let hosts = settings.other("BACKREST_SSH_HOST").unwrap_or_default();
         let hosts = hosts.split([' ', ',']).filter(|host| !host.is_empty());
-        targets = hosts.map(|host| Target::named(host, None)).collect::<Result<_>>()?;
+        targets = hosts.map(|host| Target::named(host, None, Access::default())).collect::<Result<_>>()?;
     }
     Ok(targets)
 }

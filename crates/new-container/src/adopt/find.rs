@@ -17,7 +17,6 @@ use walkdir::WalkDir;
 use crate::plan::Places;
 use crate::templates::Root;
 
-/// A database of a service.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Found {
     pub(super) what: What,
@@ -27,12 +26,14 @@ pub(super) struct Found {
     pub(super) volumes: Vec<String>,
 }
 
-/// Which database.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum What {
     /// A server in a container of its own.
-    Server { kind: Kind, name: &'static str, compose_service: String },
-    /// A file of SQLite.
+    Server {
+        kind: Kind,
+        name: &'static str,
+        compose_service: String,
+    },
     Sqlite,
 }
 

@@ -24,7 +24,6 @@ pub(super) struct Existing {
     pub(super) rules: BTreeMap<PathBuf, Vec<u8>>,
     /// The names of the files and folders at the top of both folders.
     pub(super) files: Vec<String>,
-    /// The folder that scripts go to.
     pub(super) script_folder: Root,
 }
 
@@ -32,7 +31,6 @@ pub(super) struct Existing {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Addition {
     pub(super) path: PathBuf,
-    /// The text to add.
     pub(super) text: String,
     pub(super) mode: u32,
     /// The text that is there already; `None` if the file is new.

@@ -38,7 +38,6 @@ pub(crate) enum Login {
     Folder,
 }
 
-/// A failure with the words that showed it.
 #[derive(Clone, Debug)]
 pub(crate) struct Failure {
     pub(crate) kind: Kind,
@@ -83,15 +82,11 @@ pub(crate) fn of_ssh(stderr: &[u8], end: End) -> Failure {
     let text = String::from_utf8_lossy(stderr);
     let text: String =
         text.lines().filter(|line| !line.starts_with("debug")).map(|line| format!("{line}\n")).collect();
-    let by_end = match end {
-        End::TimedOut => Some(Kind::NoAnswer),
-        End::Cancelled => Some(Kind::Interrupted),
-        _ => None,
-    };
     let by_phrase = || PHRASES.iter().find(|(phrase, _)| text.contains(phrase)).copied();
-    let (phrase, kind) = match by_end {
-        Some(kind) => ("", kind),
-        None => by_phrase().unwrap_or(("", Kind::Other)),
+    let (phrase, kind) = match end {
+        End::TimedOut => ("", Kind::NoAnswer),
+        End::Cancelled => ("", Kind::Interrupted),
+        _ => by_phrase().unwrap_or(("", Kind::Other)),
     };
     let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let line = match phrase {
@@ -101,7 +96,7 @@ pub(crate) fn of_ssh(stderr: &[u8], end: End) -> Failure {
     let message = match line {
         Some(line) => escape(line.trim_matches('@').trim().as_bytes()),
         // The kind says it.
-        None if by_end.is_some() => String::new(),
+        None if matches!(end, End::TimedOut | End::Cancelled) => String::new(),
         None => end.to_string(),
     };
     Failure { kind, message, cure: None }

@@ -17,7 +17,6 @@ pub(crate) fn scratch_place() -> PathBuf {
     if fits { given } else { PathBuf::from("/tmp") }
 }
 
-/// A folder for sockets and copies, gone with the run.
 pub(crate) fn scratch() -> Result<Scratch> {
     let name = format!("{SCRATCH}{}", std::process::id());
     Scratch::new(&scratch_place(), name.as_ref()).context("make a temporary folder")

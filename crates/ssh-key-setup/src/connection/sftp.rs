@@ -24,7 +24,6 @@ impl Batch {
         Some((self.outputs.len().saturating_sub(1), self.failed.as_deref()?))
     }
 
-    /// What command `index` printed.
     pub(crate) fn output(&self, index: usize) -> &[String] {
         self.outputs.get(index).map_or(&[], Vec::as_slice)
     }

@@ -49,7 +49,6 @@ enum View {
 #[derive(Debug)]
 pub(crate) struct Connection {
     options: Vec<OsString>,
-    /// By which people know it.
     pub(crate) host: String,
     /// What `ssh` and `sftp` are given.
     destination: String,
@@ -257,7 +256,6 @@ impl Connection {
             && self.capture(&mut command, b"").is_ok_and(|checked| checked.end.is_success())
     }
 
-    /// The options, for a program that starts `ssh` itself.
     pub(crate) fn options(&self) -> &[OsString] {
         &self.options
     }
@@ -306,7 +304,6 @@ impl Connection {
         }
     }
 
-    /// Whose key logs in here.
     pub(crate) fn login(&self) -> failure::Login {
         if matches!(self.view, View::Yours) { failure::Login::Yours } else { failure::Login::Folder }
     }

@@ -22,7 +22,6 @@ impl WantedLine {
     }
 }
 
-/// What an edit comes to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Edit {
     Present,

@@ -25,7 +25,8 @@ pub(crate) fn home(connection: &Connection) -> Result<String> {
 
 /// The server's file for the account's keys: as given, else the one that let the user in just now, else
 /// `.ssh/authorized_keys` if it can be seen. An account that is locked into a folder sees its home elsewhere.
-pub(crate) fn keys_file(connection: &Connection, home: &str, given: Option<&str>) -> Result<String> {
+pub(crate) fn keys_file(connection: &Connection, given: Option<&str>) -> Result<String> {
+    let home = home(connection)?;
     let home = home.trim_end_matches('/');
     if let Some(given) = given {
         let given = given.strip_prefix("~/").unwrap_or(given);

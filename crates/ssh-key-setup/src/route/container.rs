@@ -51,7 +51,6 @@ pub(crate) fn ask(name: &str) -> NameLookup {
     NameLookup { addresses, in_hosts_file }
 }
 
-/// What to say about the route.
 pub(crate) fn notes(route: &Route, known: &NameLookup) -> Notes {
     let first = route.jump_hosts.first().unwrap_or(&route.target);
     let name = first.host_name.to_ascii_lowercase();
@@ -181,34 +180,15 @@ fn is_tailscale(address: &IpAddr) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use std::path::PathBuf;
-
     use super::*;
-    use crate::connection::access::Access;
     use crate::route::resolve::{Endpoint, Section};
 
     fn route(host_name: &str) -> Route {
-        let section = Section {
-            name: "nas".into(),
-            host_name: host_name.into(),
-            port: 22,
-            user: "me".into(),
-            host_key_alias: None,
-            jump: None,
-            proxy_command: None,
-            carried: vec![],
-        };
-        let target = Endpoint {
-            access: Access { host: "nas".into(), ..Access::default() },
-            section,
-            known_hosts: vec![PathBuf::from("/k")],
-            left_out: vec![],
-            jumps: None,
-        };
+        let section = Section { host_name: host_name.into(), ..Section::default() };
+        let target = Endpoint { section, ..Endpoint::default() };
         Route { jump_hosts: vec![], target, asks_programs: false }
     }
 
-    #[track_caller]
     fn notes_of(name: &str, address: &str, in_hosts_file: bool) -> Notes {
         notes(&route(name), &NameLookup { addresses: vec![address.parse().unwrap()], in_hosts_file })
     }

@@ -31,11 +31,8 @@ pub(crate) struct Tokens<'a> {
 pub(crate) enum Need {
     /// The container's own netcat, which is BusyBox's.
     Netcat,
-    /// Another ssh, which has no files there.
     Ssh,
-    /// A shell's script of more than one command.
     Script,
-    /// This program.
     Program(String),
 }
 
@@ -85,14 +82,14 @@ fn unwrapped(command: &str) -> Option<Vec<String>> {
     let start = words.iter().take_while(|word| ["exec", "command", "env"].contains(&base(word))).count();
     let words = &words[start..];
     match words {
-        [shell, flags, script, ..] if SHELLS.contains(&base(shell)) && is_c(flags) => unwrapped(script),
+        // `-c`, alone or with others before it.
+        [shell, flags, script, ..]
+            if SHELLS.contains(&base(shell)) && flags.starts_with('-') && flags.ends_with('c') =>
+        {
+            unwrapped(script)
+        }
         _ => Some(words.to_vec()),
     }
-}
-
-/// `-c`, alone or with others before it.
-fn is_c(flags: &str) -> bool {
-    flags.starts_with('-') && flags.ends_with('c')
 }
 
 /// The words of a command with their tokens replaced.

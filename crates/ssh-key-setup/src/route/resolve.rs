@@ -20,7 +20,7 @@ use crate::route::algorithms;
 use crate::route::proxy_command::{self, Tokens};
 
 /// One host on the way, as `ssh` sees it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Endpoint {
     /// How the user's own ssh is called for it.
     pub(crate) access: Access,
@@ -35,7 +35,7 @@ pub(crate) struct Endpoint {
 }
 
 /// A `Host` section of the container's `config`.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Section {
     pub(crate) name: String,
     pub(crate) host_name: String,
@@ -53,10 +53,8 @@ pub(crate) struct Section {
     pub(crate) carried: Vec<(String, String)>,
 }
 
-/// The way to the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Route {
-    /// Jump hosts, the nearest first.
     pub(crate) jump_hosts: Vec<Endpoint>,
     pub(crate) target: Endpoint,
     /// The user's configuration asks a program (`Match exec`) what to do.
@@ -128,7 +126,6 @@ fn home() -> PathBuf {
     user.map(|user| user.dir).unwrap_or_default()
 }
 
-/// A value that is set.
 pub(crate) fn value<'a>(values: &'a Values, name: &str) -> Option<&'a String> {
     values.get(name).filter(|value| !value.is_empty() && *value != "none")
 }

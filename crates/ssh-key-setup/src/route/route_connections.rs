@@ -47,7 +47,6 @@ impl RouteConnections {
         Ok(chain)
     }
 
-    /// The trusted keys of each host.
     pub(crate) fn keys(&self) -> &[(Vec<Line>, Source)] {
         &self.keys
     }
@@ -76,7 +75,6 @@ impl RouteConnections {
         Ok(())
     }
 
-    /// All trusted keys.
     pub(crate) fn lines(&self) -> Vec<Line> {
         self.keys.iter().flat_map(|(lines, _)| lines).cloned().collect()
     }

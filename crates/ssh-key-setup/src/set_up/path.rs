@@ -49,7 +49,6 @@ pub(super) fn is_other_view_of(connection: &Connection, typed: &str, path: &str)
     Ok(typed != path && typed.ends_with(path) && !is_there(connection, top(typed))?)
 }
 
-/// The topmost folder of an absolute path.
 fn top(path: &str) -> &str {
     let end = path[1..].find('/').map_or(path.len(), |at| at + 1);
     &path[..end]

@@ -18,7 +18,6 @@ use crate::ssh_folder::config::Entry;
 use crate::ssh_folder::key::{self, Key};
 use crate::stage::{self, Reach};
 
-/// What is to be put on a server.
 pub(super) struct Goal<'a> {
     pub(super) key: &'a Key,
     pub(super) existing: Option<&'a Entry>,
@@ -39,7 +38,7 @@ pub(super) fn install_on_server(
         return Err(for_mod_sftp(run, entry, goal.key)?);
     }
     entry.home = install::home(yours)?;
-    entry.authorized_keys = install::keys_file(yours, &entry.home, run.request.keys_file.as_deref())?;
+    entry.authorized_keys = install::keys_file(yours, run.request.keys_file.as_deref())?;
     let named = yours.keys_file();
     let typed = server_path(&entry.path, &entry.home)?;
     entry.path = over_sftp(yours, typed.clone(), named.as_deref(), &entry.authorized_keys)?;

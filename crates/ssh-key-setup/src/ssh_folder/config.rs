@@ -35,7 +35,6 @@ pub(crate) struct Entry {
     pub(crate) sections: Vec<Section>,
 }
 
-/// A host to set up.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Target {
     /// How the user's own ssh is called for it.
@@ -196,10 +195,9 @@ mod tests {
             host_name: format!("{name}.lan"),
             port: 2222,
             user: "back up".into(),
-            host_key_alias: None,
             jump: jump.map(str::to_owned),
-            proxy_command: None,
             carried: vec![("Ciphers".into(), "aes256-ctr".into())],
+            ..Section::default()
         };
         Entry {
             alias: alias.into(),

@@ -24,9 +24,7 @@ pub(crate) struct Key {
     pub(crate) path: PathBuf,
     /// The private half's file name.
     pub(crate) name: String,
-    /// `ssh-ed25519 AAAA… comment`.
     pub(crate) public: String,
-    /// `SHA256:…`.
     pub(crate) fingerprint: String,
     pub(crate) made: bool,
 }
@@ -50,13 +48,10 @@ impl Key {
 /// The key `name` in `folder`; made, with a comment for `host`, if it is missing.
 pub(crate) fn find_or_make(folder: &Path, name: &str, host: Option<&str>) -> Result<Key> {
     let path = folder.join(name);
-    let made = match fs::symlink_metadata(&path) {
-        Ok(_) => false,
-        Err(_) => {
-            make(&path, host)?;
-            true
-        }
-    };
+    let made = fs::symlink_metadata(&path).is_err();
+    if made {
+        make(&path, host)?;
+    }
     Ok(Key { made, ..read(&path)? })
 }
 

@@ -63,6 +63,15 @@ impl Line {
     }
 }
 
+/// Where host keys come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Source {
+    Known,
+    Folder,
+    /// The server itself, and the user confirmed it.
+    Confirmed,
+}
+
 impl Source {
     pub(crate) fn words(self) -> &'static str {
         match self {
@@ -73,17 +82,8 @@ impl Source {
     }
 }
 
-/// Where host keys come from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Source {
-    Known,
-    Folder,
-    /// The server itself, and the user confirmed it.
-    Confirmed,
-}
-
 /// The keys that `files` hold for the endpoint.
-pub(crate) fn look_up(endpoint: &Endpoint, files: &[PathBuf]) -> Result<Vec<Line>> {
+fn look_up(endpoint: &Endpoint, files: &[PathBuf]) -> Result<Vec<Line>> {
     let name = endpoint.key_name();
     let mut lines = find(&name, &name, files)?;
     if !lines.iter().any(Line::is_trusted) && endpoint.host_key_alias.is_none() && endpoint.port != 22 {

@@ -70,6 +70,8 @@ fn a_server_that_lets_anyone_in_is_noticed() {
     let ran = world.tool(&["nas", "--no-restrict"]).expect_success();
     assert!(ran.stderr.contains("accepts any key"), "{}", ran.everything());
     restic_works(&world, "/srv/home/bash/restic/r");
+    let ran = world.tool(&["nas", "--rotate"]).expect_success();
+    assert!(ran.stderr.contains("accepts any key, so this one still gets in"), "{}", ran.everything());
     world.tool(&["nas", "--remove"]).expect_success();
 }
 

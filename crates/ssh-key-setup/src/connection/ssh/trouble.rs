@@ -42,14 +42,12 @@ impl Connection {
         let ran = self.capture(&mut self.ssh(&["-v", "-T", "-s"], &["sftp"]), b"").ok()?;
         let stderr = String::from_utf8_lossy(&ran.stderr).into_owned();
         let line = stderr.lines().find(|line| line.contains("partial success"))?;
-        let rest = line.split_once("Authenticated").map_or(line, |(_, rest)| rest).trim();
-        let wants = String::from_utf8_lossy(&ran.stderr).lines().find_map(|line| {
-            Some(line.split_once("Permission denied (")?.1.trim_end_matches(").").to_owned())
-        });
+        let wants = stderr.lines().find_map(|line| line.split_once("Permission denied ("));
         let message = match wants {
-            Some(wants) => format!("after the key it wants {}", common::text::escape(wants.as_bytes())),
-            None => common::text::escape(rest.as_bytes()),
+            Some((_, wants)) => format!("after the key it wants {}", wants.trim_end_matches(").")),
+            None => line.split_once("Authenticated").map_or(line, |(_, rest)| rest).trim().to_owned(),
         };
+        let message = common::text::escape(message.as_bytes());
         Some(Failure { kind: Kind::SecondFactor, message, cure: None }.about(&self.host, self.login()))
     }
 }

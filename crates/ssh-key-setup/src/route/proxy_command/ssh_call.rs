@@ -2,7 +2,6 @@
 //!
 //! Options become keywords of ssh_config(5). What would make the call do more than pass a connection on is not read.
 
-/// What an `ssh` is called with.
 #[derive(Debug, Default)]
 pub(super) struct Call {
     pub(super) destination: String,
