@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use common::testing::{Ran, Sandbox, copy_program, wait_within};
+use common::testing::{Ran, Sandbox, copy_program, wait_until, wait_within};
 
 /// Accounts on the servers, with their shells. `me` and root are the people who run the tool.
 const ACCOUNTS: [(&str, u32, &str); 6] = [
@@ -304,7 +304,10 @@ impl World {
     /// Sends a signal to a server's listening process.
     #[track_caller]
     pub(crate) fn signal(&self, server: &Server, signal: &str) {
-        let pid = self.text(&self.srv(&format!("sshd-{}.pid", server.port)));
+        let file = self.srv(&format!("sshd-{}.pid", server.port));
+        // sshd makes the file a moment before it writes into it.
+        wait_until("sshd has written its number", || self.text(&file).ends_with('\n'));
+        let pid = self.text(&file);
         self.run(self.command("kill").args([signal, pid.trim()])).expect_success();
     }
 
