@@ -21,7 +21,6 @@ use crate::run::{Host, Run};
 use crate::ssh_folder::config::Entry;
 use crate::ssh_folder::key::{self, Key, beside};
 
-/// A rotation that is under way.
 #[derive(Debug)]
 pub(crate) struct Rotation {
     /// Where the new key ends up.

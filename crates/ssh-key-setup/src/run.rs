@@ -14,7 +14,6 @@ use crate::ssh_folder::folder::Folder;
 use crate::ssh_folder::key::Key;
 use crate::ssh_folder::known_hosts::{self, Line};
 
-/// What every stage needs.
 pub(crate) struct Run {
     pub(crate) request: Request,
     pub(crate) folder: Folder,
@@ -95,7 +94,6 @@ impl Host<'_> {
         }
     }
 
-    /// Prints it now and keeps it.
     pub(crate) fn warn(&mut self, text: impl Into<String>) {
         let text = text.into();
         self.run.output.warn(&text);

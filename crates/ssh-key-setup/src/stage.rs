@@ -20,7 +20,6 @@ use crate::ssh_folder::config::{self, Entry};
 use crate::ssh_folder::key::{self, Key};
 use crate::ssh_folder::known_hosts::{self, Line};
 
-/// The trusted host keys of the route, which are printed.
 pub(crate) fn settle_host_keys(host: &mut Host, route: &Route) -> Result<RouteConnections> {
     let chain = RouteConnections::new(host.run, route)?;
     for (lines, source) in chain.keys() {
@@ -79,7 +78,6 @@ pub(crate) fn wanted(entry: &Entry, key: &Key) -> WantedLine {
     WantedLine { public_key: key.public.clone(), options: entry.restricted.then(options) }
 }
 
-/// Writes the folder's files with the entry and its host keys in them.
 pub(crate) fn write(host: &mut Host, entry: &Entry, lines: Vec<Line>) -> Result<()> {
     let (run, files) = (host.run, &host.files);
     let mut entries = files.entries.clone();

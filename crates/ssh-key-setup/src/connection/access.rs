@@ -36,7 +36,6 @@ pub(crate) struct Access {
 }
 
 impl Access {
-    /// The flags, without the destination.
     pub(crate) fn flags(&self) -> Vec<OsString> {
         let mut flags: Vec<OsString> = Vec::new();
         if let Some(config) = &self.config {

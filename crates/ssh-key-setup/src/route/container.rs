@@ -16,7 +16,6 @@ use common::text::escape;
 use crate::route::proxy_command::{Need, need};
 use crate::route::resolve::Route;
 
-/// What to know before the first backup.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Notes {
     /// Each says what and what to do.

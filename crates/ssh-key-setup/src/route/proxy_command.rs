@@ -26,7 +26,6 @@ pub(crate) struct Tokens<'a> {
     pub(crate) home: &'a Path,
 }
 
-/// What a proxy command needs in the container.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Need {
     /// The container's own netcat, which is BusyBox's.
@@ -70,7 +69,6 @@ pub(crate) fn is_direct(command: &str, tokens: Tokens) -> bool {
     words(command, tokens).is_some_and(|words| is_netcat(&words, tokens))
 }
 
-/// What the shell makes something of.
 const OF_THE_SHELL: [char; 12] = ['$', '`', ';', '&', '|', '<', '>', '(', ')', '\n', '*', '?'];
 const SHELLS: [&str; 5] = ["sh", "bash", "dash", "ash", "zsh"];
 

@@ -37,13 +37,11 @@ pub(crate) struct Line {
 }
 
 impl Line {
-    /// Its text in the file, without the newline.
     pub(crate) fn text(&self) -> String {
         let marker = self.marker.as_ref().map(|marker| format!("{marker} ")).unwrap_or_default();
         format!("{marker}{} {} {}", self.name, self.key_type, self.key)
     }
 
-    /// A key that is trusted, rather than one that is not.
     pub(crate) fn is_trusted(&self) -> bool {
         self.marker != Some(Marker::Revoked)
     }
@@ -63,7 +61,6 @@ impl Line {
     }
 }
 
-/// Where host keys come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Source {
     Known,

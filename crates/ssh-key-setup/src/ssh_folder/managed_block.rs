@@ -9,7 +9,6 @@ use common::exit::HintExt;
 const BEGIN: &str = "# >>> ssh-key-setup: written by ssh-key-setup, edits in here are lost >>>";
 const END: &str = "# <<< ssh-key-setup <<<";
 
-/// A file's text, cut at the marks.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Parts<'a> {
     pub(crate) before: &'a str,
