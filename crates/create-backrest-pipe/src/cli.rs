@@ -83,10 +83,10 @@ pub(crate) enum Command {
     #[command(after_help = INIT_HELP)]
     Init(InitArguments),
     /// Print the hooks and the backup flag for Backrest, or put them into a running one
-    #[command(after_help = HOOKS_EXAMPLES)]
+    #[command(after_help = HOOKS_EXAMPLES, mut_arg("user", |user| user.requires("apply")))]
     Hooks(HooksArguments),
     /// Check everything that a backup needs and show how to fix what is wrong
-    #[command(after_help = STATUS_HELP)]
+    #[command(after_help = STATUS_HELP, mut_arg("user", |user| user.requires("backrest")))]
     Status(StatusArguments),
     /// Prove the last backup: compare its listing with this host, read the dumps and a sample of files back
     #[command(after_help = VERIFY_EXAMPLES)]

@@ -97,18 +97,14 @@ fn one_at_a_time(places: &Places) -> Result<Option<Flock<File>>> {
     // A missing folder is refused later, with a hint.
     let Ok(mut file) = File::open(folder) else { return Ok(None) };
     let end = Instant::now() + Duration::from_secs(60);
-    loop {
+    while Instant::now() < end {
         file = match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
             Ok(lock) => return Ok(Some(lock)),
-            Err((file, Errno::EWOULDBLOCK)) if Instant::now() < end => file,
-            Err((_, Errno::EWOULDBLOCK)) => {
-                return Err(anyhow!("another create-backrest-pipe is running: {}", escape_path(folder)))
-                    .hint("wait until it is done, then run this again");
-            }
-            Err((_, error)) => {
-                return Err(error).with_context(|| format!("lock: {}", escape_path(folder)));
-            }
+            Err((file, Errno::EWOULDBLOCK)) => file,
+            Err((_, error)) => return Err(error).with_context(|| format!("lock: {}", escape_path(folder))),
         };
         std::thread::sleep(Duration::from_millis(100));
     }
+    Err(anyhow!("another create-backrest-pipe is running: {}", escape_path(folder)))
+        .hint("wait until it is done, then run this again")
 }

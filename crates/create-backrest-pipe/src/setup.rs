@@ -10,7 +10,6 @@ use std::path::PathBuf;
 use anyhow::Result;
 use common::contract::status::Check;
 use common::layout::OLD_FIFO_TARGET;
-use common::lock::Holder;
 use common::settings::Settings;
 use common::text::{escape_path, word};
 
@@ -45,7 +44,11 @@ pub(crate) fn set_up(
     }
     folders(facts, places, supervisor, work)?;
     let is_replaced = bridge_folder::ensure(facts, places, settings, work)?;
-    client(facts, places, work)?;
+    work.complaints.extend(facts.client.obstacle(&places.client_source));
+    if facts.client == Client::Outdated {
+        let to = places.layout.client();
+        work.step(Verb::INSTALL, escape_path(&to), || client::install(&places.client_source, &to))?;
+    }
     for found in &facts.bash_listeners {
         let what = format!("the Bash listener that runs, process {}: {}", found.process, found.command);
         work.step(Verb::STOP, what, || listener::stop_bash(found))?;
@@ -54,8 +57,15 @@ pub(crate) fn set_up(
         Supervisor::Cron => {
             // With its unit the listener stops as well.
             let has_stopped = systemd::take_away(facts, places, work)?;
-            let before = facts.listener.as_ref().filter(|_| !has_stopped);
-            run_listener(facts, places, before, is_replaced, work)?;
+            let is_running = facts.listener.is_some() && !has_stopped;
+            let must_restart = is_replaced || facts.must_restart();
+            if is_running && must_restart {
+                listener::ensure_stopped(facts, places, work)?;
+            }
+            if !is_running || must_restart {
+                let start = || listener::start(places).map(|holder| format!(", {holder}"));
+                work.noting(Verb::START, "the listener", start)?;
+            }
             cron::ensure(facts, places, work)
         }
         Supervisor::Systemd => {
@@ -181,33 +191,4 @@ fn missing_folders(facts: &Facts, places: &Places) -> Result<Vec<PathBuf>> {
 fn add_new<T: PartialEq>(list: &mut Vec<T>, mut items: Vec<T>) {
     items.retain(|item| !list.contains(item));
     list.append(&mut items);
-}
-
-fn client(facts: &Facts, places: &Places, work: &mut Work) -> Result<()> {
-    work.complaints.extend(facts.client.obstacle(&places.client_source));
-    if facts.client == Client::Outdated {
-        let to = places.layout.client();
-        work.step(Verb::INSTALL, escape_path(&to), || client::install(&places.client_source, &to))?;
-    }
-    Ok(())
-}
-
-fn run_listener(
-    facts: &Facts,
-    places: &Places,
-    before: Option<&Holder>,
-    is_replaced: bool,
-    work: &mut Work,
-) -> Result<()> {
-    let is_running = before.is_some();
-    let must_restart = is_replaced || facts.must_restart();
-    if is_running && must_restart {
-        listener::ensure_stopped(facts, places, work)?;
-    }
-    if !is_running || must_restart {
-        work.noting(Verb::START, "the listener", || {
-            listener::start(places).map(|holder| format!(", {holder}"))
-        })?;
-    }
-    Ok(())
 }

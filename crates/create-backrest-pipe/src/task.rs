@@ -29,16 +29,9 @@ pub(crate) enum Task {
 
 /// Why an option would have no effect, which a person would take for done.
 pub(crate) fn without_effect(cli: &Cli) -> Option<&'static str> {
-    let is_lonely = |url: &Option<String>, login: &Login| url.is_none() && login.user.is_some();
     match &cli.command {
         Some(Command::Status(_) | Command::Log { .. } | Command::Verify(_)) if cli.dry_run => {
             Some("--dry-run: status, log and verify change nothing")
-        }
-        Some(Command::Status(asked)) if is_lonely(&asked.backrest, &asked.login) => {
-            Some("--user: name the Backrest to log in to with --backrest")
-        }
-        Some(Command::Hooks(asked)) if is_lonely(&asked.apply, &asked.login) => {
-            Some("--user: name the Backrest to log in to with --apply")
         }
         None | Some(Command::Init(_)) => None,
         Some(_) => cli.supervisor.map(|_| "--supervisor: only the set-up and init choose one"),

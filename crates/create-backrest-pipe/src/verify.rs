@@ -56,6 +56,11 @@ const SCRATCH: &str = "backrest-verify";
 static COMPARED: AtomicU64 = AtomicU64::new(0);
 static READ: AtomicU64 = AtomicU64::new(0);
 
+/// A moment, in seconds since 1970, for a person.
+fn shown(seconds: i64) -> String {
+    Timestamp::from_second(seconds).map_or("?".into(), units::local)
+}
+
 /// An error of this host in the middle of a download. It has no cause that [`remote`] could take for a connection that
 /// failed: repeating the download does not help.
 fn local(error: io::Error) -> anyhow::Error {

@@ -11,7 +11,6 @@ use common::text::escape;
 use crate::hooks::reading::shell::is_prefix;
 use crate::places::OLD_LISTENER as SCRIPT;
 
-/// A crontab's new text and what is different in it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct EditedCrontab {
     pub(crate) text: String,

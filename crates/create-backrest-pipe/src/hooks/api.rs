@@ -141,12 +141,13 @@ impl Backrest {
         self.ask("v1.Backrest/SetConfig", config).context("write Backrest's configuration")
     }
 
-    pub(crate) fn running(&self) -> Result<Vec<String>> {
+    /// What runs now, for a person; empty if nothing does.
+    pub(crate) fn running(&self) -> Result<String> {
         let asked = json!({ "selector": {}, "lastN": "500" });
         let answer = self.ask("v1.Backrest/GetOperations", &asked).context("ask what Backrest is doing")?;
         let operations = answer["operations"].as_array().cloned().unwrap_or_default();
         let running = operations.iter().filter(|operation| operation["status"] == "STATUS_INPROGRESS");
-        Ok(running.map(in_words).collect())
+        Ok(running.map(in_words).collect::<Vec<_>>().join(", "))
     }
 
     /// The scripts of its web page; none if that can't be read.

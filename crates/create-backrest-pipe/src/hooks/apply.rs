@@ -104,21 +104,15 @@ fn write(
 ) -> Result<()> {
     let running = backrest.running()?;
     if !running.is_empty() {
-        return Err(anyhow!(
-            "change Backrest's configuration: operations are running: {}",
-            running.join(", ")
-        ))
-        .hint("a change now would reset its queue; run this again when that is done");
+        return Err(anyhow!("change Backrest's configuration: operations are running: {running}"))
+            .hint("a change now would reset its queue; run this again when that is done");
     }
-    let result = match backrest.set_config(&edited.config) {
-        Ok(result) => result,
-        Err(error) if is(&error, Refused::is_conflict) => {
-            return Err(error).hint("it was changed meanwhile; run this again to see it as it is now");
-        }
-        Err(error) => return Err(error),
-    };
+    let result = backrest.set_config(&edited.config);
+    if result.as_ref().is_err_and(|error| is(error, Refused::is_conflict)) {
+        return result.map(drop).hint("it was changed meanwhile; run this again to see it as it is now");
+    }
     // An older or newer Backrest drops what it does not know without a word.
-    let again = edit(&result, plan, wiring, direction)?;
+    let again = edit(&result?, plan, wiring, direction)?;
     if !again.difference.is_empty() {
         show(&again.difference);
         bail!("change Backrest's configuration: Backrest accepted it, but without the lines above");

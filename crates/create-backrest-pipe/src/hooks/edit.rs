@@ -53,6 +53,7 @@ pub(crate) fn edit(
     if direction == Direction::PutIn && !hooks.repo.is_empty() && repo_place.is_none() {
         bail!("plan {} names a repository that Backrest does not have: {}", quoted(plan), quoted(&repo));
     }
+    let uses_bridge = |hook: &Value| reading::read(hook) != Reading::Unrelated;
     let needed_elsewhere = plans.iter().any(|other| {
         other["id"] != plan && other["repo"] == repo.as_str() && list(other, "hooks").iter().any(uses_bridge)
     });
@@ -143,11 +144,6 @@ fn about(config: &Value, place: usize, repo: Option<usize>, wiring: &Wiring, fin
             _ => {}
         }
     }
-}
-
-/// Whether `hook` has anything to do with the bridge, so far as that can be read.
-fn uses_bridge(hook: &Value) -> bool {
-    reading::read(hook) != Reading::Unrelated
 }
 
 /// Whether `hook`, when it fails at the end of a backup, keeps the hooks after it from running.

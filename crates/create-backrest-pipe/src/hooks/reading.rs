@@ -133,7 +133,6 @@ fn names_bridge(text: &str) -> bool {
     [BRIDGE, CLIENT, bridge::FIFO].iter().chain(&OLD_SCRIPTS).any(|name| text.contains(name))
 }
 
-/// Reads a hook of Backrest's configuration.
 pub(crate) fn read(hook: &Value) -> Reading {
     let Some(text) = command_of(hook) else { return Reading::Unrelated };
     if !names_bridge(text) {

@@ -110,7 +110,9 @@ impl Wiring {
         plan.push(hook(&["SNAPSHOT_END", "SNAPSHOT_ERROR"], false, vec![undo]));
         if self.notify {
             plan.push(hook(&["SNAPSHOT_SUCCESS", "SNAPSHOT_SKIPPED"], false, vec![good_news()]));
-            let bad = notification(BuiltIn::NotifyDown, format!("plan {}: {ERROR}", quoted(".Plan.Id")));
+            let text = format!("plan {}: {ERROR}", quoted(".Plan.Id"));
+            let bad = Notification { plan: Some(PLAN.into()), text, ..Notification::default() };
+            let bad = message(BuiltIn::NotifyDown, bad.to_text());
             plan.push(hook(&["SNAPSHOT_ERROR", "SNAPSHOT_WARNING", "ANY_ERROR"], false, vec![bad]));
         }
         let mut repo = Vec::new();
@@ -167,10 +169,6 @@ fn good_news() -> Message {
         quoted(".Plan.Id")
     );
     message(BuiltIn::NotifyUp, text)
-}
-
-fn notification(action: BuiltIn, text: String) -> Message {
-    message(action, Notification { plan: Some(PLAN.into()), text, ..Notification::default() }.to_text())
 }
 
 fn message(action: BuiltIn, text: String) -> Message {
@@ -249,14 +247,13 @@ pub(crate) mod tests {
         (list(&json["plan"]["hooks"]), list(&json["repo"]["hooks"]))
     }
 
-    /// The hooks that fire for the sets of conditions that Backrest fires, one after another.
-    fn messages_after(hooks: &[Value], sets: &[&[&str]]) -> Vec<String> {
+    /// What is sent for the sets of conditions that Backrest fires, one after another.
+    fn messages_after(hooks: &[Value], sets: &str) -> Vec<String> {
         let mut sent = Vec::new();
-        for set in sets {
+        for set in sets.split("; ") {
             for hook in hooks {
                 let conditions = hook["conditions"].as_array().unwrap();
-                let fires = |name: &&str| conditions.contains(&json!(format!("CONDITION_{name}")));
-                if set.iter().any(fires) {
+                if set.split(' ').any(|name| conditions.contains(&json!(format!("CONDITION_{name}")))) {
                     let text = hook["actionCommand"]["command"].as_str().unwrap();
                     let lines = text.lines().skip(1).map(|line| line.split(' ').next().unwrap().to_string());
                     sent.extend(lines);
@@ -270,34 +267,20 @@ pub(crate) mod tests {
     fn every_end_of_a_backup_runs_post_backups_once() {
         let (plan, _) = hooks([true, true]);
         // internal/orchestrator/tasks/taskbackup.go: which conditions are fired together, and in which order.
-        type Sets<'a> = &'a [&'a [&'a str]];
-        let cases: [(&str, Sets<'_>, &[&str]); 7] = [
-            ("success", &[&["SNAPSHOT_START"], &["SNAPSHOT_SUCCESS", "SNAPSHOT_END"]], &["notify-up"]),
-            (
-                "skipped",
-                &[&["SNAPSHOT_START"], &["SNAPSHOT_SKIPPED", "SNAPSHOT_SUCCESS", "SNAPSHOT_END"]],
-                &["notify-up"],
-            ),
-            ("skipped, older", &[&["SNAPSHOT_START"], &["SNAPSHOT_SKIPPED", "SNAPSHOT_END"]], &["notify-up"]),
-            ("partial", &[&["SNAPSHOT_START"], &["SNAPSHOT_WARNING", "SNAPSHOT_END"]], &["notify-down"]),
-            (
-                "restic fails",
-                &[&["SNAPSHOT_START"], &["SNAPSHOT_ERROR", "ANY_ERROR", "SNAPSHOT_END"]],
-                &["notify-down"],
-            ),
-            (
-                "a START hook fails",
-                &[&["SNAPSHOT_START"], &["ANY_ERROR", "SNAPSHOT_ERROR"]],
-                &["notify-down"],
-            ),
-            ("no repository", &[&["ANY_ERROR", "SNAPSHOT_ERROR"]], &["notify-down"]),
-        ];
-        for (name, sets, notified) in cases {
+        for (name, sets, notified) in [
+            ("success", "SNAPSHOT_START; SNAPSHOT_SUCCESS SNAPSHOT_END", "notify-up"),
+            ("skipped", "SNAPSHOT_START; SNAPSHOT_SKIPPED SNAPSHOT_SUCCESS SNAPSHOT_END", "notify-up"),
+            ("skipped, older", "SNAPSHOT_START; SNAPSHOT_SKIPPED SNAPSHOT_END", "notify-up"),
+            ("partial", "SNAPSHOT_START; SNAPSHOT_WARNING SNAPSHOT_END", "notify-down"),
+            ("restic fails", "SNAPSHOT_START; SNAPSHOT_ERROR ANY_ERROR SNAPSHOT_END", "notify-down"),
+            ("a START hook fails", "SNAPSHOT_START; ANY_ERROR SNAPSHOT_ERROR", "notify-down"),
+            ("no repository", "ANY_ERROR SNAPSHOT_ERROR", "notify-down"),
+        ] {
             let sent = messages_after(&plan, sets);
             let count = |message: &str| sent.iter().filter(|sent| *sent == message).count();
             assert_eq!((count("post-backups"), count("stop-tailscale")), (1, 1), "{name}: {sent:?}");
             let notes: Vec<_> = sent.iter().filter(|sent| sent.starts_with("notify-")).collect();
-            assert_eq!(notes, notified, "{name}");
+            assert_eq!(notes, [notified], "{name}");
         }
     }
 
@@ -305,13 +288,9 @@ pub(crate) mod tests {
     fn what_works_on_the_repository_has_the_network_and_is_reported_if_it_fails() {
         let (_, repo) = hooks([true, true]);
         for task in ["PRUNE", "CHECK", "FORGET"] {
-            for (end, messages) in [
-                ("SUCCESS", &["start-tailscale", "stop-tailscale"][..]),
-                ("ERROR", &["start-tailscale", "stop-tailscale", "notify-down"]),
-            ] {
-                let (start, end) = (format!("{task}_START"), format!("{task}_{end}"));
-                assert_eq!(messages_after(&repo, &[&[&start], &[&end, "ANY_ERROR"]]), messages);
-            }
+            let sent = |end: &str| messages_after(&repo, &format!("{task}_START; {task}_{end} ANY_ERROR"));
+            assert_eq!(sent("SUCCESS"), ["start-tailscale", "stop-tailscale"]);
+            assert_eq!(sent("ERROR"), ["start-tailscale", "stop-tailscale", "notify-down"]);
         }
     }
 

@@ -3,7 +3,7 @@
 //! What a reader gets wrong: the copy lies where the container can write, so it is opened without following a
 //! symlink or waiting for a FIFO, and it is only ever compared, never run.
 
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -92,17 +92,11 @@ fn is_copy(copy: &Path, bytes: &[u8]) -> io::Result<bool> {
         return Ok(false);
     }
     let file = regular_file::open_unlinked(copy)?;
-    let there = file.metadata()?;
-    Ok(there.mode() & 0o7777 == CLIENT_MODE
-        && there.uid() == nix::unistd::geteuid().as_raw()
-        && there.len() == bytes.len() as u64
-        && holds(file, bytes)?)
-}
-
-fn holds(file: File, bytes: &[u8]) -> io::Result<bool> {
+    let metadata = file.metadata()?;
     let mut there = Vec::with_capacity(bytes.len());
     file.take(bytes.len() as u64 + 1).read_to_end(&mut there)?;
-    Ok(there == bytes)
+    let is_mine = metadata.uid() == nix::unistd::geteuid().as_raw();
+    Ok(is_mine && metadata.mode() & 0o7777 == CLIENT_MODE && there == bytes)
 }
 
 /// Whether `bytes` are a program that needs no other file to run: an ELF file without an interpreter (elf(5),

@@ -16,7 +16,6 @@ pub(super) enum EntryKind {
     Other,
 }
 
-/// A path of a snapshot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct SnapshotEntry {
     /// Absolute. A byte that is not UTF-8 became U+FFFD.
@@ -119,20 +118,13 @@ a line of standard error
     #[test]
     fn folders_are_put_in_front_of_names() {
         let entries = parse(OUTPUT.as_bytes()).unwrap();
-        let shown: Vec<_> = entries
-            .iter()
-            .map(|entry| (entry.path.as_str(), entry.kind, entry.size, entry.modified))
-            .collect();
-        assert_eq!(
-            shown,
-            [
-                ("/u", EntryKind::Folder, 0, 5),
-                ("/u/f\"1", EntryKind::File, 3, 6),
-                ("/u/l", EntryKind::Other, 0, 7),
-                ("/u/sub", EntryKind::Folder, 0, 8),
-                ("/u/z", EntryKind::File, 1, -1),
-            ]
-        );
+        let shown = entries.iter().map(|entry| {
+            let SnapshotEntry { path, kind, size, modified } = entry;
+            format!("{path} {kind:?} {size} {modified}")
+        });
+        let expected =
+            ["/u Folder 0 5", "/u/f\"1 File 3 6", "/u/l Other 0 7", "/u/sub Folder 0 8", "/u/z File 1 -1"];
+        assert_eq!(shown.collect::<Vec<_>>(), expected);
     }
 
     #[test]

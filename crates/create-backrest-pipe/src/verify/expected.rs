@@ -7,7 +7,7 @@ use std::fs::File;
 use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
 use std::io::{BufReader, Seek};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -28,10 +28,9 @@ const BYTES_PER_NAME: u64 = 150;
 
 #[derive(Clone, Debug)]
 pub(super) struct Root {
-    pub(super) at: PathBuf,
     /// Where restic sees it.
     pub(super) seen_at: String,
-    /// Its name, and the root in it.
+    /// Its folder, its name, and the root in it.
     pub(super) place: RootTree,
     /// Folders below it that can't be entered.
     pub(super) closed: HashSet<Vec<u8>>,
@@ -130,10 +129,10 @@ impl Expected {
             let content = match record {
                 Record::Root { at, seen_at, content } => {
                     let Ok(seen_at) = String::from_utf8(seen_at) else { bail!("the mount is not UTF-8") };
-                    let at = PathBuf::from(OsStr::from_bytes(&at));
+                    let at = OsStr::from_bytes(&at);
                     let place = trees.iter().find(|tree| tree.path == at).context("an unknown root")?.clone();
                     let (closed, unbounded) = Default::default();
-                    self.roots.push(Root { at, place, seen_at, closed, unbounded });
+                    self.roots.push(Root { place, seen_at, closed, unbounded });
                     (open, small) = (Vec::new(), None);
                     Some(content)
                 }

@@ -22,6 +22,7 @@ use globset::GlobSet;
 
 use super::entry::{EntryKind, SnapshotEntry};
 use super::expected::{Root, is_below};
+use super::shown;
 
 /// Another machine's clock may stamp the files, and FAT keeps every other second.
 const SLACK: i64 = 2;
@@ -63,7 +64,7 @@ impl<'a> Host<'a> {
 
     pub(super) fn path(&self, path: &[u8]) -> Option<PathBuf> {
         let (root, below) = self.root_of(path)?;
-        Some(root.at.join(OsStr::from_bytes(below)))
+        Some(root.place.path.join(OsStr::from_bytes(below)))
     }
 
     /// The service of that path, such as `data/immich`.
@@ -93,8 +94,6 @@ impl<'a> Host<'a> {
         } else if is_file && entry.size != metadata.len() {
             format!("it has {} bytes there and {} here", entry.size, metadata.len())
         } else if is_file && entry.modified != metadata.mtime() {
-            let shown =
-                |seconds| jiff::Timestamp::from_second(seconds).map_or("?".into(), common::units::local);
             format!("it was changed {} there and {} here", shown(entry.modified), shown(metadata.mtime()))
         } else {
             return Verdict::Same;
@@ -108,7 +107,7 @@ impl<'a> Host<'a> {
     /// A path that the rules keep and the snapshot does not hold.
     pub(super) fn missing(&self, path: &[u8]) -> Verdict {
         let Some((root, below)) = self.root_of(path) else { return Verdict::Explained(Reason::Removed) };
-        let at = root.at.join(OsStr::from_bytes(below));
+        let at = root.place.path.join(OsStr::from_bytes(below));
         let Ok(metadata) = fs::symlink_metadata(&at) else { return Verdict::Explained(Reason::Removed) };
         if metadata.file_type().is_socket() {
             return Verdict::Explained(Reason::Socket);
@@ -128,7 +127,7 @@ impl<'a> Host<'a> {
 
     /// What the folders above a path explain, which is missing or in the snapshot against the rules.
     fn of_folders(&self, root: &Root, at: &Path, is_missing: bool) -> Option<Reason> {
-        let device = fs::metadata(&root.at).map(|root| root.dev());
+        let device = fs::metadata(&root.place.path).map(|root| root.dev());
         let explained = |folder: &Path| {
             let metadata = fs::symlink_metadata(folder).ok()?;
             // A folder that was made since; or that was moved there since, which changes its ctime alone.
@@ -136,7 +135,7 @@ impl<'a> Host<'a> {
             let is_moved = self.is_since(&metadata) && metadata.mtime() < self.began;
             let is_elsewhere = device.as_ref().is_ok_and(|device| metadata.dev() != *device);
             let known = self.folder(folder);
-            if folder != root.at && (is_new || is_moved) {
+            if folder != root.place.path && (is_new || is_moved) {
                 Some(Reason::Made)
             } else if is_missing && is_elsewhere {
                 Some(Reason::OtherFileSystem)
@@ -146,7 +145,7 @@ impl<'a> Host<'a> {
                 known.has_new_rules.then_some(Reason::Rules)
             }
         };
-        at.ancestors().skip(1).take_while(|folder| folder.starts_with(&root.at)).find_map(explained)
+        at.ancestors().skip(1).take_while(|folder| folder.starts_with(&root.place.path)).find_map(explained)
     }
 
     /// A path that the snapshot holds and the rules don't keep.
@@ -159,7 +158,7 @@ impl<'a> Host<'a> {
         if ends().any(|end| root.unbounded.contains(&below[..end])) || root.unbounded.contains(&b""[..]) {
             return Verdict::Explained(Reason::Unbounded);
         }
-        let at = root.at.join(OsStr::from_bytes(below));
+        let at = root.place.path.join(OsStr::from_bytes(below));
         match fs::symlink_metadata(&at) {
             Err(error) if error.kind() == ErrorKind::PermissionDenied => {
                 return Verdict::Explained(Reason::Unreadable);

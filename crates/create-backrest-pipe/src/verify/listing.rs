@@ -40,7 +40,6 @@ pub(super) struct Lister<'a> {
     scratch: &'a Path,
     /// Files in `scratch` with what is directly in large folders, until they are opened.
     direct: HashMap<String, PathBuf>,
-    /// How many such files there were.
     files: usize,
     /// What comes next; the last of these first.
     sources: Vec<Source>,
@@ -99,16 +98,10 @@ impl<'a> Lister<'a> {
                 Node::Entry(_) => None,
             });
             let mut asked: Vec<String> = folders.collect();
-            let mut entries = Vec::new();
-            while !asked.is_empty() {
-                if let Some(listed) = self.ask(&asked, true)? {
-                    entries = listed;
-                    break;
-                }
-                asked.truncate(asked.len() / 2);
-            }
-            let is_cut = asked.is_empty();
-            let (mut entries, mut asked) = (entries.into_iter().peekable(), asked.len());
+            let listed = self.ask_first(&mut asked, true)?;
+            let is_cut = listed.is_none();
+            let mut asked = if is_cut { 0 } else { asked.len() };
+            let mut entries = listed.unwrap_or_default().into_iter().peekable();
             while let Some(item) = items.pop_front() {
                 match item {
                     Node::Entry(entry) => sink(entry)?,
@@ -197,13 +190,7 @@ impl<'a> Lister<'a> {
 
     /// Lists what is directly in these folders, or in the first half of them if that is all that fits.
     fn fetch(&mut self, mut folders: Vec<String>) -> Result<()> {
-        let entries = loop {
-            match self.ask(&folders, false)? {
-                Some(entries) => break entries,
-                None if folders.len() > 1 => folders.truncate(folders.len() / 2),
-                None => return self.fetch_one(&folders[0]),
-            }
-        };
+        let Some(entries) = self.ask_first(&mut folders, false)? else { return self.fetch_one(&folders[0]) };
         let mut direct: HashMap<&str, Vec<&SnapshotEntry>> =
             folders.iter().map(|folder| (folder.as_str(), Vec::new())).collect();
         for entry in &entries {
@@ -224,6 +211,21 @@ impl<'a> Lister<'a> {
         Ok(())
     }
 
+    /// Lists the first of these folders, as many as one listing holds; `None` if even one alone is cut.
+    fn ask_first(
+        &mut self,
+        folders: &mut Vec<String>,
+        with_all_below: bool,
+    ) -> Result<Option<Vec<SnapshotEntry>>> {
+        while !folders.is_empty() {
+            match self.ask(folders, with_all_below)? {
+                None if folders.len() > 1 => folders.truncate(folders.len() / 2),
+                listed => return Ok(listed),
+            }
+        }
+        Ok(Some(Vec::new()))
+    }
+
     /// Lists what is directly in a folder with more names than an operation's output holds.
     fn fetch_one(&mut self, folder: &str) -> Result<()> {
         let mut file = self.file_for(folder)?;
@@ -234,7 +236,6 @@ impl<'a> Lister<'a> {
         flush(&mut file)
     }
 
-    /// A new file for what is directly in `folder`.
     fn file_for(&mut self, folder: &str) -> Result<BufWriter<File>> {
         let path = self.scratch.join(format!("listing-{}", self.files));
         let naming = || format!("make a temporary file: {}", escape_path(&path));

@@ -260,7 +260,7 @@ impl Remote {
                 return Ok(());
             }
             if Instant::now() >= end {
-                return Err(anyhow!("Backrest is busy: {}", running.join(", ")))
+                return Err(anyhow!("Backrest is busy: {running}"))
                     .hint("run this again when that is done, or wait longer with --wait TIME");
             }
             std::thread::sleep(pause);

@@ -13,7 +13,6 @@ use common::exit::HintExt;
 use common::process::{self, Limits};
 use common::settings::Settings;
 use common::text::{self, count, escape};
-use common::units;
 
 /// The listener waits its turn.
 const PUSH_TIME: Duration = Duration::from_secs(300);
@@ -82,9 +81,7 @@ pub(crate) fn summary(verification: &Verification) -> String {
     }
     let total = verification.total();
     let id: String = verification.snapshot.iter().flat_map(|snapshot| snapshot.id.chars().take(8)).collect();
-    let at =
-        verification.snapshot.as_ref().and_then(|snapshot| jiff::Timestamp::from_second(snapshot.at).ok());
-    let at = at.map_or("?".into(), units::local);
+    let at = verification.snapshot.as_ref().map_or("?".into(), |snapshot| super::shown(snapshot.at));
     let mut parts = vec![format!("{} of {} files", total.in_snapshot, total.files)];
     if total.explained > 0 {
         parts.push(format!("{} explained", total.explained));

@@ -89,28 +89,17 @@ impl Sample {
     pub(super) fn prove(self, restore: &mut Restore<'_>) -> Result<()> {
         for (service, entry) in self.choose() {
             restore.findings.service(&service).sample += 1;
-            let (read, is_same) = restore.read_back(&entry, &mut |_, _| Ok(()))?;
-            let fault = match (read == entry.size, is_same) {
-                (false, _) => Some((
-                    FaultKind::NotRestored,
-                    format!("restoring it broke off after {read} of {} bytes", entry.size),
-                )),
-                (true, Some(false)) => Some((
-                    FaultKind::Altered,
-                    "what was restored differs from the file here, which did not change".into(),
-                )),
-                _ => None,
-            };
-            match fault {
+            match restore.read_back(&entry, &mut |_, _| Ok(()))? {
                 None => restore.findings.service(&service).sample_same += 1,
-                Some((kind, what)) => {
-                    restore.findings.add(&service, kind, entry.path.as_bytes(), what);
-                }
+                Some((kind, what)) => restore.findings.add(&service, kind, entry.path.as_bytes(), what),
             }
         }
         Ok(())
     }
 }
+
+/// What is wrong with what was read back.
+pub(super) type Wrong = (FaultKind, String);
 
 type Piece<'a> = dyn FnMut(u64, &[u8]) -> Result<()> + 'a;
 
@@ -138,13 +127,9 @@ pub(super) struct Restore<'a> {
 }
 
 impl Restore<'_> {
-    /// Reads a file of the snapshot, hands it on, and compares it with the host's. Returns how many bytes came, and
-    /// whether they are the host's; `None` if there is none to compare with, or it changed meanwhile.
-    pub(super) fn read_back(
-        &mut self,
-        entry: &SnapshotEntry,
-        each: &mut Piece<'_>,
-    ) -> Result<(u64, Option<bool>)> {
+    /// Reads a file of the snapshot, hands it on, and compares it with the host's if that is there and does not change
+    /// meanwhile. Returns what is wrong, if anything is.
+    pub(super) fn read_back(&mut self, entry: &SnapshotEntry, each: &mut Piece<'_>) -> Result<Option<Wrong>> {
         let mut here = self.host.path(entry.path.as_bytes()).and_then(|path| on_host(&path, entry));
         let mut is_same = true;
         let mut buffer = Vec::new();
@@ -160,9 +145,17 @@ impl Restore<'_> {
             }
             each(offset, bytes)
         })?;
-        let unchanged =
-            here.filter(|(file, before)| file.metadata().is_ok_and(|metadata| stamp(&metadata) == *before));
-        Ok((read, unchanged.map(|_| is_same)))
+        let is_unchanged = here
+            .is_some_and(|(file, before)| file.metadata().is_ok_and(|metadata| stamp(&metadata) == before));
+        Ok(if read != entry.size {
+            let what = format!("reading it back broke off after {read} of {} bytes", entry.size);
+            Some((FaultKind::NotRestored, what))
+        } else if is_unchanged && !is_same {
+            let what = "what was read back differs from the file here, which did not change";
+            Some((FaultKind::Altered, what.into()))
+        } else {
+            None
+        })
     }
 }
 

@@ -30,20 +30,15 @@ pub(super) fn pump(
 ) -> Result<u64> {
     let mut buffer = vec![0; 256 << 10];
     let mut read = 0;
-    loop {
-        match body.read(&mut buffer) {
-            Ok(0) => return Ok(read),
-            Ok(count) => {
-                each(read, &buffer[..count])?;
-                read += count as u64;
-                super::READ.fetch_add(count as u64, Ordering::Relaxed);
-                if read > size {
-                    return Ok(read);
-                }
-            }
-            Err(_) => return Ok(read),
+    while let Ok(count @ 1..) = body.read(&mut buffer) {
+        each(read, &buffer[..count])?;
+        read += count as u64;
+        super::READ.fetch_add(count as u64, Ordering::Relaxed);
+        if read > size {
+            break;
         }
     }
+    Ok(read)
 }
 
 /// Reads a JSON object and hands on each element of the list `field`, without keeping any.
@@ -53,23 +48,18 @@ pub(super) fn each_of<T: DeserializeOwned>(
     each: &mut dyn FnMut(T) -> Result<()>,
 ) -> Result<()> {
     let mut failed = None;
-    let mut each = |element: T| {
-        each(element).map_err(|error| {
-            failed = Some(error);
-        })
-    };
+    let mut each = |element: T| each(element).map_err(|error| failed = Some(error));
     let mut json = serde_json::Deserializer::from_reader(input);
-    let read = Elements { field, is_inside: false, each: &mut each }.deserialize(&mut json);
+    let read = Elements { field, each: &mut each }.deserialize(&mut json);
     match (failed, read) {
         (Some(error), _) => Err(error),
         (None, read) => Ok(read.and_then(|()| json.end())?),
     }
 }
 
-/// The object, or if it is inside already the list.
+/// The object, then the list in it.
 struct Elements<'a, T> {
     field: &'static str,
-    is_inside: bool,
     each: &'a mut dyn FnMut(T) -> Result<(), ()>,
 }
 
@@ -77,7 +67,7 @@ impl<'de, T: Deserialize<'de>> DeserializeSeed<'de> for Elements<'_, T> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<(), D::Error> {
-        if self.is_inside { json.deserialize_seq(self) } else { json.deserialize_map(self) }
+        json.deserialize_any(self)
     }
 }
 
@@ -91,7 +81,7 @@ impl<'de, T: Deserialize<'de>> Visitor<'de> for Elements<'_, T> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(name) = map.next_key::<String>()? {
             if name == self.field {
-                map.next_value_seed(Elements { field: self.field, is_inside: true, each: &mut *self.each })?;
+                map.next_value_seed(Elements { field: self.field, each: &mut *self.each })?;
             } else {
                 map.next_value::<IgnoredAny>()?;
             }

@@ -61,11 +61,14 @@ fn without_old(hooks: &[Value], replaces_old: bool) -> (Vec<Hook>, usize) {
 
 /// Hooks that do what `wanted` asks for. If it `asks`, the messages that a hook which can't be read may send are found.
 pub(super) fn put_in(hooks: &[Value], asks: bool, wanted: &[NeededHook], replaces_old: bool) -> Changed {
-    let (mut there, old) = without_old(hooks, replaces_old);
+    let (there, old) = without_old(hooks, replaces_old);
     let mut findings: Vec<_> = (old > 0).then_some(Finding::Old { hooks: old }).into_iter().collect();
     let mut missing = wanted.to_vec();
-    let ours: Vec<_> = there.iter().filter(|hook| hook.is_ours).map(|hook| hook.json.clone()).collect();
-    for hook in there.iter_mut().filter(|hook| !hook.is_ours) {
+    // Ours stay where the first of them is.
+    let place = there.iter().take_while(|hook| !hook.is_ours).count();
+    let (ours, mut others): (Vec<_>, Vec<_>) = there.into_iter().partition(|hook| hook.is_ours);
+    let ours: Vec<_> = ours.into_iter().map(|hook| hook.json).collect();
+    for hook in &mut others {
         if hook.reading == Reading::Unclear {
             let text = command_of(&hook.json).filter(|_| asks).unwrap_or_default();
             let needed = wanted.iter().flat_map(|hook| &hook.messages).filter_map(Message::built_in);
@@ -75,13 +78,8 @@ pub(super) fn put_in(hooks: &[Value], asks: bool, wanted: &[NeededHook], replace
         }
         missing.retain_mut(|wanted| !covers(hook, wanted, &ours));
     }
-    let place = there.iter().position(|hook| hook.is_ours).unwrap_or(there.len());
-    let others = |hooks: &[Hook]| -> Vec<Value> {
-        hooks.iter().filter(|hook| !hook.is_ours).map(|hook| hook.json.clone()).collect()
-    };
-    let mut new = others(&there[..place]);
-    new.extend(written(&missing, &ours));
-    new.extend(others(&there[place..]));
+    let mut new: Vec<_> = others.into_iter().map(|hook| hook.json).collect();
+    new.splice(place..place, written(&missing, ours));
     (new, findings)
 }
 
@@ -172,8 +170,7 @@ fn merged(needed: &Message, there: &str) -> String {
 
 /// The hooks for `missing`. One of `ours` that does the same stays as it is written, and one that does nearly the same
 /// keeps the fields that are not known here.
-fn written(missing: &[NeededHook], ours: &[Value]) -> Vec<Value> {
-    let mut ours = ours.to_vec();
+fn written(missing: &[NeededHook], mut ours: Vec<Value>) -> Vec<Value> {
     let last = |messages: &[Message]| messages.last().map(|message| message.name.clone());
     let write = |needed: &NeededHook| {
         let is_near = |hook: &Value| {
