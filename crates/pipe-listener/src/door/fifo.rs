@@ -190,6 +190,29 @@ mod tests {
     }
 
     #[test]
+    fn a_line_that_always_stays_open_is_not_lost_when_the_spool_is_emptied() {
+        let folder = tempfile::tempdir().unwrap();
+        let mut fifo = Fifo::open(folder.path(), Mark::default(), true).unwrap();
+        let (read, mut write) = pipe();
+        fifo.pipe = Some((read, Inode::default()));
+        let (mut most, mut count, mut emptied) = (0, 0, 0);
+        // 8 MiB; no piece of 64 KiB ends with a newline.
+        let block = ["x".repeat(1000), String::from("\n"), "y".repeat(1000)].concat();
+        for _ in 0..4096 {
+            write.write_all(block.as_bytes()).unwrap();
+            while fifo.receive(Instant::now()).unwrap() {}
+            count += fifo.take().len();
+            if fifo.used_up().is_some() {
+                fifo.empty_spool(|| Ok(())).unwrap();
+                emptied += 1;
+            }
+            most = most.max(spool_length(folder.path()));
+        }
+        assert!(most <= (2 << 20) + 5000, "{most} bytes");
+        assert!(count == 4096 && emptied > 1, "{count} lines, emptied {emptied} times");
+    }
+
+    #[test]
     fn what_an_earlier_listener_took_is_read_in_pieces_and_its_open_line_is_taken() {
         let folder = tempfile::tempdir().unwrap();
         // As versions before this one left it: numbered, and of any size.
