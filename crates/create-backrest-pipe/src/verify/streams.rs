@@ -3,7 +3,7 @@
 //! A download that breaks just ends, so that only its length shows it; a log has an end of its own, and without it is cut.
 
 use std::fmt;
-use std::io::Read;
+use std::io::{self, Read};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -53,7 +53,11 @@ pub(super) fn each_of<T: DeserializeOwned>(
     let read = Elements { field, each: &mut each }.deserialize(&mut json);
     match (failed, read) {
         (Some(error), _) => Err(error),
-        (None, read) => Ok(read.and_then(|()| json.end())?),
+        (None, read) => read.and_then(|()| json.end()).map_err(|error| match error.is_io() {
+            // serde_json hides the cause by which a failed connection is known.
+            true => io::Error::from(error).into(),
+            false => error.into(),
+        }),
     }
 }
 

@@ -259,6 +259,11 @@ fn a_large_home_is_listed_in_few_slices() {
     assert_eq!(found.services["data/many3"].in_snapshot, 5500);
     assert!(found.operations <= 8, "{} operations", found.operations);
     assert_eq!(world.server.calls("ListSnapshotFiles"), 1);
+    // One that breaks off half-way is read anew, and nothing of it counts twice.
+    world.server.state.lock().unwrap().breaks_after = Some(1_000_000);
+    let again = world.found();
+    assert_eq!(again.services.get("data/flat"), found.services.get("data/flat"), "{again:#?}");
+    assert_eq!(world.server.calls("ListSnapshotFiles"), 3);
 }
 
 #[test]

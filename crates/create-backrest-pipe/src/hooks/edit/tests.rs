@@ -89,6 +89,7 @@ fn what_does_not_fit_the_bridge_is_reported() {
         "actionCommand": { "command": "echo pre-backups > /backrest-pipe" } }]);
     let findings = put_in(&config).findings;
     assert_eq!(findings.len(), 2, "{findings:?}");
+    assert!(edit(&json!({}), "all", &wanted(), Direction::PutIn).is_err(), "no plans at all");
 }
 
 #[test]

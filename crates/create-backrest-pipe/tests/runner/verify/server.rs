@@ -224,6 +224,10 @@ fn serve(mut connection: &TcpStream, state: &Mutex<State>) -> std::io::Result<()
             _ => (415, String::new()),
         };
         head(connection, status, "application/json", answer.len())?;
+        let breaks_after = state.lock().unwrap().breaks_after.take_if(|_| method == "ListSnapshotFiles");
+        if let Some(sent) = breaks_after {
+            return connection.write_all(&answer.as_bytes()[..sent]);
+        }
         connection.write_all(answer.as_bytes())?;
     }
     Ok(())
