@@ -1,7 +1,7 @@
 //! A program that runs while a value lives: the demo's listener, the Docker engine of the scenarios.
 //!
 //! In come its command and a check that it is ready; dropping the value stops it with everything that it started. And
-//! the one way in which this crate waits for something that happens by itself.
+//! the one way in which this crate runs a program for its output, and waits for something that happens by itself.
 
 use std::fs;
 use std::path::Path;
@@ -70,6 +70,13 @@ impl Drop for Background {
             let _ = thread.join();
         }
     }
+}
+
+/// Runs `command` to its end and returns its output; fails if it does, or after a time that nothing takes.
+pub(crate) fn output_of(command: &mut Command, input: &[u8], cancel: Option<&Cancel>) -> Result<String> {
+    let limits = Limits { grace: Duration::from_secs(60), ..Limits::within(Duration::from_secs(3600)) };
+    let output = process::capture(command, input, limits, cancel)?.success()?;
+    Ok(String::from_utf8_lossy(&output).into_owned())
 }
 
 /// Waits until `is_so`; fails with `what` after a time that nothing takes.

@@ -8,14 +8,14 @@
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use common::exit::{Exit, HintExt};
 use common::out;
-use common::process::{self, Limits};
+use common::process;
 use common::text::escape_path;
 
+use crate::background;
 use crate::cli::BuildOptions;
 use crate::workspace::{self, Member, Workspace};
 
@@ -142,10 +142,9 @@ pub(crate) fn cargo(command: &mut Command) -> Result<()> {
 
 /// The triple of the machine that compiles, as `rustc -vV` names it.
 pub(crate) fn host_triple(root: &Path) -> Result<String> {
-    let mut rustc = workspace::rustc();
+    let mut rustc = Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()));
     rustc.arg("-vV").current_dir(root);
-    let text = process::capture(&mut rustc, b"", Limits::within(Duration::from_secs(60)), None)?.success()?;
-    let text = String::from_utf8_lossy(&text);
+    let text = background::output_of(&mut rustc, b"", None)?;
     let host = text.lines().find_map(|line| line.strip_prefix("host: ")).map(str::to_string);
     host.context("rustc -vV names no host").hint("update Rust: 1.85 or newer is needed")
 }

@@ -136,16 +136,6 @@ pub(crate) enum Architecture {
     Aarch64,
 }
 
-impl Architecture {
-    /// As it is in an archive's name.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Architecture::X86_64 => "x86_64",
-            Architecture::Aarch64 => "aarch64",
-        }
-    }
-}
-
 /// Where an archive is tried.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Root {

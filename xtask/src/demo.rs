@@ -27,7 +27,6 @@ use crate::workspace::Workspace;
 use crate::{build, needs};
 use services::{DUMP, NAMES, ROWS};
 
-/// Shows it.
 pub(crate) fn run(options: &DemoOptions) -> Result<Exit> {
     let cancel = Cancel::on_signals().context("listen to signals")?;
     needs::ensure(needs::DEMO, &cancel)?;

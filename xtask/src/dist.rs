@@ -11,21 +11,18 @@ use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail, ensure};
+use anyhow::{Context, Result, ensure};
 use common::cancel::Cancel;
 use common::exit::Exit;
 use common::out;
-use common::process::{self, Limits};
 use common::text::escape_path;
 use common::units;
 
 use crate::cli::{Architecture, DistOptions};
 use crate::workspace::{self, Workspace};
-use crate::{build, needs, package};
+use crate::{background, build, needs, package};
 
-/// Runs it.
 pub(crate) fn run(options: &DistOptions) -> Result<Exit> {
     let cancel = Cancel::on_signals().context("listen to signals")?;
     let workspace = Workspace::find()?;
@@ -69,12 +66,11 @@ struct Dist<'a> {
 impl Dist<'_> {
     /// Builds and packs; returns the archive in `output`, which is made if it is missing.
     fn archive(&self, output: &Path) -> Result<PathBuf> {
-        let architecture = self.options.architecture;
-        let programs = match architecture {
-            Architecture::X86_64 => self.build(&self.workspace.target.join("static"))?,
-            Architecture::Aarch64 => aarch64::build(self)?,
+        let (programs, architecture) = match self.options.architecture {
+            Architecture::X86_64 => (self.build(&self.workspace.target.join("static"))?, "x86_64"),
+            Architecture::Aarch64 => (aarch64::build(self)?, "aarch64"),
         };
-        let name = prefix() + architecture.name();
+        let name = prefix() + architecture;
         let folder = output.join(&name);
         package::fill(&folder, self.workspace, &programs)?;
         for page in ["LICENSE", "README.md", "CHANGELOG.md"] {
@@ -169,13 +165,7 @@ impl Dist<'_> {
         Ok(())
     }
 
-    /// Runs a command to its end and returns its output.
     fn capture(&self, command: &mut Command) -> Result<String> {
-        let limits = Limits::within(Duration::from_secs(1800));
-        let output = process::capture(command, b"", limits, Some(self.cancel))?.success()?;
-        if self.cancel.is_cancelled() {
-            bail!("interrupted");
-        }
-        Ok(String::from_utf8_lossy(&output).into_owned())
+        background::output_of(command, b"", Some(self.cancel))
     }
 }

@@ -7,7 +7,6 @@
 //! Nothing outside the home is touched: the engine has namespaces of its own, and ends with this process in any case.
 
 mod engine;
-mod git;
 mod hooks;
 mod images;
 mod ran;

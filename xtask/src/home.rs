@@ -9,19 +9,17 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
 use common::cancel::Cancel;
 use common::exit::HintExt;
 use common::proc_stat;
-use common::process::{self, Limits};
 use common::text::escape_path;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::trees;
+use crate::{background, trees};
 
 /// A home and what lies beside it.
 pub(crate) struct Home {
@@ -108,9 +106,7 @@ impl Home {
 
     /// Runs `command` and returns its output; fails if it does.
     pub(crate) fn output_of(&self, command: &mut Command, input: &[u8]) -> Result<String> {
-        let limits = Limits::within(Duration::from_secs(300));
-        let output = process::capture(command, input, limits, Some(&self.cancel))?.success()?;
-        Ok(String::from_utf8_lossy(&output).into_owned())
+        background::output_of(command, input, Some(&self.cancel))
     }
 
     /// Writes a file below the home, with the folders above it.
@@ -118,18 +114,15 @@ impl Home {
         trees::write(&self.at(path), content, 0o644)
     }
 
-    /// Writes an executable file below the home.
     pub(crate) fn script(&self, path: &str, content: &str) -> Result<()> {
         trees::write(&self.at(path), content, 0o755)
     }
 
-    /// The text of a file below the home.
     pub(crate) fn read(&self, path: &str) -> Result<String> {
         let path = self.at(path);
         fs::read_to_string(&path).with_context(|| format!("read: {}", escape_path(&path)))
     }
 
-    /// Removes a file below the home.
     pub(crate) fn remove(&self, path: &str) -> Result<()> {
         let path = self.at(path);
         fs::remove_file(&path).with_context(|| format!("remove: {}", escape_path(&path)))

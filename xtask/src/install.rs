@@ -15,13 +15,11 @@ use crate::cli::{BuildOptions, InstallOptions, UninstallOptions};
 use crate::workspace::Workspace;
 use crate::{build, package};
 
-/// Builds and puts everything in place.
 pub(crate) fn run(options: &InstallOptions) -> Result<Exit> {
     let mut script = script(&prefix(&options.place)?, &Workspace::find()?, &options.build)?;
     finish(&mut script)
 }
 
-/// Takes away what is in place.
 pub(crate) fn uninstall(options: &UninstallOptions) -> Result<Exit> {
     let mut script = installer(&Workspace::find()?.root.join("xtask"), &prefix(options)?);
     finish(script.arg("--uninstall"))

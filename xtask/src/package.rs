@@ -3,8 +3,8 @@
 //! `cargo xtask install` runs the script in it, `cargo xtask dist` packs it. So there is one list of what belongs to an
 //! installation, this folder, and one program that puts it in place.
 
-use std::fs::{self, Permissions};
-use std::os::unix::fs::{PermissionsExt, symlink};
+use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
@@ -12,6 +12,7 @@ use clap::{Arg, Command, ValueHint};
 use clap_complete::{Shell, generate_to};
 use common::text::escape_path;
 
+use crate::trees;
 use crate::workspace::Workspace;
 
 /// The names of the Bash scripts that the programs replace. Two lead to the same program, because the script was
@@ -88,8 +89,5 @@ fn with_hints(command: Command) -> Command {
 }
 
 fn put(from: &Path, to: &Path, mode: u32) -> Result<()> {
-    let parent = to.parent().context("a file without a folder")?;
-    fs::create_dir_all(parent).with_context(|| format!("make a folder: {}", escape_path(parent)))?;
-    fs::copy(from, to).with_context(|| format!("copy to {}: {}", escape_path(to), escape_path(from)))?;
-    fs::set_permissions(to, Permissions::from_mode(mode)).context("set a file's mode")
+    trees::write(to, fs::read(from).with_context(|| format!("read: {}", escape_path(from)))?, mode)
 }

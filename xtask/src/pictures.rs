@@ -73,7 +73,7 @@ pub(crate) fn run(options: &PicturesOptions) -> Result<Exit> {
     home.install(&build::binaries(&workspace, &crate::cli::BuildOptions { debug: true })?)?;
     services::fill(&home, &services::files())?;
     // The defaults hold here, because the home is below /home, as usual.
-    fs::write(home.at("containers/backrest/.env"), "TZ=Etc/UTC\n").context("write .env")?;
+    home.write("containers/backrest/.env", "TZ=Etc/UTC\n")?;
     for folder in ["crontabs", "programs"] {
         home.folder(folder)?;
     }
@@ -98,7 +98,11 @@ pub(crate) fn run(options: &PicturesOptions) -> Result<Exit> {
     let mut demo = Command::new(std::env::current_exe().context("find this program")?);
     demo.arg("demo").env("CARGO_TERM_QUIET", "true").envs(std::env::vars_os());
     keep("demo", "cargo xtask demo", &terminal::run(&mut demo, &[], &cancel)?)?;
-    prepare(&home)?;
+    // The bridge in place, a first ignore file, and a database whose copy fails.
+    for program in ["create-backrest-pipe", "build-ignore"] {
+        home.output_of(&mut at_home(&home, program), b"")?;
+    }
+    home.write("data/vaultwarden/db.sqlite3", "not a database")?;
     for picture in &PICTURES {
         let mut words = picture.line.split(' ');
         let mut command = at_home(&home, words.next().unwrap_or_default());
@@ -110,14 +114,6 @@ pub(crate) fn run(options: &PicturesOptions) -> Result<Exit> {
         out!("{} up to date", count(PICTURES.len() + 1, "picture"));
     }
     Ok(if options.check && !stale.is_empty() { Exit::Failed } else { Exit::Done })
-}
-
-/// The bridge in place, a first ignore file, and a database whose copy fails.
-fn prepare(home: &Home) -> Result<()> {
-    for program in ["create-backrest-pipe", "build-ignore"] {
-        home.output_of(&mut at_home(home, program), b"")?;
-    }
-    fs::write(home.at("data/vaultwarden/db.sqlite3"), "not a database").context("damage a database")
 }
 
 /// A command in the home as it is at /home/me.

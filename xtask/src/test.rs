@@ -7,7 +7,6 @@
 mod count;
 
 use std::io::Write;
-use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -42,13 +41,13 @@ pub(crate) fn run() -> Result<Exit> {
         // In tests a child may go without a deadline, and a file may be half written.
         ("lints of programs", &["clippy", "--workspace", "--", "-D", "clippy::disallowed_methods"]),
     ] {
-        let end = step(title, cargo(&workspace.root).args(arguments), &cancel, &mut |_| {})?;
+        let end = step(title, workspace::cargo(&workspace.root).args(arguments), &cancel, &mut |_| {})?;
         failed_checks += usize::from(!end.is_success());
     }
     out!("== rules");
     failed_checks += usize::from(!tidy::holds(&workspace)?);
 
-    let mut command = cargo(&workspace.root);
+    let mut command = workspace::cargo(&workspace.root);
     command.args(["test", "--workspace", "--all-features", "--no-fail-fast"]);
     command.env("RESTIC_NEWEST", restic).env("COMPOSE_PLUGIN", compose).env("INSTA_UPDATE", "no");
     // Most tests wait for another program, so twice as many as there are cores keep the cores busy.
@@ -69,15 +68,10 @@ pub(crate) fn run() -> Result<Exit> {
     Ok(if failed == 0 { Exit::Done } else { Exit::Failed })
 }
 
-fn cargo(root: &Path) -> Command {
-    let mut command = workspace::cargo(root);
-    command.env("CARGO_TERM_PROGRESS_WHEN", "never");
-    command
-}
-
 /// Runs one command, shows its output as it comes, and passes each line to `each_line`.
 fn step(title: &str, command: &mut Command, cancel: &Cancel, each_line: &mut dyn FnMut(&str)) -> Result<End> {
     out!("== {title}");
+    command.env("CARGO_TERM_PROGRESS_WHEN", "never");
     let finished = process::run(command, Limits::within(DEADLINE), Some(cancel), &mut |line| {
         // The reader of our output may be gone; the result still counts.
         let _ = std::io::stdout().write_all(line).and_then(|()| std::io::stdout().write_all(b"\n"));

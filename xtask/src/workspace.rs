@@ -6,11 +6,11 @@
 use std::env;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result};
-use common::process::{self, Limits};
 use serde::Deserialize;
+
+use crate::background;
 
 /// The repository and its target folder, as `cargo metadata` prints them.
 #[derive(Clone, Debug, Deserialize)]
@@ -61,9 +61,7 @@ impl Workspace {
         let own = own.unwrap_or_else(|| PathBuf::from(env!("CARGO_MANIFEST_DIR")));
         let mut command = cargo(&own);
         command.args(["metadata", "--no-deps", "--format-version", "1"]);
-        let text =
-            process::capture(&mut command, b"", Limits::within(Duration::from_secs(60)), None)?.success()?;
-        serde_json::from_slice(&text).context("read cargo metadata")
+        serde_json::from_str(&background::output_of(&mut command, b"", None)?).context("read cargo metadata")
     }
 }
 
@@ -85,9 +83,4 @@ pub(crate) fn cargo(root: &Path) -> Command {
     let mut command = Command::new(env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
     command.current_dir(root);
     command
-}
-
-/// The compiler that cargo uses.
-pub(crate) fn rustc() -> Command {
-    Command::new(env::var_os("RUSTC").unwrap_or_else(|| "rustc".into()))
 }

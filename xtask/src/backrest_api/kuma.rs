@@ -30,7 +30,6 @@ impl Kuma {
         Ok(Kuma { address, pushes: Mutex::new(pushes) })
     }
 
-    /// The address to push to.
     pub(crate) fn push_url(&self) -> String {
         format!("http://{}/api/push/e2e-token", self.address)
     }

@@ -41,7 +41,7 @@ pub(super) fn run(cancel: &Cancel) -> Result<bool> {
     let mut effects = Effects::make(scratch.path())?;
     let listener = Listener::start(scratch.path(), SERVICES, cancel)?;
     let bash = Bash::start(scratch.path(), &listener.home.at(""), cancel)?;
-    let idle = listener.resident()?;
+    let idle = listener.memory("smaps_rollup", "Rss:")?;
     let alone = Door::None(doors::program(scratch.path()));
     let doors = [&bash.fifo, &listener.fifo, &listener.socket, &alone];
 
@@ -81,7 +81,7 @@ pub(super) fn run(cancel: &Cancel) -> Result<bool> {
     out!("\n{CLIENTS} clients at once: {answered} answered in {}", exact(took));
     let all = goal("all are answered", answered == CLIENTS);
 
-    let (after, most) = (listener.resident()?, listener.most_resident()?);
+    let (after, most) = (listener.memory("smaps_rollup", "Rss:")?, listener.memory("status", "VmHWM:")?);
     out!(
         "\nmemory: {} before it had anything to do, {} after all this, {} at most",
         units::bytes(idle),

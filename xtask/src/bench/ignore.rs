@@ -9,11 +9,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result};
 use common::cancel::Cancel;
-use common::process::{self, Limits};
 
 use super::measure::{self, building, contender, goal};
 use super::tree::{EMPTY, Tree};
-use crate::build;
+use crate::{background, build};
 
 const SERVICES: usize = 1000;
 const ROUNDS: usize = 7;
@@ -75,9 +74,8 @@ pub(super) fn run(cancel: &Cancel) -> Result<bool> {
 fn compiling_alone(cancel: &Cancel) -> Result<Duration> {
     let mut benchmark = build::benchmark("build-ignore", "compile")?;
     let mut once = || -> Result<Duration> {
-        let limits = Limits::within(Duration::from_secs(600));
-        let printed = process::capture(&mut benchmark, b"", limits, Some(cancel))?.success()?;
-        let microseconds = String::from_utf8_lossy(&printed).trim().parse().context("read what it prints")?;
+        let printed = background::output_of(&mut benchmark, b"", Some(cancel))?;
+        let microseconds = printed.trim().parse().context("read what it prints")?;
         Ok(Duration::from_micros(microseconds))
     };
     // The first time warms the caches and does not count.

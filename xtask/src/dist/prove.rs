@@ -7,7 +7,7 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
@@ -72,38 +72,39 @@ pub(super) fn run(dist: &Dist<'_>, archive: &Path) -> Result<()> {
 /// The same archive as an older one: other bytes, and a program that later versions lack.
 fn older(dist: &Dist<'_>, archive: &Path, work: &Path, to: &Path) -> Result<()> {
     let unpacked = work.join("old");
-    fs::create_dir(&unpacked).context("make a folder")?;
-    dist.capture(Command::new("tar").arg("-xzf").arg(archive).arg("--directory").arg(&unpacked))?;
-    let inner = fs::read_dir(&unpacked)?.next().context("an empty archive")??;
-    for entry in fs::read_dir(inner.path().join("bin"))? {
-        let path = entry?.path();
-        if path.is_symlink() {
-            continue;
-        }
+    let programs = programs(dist, archive, &unpacked)?;
+    for program in &programs {
         // What follows the last section of a program is ignored.
-        let mut bytes = fs::read(&path)?;
+        let mut bytes = fs::read(program)?;
         bytes.extend_from_slice(b"older");
-        fs::write(&path, bytes)?;
+        fs::write(program, bytes)?;
     }
-    fs::write(inner.path().join("bin/no-longer-there"), "#!/bin/sh\n")?;
+    let further = programs.first().context("an empty archive")?.with_file_name("no-longer-there");
+    fs::write(further, "#!/bin/sh\n")?;
     let mut tar = Command::new("tar");
-    dist.capture(tar.arg("-czf").arg(to).arg("--directory").arg(&unpacked).arg(inner.file_name()))?;
+    dist.capture(tar.arg("-czf").arg(to).arg("--directory").arg(&unpacked).arg("."))?;
     Ok(())
+}
+
+/// Unpacks an archive into the new folder `to` and returns its programs.
+fn programs(dist: &Dist<'_>, archive: &Path, to: &Path) -> Result<Vec<PathBuf>> {
+    fs::create_dir(to).context("make a folder")?;
+    dist.capture(Command::new("tar").arg("-xzf").arg(archive).arg("--directory").arg(to))?;
+    let inner = fs::read_dir(to)?.next().context("an empty archive")??;
+    let entries = fs::read_dir(inner.path().join("bin"))?.map(|entry| Ok(entry?.path()));
+    let mut programs = entries.collect::<Result<Vec<_>>>()?;
+    programs.retain(|path| !path.is_symlink());
+    programs.sort();
+    Ok(programs)
 }
 
 /// Each program of another architecture is started once.
 fn emulate(dist: &Dist<'_>, archive: &Path, folder: &Path) -> Result<()> {
-    dist.capture(Command::new("tar").arg("-xzf").arg(archive).arg("--directory").arg(folder))?;
-    let inner = fs::read_dir(folder)?.next().context("an empty archive")??;
     let mut names = Vec::new();
-    for entry in fs::read_dir(inner.path().join("bin"))? {
-        let path = entry?.path();
-        if !path.is_symlink() {
-            let version = dist.capture(Command::new("qemu-aarch64-static").arg(path).arg("--version"))?;
-            names.push(version.trim().to_string());
-        }
+    for program in programs(dist, archive, &folder.join("new"))? {
+        let version = dist.capture(Command::new("qemu-aarch64-static").arg(program).arg("--version"))?;
+        names.push(version.trim().to_string());
     }
-    names.sort();
     out!("under qemu-aarch64: {}", names.join(", "));
     Ok(())
 }

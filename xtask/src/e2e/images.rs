@@ -18,11 +18,8 @@ use crate::needs;
 pub(super) const APP: &str = "e2e/app:1";
 /// The container that replaces Backrest.
 pub(super) const BACKREST: &str = "e2e/backrest:1";
-/// A PostgreSQL server.
 pub(super) const POSTGRES: &str = "e2e/postgres:1";
-/// A Redis server.
 pub(super) const REDIS: &str = "e2e/redis:1";
-/// An image with nothing in it.
 pub(super) const EMPTY: &str = "e2e/empty:1";
 
 /// The first process of a container ignores TERM unless it handles it.

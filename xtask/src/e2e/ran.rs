@@ -44,7 +44,6 @@ impl Ran {
         }
     }
 
-    /// It exited with 0.
     pub(super) fn success(self) -> Result<Ran> {
         self.code(0)
     }
@@ -61,7 +60,6 @@ impl Ran {
         self.stdout.contains(text) || self.stderr.contains(text)
     }
 
-    /// One of its two streams holds `text`.
     pub(super) fn prints(self, text: &str) -> Result<Ran> {
         match self.holds(text) {
             true => Ok(self),
@@ -69,7 +67,6 @@ impl Ran {
         }
     }
 
-    /// Neither stream holds `text`.
     pub(super) fn does_not_print(self, text: &str) -> Result<Ran> {
         match self.holds(text) {
             false => Ok(self),

@@ -4,9 +4,7 @@ mod backup;
 mod bridge;
 mod container;
 mod database;
-mod empty_image;
 mod faults;
-mod redis;
 mod stop_pair;
 mod stopped;
 mod verify;
@@ -33,7 +31,10 @@ pub(super) const ALL: &[Scenario] = &[
     scenario("a new service with PostgreSQL starts as new-container wrote it", database::starts),
     scenario("its prepare-backup.sh dumps it through docker compose exec", database::is_dumped),
     scenario("without the Compose plugin its script fails with one line", database::fails_without_compose),
-    scenario("a Redis with a password starts, is dumped, and its dump loads", redis::is_dumped_and_loads),
+    scenario(
+        "a Redis with a password starts, is dumped, and its dump loads",
+        database::redis_is_dumped_and_loads,
+    ),
     scenario("a new service has its port, and joins a network that exists", container::joins_a_network),
     scenario(
         "a service made with --stop is stopped before and started after",
@@ -89,5 +90,5 @@ pub(super) const ALL: &[Scenario] = &[
         bridge::folder_is_made_again,
     ),
     scenario("a container that is stopped: status reports it", bridge::container_is_stopped),
-    scenario("an image with nothing in it reaches the host", empty_image::reaches_the_host),
+    scenario("an image with nothing in it reaches the host", container::reaches_the_host),
 ];

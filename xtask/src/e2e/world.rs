@@ -65,12 +65,10 @@ impl World {
         command
     }
 
-    /// The address of the engine.
     pub(super) fn docker_host(&self) -> String {
         format!("unix://{}", self.beside("engine/docker.sock").display())
     }
 
-    /// One of the installed tools.
     pub(super) fn tool(&self, name: &str, arguments: &[&str]) -> Result<Ran> {
         self.run(self.command(self.at(".local/bin").join(name)).args(arguments))
     }
@@ -82,7 +80,6 @@ impl World {
         self.run(command.arg(self.at(".local/bin/create-backrest-pipe")).args(arguments))
     }
 
-    /// The client `docker`.
     pub(super) fn docker(&self, arguments: &[&str]) -> Result<Ran> {
         self.run(self.command("docker").args(arguments))
     }

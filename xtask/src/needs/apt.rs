@@ -7,15 +7,14 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use common::cancel::Cancel;
-use common::process::{self, Limits};
 use common::text::escape_path;
 use nix::unistd::Uid;
 
 use super::find;
+use crate::background;
 
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 const POLICY_TEXT: &str =
@@ -54,14 +53,7 @@ fn apt_get(arguments: &[&str], cancel: &Cancel) -> Result<()> {
 
 /// Runs a program that fetches or installs something; what it printed is shown only if it fails.
 pub(super) fn run(command: &mut Command, cancel: &Cancel) -> Result<()> {
-    output(command, Some(cancel)).map(drop)
-}
-
-/// What such a program prints.
-pub(super) fn output(command: &mut Command, cancel: Option<&Cancel>) -> Result<String> {
-    let limits = Limits { grace: Duration::from_secs(60), ..Limits::within(Duration::from_secs(1800)) };
-    let output = process::capture(command, b"", limits, cancel)?.success()?;
-    Ok(String::from_utf8_lossy(&output).into_owned())
+    background::output_of(command, b"", Some(cancel)).map(drop)
 }
 
 /// The file that forbids starting services; removed when dropped.
@@ -91,19 +83,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn services_are_forbidden_to_start_only_while_packages_are_installed() {
+    fn services_are_forbidden_to_start_only_meanwhile_and_the_machines_own_policy_stays() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("policy-rc.d");
         let policy = Policy::forbid_starts(&path).unwrap();
         assert_eq!(Command::new(&path).status().unwrap().code(), Some(101));
         drop(policy);
         assert!(!path.exists());
-    }
-
-    #[test]
-    fn the_machines_own_policy_stays() {
-        let folder = tempfile::tempdir().unwrap();
-        let path = folder.path().join("policy-rc.d");
         fs::write(&path, "#!/bin/sh\nexit 0\n").unwrap();
         drop(Policy::forbid_starts(&path).unwrap());
         assert_eq!(fs::read_to_string(&path).unwrap(), "#!/bin/sh\nexit 0\n");

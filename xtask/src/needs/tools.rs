@@ -16,6 +16,7 @@ use common::out;
 use common::text::escape_path;
 
 use super::{apt, trixie};
+use crate::background;
 
 /// Where `docker` itself looks for plugins of all users.
 const PLUGIN_FOLDERS: [&str; 4] = [
@@ -67,7 +68,7 @@ pub(crate) fn busybox_root(tools: &Path, cancel: &Cancel) -> Result<PathBuf> {
         ["bin", "etc", "root", "tmp"].iter().try_for_each(|folder| fs::create_dir(root.join(folder)))?;
         let busybox = root.join("bin/busybox");
         fs::copy(super::find("busybox").context("find busybox")?, &busybox)?;
-        for name in apt::output(Command::new(&busybox).arg("--list"), Some(cancel))?.lines() {
+        for name in background::output_of(Command::new(&busybox).arg("--list"), b"", Some(cancel))?.lines() {
             if name != "busybox" {
                 symlink("busybox", root.join("bin").join(name))?;
             }

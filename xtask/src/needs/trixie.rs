@@ -11,6 +11,7 @@ use anyhow::{Context, Result};
 use common::cancel::Cancel;
 
 use super::apt;
+use crate::background;
 
 const SUITE: &str = "trixie";
 const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
@@ -56,7 +57,7 @@ pub(super) fn mirror() -> Result<String> {
     let codename = codename.context("/etc/os-release names no VERSION_CODENAME")?.trim_matches('"');
     let mut targets = Command::new("apt-get");
     targets.args(["indextargets", "--no-release-info", "--format", "$(REPO_URI) $(RELEASE) $(COMPONENT)"]);
-    let targets = apt::output(&mut targets, None)?;
+    let targets = background::output_of(&mut targets, b"", None)?;
     let is_own = format!(" {codename} main");
     let archive = targets.lines().find_map(|line| line.strip_suffix(&is_own));
     Ok(archive.with_context(|| format!("apt's sources name no archive of {codename}"))?.to_string())

@@ -45,15 +45,14 @@ pub(super) fn render(line: &str, screen: &Screen) -> String {
     image
 }
 
+/// The colours that programs use, by their number among the first eight.
+const COLORS: [(u8, &str); 5] =
+    [(1, "#e06c75"), (2, "#a3be8c"), (3, "#ebcb8b"), (4, "#81a1c1"), (6, "#88c0d0")];
+
 fn style(cell: &Cell) -> String {
-    let mut style = match cell.fgcolor() {
-        Color::Idx(1 | 9) => " fill=\"#e06c75\"".to_string(),
-        Color::Idx(2 | 10) => " fill=\"#a3be8c\"".to_string(),
-        Color::Idx(3 | 11) => " fill=\"#ebcb8b\"".to_string(),
-        Color::Idx(4 | 12) => " fill=\"#81a1c1\"".to_string(),
-        Color::Idx(6 | 14) => " fill=\"#88c0d0\"".to_string(),
-        _ => String::new(),
-    };
+    let color =
+        COLORS.iter().find(|(number, _)| [*number, *number + 8].map(Color::Idx).contains(&cell.fgcolor()));
+    let mut style = color.map(|(_, color)| format!(" fill=\"{color}\"")).unwrap_or_default();
     if cell.bold() {
         style.push_str(" font-weight=\"bold\"");
     }

@@ -50,10 +50,8 @@ fn circles(root: &Path, sources: &[&Source]) -> Vec<Problem> {
 }
 
 fn module<'a>(root: &Path, path: &'a Path) -> Vec<&'a str> {
-    let below = path.strip_prefix(root).unwrap_or(path).with_extension("");
-    let depth = below.components().count();
-    let parts: Vec<&str> = path.iter().rev().take(depth).filter_map(|part| part.to_str()).collect();
-    let mut parts: Vec<&str> = parts.into_iter().rev().map(|part| part.trim_end_matches(".rs")).collect();
+    let below = path.strip_prefix(root).unwrap_or(path).iter().filter_map(|part| part.to_str());
+    let mut parts: Vec<&str> = below.map(|part| part.trim_end_matches(".rs")).collect();
     if matches!(parts.last(), Some(&("main" | "lib" | "mod"))) {
         parts.pop();
     }

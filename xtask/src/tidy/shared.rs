@@ -22,7 +22,7 @@ fn of_file(source: &Source, all: &[Source]) -> Vec<Problem> {
     let mut users_of_file: BTreeSet<String> = BTreeSet::new();
     let items = items(source);
     let Some(&(first, ..)) = items.first() else { return found };
-    for (line, kind, name) in items {
+    for (line, is_type, name) in items {
         // Each file of `common` counts by itself, its unit tests apart.
         let others =
             all.iter().filter(|other| other.path != source.path && !other.path.ends_with("tests.rs"));
@@ -41,7 +41,7 @@ fn of_file(source: &Source, all: &[Source]) -> Vec<Problem> {
             })
         };
         let in_macro = || source.text.contains("$crate::") && source.text.contains(&format!("::{name}("));
-        if !(is_used || in_macro() || kind == Kind::Type && in_signature()) {
+        if !(is_used || in_macro() || is_type && in_signature()) {
             let what = format!("{name}: nothing uses it: make it private or remove it");
             found.push(Problem::at_line(&source.path, line, what));
         }
@@ -56,14 +56,8 @@ fn of_file(source: &Source, all: &[Source]) -> Vec<Problem> {
     found
 }
 
-#[derive(Debug, PartialEq, Eq)]
-enum Kind {
-    Type,
-    Value,
-}
-
-/// The public items of a file: line, kind and name.
-fn items(source: &Source) -> Vec<(usize, Kind, &str)> {
+/// The public items of a file: line, whether it is a type, and name.
+fn items(source: &Source) -> Vec<(usize, bool, &str)> {
     // What only tests see is public all the same.
     let lines = source.lines().filter(|line| !line.is_test || source.path.ends_with("testing.rs"));
     let declared = lines.filter(|line| !line.is_excused).filter_map(|line| {
@@ -72,9 +66,9 @@ fn items(source: &Source) -> Vec<(usize, Kind, &str)> {
         let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
         match words.as_slice() {
             ["const", "fn", name, ..] | ["fn" | "const" | "static", name, ..] => {
-                Some((line.number, Kind::Value, *name))
+                Some((line.number, false, *name))
             }
-            ["struct" | "enum" | "trait" | "type", name, ..] => Some((line.number, Kind::Type, *name)),
+            ["struct" | "enum" | "trait" | "type", name, ..] => Some((line.number, true, *name)),
             _ => None,
         }
     });

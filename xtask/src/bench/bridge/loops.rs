@@ -120,17 +120,8 @@ impl Listener {
         if file.exists() { fs::remove_file(file).context("remove the ignore file") } else { Ok(()) }
     }
 
-    /// The memory that it holds, in bytes, as the kernel counts it page by page.
-    pub(super) fn resident(&self) -> Result<u64> {
-        self.memory("smaps_rollup", "Rss:")
-    }
-
-    /// The most that it held at any time.
-    pub(super) fn most_resident(&self) -> Result<u64> {
-        self.memory("status", "VmHWM:")
-    }
-
-    fn memory(&self, file: &str, line: &str) -> Result<u64> {
+    /// What a line of a file of /proc/PROCESS counts, in bytes.
+    pub(super) fn memory(&self, file: &str, line: &str) -> Result<u64> {
         measure::memory(self.process, file, line).with_context(|| format!("/proc has no {line}"))
     }
 }

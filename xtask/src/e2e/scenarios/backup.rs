@@ -1,11 +1,11 @@
 //! A backup in which everything is well: hooks, restic in the container, and what comes back.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 use common::text::escape_path;
 
-use super::super::git;
 use super::super::hooks::{Hooks, restic, snapshots};
 use super::super::ran::all_succeed;
 use super::super::world::World;
@@ -14,6 +14,9 @@ use crate::trees;
 
 /// Where the container's `/repos/restored` lies, below the home.
 const RESTORED: &str = "backups/restored/userdata";
+
+/// What `build-ignore` writes before a backup; a copy from the backup before it is in the snapshot.
+const IGNORE_FILE: &str = "containers/backrest/ignorefile.txt";
 
 /// Files with rules for what to leave out: nested, negated, with names that are hard to quote.
 const FILES: [(&str, &str); 18] = [
@@ -76,9 +79,8 @@ pub(super) fn is_made(world: &World) -> Result<()> {
 
 pub(super) fn is_what_git_keeps(world: &World) -> Result<()> {
     restic(world, &["restore", "latest", "--target", "/repos/restored"])?.success()?;
-    let kept = git::kept(world)?;
-    let restored =
-        trees::files(&world.at(RESTORED))?.into_keys().filter(|path| git::is_judged(path)).collect();
+    let kept = kept(world)?;
+    let restored = trees::files(&world.at(RESTORED))?.into_keys().filter(|path| is_judged(path)).collect();
     let name = |paths: Vec<&PathBuf>| paths.iter().map(escape_path).collect::<Vec<_>>().join(", ");
     let lost = name(kept.difference(&restored).collect());
     ensure!(lost.is_empty(), "expected in the snapshot, because git keeps it: {lost}");
@@ -91,6 +93,29 @@ pub(super) fn is_what_git_keeps(world: &World) -> Result<()> {
     // Otherwise the comparison proves little.
     ensure!(kept.len() > 15 && kept.contains(Path::new(database::DUMP)), "seen {} files only", kept.len());
     Ok(())
+}
+
+/// The files below both roots that git keeps when each `.resticignore` is read as a `.gitignore`, as paths below the home:
+/// the judge of what a backup has to hold. git itself reads files of that name, so nothing is translated and nothing is
+/// copied.
+fn kept(world: &World) -> Result<BTreeSet<PathBuf>> {
+    let folder = world.beside("git");
+    world.run(world.command("git").args(["init", "--quiet", "--bare"]).arg(&folder))?.success()?;
+    let mut kept = BTreeSet::new();
+    for root in ["data", "containers"] {
+        let mut git = world.command("git");
+        git.arg("--git-dir").arg(&folder).arg("--work-tree").arg(world.at(root)).current_dir(world.at(root));
+        git.args(["-c", "core.bare=false", "ls-files", "-z", "--others"]);
+        let listed = world.run(git.arg("--exclude-per-directory=.resticignore"))?.success()?;
+        let paths = listed.stdout.split('\0').filter(|path| !path.is_empty());
+        kept.extend(paths.map(|path| PathBuf::from(root).join(path)));
+    }
+    Ok(kept.into_iter().filter(|path| is_judged(path) && world.at(path).is_file()).collect())
+}
+
+/// Whether `path`, below the home, stays as it is during a backup.
+fn is_judged(path: &Path) -> bool {
+    trees::is_still(path) && path != Path::new(IGNORE_FILE)
 }
 
 pub(super) fn dump_loads(world: &World) -> Result<()> {

@@ -1,4 +1,6 @@
-//! A service with PostgreSQL, from `new-container` to a dump that the gate has proved.
+//! Services with PostgreSQL and with Redis, from `new-container` to a dump that the gate has proved.
+
+use std::fs;
 
 use anyhow::{Context, Result, ensure};
 
@@ -7,6 +9,9 @@ use super::super::ran::Ran;
 use super::super::world::World;
 
 const NAME: &str = "paperless";
+const QUEUE: &str = "queue";
+/// How many values Redis holds.
+const COUNT: usize = 1000;
 /// Where its script leaves the dump, below the home.
 pub(super) const DUMP: &str = "data/paperless/database.sql.gz";
 /// Every kind of character that a dump has to bring back.
@@ -28,10 +33,9 @@ pub(super) fn starts(world: &World) -> Result<()> {
 }
 
 pub(super) fn is_dumped(world: &World) -> Result<()> {
-    let env = world.read("containers/paperless/.env")?;
-    let password = env.lines().find_map(|line| line.strip_prefix("DB_PASSWORD=")).context("a password")?;
+    let password = password_of(world, NAME)?;
     let ran = world.tool("pre-backup-actions", &["--only", NAME])?.success()?;
-    ran.prints("1 ok")?.does_not_print(password)?;
+    ran.prints("1 ok")?.does_not_print(&password)?;
     ensure!(world.at(DUMP).is_file(), "expected a dump: {DUMP}");
     world.tool("pre-backup-actions", &["--after"])?.success()?;
     Ok(())
@@ -39,9 +43,9 @@ pub(super) fn is_dumped(world: &World) -> Result<()> {
 
 pub(super) fn fails_without_compose(world: &World) -> Result<()> {
     let (plugins, away) = (world.at(".docker/cli-plugins"), world.at(".docker/away"));
-    std::fs::rename(&plugins, &away).context("take the plugin away")?;
+    fs::rename(&plugins, &away).context("take the plugin away")?;
     let ran = world.tool("pre-backup-actions", &["--only", NAME]);
-    std::fs::rename(&away, &plugins).context("put the plugin back")?;
+    fs::rename(&away, &plugins).context("put the plugin back")?;
     let ran = ran?;
     ensure!(!ran.end.is_success(), "expected that a dump fails without the Compose plugin");
     ran.prints("docker compose does not work: is the Compose plugin installed?")?.does_not_print("Usage:")?;
@@ -83,4 +87,60 @@ pub(super) fn sql(world: &World, database: Option<&str>, text: &str) -> Result<R
 pub(super) fn rows(world: &World, database: Option<&str>) -> Result<String> {
     let all = "COPY (SELECT * FROM documents ORDER BY id) TO STDOUT; SELECT * FROM total;";
     Ok(sql(world, database, all)?.success()?.stdout)
+}
+
+fn password_of(world: &World, service: &str) -> Result<String> {
+    let env = world.read(&format!("containers/{service}/.env"))?;
+    Ok(env.lines().find_map(|line| line.strip_prefix("DB_PASSWORD=")).context("a password")?.to_string())
+}
+
+/// A service with Redis, which takes its password from a configuration that compose.yaml pipes into it.
+pub(super) fn redis_is_dumped_and_loads(world: &World) -> Result<()> {
+    let arguments = [QUEUE, "--image", images::APP, "--database", "redis"];
+    world.tool("new-container", &arguments)?.success()?;
+    name_image(world, QUEUE, images::REDIS)?;
+    world.compose(QUEUE, &["up", "--detach"])?.success()?;
+    wait_until_redis_is_up(world)?;
+    // The password is required, and it is in no argument list.
+    world.compose(QUEUE, &["exec", "-T", "database", "redis-cli", "PING"])?.prints("NOAUTH")?;
+    let password = password_of(world, QUEUE)?;
+    world.compose(QUEUE, &["top"])?.success()?.prints("redis-server")?.does_not_print(&password)?;
+
+    let fill: String = (0..COUNT).map(|number| format!("SET key:{number} value-{number}\n")).collect();
+    redis(world, &fill)?.success()?;
+    world
+        .tool("pre-backup-actions", &["--only", QUEUE])?
+        .success()?
+        .prints("1 ok")?
+        .does_not_print(&password)?;
+    world.tool("pre-backup-actions", &["--after"])?.success()?;
+    let before = values(world)?;
+    ensure!(before.contains("value-0\n") && before.lines().count() == COUNT, "expected {COUNT} values");
+
+    // As a person restores it: the dump takes the place of the server's own file while the server is down.
+    world.compose(QUEUE, &["kill", "database"])?.success()?;
+    let own = world.at("data/queue/database/dump.rdb");
+    fs::copy(world.at("data/queue/database.rdb"), own).context("put the dump in place")?;
+    world.compose(QUEUE, &["start", "database"])?.success()?;
+    wait_until_redis_is_up(world)?;
+    ensure!(values(world)? == before, "expected the values that were dumped");
+    // A dump takes Redis five seconds, which the backups after this need not wait for each time.
+    world.compose(QUEUE, &["down", "--timeout", "1"])?.success()?;
+    world.remove("data/queue/prepare-backup.sh")
+}
+
+fn wait_until_redis_is_up(world: &World) -> Result<()> {
+    world.wait_for("Redis answers", || Ok(redis(world, "PING\n")?.stdout.trim() == "PONG"))
+}
+
+/// Passes commands to `redis-cli`, which knows the password from the container's environment.
+fn redis(world: &World, commands: &str) -> Result<Ran> {
+    let client = "REDISCLI_AUTH=\"$REDIS_PASSWORD\" exec redis-cli";
+    world.compose_with_input(QUEUE, &["exec", "-T", "database", "sh", "-c", client], commands.as_bytes())
+}
+
+/// Every value, in the order of its key.
+fn values(world: &World) -> Result<String> {
+    let ask: String = (0..COUNT).map(|number| format!("GET key:{number}\n")).collect();
+    Ok(redis(world, &ask)?.success()?.stdout)
 }

@@ -5,7 +5,6 @@ use anyhow::{Result, ensure};
 use super::super::images;
 use super::super::world::World;
 
-/// Its name.
 pub(super) const NAME: &str = "wiki";
 
 pub(super) fn is_stopped_and_started(world: &World) -> Result<()> {
@@ -39,7 +38,6 @@ pub(super) fn stays_down(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// Whether a container of it runs.
 pub(super) fn is_up(world: &World) -> Result<bool> {
     let running = world.docker(&["ps", "--quiet", "--filter", &project()])?.success()?;
     Ok(!running.stdout.trim().is_empty())
