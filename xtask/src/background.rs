@@ -18,7 +18,6 @@ use common::text::escape;
 /// How long anything may take that is waited for.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A program that runs.
 pub(crate) struct Background {
     stop: Cancel,
     lines: Arc<Mutex<Vec<String>>>,

@@ -20,7 +20,6 @@ use common::exit::Exit;
 use crate::cli::Measure;
 use crate::needs;
 
-/// Measures one thing.
 pub(crate) fn run(what: Measure) -> Result<Exit> {
     let cancel = Cancel::on_signals().context("listen to signals")?;
     needs::ensure(needs::BENCH, &cancel)?;

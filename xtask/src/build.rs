@@ -22,7 +22,6 @@ use crate::workspace::{self, Member, Workspace};
 const CLIENT: &str = "backrest-send";
 const LISTENER: &str = "pipe-listener";
 
-/// Builds and prints where the binaries are.
 pub(crate) fn run(options: &BuildOptions) -> Result<Exit> {
     for path in binaries(&Workspace::find()?, options)? {
         out!("{}", escape_path(path));
@@ -132,7 +131,6 @@ pub(crate) fn benchmark(package: &str, name: &str) -> Result<Command> {
     Ok(bench())
 }
 
-/// Runs cargo in the foreground.
 pub(crate) fn cargo(command: &mut Command) -> Result<()> {
     match process::foreground(command)? {
         end if end.is_success() => Ok(()),

@@ -8,7 +8,6 @@
 mod compare;
 pub(crate) mod services;
 
-use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -16,13 +15,11 @@ use anyhow::{Context, Result, bail};
 use common::cancel::Cancel;
 use common::exit::Exit;
 use common::out;
-use common::process::{self, Limits};
 use common::text::{BAD, DIM, GOOD, count, escape, escape_path};
 use common::units;
 
-use crate::background::Background;
 use crate::cli::DemoOptions;
-use crate::home::Home;
+use crate::home::{CLIENT, Home};
 use crate::workspace::Workspace;
 use crate::{build, needs};
 use services::{DUMP, NAMES, ROWS};
@@ -46,20 +43,12 @@ pub(crate) fn run(options: &DemoOptions) -> Result<Exit> {
     show(&home, &home.output_of(&mut command, b"")?);
 
     title("$ pipe-listener &");
-    let bridge = home.at("containers/backrest/bridge");
-    let client = bridge.join("backrest-send").to_string_lossy().into_owned();
-    put_client(&home, &bridge)?;
-    let limits = Limits::within(Duration::from_secs(600));
-    let command = home.command(home.at(".local/bin/pipe-listener"));
-    let listener = Background::start(command, limits, &cancel, || {
-        let limits = Limits::within(Duration::from_secs(10));
-        Ok(process::capture(home.command(&client).arg("ping"), b"", limits, Some(&cancel))?.end.is_success())
-    })?;
+    let listener = home.start_listener(&home.at(".local/bin/backrest-send"))?;
     detail("it waits for what Backrest's hooks ask of this host");
 
-    hook(&home, &client, "start", "pre-backups")?;
+    hook(&home, "start", "pre-backups")?;
     let id = back_up(&home)?;
-    hook(&home, &client, "end", "post-backups")?;
+    hook(&home, "end", "post-backups")?;
     drop(listener);
 
     title("$ restic restore, and every file compared");
@@ -108,17 +97,10 @@ fn show(home: &Home, output: &str) {
     }
 }
 
-/// The client lies in the bridge, where the container finds it; create-backrest-pipe puts it there.
-fn put_client(home: &Home, bridge: &Path) -> Result<()> {
-    let bytes = fs::read(home.at(".local/bin/backrest-send")).context("read the client")?;
-    fs::create_dir_all(bridge).with_context(|| format!("make: {}", escape_path(bridge)))?;
-    common::atomic::write(&bridge.join("backrest-send"), &bytes, 0o755).map(drop)
-}
-
 /// Runs a hook as Backrest does: its text is what `sh` reads.
-fn hook(home: &Home, client: &str, event: &str, message: &str) -> Result<()> {
+fn hook(home: &Home, event: &str, message: &str) -> Result<()> {
     title(&format!("Backrest's {event} hook: /bridge/backrest-send {message}"));
-    let text = format!("'{}' {message}\n", client.replace('\'', "'\\''"));
+    let text = format!("'{}' {message}\n", home.at(CLIENT).to_string_lossy().replace('\'', "'\\''"));
     let output = home.output_of(&mut home.command("sh"), text.as_bytes())?;
     show(home, &output);
     Ok(())

@@ -14,7 +14,6 @@ use syn::visit::{self, Visit};
 
 use crate::source::Source;
 
-/// Where the list is.
 pub(crate) const PAGE: &str = "docs/troubleshooting.md";
 const START: &str = "<!-- errors -->\n";
 const END: &str = "<!-- end of errors -->\n";

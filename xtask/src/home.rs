@@ -9,19 +9,24 @@ use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use anyhow::{Context, Result};
 use common::cancel::Cancel;
 use common::exit::HintExt;
 use common::proc_stat;
+use common::process::{self, Limits};
 use common::text::escape_path;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use tempfile::TempDir;
 
-use crate::{background, trees};
+use crate::background::{self, Background};
+use crate::trees;
 
-/// A home and what lies beside it.
+/// Where the client is, below a home; create-backrest-pipe puts it there.
+pub(crate) const CLIENT: &str = "containers/backrest/bridge/backrest-send";
+
 pub(crate) struct Home {
     root: PathBuf,
     pub(crate) cancel: Cancel,
@@ -80,6 +85,18 @@ impl Home {
                 .with_context(|| format!("copy: {}", escape_path(program)))?;
         }
         Ok(())
+    }
+
+    /// Starts the installed listener, with `client` in its bridge, where a container finds it.
+    pub(crate) fn start_listener(&self, client: &Path) -> Result<Background> {
+        let inside = self.at(CLIENT);
+        trees::write(&inside, fs::read(client).context("read the client")?, 0o755)?;
+        let command = self.command(self.at(".local/bin/pipe-listener"));
+        Background::start(command, Limits::within(Duration::from_secs(3600)), &self.cancel, || {
+            let limits = Limits::within(Duration::from_secs(10));
+            let asked = process::capture(self.command(&inside).arg("ping"), b"", limits, Some(&self.cancel))?;
+            Ok(asked.end.is_success())
+        })
     }
 
     /// `text` with the home written as `~`.

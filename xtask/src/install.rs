@@ -46,7 +46,6 @@ fn finish(script: &mut Command) -> Result<Exit> {
     }
 }
 
-/// The prefix that the options name, absolute.
 fn prefix(options: &UninstallOptions) -> Result<PathBuf> {
     let here = env::current_dir().context("find the working directory")?;
     let given = options.prefix.clone().unwrap_or_else(|| PathBuf::from("~/.local"));

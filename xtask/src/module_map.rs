@@ -7,7 +7,6 @@ use std::path::Path;
 
 use crate::source::Source;
 
-/// Where the page is.
 pub(crate) const PAGE: &str = "docs/modules.md";
 
 const START: &str = "# Modules
@@ -15,7 +14,6 @@ const START: &str = "# Modules
 Reference for developers: every source file and its purpose, from its own first sentence. [Architecture](architecture.md) explains how the crates work together. `cargo xtask reference` writes this page.
 ";
 
-/// The page for these files.
 pub(crate) fn text(sources: &[Source]) -> String {
     let mut files: BTreeMap<String, BTreeMap<String, String>> = BTreeMap::new();
     // What tests start with is a file that a developer looks for.

@@ -25,7 +25,6 @@ use crate::home::Home;
 use crate::workspace::Workspace;
 use crate::{build, needs};
 
-/// Where the pictures are.
 const FOLDER: &str = "docs/pictures";
 /// `$1` the home's folder, `$2` one for crontabs, then a command.
 const AT_HOME: &str = r#"
@@ -42,7 +41,6 @@ exec "$@"
 const PROGRAMS: [&str; 11] =
     ["cat", "chmod", "crontab", "date", "mkdir", "mount", "mv", "restic", "setsid", "sh", "sqlite3"];
 
-/// One picture.
 struct Picture {
     name: &'static str,
     /// What a person typed.

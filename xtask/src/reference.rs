@@ -12,7 +12,6 @@ use crate::source::{self, Source};
 use crate::workspace::Workspace;
 use crate::{errors, module_map};
 
-/// Where the page is.
 const PAGE: &str = "docs/reference.md";
 
 const START: &str = "# Reference
@@ -21,7 +20,6 @@ Reference for everyone who runs the programs: the output of `--help`, for every 
 writes this page.
 ";
 
-/// Writes the page.
 pub(crate) fn run() -> Result<Exit> {
     let workspace = Workspace::find()?;
     for (page, text) in pages(&workspace, &source::all(&workspace)?)? {
@@ -37,7 +35,6 @@ pub(crate) fn pages(workspace: &Workspace, sources: &[Source]) -> Result<[(&'sta
     Ok([(PAGE, text()), (errors::PAGE, errors), (module_map::PAGE, module_map::text(sources))])
 }
 
-/// The whole page.
 fn text() -> String {
     let mut text = START.to_string();
     for command in every_command() {

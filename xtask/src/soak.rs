@@ -12,7 +12,6 @@ use crate::cli::Endurance;
 use crate::needs;
 use crate::workspace::{self, Workspace};
 
-/// Runs the test that `what` names.
 pub(crate) fn run(what: &Endurance) -> Result<Exit> {
     let cancel = Cancel::new().context("make a flag")?;
     let workspace = Workspace::find()?;

@@ -29,7 +29,6 @@ pub(crate) struct Workspace {
 /// One crate of the workspace.
 #[derive(Clone, Debug, Deserialize)]
 pub(crate) struct Member {
-    /// Its name.
     pub(crate) name: String,
     manifest_path: PathBuf,
     targets: Vec<Target>,

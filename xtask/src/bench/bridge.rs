@@ -32,7 +32,6 @@ const BACKUPS: usize = 200;
 const FLOOD: usize = 200_000;
 /// Messages at once that start a program each; fewer than may wait.
 const PROGRAMS: usize = 500;
-/// Clients at once.
 const CLIENTS: usize = 1000;
 
 /// Measures, prints, and returns whether the goals are met.

@@ -197,7 +197,6 @@ impl Spread {
     }
 }
 
-/// Prints whether a goal is met, and returns it.
 pub(super) fn goal(what: &str, is_met: bool) -> bool {
     out!("goal: {what}: {}", if is_met { "met" } else { "missed" });
     is_met

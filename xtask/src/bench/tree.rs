@@ -22,13 +22,11 @@ pub(super) struct Tree<'a> {
 /// Services without files or rules.
 pub(super) const EMPTY: Tree<'_> = Tree { services: 1, files: 0, together: 50, endings: &["jpg"], rules: "" };
 
-/// The name of a service.
 pub(super) fn service(number: usize) -> String {
     format!("service-{number:04}")
 }
 
 impl Tree<'_> {
-    /// Makes it.
     pub(super) fn make(&self, home: &Path) -> Result<()> {
         fs::create_dir_all(home.join("containers/backrest")).context("make Backrest's folder")?;
         for number in 0..self.services {

@@ -46,7 +46,6 @@ pub(super) struct Comparison {
 }
 
 impl Comparison {
-    /// The sums over all services.
     pub(super) fn total(&self) -> [Amount; 2] {
         self.rows.values().fold([Amount::default(); 2], |[backed_up, left_out], [more, less]| {
             [backed_up + *more, left_out + *less]

@@ -97,7 +97,6 @@ pub(crate) fn fill(home: &Home, files: &[Planted]) -> Result<()> {
     Ok(())
 }
 
-/// Every file of every service.
 pub(crate) fn files() -> Vec<Planted> {
     let planted = |path: &str, content, fate| Planted { path: path.into(), content, fate };
     let mut files = vec![

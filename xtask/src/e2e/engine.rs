@@ -24,7 +24,6 @@ const DEADLINE: Duration = Duration::from_secs(3600);
 const NAMESPACES: &str =
     "--pdeathsig KILL unshare --mount --net --pid --fork --kill-child --mount-proc --propagation private";
 
-/// An engine that runs.
 struct Engine {
     process: Option<Background>,
     /// The control group of its containers.

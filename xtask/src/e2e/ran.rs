@@ -36,7 +36,6 @@ impl Ran {
         bail!(text)
     }
 
-    /// It exited with `code`.
     pub(super) fn code(self, code: i32) -> Result<Ran> {
         match self.end {
             End::Exited(seen) if seen == code => Ok(self),
@@ -75,7 +74,6 @@ impl Ran {
     }
 }
 
-/// Every one of them exited with 0.
 pub(super) fn all_succeed(ran: Vec<Ran>) -> Result<()> {
     ran.into_iter().try_for_each(|ran| ran.success().map(drop))
 }

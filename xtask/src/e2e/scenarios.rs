@@ -15,9 +15,7 @@ use super::engine;
 use super::hooks::Firing;
 use super::world::World;
 
-/// One thing that has to hold.
 pub(super) struct Scenario {
-    /// What holds, as a sentence.
     pub(super) name: &'static str,
     pub(super) run: fn(&World) -> Result<()>,
 }
@@ -26,7 +24,6 @@ const fn scenario(name: &'static str, run: fn(&World) -> Result<()>) -> Scenario
     Scenario { name, run }
 }
 
-/// All of them.
 pub(super) const ALL: &[Scenario] = &[
     scenario("a new service with PostgreSQL starts as new-container wrote it", database::starts),
     scenario("its prepare-backup.sh dumps it through docker compose exec", database::is_dumped),

@@ -31,7 +31,6 @@ pub(super) struct World {
     home: Home,
     pub(super) kuma: Kuma,
     engine: Mutex<Option<Box<dyn Send>>>,
-    /// This repository.
     pub(super) repository: PathBuf,
 }
 
@@ -122,7 +121,6 @@ impl World {
         Ok(Ran::new(name, &captured))
     }
 
-    /// Waits until `is_so`.
     pub(super) fn wait_for(&self, what: &str, is_so: impl FnMut() -> Result<bool>) -> Result<()> {
         background::wait_for(what, &self.cancel, is_so)
     }

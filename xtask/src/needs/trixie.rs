@@ -16,7 +16,6 @@ use crate::background;
 const SUITE: &str = "trixie";
 const KEYS: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
-/// Unpacks `package` into `folder`.
 pub(super) fn unpack(package: &str, folder: &Path, cancel: &Cancel) -> Result<()> {
     let own = tempfile::tempdir().context("make a temporary folder")?;
     for folder in ["state/lists/partial", "cache/archives/partial"] {

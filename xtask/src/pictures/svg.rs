@@ -11,7 +11,6 @@ const WIDTH: f32 = 8.4;
 const HEIGHT: f32 = 18.0;
 const MARGIN: f32 = 16.0;
 
-/// The image.
 pub(super) fn render(line: &str, screen: &Screen) -> String {
     let width = f32::from(COLUMNS) * WIDTH + 2.0 * MARGIN;
     let height = (screen.rows.len() + 1) as f32 * HEIGHT + 2.0 * MARGIN;

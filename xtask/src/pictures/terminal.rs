@@ -28,7 +28,6 @@ pub(super) struct Screen {
     pub(super) rows: Vec<Vec<vt100::Cell>>,
 }
 
-/// Runs `command` and types `answers`.
 pub(super) fn run(command: &mut Command, answers: &[&str], cancel: &Cancel) -> Result<Screen> {
     let (rows, columns) = (NonZero::try_from(ROWS)?, NonZero::try_from(COLUMNS)?);
     let size = Winsize { ws_row: ROWS, ws_col: COLUMNS, ws_xpixel: 0, ws_ypixel: 0 };

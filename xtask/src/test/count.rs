@@ -13,7 +13,6 @@ pub(super) struct Count {
 }
 
 impl Count {
-    /// Looks at one line.
     pub(super) fn read(&mut self, line: &str) {
         let Some(rest) = line.strip_prefix("test result: ") else { return };
         for part in rest.split(['.', ';']) {

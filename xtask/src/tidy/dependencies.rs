@@ -36,7 +36,6 @@ const LIBRARIES: [&str; 3] = ["common", "bridge", "pipe-listener"];
 /// Nothing waits but in poll(2).
 const RUNTIMES: [&str; 4] = ["async-std", "futures-executor", "smol", "tokio"];
 
-/// What is against these rules.
 pub(super) fn findings(workspace: &Workspace, sources: &[Source]) -> Result<Vec<Problem>> {
     let mut found = top_level(workspace)?;
     let lock = read(&workspace.root.join("Cargo.lock"))?;

@@ -18,7 +18,6 @@ const SETTINGS: &str = "docs/settings.md";
 /// What a page opens with: one purpose, and then who it is for.
 const KINDS: [&str; 4] = ["Guide for ", "How-to for ", "Reference for ", "Explanation for "];
 
-/// What is against these rules.
 pub(super) fn findings(workspace: &Workspace, sources: &[Source]) -> Result<Vec<Problem>> {
     let page = fs::read_to_string(workspace.root.join(SETTINGS)).unwrap_or_default();
     let missing = settings(sources).into_iter().filter(|name| !page.contains(&format!("`{name}`")));
@@ -37,16 +36,14 @@ pub(super) fn findings(workspace: &Workspace, sources: &[Source]) -> Result<Vec<
     for page in pages.chain([workspace.root.join("README.md")]) {
         let Ok(text) = fs::read_to_string(&page) else { continue };
         let folder = page.parent().context("a page without a folder")?;
+        let path = page.strip_prefix(&workspace.root).unwrap_or(&page);
         if folder.ends_with("docs") && !opens_with_its_reader(&text) {
-            let path = page.strip_prefix(&workspace.root).unwrap_or(&page);
             found.push(Problem::at_line(path, 3, format!("open with one of {}", KINDS.join(", "))));
         }
-        for (line, target) in links(&text) {
-            if !folder.join(target).exists() {
-                let path = page.strip_prefix(&workspace.root).unwrap_or(&page);
-                found.push(Problem::at_line(path, line, format!("the link {target} has no target")));
-            }
-        }
+        let lost = links(&text).into_iter().filter(|(_, target)| !folder.join(target).exists());
+        let lost = lost
+            .map(|(line, target)| Problem::at_line(path, line, format!("the link {target} has no target")));
+        found.extend(lost);
     }
     Ok(found)
 }

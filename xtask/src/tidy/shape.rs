@@ -17,7 +17,6 @@ const LONGEST_MAIN: usize = 34;
 const SHELLS: [&str; 3] = ["Command::new(\"sh\")", "Command::new(\"bash\")", "/bin/sh\", \"-c\""];
 const EMPTY_NAMES: [&str; 6] = ["util.rs", "utils.rs", "helper.rs", "helpers.rs", "manager.rs", "misc.rs"];
 
-/// What is against these rules.
 pub(super) fn findings(sources: &[Source]) -> Vec<Problem> {
     sources.iter().flat_map(of_file).collect()
 }

@@ -11,7 +11,6 @@ use common::problem::Problem;
 
 use crate::source::{Source, has_word};
 
-/// What is against this rule.
 pub(super) fn findings(sources: &[Source]) -> Vec<Problem> {
     let is_common = |source: &&Source| source.path.starts_with("crates/common/src");
     sources.iter().filter(is_common).flat_map(|source| of_file(source, sources)).collect()

@@ -32,7 +32,6 @@ struct AvoidedWords<'a> {
 /// The kinds of files that hold words, by their ending; those without one are scripts and templates.
 const KINDS: [&str; 7] = ["rs", "md", "sh", "py", "toml", "yaml", ""];
 
-/// What is against this rule.
 pub(super) fn findings(workspace: &Workspace) -> Result<Vec<Problem>> {
     let list = fs::read_to_string(workspace.root.join(LIST)).with_context(|| format!("read: {LIST}"))?;
     let avoided = rows(&list).with_context(|| format!("{LIST} has no table of words to avoid"))?;
@@ -52,7 +51,6 @@ pub(super) fn findings(workspace: &Workspace) -> Result<Vec<Problem>> {
     Ok(found)
 }
 
-/// The rows of the table in that page.
 fn rows(page: &str) -> Option<Vec<AvoidedWords<'_>>> {
     let (_, table) = page.split_once(HEADER)?;
     let cells = table.lines().map_while(|line| line.strip_prefix("| ")?.strip_suffix(" |"));

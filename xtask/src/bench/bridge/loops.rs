@@ -19,7 +19,7 @@ use super::doors::{Door, program};
 use crate::background::{Background, listener_of};
 use crate::build;
 use crate::cli::BuildOptions;
-use crate::home::Home;
+use crate::home::{CLIENT, Home};
 use crate::trees;
 use crate::workspace::Workspace;
 
@@ -55,7 +55,6 @@ for folder in "$1"/*/; do
 done
 "#;
 
-/// The Bash loop.
 pub(super) struct Bash {
     pub(super) fifo: Door,
     _process: Background,
@@ -102,13 +101,9 @@ impl Listener {
         home.folder("home/containers/backrest/actions")?;
         fs::copy(program(folder), home.at("containers/backrest/actions/note")).context("add an action")?;
         let bridge = home.at("containers/backrest/bridge");
+        let background = home.start_listener(&built.join("backrest-send"))?;
         let socket = Door::Socket(bridge.join("backrest.sock"));
-        let command = home.command(home.at(".local/bin/pipe-listener"));
-        let background = Background::start(command, Limits::within(LIMIT), cancel, || {
-            Ok(socket.send("ping\n").is_ok_and(|answer| answer().is_ok()))
-        })?;
-        let client = bridge.join("backrest-send");
-        fs::copy(built.join("backrest-send"), &client).context("copy the client")?;
+        let client = home.at(CLIENT);
         let fifo = Door::Fifo(bridge.join("backrest-pipe"));
         let process = listener_of(&home.at(""))?.unsigned_abs();
         Ok(Listener { fifo, socket, client, home, process, _process: background })

@@ -133,7 +133,6 @@ pub(super) fn dump_loads(world: &World) -> Result<()> {
     Ok(())
 }
 
-/// Waits for a push that holds `state` and `text`.
 pub(super) fn expect_push(world: &World, state: &str, text: &str) -> Result<()> {
     let mut pushes = Vec::new();
     let waited = world.wait_for("a push", || {

@@ -43,7 +43,6 @@ pub(super) fn is_up(world: &World) -> Result<bool> {
     Ok(!running.stdout.trim().is_empty())
 }
 
-/// It is up again after a backup.
 pub(super) fn expect_up(world: &World) -> Result<()> {
     ensure!(is_up(world)?, "expected that {NAME} is up again");
     Ok(())
