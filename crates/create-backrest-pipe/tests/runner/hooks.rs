@@ -120,8 +120,8 @@ fn nothing_is_written_unless_someone_agrees() {
     let (sandbox, server) = (Sandbox::new(), Server::start());
     let ran = apply(&sandbox, &server, &[]).expect_code(1);
     assert!(ran.stdout.contains("+ hook") && ran.stderr.contains("hint: "), "{}", ran.everything());
-    let ran = apply(&sandbox, &server, &["--dry-run"]).expect_success();
-    assert!(ran.stdout.contains("+ hook"), "{}", ran.everything());
+    let ran = apply(&sandbox, &server, &["--dry-run", "--tailscale", "yes"]).expect_success();
+    insta::assert_snapshot!(ran.stdout);
     assert!(!server.state.lock().unwrap().calls.contains(&"SetConfig".to_string()));
 }
 
