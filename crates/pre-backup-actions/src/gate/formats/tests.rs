@@ -219,9 +219,21 @@ fn what_no_check_fits_is_unproved_and_never_ok() {
         assert_eq!(verdict(&path, None), Ok(Some(format!("unproved: {short}"))), "{name}");
         assert_eq!(verdict(&path, Some(Kind::Any)), Ok(None), "{name}: the declaration accepts that");
     }
-    for name in
-        ["kuma.db", "d.sql.age", "d.json", "d.db3", "d.jsonl", "d.sql.br", "d.7z", "d.sql.lzo", "d.sql.Z"]
-    {
+    for name in [
+        "d.sql",
+        "kuma.db",
+        "d.sqlite",
+        "d.sql.xz",
+        "d.zip",
+        "d.sql.age",
+        "d.json",
+        "d.db3",
+        "d.jsonl",
+        "d.sql.br",
+        "d.7z",
+        "d.sql.lzo",
+        "d.sql.Z",
+    ] {
         let path = folder.file(name, b"Error: no such container: app\n");
         assert!(verdict(&path, None).is_err(), "{name}");
     }
