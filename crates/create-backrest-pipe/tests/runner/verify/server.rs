@@ -149,15 +149,8 @@ impl Server {
         hook();
         let paths: Vec<String> = serde_json::from_value(state.config["plans"][0]["paths"].clone()).unwrap();
         let mut command = state.restic();
-        command.args([
-            "backup",
-            "--json",
-            "--tag",
-            "plan:nightly",
-            "--tag",
-            "created-by:home",
-            "--exclude-caches",
-        ]);
+        command.args(["backup", "--json", "--exclude-caches"]);
+        command.args(["--tag", "plan:nightly", "--tag", "created-by:home"]);
         let made = command.args(flags).args(paths).output().unwrap();
         assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
         let last = String::from_utf8(made.stdout).unwrap();
@@ -345,7 +338,6 @@ fn run_command(asked: &Value, state: &mut State) -> (u16, String) {
 }
 
 /// Connect's stream of JSON messages.
-#[track_caller]
 fn logs(request: &Request, state: &State) -> Vec<u8> {
     assert_eq!(request.kind, "application/connect+json");
     let asked: Value = serde_json::from_slice(&request.body[5..]).unwrap();
