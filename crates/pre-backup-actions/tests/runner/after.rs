@@ -188,8 +188,15 @@ fn a_damaged_journal_is_one_until_every_after_script_is_in_it() {
 }
 
 #[test]
-fn a_log_that_can_not_be_written_is_reported_and_stops_nothing() {
+fn a_log_grows_by_each_run_and_one_that_can_not_be_written_is_reported_and_stops_nothing() {
     let home = Home::new();
+    home.prepare("line\nbreak", "true");
+    home.run(&[]).expect_success();
+    home.run(&[]).expect_success();
+    let log = home.sandbox.read("containers/backrest/logs/actions/line%0Abreak.log");
+    assert_eq!(log.matches(" ok after ").count(), 2, "{log}");
+    fs::remove_dir_all(home.sandbox.path("data/line\nbreak")).unwrap();
+    fs::remove_dir_all(home.sandbox.path("containers/backrest/logs")).unwrap();
     home.prepare("a", "echo one; echo two");
     home.sandbox.write("containers/backrest/logs", "");
     let ran = home.run(&[]).expect_success();
