@@ -7,6 +7,7 @@ use std::time::Duration;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
+use common::proc_stat;
 use common::testing::wait_until;
 
 use crate::host::Host;
@@ -85,9 +86,12 @@ fn an_action_that_takes_too_long_is_ended_with_all_its_processes() {
     let mut host = Host::new();
     host.arguments = vec!["--action-timeout".into(), "300ms".into()];
     host.start();
-    host.action("hang", "echo started; trap '' TERM; sleep 600 & wait; sleep 600");
+    host.action("hang", "echo started $$; trap '' TERM; sleep 600 & wait; sleep 600");
     let ran = host.send(&["hang"]).expect_code(1);
     assert!(ran.stdout.starts_with("started") && ran.stderr.contains("timed out"), "{}", ran.everything());
+    let group: i32 = ran.stdout.split_whitespace().nth(1).unwrap().parse().unwrap();
+    let runs = || proc_stat::all().iter().any(|(_, process)| process.group == group && !process.is_zombie);
+    wait_until("all its processes have exited", || !runs());
     host.send(&["ping"]).expect_success();
 }
 
