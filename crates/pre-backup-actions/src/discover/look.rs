@@ -135,11 +135,7 @@ fn regular(path: &Path, container: &Path, mode: u32, checks: &Checks) -> Script 
         Ok(text) => text,
         Err(error) => return refused(path, format!("can't be read: {error}"), None),
     };
-    let script = match starts_by_shell(&text, path, checks) {
-        Ok(by_shell) => Script { by_shell, refusal: None, ..refused(path, String::new(), None) },
-        Err((what, hint)) => refused(path, what, hint),
-    };
-    Script { declarations: declare::parse(&text), ..script }
+    Script { declarations: declare::parse(&text), ..by_its_start(&text, path, checks) }
 }
 
 /// Declarations past this are not seen; no one writes a script that long.
@@ -179,37 +175,39 @@ fn fix(distrust: &Distrust, path: &Path, container: &Path) -> Option<String> {
     distrust.fix().map(|command| format!("{first}{command}{trusted}"))
 }
 
-/// Whether /bin/sh has to start a file that begins like this; fails, with a hint, if nothing can or should.
-fn starts_by_shell(text: &[u8], path: &Path, checks: &Checks) -> Result<bool, (String, Option<String>)> {
+/// The script at `path`, which begins with `text`: refused if nothing can or should start it.
+fn by_its_start(text: &[u8], path: &Path, checks: &Checks) -> Script {
+    let runs = |by_shell| Script { by_shell, refusal: None, ..refused(path, String::new(), None) };
     if text.starts_with(b"\x7fELF") {
-        return Ok(false);
+        return runs(false);
     }
     let line = text.split(|&byte| byte == b'\n').next().unwrap_or(text);
     if line.ends_with(b"\r") {
         let hint = format!("sed -i 's/\\r$//' '{}'", escape_path(path));
-        return Err(("has lines that end in CR LF, as Windows writes them".into(), Some(hint)));
+        return refused(path, "has lines that end in CR LF, as Windows writes them".into(), Some(hint));
     }
     let Some(line) = line.strip_prefix(b"#!") else {
         // Bash looks for a NUL to distinguish a program of another machine from a script.
         return match line.contains(&0) {
-            true => Err(("is neither a script nor a program of this machine".into(), None)),
-            false => Ok(true),
+            true => refused(path, "is neither a script nor a program of this machine".into(), None),
+            false => runs(true),
         };
     };
     let line = line.trim_ascii();
     let program = line.split(|&byte| byte == b' ' || byte == b'\t').next().unwrap_or(line);
     let program = Path::new(OsStr::from_bytes(program));
-    let found = if program.is_absolute() { checks.of(program).map_err(Some) } else { Err(None) };
-    match found {
-        Err(None | Some(Distrust { cause: Cause::Unreadable(_) | Cause::TooManyLinks, .. })) => {
-            let what = format!("names a program that isn't there in its #! line: {}", escape_path(program));
-            Err((what, None))
-        }
-        Err(Some(distrust)) if !matches!(distrust.cause, Cause::Group(_)) => {
+    // The check below stops at the first folder that others can write.
+    if !program.is_absolute() || fs::metadata(program).is_err() {
+        let what = format!("names a program that isn't there in its #! line: {}", escape_path(program));
+        return refused(path, what, None);
+    }
+    match checks.of(program) {
+        Err(distrust) if !matches!(distrust.cause, Cause::Group(_)) => {
+            let what = format!("names a program in its #! line that must not be run: {distrust}");
             let hint = distrust.fix().map(|command| format!("look at that program, then: {command}"));
-            Err((format!("names a program in its #! line that must not be run: {distrust}"), hint))
+            refused(path, what, hint)
         }
         // On Debian /usr/local belongs to a group of administrators.
-        _ => Ok(false),
+        _ => runs(false),
     }
 }

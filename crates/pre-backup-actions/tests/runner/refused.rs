@@ -2,8 +2,10 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
+use std::process::Command;
 
 use crate::scripts::{Home, last_line};
+use crate::trust::Other;
 
 /// As the Bash scripts did it, but not silently. An after script is another matter: without it a service stays stopped.
 #[test]
@@ -103,4 +105,34 @@ fn a_declaration_that_can_not_be_read_fails_its_service() {
     assert!(list.stdout.contains("line 2: weight: expected heavy"), "{}", list.everything());
     let dry = home.run(&["--dry-run"]).expect_success();
     assert!(dry.stdout.contains("/a/prepare-backup.sh, and fail: line 2: weight: "), "{}", dry.everything());
+}
+
+/// On Debian /usr/local belongs to a group of administrators, who may write there.
+#[test]
+fn a_missing_program_in_a_groups_folder_is_refused() {
+    let home = Other::new();
+    let tools = home.0.sandbox.path("tools");
+    fs::create_dir_all(&tools).unwrap();
+    fs::copy("/bin/sh", tools.join("sh")).unwrap();
+    symlink("nowhere", tools.join("dangling")).unwrap();
+    home.give("tools", "0");
+    assert!(Command::new("chgrp").arg("4002").arg(&tools).status().unwrap().success());
+    home.mode("tools", 0o2775);
+    for program in ["gone", "dangling", "below/gone", "sh"] {
+        let program = tools.join(program);
+        let text = |ran: &str| format!("#!{}\ntouch \"$HOME/{ran}\"\n", program.display());
+        home.0.sandbox.script("data/app/prepare-backup.sh", format!("#!/bin/sh\n{}", text("stopped")));
+        home.0.sandbox.script("data/app/after-backup.sh", text("started"));
+        home.give("data/app", "4001");
+        if program.exists() {
+            home.run(&[]).expect_success();
+            break;
+        }
+        let ran = home.run(&[]).expect_code(1);
+        let why =
+            format!("after-backup.sh names a program that isn't there in its #! line: {}", program.display());
+        assert_eq!(last_line(&ran.stdout), format!("0 ok, 1 failed: app ({why})"));
+        assert!(!home.0.exists("stopped"), "its after script could not start it again");
+    }
+    assert!(home.0.exists("stopped"));
 }
