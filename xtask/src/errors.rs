@@ -80,11 +80,8 @@ impl<'s> Visit<'s> for Hints {
 
     fn visit_local(&mut self, local: &'s syn::Local) {
         visit::visit_local(self, local);
-        let pattern = if let syn::Pat::Type(typed) = &local.pat { &typed.pat } else { &local.pat };
-        if let (syn::Pat::Ident(name), Some(value), Some(scope)) =
-            (pattern, &local.init, self.named.last_mut())
-        {
-            scope.insert(name.ident.to_string(), (*value.expr).clone());
+        if let (Some(value), Some(scope)) = (&local.init, self.named.last_mut()) {
+            name_values(&local.pat, &value.expr, scope);
         }
     }
 
@@ -107,6 +104,18 @@ impl<'s> Visit<'s> for Hints {
         if let (true, [.., what, hint]) = (is_known, &call.args.iter().collect::<Vec<_>>()[..]) {
             self.add(&self.texts(what, 0).join(": "), &self.texts(hint, 0));
         }
+    }
+}
+
+/// Adds the names that `let` of `pattern` introduces, with what they are set to.
+fn name_values(pattern: &syn::Pat, value: &syn::Expr, scope: &mut BTreeMap<String, syn::Expr>) {
+    match (pattern, value) {
+        (syn::Pat::Type(typed), _) => name_values(&typed.pat, value, scope),
+        (syn::Pat::Ident(name), _) => drop(scope.insert(name.ident.to_string(), value.clone())),
+        (syn::Pat::Tuple(names), syn::Expr::Tuple(values)) => {
+            names.elems.iter().zip(&values.elems).for_each(|(name, value)| name_values(name, value, scope));
+        }
+        _ => {}
     }
 }
 
@@ -231,6 +240,10 @@ mod tests {
                 list.push(refused(path, "is not executable".into(), hint));
                 Complaint::warning("it is late", "wait")
             }
+            fn i() -> Result<()> {
+                let (naming, own) = (|| format!("find: {}", path), 1);
+                Err(anyhow!("it is gone")).with_context(naming).hint("look for it")
+            }
             #[cfg(test)]
             mod tests { fn t() { Err(anyhow!("never")).hint("listed") } }
         "#;
@@ -240,9 +253,25 @@ mod tests {
             ("check: it is …, not a FIFO", "a {b} / c"),
             ("is not executable", "chmod +x …"),
             ("it is late", "wait"),
+            ("find: …: it is gone", "look for it"),
         ];
         let expected = expected.map(|(error, cure)| (error.to_string(), cure.to_string()));
         assert_eq!(of_source(source).unwrap(), expected);
+    }
+
+    #[test]
+    fn each_reason_to_refuse_a_script_is_listed() {
+        let workspace = Workspace::find().unwrap();
+        let sources = source::all(&workspace).unwrap();
+        let listed = by_tool(&sources).unwrap();
+        let errors: Vec<_> = listed["pre-backup-actions"].iter().map(|(error, _)| error.as_str()).collect();
+        for error in [
+            "has lines that end in CR LF, as Windows writes them",
+            "names a program in its #! line that must not be run: …",
+            "is not executable",
+        ] {
+            assert!(errors.contains(&error), "{error}: {errors:#?}");
+        }
     }
 
     /// Every text between quotation marks in the page's own tables is in a program, and each of a dump is in the page.
