@@ -178,6 +178,12 @@ impl Scratch {
         &self.path
     }
 
+    /// Removes it now, with all that is in it.
+    pub fn remove(mut self) -> io::Result<()> {
+        self.is_moved = true;
+        remove_if_there(&self.path)
+    }
+
     /// Makes it `target`. Fails with [`ErrorKind::AlreadyExists`] if something is there.
     pub fn move_to(&mut self, target: &Path) -> io::Result<()> {
         // Without such a rename: what is at the target was looked at a moment ago by the caller, and a folder never
@@ -199,8 +205,15 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         if !self.is_moved {
-            let _ = fs::remove_file(&self.path).or_else(|_| fs::remove_dir_all(&self.path));
+            let _ = remove_if_there(&self.path);
         }
+    }
+}
+
+fn remove_if_there(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path).or_else(|_| fs::remove_dir_all(path)) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        removed => removed,
     }
 }
 

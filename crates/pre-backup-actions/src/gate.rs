@@ -31,7 +31,7 @@ pub(crate) use ignored::left_out;
 pub(crate) use prove::prove;
 pub(crate) use report::{Fault, Proof, Report, Seen};
 pub(crate) use shared_dumps::shared_dumps;
-pub(crate) use staging::{Cleaner, make as make_dump_dir};
+pub(crate) use staging::{Cleaner, make as make_dump_dir, remove as remove_dump_dir};
 pub(crate) use undeclared::undeclared;
 
 use crate::declare::Dump;

@@ -10,6 +10,8 @@ use std::fs::{self, DirBuilder, File, FileType, Metadata, Permissions};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 
@@ -22,11 +24,13 @@ use rustix::fs::{CWD, RenameFlags, renameat_with};
 use rustix::io::Errno;
 
 use super::find::{DumpFile, all_below};
+use super::report::{Fault, Report};
 use crate::declare::Dump;
 use crate::discover::PATIENCE;
 
 /// What the names of the gate's temporary entries begin with ([`common::leftover`]).
 const NAME: &str = "prepare-backup.dump";
+const NOT_REMOVED: &str = "DUMP_DIR can't be removed";
 
 /// A fresh folder for `dumps` of the service in `service`, gone with all that is in it when dropped.
 pub(crate) fn make(service: &Path, dumps: &[Dump]) -> Result<Scratch> {
@@ -38,6 +42,24 @@ pub(crate) fn make(service: &Path, dumps: &[Dump]) -> Result<Scratch> {
         .with_context(|| format!("make DUMP_DIR: {}", escape_path(&beside)))
 }
 
+/// Removes DUMP_DIR. Reports it, and each of an earlier run beside it, that can't be removed, as if a container's user
+/// wrote into it: they hold dumps, and are in the backup.
+pub(crate) fn remove(staging: Scratch) -> Report {
+    let at = staging.path().to_path_buf();
+    let own = staging.remove().map_err(|error| (at.clone(), error));
+    let earlier = leftover::find_named(at.parent().unwrap_or(&at), is_left).into_iter().map(|leftover| {
+        let path = leftover.path.clone();
+        leftover.remove().map_err(|error| (path, error))
+    });
+    let earlier = earlier.filter_map(Result::err).filter(|(path, _)| *path != at);
+    let mut lines = own.err().into_iter().chain(earlier).map(|(path, error)| {
+        let path = escape_path(&path);
+        format!("{path}: {NOT_REMOVED}: {error}; sudo rm -r '{path}'")
+    });
+    let first = lines.next().map(|detail| Fault { short: NOT_REMOVED.into(), detail });
+    Report { doubts: first.into_iter().collect(), notes: lines.collect(), ..Report::default() }
+}
+
 /// What lies in `folder` and is not, or not in, one of `found`: paths below it.
 pub(super) fn undeclared_in(folder: &Path, found: &[&Path]) -> Vec<PathBuf> {
     let all = all_below(folder, usize::MAX).unwrap_or_default().into_iter();
@@ -45,31 +67,43 @@ pub(super) fn undeclared_in(folder: &Path, found: &[&Path]) -> Vec<PathBuf> {
     undeclared.map(|path| path.strip_prefix(folder).map(Path::to_path_buf).unwrap_or(path)).collect()
 }
 
-/// Removes, in a thread, what killed runs left of dumps in `folders`; dropped, it waits for that.
-pub(crate) struct Cleaner(Receiver<()>);
+/// Removes, in a thread, what killed runs left of dumps in `folders`; dropped, it waits for that, and stops what takes
+/// too long: steps make entries of these names.
+pub(crate) struct Cleaner {
+    done: Receiver<()>,
+    is_over: Arc<AtomicBool>,
+}
 
 impl Cleaner {
     pub(crate) fn start(folders: BTreeSet<PathBuf>) -> Cleaner {
-        let ((sender, receiver), is_empty) = (mpsc::channel(), folders.is_empty());
-        let clear = move || {
-            let _sender = sender;
-            for leftover in folders.iter().flat_map(|folder| leftover::find_named(folder, is_left)) {
-                // The next run removes what can't be removed now.
-                let _ = leftover.remove();
-            }
-        };
+        let ((sender, done), is_over) = (mpsc::channel(), Arc::<AtomicBool>::default());
         // Most often nothing is open.
-        if !is_empty {
-            thread::spawn(clear);
+        if !folders.is_empty() {
+            let is_over = Arc::clone(&is_over);
+            thread::spawn(move || {
+                let _sender = sender;
+                clear(folders, &is_over);
+            });
         }
-        Cleaner(receiver)
+        Cleaner { done, is_over }
     }
 }
 
 impl Drop for Cleaner {
     fn drop(&mut self) {
         // A file system that does not answer holds no run up.
-        let _ = self.0.recv_timeout(PATIENCE);
+        let _ = self.done.recv_timeout(PATIENCE);
+        self.is_over.store(true, Ordering::Relaxed);
+    }
+}
+
+fn clear(folders: impl IntoIterator<Item = PathBuf>, is_over: &AtomicBool) {
+    let goes_on = || !is_over.load(Ordering::Relaxed);
+    let folders = folders.into_iter().take_while(|_| goes_on());
+    let left = folders.flat_map(|folder| leftover::find_named(&folder, is_left));
+    for leftover in left.take_while(|_| goes_on()) {
+        // The next run removes what can't be removed now.
+        let _ = leftover.remove();
     }
 }
 
@@ -195,5 +229,32 @@ fn set_mode(file: &File, mode: u32) -> io::Result<()> {
         }
         Err(error) if error.kind() == ErrorKind::PermissionDenied => Ok(()),
         result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Steps run then, and make entries of the same names.
+    #[test]
+    fn a_cleaner_that_is_no_longer_waited_for_removes_no_more() {
+        let cleaner = Cleaner::start(BTreeSet::new());
+        let is_over = Arc::clone(&cleaner.is_over);
+        drop(cleaner);
+        assert!(is_over.load(Ordering::Relaxed));
+
+        let root = tempfile::tempdir().unwrap();
+        let left = |name: &str| root.path().join(name).join(".prepare-backup.dump.backrest-part");
+        for name in ["before", "slow", "after"] {
+            DirBuilder::new().recursive(true).create(left(name)).unwrap();
+        }
+        let is_over = AtomicBool::new(false);
+        let folders = ["before", "slow", "after"].into_iter().map(|name| {
+            is_over.fetch_or(name == "slow", Ordering::Relaxed);
+            root.path().join(name)
+        });
+        clear(folders, &is_over);
+        assert!(!left("before").exists() && left("slow").exists() && left("after").exists());
     }
 }

@@ -190,6 +190,9 @@ impl<'a> Preparation<'a> {
         if step.script.by_shell && did_well {
             outcome.warn(&format!("{PREPARE} has no #! line, so /bin/sh runs it"));
         }
+        if let Some(staging) = staging {
+            merge_into(gate::remove_dump_dir(staging), &mut outcome);
+        }
         outcome.elapsed = outcome.elapsed.max(started.elapsed());
         outcome
     }

@@ -5,6 +5,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use crate::scripts::{Home, last_line};
+use crate::trust::Other;
 
 /// What is reported of the one service `app` whose script is `text`; the run has to fail.
 #[track_caller]
@@ -320,4 +321,42 @@ fn what_build_ignore_can_not_answer_is_a_warning() {
             ran.everything()
         );
     }
+}
+
+/// A container may write into DUMP_DIR as another user.
+#[test]
+fn a_dump_dir_that_can_not_be_removed_is_reported_until_it_is_gone() {
+    let home = Other::new();
+    let make =
+        "mkdir -p \"$DUMP_DIR/dump/sub\"; echo x >\"$DUMP_DIR/dump/sub/f\"; chmod 500 \"$DUMP_DIR/dump/sub\"";
+    home.prepare("app", &format!("# dump: dump/ kind=any\n{make}"));
+    let ran = home.run(&[]).expect_success();
+    assert!(!ran.stdout.contains("can't be removed"), "{}", ran.everything());
+    // The old dump is in DUMP_DIR then, and no file in its folder can be removed.
+    let reported = |ran: &common::testing::Ran, number: &str| {
+        let path = home.0.sandbox.path(format!("data/app/.prepare-backup.dump{number}.backrest-part"));
+        let path = path.display();
+        let line = format!(
+            "  {path}: DUMP_DIR can't be removed: Permission denied (os error 13); sudo rm -r '{path}'\n"
+        );
+        ran.stdout.contains(&line)
+    };
+    let is_warned = |ran: &common::testing::Ran| {
+        last_line(&ran.stdout) == "0 ok, 1 with a warning: app (DUMP_DIR can't be removed)"
+    };
+    let ran = home.run(&[]).expect_success();
+    assert!(is_warned(&ran) && reported(&ran, ""), "{}", ran.everything());
+    assert!(home.0.exists("data/app/dump/sub/f"), "the step is done all the same");
+    let ran = home.run(&[]).expect_success();
+    assert!(is_warned(&ran) && reported(&ran, "") && reported(&ran, ".2"), "{}", ran.everything());
+    // Of a step that fails, too.
+    home.prepare("app", "# dump: db.sql kind=any\nexit 3");
+    let ran = home.run(&[]).expect_code(1);
+    assert_eq!(last_line(&ran.stdout), "0 ok, 1 failed: app (exit code 3)");
+    assert!(reported(&ran, "") && reported(&ran, ".2") && !reported(&ran, ".3"), "{}", ran.everything());
+    for left in [".prepare-backup.dump.backrest-part", ".prepare-backup.dump.2.backrest-part"] {
+        fs::remove_dir_all(home.0.sandbox.path("data/app").join(left)).unwrap();
+    }
+    home.prepare("app", "# dump: db.sql kind=any\necho x >\"$DUMP_DIR/db.sql\"");
+    assert_eq!(last_line(&home.run(&[]).expect_success().stdout), "1 ok");
 }
