@@ -23,7 +23,6 @@ use crate::cli::{Cli, TOOL};
 use crate::dumps::Declared;
 use crate::held::Held;
 use crate::migrate::Move;
-use crate::picture::LastRun;
 use crate::root::{Root, build_roots};
 use crate::task::{Format, Mode, Task};
 use crate::tree::Wanted;
@@ -55,14 +54,15 @@ fn run_task(task: &Task) -> Result<Exit> {
     let output = target(&settings.ignore_file);
     let is_write = matches!(task.mode, Mode::Write | Mode::Adopt);
     let is_ours = settings.ignore_file.starts_with(settings.layout().container_dir());
-    let mut last = LastRun { picture: None, exclude_file: migrate::read(&output)? };
+    let old = migrate::read(&output)?;
+    let mut before = None;
     let mut own_rules = Vec::new();
     if is_write && is_ours {
-        last.picture = Picture::load(&settings.layout().ignore_picture());
+        before = Picture::load(&settings.layout().ignore_picture());
         own_rules =
-            own_rules::add(settings, last.picture.as_ref().map_or(&[], |before| before.own_rules.as_slice()));
+            own_rules::add(settings, before.as_ref().map_or(&[], |before| before.own_rules.as_slice()));
     }
-    let (mut held, mut moved) = migrate::plan(task, &output, last.exclude_file.as_deref())?;
+    let (mut held, mut moved) = migrate::plan(task, &output, old.as_deref())?;
     // What the rules say when nothing is held back.
     if matches!(task.mode, Mode::Adopt | Mode::Compare(_)) {
         held = Held::default();
@@ -96,6 +96,11 @@ fn run_task(task: &Task) -> Result<Exit> {
                 moved.check_all_seen()?;
             }
             let text = render::render(&roots);
+            // Before the old file is replaced: if this run is killed after that, the next one can't compare any more.
+            let much = match (&before, &old) {
+                (Some(before), Some(old)) => picture::compare(before, &roots, old, &text, settings, &options),
+                _ => None,
+            };
             let kept = moved.as_ref().map(|moved| moved.keep(&output, settings)).transpose()?;
             let change = write(settings, &output, &text)?;
             let mut held = options.held.clone();
@@ -107,7 +112,7 @@ fn run_task(task: &Task) -> Result<Exit> {
             if is_ours {
                 let declared = Declared::new(settings);
                 let gaps = coverage::gaps(&roots, &declared, compose::read);
-                picture::look_back(&roots, &gaps, &declared, &options, last, own_rules);
+                picture::look_back(&roots, &gaps, &declared, before, much, own_rules);
             }
             summarise(task, &roots, change, &warnings, moved.as_ref())?;
             match (&moved, kept, task.format) {

@@ -17,10 +17,9 @@ use rustc_hash::FxHasher;
 
 use crate::build::Options;
 use crate::cli::TOOL;
-use crate::compare::compare;
 use crate::coverage::owner;
 use crate::dumps::{self, Declared};
-use crate::restic::exclude_file::ExcludeFile;
+use crate::restic::exclude_file::{ExcludeFile, LineCursor};
 use crate::root::{Root, build_roots};
 use crate::tree::{Folder, Kind, Wanted};
 
@@ -29,36 +28,48 @@ const MOST_GAPS: usize = 5;
 /// What belongs to the backup itself, and does not count as something that a service keeps.
 const OWN_FILES: [&[u8]; 3] = [RULES.as_bytes(), PREPARE.as_bytes(), AFTER.as_bytes()];
 
-/// What the last run left.
-#[derive(Debug)]
-pub(crate) struct LastRun {
-    /// What it saw.
-    pub(crate) picture: Option<Picture>,
-    /// Its exclude file.
-    pub(crate) exclude_file: Option<Vec<u8>>,
+/// Patterns that are not looked up times paths. If it is more, sizes are not compared: this many tries take about 15 seconds,
+/// by the constants of `restic::cost`, while services wait for their backup.
+const MOST_TRIES: usize = 10_000_000;
+
+/// If the rules have changed: prints and returns that `new` leaves out a fifth more than `old`, the exclude file before.
+pub(crate) fn compare(
+    before: &Picture,
+    roots: &[Root],
+    old: &[u8],
+    new: &[u8],
+    settings: &Settings,
+    options: &Options,
+) -> Option<PictureChange> {
+    if before.rules == fingerprint(roots) {
+        return None;
+    }
+    let (roots, errors) = build_roots(settings, Wanted::Sizes, options).ok()?;
+    let trees = roots.iter().map(|root| (&root.built.tree.top, root.seen_at.names.as_slice()));
+    let bytes = left_out(&trees.collect::<Vec<_>>(), old, new, MOST_TRIES).filter(|_| errors.is_empty());
+    let (before, now) = bytes.filter(|(before, now)| is_much(*before, *now))?;
+    let much = PictureChange::MuchLeftOut { before, now };
+    warn(&Picture { changes: vec![much.clone()], ..Picture::default() });
+    Some(much)
 }
 
-/// Compares what the roots are with the last run, prints what changed, and remembers it.
+/// Compares what the roots are with the last run, prints what changed, and remembers it; `much` was printed before.
 pub(crate) fn look_back(
     roots: &[Root],
     gaps: &[Gap],
     declared: &Declared,
-    options: &Options,
-    last: LastRun,
+    before: Option<Picture>,
+    much: Option<PictureChange>,
     own_rules: Vec<String>,
 ) {
     let settings = declared.settings;
     let place = settings.layout().ignore_picture();
     let since = fs::metadata(&place).and_then(|metadata| metadata.modified()).ok();
     let mut picture = Picture { own_rules, ..see(roots, gaps) };
-    if let Some(before) = &last.picture {
+    if let Some(before) = &before {
         picture.changes = changes(before, &picture, settings);
-        let old = last.exclude_file.filter(|_| before.rules != picture.rules);
-        let bytes = old.and_then(|old| left_out(&ExcludeFile::parse(&old), settings, options));
-        let much = bytes.filter(|(before, now)| is_much(*before, *now));
-        picture.changes.extend(much.map(|(before, now)| PictureChange::MuchLeftOut { before, now }));
     }
-    let before = last.picture.unwrap_or_default();
+    let before = before.unwrap_or_default();
     for (dump, rule) in dumps::left_out(roots, declared, since) {
         if !before.dumps_left_out.contains(&dump) {
             picture.changes.push(PictureChange::DumpLeftOut { dump: dump.clone(), rule });
@@ -66,9 +77,8 @@ pub(crate) fn look_back(
         picture.dumps_left_out.push(dump);
     }
     report_gaps(&before, gaps);
-    if let Some(line) = picture.line() {
-        note!("{TOOL}: {WARN}warning{WARN:#}: {line}");
-    }
+    warn(&picture);
+    picture.changes.splice(..0, much);
     let text = serde_json::to_vec(&picture).unwrap_or_default();
     let written = private::folder(&settings.layout().state())
         .map_err(anyhow::Error::from)
@@ -78,9 +88,25 @@ pub(crate) fn look_back(
     }
 }
 
-fn see(roots: &[Root], gaps: &[Gap]) -> Picture {
-    let mut picture = Picture { gaps: gaps.iter().map(key).collect(), ..Picture::default() };
+fn warn(picture: &Picture) {
+    if let Some(line) = picture.line() {
+        note!("{TOOL}: {WARN}warning{WARN:#}: {line}");
+    }
+}
+
+fn fingerprint(roots: &[Root]) -> u64 {
     let mut hasher = FxHasher::default();
+    for file in roots.iter().flat_map(|root| &root.built.tree.files) {
+        // Not as a path, whose hash takes it apart.
+        file.path.as_os_str().hash(&mut hasher);
+        file.rules.fingerprint.hash(&mut hasher);
+    }
+    hasher.finish()
+}
+
+fn see(roots: &[Root], gaps: &[Gap]) -> Picture {
+    let gaps = gaps.iter().map(key).collect();
+    let mut picture = Picture { gaps, rules: fingerprint(roots), ..Picture::default() };
     for root in roots {
         for (names, entry) in root.services() {
             let keeps = match entry.folder {
@@ -91,15 +117,11 @@ fn see(roots: &[Root], gaps: &[Gap]) -> Picture {
             picture.services.insert(root.place.service(&names), ServicePicture { rules: 0, keeps });
         }
         for file in &root.built.tree.files {
-            // Not as a path, whose hash takes it apart.
-            file.path.as_os_str().hash(&mut hasher);
-            file.rules.fingerprint.hash(&mut hasher);
             let name = root.place.service(&file.folder);
             let service = picture.services.entry(name).or_insert(ServicePicture { rules: 0, keeps: true });
             service.rules += file.rules.list.iter().filter(|rule| rule.line > 0).count();
         }
     }
-    picture.rules = hasher.finish();
     picture
 }
 
@@ -139,17 +161,21 @@ fn changes(before: &Picture, now: &Picture, settings: &Settings) -> Vec<PictureC
     changes
 }
 
-/// How much of what is there today the exclude file `old` left out, and how much the rules do. None if a root can't be
-/// read.
-fn left_out(old: &ExcludeFile, settings: &Settings, options: &Options) -> Option<(Bytes, Bytes)> {
-    let (roots, errors) = build_roots(settings, Wanted::Sizes, options).ok()?;
-    let mut now = Bytes::default();
-    roots.iter().for_each(|root| add(&root.built.tree.top, &mut now));
-    let comparison = compare(&roots, old);
-    let more: u64 = comparison.left_out.iter().map(|group| group.files.bytes).sum();
-    let less: u64 = comparison.kept.values().map(|files| files.bytes).sum();
-    let before = Bytes { left_out: (now.left_out + less).saturating_sub(more), ..now };
-    errors.is_empty().then_some((before, now))
+/// How much of the trees, each with the names that lead to it, the exclude files `old` and `new` leave out. A path that
+/// rules leave out and no line does is kept. None if more than `most` patterns would be tried one by one.
+fn left_out(trees: &[(&Folder, &[Vec<u8>])], old: &[u8], new: &[u8], most: usize) -> Option<(Bytes, Bytes)> {
+    let (old, new) = (ExcludeFile::parse(old), ExcludeFile::parse(new));
+    let paths: usize = trees.iter().map(|(top, _)| paths(top)).sum();
+    if paths.saturating_mul(old.one_by_one() + new.one_by_one()) > most {
+        return None;
+    }
+    let mut bytes = (Bytes::default(), Bytes::default());
+    trees.iter().for_each(|(top, names)| add(top, &old.at(names), &new.at(names), &mut bytes));
+    Some(bytes)
+}
+
+fn paths(folder: &Folder) -> usize {
+    folder.names().count() + folder.entered().map(|(_, inner)| paths(inner)).sum::<usize>()
 }
 
 /// Whether a fifth of all bytes is newly left out.
@@ -158,11 +184,15 @@ fn is_much(before: Bytes, now: Bytes) -> bool {
     more > 0 && more >= now.total.div_ceil(5)
 }
 
-fn add(folder: &Folder, bytes: &mut Bytes) {
+fn add(folder: &Folder, old: &LineCursor, new: &LineCursor, bytes: &mut (Bytes, Bytes)) {
     for entry in folder.entries() {
-        bytes.total += entry.size;
-        bytes.left_out += if entry.is_ignored { entry.size } else { 0 };
-        entry.folder.iter().for_each(|inner| add(inner, bytes));
+        for (cursor, bytes) in [(old, &mut bytes.0), (new, &mut bytes.1)] {
+            bytes.total += entry.size;
+            bytes.left_out += if cursor.leaves_out(entry.name) { entry.size } else { 0 };
+        }
+        if let Some(inner) = entry.folder {
+            add(inner, &old.enter(entry.name), &new.enter(entry.name), bytes);
+        }
     }
 }
 
@@ -189,6 +219,24 @@ fn key(gap: &Gap) -> (GapKind, String) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::build::build;
+    use crate::translate::line::SeenAt;
+
+    #[test]
+    fn too_many_patterns_are_not_tried_one_by_one() {
+        let root = tempfile::tempdir().unwrap();
+        fs::write(root.path().join("photo"), "1234").unwrap();
+        fs::write(root.path().join("f"), "5").unwrap();
+        let seen_at = SeenAt { names: vec![b"data".to_vec()], inner: Vec::new() };
+        let built = build(root.path(), &seen_at, Wanted::Sizes, &Options::default()).unwrap();
+        let trees = [(&built.tree.top, seen_at.names.as_slice())];
+        // Two paths; a pattern of each file has two **.
+        let (old, new) = (b"/data/**/a/**/b\n", b"/data/photo\n/data/**/a/**/b\n");
+        let bytes = |left_out| Bytes { total: 5, left_out };
+        assert_eq!(left_out(&trees, old, new, 4), Some((bytes(0), bytes(4))));
+        assert_eq!(left_out(&trees, old, new, 3), None);
+        assert_eq!(left_out(&trees, b"/data/**/f\n", b"", 0), Some((bytes(1), bytes(0))));
+    }
 
     #[test]
     fn a_fifth_is_much() {

@@ -63,6 +63,11 @@ impl ExcludeFile {
         ExcludeFile { index, negated, by_hand, refused }
     }
 
+    /// How many patterns are tried on every path one by one.
+    pub fn one_by_one(&self) -> usize {
+        self.by_hand.len()
+    }
+
     /// The folder to which `names` lead from `/`.
     pub fn at(&self, names: &[Vec<u8>]) -> LineCursor<'_> {
         let top = LineCursor {

@@ -54,6 +54,63 @@ fn a_fifth_of_all_bytes_newly_left_out_is_named() {
 }
 
 #[test]
+fn a_killed_run_does_not_hide_that_much_is_left_out() {
+    let sandbox = Sandbox::new();
+    sandbox.write("data/a/.resticignore", "*.tmp\n");
+    sandbox.write("data/a/photos/1", vec![0; 30_000]);
+    sandbox.write("data/a/f", "x");
+    sandbox.script("data/a/prepare-backup.sh", "#!/bin/sh\n# dump: db.sql\n");
+    let program = sandbox.path("bin/build-ignore");
+    fs::create_dir(sandbox.path("bin")).unwrap();
+    fs::copy(PROGRAM, &program).unwrap();
+    let run = || sandbox.run(&mut sandbox.command(&program));
+    assert_eq!(run().expect_success().stderr, "");
+    // It is asked for dumps after the exclude file was written.
+    let asked = sandbox.script("bin/pre-backup-actions", "#!/bin/sh\nkill -9 $PPID\n");
+    sandbox.write("data/a/.resticignore", "photos/\n");
+    let killed = run();
+    assert!(sandbox.read("containers/backrest/ignorefile.txt").contains("/photos"), "written: {killed:?}");
+    let picture = Picture::load(&sandbox.path("containers/backrest/state/ignore-picture.json")).unwrap();
+    assert_eq!(picture.changes, [], "killed before it remembered: {killed:?}");
+    fs::remove_file(asked).unwrap();
+    let printed = killed.stderr + &run().expect_success().stderr;
+    assert_eq!(printed.matches("the rules leave out 29 KiB of").count(), 1, "{printed}");
+}
+
+#[test]
+fn a_run_after_one_that_was_killed_writing_repeats_that_much_is_left_out() {
+    let sandbox = Sandbox::new();
+    sandbox.write("data/a/.resticignore", "*.tmp\n");
+    sandbox.write("data/a/f", "x");
+    sandbox.write("data/a/photos/1", vec![0; 30_000]);
+    assert_eq!(run(&sandbox), "");
+    sandbox.write("data/a/.resticignore", "photos/\n");
+    // The kernel kills it when it writes the exclude file.
+    let mut limited = sandbox.command("prlimit");
+    limited.args(["--fsize=1", PROGRAM]);
+    let killed = sandbox.run(&mut limited);
+    assert!(!sandbox.read("containers/backrest/ignorefile.txt").contains("/photos"), "{killed:?}");
+    assert!(killed.stderr.contains("the rules leave out 29 KiB of"), "{killed:?}");
+    warns_once(&sandbox, "the rules leave out 29 KiB of");
+}
+
+#[test]
+fn paths_over_the_limit_are_not_newly_left_out() {
+    let sandbox = Sandbox::new();
+    sandbox.write("data/s/.resticignore", "*\n!*/\n!*.md\n");
+    for number in 0..5_100 {
+        sandbox.write(format!("data/s/d/{number}.jpg"), "");
+    }
+    // Behind all names with a line of their own.
+    sandbox.write("data/s/d/z.jpg", vec![0; 100_000]);
+    let first = run(&sandbox);
+    assert!(first.contains("102 paths that rules leave out stay in the backup"), "{first}");
+    sandbox.write("data/t/.resticignore", "*.tmp\n");
+    let second = run(&sandbox);
+    assert!(!second.contains("the rules leave out"), "{second}");
+}
+
+#[test]
 fn a_dump_that_rules_leave_out_is_named_once() {
     let sandbox = Sandbox::new();
     for service in ["declared", "globbed", "undeclared", "fine"] {
