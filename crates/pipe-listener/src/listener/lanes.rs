@@ -11,6 +11,7 @@ use super::events::{Event, Events};
 use super::notices::Notice;
 use crate::dispatch::{Action, OwnMessage, Refusal, look_up};
 use crate::queue::{Job, LANES};
+use crate::run::notify::FOLLOWED;
 use crate::run::{Outcome, Report, Runner, prepare, wait};
 
 #[derive(Debug)]
@@ -92,7 +93,7 @@ fn run(runner: &Runner, action: &Action, job: &Job, notice: Notice, report: Repo
         Notice::At(at, hurry) if is_notification => {
             wait(&[&runner.ending, &hurry, &runner.cancel], at.saturating_duration_since(Instant::now()));
             if runner.cancel.is_cancelled() && !runner.ending.is_cancelled() {
-                return Outcome::Done(Some("not pushed: a newer message follows".into()));
+                return Outcome::Done(Some(FOLLOWED.into()));
             }
         }
         Notice::Now | Notice::Not(_) | Notice::At(..) => {}

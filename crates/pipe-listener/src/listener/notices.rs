@@ -16,6 +16,7 @@ use common::settings::Settings;
 use super::backups::{Backups, ONE_FAILURE};
 use crate::door::Origin;
 use crate::queue::{Job, Queue};
+use crate::run::notify::FOLLOWED;
 
 /// How many `up`s are pushed in a [`SPAN`].
 const MOST_UPS: usize = 6;
@@ -42,8 +43,18 @@ pub(super) struct Notices {
     failures: Vec<ReportedFailure>,
     /// The last `pre-backups`: what was reported before it is about another backup.
     preparation: u64,
-    /// The `up` that waits for its time: its monitor, and what ends the wait.
-    delayed: Option<(String, Cancel)>,
+    delayed: Option<Delayed>,
+}
+
+/// The `up` that waits for its time.
+#[derive(Debug)]
+struct Delayed {
+    /// The number of its message.
+    id: u64,
+    monitor: String,
+    until: Instant,
+    /// Ends the wait.
+    hurry: Cancel,
 }
 
 #[derive(Debug)]
@@ -102,11 +113,12 @@ impl Notices {
             // A monitor that is up again has to see the next failure, whatever its words.
             self.failures.clear();
             if is_followed(queue, &settings, &own) {
-                return Notice::Not("not pushed: a newer message follows");
+                return Notice::Not(FOLLOWED);
             }
             if let Some(at) = self.next_up(now) {
                 if let Ok(hurry) = Cancel::new() {
-                    self.delayed = Some((own, hurry.clone()));
+                    let delayed = Delayed { id: job.id, monitor: own, until: at, hurry: hurry.clone() };
+                    self.delayed = Some(delayed);
                     return Notice::At(at, hurry);
                 }
             }
@@ -123,25 +135,27 @@ impl Notices {
 
     /// Looks whether the `up` that waits for its time still has to. Returns its message if it is not to be pushed.
     pub(super) fn reconsider(&mut self, queue: &Queue, settings: &Settings) -> Option<u64> {
-        let (own, hurry) = self.delayed.take()?;
-        let waits = queue.running(Lane::Notifications)?.id;
+        let running = queue.running(Lane::Notifications)?.id;
+        // One whose push was started is pushed to its end.
+        let still_waits = |delayed: &Delayed| delayed.id == running && Instant::now() < delayed.until;
+        let delayed = self.delayed.take().filter(still_waits)?;
         let Some(settings) = queue.waiting_in(Lane::Notifications).next().and_then(|_| settings.again().ok())
         else {
-            self.delayed = Some((own, hurry));
+            self.delayed = Some(delayed);
             return None;
         };
         // What is not pushed at its time leaves its place to another.
-        if is_followed(queue, &settings, &own) {
+        if is_followed(queue, &settings, &delayed.monitor) {
             self.ups.pop_back();
-            return Some(waits);
+            return Some(running);
         }
         let mut waiting = queue.waiting_in(Lane::Notifications);
         if waiting.any(|next| reports_up(&next.message) == Some(false)) {
-            hurry.cancel();
+            delayed.hurry.cancel();
             self.ups.pop_back();
             self.ups.push_back(Instant::now());
         } else {
-            self.delayed = Some((own, hurry));
+            self.delayed = Some(delayed);
         }
         None
     }
@@ -278,5 +292,34 @@ mod tests {
         notices.is_new_failure(&request("--plan a partial backup"), &job(7, Origin::Socket), true, now);
         notices.preparation = 8;
         assert!(!notices.contradicts(&request("--plan a 5 files"), now), "another backup");
+    }
+
+    #[test]
+    fn only_the_up_that_waits_for_its_time_is_superseded() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| Some(folder.path().join(name));
+        let (container_root, data_root) = (path("containers"), path("data"));
+        let flags = common::settings::Flags { container_root, data_root, ..Default::default() };
+        let settings = Settings::load(&flags, None, None).unwrap();
+        let mut queue = Queue::open(folder.path()).unwrap().0;
+        let mut advance = |lines: &[&str], ended: &[u64]| {
+            for line in lines {
+                let message = Message::parse(line.as_bytes()).unwrap();
+                assert!(queue.add(Job::new(message, Origin::Socket)));
+            }
+            let started = queue.advance(ended).unwrap().started;
+            let mut notices = Notices::default();
+            let hurry = Cancel::new().unwrap();
+            let mut reconsidered = |id, until| {
+                let monitor = monitor(&settings, &request(""));
+                notices.delayed = Some(Delayed { id, monitor, until, hurry: hurry.clone() });
+                (notices.reconsider(&queue, &settings), notices.delayed.is_some())
+            };
+            let now = Instant::now();
+            (started[0].id, reconsidered(1, now + SPAN), reconsidered(1, now))
+        };
+        let (superseded, untouched) = ((Some(1), false), (None, false));
+        assert_eq!(advance(&["notify-up x", "notify-down y"], &[]), (1, superseded, untouched));
+        assert_eq!(advance(&["notify-down z"], &[1]), (2, untouched, untouched), "another one runs");
     }
 }

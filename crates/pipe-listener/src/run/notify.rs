@@ -21,6 +21,8 @@ const GIVE_UP: Duration = Duration::from_secs(600);
 /// The first try is this short, because a hook waits for it.
 const FIRST: Duration = Duration::from_secs(5);
 const LATER: Duration = Duration::from_secs(30);
+/// Why an `up` was not pushed.
+pub(crate) const FOLLOWED: &str = "not pushed: a newer message follows";
 const LONGEST_PAUSE: Duration = Duration::from_secs(60);
 
 pub(super) fn notify(
@@ -82,9 +84,12 @@ fn until_it_worked(runner: &Runner, arguments: &[String], text: &str, report: Re
         if started.elapsed() + pause > GIVE_UP {
             return Outcome::failed(format!("given up after {tries} tries: {why}"));
         }
-        wait(&[&runner.ending], pause);
+        wait(&[&runner.ending, &runner.cancel], pause);
         if runner.ending.is_cancelled() {
             return Outcome::failed(format!("the listener was stopped after {tries} tries: {why}"));
+        }
+        if runner.cancel.is_cancelled() {
+            return Outcome::Done(Some(FOLLOWED.into()));
         }
         pause = (2 * pause).min(LONGEST_PAUSE);
     }
@@ -109,5 +114,27 @@ fn try_once(runner: &Runner, arguments: &[String], text: &str, time: Duration) -
         Some(line) if !line.is_empty() => Err(crate::log::short(line.as_bytes())),
         _ if pushed.end == process::End::TimedOut => Err("no answer in time".into()),
         _ => Err(pushed.end.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use common::cancel::Cancel;
+    use common::settings::Flags;
+
+    use super::*;
+
+    #[test]
+    fn a_push_that_is_superseded_is_not_tried_again() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = |name: &str| Some(folder.path().join(name));
+        let (container_root, data_root) = (path("containers"), path("data"));
+        let flags = Flags { container_root, data_root, ..Flags::default() };
+        let settings = Settings::load(&flags, None, None).unwrap();
+        let (cancel, ending) = (Cancel::new().unwrap(), Cancel::new().unwrap());
+        let runner = Runner { settings, timeout: LATER, grace: LATER, cancel, ending };
+        runner.cancel.cancel();
+        let outcome = until_it_worked(&runner, &["up".into()], "", &mut |_| {});
+        assert_eq!(outcome, Outcome::Done(Some(FOLLOWED.into())));
     }
 }
