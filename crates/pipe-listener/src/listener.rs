@@ -132,10 +132,7 @@ impl Listener {
             facts: Facts::new(),
         };
         listener.recover(entries);
-        let start = listener.doors.fifo.start();
-        if start > listener.queue.mark() {
-            listener.queue.set_mark(start).context("write the queue")?;
-        }
+        listener.queue.set_mark(listener.doors.fifo.start()).context("write the queue")?;
         while listener.doors.fifo.read_backlog()? {
             listener.take_arrivals();
             listener.commit(&[], Vec::new());

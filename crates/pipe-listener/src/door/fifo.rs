@@ -138,18 +138,20 @@ impl Fifo {
         self.keep(line, Taken::Now);
     }
 
-    /// Where reading goes on once the spool is emptied, if it is time for that: everything so far must be recorded.
-    pub(crate) fn used_up(&self) -> Option<Mark> {
-        let is_used_up = self.arrivals.is_empty() && !self.lines.is_open() && self.spool.is_long();
-        let generation = self.spool.generation() + 1;
-        is_used_up.then(|| Mark { generation, offset: 0, skipping: self.lines.is_skipping() })
+    /// Whether it is time to empty the spool: every message so far must be recorded.
+    pub(crate) fn is_used_up(&self) -> bool {
+        self.arrivals.is_empty() && !self.lines.is_open() && self.spool.is_long()
     }
 
-    /// Empties the spool and records that by `record`.
-    pub(crate) fn empty_spool(&mut self, record: impl FnOnce() -> io::Result<()>) -> io::Result<()> {
+    /// Empties the spool, and reports to `record` where reading goes on: first at its present end, then at its start.
+    /// While the second can't be recorded bytes are added at the present end; a mark below it would have the hole before
+    /// it read after a restart.
+    pub(crate) fn empty_spool(&mut self, mut record: impl FnMut(Mark) -> io::Result<()>) -> io::Result<()> {
+        let (generation, skipping) = (self.spool.generation(), self.lines.is_skipping());
+        record(Mark { generation, offset: self.spool.length(), skipping })?;
         self.spool.empty()?;
-        record()?;
-        self.lines = Lines::at(0, self.lines.is_skipping());
+        record(Mark { generation: generation + 1, offset: 0, skipping })?;
+        self.lines = Lines::at(0, skipping);
         self.spool.restart();
         Ok(())
     }
@@ -202,8 +204,8 @@ mod tests {
             write.write_all(block.as_bytes()).unwrap();
             while fifo.receive(Instant::now()).unwrap() {}
             count += fifo.take().len();
-            if fifo.used_up().is_some() {
-                fifo.empty_spool(|| Ok(())).unwrap();
+            if fifo.is_used_up() {
+                fifo.empty_spool(|_| Ok(())).unwrap();
                 emptied += 1;
             }
             most = most.max(spool_length(folder.path()));
@@ -232,8 +234,14 @@ mod tests {
             }
         }
         assert_eq!((count, last.as_str()), (100_000, "open"));
-        assert_eq!(fifo.used_up(), Some(Mark { generation: 8, offset: 0, skipping: false }));
-        fifo.empty_spool(|| Ok(())).unwrap();
+        assert!(fifo.is_used_up());
+        let mut recorded = mark;
+        fifo.empty_spool(|mark| {
+            recorded = mark;
+            Ok(())
+        })
+        .unwrap();
+        assert_eq!(recorded, Mark { generation: 8, offset: 0, skipping: false });
         assert_eq!(spool_length(folder.path()), 0);
         assert!(!folder.path().join("spool-6").exists());
     }
@@ -241,17 +249,29 @@ mod tests {
     #[test]
     fn a_listener_that_is_killed_or_has_no_room_while_it_empties_the_spool_loses_nothing() {
         let folder = tempfile::tempdir().unwrap();
-        std::fs::write(folder.path().join("spool"), "ping\n".repeat(60_000)).unwrap();
+        // The blank line needs no record.
+        std::fs::write(folder.path().join("spool"), "ping\n".repeat(60_000) + "\n").unwrap();
         let open = |mark| {
             let mut fifo = Fifo::open(folder.path(), mark, true).unwrap();
             while fifo.read_backlog().unwrap() {}
             let texts: Vec<_> = fifo.take().into_iter().map(|arrival| arrival.line.unwrap().text).collect();
             (fifo, texts)
         };
-        let mark = Mark { generation: 2, offset: 300_000, skipping: false };
+        let mut mark = Mark { generation: 2, offset: 300_000, skipping: false };
         let (mut fifo, texts) = open(mark);
         assert_eq!(texts, [""; 0]);
-        assert!(fifo.empty_spool(|| Err(io::ErrorKind::StorageFull.into())).is_err());
+        let no_room = || Err(io::ErrorKind::StorageFull.into());
+        assert!(fifo.empty_spool(|_| no_room()).is_err());
+        assert_eq!(spool_length(folder.path()), 300_001, "what is recorded would be below its length");
+        let only_the_end = |next: Mark| {
+            if next.generation > 2 {
+                return no_room();
+            }
+            mark = next;
+            Ok(())
+        };
+        assert!(fifo.empty_spool(only_the_end).is_err());
+        assert_eq!(spool_length(folder.path()), 0);
         // Killed here.
         let (restarted, texts) = open(mark);
         assert_eq!((restarted.start().generation, texts), (3, vec![]));
@@ -264,14 +284,37 @@ mod tests {
         assert!(first > mark, "{first:?}");
         assert_eq!(open(mark).1, ["a", "b"]);
         assert_eq!(open(first).1, ["b"]);
-        let after = fifo.used_up().unwrap();
-        fifo.empty_spool(|| Ok(())).unwrap();
+        assert!(fifo.is_used_up());
+        let mut after = mark;
+        fifo.empty_spool(|mark| {
+            after = mark;
+            Ok(())
+        })
+        .unwrap();
         write.write_all(b"note c\n").unwrap();
         assert!(fifo.receive(Instant::now()).unwrap());
         assert_eq!(open(after).1, ["c"]);
         let recorded = fifo.take().remove(0).mark;
         assert!(recorded > after);
         assert_eq!(open(recorded).1, [""; 0]);
+    }
+
+    #[test]
+    fn without_a_journal_the_newest_spool_is_read_and_what_has_run_is_unknown() {
+        for newest in [1, 5] {
+            let folder = tempfile::tempdir().unwrap();
+            // As versions before this one left them; the number of the first was 0.
+            std::fs::write(folder.path().join(format!("spool-{newest}")), "ping\n").unwrap();
+            if newest > 1 {
+                std::fs::write(folder.path().join(format!("spool-{}", newest - 1)), "old\n").unwrap();
+            }
+            let mut fifo = Fifo::open(folder.path(), Mark::default(), false).unwrap();
+            assert_eq!(fifo.start(), Mark { generation: newest, ..Mark::default() });
+            assert!(fifo.read_backlog().unwrap());
+            let arrivals = fifo.take();
+            assert_eq!((arrivals.len(), arrivals[0].taken), (1, Taken::Unknown));
+            assert_eq!(arrivals[0].line.as_ref().unwrap().name, "ping");
+        }
     }
 
     #[test]

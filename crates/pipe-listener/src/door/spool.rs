@@ -48,15 +48,23 @@ impl Spool {
     pub(crate) fn open(folder: &Path, mark: Mark) -> Result<(Spool, Mark)> {
         let naming = || format!("open the spool: {}", escape_path(folder));
         let path = folder.join(QUEUE_SPOOL);
+        let mut mark = mark;
         // Earlier versions went on in a new file with the next number; one with another number was used up or never used.
         let numbered = |number: u64| folder.join(format!("{QUEUE_SPOOL}-{number}"));
-        let _ = fs::remove_file(numbered(mark.generation.wrapping_sub(1)));
-        let _ = fs::remove_file(numbered(mark.generation + 1));
-        let _ = fs::rename(numbered(mark.generation), &path);
+        let numbers = numbers(folder).with_context(naming)?;
+        if !numbers.contains(&mark.generation) && fs::symlink_metadata(&path).is_err() {
+            // The journal was lost: the newest file is the one that was in use.
+            let newest = numbers.iter().copied().filter(|&number| number > mark.generation).max();
+            mark = newest.map_or(mark, |generation| Mark { generation, ..Mark::default() });
+        }
+        for number in numbers {
+            let old = numbered(number);
+            if number == mark.generation { fs::rename(old, &path) } else { fs::remove_file(old) }
+                .with_context(naming)?;
+        }
         let file = private::read_write(&path).with_context(naming)?;
         let metadata = file.metadata().with_context(naming)?;
         let changed = metadata.modified().with_context(naming)?;
-        let mut mark = mark;
         let mut length = metadata.len();
         if length < mark.offset {
             empty(&file).with_context(naming)?;
@@ -138,6 +146,17 @@ impl Spool {
         self.generation += 1;
         (self.length, self.read) = (0, 0);
     }
+}
+
+/// The numbers of the files that earlier versions left in `folder`.
+fn numbers(folder: &Path) -> io::Result<Vec<u64>> {
+    let mut numbers = Vec::new();
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name();
+        let number = name.to_str().and_then(|name| name.strip_prefix(QUEUE_SPOOL)?.strip_prefix('-'));
+        numbers.extend(number.and_then(|number| number.parse::<u64>().ok()));
+    }
+    Ok(numbers)
 }
 
 /// On the disk before the journal counts it: what has run must not be found again after a power cut.

@@ -175,9 +175,9 @@ impl Listener {
         if self.queue.holds_up_fifo() || self.timers.is_set(Timer::Fifo) {
             return;
         }
-        let recorded = match self.doors.fifo.used_up() {
-            Some(mark) => self.doors.fifo.empty_spool(|| self.queue.set_mark(mark)),
-            None => self.queue.record_passed(),
+        let recorded = match self.doors.fifo.is_used_up() {
+            true => self.doors.fifo.empty_spool(|mark| self.queue.set_mark(mark)),
+            false => self.queue.record_passed(),
         };
         if let Err(error) = recorded {
             self.log.found(&format!("the queue can't be written: {error}"));

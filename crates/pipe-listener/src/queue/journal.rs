@@ -100,20 +100,24 @@ impl Journal {
     }
 
     /// Writes all of `records` or none. They survive the end of the listener; a stop of the machine only after
-    /// [`Journal::flush`]. The start of a message that is on the disk already is flushed here: it would run again if
-    /// the disk did not know of it.
+    /// [`Journal::flush`]. Flushed here is the start of a message that is on the disk already, which would run again if the
+    /// disk did not know of it, and that the spool was emptied, without which what is added to it counts as used up.
     pub(crate) fn append(&mut self, records: &[Record]) -> io::Result<()> {
-        let restarts = records.iter().any(|record| matches!(record, Record::Started { .. }));
+        let is_urgent = records.iter().any(|record| match record {
+            Record::Started { .. } => true,
+            Record::Next { spool, .. } => spool.generation > self.mark.generation,
+            Record::Accepted(_) | Record::Ended { .. } => false,
+        });
         let length = self.log.length();
         self.log.append(records)?;
-        if restarts {
+        if is_urgent {
             if let Err(error) = self.log.sync() {
                 self.log.cut(length)?;
                 return Err(error);
             }
         }
         // Ends and marks may reach the disk later: at worst something is reported once more.
-        self.unflushed |= !restarts && records.iter().any(|record| matches!(record, Record::Accepted(_)));
+        self.unflushed |= !is_urgent && records.iter().any(|record| matches!(record, Record::Accepted(_)));
         records.iter().for_each(|record| self.count(record));
         Ok(())
     }
