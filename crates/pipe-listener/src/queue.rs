@@ -137,16 +137,18 @@ impl Queue {
     }
 
     /// Accepts what has come in, notes what has `ended`, and starts what comes next. Fails if that can't be written
-    /// down; then nothing was started, and of what has come in only what is from the FIFO is kept. Returns the clients of the
-    /// rest with the error.
+    /// down; then nothing was started, and of what has come in only what is from the FIFO or the listener itself is kept.
+    /// Returns the clients of the rest with the error.
     pub(crate) fn advance(&mut self, ended: &[u64]) -> Result<Advanced, (io::Error, Vec<ClientId>)> {
         let mut new = std::mem::take(&mut self.from_fifo);
         let from_fifo = new.len();
         new.append(&mut self.from_others);
         self.record(&mut new, ended).map_err(|error| {
-            let refused = new.split_off(from_fifo).into_iter().filter_map(|job| job.client).collect();
+            let others = new.split_off(from_fifo).into_iter();
             self.from_fifo = new;
-            (error, refused)
+            let (own, refused): (Vec<_>, Vec<_>) = others.partition(|job| job.door == Origin::Timer);
+            self.from_others = own;
+            (error, refused.into_iter().filter_map(|job| job.client).collect())
         })
     }
 
@@ -240,7 +242,8 @@ impl Queue {
     pub(crate) fn has_work(&self, may_write: bool) -> bool {
         let may_start = LANES.into_iter().any(|lane| self.would_start(lane, &[]).is_some());
         let is_behind = !self.unrecorded.is_empty() || may_start;
-        may_write && (self.holds_up_fifo() || is_behind) || !self.from_others.is_empty()
+        let refuses = self.from_others.iter().any(|job| job.door != Origin::Timer);
+        may_write && (self.holds_up_fifo() || is_behind || !self.from_others.is_empty()) || refuses
     }
 
     pub(crate) fn mark(&self) -> Mark {
@@ -254,11 +257,14 @@ impl Queue {
 
     /// Writes down how far the FIFO was read if the last lines needed no record, so that they are not read again.
     pub(crate) fn record_passed(&mut self) -> io::Result<()> {
-        if self.passed > self.mark() { self.set_mark(self.passed) } else { Ok(()) }
+        self.set_mark(self.passed)
     }
 
-    /// Writes down that the FIFO's spool goes on at `spool`.
+    /// Writes down that the FIFO's spool goes on at `spool`, if that is not written down yet.
     pub(crate) fn set_mark(&mut self, spool: Mark) -> io::Result<()> {
+        if spool <= self.mark() {
+            return Ok(());
+        }
         self.journal.append(&[Record::Next { id: self.journal.next_id(), spool }])?;
         self.shorten();
         Ok(())

@@ -115,22 +115,27 @@ fn where_the_journal_is_damaged_nothing_runs_twice_and_what_may_be_lost_is_repor
     }
 }
 
-#[test]
-fn on_a_full_disk_a_message_is_refused_and_what_came_through_the_fifo_waits_for_room() {
-    let mut host = Host::new();
-    host.note_and_gate();
+/// Starts the listener with its state on a small disk of its own, which only it sees. Returns the path to that.
+#[track_caller]
+fn start_on_a_small_disk(host: &mut Host) -> String {
     let state = host.sandbox.path("containers/backrest/state");
     fs::create_dir(&state).unwrap();
-    // A disk of its own, which only the listener sees.
     let mut command = Command::new("unshare");
     let script = "mount -t tmpfs -o size=256k none \"$0\" && exec \"$1\"";
     command.args(["--map-root-user", "--mount", "sh", "-c", script]).arg(&state).arg(&host.program);
     command.env_clear().envs(host.command().get_envs().filter_map(|(name, value)| Some((name, value?))));
     host.listener = Some(command.spawn().expect("run unshare (Debian package util-linux)"));
     wait_until("the listener answers", || host.send(&["ping"]).end.is_success());
+    format!("/proc/{}/root{}", host.process(), state.display())
+}
+
+#[test]
+fn on_a_full_disk_a_message_is_refused_and_what_came_through_the_fifo_waits_for_room() {
+    let mut host = Host::new();
+    host.note_and_gate();
+    let seen = start_on_a_small_disk(&mut host);
     host.send(&["note", "before"]).expect_success();
 
-    let seen = format!("/proc/{}/root{}", host.process(), state.display());
     let filler = format!("{seen}/filler");
     let _ = fs::write(&filler, vec![b'x'; 1 << 20]);
     // What is left of the journal's last page is used up first.
@@ -159,6 +164,35 @@ fn on_a_full_disk_a_message_is_refused_and_what_came_through_the_fifo_waits_for_
     wait_until("it runs", || host.notes().last().is_some_and(|note| note == "patient"));
     assert!(!host.notes().iter().any(|note| note.starts_with('y')), "what was refused never runs");
     host.wait_for_log("ww… (pipe): failed");
+}
+
+#[test]
+fn what_the_listener_asks_itself_for_waits_for_room_on_a_full_disk() {
+    let mut host = Host::with_push_address("http://127.0.0.1:1");
+    host.note_and_gate();
+    let seen = start_on_a_small_disk(&mut host);
+    let mut gate = host.send_aside(&["gate"]);
+    wait_until("it runs", || host.send(&["status"]).stdout.contains("#1 gate"));
+    let mut hook = host.send_aside(&["pre-backups", "--failure-cancels"]);
+    wait_until("the hook waits", || host.send(&["status"]).stdout.contains("waiting: 1\n"));
+    let filler = format!("{seen}/filler");
+    let _ = fs::write(&filler, vec![b'x'; 1 << 20]);
+    // What is left of the journal's last page is used up as well.
+    for length in [4000, 1] {
+        wait_until("the disk is full", || !host.send(&["notify-down", &"x".repeat(length)]).end.is_success());
+    }
+    hook.kill().unwrap();
+    hook.wait().unwrap();
+    host.wait_for_log("its client went away before it ran");
+    let is_accepted = || {
+        let journal = fs::read_to_string(format!("{seen}/queue/journal")).unwrap_or_default();
+        journal.contains("Backrest went away before it ran")
+    };
+    assert!(!is_accepted(), "the disk is full");
+    fs::remove_file(&filler).unwrap();
+    wait_until("its failure is to be pushed", is_accepted);
+    host.open_gate();
+    gate.wait().unwrap();
 }
 
 /// The real prepare steps of a service, which wait at a gate while it is stopped.
