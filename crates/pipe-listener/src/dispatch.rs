@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use bridge::action::BuiltIn;
-use bridge::message::Message;
+use bridge::message::{Message, is_name};
 
 use common::trust::Trust;
 
@@ -88,6 +88,16 @@ pub(crate) fn look_up(
         };
     }
     built_in.map(Action::BuiltIn).ok_or(Refusal::Unknown)
+}
+
+/// The names of the built-in actions, and of at most 50 of the user's in `actions`.
+pub(crate) fn known_names(actions: &Path) -> Vec<String> {
+    let files = fs::read_dir(actions).into_iter().flatten();
+    let names = files.filter_map(|entry| entry.ok()?.file_name().into_string().ok());
+    let is_own = |name: &String| is_name(name) && BuiltIn::named(name).is_none();
+    let mut own: Vec<_> = names.filter(is_own).take(50).collect();
+    own.sort();
+    BuiltIn::ALL.map(|action| action.name().to_string()).into_iter().chain(own).collect()
 }
 
 #[cfg(test)]

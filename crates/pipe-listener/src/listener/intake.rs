@@ -14,7 +14,7 @@ use super::Listener;
 use super::events::Event;
 use super::facts::Fact;
 use super::timers::Timer;
-use crate::dispatch::{Action, Refusal, look_up};
+use crate::dispatch::{Action, Refusal, known_names, look_up};
 use crate::door::fifo::Taken;
 use crate::door::{ClientId, Origin};
 use crate::log::{Topic, short};
@@ -104,10 +104,12 @@ impl Listener {
             Err(Refusal::Unknown) => {
                 let event = format!("unknown message: {shown} ({door})");
                 self.log.count("unknown-name", Ending::Refused, Topic::UnknownName, &event);
-                let known = BuiltIn::ALL.map(BuiltIn::name).join(", ");
-                let own = "the files in the host's actions folder";
-                let why = format!("no action has the name {}; known are {known} and {own}", message.name);
-                self.clients.finish(client, ExitCode::Unknown, &why);
+                // No client waits at the FIFO, and a flood must not have the folder read for each of its lines.
+                if client.is_some() {
+                    let known = known_names(&self.runner.actions()).join(", ");
+                    let why = format!("no action has the name {}; known are: {known}", message.name);
+                    self.clients.finish(client, ExitCode::Unknown, &why);
+                }
             }
             Err(Refusal::Unsafe(why)) => {
                 let event = format!("refused: {shown} ({door}): {why}");

@@ -34,7 +34,8 @@ fn the_exit_code_says_what_happened() {
     host.action("bad", "exit 42");
     host.send(&["ping"]).expect_code(0);
     host.send(&["bad"]).expect_code(1);
-    host.send(&["no-such-action"]).expect_code(64);
+    let ran = host.send(&["no-such-action"]).expect_code(64);
+    assert!(ran.stderr.contains("known are: ") && ran.stderr.contains(", bad\n"), "{}", ran.stderr);
     host.send(&["../actions/bad"]).expect_code(64);
     host.send(&["--timeout", "nonsense", "ping"]).expect_code(64);
     host.send(&["--bridge", "/nonexistent", "ping"]).expect_code(69);
