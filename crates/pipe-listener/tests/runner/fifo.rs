@@ -1,6 +1,7 @@
 //! The FIFO: what is written to it runs once, whatever happens to the listener.
 
 use std::io::Write;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use common::testing::wait_until;
@@ -145,4 +146,28 @@ impl Host {
     fn write_patiently(&self, bytes: impl AsRef<[u8]>) {
         wait_until("the FIFO takes it", || self.open_fifo().write_all(bytes.as_ref()).is_ok());
     }
+}
+
+#[test]
+fn that_the_spool_was_emptied_is_on_the_disk_before_it_is_filled_again() {
+    let mut host = Host::listening();
+    let trace = host.sandbox.path("trace");
+    let mut strace = Command::new("strace");
+    strace.args(["-f", "-qq", "-e", "trace=ftruncate,fdatasync,splice", "-o"]).arg(&trace);
+    strace.args(["-p", &host.process().to_string()]);
+    let mut strace = strace.spawn().expect("run strace (Debian package strace)");
+    let status = format!("/proc/{}/status", host.process());
+    wait_until("it is traced", || {
+        !std::fs::read_to_string(&status).unwrap_or_default().contains("TracerPid:\t0\n")
+    });
+    let mut fifo = std::fs::File::options().write(true).open(host.fifo()).unwrap();
+    fifo.write_all("ping\n".repeat(60_000).as_bytes()).unwrap();
+    host.write("ping\n");
+    host.send(&["ping"]).expect_success();
+    host.terminate();
+    strace.wait().unwrap();
+    let calls = std::fs::read_to_string(trace).unwrap();
+    let emptied = calls.split_once("ftruncate(").expect("the spool is emptied").1;
+    let until_filled = emptied.split("splice(").next().unwrap();
+    assert!(until_filled.contains("fdatasync("), "{calls}");
 }
