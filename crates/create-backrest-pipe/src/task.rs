@@ -39,7 +39,7 @@ pub(crate) fn without_effect(cli: &Cli) -> Option<&'static str> {
 }
 
 impl Task {
-    /// Resolves `cli`. Fails if an address can't be used.
+    /// Resolves `cli`. Fails if an address can't be used; that of `verify` is part of its result.
     pub(crate) fn resolve(cli: &Cli) -> Result<Task> {
         let page = |address: &str, plan: Option<&String>, login: &Login| {
             Page::new(address, plan.cloned(), login.user.clone(), login.password_file.clone())
@@ -75,7 +75,8 @@ impl Task {
             Some(Command::Verify(asked)) => {
                 let seed = asked.seed.unwrap_or_else(|| rand::random_range(0..1_000_000));
                 Task::Verify(Box::new(Request {
-                    page: page(&asked.backrest, asked.plan.as_ref(), &asked.login)?,
+                    page: page(&asked.backrest, asked.plan.as_ref(), &asked.login),
+                    plan: asked.plan.clone(),
                     sample: Sample::new(asked.sample, asked.largest, seed),
                     patience: asked.wait,
                     deadline: asked.deadline,

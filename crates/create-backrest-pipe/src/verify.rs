@@ -68,7 +68,10 @@ fn local(error: io::Error) -> anyhow::Error {
 }
 
 pub(crate) struct Request {
-    pub(crate) page: Page,
+    /// An address that can't be used is a failed verification: kept and pushed as every other.
+    pub(crate) page: Result<Page>,
+    /// The plan that was named.
+    pub(crate) plan: Option<String>,
     pub(crate) sample: Sample,
     /// How long a busy Backrest is waited for.
     pub(crate) patience: Duration,
@@ -86,8 +89,8 @@ pub(crate) fn run(request: Request, settings: &Settings) -> Result<Exit> {
         .with_context(|| format!("make a temporary folder: {}", escape_path(&temporary)))
         .hint("name a folder with room for the largest dump in TMPDIR")?;
     let started = Instant::now();
-    let Request { page, sample, patience, deadline, notify, json } = request;
-    let (plan, seed) = (page.plan.clone(), sample.seed);
+    let Request { page, plan, sample, patience, deadline, notify, json } = request;
+    let seed = sample.seed;
     let (sender, receiver) = mpsc::channel();
     let (own_settings, flag) = (settings.clone(), cancel.clone());
     let folder = scratch.path().to_path_buf();
@@ -95,7 +98,8 @@ pub(crate) fn run(request: Request, settings: &Settings) -> Result<Exit> {
         .name("verify".into())
         // No one waits any more after Ctrl-C.
         .spawn(move || {
-            let worked = Remote::open(page, patience)
+            let worked = page
+                .and_then(|page| Remote::open(page, patience))
                 .and_then(|remote| work(remote, sample, &own_settings, &folder, &flag));
             drop(sender.send(worked));
         })

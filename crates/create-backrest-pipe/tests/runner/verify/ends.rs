@@ -93,6 +93,16 @@ fn the_result_is_pushed_whatever_it_is() {
     world.server.state.lock().unwrap().is_closed = true;
     world.verify(&["--notify"]).expect_code(1);
     expect("status=down", "backup%20not%20verified");
+
+    // A typing error in a line of a crontab is noticed too.
+    let words = ["verify", "--plan", "nightly", "--notify", "--json", "--backrest", "localhost:9898"];
+    let ran = world.tool_of("create-backrest-pipe", &words).expect_code(1);
+    assert!(ran.stderr.contains("hint: give the address of its web page"), "{}", ran.everything());
+    expect("status=down", "backup%20not%20verified%3A%20reach%20Backrest");
+    let found: Verification = serde_json::from_str(&ran.stdout).unwrap();
+    assert_eq!((found.outcome, found.plan.as_deref()), (Outcome::Failed, Some("nightly")), "{found:#?}");
+    let kept = Verification::load(&world.sandbox.path("containers/backrest/state/verification.json"));
+    assert_eq!(kept.unwrap(), Some(found));
 }
 
 #[test]
