@@ -170,6 +170,8 @@ pub enum FaultKind {
     NotRestored,
     /// A file of the sample is not what lies on the host.
     Altered,
+    /// A file of the sample was read back, but the file on the host can't be read.
+    NotCompared,
 }
 
 impl Verification {

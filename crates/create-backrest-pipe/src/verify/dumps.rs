@@ -239,7 +239,10 @@ fn read_file(
     if let Some(error) = unwritten {
         return Ok(no_room(&error));
     }
-    Ok(read?.map(|(_, what)| (FaultKind::DumpBroken, what)))
+    Ok(read?.map(|(kind, what)| match kind {
+        FaultKind::NotCompared => (FaultKind::DumpNotChecked, what),
+        _ => (FaultKind::DumpBroken, what),
+    }))
 }
 
 fn judge(label: &str, name: &str, whole: &[&str], folder: &Path, restore: &mut Restore<'_>) -> Result<()> {

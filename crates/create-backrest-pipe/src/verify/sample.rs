@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
-use std::io::{Read, Seek};
+use std::io::{self, Read, Seek};
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -21,7 +21,6 @@ use rand::{Rng, SeedableRng};
 use super::entry::SnapshotEntry;
 use super::findings::Findings;
 use super::host::Host;
-use super::local;
 use super::remote::{Remote, Snapshot};
 
 /// That many candidates of each service and size are remembered.
@@ -112,6 +111,15 @@ fn on_host(path: &Path, entry: &SnapshotEntry) -> Option<(File, (i64, i64, u64))
     is_alike.then_some((file, stamp(&metadata)))
 }
 
+/// Reads the next `count` bytes of a file; at `offset` 0 the first.
+fn next_of(file: &mut File, offset: u64, count: usize, buffer: &mut Vec<u8>) -> io::Result<()> {
+    if offset == 0 {
+        file.rewind()?;
+    }
+    buffer.clear();
+    file.take(count as u64).read_to_end(buffer).map(drop)
+}
+
 fn stamp(metadata: &fs::Metadata) -> (i64, i64, u64) {
     (metadata.ctime(), metadata.ctime_nsec(), metadata.len())
 }
@@ -131,17 +139,15 @@ impl Restore<'_> {
     /// meanwhile. Returns what is wrong, if anything is.
     pub(super) fn read_back(&mut self, entry: &SnapshotEntry, each: &mut Piece<'_>) -> Result<Option<Wrong>> {
         let mut here = self.host.path(entry.path.as_bytes()).and_then(|path| on_host(&path, entry));
-        let mut is_same = true;
+        let (mut is_same, mut unreadable) = (true, None);
         let mut buffer = Vec::new();
         let read = self.remote.read(self.snapshot, &entry.path, entry.size, &mut |offset, bytes| {
-            if let Some((here, _)) = &mut here {
-                if offset == 0 {
-                    is_same = true;
-                    here.rewind().map_err(local)?;
+            if let Some((here, _)) = here.as_mut().filter(|_| unreadable.is_none()) {
+                is_same |= offset == 0;
+                match next_of(here, offset, bytes.len(), &mut buffer) {
+                    Ok(()) => is_same &= buffer == bytes,
+                    Err(error) => unreadable = Some(error),
                 }
-                buffer.clear();
-                here.take(bytes.len() as u64).read_to_end(&mut buffer).map_err(local)?;
-                is_same &= buffer == bytes;
             }
             each(offset, bytes)
         })?;
@@ -150,6 +156,8 @@ impl Restore<'_> {
         Ok(if read != entry.size {
             let what = format!("reading it back broke off after {read} of {} bytes", entry.size);
             Some((FaultKind::NotRestored, what))
+        } else if let Some(error) = unreadable {
+            Some((FaultKind::NotCompared, format!("the file here can't be read: {error}")))
         } else if is_unchanged && !is_same {
             let what = "what was read back differs from the file here, which did not change";
             Some((FaultKind::Altered, what.into()))

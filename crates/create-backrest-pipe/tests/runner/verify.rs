@@ -218,6 +218,30 @@ fn a_full_disk_for_the_temporary_file_is_reported() {
     assert!(found.faults[0].what.contains("space"), "{found:#?}");
 }
 
+/// A bad sector of this host's disk is a fault of the files on it alone.
+#[test]
+fn a_file_here_that_can_not_be_read_does_not_end_the_verification() {
+    let world = World::new();
+    world.back_up();
+    let mut command = world.sandbox.command("strace");
+    command.args(["-f", "-qq", "-o", "/dev/null", "-e", "trace=read", "-e", "inject=read:error=EIO"]);
+    for file in ["data/wiki/db.json", "data/photos/large.raw"] {
+        command.arg("-P").arg(world.sandbox.path(file));
+    }
+    let tool = world.verify_command(&["--json", "--sample", "50"]);
+    command.arg(tool.get_program()).args(tool.get_args());
+    let ran = world.sandbox.run(&mut command).expect_code(1);
+    let found: Verification = serde_json::from_str(&ran.stdout).unwrap();
+    expect_fault(&found, FaultKind::DumpNotChecked, "db.json");
+    expect_fault(&found, FaultKind::NotCompared, "data/wiki/db.json");
+    expect_fault(&found, FaultKind::NotCompared, "data/photos/large.raw");
+    assert_eq!(found.faults.len(), 3, "{found:#?}");
+    assert!(found.faults.iter().all(|fault| fault.what.contains("Input/output error")), "{found:#?}");
+    let total = found.total();
+    assert_eq!((total.dumps, total.dumps_proved), (1, 0), "{found:#?}");
+    assert_eq!(total.sample_same, total.sample - 2, "{found:#?}");
+}
+
 #[test]
 fn a_script_that_is_refused_has_no_dump_to_prove() {
     let world = World::new();
