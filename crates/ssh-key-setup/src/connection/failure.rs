@@ -94,12 +94,27 @@ pub(crate) fn of_ssh(stderr: &[u8], end: End) -> Failure {
         _ => lines.find(|line| line.contains(phrase)),
     };
     let message = match line {
+        Some(line) if kind == Kind::NotClean => {
+            escape(greeting(&text, line).unwrap_or_else(|| line.to_owned()).as_bytes())
+        }
         Some(line) => escape(line.trim_matches('@').trim().as_bytes()),
         // The kind says it.
         None if matches!(end, End::TimedOut | End::Cancelled) => String::new(),
         None => end.to_string(),
     };
     Failure { kind, message, cure: None }
+}
+
+/// What a server printed in place of SFTP: sftp reads its first four bytes as a length, and at times prints the rest
+/// among its own lines.
+fn greeting(text: &str, line: &str) -> Option<String> {
+    let first = line.split_once("too long ")?.1.parse::<u32>().ok()?.to_be_bytes();
+    let first = std::str::from_utf8(&first).ok()?.trim();
+    if first.is_empty() || first.chars().any(|c| c.is_control() && !c.is_whitespace()) {
+        return None;
+    }
+    let quoted = text.lines().map(str::trim).find(|other| other.contains(first) && *other != line);
+    Some(format!("it starts with \"{}\"", quoted.unwrap_or(first)))
 }
 
 impl Failure {
@@ -218,5 +233,24 @@ mod tests {
             assert_eq!(of_ssh(stderr.as_bytes(), End::Exited(255)).kind, kind, "{stderr}");
         }
         assert_eq!(of_ssh(b"x", End::TimedOut).kind, Kind::NoAnswer);
+    }
+
+    #[test]
+    fn a_greeting_in_the_place_of_sftp_is_decoded() {
+        for (stderr, quoted) in [
+            ("Received message too long 1416128883\nEnsure the remote shell", "it starts with \"This\""),
+            ("Received message too long 1349281121", "it starts with \"Plea\""),
+            ("Please log in as debian\nReceived message too long 1349281121", "\"Please log in as debian\""),
+            ("Received message too long 1198703548\nEnsure the remote shell", "it starts with \"Grü\""),
+            ("Received message too long 218762506\nEnsure the remote shell", "too long 218762506"),
+            ("Received message too long 2147483648", "too long 2147483648"),
+        ] {
+            let failure = of_ssh(stderr.as_bytes(), End::Exited(255));
+            assert!(
+                failure.kind == Kind::NotClean && failure.message.contains(quoted),
+                "{}",
+                failure.message
+            );
+        }
     }
 }
