@@ -100,6 +100,10 @@ pub(crate) fn off_the_server(
 /// Fails if the server takes one of the keys.
 fn are_refused(run: &Run, entry: &Entry, keys: &[&Key]) -> Result<()> {
     let lines = known_hosts::ours(&run.files()?.known_hosts)?;
+    let (action, which) = match keys.iter().any(|key| key.name == entry.key) {
+        true => ("remove", "the key"),
+        false => ("rotate", "the old key"),
+    };
     for key in keys {
         let with_it = Entry { key: key.name.clone(), ..entry.clone() };
         if !matches!(stage::reach(&stage::staged(run, &with_it, &lines)?)?, Reach::NotAccepted) {
@@ -107,14 +111,14 @@ fn are_refused(run: &Run, entry: &Entry, keys: &[&Key]) -> Result<()> {
                 run.output.warn(&format!("{} accepts any key, so this one still gets in", entry.alias));
                 return Ok(());
             }
-            return Err(anyhow!("remove: {}: the server still takes the key", entry.alias)).hint(format!(
-                "it is in another file there: look for it with AuthorizedKeysFile in sshd's configuration: {}",
+            return Err(anyhow!("{action}: {}: the server still takes the key", entry.alias)).hint(format!(
+                "it is in another file there: look for it with AuthorizedKeysFile in sshd's configuration, and take \
+                 this line out: {}",
                 key.public
             ));
         }
     }
     let shown = escape(entry.authorized_keys.as_bytes());
-    let which = if keys.iter().any(|key| key.name == entry.key) { "the key" } else { "the old key" };
     run.output.line("server", &shown, &format!("{which} is out and no longer accepted"));
     Ok(())
 }

@@ -125,4 +125,6 @@ fn another_file_with_an_open_line_is_noticed() {
     let ran = world.tool(&["nas", "--remove"]).expect_code(1);
     assert!(ran.stderr.contains("the server still takes the key"), "{}", ran.everything());
     assert!(ran.stderr.contains("hint: it is in another file there"), "{}", ran.everything());
+    let line = format!("and take this line out: {}", world.text(&world.folder("id_ed25519.pub")).trim());
+    assert!(ran.stderr.contains("remove: nas: ") && ran.stderr.contains(&line), "{}", ran.everything());
 }
