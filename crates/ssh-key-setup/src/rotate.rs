@@ -69,7 +69,7 @@ impl Rotation {
     }
 
     /// The new key is where it belongs, and the old one beside it.
-    fn is_switched(&self) -> bool {
+    pub(crate) fn is_switched(&self) -> bool {
         let texts = (fs::read(&self.place), fs::read(self.retiring()));
         matches!(texts, (Ok(new), Ok(old)) if new != old)
     }

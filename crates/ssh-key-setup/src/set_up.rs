@@ -117,8 +117,9 @@ fn with_key(
             if rotation.is_some() { "the new one, beside the old one" } else { "nothing changed there" };
         run.output.line("server", "takes the key", aside);
     } else if !(accepted && existing.is_none() && adopt(host, &mut entry, &isolated, &key, &mut chain)?) {
-        // A new key that does not work is taken back, whatever the old one's line is.
-        let existing = existing.filter(|_| rotation.is_none());
+        // A new key that does not work is taken back, whatever the old one's line is. Once `config` uses it, its own
+        // earlier line comes back.
+        let existing = existing.filter(|_| rotation.is_none_or(Rotation::is_switched));
         let goal = Goal { key: &key, existing };
         install_on_server(host, &mut entry, &goal, &isolated, &mut chain)?;
     }

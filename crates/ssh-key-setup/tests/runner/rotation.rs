@@ -123,3 +123,39 @@ fn a_rotation_that_fails_says_how_it_is_finished() {
     let json: serde_json::Value = serde_json::from_str(&removed.stdout).unwrap();
     assert_eq!(json["hosts"][0]["server"], "bash@127.0.0.1, port 2200", "{json}");
 }
+
+#[test]
+fn a_line_that_does_not_work_takes_nothing_from_a_half_finished_rotation() {
+    let world = World::new();
+    // The account has no shell, so SFTP works with a forced command alone.
+    let sftp = "Subsystem sftp /usr/lib/openssh/sftp-server";
+    let server = world.server(2200, "ed25519", sftp);
+    world.trust("nas", 2200, "locked", "ed25519");
+    let file = world.authorized_keys("locked");
+    fs::write(&file, format!("command=\"internal-sftp\" {}", world.text(&file))).unwrap();
+    world.tool(&["nas"]).expect_success();
+    // The old key is in a second file, so the rotation stops after the new one is in use.
+    let old = world.text(&world.folder("id_ed25519.pub"));
+    fs::write(world.srv("second"), &old).unwrap();
+    std::os::unix::fs::chown(world.srv("second"), Some(3004), Some(3004)).unwrap();
+    world.stop(server);
+    let _server = world.server(
+        2200,
+        "ed25519",
+        &format!("{sftp}\nAuthorizedKeysFile .ssh/authorized_keys /srv/second"),
+    );
+    let ran = world.tool(&["nas", "--rotate"]).expect_code(1);
+    let about = "ssh-key-setup: rotate: nas: the server still takes the key\n";
+    let hint = format!("and take this line out: {}", old.trim());
+    assert!(ran.stderr.contains(about) && ran.stderr.contains(&hint), "{}", ran.everything());
+    let before = ours(&world, "locked");
+    assert!(before.len() == 1 && !before[0].ends_with(old.trim()), "{before:?}");
+
+    let ran = world.tool(&["nas", "--no-restrict"]).expect_code(1);
+    assert_eq!(ours(&world, "locked"), before, "{}", ran.everything());
+    let mut sftp = world.in_container("sftp");
+    world.run(sftp.args(["-b", "/dev/null", "nas"])).expect_success();
+    fs::write(world.srv("second"), "").unwrap();
+    world.tool(&["nas"]).expect_success();
+    assert_eq!(ours(&world, "locked"), before);
+}
