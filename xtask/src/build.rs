@@ -1,9 +1,10 @@
 //! `cargo xtask build`: the tools as they are installed.
 //!
-//! In comes the workspace, out goes a list of finished binaries. `backrest-send` is built a second time, linked
-//! statically, because it runs inside images that have another C library or none at all; and so is `pipe-listener`,
-//! which stays in memory for months and is smaller that way. That build needs an explicit `--target`: without one,
-//! `crt-static` would also apply to procedural macros, which can't be static.
+//! In comes the workspace, out goes a list of finished binaries. `backrest-send` is linked statically because it runs
+//! inside images that have another C library or none at all; for use, so are `pipe-listener`, which stays in memory for
+//! months and is smaller that way, and the two tools that each backup starts: the dynamic linker takes a fifth of their
+//! time at 30 services (`cargo xtask bench ignore`). Those builds need an explicit `--target`: without one, `crt-static`
+//! would also apply to procedural macros, which can't be static.
 
 use std::env;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,14 @@ use crate::workspace::{self, Member, Workspace};
 
 const CLIENT: &str = "backrest-send";
 const LISTENER: &str = "pipe-listener";
+/// Each backup starts these.
+const IN_HOOKS: [&str; 2] = ["build-ignore", "pre-backup-actions"];
+
+/// Links a program statically, so that it starts another one in another folder without fork(2), as a dynamic program
+/// does. The standard library uses posix_spawn(3) if the C library can change the folder there, and asks for that
+/// function in a way that takes nothing out of a static archive. A fork copies the program's page tables first.
+pub(crate) const STATIC: &str =
+    "-Ctarget-feature=+crt-static -Clink-arg=-Wl,-u,posix_spawn_file_actions_addchdir_np";
 
 pub(crate) fn run(options: &BuildOptions) -> Result<Exit> {
     for path in binaries(&Workspace::find()?, options)? {
@@ -31,21 +40,21 @@ pub(crate) fn run(options: &BuildOptions) -> Result<Exit> {
 
 /// Builds, and returns the path of each program that users run.
 pub(crate) fn binaries(workspace: &Workspace, options: &BuildOptions) -> Result<Vec<PathBuf>> {
+    let mut built = both_ends_of_the_bridge(workspace, options)?;
     let mut dynamic = workspace::cargo(&workspace.root);
     // Bare: without xtask, whose own running binary cargo would otherwise build anew.
     dynamic.args(["build", "--bins", "--workspace", "--exclude", "xtask"]);
     if !options.debug {
-        dynamic.arg("--release");
+        built.extend(fixed(workspace, "release", &IN_HOOKS)?);
+        dynamic.arg("--release").args(IN_HOOKS.map(|name| ["--exclude", name]).as_flattened());
     }
     cargo(&mut dynamic)?;
-    let dynamic = workspace.target.join(if options.debug { "debug" } else { "release" });
-    let fixed = both_ends_of_the_bridge(workspace, options)?;
-    let is_fixed = |name: &str| name == CLIENT || name == LISTENER && !options.debug;
+    let folder = workspace.target.join(if options.debug { "debug" } else { "release" });
     let names = programs(workspace);
-    names
-        .iter()
-        .map(|name| there(if is_fixed(name) { fixed.join(name) } else { dynamic.join(name) }))
-        .collect()
+    let is_built = |name: &&str| built.iter().any(|path| path.ends_with(name));
+    let others: Vec<_> = names.into_iter().filter(|name| !is_built(name)).collect();
+    built.extend(others.into_iter().map(|name| folder.join(name)));
+    built.into_iter().map(there).collect()
 }
 
 /// The names of the programs that users run; each is a package.
@@ -91,9 +100,14 @@ pub(crate) fn for_demo(workspace: &Workspace) -> Result<Vec<PathBuf>> {
     bare(workspace, "debug", &["build-ignore", "pre-backup-actions", LISTENER, CLIENT])
 }
 
-/// Builds one binary for use and returns its path.
+/// Builds one binary for use, as it is installed, and returns its path.
 pub(crate) fn released(name: &str) -> Result<PathBuf> {
-    bare(&Workspace::find()?, "release", &[name])?.pop().context("a program")
+    let workspace = Workspace::find()?;
+    let built = match IN_HOOKS.contains(&name) {
+        true => fixed(&workspace, "release", &[name])?,
+        false => bare(&workspace, "release", &[name])?,
+    };
+    there(built.into_iter().next().context("a program")?)
 }
 
 /// Builds each of `names`, a program and its package, as cargo does by itself, and returns their paths.
@@ -104,19 +118,25 @@ fn bare(workspace: &Workspace, profile: &str, names: &[&str]) -> Result<Vec<Path
     names.iter().map(|name| there(workspace.target.join(profile).join(name))).collect()
 }
 
-/// Builds the static programs (the client, and for use the listener) and returns the folder that holds them.
-pub(crate) fn both_ends_of_the_bridge(workspace: &Workspace, options: &BuildOptions) -> Result<PathBuf> {
-    let triple = host_triple(&workspace.root)?;
-    let mut fixed = workspace::cargo(&workspace.root);
-    fixed.args(["build", "--target", &triple, "--package", CLIENT]);
-    let flags = env::var("RUSTFLAGS").unwrap_or_default();
-    fixed.env("RUSTFLAGS", format!("{flags} -Ctarget-feature=+crt-static").trim());
-    if !options.debug {
+/// Builds the client, and for use the listener, and returns their paths.
+pub(crate) fn both_ends_of_the_bridge(workspace: &Workspace, options: &BuildOptions) -> Result<Vec<PathBuf>> {
+    match options.debug {
+        true => fixed(workspace, "dev", &[CLIENT]),
         // Not what pushes to Uptime Kuma: that finds hosts as the machine does.
-        fixed.args(["--profile", "small", "--package", LISTENER]);
+        false => fixed(workspace, "small", &[CLIENT, LISTENER]),
     }
-    cargo(&mut fixed)?;
-    Ok(workspace.target.join(&triple).join(if options.debug { "debug" } else { "small" }))
+}
+
+/// Builds the programs `names` in `profile`, linked statically, and returns their paths.
+fn fixed(workspace: &Workspace, profile: &str, names: &[&str]) -> Result<Vec<PathBuf>> {
+    let triple = host_triple(&workspace.root)?;
+    let mut command = workspace::cargo(&workspace.root);
+    command.args(["build", "--target", &triple, "--profile", profile]);
+    command.args(names.iter().flat_map(|name| ["--package", name]));
+    let flags = env::var("RUSTFLAGS").unwrap_or_default();
+    cargo(command.env("RUSTFLAGS", format!("{flags} {STATIC}").trim()))?;
+    let folder = workspace.target.join(&triple).join(if profile == "dev" { "debug" } else { profile });
+    Ok(names.iter().map(|name| folder.join(name)).collect())
 }
 
 /// Builds the benchmark `name` of `package` for use and returns the command that runs it.

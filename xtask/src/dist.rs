@@ -100,7 +100,7 @@ impl Dist<'_> {
     fn flags(&self, target: &Path) -> String {
         let home = env::var_os("CARGO_HOME").map(PathBuf::from);
         let home = home.or_else(|| env::var_os("HOME").map(|home| Path::new(&home).join(".cargo")));
-        let mut flags = String::from("-Ctarget-feature=+crt-static");
+        let mut flags = String::from(build::STATIC);
         if self.options.debug {
             // Several times as quick to link and to pack.
             flags.push_str(" -Cdebuginfo=0 -Cstrip=symbols");

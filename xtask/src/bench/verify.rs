@@ -40,10 +40,11 @@ const HOMES: [[usize; 3]; 4] =
 pub(super) fn run(cancel: &Cancel) -> Result<bool> {
     let workspace = Workspace::find()?;
     let restic = needs::newest_restic(&workspace.tools(), cancel)?;
-    for name in ["build-ignore", "pre-backup-actions"] {
-        build::released(name)?;
+    let tools = scratch()?;
+    for name in ["build-ignore", "pre-backup-actions", "create-backrest-pipe"] {
+        fs::copy(build::released(name)?, tools.path().join(name)).context("copy a tool")?;
     }
-    let tool = build::released("create-backrest-pipe")?;
+    let tool = tools.path().join("create-backrest-pipe");
     let mut ratio = f64::MAX;
     let mut rows = Vec::new();
     let mut most = 0;

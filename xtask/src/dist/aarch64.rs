@@ -53,7 +53,7 @@ pub(super) fn build(dist: &Dist<'_>) -> Result<Vec<PathBuf>> {
         command.args(["--config", "source.crates-io.replace-with=\"vendored\""]);
         command.args(["--config", "source.vendored.directory=\"/vendor\""]);
         command.env_clear().env("PATH", "/usr/sbin:/usr/bin:/sbin:/bin").env("HOME", "/root");
-        command.env("CARGO_TARGET_DIR", "/target").env("RUSTFLAGS", "-Ctarget-feature=+crt-static");
+        command.env("CARGO_TARGET_DIR", "/target").env("RUSTFLAGS", build::STATIC);
         command.env("CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER", "aarch64-linux-gnu-gcc");
         command.env("SOURCE_DATE_EPOCH", &time);
         command

@@ -91,17 +91,18 @@ impl Listener {
     /// Starts it in a home with that many services, the last of which has a prepare step; `folder` holds the program of
     /// the action `note`.
     pub(super) fn start(folder: &Path, services: usize, cancel: &Cancel) -> Result<Listener> {
-        let built = build::both_ends_of_the_bridge(&Workspace::find()?, &BuildOptions::default())?;
+        let mut tools = build::both_ends_of_the_bridge(&Workspace::find()?, &BuildOptions::default())?;
+        let client = tools.remove(0);
         let home = Home::make(None, cancel)?;
-        let tools = [build::released("pre-backup-actions")?, build::released("build-ignore")?];
-        home.install(&[&tools[..], &[built.join("pipe-listener")]].concat())?;
+        tools.extend([build::released("pre-backup-actions")?, build::released("build-ignore")?]);
+        home.install(&tools)?;
         Tree { services, rules: ignore::LINES, ..EMPTY }.make(&home.at(""))?;
         let last = home.at("data").join(service(services - 1)).join("prepare-backup.sh");
         fs::copy(program(folder), last).context("add a prepare step")?;
         home.folder("home/containers/backrest/actions")?;
         fs::copy(program(folder), home.at("containers/backrest/actions/note")).context("add an action")?;
         let bridge = home.at("containers/backrest/bridge");
-        let background = home.start_listener(&built.join("backrest-send"))?;
+        let background = home.start_listener(&client)?;
         let socket = Door::Socket(bridge.join("backrest.sock"));
         let client = home.at(CLIENT);
         let fifo = Door::Fifo(bridge.join("backrest-pipe"));
