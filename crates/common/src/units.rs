@@ -2,6 +2,9 @@
 //!
 //! Sizes are binary (1 KiB is 1,024 bytes), as restic prints them.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -54,24 +57,46 @@ pub fn local(moment: Timestamp) -> String {
 /// The zone may be changed while the listener runs.
 const ZONE_LASTS: Duration = Duration::from_secs(300);
 
-/// The user's time zone. Without TZ it is the file itself: jiff looks up its name among all zones that are installed, whose
-/// folders it lists first (0.3 ms).
+/// The user's time zone.
 fn zone() -> TimeZone {
     static ZONE: Mutex<Option<(Instant, TimeZone)>> = Mutex::new(None);
     let mut known = ZONE.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some((_, zone)) = known.as_ref().filter(|(read, _)| read.elapsed() < ZONE_LASTS) {
         return zone.clone();
     }
-    let file = || TimeZone::tzif("", &std::fs::read("/etc/localtime").ok()?).ok();
-    let zone = if std::env::var_os("TZ").is_none() { file() } else { None };
-    let zone = zone.unwrap_or_else(TimeZone::system);
+    let zone = zone_of(std::env::var_os("TZ").as_deref());
     *known = Some((Instant::now(), zone.clone()));
     zone
+}
+
+/// The zone that TZ names (tzset(3)), read from its own file: jiff lists the folders of all zones first (0.7 ms).
+fn zone_of(tz: Option<&OsStr>) -> TimeZone {
+    let path = tz.map_or("/etc/localtime".into(), |name| {
+        let name = name.as_encoded_bytes();
+        Path::new("/usr/share/zoneinfo").join(OsStr::from_bytes(name.strip_prefix(b":").unwrap_or(name)))
+    });
+    let file = std::fs::read(path).ok();
+    file.and_then(|bytes| TimeZone::tzif("", &bytes).ok()).unwrap_or_else(TimeZone::system)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_zone_is_read_from_the_file_that_tz_names() {
+        // Nothing but one type of local time, five hours east.
+        let data =
+            [&b"TZif2"[..], &[0; 15 + 4 * 4], &[0, 0, 0, 1, 0, 0, 0, 4], &[0, 0, 70, 80, 0, 0], b"+05\0"];
+        let data = data.concat();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), [&data[..], &data, b"\n<+05>-5\n"].concat()).unwrap();
+        let path = file.path().to_str().unwrap();
+        for name in [path, &format!(":{path}")] {
+            let shown = Zoned::new(Timestamp::UNIX_EPOCH, zone_of(Some(name.as_ref())));
+            assert_eq!(shown.offset().seconds(), 5 * 3600, "{name}");
+        }
+    }
 
     #[test]
     fn sizes_keep_to_three_digits() {
