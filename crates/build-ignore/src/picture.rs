@@ -28,11 +28,12 @@ const MOST_GAPS: usize = 5;
 /// What belongs to the backup itself, and does not count as something that a service keeps.
 const OWN_FILES: [&[u8]; 3] = [RULES.as_bytes(), PREPARE.as_bytes(), AFTER.as_bytes()];
 
-/// Patterns that are not looked up times paths. If it is more, sizes are not compared: this many tries take about 15 seconds,
-/// by the constants of `restic::cost`, while services wait for their backup.
+/// Patterns that are not looked up times paths. If it is more, sizes are not compared, which is reported: this many tries
+/// take about 15 seconds, by the constants of `restic::cost`, while services wait for their backup.
 const MOST_TRIES: usize = 10_000_000;
 
-/// If the rules have changed: prints and returns that `new` leaves out a fifth more than `old`, the exclude file before.
+/// If the rules have changed: prints and returns that `new` leaves out a fifth more than `old`, the exclude file before, or
+/// that this can't be measured.
 pub(crate) fn compare(
     before: &Picture,
     roots: &[Root],
@@ -46,9 +47,14 @@ pub(crate) fn compare(
     }
     let (roots, errors) = build_roots(settings, Wanted::Sizes, options).ok()?;
     let trees = roots.iter().map(|root| (&root.built.tree.top, root.seen_at.names.as_slice()));
-    let bytes = left_out(&trees.collect::<Vec<_>>(), old, new, MOST_TRIES).filter(|_| errors.is_empty());
-    let (before, now) = bytes.filter(|(before, now)| is_much(*before, *now))?;
-    let much = PictureChange::MuchLeftOut { before, now };
+    if !errors.is_empty() {
+        return None;
+    }
+    let much = match left_out(&trees.collect::<Vec<_>>(), old, new, MOST_TRIES) {
+        None => PictureChange::NotMeasured,
+        Some((before, now)) if is_much(before, now) => PictureChange::MuchLeftOut { before, now },
+        Some(_) => return None,
+    };
     warn(&Picture { changes: vec![much.clone()], ..Picture::default() });
     Some(much)
 }

@@ -54,6 +54,19 @@ fn a_fifth_of_all_bytes_newly_left_out_is_named() {
 }
 
 #[test]
+fn a_comparison_that_would_take_too_long_is_reported() {
+    let sandbox = Sandbox::new();
+    sandbox.write("data/s/.resticignore", "*.tmp\n");
+    for number in 0..2_600 {
+        sandbox.write(format!("data/s/{number}"), "");
+    }
+    assert_eq!(run(&sandbox), "");
+    let rules: String = (0..4_000).map(|number| format!("/a/**/{number}/**/b\n")).collect();
+    sandbox.write("data/s/.resticignore", rules);
+    warns_once(&sandbox, "how much more the changed rules leave out was not measured");
+}
+
+#[test]
 fn a_killed_run_does_not_hide_that_much_is_left_out() {
     let sandbox = Sandbox::new();
     sandbox.write("data/a/.resticignore", "*.tmp\n");

@@ -72,6 +72,8 @@ pub enum PictureChange {
         /// Now.
         now: Bytes,
     },
+    /// The rules have changed, but what they leave out takes too long to measure.
+    NotMeasured,
 }
 
 impl Picture {
@@ -106,6 +108,11 @@ impl PictureChange {
                 units::bytes(before.left_out),
                 units::bytes(before.total)
             ),
+            PictureChange::NotMeasured => {
+                "how much more the changed rules leave out was not measured, because patterns with \
+                                           several ** take too long; see build-ignore --report"
+                    .into()
+            }
         }
     }
 }
