@@ -18,8 +18,8 @@ use common::settings::Settings;
 use common::text::{escape, escape_path, meant, word};
 use common::{compose, note, out, problem, regular_file};
 
-use crate::TOOL;
 use crate::ask;
+use crate::cli::TOOL;
 use crate::plan::Places;
 use crate::request::Request;
 use plan::{Addition, Existing};

@@ -18,9 +18,8 @@ use common::{note, out, output};
 use rand::Rng;
 use rand::distr::Alphanumeric;
 
-use crate::TOOL;
 use crate::ask::{self, Dialogue};
-use crate::cli::{Cli, Database};
+use crate::cli::{Cli, Database, TOOL};
 use crate::plan::{self, NewFile, Places};
 use crate::ports::Taken;
 use crate::request::{self, Action, Request, Service};

@@ -9,6 +9,9 @@ use clap::{CommandFactory, Parser, ValueEnum};
 use common::settings::Flags;
 use common::text::escape;
 
+/// The name of this program.
+pub(crate) const TOOL: &str = "new-container";
+
 /// Make a new service's compose.yaml, .env, .resticignore and prepare-backup.sh
 ///
 /// The files go to <container root>/NAME and <data root>/NAME. Nothing that exists is changed, and if anything fails

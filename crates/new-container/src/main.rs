@@ -17,8 +17,6 @@ mod write;
 
 use std::process::ExitCode;
 
-const TOOL: &str = "new-container";
-
 fn main() -> ExitCode {
-    common::exit::main(TOOL, app::run)
+    common::exit::main(cli::TOOL, app::run)
 }
