@@ -1,7 +1,8 @@
 //! No import circle inside a crate: files that use each other, directly or through others, are one file in pieces.
 //!
-//! Imports are read from `use` lines and from paths that start with `crate` or `super`, tests aside. A file that uses
-//! what a file above it defines (`a/b.rs` uses `a.rs`) is structure and no import.
+//! Imports are read from `use` lines and from paths that start with `crate`, `super` or a module below the file, tests
+//! aside. A file that uses what a file above it defines (`a/b.rs` uses `a.rs`) is structure, not an import. That is not
+//! so of a crate's root file: it has no parts but the modules of the crate.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -27,8 +28,10 @@ pub(super) fn findings(sources: &[Source]) -> Vec<Problem> {
 fn circles(root: &Path, sources: &[&Source]) -> Vec<Problem> {
     let modules: Modules<'_> =
         sources.iter().map(|source| (module(root, &source.path), source.path.as_path())).collect();
-    let imports: BTreeMap<&Path, BTreeSet<&Path>> =
-        sources.iter().map(|source| (source.path.as_path(), imports(root, source, &modules))).collect();
+    let imports: BTreeMap<&Path, BTreeSet<&Path>> = sources
+        .iter()
+        .map(|source| (source.path.as_path(), imports(root, source, sources, &modules)))
+        .collect();
     let reach: BTreeMap<&Path, BTreeSet<&Path>> =
         imports.keys().map(|&file| (file, reachable(file, &imports))).collect();
     let mut found = BTreeSet::new();
@@ -59,12 +62,17 @@ fn module<'a>(root: &Path, path: &'a Path) -> Vec<&'a str> {
 }
 
 /// The files that `source` imports from.
-fn imports<'a>(root: &Path, source: &'a Source, modules: &Modules<'a>) -> BTreeSet<&'a Path> {
+fn imports<'a>(
+    root: &Path,
+    source: &'a Source,
+    sources: &[&'a Source],
+    modules: &Modules<'a>,
+) -> BTreeSet<&'a Path> {
     let own = module(root, &source.path);
     let lines = source.lines().filter(|line| !line.is_test);
     let code = lines.map(|line| line.code).collect::<Vec<_>>().join("\n");
     let mut files = BTreeSet::new();
-    for path in paths(&code) {
+    for path in paths(&code, declared(source)) {
         let full = match path.first().map(String::as_str) {
             Some("crate") => path[1..].to_vec(),
             Some("super") => {
@@ -77,27 +85,44 @@ fn imports<'a>(root: &Path, source: &'a Source, modules: &Modules<'a>) -> BTreeS
         };
         let file = (1..=full.len())
             .rev()
-            .find_map(|length| modules.get(&full[..length].iter().map(String::as_str).collect::<Vec<_>>()));
+            .find_map(|length| modules.get(&full[..length].iter().map(String::as_str).collect::<Vec<_>>()))
+            .copied()
+            .or_else(|| root_file(own.first()?, root, sources));
         let is_above = |file: &Path| source.path.starts_with(file.with_extension(""));
-        files.extend(file.copied().filter(|file| *file != source.path && !is_above(file)));
+        files.extend(file.filter(|file| *file != source.path && !is_above(file)));
     }
     files
 }
 
-/// The paths of all `use` trees, and those that start with `crate` or `super` anywhere else.
-fn paths(code: &str) -> Vec<Vec<String>> {
+/// The `main.rs` or `lib.rs` that declares `module`.
+fn root_file<'a>(module: &str, root: &Path, sources: &[&'a Source]) -> Option<&'a Path> {
+    let mut roots = sources.iter().filter(|source| self::module(root, &source.path).is_empty());
+    roots.find(|source| declared(source).any(|name| name == module)).map(|source| source.path.as_path())
+}
+
+/// The modules that `source` declares with `mod name;`.
+fn declared(source: &Source) -> impl Iterator<Item = &str> {
+    let code = source.lines().filter(|line| !line.is_test).map(|line| line.code.trim());
+    let statements = code.filter_map(|code| code.strip_suffix(';')?.rsplit_once("mod "));
+    statements.filter(|(before, _)| before.is_empty() || before.starts_with("pub")).map(|(_, name)| name)
+}
+
+/// The paths of all `use` trees, and those that start with `crate`, `super` or a module of `declared` anywhere else.
+fn paths<'a>(code: &str, declared: impl Iterator<Item = &'a str>) -> Vec<Vec<String>> {
     let mut found = Vec::new();
     let statements = code.split(';').filter_map(|part| {
         let at = part.rfind("use ").filter(|&at| at == 0 || part[..at].ends_with([' ', '\n', '}']))?;
         Some(&part[at + 4..])
     });
     statements.for_each(|tree| expand(&[], tree, &mut found));
-    for start in ["crate::", "super::"] {
-        for (at, _) in code.match_indices(start) {
+    for start in declared.chain(["crate", "super"]).map(|name| format!("{name}::")) {
+        for (at, _) in code.match_indices(&start) {
             let belongs = |c: char| c.is_alphanumeric() || c == '_' || c == ':';
             let end = code[at..].find(|c| !belongs(c)).unwrap_or(code.len() - at);
-            if !code[..at].ends_with(belongs) {
-                expand(&[], &code[at..at + end], &mut found);
+            // What ends in `::` is the beginning of a `use` tree, read above.
+            let path = &code[at..at + end];
+            if !code[..at].ends_with(belongs) && !path.ends_with("::") {
+                expand(&[], path, &mut found);
             }
         }
     }
@@ -154,6 +179,29 @@ mod tests {
                 ("z.rs", "use super::x::{self, Part as Other};\n"),
             ],
             &["crates/a/src/x.rs: an import circle: x.rs, y.rs, z.rs"],
+        );
+    }
+
+    #[test]
+    fn what_the_root_file_defines_is_imported_from_it() {
+        let app = ("app.rs", "use crate::TOOL;\nfn run() {}\n");
+        let main = "mod app;\nconst TOOL: &str = \"a\";\nfn main() { exit(TOOL, app::run) }\n";
+        let circle = ["crates/a/src/app.rs: an import circle: app.rs, main.rs"];
+        assert_circles(&[app, ("main.rs", main)], &circle);
+        assert_circles(&[app, ("lib.rs", "pub mod door;\n"), ("main.rs", main)], &circle);
+        let lib = ("lib.rs", "mod app;\npub const TOOL: &str = \"a\";\n");
+        assert_circles(&[app, lib, ("main.rs", "fn main() { a::app::run() }\n")], &[]);
+    }
+
+    #[test]
+    fn what_a_file_above_calls_is_imported_by_it() {
+        assert_circles(
+            &[
+                ("x.rs", "mod y;\nfn f() { y::g() }\n"),
+                ("x/y.rs", "use crate::z;\n"),
+                ("z.rs", "use crate::x;\n"),
+            ],
+            &["crates/a/src/x/y.rs: an import circle: x/y.rs, x.rs, z.rs"],
         );
     }
 
