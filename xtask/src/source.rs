@@ -110,6 +110,7 @@ pub(crate) fn all(workspace: &Workspace) -> Result<Vec<Source>> {
 
 /// A source for the tests of the rules.
 #[cfg(test)]
+#[track_caller]
 pub(crate) fn sample(path: &str, text: &str) -> Source {
     let member = Path::new(path).components().nth(1).unwrap().as_os_str().to_string_lossy().into_owned();
     Source { path: PathBuf::from(path), member, text: text.to_string() }

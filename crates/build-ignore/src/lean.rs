@@ -166,6 +166,7 @@ mod tests {
         Some(lines.into_iter().map(|line| String::from_utf8(line).unwrap()).collect())
     }
 
+    #[track_caller]
     fn narrowed(line: &str, ending: &str, seen: &[&str]) -> Option<Vec<String>> {
         narrowed_among(100, line, ending, seen)
     }

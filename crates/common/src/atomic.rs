@@ -85,6 +85,7 @@ fn part_file(path: &Path, content: &[u8], mode: u32) -> io::Result<Part> {
 mod tests {
     use super::*;
 
+    #[track_caller]
     fn mode_of(path: &Path) -> u32 {
         fs::metadata(path).unwrap().mode() & 0o7777
     }

@@ -34,6 +34,7 @@ pub struct Sandbox {
 
 impl Sandbox {
     /// A home that holds what every user of Backrest has: both roots with Backrest's own folders.
+    #[track_caller]
     pub fn new() -> Sandbox {
         let sandbox = Sandbox::empty();
         for folder in ["containers/backrest", "data/backrest"] {
@@ -43,6 +44,7 @@ impl Sandbox {
     }
 
     /// A home with nothing in it.
+    #[track_caller]
     pub fn empty() -> Sandbox {
         let folder = tempfile::Builder::new().prefix("backrest-helpers-").tempdir().expect("make a sandbox");
         fs::create_dir(folder.path().join("home")).expect("make a home");

@@ -111,6 +111,7 @@ mod tests {
         look_up(&Message::parse(name.as_bytes()).unwrap(), Origin::Socket, actions, Trust::only_us_and_root)
     }
 
+    #[track_caller]
     fn file(folder: &Path, name: &str, mode: u32) -> PathBuf {
         let path = folder.join(name);
         fs::write(&path, "#!/bin/true\n").unwrap();

@@ -172,6 +172,7 @@ pub(crate) fn short(foreign: &[u8]) -> String {
 mod tests {
     use super::*;
 
+    #[track_caller]
     fn read(folder: &tempfile::TempDir) -> String {
         std::fs::read_to_string(folder.path().join("listener.log")).unwrap()
     }

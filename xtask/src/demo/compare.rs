@@ -114,6 +114,7 @@ mod tests {
     use super::super::services::Content;
     use super::*;
 
+    #[track_caller]
     fn write(home: &Path, path: &str, text: &str) {
         let path = home.join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();

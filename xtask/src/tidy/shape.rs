@@ -77,6 +77,7 @@ mod tests {
     use super::*;
     use crate::source::sample;
 
+    #[track_caller]
     fn printed(path: &str, text: &str) -> Vec<String> {
         findings(&[sample(path, text)]).iter().map(ToString::to_string).collect()
     }

@@ -79,6 +79,7 @@ mod tests {
     use super::*;
     use crate::source::sample;
 
+    #[track_caller]
     fn printed(common: &str, others: &[(&str, &str)]) -> Vec<String> {
         let mut sources = vec![sample("crates/common/src/units.rs", common)];
         sources

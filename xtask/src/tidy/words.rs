@@ -116,10 +116,12 @@ mod tests {
     const LIST: &str = "# Words\n\n| avoid | write | because |\n| --- | --- | --- |\n| told, nobody | log | role |\n\
                         | mend, mended | fix | the usual word |\n| begun, so many, stands in | N | a riddle |\n\nMore.\n";
 
+    #[track_caller]
     fn found(path: &str, text: &str) -> Vec<Problem> {
         of_file(Path::new(path), text, &rows(LIST).unwrap())
     }
 
+    #[track_caller]
     fn lines(path: &str, text: &str) -> Vec<Option<usize>> {
         found(path, text).iter().map(|problem| problem.line).collect()
     }

@@ -39,6 +39,7 @@ fn run(sandbox: &Sandbox, shell: &[&str], script: &str, typed: &str) -> String {
 }
 
 /// As bash-completion loads a file, and as readline calls its function; what is left to readline is asked of compgen.
+#[track_caller]
 fn bash(sandbox: &Sandbox, typed: &str) -> String {
     let script = r#"
 shopt -s progcomp
@@ -55,12 +56,14 @@ printf '%s\n' "${COMPREPLY[@]}"
     run(sandbox, &["bash", "--norc"], script, typed)
 }
 
+#[track_caller]
 fn fish(sandbox: &Sandbox, typed: &str) -> String {
     let offers = run(sandbox, &["fish"], "complete --do-complete \"$TYPED\"", typed);
     offers.lines().map(|line| line.split('\t').next().unwrap_or_default().to_string() + "\n").collect()
 }
 
 /// In a terminal of its own, where Tab is typed; then Ctrl-X, which marks the end of what was offered.
+#[track_caller]
 fn zsh(sandbox: &Sandbox, typed: &str) -> String {
     let start = r#"
 fpath=("$HOME/.local/share/zsh/site-functions" $fpath)

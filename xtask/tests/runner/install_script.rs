@@ -25,6 +25,7 @@ fn archive(sandbox: &Sandbox, version: &str) {
 }
 
 #[must_use]
+#[track_caller]
 fn run(sandbox: &Sandbox, shell: &[&str], arguments: &[&str]) -> Ran {
     let mut command = sandbox.command(shell[0]);
     command.args(&shell[1..]).arg(sandbox.path("archive/install.sh")).args(arguments);

@@ -11,6 +11,7 @@ use crate::command_line::PROGRAM;
 const IGNORE_FILE: &str = "containers/backrest/ignorefile.txt";
 
 #[must_use]
+#[track_caller]
 fn build(sandbox: &Sandbox) -> Ran {
     sandbox.run(&mut sandbox.command(PROGRAM))
 }

@@ -120,12 +120,14 @@ const PIECES: &[&[u8]] = &[
 const ODD_LINES: &[&[u8]] = &[b"", b"# comment", b"   ", b"!", b"/", b"//", b"!/", b"\\"];
 
 /// A name from the stock, or two of them in one.
+#[track_caller]
 pub(crate) fn name(random: &mut StdRng) -> Vec<u8> {
     let first = NAMES.choose(random).unwrap().to_vec();
     if random.random_bool(0.7) { first } else { [first, NAMES.choose(random).unwrap().to_vec()].concat() }
 }
 
 /// A service with a tree of up to `size` entries and rules about it.
+#[track_caller]
 pub(crate) fn service(random: &mut StdRng, size: usize) -> Case {
     let mut case = Case::default();
     let mut folders: Vec<Names> = vec![Vec::new()];
@@ -161,6 +163,7 @@ pub(crate) fn service(random: &mut StdRng, size: usize) -> Case {
 }
 
 /// Lines of a `.resticignore`, with everything that can be in one.
+#[track_caller]
 pub(crate) fn rules(random: &mut StdRng, case: &Case) -> Vec<Vec<u8>> {
     let mut lines: Vec<Vec<u8>> = (0..random.random_range(1..=7)).map(|_| line(random, case)).collect();
     if random.random_bool(0.05) {
@@ -173,6 +176,7 @@ pub(crate) fn rules(random: &mut StdRng, case: &Case) -> Vec<Vec<u8>> {
     lines
 }
 
+#[track_caller]
 fn line(random: &mut StdRng, case: &Case) -> Vec<u8> {
     let mut text = match random.random_range(0..20) {
         0 => return [*ODD_LINES.choose(random).unwrap(), b"\n"].concat(),

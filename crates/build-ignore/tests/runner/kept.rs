@@ -92,6 +92,7 @@ fn a_folder_that_can_not_be_entered_is_named() {
 }
 
 /// The program where every user can start it.
+#[track_caller]
 fn copied(sandbox: &Sandbox) -> std::path::PathBuf {
     let program = sandbox.home().with_file_name("build-ignore");
     common::testing::copy_program(PROGRAM, &program);

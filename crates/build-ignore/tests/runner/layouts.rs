@@ -16,6 +16,7 @@ struct Home {
 }
 
 impl Home {
+    #[track_caller]
     fn new(containers: &'static str, data: &'static str) -> Home {
         Home { sandbox: Sandbox::empty(), containers, data }
     }

@@ -77,6 +77,7 @@ fn backed_up(sandbox: &Sandbox, exclude_file: &str) -> Paths {
 }
 
 #[must_use]
+#[track_caller]
 fn run(sandbox: &Sandbox, arguments: &[&str]) -> Ran {
     let home = sandbox.home().display().to_string();
     sandbox.run(sandbox.command(PROGRAM).args(["--mount", &home]).args(arguments))

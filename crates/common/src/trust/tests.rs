@@ -9,6 +9,7 @@ use super::*;
 struct Folder(tempfile::TempDir);
 
 impl Folder {
+    #[track_caller]
     fn new() -> Folder {
         Folder(tempfile::tempdir().unwrap())
     }
@@ -27,6 +28,7 @@ fn cause(path: &Path) -> Option<Cause> {
     Trust::only_us_and_root().check_program(path).err().map(|distrust| distrust.cause)
 }
 
+#[track_caller]
 fn set_mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
 }

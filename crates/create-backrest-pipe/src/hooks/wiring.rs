@@ -241,13 +241,15 @@ pub(crate) mod tests {
         }
     }
 
+    #[track_caller]
     fn hooks(parts: [bool; 2]) -> (Vec<Value>, Vec<Value>) {
         let json = wiring(parts).to_json();
-        let list = |value: &Value| value.as_array().unwrap().clone();
-        (list(&json["plan"]["hooks"]), list(&json["repo"]["hooks"]))
+        let [plan, repo] = [&json["plan"]["hooks"], &json["repo"]["hooks"]];
+        (plan.as_array().unwrap().clone(), repo.as_array().unwrap().clone())
     }
 
     /// What is sent for the sets of conditions that Backrest fires, one after another.
+    #[track_caller]
     fn messages_after(hooks: &[Value], sets: &str) -> Vec<String> {
         let mut sent = Vec::new();
         for set in sets.split("; ") {

@@ -6,6 +6,7 @@ use common::testing::{Ran, Sandbox};
 
 const FILE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../../compose.yaml");
 
+#[must_use]
 #[track_caller]
 fn config(sandbox: &Sandbox, text: &str) -> Ran {
     sandbox.write("containers/backrest/compose.yaml", text);

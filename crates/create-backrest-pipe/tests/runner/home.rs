@@ -64,6 +64,7 @@ impl Home {
 
     /// Runs `create-backrest-pipe` with `arguments`.
     #[must_use]
+    #[track_caller]
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         self.sandbox.run(&mut self.tool(arguments))
     }
@@ -164,6 +165,7 @@ pub(crate) fn client() -> &'static Path {
 }
 
 /// Starts `command` with nothing to read and its output dropped.
+#[track_caller]
 pub(crate) fn in_background(command: &mut Command) -> Child {
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
 }

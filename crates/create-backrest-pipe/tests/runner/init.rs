@@ -20,6 +20,7 @@ fn bare_home() -> Home {
 }
 
 #[must_use]
+#[track_caller]
 fn init(home: &Home, arguments: &[&str]) -> Ran {
     home.run(&[&["init"], arguments].concat())
 }

@@ -15,6 +15,8 @@ use crate::set_up::listener_lines;
 const CHANGES: &str = "mkdir,mknod,mknodat,link,linkat,symlink,symlinkat,rename,renameat,renameat2,unlink,unlinkat,\
 rmdir,chmod,fchmodat,pidfd_open";
 
+#[must_use]
+#[track_caller]
 fn traced(home: &Home, options: &[&str], arguments: &[&str]) -> End {
     let mut command = home.with_crontabs("strace");
     command.args(["-qq", "-e"]).arg(format!("trace={CHANGES}")).args(options);

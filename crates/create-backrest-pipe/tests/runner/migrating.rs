@@ -56,6 +56,7 @@ fn home_of_the_scripts() -> Home {
 
 /// Types `commands` in a shell that goes on after a failure.
 #[must_use]
+#[track_caller]
 fn types(home: &Home, server: &Server, commands: &str) -> Ran {
     let mut shell = home.with_crontabs("bash");
     // Here no person answers the question of `hooks`.

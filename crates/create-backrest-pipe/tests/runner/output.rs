@@ -14,6 +14,7 @@ pub(crate) const FULL: &str = r#"exec "$0" "$@" > /dev/full"#;
 /// The reader is gone before the first byte is written.
 pub(crate) const CLOSED: &str = r#"exec 3> >(:); wait $!; exec "$0" "$@" >&3 3>&-"#;
 
+#[must_use]
 #[track_caller]
 fn redirected(home: &Home, arguments: &[&str], script: &str) -> Ran {
     let tool = home.sandbox.path(".local/bin/create-backrest-pipe");

@@ -35,6 +35,7 @@ systemctl --user exit; wait $manager; exit $code
 
 /// Runs the shell's `script` where a service manager runs and this home's tools come first.
 #[must_use]
+#[track_caller]
 fn run(home: &Home, script: &str) -> Ran {
     let mut command = if nix::unistd::geteuid().is_root() {
         home.sandbox.command("unshare")

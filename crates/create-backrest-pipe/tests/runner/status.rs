@@ -23,6 +23,7 @@ pub(crate) fn states(home: &Home, name: &str) -> Vec<String> {
 }
 
 #[must_use]
+#[track_caller]
 pub(crate) fn status(home: &Home) -> Ran {
     home.run(&["status"])
 }
@@ -251,6 +252,7 @@ fn ordinary_user() -> nix::unistd::User {
 }
 
 /// What `status` prints if `programs` are first in PATH.
+#[must_use]
 #[track_caller]
 fn status_of_ordinary_user(home: &Home, programs: &[(&str, &str)]) -> Ran {
     for (name, text) in programs {

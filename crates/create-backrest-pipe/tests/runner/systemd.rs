@@ -44,6 +44,7 @@ fn unit(home: &Home) -> std::path::PathBuf {
 
 /// Runs the tool where the stand-in is the first `systemctl`.
 #[must_use]
+#[track_caller]
 fn try_run(home: &Home, arguments: &[&str]) -> Ran {
     let programs = home.sandbox.path("programs");
     let mut command = home.tool(arguments);

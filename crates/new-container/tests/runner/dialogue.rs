@@ -4,6 +4,7 @@ use common::testing::{Ran, Sandbox};
 
 /// Runs the tool on a terminal with these answers. What it prints is on standard output, with line ends as a terminal
 /// has them.
+#[must_use]
 #[track_caller]
 fn on_a_terminal(sandbox: &Sandbox, arguments: &str, answers: &str) -> Ran {
     let mut command = sandbox.command("script");

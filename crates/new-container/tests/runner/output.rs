@@ -7,6 +7,8 @@ use common::testing::{Ran, Sandbox};
 use crate::make::tool;
 
 /// Runs `command` with its standard output redirected by the shell.
+#[must_use]
+#[track_caller]
 fn redirected(sandbox: &Sandbox, command: &Command, to: &str) -> Ran {
     let mut shell = sandbox.command("bash");
     shell.arg("-c").arg(format!("exec \"$@\" {to}")).arg("bash");

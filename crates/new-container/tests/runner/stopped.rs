@@ -65,6 +65,8 @@ impl Service {
         service
     }
 
+    #[must_use]
+    #[track_caller]
     fn run(&self, arguments: &[&str]) -> Ran {
         let mut command = self.sandbox.command(&self.actions);
         let path = format!("{}:/usr/bin:/bin", self.sandbox.path("bin").display());

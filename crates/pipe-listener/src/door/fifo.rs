@@ -181,6 +181,7 @@ mod tests {
 
     use super::*;
 
+    #[track_caller]
     fn pipe() -> (OwnedFd, File) {
         let (read, write) = nix::unistd::pipe2(nix::fcntl::OFlag::O_NONBLOCK).unwrap();
         (read, File::from(write))

@@ -7,6 +7,7 @@ use crate::door::Origin;
 use bridge::message::Message;
 
 /// Accepts these lines, when those messages have ended.
+#[track_caller]
 fn advance(queue: &mut Queue, lines: &[&str], ended: &[u64]) -> Advanced {
     for line in lines {
         assert!(queue.add(Job::new(Message::parse(line.as_bytes()).unwrap(), Origin::Socket)));

@@ -34,6 +34,7 @@ pub(crate) struct Host {
 
 impl Host {
     /// A home without a listener.
+    #[track_caller]
     pub(crate) fn new() -> Host {
         let sandbox = Sandbox::new();
         let program = PathBuf::from(env!("CARGO_BIN_EXE_pipe-listener"));

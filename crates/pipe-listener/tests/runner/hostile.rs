@@ -20,6 +20,7 @@ impl Host {
         stream
     }
 
+    #[track_caller]
     fn answer_to(&self, bytes: &[u8]) -> String {
         let mut stream = self.connect();
         let _ = stream.write_all(bytes);
@@ -35,11 +36,13 @@ impl Host {
         assert!(started.elapsed() < SERVED, "{:?}", started.elapsed());
     }
 
+    #[track_caller]
     pub(crate) fn resident_kib(&self) -> u64 {
         self.kib("VmRSS:")
     }
 
     /// The most memory that it held at any time.
+    #[track_caller]
     fn peak_kib(&self) -> u64 {
         self.kib("VmHWM:")
     }

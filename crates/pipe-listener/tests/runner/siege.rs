@@ -17,6 +17,7 @@ use crate::host::Host;
 use crate::soak::{Random, seed, setting};
 
 /// `full` of something in a soak, a part of it otherwise.
+#[track_caller]
 fn scale(full: usize, part: usize) -> usize {
     if setting::<u8>("BRIDGE_SIEGE").is_some() { full } else { part }
 }

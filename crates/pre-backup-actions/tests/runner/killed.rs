@@ -32,6 +32,7 @@ const CALLS: [&str; 13] = [
 
 /// Two services that are stopped and started, and the run of `arguments` killed at the given system call.
 #[must_use]
+#[track_caller]
 fn killed(home: &Home, arguments: &[&str], call: &str, when: usize) -> Ran {
     let mut command = home.sandbox.command("strace");
     command.args(["-f", "-b", "execve", "-o", "/dev/null"]);

@@ -15,6 +15,7 @@ pub(crate) struct Home {
 }
 
 impl Home {
+    #[track_caller]
     pub(crate) fn new() -> Home {
         Home { sandbox: Sandbox::new() }
     }
@@ -38,6 +39,7 @@ impl Home {
     }
 
     #[must_use]
+    #[track_caller]
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         self.sandbox.run(&mut self.command(arguments))
     }

@@ -16,6 +16,7 @@ const STRANGER: &str = "4002";
 pub(crate) struct Other(pub(crate) Home);
 
 impl Other {
+    #[track_caller]
     pub(crate) fn new() -> Other {
         let other = Other(Home::new());
         // Only root can go through the sandbox's own folder.
@@ -49,6 +50,8 @@ impl Other {
         self.give(&format!("data/{service}"), USER);
     }
 
+    #[must_use]
+    #[track_caller]
     pub(crate) fn run(&self, arguments: &[&str]) -> Ran {
         let mut command = self.0.sandbox.command("setpriv");
         command.args(["--reuid", USER, "--regid", USER, "--clear-groups", "--no-new-privs"]);

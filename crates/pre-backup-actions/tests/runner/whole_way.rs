@@ -86,6 +86,7 @@ impl Way {
         listener.wait().unwrap();
     }
 
+    #[track_caller]
     fn client(&self, message: &[&str]) -> Command {
         let mut command = self.home.sandbox.command(&programs().client);
         command.env("BACKREST_BRIDGE", self.home.sandbox.path("containers/backrest/bridge")).args(message);
@@ -93,11 +94,13 @@ impl Way {
     }
 
     #[must_use]
+    #[track_caller]
     fn send(&self, message: &[&str]) -> Ran {
         self.home.sandbox.run(&mut self.client(message))
     }
 
     #[must_use]
+    #[track_caller]
     fn restic(&self, arguments: &[&str]) -> Ran {
         let mut command = self.home.sandbox.command("restic");
         command.args(["--no-cache", "--quiet"]).args(arguments).env("RESTIC_PASSWORD", "test");
@@ -106,6 +109,7 @@ impl Way {
     }
 
     #[must_use]
+    #[track_caller]
     fn restic_backup(&self) -> Ran {
         let exclude = format!(
             "--exclude-file={}",

@@ -188,6 +188,7 @@ mod tests {
         Route { jump_hosts: vec![], target, asks_programs: false }
     }
 
+    #[track_caller]
     fn notes_of(name: &str, address: &str, in_hosts_file: bool) -> Notes {
         notes(&route(name), &NameLookup { addresses: vec![address.parse().unwrap()], in_hosts_file })
     }

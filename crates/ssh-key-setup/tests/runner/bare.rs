@@ -2,6 +2,8 @@
 
 use common::testing::Sandbox;
 
+#[must_use]
+#[track_caller]
 fn tool(sandbox: &Sandbox, arguments: &[&str]) -> common::testing::Ran {
     sandbox.run(sandbox.command(env!("CARGO_BIN_EXE_ssh-key-setup")).args(arguments))
 }

@@ -15,6 +15,7 @@ fn says(ran: Ran, words: &str) -> Ran {
     ran
 }
 
+#[track_caller]
 fn nas_at(world: &World, host_name: &str, port: u16) {
     world.own_ssh(
         &format!("Host nas\n  HostName {host_name}\n  Port {port}\n  User bash\n"),

@@ -11,6 +11,7 @@ use crate::world::World;
 impl World {
     /// Runs a program as root where the kernel makes no namespaces.
     #[must_use]
+    #[track_caller]
     fn without_namespaces(&self, program: &[&str]) -> Ran {
         let forbid = "for kind in user mnt; do echo 0 > /proc/sys/user/max_${kind}_namespaces || exit 9; done\n\
                       exec \"$@\"";
@@ -21,6 +22,7 @@ impl World {
 
     /// Runs the tool there.
     #[must_use]
+    #[track_caller]
     fn bare_tool(&self, arguments: &[&str]) -> Ran {
         self.without_namespaces(&[&["ssh-key-setup"], arguments].concat())
     }

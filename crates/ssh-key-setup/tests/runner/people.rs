@@ -66,6 +66,7 @@ impl World {
 
     /// Runs the tool as the ordinary user.
     #[must_use]
+    #[track_caller]
     pub(crate) fn as_me(&self, arguments: &[&str]) -> Ran {
         let mut command = self.command("setpriv");
         command.args(AS_ME).args(arguments);

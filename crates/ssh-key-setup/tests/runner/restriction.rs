@@ -20,6 +20,7 @@ fn generous() -> (World, Server) {
 
 /// ssh with nothing but the folder, and an agent that could be forwarded.
 #[must_use]
+#[track_caller]
 fn ssh(world: &World, arguments: &[&str]) -> Ran {
     let mut command = world.in_container("ssh-agent");
     command.args(["env", "DISPLAY=127.0.0.1:9", "timeout", "20", "ssh", "-o", "IdentityAgent=SSH_AUTH_SOCK"]);

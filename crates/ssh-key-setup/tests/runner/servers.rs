@@ -40,6 +40,7 @@ pub(crate) fn key(world: &World, name: &str, options: &[&str]) -> String {
     world.text(&world.srv(&format!("{name}.pub"))).split(' ').take(2).collect::<Vec<_>>().join(" ")
 }
 
+#[track_caller]
 pub(crate) fn know(world: &World, port: u16, user: &str, host_key: &str) {
     world.own_ssh(
         &format!("Host nas\n  HostName 127.0.0.1\n  Port {port}\n  User {user}\n"),

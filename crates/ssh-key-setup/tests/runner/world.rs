@@ -185,12 +185,14 @@ impl World {
 
     /// Runs a command to its end.
     #[must_use]
+    #[track_caller]
     pub(crate) fn run(&self, command: &mut Command) -> Ran {
         self.sandbox.run(command)
     }
 
     /// Runs the tool as root.
     #[must_use]
+    #[track_caller]
     pub(crate) fn tool(&self, arguments: &[&str]) -> Ran {
         self.run(self.command("ssh-key-setup").args(arguments))
     }

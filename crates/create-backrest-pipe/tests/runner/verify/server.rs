@@ -166,6 +166,7 @@ impl Server {
         }));
     }
 
+    #[track_caller]
     pub(crate) fn calls(&self, method: &str) -> usize {
         self.state.lock().unwrap().calls.iter().filter(|call| *call == method).count()
     }

@@ -153,10 +153,12 @@ impl World {
     }
 
     #[must_use]
+    #[track_caller]
     pub(super) fn tool_of(&self, name: &str, arguments: &[&str]) -> Ran {
         self.sandbox.run(self.as_user(name).args(arguments))
     }
 
+    #[track_caller]
     pub(super) fn verify_command(&self, arguments: &[&str]) -> Command {
         let mut command = self.as_user("create-backrest-pipe");
         command.args(["verify", "--plan", "nightly", "--wait", "0s", "--backrest", &self.server.address]);
@@ -165,6 +167,7 @@ impl World {
     }
 
     #[must_use]
+    #[track_caller]
     pub(super) fn verify(&self, arguments: &[&str]) -> Ran {
         self.sandbox.run(&mut self.verify_command(arguments))
     }

@@ -75,6 +75,7 @@ impl Filled {
     }
 
     /// What a client needs to know.
+    #[track_caller]
     fn client(&self) -> [(&str, &str); 3] {
         [("PGHOST", self.socket()), ("PGUSER", &self.user), ("PGPASSWORD", &self.password)]
     }

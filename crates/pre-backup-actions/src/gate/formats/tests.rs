@@ -13,10 +13,12 @@ use super::*;
 pub(super) struct Folder(pub(super) tempfile::TempDir);
 
 impl Folder {
+    #[track_caller]
     pub(super) fn new() -> Folder {
         Folder(tempfile::tempdir().unwrap())
     }
 
+    #[track_caller]
     pub(super) fn file(&self, name: &str, content: &[u8]) -> PathBuf {
         let path = self.0.path().join(name);
         fs::write(&path, content).unwrap();
@@ -34,6 +36,7 @@ pub(super) fn through(program: &str, arguments: &[&str], input: &[u8]) -> Vec<u8
 }
 
 /// What could not be proved, or what is wrong.
+#[track_caller]
 pub(super) fn verdict(path: &Path, kind: Option<Kind>) -> Result<Option<String>, String> {
     within(Duration::from_secs(60), path, kind)
 }
