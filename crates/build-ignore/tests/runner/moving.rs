@@ -171,7 +171,7 @@ fn a_folder_that_cannot_be_entered_counts_as_a_file_that_is_lost() {
         ],
     );
     assert!(before.is_subset(&backed_up(&sandbox, IGNORE_FILE)), "{}", sandbox.read(IGNORE_FILE));
-    let _ = run(&sandbox, &["--adopt"]);
+    run(&sandbox, &["--adopt"]).expect_success();
     let own = sandbox.path(IGNORE_FILE).display().to_string();
     let ran = as_another_user(&sandbox, &closed, &["--compare", &own]).expect_success();
     prints(&ran, &["Both leave out the same files.\n"]);

@@ -3,7 +3,6 @@
 //! What a reader gets wrong: no systemd has to run on the machine. The user's service manager is content with a folder
 //! `/run/systemd/system` and a control group of its own, and gets both in namespaces that end with the test.
 
-use std::path::Path;
 use std::process::Command;
 
 use common::testing::Ran;
@@ -141,7 +140,6 @@ fn systemd_starts_it_restarts_it_and_lets_it_go() {
 #[track_caller]
 fn forget(home: &Home, paths: &[&str]) {
     for path in paths {
-        let path = home.sandbox.path(path);
-        let _ = Command::new("rm").arg("-r").arg(AsRef::<Path>::as_ref(&path)).status().unwrap();
+        assert!(Command::new("rm").arg("-rf").arg(home.sandbox.path(path)).status().unwrap().success());
     }
 }

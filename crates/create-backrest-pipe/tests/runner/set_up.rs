@@ -86,7 +86,7 @@ fn two_runs_at_the_same_time_start_one_listener_and_add_one_line() {
     std::thread::scope(|scope| {
         let runs: Vec<_> = (0..3).map(|_| scope.spawn(|| home.set_up())).collect();
         for run in runs {
-            let _ = run.join().unwrap();
+            run.join().unwrap();
         }
     });
     home.expect_listeners(1);

@@ -219,8 +219,8 @@ fn an_answer_that_can_not_be_read_is_reported() {
     let fake = UnixListener::bind(host.bridge().join("backrest.sock")).unwrap();
     let server = std::thread::spawn(move || {
         let (mut stream, _) = fake.accept().unwrap();
-        let _ = stream.read(&mut [0; 100]);
-        let _ = stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n");
+        assert!(stream.read(&mut [0; 100]).unwrap() > 0);
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
     });
     let ran = host.send(&["ping"]).expect_code(1);
     assert!(ran.stderr.contains("another version"), "{}", ran.stderr);

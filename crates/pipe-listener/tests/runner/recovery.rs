@@ -137,7 +137,7 @@ fn on_a_full_disk_a_message_is_refused_and_what_came_through_the_fifo_waits_for_
     host.send(&["note", "before"]).expect_success();
 
     let filler = format!("{seen}/filler");
-    let _ = fs::write(&filler, vec![b'x'; 1 << 20]);
+    fs::write(&filler, vec![b'x'; 1 << 20]).unwrap_err();
     // What is left of the journal's last page is used up first.
     wait_until("the disk is full", || {
         host.send(&["note", &"x".repeat(4000)]).end != common::process::End::Exited(0)
@@ -176,7 +176,7 @@ fn what_the_listener_asks_itself_for_waits_for_room_on_a_full_disk() {
     let mut hook = host.send_aside(&["pre-backups", "--failure-cancels"]);
     wait_until("the hook waits", || host.send(&["status"]).stdout.contains("waiting: 1\n"));
     let filler = format!("{seen}/filler");
-    let _ = fs::write(&filler, vec![b'x'; 1 << 20]);
+    fs::write(&filler, vec![b'x'; 1 << 20]).unwrap_err();
     // What is left of the journal's last page is used up as well.
     for length in [4000, 1] {
         wait_until("the disk is full", || !host.send(&["notify-down", &"x".repeat(length)]).end.is_success());

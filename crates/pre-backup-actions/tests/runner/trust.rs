@@ -5,6 +5,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::process::Command;
 
+use common::process::End;
 use common::testing::Ran;
 
 use crate::scripts::{Home, last_line};
@@ -355,7 +356,8 @@ fn nothing_in_a_scripts_place_keeps_us_waiting() {
             }
         });
         for _ in 0..60 {
-            let _ = home.run(&["--list"]);
+            let ran = home.run(&["--list"]);
+            assert!(matches!(ran.end, End::Exited(0 | 1)), "{}", ran.everything());
         }
         stop.store(true, std::sync::atomic::Ordering::Relaxed);
     });

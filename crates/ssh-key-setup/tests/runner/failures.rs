@@ -182,8 +182,9 @@ fn a_full_disk_is_reported_and_nothing_is_left_behind() {
     world
         .run(world.command("mount").args(["-t", "tmpfs", "-o", "size=8k,uid=3001,mode=755", "tmpfs", full]))
         .expect_success();
-    let _ =
-        world.run(world.command("dd").args(["if=/dev/zero", "of=/srv/home/bash/full/zeros", "status=none"]));
+    world
+        .run(world.command("dd").args(["if=/dev/zero", "of=/srv/home/bash/full/zeros", "status=none"]))
+        .expect_code(1);
     says(world.tool(&["nas", "--path", full]), "the disk is full");
     let left = world.run(world.command("ls").args(["-A", full])).expect_success();
     assert_eq!(left.stdout, "zeros\n");
@@ -199,7 +200,7 @@ fn a_full_disk_leaves_the_old_authorized_keys() {
         .expect_success();
     let script = "mkdir -m 700 .ssh && printf %s \"$0\" > .ssh/authorized_keys && chown -R 3001 .ssh && \
                   dd if=/dev/zero of=zeros status=none; ls -A .ssh";
-    let _ = world.run(world.command("env").args(["-C", home, "sh", "-c", script, &keys]));
+    world.run(world.command("env").args(["-C", home, "sh", "-c", script, &keys])).expect_success();
     let _server = world.server(2200, "ed25519", "");
     world.trust("nas", 2200, "bash", "ed25519");
     says(world.tool(&["nas"]), "the disk is full");

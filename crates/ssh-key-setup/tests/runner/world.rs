@@ -300,7 +300,7 @@ impl World {
     #[track_caller]
     pub(crate) fn stop(&self, mut server: Server) {
         self.signal(&server, "-TERM");
-        let _ = server.child.wait();
+        server.child.wait().expect("wait for sshd");
     }
 
     /// Sends a signal to a server's listening process.
