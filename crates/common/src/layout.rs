@@ -76,6 +76,11 @@ impl Layout {
         self.logs().join("messages.txt")
     }
 
+    /// Counts that could not be read, kept.
+    pub fn old_message_counts(&self) -> PathBuf {
+        self.logs().join("messages.txt.old")
+    }
+
     /// The folder of accepted messages.
     pub fn queue(&self) -> PathBuf {
         self.state().join("queue")

@@ -3,8 +3,9 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
+use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
-use nix::unistd::mkfifo;
+use nix::unistd::{Pid, mkfifo};
 
 use crate::home::Home;
 
@@ -15,6 +16,12 @@ fn everything_that_was_added_goes_and_nothing_else() {
     let before = home.everything();
     home.set_up();
     assert_ne!(home.everything(), before);
+    // Too long to be read: the next listener keeps it aside.
+    home.sandbox.write("containers/backrest/logs/messages.txt", vec![b'x'; 2 << 20]);
+    kill(Pid::from_raw(home.listener().unwrap()), Signal::SIGKILL).unwrap();
+    home.expect_listeners(0);
+    home.set_up();
+    assert!(home.backrest("logs/messages.txt.old").exists());
     let ran = home.run(&["remove"]).expect_success();
     assert_eq!(home.everything(), before, "{}", ran.everything());
     home.expect_listeners(0);
