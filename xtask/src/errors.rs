@@ -48,7 +48,8 @@ fn by_tool(sources: &[Source]) -> Result<BTreeMap<&str, BTreeSet<(String, String
 }
 
 fn of_source(text: &str) -> Result<Vec<(String, String)>> {
-    let mut hints = Hints::default();
+    // For the constants of the file.
+    let mut hints = Hints { named: vec![BTreeMap::new()], ..Hints::default() };
     hints.visit_file(&syn::parse_file(text)?);
     Ok(hints.found)
 }
@@ -76,6 +77,12 @@ impl<'s> Visit<'s> for Hints {
         self.named.push(BTreeMap::new());
         visit::visit_block(self, block);
         self.named.pop();
+    }
+
+    fn visit_item_const(&mut self, constant: &'s syn::ItemConst) {
+        if let Some(scope) = self.named.last_mut() {
+            scope.insert(constant.ident.to_string(), (*constant.expr).clone());
+        }
     }
 
     fn visit_local(&mut self, local: &'s syn::Local) {
@@ -244,6 +251,8 @@ mod tests {
                 let (naming, own) = (|| format!("find: {}", path), 1);
                 Err(anyhow!("it is gone")).with_context(naming).hint("look for it")
             }
+            const CURE: &str = "install it";
+            fn j() -> Check { failure("it is missing", CURE) }
             #[cfg(test)]
             mod tests { fn t() { Err(anyhow!("never")).hint("listed") } }
         "#;
@@ -254,6 +263,7 @@ mod tests {
             ("is not executable", "chmod +x …"),
             ("it is late", "wait"),
             ("find: …: it is gone", "look for it"),
+            ("it is missing", "install it"),
         ];
         let expected = expected.map(|(error, cure)| (error.to_string(), cure.to_string()));
         assert_eq!(of_source(source).unwrap(), expected);

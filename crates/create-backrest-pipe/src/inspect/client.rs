@@ -15,6 +15,9 @@ use common::text::escape_path;
 
 use crate::work::{failure, warning};
 
+/// What helps if one of the tools is missing.
+pub(crate) const INSTALL: &str = "install all the tools: install.sh of the archive, or cargo xtask install";
+
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Client {
     /// No client was installed beside this program.
@@ -36,14 +39,14 @@ impl Client {
             Client::Current | Client::Outdated => None,
             Client::NoSource => Some(warning(
                 "backrest-send is not installed beside create-backrest-pipe: hooks can send, but not wait for an answer",
-                "install all the tools: cargo xtask install",
+                INSTALL,
             )),
             Client::Unusable(why) => {
                 let what = format!(
                     "install backrest-send: {}: {why}, it would not run in the container",
                     escape_path(source)
                 );
-                Some(failure(what, "install it as cargo xtask install builds it, linked statically"))
+                Some(failure(what, INSTALL))
             }
             Client::Blocked => Some(failure(
                 "install backrest-send: a folder is in its place in the bridge",

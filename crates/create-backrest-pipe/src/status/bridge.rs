@@ -13,7 +13,7 @@ use common::text::escape_path;
 use crate::cli::Supervisor;
 use crate::crontab::{Crontab, lines};
 use crate::inspect::Facts;
-use crate::inspect::client::Client;
+use crate::inspect::client::{Client, INSTALL};
 use crate::places::Places;
 use crate::setup;
 
@@ -82,7 +82,7 @@ fn answer(places: &Places) -> Check {
     command.arg("--bridge").arg(places.layout.bridge()).args(["--timeout", "10s", "ping"]);
     match process::capture(&mut command, b"", Limits::within(Duration::from_secs(15)), None) {
         Err(error) if process::is_not_installed(&error) => {
-            Check::unknown("socket", "not tried: backrest-send is not installed", "cargo xtask install")
+            Check::unknown("socket", "not tried: backrest-send is not installed", INSTALL)
         }
         Err(error) => {
             let what = format!("not tried: {}", common::exit::one_line(&error));

@@ -10,7 +10,7 @@ use std::time::Duration;
 use common::contract::push::{Answer, Push, Pushes};
 use common::contract::status::{Check, Fix};
 use common::process::{self, Captured, Limits};
-use common::settings::Settings;
+use common::settings::{PUSH_URL, Settings, plan_of};
 use common::tailscale::Right;
 use common::text::escape_path;
 use common::units;
@@ -19,6 +19,7 @@ use ureq::http::Uri;
 use crate::cli::Supervisor;
 use crate::hooks::wiring::is_on_path;
 use crate::init::find;
+use crate::inspect::client::INSTALL;
 
 /// What can't be used in `.env`, and what only this shell knows.
 pub(super) fn settings(settings: &Settings) -> Vec<Check> {
@@ -27,7 +28,7 @@ pub(super) fn settings(settings: &Settings) -> Vec<Check> {
     let mut checks: Vec<_> =
         problems.map(|problem| Check::bad("settings", problem.to_string(), fix.as_str())).collect();
     // Flags go to the listener's command line; these it takes from its own environment, which cron does not set.
-    for variable in ["IGNORE_FILE", "BACKUP_MOUNT", "UPTIME_KUMA_PUSH_URL"] {
+    for variable in ["IGNORE_FILE", "BACKUP_MOUNT", PUSH_URL] {
         if std::env::var_os(variable).is_some_and(|value| !value.is_empty()) {
             let what =
                 format!("{variable} is set in this shell; after a reboot the listener does not have it");
@@ -109,10 +110,18 @@ fn monitors(settings: &Settings) -> Vec<Check> {
             None => server(&name, &url),
         }))
     };
-    names.filter_map(check).collect()
+    let mut checks: Vec<_> = names.filter_map(check).collect();
+    let mut pusher = settings.command(PUSHER, &["--version"]);
+    let tried = process::capture(&mut pusher, b"", Limits::within(Duration::from_secs(15)), None);
+    if !checks.is_empty() && tried.is_err_and(|error| process::is_not_installed(&error)) {
+        let what = format!("{PUSHER} is not installed beside create-backrest-pipe: nothing can be pushed");
+        checks.push(Check::bad(MONITOR, what, INSTALL));
+    }
+    checks
 }
 
 const MONITOR: &str = "kuma";
+const PUSHER: &str = "backrest-push";
 
 fn is_push_address(name: &str, url: &str) -> Result<(), Check> {
     let fix = "copy the push address from the monitor's page in Uptime Kuma";
@@ -155,10 +164,14 @@ fn server(name: &str, url: &str) -> Check {
         .into();
     match agent.get(format!("{scheme}://{host}/")).call() {
         Ok(_) => {
+            let plan = plan_of(name).map(|plan| format!(" --plan {plan}")).unwrap_or_default();
             let what =
                 format!("the server of {name} answers; nothing was pushed yet, so its token is not proved");
-            let fix = "push once: backrest-send --bridge ~/containers/backrest/bridge notify-up a test";
-            Check::note(MONITOR, what, Some(fix.into()))
+            Check::note(
+                MONITOR,
+                what,
+                Some(Fix::ours(format!("push once: echo 'a test' | {PUSHER} up{plan}"))),
+            )
         }
         // The error names no more than the address that was asked, which has no token.
         Err(error) => {

@@ -134,6 +134,11 @@ fn how_the_last_push_was_answered_is_shown() {
     );
     let shown = pushed(r#""accepted""#);
     assert!(shown.contains("✓ kuma") && shown.contains("to UPTIME_KUMA_PUSH_URL was accepted"), "{shown}");
+    let missing = "✗ kuma       backrest-push is not installed";
+    assert!(shown.contains(missing), "{shown}");
+    home.sandbox.script(".local/bin/backrest-push", "#!/bin/sh\n");
+    let shown = pushed(r#""accepted""#);
+    assert!(!shown.contains(missing), "{shown}");
 }
 
 #[test]
