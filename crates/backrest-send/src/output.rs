@@ -28,7 +28,7 @@ pub(crate) fn complain(code: ExitCode, why: &str) -> ExitCode {
 }
 
 pub(crate) fn hint(text: &str) {
-    let _ = writeln!(io::stderr().lock(), "hint: {text}");
+    let _ = writeln!(io::stderr().lock(), "{}{text}", bridge::HINT);
 }
 
 /// The exit code when the work is over: a failure to write fails what was done otherwise.

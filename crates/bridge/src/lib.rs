@@ -10,6 +10,8 @@ pub mod help;
 pub mod message;
 pub mod request;
 
+/// What a line begins with that names a way out, after the line of an error.
+pub const HINT: &str = "hint: ";
 /// Where the container has the bridge folder.
 pub const MOUNT: &str = "/bridge";
 /// The socket's name in the bridge folder.

@@ -191,7 +191,9 @@ pub(crate) fn remind(held: &Held, output: &Path) {
             "{TOOL}: warning: {} held back, so that nothing is left out that the old exclude file kept",
             count(rules, "rule")
         );
-        note!("hint: see what that is about: build-ignore --compare {kept}; to agree: build-ignore --adopt");
+        common::exit::hint(&format!(
+            "see what that is about: build-ignore --compare {kept}; to agree: build-ignore --adopt"
+        ));
     }
 }
 

@@ -10,6 +10,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use bridge::HINT;
 use clap::Parser;
 use rustix::fs::Access;
 
@@ -140,8 +141,13 @@ pub fn report(tool: &str, error: &anyhow::Error) {
         () => None,
     };
     if let Some(hint) = hint_of(error).map(str::to_string).or_else(usual) {
-        crate::note!("hint: {}", escape(hint.as_bytes()));
+        self::hint(&escape(hint.as_bytes()));
     }
+}
+
+/// Prints a way out, after the line that it belongs to.
+pub fn hint(text: &str) {
+    crate::note!("{HINT}{text}");
 }
 
 /// Whether `error` was caused by an input or output error of that kind.

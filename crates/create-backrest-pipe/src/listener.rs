@@ -69,7 +69,9 @@ pub(crate) fn start(places: &Places) -> Result<Holder> {
 
 fn last_line(file: &Path) -> String {
     let text = fs::read(file).unwrap_or_default();
-    let last = text.split(|&byte| byte == b'\n').rfind(|line| !line.trim_ascii().is_empty());
+    let is_reason =
+        |line: &&[u8]| !line.trim_ascii().is_empty() && !line.starts_with(bridge::HINT.as_bytes());
+    let last = text.split(|&byte| byte == b'\n').rfind(is_reason);
     last.map_or_else(|| "it printed nothing".into(), escape)
 }
 

@@ -70,7 +70,8 @@ impl Work {
                 _ => format!("{}warning{}: ", text::WARN, text::WARN.render_reset()),
             };
             let hint = fix.as_ref().map_or("see all: create-backrest-pipe status", Fix::text);
-            common::note!("{TOOL}: {warning}{what}\nhint: {hint}");
+            common::note!("{TOOL}: {warning}{what}");
+            common::exit::hint(hint);
         }
         if self.has_failed() {
             return Exit::Failed;

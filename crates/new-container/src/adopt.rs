@@ -66,7 +66,7 @@ pub(crate) fn run(request: &Request, places: &Places, settings: &Settings) -> Re
     if request.dry_run || !(request.yes || agrees()?) {
         note!("{TOOL}: nothing was changed");
         if !request.dry_run {
-            note!("hint: new-container {typed} --adopt --yes writes this");
+            common::exit::hint(&format!("new-container {typed} --adopt --yes writes this"));
         }
         return Ok(Exit::Done);
     }

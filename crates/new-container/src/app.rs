@@ -102,7 +102,7 @@ fn make(request: Request, settings: &Settings) -> Result<Exit> {
     }
     if !ask::is_possible() && (ask || service.name.is_empty()) {
         note!("{TOOL}: {}", if ask { "--ask needs a terminal" } else { "a service needs a name" });
-        note!("hint: {TOOL} NAME --image IMAGE; {TOOL} --help has examples");
+        common::exit::hint(&format!("{TOOL} NAME --image IMAGE; {TOOL} --help has examples"));
         return Ok(Exit::Usage);
     }
     let Some(service) = complete(service, ask, settings)? else {

@@ -155,7 +155,7 @@ impl Runner {
         let left = until.saturating_duration_since(Instant::now());
         let finished = process::run(command, Limits::within(left), Some(&self.cancel), &mut |line| {
             // A hint is no reason.
-            if !line.trim_ascii().is_empty() && !line.starts_with(b"hint: ") {
+            if !line.trim_ascii().is_empty() && !line.starts_with(bridge::HINT.as_bytes()) {
                 last = line.to_vec();
             }
             report(Progress::Output(line.to_vec()));

@@ -68,7 +68,7 @@ fn report(findings: &[Finding]) {
     for check in findings.iter().map(|finding| finding.check(None)) {
         let word = if check.state == CheckState::Bad { "warning" } else { "note" };
         common::note!("{}{word}{}: {}", text::WARN, text::WARN.render_reset(), check.what);
-        common::note!("hint: {}", check.fix.as_ref().map_or("", Fix::text));
+        common::exit::hint(check.fix.as_ref().map_or("", Fix::text));
     }
 }
 

@@ -321,3 +321,19 @@ fn scripts_that_would_be_refused_are_listed_with_the_command_that_fixes_each() {
     }
     assert_eq!(home.run(&[]).expect_success().stderr, "");
 }
+
+#[test]
+fn a_listener_that_does_not_start_is_reported_with_its_error() {
+    let home = Home::new();
+    fs::remove_file(home.sandbox.path(".local/bin/pipe-listener")).unwrap();
+    home.sandbox.script(
+        ".local/bin/pipe-listener",
+        "#!/bin/sh\necho 'pipe-listener: no room' >&2\necho 'hint: free some' >&2\nexit 1\n",
+    );
+    let ran = home.run(&[]).expect_code(1);
+    assert!(
+        ran.stderr.contains("start the listener: exit status: 1: pipe-listener: no room\n"),
+        "{}",
+        ran.stderr
+    );
+}
