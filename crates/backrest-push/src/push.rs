@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use common::contract::push::{Answer, Push, Pushes, State};
 use common::exit::{Exit, HintExt};
+use common::moment::unix_now;
 use common::settings::{PUSH_URL, Settings};
 use common::text::escape_path;
 use ureq::Agent;
@@ -37,7 +38,7 @@ pub(crate) fn push(settings: &Settings, cli: &Cli) -> Result<Exit> {
         std::thread::sleep(PAUSE);
         answer = ask(&address);
     }
-    record(settings, setting, Push { at: jiff::Timestamp::now().as_second(), state, answer: answer.clone() });
+    record(settings, setting, Push { at: unix_now(), state, answer: answer.clone() });
     match answer {
         Answer::Accepted => Ok(Exit::Done),
         Answer::Refused(why) => Err(anyhow!("Uptime Kuma refused it: {why}")),

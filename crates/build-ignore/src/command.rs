@@ -13,6 +13,7 @@ use common::compose;
 use common::contract::picture::Picture;
 use common::exit::{self, Exit, HintExt};
 use common::problem::{self, Problem};
+use common::roots::{CONTAINERS, DATA};
 use common::settings::Settings;
 use common::text::{count, escape_path};
 use common::{out, paths, width};
@@ -169,7 +170,7 @@ fn write(settings: &Settings, path: &Path, text: &[u8]) -> Result<Change> {
 /// A root that was named and does not exist is a typing error. Without its rules everything in it would be backed up.
 fn check_roots(settings: &Settings) -> Result<()> {
     let home = paths::home()?;
-    for (name, path) in [("data", &settings.data_root), ("containers", &settings.container_root)] {
+    for (name, path) in [(DATA, &settings.data_root), (CONTAINERS, &settings.container_root)] {
         let is_missing =
             fs::symlink_metadata(path).is_err_and(|error| error.kind() == io::ErrorKind::NotFound);
         if is_missing && *path != home.join(name) {

@@ -15,6 +15,7 @@ use common::dump_files;
 use common::paths;
 use common::process::{self, Limits};
 use common::regular_file;
+use common::services::PREPARE;
 use common::settings::{Flags, Settings};
 use common::text::escape_path;
 
@@ -71,7 +72,7 @@ fn with_prepare_step(root: &Root) -> Vec<PathBuf> {
 /// Whether the prepare step in `folder`, if there is one, may declare a dump. To start a program for each run costs more
 /// than to look.
 fn may_declare(folder: &Path) -> bool {
-    match regular_file::read(&folder.join("prepare-backup.sh"), LONGEST) {
+    match regular_file::read(&folder.join(PREPARE), LONGEST) {
         Ok(script) => dump_files::may_declare(&script),
         Err(error) => error.kind() != io::ErrorKind::NotFound,
     }

@@ -10,6 +10,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use common::roots::{CONTAINERS, DATA};
 use common::settings::Settings;
 use common::text::escape_path;
 use common::{atomic, regular_file};
@@ -128,7 +129,7 @@ impl Held {
 
 /// Both roots with the name that each has in the state, so that the rules stay held if a root moves.
 fn roots(settings: &Settings) -> [(&'static str, Escaped); 2] {
-    [("data", escaped_path(&settings.data_root)), ("containers", escaped_path(&settings.container_root))]
+    [(DATA, escaped_path(&settings.data_root)), (CONTAINERS, escaped_path(&settings.container_root))]
 }
 
 /// The path of a rule, anchored to the folder of its file.

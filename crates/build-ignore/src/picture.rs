@@ -9,6 +9,7 @@ use std::hash::{Hash, Hasher};
 use common::contract::coverage::{Gap, GapKind};
 use common::contract::picture::{Bytes, Picture, PictureChange, ServicePicture};
 use common::exit::one_line;
+use common::roots::DATA;
 use common::services::{AFTER, PREPARE, RULES};
 use common::settings::Settings;
 use common::text::{WARN, escape};
@@ -149,7 +150,7 @@ fn leaves_out(folder: &Folder) -> bool {
 fn changes(before: &Picture, now: &Picture, settings: &Settings) -> Vec<PictureChange> {
     let is_there = |service: &str| {
         let (root, name) = service.split_once('/').unwrap_or((service, ""));
-        let root = if root == "data" { &settings.data_root } else { &settings.container_root };
+        let root = if root == DATA { &settings.data_root } else { &settings.container_root };
         root.join(name).is_dir()
     };
     let mut changes = Vec::new();

@@ -34,8 +34,10 @@ impl RootTree {
     }
 }
 
-const DATA: &str = "data";
-const CONTAINERS: &str = "containers";
+/// The data root's name: in reports, in the state, and in a home that has no other.
+pub const DATA: &str = "data";
+/// The container root's name, likewise.
+pub const CONTAINERS: &str = "containers";
 
 /// How many of the names that lead to `folder` lead to its service. `inner` leads to the root in the tree, if there is one.
 pub fn service_depth<N: AsRef<[u8]>>(inner: &[Vec<u8>], folder: &[N]) -> usize {

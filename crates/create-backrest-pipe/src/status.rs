@@ -17,6 +17,7 @@ use anyhow::Result;
 use common::contract::status::{Check, CheckState, Fix, StatusReport};
 use common::contract::verification::{Outcome, Verification};
 use common::exit::{Exit, one_line};
+use common::moment::unix_now;
 use common::settings::{Flags, Settings};
 use common::units;
 
@@ -81,6 +82,6 @@ fn verified(settings: &Settings) -> Check {
 
 /// How long ago a moment was, in seconds since 1970.
 fn age(at: i64) -> Duration {
-    let seconds = jiff::Timestamp::now().as_second().saturating_sub(at);
+    let seconds = unix_now().saturating_sub(at);
     Duration::from_secs(seconds.try_into().unwrap_or_default())
 }

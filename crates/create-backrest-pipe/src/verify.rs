@@ -31,6 +31,7 @@ use common::cancel::Cancel;
 use common::contract::verification::{Fault, FaultKind, Outcome, SnapshotInfo, Verification};
 use common::exit::{Exit, HintExt};
 use common::leftover::{self, Scratch};
+use common::moment::unix_now;
 use common::private;
 use common::settings::Settings;
 use common::text::{escape, escape_path};
@@ -114,7 +115,7 @@ pub(crate) fn run(request: Request, settings: &Settings) -> Result<Exit> {
     let (mut verification, error) = match worked {
         Ok(verification) => (verification, None),
         Err(error) => {
-            let at = Timestamp::now().as_second();
+            let at = unix_now();
             let why = Some(common::exit::one_line(&error));
             (Verification { plan, at, error: why, seed, ..Verification::default() }, Some(error))
         }
@@ -224,7 +225,7 @@ fn work(
     let outcome = if faults.is_empty() { Outcome::Proved } else { Outcome::Wrong };
     Ok(Verification {
         plan: Some(remote.plan_id().into()),
-        at: Timestamp::now().as_second(),
+        at: unix_now(),
         seconds: 0,
         outcome,
         error: None,
