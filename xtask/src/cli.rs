@@ -23,7 +23,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Task {
-    /// Build the tools for use, with the statically linked backrest-send
+    /// Build the tools for use: static where each backup starts them or a container runs them
     Build(BuildOptions),
     /// Put the tools, and the old scripts' names for them, below a prefix
     #[command(
@@ -70,7 +70,7 @@ pub(crate) enum Task {
     /// Tests that take longer than every change can wait for
     #[command(subcommand, after_help = "Example:\n  cargo xtask soak ignore --minutes 30")]
     Soak(Endurance),
-    /// Write docs/reference.md: the help of every program
+    /// Write the generated pages: reference.md, modules.md, the list of errors in troubleshooting.md
     Reference,
     /// Render the pictures of the pages from real runs
     Pictures(PicturesOptions),

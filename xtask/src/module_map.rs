@@ -11,7 +11,7 @@ pub(crate) const PAGE: &str = "docs/modules.md";
 
 const START: &str = "# Modules
 
-Reference for developers: every source file and its purpose, from its own first sentence. [Architecture](architecture.md) explains how the crates work together. `cargo xtask reference` writes this page.
+Reference for developers: every source file but tests, and its purpose from its own first sentence. [Architecture](architecture.md) explains how the crates work together. `cargo xtask reference` writes this page.
 ";
 
 pub(crate) fn text(sources: &[Source]) -> String {
