@@ -23,6 +23,10 @@ use tempfile::TempDir;
 use crate::process::{self, End, Limits};
 use crate::text::escape;
 
+mod unwritable;
+
+pub use unwritable::Unwritable;
+
 /// Longer than anything takes on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -7,6 +7,7 @@ mod bombs;
 mod dumps;
 mod keys;
 mod killed;
+mod output;
 mod prepare;
 mod proof;
 mod refused;

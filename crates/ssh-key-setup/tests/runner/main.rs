@@ -17,6 +17,7 @@ mod no_namespaces;
 mod odd_files;
 mod ordinary_user;
 mod other_paths;
+mod output;
 mod own_config;
 mod people;
 mod plain;

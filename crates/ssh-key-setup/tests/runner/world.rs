@@ -45,7 +45,7 @@ exec sleep 3600";
 
 /// The world. Paths of `/root` and `/srv` can be reached from outside with [`World::root`] and [`World::srv`].
 pub(crate) struct World {
-    sandbox: Sandbox,
+    pub(crate) sandbox: Sandbox,
     holder: Child,
     inside: String,
 }
