@@ -5,16 +5,15 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{Read, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::path::Path;
 
 use anyhow::{Context, Result};
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::private;
 use crate::text::{escape, escape_path};
-use crate::units;
+use crate::{private, regular_file, units};
 
 /// A lock that is held until it is dropped or the process ends.
 #[derive(Debug)]
@@ -81,7 +80,12 @@ pub fn attempt(path: &Path) -> Result<Attempt> {
     if let Some(folder) = path.parent() {
         private::folder(folder).with_context(naming)?;
     }
-    let file = private::read_write(path).with_context(naming)?;
+    let file = match private::read_write(path) {
+        // flock(2) needs no right to write: what has to be undone does not wait for a disk that can be written.
+        Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => regular_file::open_unlinked(path),
+        opened => opened,
+    };
+    let file = file.with_context(naming)?;
     match Flock::lock(file, FlockArg::LockExclusiveNonblock) {
         Ok(mut file) => {
             // The text is a courtesy: a full disk must not keep a backup from being prepared.

@@ -16,7 +16,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use crate::text::escape_path;
-use crate::{atomic, private};
+use crate::{atomic, private, regular_file};
 
 /// A log smaller than this is never rewritten.
 const LONG: u64 = 256 << 10;
@@ -55,7 +55,7 @@ pub struct Damage {
 
 /// Reads the log at `path` without touching it.
 pub fn read<T: DeserializeOwned>(path: &Path) -> Result<(Vec<T>, Damage)> {
-    match fs::read(path) {
+    match regular_file::read(path, u64::MAX) {
         Ok(text) => Ok(parse(&text)),
         Err(error) if error.kind() == ErrorKind::NotFound => {
             Ok((Vec::new(), Damage { is_missing: true, ..Damage::default() }))

@@ -36,7 +36,8 @@ pub(crate) fn run(context: &Context, mut journal: Journal, runner: &Runner, whic
     let names: Vec<_> = journal.entries().iter().map(|entry| entry.service.as_os_str()).collect();
     plan::each_names_something(&options.only, &names, "is in the journal")?;
     if !options.key.is_empty() {
-        journal.release(|key| key == options.key)?;
+        let written = journal.release(|key| key == options.key);
+        warn_unwritten(context, written);
     }
     let (now, boot) = (unix_now(), boot_id());
     let is_meant = |entry: &&Entry| {
@@ -48,7 +49,7 @@ pub(crate) fn run(context: &Context, mut journal: Journal, runner: &Runner, whic
     let entries: Vec<Entry> = journal.entries().iter().filter(is_meant).cloned().collect();
     let held: Vec<Entry> = journal.entries().iter().filter(|entry| !is_meant(entry)).cloned().collect();
     let nothing = with_nothing_to_run(context, &entries);
-    journal.keep_only(|entry| !nothing.contains(&entry.service))?;
+    warn_unwritten(context, journal.keep_only(|entry| !nothing.contains(&entry.service)));
     let outcomes = run_all(context, &entries, &mut journal, runner);
     runner.watcher.close(&outcomes);
     trouble::keep(context, &journal, None);
@@ -83,11 +84,15 @@ pub(crate) fn assume(context: &Context, journal: &mut Journal, only: &[Glob]) ->
         has_after: true,
         ..Entry::default()
     });
-    if let Err(error) = journal.assume(entries.collect()) {
-        // The disk is full, say. The after steps run all the same.
+    warn_unwritten(context, journal.assume(entries.collect()));
+    Ok(())
+}
+
+/// The disk is full or read-only, say. The after steps run all the same.
+fn warn_unwritten(context: &Context, written: Result<()>) {
+    if let Err(error) = written {
         context.warn(context.layout.actions_journal(), &error);
     }
-    Ok(())
 }
 
 /// Runs the after steps of `entries`, which are in `journal`, from the last to the first.

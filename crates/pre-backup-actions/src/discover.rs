@@ -149,7 +149,7 @@ fn look_at_all<const N: usize>(
         let rest = names[all.len()..].to_vec();
         // It is closed when the thread ends: a message for each service would cost more than the look.
         let (sender, receiver) = mpsc::channel::<()>();
-        thread::spawn(move || {
+        let look = move || {
             let _sender = sender;
             let checks = Checks::new(&own_trust);
             for name in rest {
@@ -157,7 +157,13 @@ fn look_at_all<const N: usize>(
                 let looks = scripts.map(|script| look::at(script, &folders, &checks));
                 lock(&shared).push(looks);
             }
-        });
+        };
+        // At the limit of processes it is done here.
+        if thread::Builder::new().spawn(look.clone()).is_err() {
+            look();
+        } else {
+            drop(look);
+        }
         let mut seen = 0;
         while receiver.recv_timeout(PATIENCE) == Err(RecvTimeoutError::Timeout) {
             let now = lock(&looked).len();

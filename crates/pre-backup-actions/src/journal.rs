@@ -65,19 +65,30 @@ impl Journal {
         private::folder(folder)
             .with_context(|| format!("make the folder of the journal: {}", escape_path(folder)))?;
         leftover::clear(folder, "");
-        let (entries, mut problems) = look(path)?;
+        // One that can't be read at all may hold services too.
+        let (entries, mut problems) = look(path).unwrap_or_else(|error| {
+            let what = format!("the journal can't be read: {}", error.root_cause());
+            (Vec::new(), vec![Problem::new(path, what)])
+        });
         let incomplete = !problems.is_empty();
         let mut journal = Journal { path: path.to_path_buf(), entries, log: None, incomplete };
         if incomplete {
             problems.push(journal.keep_aside());
         } else if journal.path.exists() {
             // Cuts off what was never finished, which needs no room on the disk.
-            let opened = RecordLog::open(path)?;
-            let is_due = journal.entries.is_empty() || opened.log.wants_rewrite();
-            journal.log = Some(opened.log);
-            if is_due {
-                // A full disk is no reason to leave services stopped.
-                let _ = journal.tidy();
+            // A disk that is full or can't be written is no reason to leave services stopped.
+            match RecordLog::open(path) {
+                Err(error) => {
+                    let what = format!("the journal can't be written: {}", error.root_cause());
+                    problems.push(Problem::new(path, what));
+                }
+                Ok(opened) => {
+                    let is_due = journal.entries.is_empty() || opened.log.wants_rewrite();
+                    journal.log = Some(opened.log);
+                    if is_due {
+                        let _ = journal.tidy();
+                    }
+                }
             }
         }
         Ok((journal, problems))
@@ -145,15 +156,16 @@ impl Journal {
     }
 
     /// Takes the backups that `is_over` holds for off every entry; those that no other backup holds are left without a
-    /// key and have to be brought back.
+    /// key and have to be brought back. If that can't be written, it holds for this run.
     pub(crate) fn release(&mut self, is_over: impl Fn(&str) -> bool) -> Result<()> {
+        let mut written = Ok(());
         let held: Vec<_> =
             self.entries.iter().filter(|entry| entry.keys.iter().any(|key| is_over(key))).cloned().collect();
         for entry in held {
             let others: BTreeSet<_> = entry.keys.iter().filter(|key| !is_over(key)).cloned().collect();
-            self.update(&entry.service, |entry| entry.keys = others)?;
+            written = written.and(self.update(&entry.service, |entry| entry.keys = others));
         }
-        Ok(())
+        written
     }
 
     /// Takes out a service whose after step has run.
@@ -245,7 +257,10 @@ impl Journal {
             |entry| entry.path(),
         );
         let linked = if aside.exists() { Ok(()) } else { fs::hard_link(&self.path, &aside) };
-        match linked.or_else(|_| fs::copy(&self.path, &aside).map(|_| ())) {
+        // A FIFO would wait for its other end.
+        let copied =
+            |error| if self.path.is_file() { fs::copy(&self.path, &aside).map(drop) } else { Err(error) };
+        match linked.or_else(copied) {
             Ok(()) => Problem::new(aside, "a copy of the journal from before is kept here"),
             Err(error) => Problem::new(aside, format!("the damaged journal could not be kept here: {error}")),
         }

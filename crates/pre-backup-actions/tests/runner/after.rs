@@ -169,6 +169,33 @@ fn after_a_damaged_journal_every_after_script_runs() {
     assert!(ran.stderr.contains("journal.damaged-20"), "{}", ran.everything());
 }
 
+#[test]
+fn a_journal_that_can_not_be_read_or_written_leaves_no_service_stopped() {
+    for (kind, code) in [("fifo", 0), ("folder", 1), ("read-only", 1)] {
+        let home = Home::new();
+        stoppable(&home, "a");
+        home.run(&["--key", "one"]).expect_success();
+        let mut command = home.command(&["--after", "--key", "one"]);
+        if kind == "read-only" {
+            let mounts = r#"mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && shift && exec "$@""#;
+            command = home.sandbox.command("unshare");
+            command.args(["--mount", "--map-root-user", "sh", "-c", mounts, "sh"]);
+            command.arg(home.sandbox.path("containers")).arg(env!("CARGO_BIN_EXE_pre-backup-actions"));
+            command.args(["--after", "--key", "one"]);
+        } else {
+            fs::remove_file(home.journal()).unwrap();
+        }
+        match kind {
+            "fifo" => nix::unistd::mkfifo(&home.journal(), nix::sys::stat::Mode::S_IRWXU).unwrap(),
+            "folder" => fs::create_dir(home.journal()).unwrap(),
+            _ => {}
+        }
+        let ran = home.sandbox.run(&mut command).expect_code(code);
+        assert!(home.exists("data/a/up"), "{kind}: {}", ran.everything());
+        assert!(ran.stderr.contains("/journal: "), "{kind}: {}", ran.everything());
+    }
+}
+
 /// What could not be read may be any service. That is known until all of them are in the journal.
 #[test]
 fn a_damaged_journal_is_one_until_every_after_script_is_in_it() {
