@@ -19,10 +19,10 @@ use crate::restic::cost::Depths;
 use crate::restic::matcher::Matcher;
 use crate::rules_file::FILE_NAME;
 use crate::rules_file::RulesFile;
-use crate::section::{self, Sections, Written};
+use crate::section::{self, RulePatterns, Sections};
 use crate::translate::line::SeenAt;
 use crate::translate::order::Position;
-use crate::tree::{self, Closed, Exceptions, Tree, Wanted};
+use crate::tree::{self, Closed, Detail, Exceptions, Tree};
 
 /// A root, ready to be written.
 #[derive(Debug)]
@@ -47,14 +47,14 @@ pub struct Options {
 }
 
 /// Builds `root`. Fails only where the root itself can't be read.
-pub fn build(root: &Path, seen_at: &SeenAt, wanted: Wanted, options: &Options) -> Result<Built> {
+pub fn build(root: &Path, seen_at: &SeenAt, detail: Detail, options: &Options) -> Result<Built> {
     let Options { lean, held } = options;
     let lean = *lean;
     let (base, inner) = (seen_at.base(), seen_at.inner.as_slice());
     let mut exceptions = Exceptions { held: held.clone(), ..Exceptions::default() };
     // Few services have too many rules, and each repetition blocks one at least.
     let (mut tree, mut sections) = loop {
-        let tree = tree::walk(root, inner, wanted, &exceptions)?;
+        let tree = tree::walk(root, inner, detail, &exceptions)?;
         let depth = base.depth() + tree.top.height();
         let sections = section::compile(&tree.files, &base, inner, lean, depth);
         let over: Vec<_> =
@@ -79,8 +79,8 @@ pub fn build(root: &Path, seen_at: &SeenAt, wanted: Wanted, options: &Options) -
     let differences = reconcile::compare(&tree, &matcher);
     let owners = if differences.is_empty() { Vec::new() } else { owners(&sections) };
     // They match nothing, so they decide nothing: there is no need to compare again for their sake.
-    let is_narrowed = drop_idle_lines(&mut sections, &matcher, lean);
-    if !differences.is_empty() || is_narrowed {
+    let is_lean = drop_idle_lines(&mut sections, &matcher, lean);
+    if !differences.is_empty() || is_lean {
         let why = |difference: &Difference| why(difference, &tree, &matcher, &owners);
         reconcile::name_paths(&mut sections, &differences, &base, inner, why);
         matcher = Matcher::new(&sections, &base, seen_at);
@@ -103,15 +103,15 @@ pub fn build(root: &Path, seen_at: &SeenAt, wanted: Wanted, options: &Options) -
 /// Drops lines of positive rules that match nothing today: with `lean` all of them, which become comments, else those of
 /// rules that need several, down to the first. restic tries every line on every path, and the tool runs before
 /// each backup. A line that takes something back could save what is made later; those stay. Returns whether any of the
-/// other lines was narrowed down, which it may be with `lean`.
+/// other lines names only what it matches today, as it may with `lean`.
 fn drop_idle_lines(sections: &mut Sections, matcher: &Matcher, lean: bool) -> bool {
     let mut first_id = 0;
-    let mut any_narrowed = false;
+    let mut has_lean_lines = false;
     for written in sections.values_mut().flat_map(|section| &mut section.rules) {
         let ids = first_id..first_id + written.lines.len() as Id;
         first_id = ids.end;
         let is_one_line = written.lines.len() <= 1 && !lean;
-        if is_one_line || written.placed.rule().negated {
+        if is_one_line || written.place.rule().negated {
             continue;
         }
         let is_idle = !ids.clone().any(|id| matcher.has_matched(id));
@@ -121,45 +121,45 @@ fn drop_idle_lines(sections: &mut Sections, matcher: &Matcher, lean: bool) -> bo
             ids.clone().zip(std::mem::take(&mut written.lines)).partition(|(id, _)| keeps(*id));
         written.is_first_only = keeps_first && !dropped.is_empty();
         for (id, line) in kept {
-            match matcher.narrowed(id, &line) {
-                Some(narrowed) => {
-                    written.lines.extend(narrowed);
-                    written.is_narrowed = true;
+            match matcher.lean_lines(id, &line) {
+                Some(lines) => {
+                    written.lines.extend(lines);
+                    written.is_lean = true;
                 }
                 None => written.lines.push(line),
             }
         }
-        any_narrowed |= written.is_narrowed;
+        has_lean_lines |= written.is_lean;
         if lean {
             written.inactive.extend(dropped.into_iter().map(|(_, line)| line));
         }
     }
-    if any_narrowed {
+    if has_lean_lines {
         sections.values_mut().for_each(|section| section::drop_repeated(&mut section.rules));
     }
-    any_narrowed
+    has_lean_lines
 }
 
 /// A rule that can't match anything is named once: by a hint, if there is one.
 fn warn_about_rules(sections: &Sections, hints: &[Problem], warnings: &mut Vec<Problem>) {
     for written in rules_of_odd_sections(sections) {
-        let (file, rule) = (&written.placed.file, written.placed.rule());
-        let what = match written.placed.position {
-            Position::Never(why) => format!("matches nothing, as in git: {why}: {}", rule.shown()),
+        let (file, rule) = (&written.place.file, written.place.rule());
+        let what = match written.place.position {
+            Position::Never(why) => format!("matches nothing, as in git: {why}: {}", rule.excerpt()),
             _ if written.is_unsayable => {
-                let text = rule.shown();
+                let text = rule.excerpt();
                 format!("restic's syntax can't express it; what it matches now is listed by path: {text}")
             }
             _ => continue,
         };
         let is_hinted = |hint: &Problem| hint.line == Some(rule.line) && hint.path == file.path;
-        if file.rules.hold_of(written.placed.number).is_none() && !hints.iter().any(is_hinted) {
+        if file.rules.hold_of(written.place.number).is_none() && !hints.iter().any(is_hinted) {
             warnings.push(Problem::at_line(&file.path, rule.line, what));
         }
     }
 }
 
-fn rules_of_odd_sections(sections: &Sections) -> impl Iterator<Item = &Written> {
+fn rules_of_odd_sections(sections: &Sections) -> impl Iterator<Item = &RulePatterns> {
     sections.values().filter(|section| section.has_odd_rules).flat_map(|section| &section.rules)
 }
 
@@ -208,12 +208,12 @@ fn warn_about_cost(sections: &Sections, depths: &Depths, warnings: &mut Vec<Prob
         let total: f64 = lines.map(|line| depths.cost_of_line(line)).sum();
         let of_path = total / depths.paths().max(1) as f64;
         if of_path >= COSTLY {
-            let (file, rule) = (&written.placed.file, written.placed.rule());
+            let (file, rule) = (&written.place.file, written.place.rule());
             let what = format!(
                 "costs restic about {:.0} µs for each path, {:.0} s in all, because of its **: {}",
                 of_path / 1e3,
                 total / 1e9,
-                rule.shown()
+                rule.excerpt()
             );
             warnings.push(Problem::at_line(&file.path, rule.line, what));
         }
@@ -266,7 +266,7 @@ fn owners(sections: &Sections) -> Vec<Option<(Arc<RulesFile>, usize)>> {
     let mut owners = Vec::new();
     for section in sections.values() {
         for written in &section.rules {
-            let owner = Some((Arc::clone(&written.placed.file), written.placed.number));
+            let owner = Some((Arc::clone(&written.place.file), written.place.number));
             owners.extend(std::iter::repeat_n(owner, written.lines.len()));
         }
         owners.extend(section.paths.iter().map(|_| None));
@@ -282,7 +282,7 @@ fn why(
 ) -> String {
     let is_folder = difference.kind == DifferenceKind::ExtraFolder;
     let rule = match decide::decide(&tree.files, &difference.names, is_folder) {
-        Some(decision) => format!("line {}: {}", decision.rule().line, decision.rule().shown()),
+        Some(decision) => format!("line {}: {}", decision.rule().line, decision.rule().excerpt()),
         None => "no rule".to_string(),
     };
     let undone_by = difference.decided_by.filter(|id| matcher.is_negated(*id)).map_or_else(
@@ -290,7 +290,7 @@ fn why(
         |id| {
             let (file, number) = owners.get(id as usize)?.as_ref()?;
             let rule = &file.rules.list[*number];
-            Some(format!("line {}: {}", rule.line, rule.shown()))
+            Some(format!("line {}: {}", rule.line, rule.excerpt()))
         },
     );
     match undone_by {

@@ -26,7 +26,7 @@ use crate::held::Held;
 use crate::migrate::Move;
 use crate::root::{Root, build_roots};
 use crate::task::{Format, Mode, Task};
-use crate::tree::Wanted;
+use crate::tree::Detail;
 use crate::{coverage, explain, kept, migrate, own_rules, picture, render, report, stale};
 
 /// Runs the command line.
@@ -73,12 +73,12 @@ fn run_task(task: &Task) -> Result<Exit> {
     if let Mode::Explain(paths) = &task.mode {
         return explain::run(task, paths, &options);
     }
-    let wanted = match task.mode {
-        Mode::Report | Mode::Coverage | Mode::Compare(_) => Wanted::Sizes,
-        Mode::Kept => Wanted::Names,
-        _ => Wanted::Rules,
+    let detail = match task.mode {
+        Mode::Report | Mode::Coverage | Mode::Compare(_) => Detail::Sizes,
+        Mode::Kept => Detail::Names,
+        _ => Detail::Rules,
     };
-    let (roots, errors) = build_roots(settings, wanted, &options)?;
+    let (roots, errors) = build_roots(settings, detail, &options)?;
     errors.iter().for_each(|error| exit::report(TOOL, error));
     roots.iter().for_each(|root| problem::warn(TOOL, &root.built.warnings));
     let warnings: Vec<&Problem> =

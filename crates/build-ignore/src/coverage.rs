@@ -27,7 +27,7 @@ use crate::restic::cost::Depths;
 use crate::root::{Root, build_roots};
 use crate::rules_file::Hold;
 use crate::section::Section;
-use crate::tree::{Link, Wanted};
+use crate::tree::{Detail, Link};
 
 /// How the compose files of a folder are read: quickly by ourselves, or as Docker Compose resolves them.
 pub(crate) type ReadProject = fn(&Path) -> compose::Project;
@@ -59,7 +59,7 @@ const BARE: f64 = 30.0;
 /// What the patterns cost restic, and what they would cost with `--lean`.
 fn scan(roots: &[Root], settings: &Settings, options: &Options) -> Option<Scan> {
     let lean = Options { lean: true, held: options.held.clone() };
-    let (lean, _) = build_roots(settings, Wanted::Rules, &lean).ok()?;
+    let (lean, _) = build_roots(settings, Detail::Rules, &lean).ok()?;
     let depths = roots.iter().fold(Depths::default(), |depths, root| {
         depths.with(&Depths::new(&root.built.tree.depths, root.seen_at.names.len() + 1))
     });
@@ -85,8 +85,8 @@ fn held_back(roots: &[Root]) -> Vec<HeldBack> {
                     service: root.place.service(&file.folder),
                     file: file.path.to_string_lossy().into_owned(),
                     line: rule.line,
-                    rule: rule.shown().into_owned(),
-                    instead: (hold == Hold::Anchored).then(|| format!("/{}", rule.shown())),
+                    rule: rule.excerpt().into_owned(),
+                    instead: (hold == Hold::Anchored).then(|| format!("/{}", rule.excerpt())),
                 });
             }
         }

@@ -139,5 +139,5 @@ fn by_rule(roots: &[Root], dump: &Path) -> Option<(String, String)> {
     let decision = decide::decide(&root.built.tree.files, &names, false)?;
     let rule = decision.rule();
     let place = format!("{}{}", escape_path(&decision.file.path), rule.after_path());
-    (!rule.negated).then(|| (escape_path(dump), format!("{place}: {}", rule.shown())))
+    (!rule.negated).then(|| (escape_path(dump), format!("{place}: {}", rule.excerpt())))
 }

@@ -14,7 +14,7 @@ use crate::held::Held;
 use crate::reconcile;
 use crate::root::seen_at;
 use crate::task::{Format, Task};
-use crate::tree::Wanted;
+use crate::tree::Detail;
 use anyhow::{Context, Result};
 use common::contract::explain::{Explained, PathOutcome, Rule};
 use common::exit::Exit;
@@ -41,7 +41,7 @@ pub(crate) fn run(task: &Task, paths: &[PathBuf], options: &Options) -> Result<E
                 let place = &places[root];
                 if built[root].is_none() {
                     let build =
-                        |options| build(&place.path, &seen_at(settings, place), Wanted::Rules, options);
+                        |options| build(&place.path, &seen_at(settings, place), Detail::Rules, options);
                     let new = build(options)?;
                     problem::warn(TOOL, &new.warnings);
                     built[root] = Some(new);
@@ -112,7 +112,7 @@ fn outcome(root: &Path, names: &[Vec<u8>], built: &Built) -> (PathOutcome, Optio
     let decision = decide(&built.tree.files, names, is_folder);
     let shown = decision.as_ref().map(|decision| {
         let rule = decision.rule();
-        format!("{}{}: {}", escape_path(&decision.file.path), rule.after_path(), rule.shown())
+        format!("{}{}: {}", escape_path(&decision.file.path), rule.after_path(), rule.excerpt())
     });
     let decided_by = decision.as_ref().map(|decision| Rule {
         file: lossy(&decision.file.path),

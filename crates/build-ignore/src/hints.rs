@@ -57,7 +57,7 @@ impl Place<'_> {
         let suspects = file.rules.suspects();
         let repeated = suspects.repeated.iter().map(|(number, first)| {
             let rule = &file.rules.list[*number];
-            Problem::at_line(&file.path, rule.line, format!("the same as line {first}: {}", rule.shown()))
+            Problem::at_line(&file.path, rule.line, format!("the same as line {first}: {}", rule.excerpt()))
         });
         let mut problems: Vec<Problem> = repeated.collect();
         let unmatched = || {
@@ -88,7 +88,7 @@ impl Place<'_> {
     }
 
     fn problem(&self, rule: &Rule, what: &str) -> Problem {
-        Problem::at_line(&self.file.path, rule.line, format!("{}: {what}", rule.shown()))
+        Problem::at_line(&self.file.path, rule.line, format!("{}: {what}", rule.excerpt()))
     }
 
     /// The hint for a rule whose text is odd; none if the tree does not bear it out.
@@ -164,7 +164,7 @@ impl Place<'_> {
         if !self.file.would_match_file(number) {
             return None;
         }
-        let text = rule.shown();
+        let text = rule.excerpt();
         let why = "a rule that ends with / is for folders, and only a file has this name";
         Some(format!("{why}; write {}", text.strip_suffix('/')?))
     }
@@ -259,7 +259,7 @@ fn behind_a_left_out_folder(tree: &Tree, file: &RulesFile, rule: &Rule) -> Optio
             return Some(format!(
                 "it can't take anything back in: line {} ({}) leaves out its folder {folder}; write {folder}/* there",
                 other.line,
-                other.shown()
+                other.excerpt()
             ));
         }
     }

@@ -97,7 +97,7 @@ impl EndingNames {
     }
 
     /// The lines to write in place of `line`; none where there is nothing to gain.
-    pub fn narrowed(&self, line: &[u8], beginnings: &Beginnings) -> Option<Vec<Vec<u8>>> {
+    pub fn lean_lines(&self, line: &[u8], beginnings: &Beginnings) -> Option<Vec<Vec<u8>>> {
         let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
         let start = seen.start.as_ref()?;
         let by_start = line::with_start_of_last_name(line, start).filter(|_| !start.is_empty());
@@ -156,55 +156,59 @@ mod tests {
 
     /// As if so much of all names began with `a`.
     #[track_caller]
-    fn narrowed_among(share: u64, line: &str, ending: &str, seen: &[&str]) -> Option<Vec<String>> {
+    fn lean_lines_among(share: u64, line: &str, ending: &str, seen: &[&str]) -> Option<Vec<String>> {
         let names = EndingNames::new(ending.len());
         seen.iter().for_each(|name| names.add(name.as_bytes()));
         let mut beginnings = Beginnings([0; 256]);
         beginnings.0[usize::from(b'a')] = share;
         beginnings.0[usize::from(b'z')] = 100 - share;
-        let lines = names.narrowed(line.as_bytes(), &beginnings)?;
+        let lines = names.lean_lines(line.as_bytes(), &beginnings)?;
         Some(lines.into_iter().map(|line| String::from_utf8(line).unwrap()).collect())
     }
 
     #[track_caller]
-    fn narrowed(line: &str, ending: &str, seen: &[&str]) -> Option<Vec<String>> {
-        narrowed_among(100, line, ending, seen)
+    fn lean_lines(line: &str, ending: &str, seen: &[&str]) -> Option<Vec<String>> {
+        lean_lines_among(100, line, ending, seen)
     }
 
     #[test]
     fn names_are_written_out_and_those_of_one_length_are_one_pattern() {
-        let lines = narrowed("/s/*/*.log", ".log", &["b$.log", "a*.log", "bcd.log", "b$.log"]);
+        let lines = lean_lines("/s/*/*.log", ".log", &["b$.log", "a*.log", "bcd.log", "b$.log"]);
         assert_eq!(lines.unwrap(), ["/s/*/??.log", "/s/*/bcd.log"]);
-        assert_eq!(narrowed("/s/*/*.log", ".log", &["a*$.log"]).unwrap(), ["/s/*/a\\*$$.log"]);
-        let lines = narrowed("/s/*.log", ".log", &["app-1.log", "app-2.log", "app-30.log", "app.log"]);
+        assert_eq!(lean_lines("/s/*/*.log", ".log", &["a*$.log"]).unwrap(), ["/s/*/a\\*$$.log"]);
+        let lines = lean_lines("/s/*.log", ".log", &["app-1.log", "app-2.log", "app-30.log", "app.log"]);
         assert_eq!(lines.unwrap(), ["/s/app.log", "/s/app-?.log", "/s/app-30.log"]);
-        assert_eq!(narrowed("/s/*.log", ".log", &[]), None, "never no line at all");
+        assert_eq!(lean_lines("/s/*.log", ".log", &[]), None, "never no line at all");
     }
 
     #[test]
     fn a_beginning_that_few_names_share_is_cheaper_than_many_patterns() {
         let seen = ["app-1.log", "app-2.log", "app-30.log", "app.log"];
-        assert_eq!(narrowed_among(1, "/s/*.log", ".log", &seen).unwrap(), ["/s/app*.log"]);
+        assert_eq!(lean_lines_among(1, "/s/*.log", ".log", &seen).unwrap(), ["/s/app*.log"]);
         let many: Vec<String> = (1..9).map(|length| "a".repeat(length) + ".log").collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        assert_eq!(narrowed("/s/*.log", ".log", &many).unwrap(), ["/s/a*.log"]);
+        assert_eq!(lean_lines("/s/*.log", ".log", &many).unwrap(), ["/s/a*.log"]);
         let many: Vec<String> = many.iter().map(|name| name.replacen('a', "b", name.len() % 2)).collect();
         let many: Vec<&str> = many.iter().map(String::as_str).collect();
-        assert_eq!(narrowed("/s/*.log", ".log", &many), None, "nothing in common: the line stays");
+        assert_eq!(lean_lines("/s/*.log", ".log", &many), None, "nothing in common: the line stays");
     }
 
     #[test]
     fn a_question_mark_never_stands_for_a_part_of_a_character() {
-        assert_eq!(narrowed("/s/*.log", ".log", &["aé.log", "aaü.log", "aaa.log"]).unwrap(), ["/s/a*.log"]);
-        assert_eq!(narrowed("/s/*.log", ".log", &["ä.log"]).unwrap(), ["/s/ä.log"]);
+        assert_eq!(lean_lines("/s/*.log", ".log", &["aé.log", "aaü.log", "aaa.log"]).unwrap(), ["/s/a*.log"]);
+        assert_eq!(lean_lines("/s/*.log", ".log", &["ä.log"]).unwrap(), ["/s/ä.log"]);
     }
 
     #[test]
     fn the_ending_is_no_part_of_what_names_begin_with() {
         let many = ["aa", "aaa", "aaaa", "aaaaa", "aaaaaa", "aaaaaaa"];
-        assert_eq!(narrowed("/s/*aa", "aa", &many), None, "aa itself begins with nothing before its ending");
         assert_eq!(
-            narrowed("/s/*aa", "aa", &many.map(|name| ["a", name].concat()).each_ref().map(String::as_str))
+            lean_lines("/s/*aa", "aa", &many),
+            None,
+            "aa itself begins with nothing before its ending"
+        );
+        assert_eq!(
+            lean_lines("/s/*aa", "aa", &many.map(|name| ["a", name].concat()).each_ref().map(String::as_str))
                 .unwrap(),
             ["/s/a*aa"]
         );

@@ -24,7 +24,7 @@ use crate::render::FIRST_LINE;
 use crate::restic::exclude_file::ExcludeFile;
 use crate::root::{Root, build_roots};
 use crate::task::{Format, Task};
-use crate::tree::Wanted;
+use crate::tree::Detail;
 
 /// An exclude file larger than this is not read.
 const LARGEST: u64 = 256 << 20;
@@ -95,7 +95,7 @@ fn move_from(task: &Task, old: Vec<u8>) -> Result<Move> {
     // Each round holds one rule more, or holds one more strictly.
     loop {
         let options = Options { lean: task.lean, held: held.clone() };
-        let (roots, _) = build_roots(&task.settings, Wanted::Sizes, &options)?;
+        let (roots, _) = build_roots(&task.settings, Detail::Sizes, &options)?;
         unseen = unseen.or_else(|| find_unseen(&task.settings, &roots, &old));
         let now = compare(&roots, &file);
         let mut changed = false;

@@ -22,7 +22,7 @@ use crate::coverage::owner;
 use crate::dumps::{self, Declared};
 use crate::restic::exclude_file::{ExcludeFile, LineCursor};
 use crate::root::{Root, build_roots};
-use crate::tree::{Folder, Kind, Wanted};
+use crate::tree::{Detail, Folder, Kind};
 
 /// More new gaps than this are a count.
 const MOST_GAPS: usize = 5;
@@ -46,7 +46,7 @@ pub(crate) fn compare(
     if before.rules == fingerprint(roots) {
         return None;
     }
-    let (roots, errors) = build_roots(settings, Wanted::Sizes, options).ok()?;
+    let (roots, errors) = build_roots(settings, Detail::Sizes, options).ok()?;
     let trees = roots.iter().map(|root| (&root.built.tree.top, root.seen_at.names.as_slice()));
     if !errors.is_empty() {
         return None;
@@ -235,7 +235,7 @@ mod tests {
         fs::write(root.path().join("photo"), "1234").unwrap();
         fs::write(root.path().join("f"), "5").unwrap();
         let seen_at = SeenAt { names: vec![b"data".to_vec()], inner: Vec::new() };
-        let built = build(root.path(), &seen_at, Wanted::Sizes, &Options::default()).unwrap();
+        let built = build(root.path(), &seen_at, Detail::Sizes, &Options::default()).unwrap();
         let trees = [(&built.tree.top, seen_at.names.as_slice())];
         // Two paths; a pattern of each file has two **.
         let (old, new) = (b"/data/**/a/**/b\n", b"/data/photo\n/data/**/a/**/b\n");

@@ -14,7 +14,7 @@ use crate::decide::host_path;
 use crate::index::Step;
 use crate::root::Root;
 use crate::rules_file::{Hold, RulesFile};
-use crate::section::{Section, Written};
+use crate::section::{RulePatterns, Section};
 use crate::translate::order::Position;
 
 /// restic reads no line of 64 KiB or more, not even a comment.
@@ -61,14 +61,14 @@ fn push_section(out: &mut Vec<u8>, root: &Path, section: &Section) {
     let mut last_file: Option<(&Arc<RulesFile>, String)> = None;
     for written in &section.rules {
         if let Some(remark) = remark(written) {
-            let (file, rule) = (&written.placed.file, written.placed.rule());
+            let (file, rule) = (&written.place.file, written.place.rule());
             let path = match last_file.take() {
                 Some((last, path)) if Arc::ptr_eq(last, file) => path,
                 _ => escape_path(file.path.strip_prefix(root).unwrap_or(&file.path)),
             };
             let (colon, line) =
                 if rule.line == 0 { ("", String::new()) } else { (":", rule.line.to_string()) };
-            comment(out, &[&path, colon, &line, ": ", &rule.shown(), &remark]);
+            comment(out, &[&path, colon, &line, ": ", &rule.excerpt(), &remark]);
             last_file = Some((file, path));
         }
         for line in &written.lines {
@@ -89,15 +89,15 @@ fn push_section(out: &mut Vec<u8>, root: &Path, section: &Section) {
 }
 
 /// What stands behind the rule in its comment; none where it needs no comment.
-fn remark(written: &Written) -> Option<Cow<'static, str>> {
-    match written.placed.file.rules.hold_of(written.placed.number) {
+fn remark(written: &RulePatterns) -> Option<Cow<'static, str>> {
+    match written.place.file.rules.hold_of(written.place.number) {
         Some(Hold::Anchored) => {
             return Some("  (held back until build-ignore --adopt: only at the top)".into());
         }
         Some(Hold::Off) => return Some("  (held back until build-ignore --adopt)".into()),
         None => {}
     }
-    Some(match written.placed.position {
+    Some(match written.place.position {
         Position::Never(why) => format!("  (matches nothing, as in git: {why})").into(),
         Position::BringsNothingBack => "  (nothing to bring back)".into(),
         Position::MatchesNothing => "  (matches nothing today)".into(),
@@ -110,7 +110,7 @@ fn remark(written: &Written) -> Option<Cow<'static, str>> {
         Position::InOrder | Position::Last if written.is_first_only => {
             "  (matches nothing today, so only its first level is written)".into()
         }
-        Position::InOrder | Position::Last if written.is_narrowed => {
+        Position::InOrder | Position::Last if written.is_lean => {
             "  (only for the names that it matches today)".into()
         }
         Position::InOrder | Position::Last if is_plain(written) => return None,
@@ -119,8 +119,8 @@ fn remark(written: &Written) -> Option<Cow<'static, str>> {
 }
 
 /// Whether the one line is just the rule behind the folder of its file.
-fn is_plain(written: &Written) -> bool {
-    let rule = written.placed.rule();
+fn is_plain(written: &RulePatterns) -> bool {
+    let rule = written.place.rule();
     if rule.path.as_ref().is_ok_and(|path| path.first() == Some(&Step::AnyFolders)) {
         return false;
     }

@@ -57,12 +57,12 @@ fn shared_rules(roots: &[Root], width: Option<usize>) {
         let mut shared: Vec<_> =
             shared.map(|((above, rule), services)| (above, Reverse(services.len()), rule)).collect();
         shared.sort();
-        for of_root in shared.chunk_by(|a, b| a.0 == b.0) {
-            let file = escape_path(host_path(&root.place.path, of_root[0].0).join(FILE_NAME));
+        for root_rules in shared.chunk_by(|a, b| a.0 == b.0) {
+            let file = escape_path(host_path(&root.place.path, root_rules[0].0).join(FILE_NAME));
             let what =
                 format!("Rules that many services have; once in {file} each is fewer patterns for restic:");
             out!("\n{}", width::folded(&what, 0, 0, width));
-            for (_, Reverse(count), rule) in of_root.iter().take(MOST_RULES) {
+            for (_, Reverse(count), rule) in root_rules.iter().take(MOST_RULES) {
                 out!("{DIM}  {}: in {count} services{DIM:#}", escape(rule));
             }
         }
@@ -226,13 +226,13 @@ impl Numbers {
         self.patterns +=
             section.rules.iter().map(|rule| rule.lines.len()).sum::<usize>() + section.paths.len();
         for written in &section.rules {
-            let placed = &written.placed;
-            let is_held = placed.file.rules.hold_of(placed.number).is_some();
-            let is_of_a_person = placed.rule().path.is_ok() && placed.rule().line > 0;
-            if is_of_a_person && !is_held && !placed.file.has_matched(placed.number) {
-                let rule = placed.rule();
-                let file = escape_path(&placed.file.path);
-                self.rules_without_match.push(format!("{file}{}: {}", rule.after_path(), rule.shown()));
+            let place = &written.place;
+            let is_held = place.file.rules.hold_of(place.number).is_some();
+            let is_of_a_person = place.rule().path.is_ok() && place.rule().line > 0;
+            if is_of_a_person && !is_held && !place.file.has_matched(place.number) {
+                let rule = place.rule();
+                let file = escape_path(&place.file.path);
+                self.rules_without_match.push(format!("{file}{}: {}", rule.after_path(), rule.excerpt()));
             }
         }
     }

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use crate::build::{Built, Options, build};
 use crate::progress;
 use crate::translate::line::SeenAt;
-use crate::tree::{Entry, Kind, Wanted};
+use crate::tree::{Detail, Entry, Kind};
 
 /// A root that was built.
 #[derive(Debug)]
@@ -57,12 +57,12 @@ pub(crate) fn seen_at(settings: &Settings, tree: &RootTree) -> SeenAt {
 /// Builds the roots side by side. Returns those that could be read, and the errors of the others; fails if none could be.
 pub(crate) fn build_roots(
     settings: &Settings,
-    wanted: Wanted,
+    detail: Detail,
     options: &Options,
 ) -> Result<(Vec<Root>, Vec<anyhow::Error>)> {
     let one = |place: RootTree| -> Result<Root> {
         let seen_at = seen_at(settings, &place);
-        let built = build(&place.path, &seen_at, wanted, options)?;
+        let built = build(&place.path, &seen_at, detail, options)?;
         let real_path = place.path.canonicalize().unwrap_or_else(|_| place.path.clone());
         Ok(Root { place, real_path, seen_at, built })
     };

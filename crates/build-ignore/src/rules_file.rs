@@ -202,7 +202,7 @@ impl Chain {
                         "{}{}: {}",
                         escape_path(&file.path),
                         rule.after_path(),
-                        rule.shown()
+                        rule.excerpt()
                     ));
                 }
             }

@@ -9,14 +9,14 @@ use rustc_hash::{FxBuildHasher, FxHashSet};
 
 use crate::rules_file::RulesFile;
 use crate::translate::line::Base;
-use crate::translate::order::{self, Placed, Position, SectionName};
+use crate::translate::order::{self, Position, RulePlace, SectionName};
 use crate::translate::rule::{self, Limits};
 
 /// What is written for one service, or for what lies in the root itself.
 #[derive(Debug, Default)]
 pub struct Section {
     /// Its rules in the order in which they are written, also those that no pattern is written for.
-    pub rules: Vec<Written>,
+    pub rules: Vec<RulePatterns>,
     /// Single paths, taken back in first.
     pub paths: Vec<NamedPath>,
     /// How many paths would have had to be named beyond the limit; they are backed up.
@@ -40,36 +40,36 @@ impl Section {
 
 /// A rule with its patterns.
 #[derive(Debug)]
-pub struct Written {
+pub struct RulePatterns {
     /// The rule and its place.
-    pub placed: Placed,
+    pub place: RulePlace,
     /// Its lines in the exclude file, without those that another line makes needless.
     pub lines: Vec<Vec<u8>>,
     /// Lines that are left away because they match nothing today, to be shown as comments.
     pub inactive: Vec<Vec<u8>>,
     /// Its lines name only what it matches today.
-    pub is_narrowed: bool,
+    pub is_lean: bool,
     /// It matches nothing today, so only the first of its lines is written.
     pub is_first_only: bool,
     /// restic's syntax can't express any of it.
     pub is_unsayable: bool,
 }
 
-impl Written {
+impl RulePatterns {
     /// See [`Section::has_odd_rules`].
     fn is_odd(&self) -> bool {
         self.is_unsayable
-            || matches!(self.placed.position, Position::Never(_))
+            || matches!(self.place.position, Position::Never(_))
             || self.lines.iter().any(|line| has_double_star(line))
     }
 
     /// The rule without lines.
-    fn nothing(placed: Placed) -> Written {
-        Written {
-            placed,
+    fn nothing(place: RulePlace) -> RulePatterns {
+        RulePatterns {
+            place,
             lines: Vec::new(),
             inactive: Vec::new(),
-            is_narrowed: false,
+            is_lean: false,
             is_first_only: false,
             is_unsayable: false,
         }
@@ -105,15 +105,15 @@ pub fn compile(
     compiled.into_iter().collect()
 }
 
-fn section(rules: &[Placed], base: &Base, depth: usize) -> Section {
+fn section(rules: &[RulePlace], base: &Base, depth: usize) -> Section {
     let mut written = Vec::with_capacity(rules.len());
     let mut bytes = 0;
     let mut has_odd_rules = false;
     for of_file in rules.chunk_by(|a, b| Arc::ptr_eq(&a.file, &b.file)) {
         let base = base.below(&of_file[0].file.folder);
         let stars = rule::double_stars_for(depth.saturating_sub(base.depth()));
-        for placed in of_file {
-            let rule = write(placed.clone(), &base, stars);
+        for place in of_file {
+            let rule = write(place.clone(), &base, stars);
             bytes += rule.lines.iter().map(Vec::len).sum::<usize>();
             if bytes > MOST_BYTES {
                 return Section { is_over: true, ..Section::default() };
@@ -123,7 +123,7 @@ fn section(rules: &[Placed], base: &Base, depth: usize) -> Section {
             written.push(rule);
         }
     }
-    written.sort_by_key(|rule| rule.placed.position == Position::Last);
+    written.sort_by_key(|rule| rule.place.position == Position::Last);
     drop_repeated(&mut written);
     Section { rules: written, has_odd_rules, ..Section::default() }
 }
@@ -136,7 +136,7 @@ pub(crate) fn has_double_star(line: &[u8]) -> bool {
 }
 
 /// Of equal lines only the last one can decide.
-pub(crate) fn drop_repeated(rules: &mut [Written]) {
+pub(crate) fn drop_repeated(rules: &mut [RulePatterns]) {
     let lines = rules.iter().rev().flat_map(|rule| rule.lines.iter().rev());
     let mut seen = FxHashSet::with_capacity_and_hasher(2 * rules.len(), FxBuildHasher);
     let is_last: Vec<bool> = lines.map(|line| seen.insert(line.as_slice())).collect();
@@ -151,19 +151,19 @@ pub(crate) fn drop_repeated(rules: &mut [Written]) {
 }
 
 /// `base` is the folder of the rule's file.
-fn write(placed: Placed, base: &Base, double_stars: usize) -> Written {
-    let lines = match &placed.rule().path {
+fn write(place: RulePlace, base: &Base, double_stars: usize) -> RulePatterns {
+    let lines = match &place.rule().path {
         Ok(path) => {
-            let rule = placed.rule();
-            rule::translate(rule, path, base, Limits { height: placed.file.height(), double_stars })
+            let rule = place.rule();
+            rule::translate(rule, path, base, Limits { height: place.file.height(), double_stars })
         }
         Err(_) => Vec::new(),
     };
-    match placed.position {
+    match place.position {
         Position::InOrder | Position::Last => {
-            Written { is_unsayable: lines.is_empty(), lines, ..Written::nothing(placed) }
+            RulePatterns { is_unsayable: lines.is_empty(), lines, ..RulePatterns::nothing(place) }
         }
-        Position::MatchesNothing => Written { inactive: lines, ..Written::nothing(placed) },
-        Position::Never(_) | Position::BringsNothingBack => Written::nothing(placed),
+        Position::MatchesNothing => RulePatterns { inactive: lines, ..RulePatterns::nothing(place) },
+        Position::Never(_) | Position::BringsNothingBack => RulePatterns::nothing(place),
     }
 }

@@ -1,6 +1,6 @@
 //! Reads a root: finds every `.resticignore` that git would read, and keeps the names that rules can apply to.
 //!
-//! The walk is parallel, follows no symlink and does not enter what is ignored (unless sizes are wanted). A folder
+//! The walk is parallel, follows no symlink and does not enter what is ignored (unless sizes are asked for). A folder
 //! that can't be read is a problem, and the walk goes on. What comes out is the tree as it was seen once, so that
 //! rules and patterns are compared on the same names.
 //!
@@ -132,7 +132,7 @@ pub struct Entry<'a> {
     pub kind: Kind,
     /// Whether git ignores it, or a folder above it.
     pub is_ignored: bool,
-    /// A file's size in bytes, where sizes were wanted.
+    /// A file's size in bytes, where sizes were asked for.
     pub size: u64,
     /// What is in it, if it was entered.
     pub folder: Option<&'a Folder>,
@@ -223,9 +223,9 @@ impl Folder {
     }
 }
 
-/// What to walk for.
+/// How much a walk lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
+pub enum Detail {
     /// Rules, and the names that they can apply to.
     Rules,
     /// Every name that no rule leaves out.

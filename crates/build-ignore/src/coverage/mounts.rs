@@ -20,10 +20,10 @@ pub(super) fn gaps(roots: &[Root]) -> Vec<Gap> {
     let mounted = mount_points(&read("/proc/self/mountinfo"));
     let fstab = regular_file::read(Path::new("/etc/fstab"), LARGEST).unwrap_or_default();
     let expected = expected(&fstab);
-    roots.iter().flat_map(|root| of_root(root, &mounted, &expected)).collect()
+    roots.iter().flat_map(|root| root_gaps(root, &mounted, &expected)).collect()
 }
 
-fn of_root(root: &Root, mounted: &[PathBuf], expected: &[PathBuf]) -> Vec<Gap> {
+fn root_gaps(root: &Root, mounted: &[PathBuf], expected: &[PathBuf]) -> Vec<Gap> {
     let mut gaps = Vec::new();
     for point in mounted
         .iter()

@@ -48,7 +48,7 @@ impl Rule {
     }
 
     /// Its text for a person: harmless, and no longer than one reads.
-    pub fn shown(&self) -> Cow<'_, str> {
+    pub fn excerpt(&self) -> Cow<'_, str> {
         let text = escaped(&self.text);
         if text.len() <= MOST_SHOWN {
             return text;

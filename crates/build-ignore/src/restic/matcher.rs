@@ -122,7 +122,7 @@ impl Matcher {
         self.sections.insert(name.clone(), Lines { patterns, first, by_hand });
     }
 
-    /// Lets it remember the names that a line matches, for those lines that can be narrowed down to names. The lines are
+    /// Lets it remember the names that a line matches, for those lines that can be replaced by names. The lines are
     /// for the tree of `top`.
     pub fn remember_names(&mut self, top: &Folder) {
         self.names.resize_with(self.negated.len(), OnceLock::new);
@@ -131,8 +131,8 @@ impl Matcher {
 
     /// The lines to write in place of this one, such that they match the names that it has matched; none where it stays as
     /// it is.
-    pub fn narrowed(&self, id: Id, line: &[u8]) -> Option<Vec<Vec<u8>>> {
-        self.names.get(id as usize)?.get()?.narrowed(line, self.beginnings.as_ref()?)
+    pub fn lean_lines(&self, id: Id, line: &[u8]) -> Option<Vec<Vec<u8>>> {
+        self.names.get(id as usize)?.get()?.lean_lines(line, self.beginnings.as_ref()?)
     }
 
     /// The root's own folder.
@@ -274,9 +274,9 @@ impl<'m> Cursor<'m> {
 impl Lines {
     /// Notes that its line `id` has matched `name`.
     fn mark(&self, matcher: &Matcher, id: Id, name: &[u8]) {
-        let of_root = self.first + id;
-        matcher.mark(of_root);
-        let Some(names) = matcher.names.get(of_root as usize).filter(|_| !matcher.is_negated(of_root)) else {
+        let root_id = self.first + id;
+        matcher.mark(root_id);
+        let Some(names) = matcher.names.get(root_id as usize).filter(|_| !matcher.is_negated(root_id)) else {
             return;
         };
         if let Some(Form::Suffix(ending)) = self.patterns.index.last_name_of(id).map(NamePattern::form) {

@@ -36,7 +36,7 @@ pub enum Position {
 
 /// A rule and its place.
 #[derive(Clone, Debug)]
-pub struct Placed {
+pub struct RulePlace {
     /// The rule's file.
     pub file: Arc<RulesFile>,
     /// The rule's number in it.
@@ -45,7 +45,7 @@ pub struct Placed {
     pub position: Position,
 }
 
-impl Placed {
+impl RulePlace {
     /// The rule itself.
     pub fn rule(&self) -> &Rule {
         &self.file.rules.list[self.number]
@@ -76,8 +76,12 @@ const MOST_STEPS: usize = 20_000_000;
 
 /// The rules of `files` (those above before those below) by section. With `lean`, rules that have matched nothing are
 /// not written.
-pub fn place(files: &[Arc<RulesFile>], inner: &[Vec<u8>], lean: bool) -> BTreeMap<SectionName, Vec<Placed>> {
-    let mut sections: BTreeMap<SectionName, Vec<Placed>> = BTreeMap::new();
+pub fn place(
+    files: &[Arc<RulesFile>],
+    inner: &[Vec<u8>],
+    lean: bool,
+) -> BTreeMap<SectionName, Vec<RulePlace>> {
+    let mut sections: BTreeMap<SectionName, Vec<RulePlace>> = BTreeMap::new();
     for file in files {
         let section = sections.entry(section_of(inner, &file.folder).to_vec()).or_default();
         section.extend(file.rules.list.iter().enumerate().map(|(number, rule)| {
@@ -86,12 +90,12 @@ pub fn place(files: &[Arc<RulesFile>], inner: &[Vec<u8>], lean: bool) -> BTreeMa
                 Ok(_) if lean && !rule.negated && !file.has_matched(number) => Position::MatchesNothing,
                 Ok(_) => Position::InOrder,
             };
-            Placed { file: Arc::clone(file), number, position }
+            RulePlace { file: Arc::clone(file), number, position }
         }));
     }
     // A section's negation can overlap a rule of a section around it, and then has something to bring back.
     let overlapped: Mutex<FxHashMap<&SectionName, Vec<bool>>> = Mutex::default();
-    let around_one = |(name, section): (&SectionName, &Vec<Placed>)| {
+    let around_one = |(name, section): (&SectionName, &Vec<RulePlace>)| {
         let mut needed = vec![false; section.len()];
         for (around, rules) in (0..name.len()).filter_map(|depth| sections.get_key_value(&name[..depth])) {
             let across = compare(rules, section, false);
@@ -103,7 +107,7 @@ pub fn place(files: &[Arc<RulesFile>], inner: &[Vec<u8>], lean: bool) -> BTreeMa
     };
     let needed: Vec<Vec<bool>> = sections.par_iter().map(around_one).collect();
     let mut overlapped = overlapped.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let none = |rules: &Vec<Placed>| vec![false; rules.len()];
+    let none = |rules: &Vec<RulePlace>| vec![false; rules.len()];
     let overlapped: Vec<Vec<bool>> =
         sections.iter().map(|(name, rules)| overlapped.remove(name).unwrap_or_else(|| none(rules))).collect();
     let known: Vec<_> = sections.values_mut().zip(overlapped.iter().zip(&needed)).collect();
@@ -116,15 +120,15 @@ fn add(all: &mut [bool], more: &[bool]) {
 }
 
 /// Places the rules of one section. `overlapped` and `needed` say what is known from outside the section.
-fn position_rules(rules: &mut [Placed], overlapped: &[bool], needed: &[bool]) {
+fn position_rules(rules: &mut [RulePlace], overlapped: &[bool], needed: &[bool]) {
     let within = compare(rules, rules, true);
-    for (number, placed) in rules.iter_mut().enumerate() {
-        if placed.position != Position::InOrder {
+    for (number, place) in rules.iter_mut().enumerate() {
+        if place.position != Position::InOrder {
             continue;
         }
         let is_needed = needed[number] || within.needed[number];
         let is_overlapped = overlapped[number] || within.overlapped[number];
-        placed.position = match placed.rule().negated {
+        place.position = match place.rule().negated {
             true if !is_needed => Position::BringsNothingBack,
             false if !is_overlapped => Position::Last,
             _ => Position::InOrder,
@@ -142,7 +146,7 @@ struct Overlaps {
 
 /// Compares positive rules of `first` with negations of `second`; with `only_later`, both are the same list, and only
 /// negations that stand later count.
-fn compare(first: &[Placed], second: &[Placed], only_later: bool) -> Overlaps {
+fn compare(first: &[RulePlace], second: &[RulePlace], only_later: bool) -> Overlaps {
     let mut overlaps = Overlaps { overlapped: vec![false; first.len()], needed: vec![false; second.len()] };
     let negations: Vec<usize> = written(second).filter(|&number| second[number].rule().negated).collect();
     if first.is_empty() || negations.is_empty() {
@@ -183,11 +187,11 @@ fn compare(first: &[Placed], second: &[Placed], only_later: bool) -> Overlaps {
     overlaps
 }
 
-fn written(rules: &[Placed]) -> impl Iterator<Item = usize> {
+fn written(rules: &[RulePlace]) -> impl Iterator<Item = usize> {
     rules
         .iter()
         .enumerate()
-        .filter(|(_, placed)| placed.position == Position::InOrder)
+        .filter(|(_, place)| place.position == Position::InOrder)
         .map(|(number, _)| number)
 }
 
@@ -209,7 +213,7 @@ mod tests {
         let sections = place(&files, inner, lean);
         let rules = sections.into_values().flatten();
         rules
-            .map(|placed| (String::from_utf8_lossy(&placed.rule().text).into_owned(), placed.position))
+            .map(|place| (String::from_utf8_lossy(&place.rule().text).into_owned(), place.position))
             .collect()
     }
 

@@ -22,7 +22,7 @@ use rustix::fs::{FileType, Mode, OFlags};
 use super::links;
 use super::read::{self, Kind};
 use super::rules::{Unusable, read_rules, wrong_encoding};
-use super::{Closed, Exceptions, Folder, MOST_BYTES, MOST_RULES, Raw, Trail, Tree, Wanted};
+use super::{Closed, Detail, Exceptions, Folder, MOST_BYTES, MOST_RULES, Raw, Trail, Tree};
 use crate::decide::host_path;
 use crate::git::rule::Rule;
 use crate::progress;
@@ -33,10 +33,10 @@ use crate::translate::order::{SectionName, section_of};
 const DEEPEST: usize = 64;
 
 /// Walks `root`, which has the other one at `inner`. Fails only if the root itself can't be read.
-pub fn walk(root: &Path, inner: &[Vec<u8>], wanted: Wanted, exceptions: &Exceptions) -> Result<Tree> {
+pub fn walk(root: &Path, inner: &[Vec<u8>], detail: Detail, exceptions: &Exceptions) -> Result<Tree> {
     let depths = std::array::from_fn(|_| AtomicU64::new(0));
     let (found, known) = (Mutex::default(), Mutex::default());
-    let walk = Walk { root, inner, wanted, exceptions, found, known, depths };
+    let walk = Walk { root, inner, detail, exceptions, found, known, depths };
     let open = rustix::fs::open(root, OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC, Mode::empty());
     let hint = match open {
         Err(rustix::io::Errno::ACCESS) => exit::own(root),
@@ -83,7 +83,7 @@ impl Amount {
 struct Walk<'a> {
     root: &'a Path,
     inner: &'a [Vec<u8>],
-    wanted: Wanted,
+    detail: Detail,
     exceptions: &'a Exceptions,
     found: Mutex<Found>,
     /// What was read so far, by the bytes of the file.
@@ -129,7 +129,7 @@ impl Walk<'_> {
                 .fetch_add(listing.entries.len() as u64, Ordering::Relaxed);
         }
         let read::Listing { names, entries, .. } = listing;
-        let keep_all = self.wanted != Wanted::Rules || !chain.is_empty();
+        let keep_all = self.detail != Detail::Rules || !chain.is_empty();
         let mut raw = Vec::with_capacity(entries.len());
         let mut to_enter = Vec::new();
         let mut start = 0;
@@ -139,15 +139,15 @@ impl Walk<'_> {
             let kind = read::kind(entry, folder, name);
             let is_folder = kind == Kind::Folder;
             let is_ignored = is_ignored || (!chain.is_empty() && chain.ignores(name, is_folder));
-            let size = match self.wanted {
-                Wanted::Sizes if kind == Kind::File => read::size(folder, name),
+            let size = match self.detail {
+                Detail::Sizes if kind == Kind::File => read::size(folder, name),
                 _ => 0,
             };
             if kind == Kind::Other && !is_ignored && entry.is_symlink() {
                 let link = links::out_of(self.root, folder, || trail.below(name).to_names(), name);
                 link.into_iter().for_each(|link| self.note(|tree| tree.links.push(link)));
             }
-            if is_folder && (!is_ignored || self.wanted == Wanted::Sizes) {
+            if is_folder && (!is_ignored || self.detail == Detail::Sizes) {
                 to_enter.push((position, name));
             }
             raw.push(Raw { name_end: entry.name_end, kind, is_ignored, size });

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use build_ignore::build::{Options, build};
 use build_ignore::section::{NamedPath, Section, Sections};
 use build_ignore::translate::line::SeenAt;
-use build_ignore::tree::Wanted;
+use build_ignore::tree::Detail;
 use rand::rngs::StdRng;
 use rand::{Rng, SeedableRng};
 
@@ -30,7 +30,7 @@ pub(crate) fn setting(name: &str) -> Option<u64> {
 /// The exclude file for `root`, as the tool would write it for a restic that sees it there.
 #[track_caller]
 fn write_exclude_file(root: &Path, seen_at: &SeenAt, file: &Path, lean: bool) {
-    let built = build(root, seen_at, Wanted::Rules, &Options { lean, ..Options::default() }).unwrap();
+    let built = build(root, seen_at, Detail::Rules, &Options { lean, ..Options::default() }).unwrap();
     let taken_back: Vec<_> =
         named_paths(&built.sections).filter(|path| path.line.starts_with(b"!")).collect();
     assert!(taken_back.is_empty(), "the patterns alone would lose files: {taken_back:?}");
@@ -226,7 +226,7 @@ fn nothing_is_lost_in_a_tree_that_changes_after_the_run() {
     let mut cases: Vec<Case> = (0..150).map(|_| generate::service(&mut random, 40)).collect();
     write_batch(&root, &cases, None);
 
-    let built = build(&root, &seen_at(&root), Wanted::Rules, &Options::default()).unwrap();
+    let built = build(&root, &seen_at(&root), Detail::Rules, &Options::default()).unwrap();
     let (patterns, all) = (scratch.path().join("patterns"), scratch.path().join("all"));
     let of_rules = built.sections.values().flat_map(|section| &section.rules).flat_map(|rule| &rule.lines);
     write_lines(of_rules.map(Vec::as_slice), &patterns);
@@ -237,9 +237,9 @@ fn nothing_is_lost_in_a_tree_that_changes_after_the_run() {
         .collect();
 
     let lean = scratch.path().join("lean");
-    let narrowed =
-        build(&root, &seen_at(&root), Wanted::Rules, &Options { lean: true, ..Options::default() }).unwrap();
-    let of_rules = narrowed.sections.values().flat_map(|section| &section.rules).flat_map(|rule| &rule.lines);
+    let built =
+        build(&root, &seen_at(&root), Detail::Rules, &Options { lean: true, ..Options::default() }).unwrap();
+    let of_rules = built.sections.values().flat_map(|section| &section.rules).flat_map(|rule| &rule.lines);
     write_lines(of_rules.map(Vec::as_slice), &lean);
 
     change(&root, &mut random, &mut cases);
