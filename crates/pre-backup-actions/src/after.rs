@@ -19,18 +19,23 @@ use crate::context::Context;
 use crate::discover::{self, AFTER, PREPARE};
 use crate::gate::Cleaner;
 use crate::journal::{Entry, Journal};
-use crate::options::Which;
+use crate::options::AfterSteps;
 use crate::outcome::{Outcome, Verdict, exit_of};
 use crate::run::Runner;
 use crate::{orphans, plan, report, trouble};
 
 /// `--after`: brings back what is prepared for the backup that is over.
-pub(crate) fn run(context: &Context, mut journal: Journal, runner: &Runner, which: Which) -> Result<Exit> {
+pub(crate) fn run(
+    context: &Context,
+    mut journal: Journal,
+    runner: &Runner,
+    steps: AfterSteps,
+) -> Result<Exit> {
     let options = &context.options;
     let _cleaner = Cleaner::start(journal.dump_folders());
     if journal.is_incomplete() {
         assume(context, &mut journal, &[])?;
-    } else if which == Which::All {
+    } else if steps == AfterSteps::All {
         assume(context, &mut journal, &options.only)?;
     }
     let names: Vec<_> = journal.entries().iter().map(|entry| entry.service.as_os_str()).collect();
@@ -42,7 +47,7 @@ pub(crate) fn run(context: &Context, mut journal: Journal, runner: &Runner, whic
     let (now, boot) = (unix_now(), boot_id());
     let is_meant = |entry: &&Entry| {
         plan::is_wanted(&entry.service, &options.only)
-            && (which != Which::Due || entry.is_due(now, boot))
+            && (steps != AfterSteps::Due || entry.is_due(now, boot))
             // Another backup goes on; when the last one is over it is brought back.
             && (options.key.is_empty() || entry.keys.is_empty())
     };
@@ -57,7 +62,7 @@ pub(crate) fn run(context: &Context, mut journal: Journal, runner: &Runner, whic
         report::print_outcomes(&outcomes);
         return Ok(exit_of(&outcomes));
     }
-    if which != Which::Due && !options.key.is_empty() {
+    if steps != AfterSteps::Due && !options.key.is_empty() {
         for entry in &held {
             let keys: Vec<_> = entry.keys.iter().map(escape_path).collect();
             out!("{}: stays prepared for {}", escape_path(&entry.service), keys.join(" and "));
@@ -65,7 +70,7 @@ pub(crate) fn run(context: &Context, mut journal: Journal, runner: &Runner, whic
     }
     if !outcomes.is_empty() {
         out!("after the backup: {}", report::summary(&outcomes));
-    } else if which != Which::Due {
+    } else if steps != AfterSteps::Due {
         out!("after the backup: nothing to do, no prepare step is open");
     }
     Ok(exit_of(&outcomes))

@@ -24,15 +24,15 @@ use crate::{after, environment, prepare, prove, show, trend};
 pub(crate) fn run(cli: &Cli) -> Result<Exit> {
     let context = Context::new(cli)?;
     let options = &context.options;
-    let which = match &options.task {
+    let after_steps = match &options.task {
         Task::ShowJournal => return show::journal(&context),
         Task::ShowHistory(service) => return trend::show(&context, service.as_deref()),
         Task::ShowServices => return show::list(&context),
         Task::Prove(folder) => return prove::run(&context, folder),
         Task::ShowPreparation => return show::preparation(&context),
-        Task::ShowAfter(which) => return show::after(&context, *which),
+        Task::ShowAfter(steps) => return show::after(&context, *steps),
         Task::Prepare => None,
-        Task::After(which) => Some(*which),
+        Task::After(steps) => Some(*steps),
     };
     let _lock = take_lock(&context)?;
     let (journal, problems) = Journal::open(&context.layout.actions_journal())?;
@@ -54,9 +54,9 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
         logs: context.layout.script_logs(),
         timeout: options.timeout,
     };
-    match which {
+    match after_steps {
         None => prepare::run(&context, journal, &runner, &run_name),
-        Some(which) => after::run(&context, journal, &runner, which),
+        Some(steps) => after::run(&context, journal, &runner, steps),
     }
 }
 

@@ -48,7 +48,7 @@ pub(crate) struct Candidate {
 
 impl Candidate {
     /// The service's name, safe to show.
-    pub(crate) fn shown(&self) -> String {
+    pub(crate) fn shown_name(&self) -> String {
         escape_path(&self.name)
     }
 }

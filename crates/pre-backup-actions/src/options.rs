@@ -16,7 +16,7 @@ use crate::cli::{Cli, parse_time};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Task {
     Prepare,
-    After(Which),
+    After(AfterSteps),
     /// Show what the journal holds.
     ShowJournal,
     /// Show how earlier runs went, of one service or of all.
@@ -28,11 +28,11 @@ pub(crate) enum Task {
     /// Show what would run before a backup.
     ShowPreparation,
     /// Show which after steps would run.
-    ShowAfter(Which),
+    ShowAfter(AfterSteps),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Which {
+pub(crate) enum AfterSteps {
     /// Those that the journal holds.
     Open,
     /// Those of them that are overdue.
@@ -69,18 +69,18 @@ const AFTER_WAIT: Duration = Duration::from_secs(1800);
 impl Options {
     /// Resolves `cli`. Fails if a setting can't be read.
     pub(crate) fn resolve(cli: &Cli, settings: &Settings) -> Result<Options> {
-        let which = match (cli.all, cli.if_due) {
-            (true, _) => Which::All,
-            (_, true) => Which::Due,
-            _ => Which::Open,
+        let steps = match (cli.all, cli.if_due) {
+            (true, _) => AfterSteps::All,
+            (_, true) => AfterSteps::Due,
+            _ => AfterSteps::Open,
         };
         let task = match (&cli.history, cli.after) {
             _ if cli.journal => Task::ShowJournal,
             (Some(service), _) => Task::ShowHistory(service.clone().map(OsString::from)),
             _ if cli.list => Task::ShowServices,
             _ if cli.prove.is_some() => Task::Prove(cli.prove.clone().unwrap_or_default()),
-            (None, true) if cli.dry_run => Task::ShowAfter(which),
-            (None, true) => Task::After(which),
+            (None, true) if cli.dry_run => Task::ShowAfter(steps),
+            (None, true) => Task::After(steps),
             _ if cli.dry_run => Task::ShowPreparation,
             _ => Task::Prepare,
         };

@@ -76,7 +76,7 @@ impl Outcome {
     }
 
     /// The service's name, safe to show.
-    pub(crate) fn shown(&self) -> String {
+    pub(crate) fn shown_name(&self) -> String {
         escape_path(&self.service)
     }
 

@@ -34,15 +34,15 @@ fn names(pattern: &Glob, name: &OsStr) -> bool {
     name == OsStr::new(pattern.glob()) || pattern.compile_matcher().is_match(Path::new(name))
 }
 
-/// Fails where one of `only` names nothing of `names_there`.
-pub(crate) fn each_names_something(only: &[Glob], names_there: &[&OsStr], what: &str) -> Result<()> {
+/// Fails where one of `only` names nothing of `known_names`.
+pub(crate) fn each_names_something(only: &[Glob], known_names: &[&OsStr], what: &str) -> Result<()> {
     for pattern in only {
-        if !names_there.iter().any(|name| names(pattern, name)) {
+        if !known_names.iter().any(|name| names(pattern, name)) {
             let error = anyhow::anyhow!(
                 "--only {}: no service of that name {what}",
                 escape(pattern.glob().as_bytes())
             );
-            let there: Vec<_> = names_there.iter().map(|name| name.to_string_lossy()).collect();
+            let there: Vec<_> = known_names.iter().map(|name| name.to_string_lossy()).collect();
             return Err(error).hint(match text::meant(pattern.glob(), there.iter().map(AsRef::as_ref)) {
                 Some(near) => format!("did you mean {}?", escape(near.as_bytes())),
                 None => "pre-backup-actions --list shows all that have one".into(),
@@ -134,12 +134,13 @@ fn in_order(steps: &mut [Step], problems: &mut Vec<Problem>) -> Vec<Step> {
 fn break_cycle(steps: &mut [Step], cycle: &[usize]) -> Problem {
     let (first, last) = (cycle[0], cycle[cycle.len() - 1]);
     steps[last].waits_for.retain(|&place| place != first);
-    let names: Vec<_> = cycle.iter().chain([&first]).map(|&place| steps[place].candidate.shown()).collect();
+    let names: Vec<_> =
+        cycle.iter().chain([&first]).map(|&place| steps[place].candidate.shown_name()).collect();
     let what = format!(
         "after: the services wait for each other ({}); {} does not wait for {}",
         names.join(" → "),
-        steps[last].candidate.shown(),
-        steps[first].candidate.shown()
+        steps[last].candidate.shown_name(),
+        steps[first].candidate.shown_name()
     );
     Problem::new(&steps[last].script.path, what)
 }

@@ -122,7 +122,7 @@ fn closing_line(outcomes: &[Outcome], still_down: &[Outcome], found: &Found, con
         report::summary(outcomes)
     };
     if !still_down.is_empty() {
-        let names: Vec<_> = still_down.iter().map(Outcome::shown).collect();
+        let names: Vec<_> = still_down.iter().map(Outcome::shown_name).collect();
         line.push_str(&format!("; after steps of an earlier run failed: {}", names.join(", ")));
     }
     line

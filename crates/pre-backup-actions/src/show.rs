@@ -19,7 +19,7 @@ use serde_json::json;
 use crate::context::{Context, TOOL};
 use crate::discover::{Candidate, Found, PREPARE, Script};
 use crate::journal::{self, Entry};
-use crate::options::Which;
+use crate::options::AfterSteps;
 use crate::report::print_json;
 use crate::{misnamed, name, plan};
 
@@ -83,7 +83,7 @@ fn print_misnamed(context: &Context, listed: &[&Candidate]) {
 pub(crate) fn preparation(context: &Context) -> Result<Exit> {
     let found = context.candidates()?;
     let (steps, problems) = plan::steps(&found.candidates, &context.options.only)?;
-    let after = open_entries(context, Which::Open)?;
+    let after = open_entries(context, AfterSteps::Open)?;
     problem::warn(TOOL, &problems);
     if context.options.json {
         let prepare: Vec<_> = steps.iter().map(|step| name::encode(&step.candidate.name)).collect();
@@ -92,7 +92,7 @@ pub(crate) fn preparation(context: &Context) -> Result<Exit> {
     }
     print_after(&after, context);
     for step in &steps {
-        let waits: Vec<_> = step.waits_for.iter().map(|place| steps[*place].candidate.shown()).collect();
+        let waits: Vec<_> = step.waits_for.iter().map(|place| steps[*place].candidate.shown_name()).collect();
         let after = if waits.is_empty() { String::new() } else { format!(", after {}", waits.join(" and ")) };
         let heavy = if step.script.declarations.heavy { ", alone" } else { "" };
         let path = escape_path(&step.script.path);
@@ -117,8 +117,8 @@ pub(crate) fn preparation(context: &Context) -> Result<Exit> {
 }
 
 /// Which after steps would run, in their order.
-pub(crate) fn after(context: &Context, which: Which) -> Result<Exit> {
-    let after = open_entries(context, which)?;
+pub(crate) fn after(context: &Context, steps: AfterSteps) -> Result<Exit> {
+    let after = open_entries(context, steps)?;
     if context.options.json {
         print_json(&json!({ "after": names(&after), "prepare": [] }));
         return Ok(Exit::Done);
@@ -130,13 +130,13 @@ pub(crate) fn after(context: &Context, which: Which) -> Result<Exit> {
     Ok(Exit::Done)
 }
 
-fn open_entries(context: &Context, which: Which) -> Result<Vec<Entry>> {
+fn open_entries(context: &Context, steps: AfterSteps) -> Result<Vec<Entry>> {
     let (entries, problems) = journal::look(&context.layout.actions_journal())?;
     problem::warn(TOOL, &problems);
     let (now, boot) = (unix_now(), boot_id());
     let wanted =
         entries.into_iter().rev().filter(|entry| plan::is_wanted(&entry.service, &context.options.only));
-    Ok(wanted.filter(|entry| which != Which::Due || entry.is_due(now, boot)).collect())
+    Ok(wanted.filter(|entry| steps != AfterSteps::Due || entry.is_due(now, boot)).collect())
 }
 
 fn names(entries: &[Entry]) -> Vec<String> {
@@ -216,7 +216,7 @@ fn print_candidate(candidate: &Candidate) {
             }
         })
         .collect();
-    out!("{}: {}", candidate.shown(), words.join(", "));
+    out!("{}: {}", candidate.shown_name(), words.join(", "));
     for script in scripts(candidate) {
         if let Some(hint) = script.refusal.as_ref().and_then(|refusal| refusal.hint.as_ref()) {
             out!("  hint: {hint}");

@@ -25,8 +25,11 @@ pub(crate) fn shared_dumps(steps: &[Step]) -> BTreeMap<usize, String> {
     for (path, places) in declared.iter().filter(|(_, places)| places.len() > 1) {
         for place in places {
             if let Some(other) = places.iter().find(|other| *other != place) {
-                let what =
-                    format!("{} is declared by {} too", escape_path(path), steps[*other].candidate.shown());
+                let what = format!(
+                    "{} is declared by {} too",
+                    escape_path(path),
+                    steps[*other].candidate.shown_name()
+                );
                 shared.insert(*place, what);
             }
         }

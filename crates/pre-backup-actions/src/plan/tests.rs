@@ -22,7 +22,7 @@ fn candidate(name: &str, script: Option<&str>) -> Candidate {
 fn names_of(candidates: &[Candidate], only: &[&str]) -> Result<(Vec<String>, Vec<String>)> {
     let only: Vec<_> = only.iter().map(|text| crate::cli::parse_pattern(text).unwrap()).collect();
     let (steps, problems) = steps(candidates, &only)?;
-    let names = steps.iter().map(|step| step.candidate.shown()).collect();
+    let names = steps.iter().map(|step| step.candidate.shown_name()).collect();
     Ok((names, problems.iter().map(ToString::to_string).collect()))
 }
 

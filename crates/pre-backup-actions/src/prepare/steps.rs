@@ -173,7 +173,7 @@ impl<'a> Preparation<'a> {
         };
         let dump_dir = staging.as_ref().map(Scratch::path);
         let start = gate::start(folder, &declarations.dumps, dump_dir);
-        self.runner.watcher.started(&step.candidate.shown());
+        self.runner.watcher.started(&step.candidate.shown_name());
         let mut outcome = self.runner.run(service, &step.script, dump_dir);
         let did_well = outcome.verdict == Verdict::Ok;
         if let (Some((line, expected)), true) = (declarations.problems.first(), did_well) {
@@ -182,7 +182,7 @@ impl<'a> Preparation<'a> {
             let others = declarations.problems[1..].iter();
             outcome.details.extend(others.map(|(line, expected)| format!("line {line}: {expected}")));
         } else if did_well {
-            self.runner.watcher.checking(&step.candidate.shown());
+            self.runner.watcher.checking(&step.candidate.shown_name());
             let limit = declarations.timeout.unwrap_or(self.runner.timeout);
             let budget = Budget::after(started, outcome.elapsed, limit, self.runner.cancel);
             self.prove(step, dump_dir, &start, &budget, &mut outcome);

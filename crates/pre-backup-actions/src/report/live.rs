@@ -77,7 +77,7 @@ impl Watcher for Live {
     }
 
     fn finished(&self, outcome: &Outcome) {
-        if let Some(line) = self.running().remove(&outcome.shown()) {
+        if let Some(line) = self.running().remove(&outcome.shown_name()) {
             line.finish_and_clear();
         }
         self.all.inc(1);
@@ -117,5 +117,5 @@ fn row(outcome: &Outcome) -> Vec<String> {
     let before: Option<u64> = outcome.dumps.iter().map(|seen| seen.before).sum();
     let dump = if outcome.dumps.is_empty() { String::new() } else { units::bytes(bytes) };
     let change = before.filter(|before| *before > 0).map(|before| change(bytes, before)).unwrap_or_default();
-    vec![outcome.shown(), result, units::duration(outcome.elapsed), dump, change]
+    vec![outcome.shown_name(), result, units::duration(outcome.elapsed), dump, change]
 }

@@ -16,7 +16,7 @@ impl Watcher for Plain {
     }
 
     fn finished(&self, outcome: &Outcome) {
-        let (name, time) = (outcome.shown(), units::duration(outcome.elapsed));
+        let (name, time) = (outcome.shown_name(), units::duration(outcome.elapsed));
         let time = std::iter::once(time).chain(outcome.dumps.iter().map(dump)).collect::<Vec<_>>().join(", ");
         let (word, colour) = outcome.verdict.word();
         let why = outcome.verdict.why().map(|why| format!(": {why}")).unwrap_or_default();

@@ -32,7 +32,7 @@ pub(crate) fn summary(outcomes: &[Outcome]) -> String {
 
 fn push_names(line: &mut String, group: &[(&Outcome, &String)]) {
     for (index, (outcome, why)) in group.iter().enumerate() {
-        let name = format!("{} ({why})", outcome.shown());
+        let name = format!("{} ({why})", outcome.shown_name());
         if index > 0 && line.chars().count() + name.chars().count() > LONGEST {
             line.push_str(&format!(" and {} more", group.len() - index));
             return;
