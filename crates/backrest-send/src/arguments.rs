@@ -12,7 +12,7 @@ use bridge::request::duration;
 use bridge::{FIFO, SOCKET};
 
 #[derive(Debug, PartialEq, Eq)]
-pub(crate) enum What {
+pub(crate) enum Request {
     Help,
     Version,
     Message(String),
@@ -23,7 +23,7 @@ pub(crate) enum What {
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct How {
+pub(crate) struct Delivery {
     /// The folder with the socket.
     pub(crate) bridge: PathBuf,
     pub(crate) timeout: Duration,
@@ -36,7 +36,7 @@ const DEFAULT_TIMEOUT: Duration = Duration::from_secs(2 * 3600);
 pub(crate) fn read(
     arguments: impl Iterator<Item = OsString>,
     own_name: &OsStr,
-) -> Result<(What, How), String> {
+) -> Result<(Request, Delivery), String> {
     let mut bridge = std::env::var_os("BACKREST_BRIDGE").filter(|value| !value.is_empty()).map(PathBuf::from);
     let (mut timeout, mut wait) = (DEFAULT_TIMEOUT, true);
     let mut words: Vec<OsString> = Vec::new();
@@ -56,31 +56,31 @@ pub(crate) fn read(
             "--" => {
                 words.extend(arguments.by_ref());
             }
-            "-h" | "--help" if words.is_empty() => return Ok((What::Help, How::default())),
-            "-V" | "--version" if words.is_empty() => return Ok((What::Version, How::default())),
+            "-h" | "--help" if words.is_empty() => return Ok((Request::Help, Delivery::default())),
+            "-V" | "--version" if words.is_empty() => return Ok((Request::Version, Delivery::default())),
             _ if words.is_empty() && text.starts_with('-') => return Err(format!("unknown option {text:?}")),
             _ => words.push(argument),
         }
     }
-    let what = what(&words)?;
+    let request = request(&words)?;
     let bridge = bridge.unwrap_or_else(|| nearest(own_folder(own_name), std::env::var_os("HOME")));
     // We go there to connect, more than once where there is more than one message.
     let bridge = std::path::absolute(&bridge).unwrap_or(bridge);
-    Ok((what, How { bridge, timeout, wait }))
+    Ok((request, Delivery { bridge, timeout, wait }))
 }
 
-fn what(words: &[OsString]) -> Result<What, String> {
-    let Some((name, text)) = words.split_first() else { return Ok(What::StandardInput) };
+fn request(words: &[OsString]) -> Result<Request, String> {
+    let Some((name, text)) = words.split_first() else { return Ok(Request::StandardInput) };
     let text = text.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ");
     // `backrest-send "notify-up all is well"` and `backrest-send notify-up all is well` are the same.
     let known = name.to_str().unwrap_or_default();
     let (first, rest) = known.trim().split_once(char::is_whitespace).unwrap_or((known.trim(), ""));
     if is_name(first) {
-        return Ok(What::Message(line(first, &format!("{rest} {text}"))));
+        return Ok(Request::Message(line(first, &format!("{rest} {text}"))));
     }
     // The kernel runs a file whose first line names us with the file's path.
     if text.is_empty() && known.contains('/') && Path::new(known).is_file() {
-        return Ok(What::Script(PathBuf::from(known)));
+        return Ok(Request::Script(PathBuf::from(known)));
     }
     Err(format!("not an action's name: {name:?}"))
 }
@@ -130,7 +130,7 @@ mod tests {
     use super::*;
 
     #[track_caller]
-    fn asked(words: &[&str]) -> Result<(What, How), String> {
+    fn asked(words: &[&str]) -> Result<(Request, Delivery), String> {
         read(words.iter().map(OsString::from), OsStr::new("/bridge/backrest-send"))
     }
 
@@ -141,9 +141,9 @@ mod tests {
             &["notify-up", "all is well", "--timeout=1m30s", "--bridge=/b", "--no-wait"],
             &["--bridge", "/b", "--timeout", "90", "--no-wait", "--", "notify-up all is well"],
         ] {
-            let how = How { bridge: "/b".into(), timeout: Duration::from_secs(90), wait: false };
-            let what = What::Message("notify-up all is well".into());
-            assert_eq!(asked(words), Ok((what, how)), "{words:?}");
+            let delivery = Delivery { bridge: "/b".into(), timeout: Duration::from_secs(90), wait: false };
+            let request = Request::Message("notify-up all is well".into());
+            assert_eq!(asked(words), Ok((request, delivery)), "{words:?}");
         }
     }
 
@@ -165,9 +165,9 @@ mod tests {
 
     #[test]
     fn without_a_name_standard_input_is_the_message_and_a_dash_in_a_text_is_text() {
-        assert_eq!(asked(&["--timeout", "2h"]).unwrap().0, What::StandardInput);
-        let what = asked(&["notify-down", "-1", "-x"]).unwrap().0;
-        assert_eq!(what, What::Message("notify-down -1 -x".into()));
+        assert_eq!(asked(&["--timeout", "2h"]).unwrap().0, Request::StandardInput);
+        let request = asked(&["notify-down", "-1", "-x"]).unwrap().0;
+        assert_eq!(request, Request::Message("notify-down -1 -x".into()));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::io::{self, IsTerminal};
 
 use bridge::exit_code::ExitCode;
 
-use crate::arguments::{self, What};
+use crate::arguments::{self, Request};
 use crate::output::{self, complain};
 use crate::{script, send};
 
@@ -14,14 +14,14 @@ pub(crate) fn run(mut arguments: impl Iterator<Item = OsString>) -> ExitCode {
     let own_name = arguments.next().unwrap_or_default();
     match arguments::read(arguments, &own_name) {
         Err(why) => complain(ExitCode::Unknown, &why),
-        Ok((What::Help, _)) => print(&bridge::help::text()),
-        Ok((What::Version, _)) => print(concat!("backrest-send ", env!("CARGO_PKG_VERSION"), "\n")),
-        Ok((What::Message(line), how)) => send::send(&line, &how),
-        Ok((What::Script(path), how)) => script::run_file(&path, &how),
-        Ok((What::StandardInput, _)) if io::stdin().is_terminal() => {
+        Ok((Request::Help, _)) => print(&bridge::help::text()),
+        Ok((Request::Version, _)) => print(concat!("backrest-send ", env!("CARGO_PKG_VERSION"), "\n")),
+        Ok((Request::Message(line), delivery)) => send::send(&line, &delivery),
+        Ok((Request::Script(path), delivery)) => script::run_file(&path, &delivery),
+        Ok((Request::StandardInput, _)) if io::stdin().is_terminal() => {
             complain(ExitCode::Unknown, "name the action; see `backrest-send --help`")
         }
-        Ok((What::StandardInput, how)) => script::run(io::stdin().lock(), &how),
+        Ok((Request::StandardInput, delivery)) => script::run(io::stdin().lock(), &delivery),
     }
 }
 

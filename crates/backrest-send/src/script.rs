@@ -11,22 +11,22 @@ use bridge::action::BuiltIn;
 use bridge::exit_code::ExitCode;
 use bridge::message::LONGEST;
 
-use crate::arguments::{How, line as message_line};
+use crate::arguments::{Delivery, line as message_line};
 use crate::output::complain;
 use crate::send;
 
 /// A longer line is not sent. That of a notification may be longer than a message and is shortened.
 const LONGEST_SENTENCE: u64 = 256 << 10;
 
-pub(crate) fn run_file(path: &Path, how: &How) -> ExitCode {
+pub(crate) fn run_file(path: &Path, delivery: &Delivery) -> ExitCode {
     match File::open(path) {
-        Ok(file) => run(BufReader::new(file), how),
+        Ok(file) => run(BufReader::new(file), delivery),
         Err(error) => complain(ExitCode::Unknown, &format!("read {}: {error}", path.display())),
     }
 }
 
 /// Sends the lines of `input`. None is sent in part: what follows would be taken for a message of its own.
-pub(crate) fn run(mut input: impl BufRead, how: &How) -> ExitCode {
+pub(crate) fn run(mut input: impl BufRead, delivery: &Delivery) -> ExitCode {
     let mut line = Vec::new();
     loop {
         line.clear();
@@ -63,7 +63,7 @@ pub(crate) fn run(mut input: impl BufRead, how: &How) -> ExitCode {
             }
             text = message_line(name, sentence);
         }
-        match send::send(&text, how) {
+        match send::send(&text, delivery) {
             ExitCode::Done => {}
             code => return code,
         }

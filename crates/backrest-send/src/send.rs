@@ -18,7 +18,7 @@ use bridge::action::BuiltIn;
 use bridge::message::{Message, line_of};
 use bridge::request::Preparation;
 
-use crate::arguments::How;
+use crate::arguments::Delivery;
 use crate::output::{self, complain, note};
 use crate::{fifo, interrupt};
 
@@ -27,30 +27,30 @@ const TAKEN: Duration = Duration::from_secs(30);
 /// A line of output is at most 8 KiB; what is longer is none.
 const LONGEST_FRAME: usize = 64 << 10;
 
-pub(crate) fn send(line: &str, how: &How) -> ExitCode {
-    let end = Instant::now() + how.timeout;
-    let unmarked = if how.wait { None } else { without_mark(line) };
+pub(crate) fn send(line: &str, delivery: &Delivery) -> ExitCode {
+    let end = Instant::now() + delivery.timeout;
+    let unmarked = if delivery.wait { None } else { without_mark(line) };
     let line = unmarked.as_deref().unwrap_or(line);
-    let mut stream = match connect(&how.bridge, end) {
+    let mut stream = match connect(&delivery.bridge, end) {
         Ok(stream) => stream,
-        Err((ExitCode::Later, why)) => return unanswered(&why, line, how),
-        Err((code, why)) => return not_taken(code, &why, line, how),
+        Err((ExitCode::Later, why)) => return unanswered(&why, line, delivery),
+        Err((code, why)) => return not_taken(code, &why, line, delivery),
     };
     let sent = stream
         .set_write_timeout(Some(left(end)))
         .and_then(|()| stream.write_all(format!("{line}\n").as_bytes()))
         // A half-closed connection means that this client does not wait for the end.
-        .and_then(|()| if how.wait { Ok(()) } else { stream.shutdown(Shutdown::Write) });
+        .and_then(|()| if delivery.wait { Ok(()) } else { stream.shutdown(Shutdown::Write) });
     match sent {
-        Err(error) if is_timeout(&error) => unanswered("the host does not take the message", line, how),
+        Err(error) if is_timeout(&error) => unanswered("the host does not take the message", line, delivery),
         // It went away; what it sent before that is still to be read.
-        _ => receive(&mut stream, line, how, end),
+        _ => receive(&mut stream, line, delivery, end),
     }
 }
 
 /// No listener has taken the message, and none will.
-fn not_taken(code: ExitCode, why: &str, line: &str, how: &How) -> ExitCode {
-    let code = match leave_behind(line, how) {
+fn not_taken(code: ExitCode, why: &str, line: &str, delivery: &Delivery) -> ExitCode {
+    let code = match leave_behind(line, delivery) {
         true => {
             complain(ExitCode::Later, &format!("{why}; the message waits in the FIFO for the next listener"))
         }
@@ -62,19 +62,19 @@ fn not_taken(code: ExitCode, why: &str, line: &str, how: &How) -> ExitCode {
 
 /// Leaves in the FIFO what bears a delay, and of a message that a backup waits for the report that it failed: Backrest
 /// may fire no hook after this one. Who types the message sees that. Returns whether the message itself waits.
-fn leave_behind(line: &str, how: &How) -> bool {
+fn leave_behind(line: &str, delivery: &Delivery) -> bool {
     if fifo::may_wait(line) {
-        return fifo::leave(&how.bridge, line);
+        return fifo::leave(&delivery.bridge, line);
     }
-    if how.wait && !io::stderr().is_terminal() {
+    if delivery.wait && !io::stderr().is_terminal() {
         if let Some(report) = fifo::report_of(line) {
-            fifo::leave(&how.bridge, &report);
+            fifo::leave(&delivery.bridge, &report);
         }
     }
     false
 }
 
-fn receive(stream: &mut UnixStream, line: &str, how: &How, end: Instant) -> ExitCode {
+fn receive(stream: &mut UnixStream, line: &str, delivery: &Delivery, end: Instant) -> ExitCode {
     let (mut buffer, mut chunk) = (Vec::new(), vec![0; 16 << 10]);
     let mut accepted = None;
     let taken_by = Instant::now() + TAKEN;
@@ -91,7 +91,7 @@ fn receive(stream: &mut UnixStream, line: &str, how: &How, end: Instant) -> Exit
                 Some(Frame::Accepted(id)) => {
                     accepted = Some(id);
                     interrupt::taken(id, line);
-                    if !how.wait {
+                    if !delivery.wait {
                         return ExitCode::Done;
                     }
                 }
@@ -101,7 +101,7 @@ fn receive(stream: &mut UnixStream, line: &str, how: &How, end: Instant) -> Exit
                 }
                 Some(Frame::Note(text)) => note(&text),
                 Some(Frame::End(ExitCode::Later)) if accepted.is_none() => {
-                    if leave_behind(line, how) {
+                    if leave_behind(line, delivery) {
                         note("the message waits in the FIFO");
                     }
                     return ExitCode::Later;
@@ -119,15 +119,15 @@ fn receive(stream: &mut UnixStream, line: &str, how: &How, end: Instant) -> Exit
         if Instant::now() >= until {
             return match accepted {
                 Some(id) => complain(ExitCode::Later, &format!("timed out; the host is still running #{id}")),
-                None => unanswered("the listener does not answer", line, how),
+                None => unanswered("the listener does not answer", line, delivery),
             };
         }
         let read = stream.set_read_timeout(Some(left(until))).and_then(|()| stream.read(&mut chunk));
         match read {
-            Ok(0) => return went_away(accepted, line, how),
+            Ok(0) => return went_away(accepted, line, delivery),
             Ok(length) => buffer.extend_from_slice(&chunk[..length]),
             Err(error) if is_timeout(&error) || error.kind() == io::ErrorKind::Interrupted => {}
-            Err(_) => return went_away(accepted, line, how),
+            Err(_) => return went_away(accepted, line, delivery),
         }
     }
 }
@@ -137,21 +137,21 @@ fn unreadable() -> ExitCode {
 }
 
 /// The listener hangs. It may take the message yet, so nothing but the report of a failure is left for it.
-fn unanswered(why: &str, line: &str, how: &How) -> ExitCode {
+fn unanswered(why: &str, line: &str, delivery: &Delivery) -> ExitCode {
     if !fifo::may_wait(line) {
-        leave_behind(line, how);
+        leave_behind(line, delivery);
     }
     complain(ExitCode::Later, why)
 }
 
-fn went_away(accepted: Option<u64>, line: &str, how: &How) -> ExitCode {
+fn went_away(accepted: Option<u64>, line: &str, delivery: &Delivery) -> ExitCode {
     match accepted {
         Some(id) => complain(ExitCode::Failed, &format!("the listener went away while #{id} waited or ran")),
         None => not_taken(
             ExitCode::NoListener,
             "the listener went away before it had taken the message",
             line,
-            how,
+            delivery,
         ),
     }
 }
