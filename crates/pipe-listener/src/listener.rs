@@ -53,7 +53,9 @@ pub(crate) fn start(cli: &Cli) -> Result<Exit> {
     common::problem::warn("pipe-listener", &settings.problems);
     let (folder, notes) = Folder::open(&settings)?;
     let _lock = only_listener(&settings.layout())?;
-    Listener::open(settings, cli, folder, &notes)?.serve()
+    let (cancel, ending) = (Cancel::new().context("start")?, Cancel::new().context("start")?);
+    let runner = Runner { settings, timeout: cli.action_timeout, grace: cli.grace, cancel, ending };
+    Listener::open(runner, folder, &notes)?.serve()
 }
 
 /// As long as this is held, no other process touches the queue.
@@ -90,8 +92,8 @@ struct Listener {
 }
 
 impl Listener {
-    fn open(settings: Settings, cli: &Cli, folder: Folder, notes: &[String]) -> Result<Listener> {
-        let layout = settings.layout();
+    fn open(runner: Runner, folder: Folder, notes: &[String]) -> Result<Listener> {
+        let layout = runner.settings.layout();
         // Signals first: one that comes now must not cut a start short.
         let signals = Cancel::on_signals().context("watch for signals")?;
         let mut log = Log::open(&layout.listener_log(), &layout.message_counts())?;
@@ -109,10 +111,7 @@ impl Listener {
             log.event(&format!("{lines} of the queue could not be read"));
         }
 
-        let (cancel, ending) = (Cancel::new().context("start")?, Cancel::new().context("start")?);
-        let (timeout, grace) = (cli.action_timeout, cli.grace);
-        let backups = Backups::load(&settings);
-        let runner = Runner { settings, timeout, grace, cancel, ending };
+        let backups = Backups::load(&runner.settings);
         let inbox = Inbox::new().context("start")?;
         let lanes = Lanes::new(&runner, &inbox.events());
         let mut timers = Timers::default();
