@@ -14,10 +14,13 @@ use anyhow::Result;
 use common::exit::Exit;
 use common::settings::Settings;
 
+use push::Request;
+
 fn main() -> ExitCode {
     common::exit::main("backrest-push", run)
 }
 
 fn run(cli: &cli::Cli) -> Result<Exit> {
-    push::push(&Settings::load(&cli.flags, None, None)?, cli)
+    let settings = Settings::load(&cli.flags, None, None)?;
+    push::push(&settings, Request::resolve(cli, &settings)?)
 }

@@ -7,31 +7,48 @@ use anyhow::{Context, Result, anyhow};
 use common::contract::push::{Answer, Push, Pushes, State};
 use common::exit::{Exit, HintExt};
 use common::moment::unix_now;
-use common::settings::{PUSH_URL, Settings};
+use common::settings::{PUSH_URL, Secret, Settings};
 use common::text::escape_path;
 use ureq::Agent;
 use ureq::tls::{RootCerts, TlsConfig};
 
 use crate::answer;
 use crate::cli::Cli;
-use crate::request::{redirected, request};
+use crate::request::{address_of, redirected};
 
 /// A longer answer than this is not from Uptime Kuma.
 const LONGEST_ANSWER: u64 = 16 << 10;
 const MOST_REDIRECTS: usize = 5;
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// What to push, and to where.
+pub(crate) struct Request {
+    /// The setting that holds the address.
+    setting: String,
+    address: Secret,
+    state: State,
+    /// How long the backup took.
+    duration: Option<Duration>,
+}
+
+impl Request {
+    /// Resolves `cli`. Fails if no address is set.
+    pub(crate) fn resolve(cli: &Cli, settings: &Settings) -> Result<Request> {
+        let Some((setting, address)) = settings.push_address(cli.plan.as_deref()) else {
+            return Err(anyhow!("no push address"))
+                .hint(format!("set {PUSH_URL} in {}", escape_path(&settings.env_file)));
+        };
+        Ok(Request { setting, address, state: cli.state, duration: cli.duration })
+    }
+}
+
 /// Pushes the state and the text on standard input once.
-pub(crate) fn push(settings: &Settings, cli: &Cli) -> Result<Exit> {
-    let Some((setting, address)) = settings.push_address(cli.plan.as_deref()) else {
-        return Err(anyhow!("no push address"))
-            .hint(format!("set {PUSH_URL} in {}", escape_path(&settings.env_file)));
-    };
-    let state = cli.state;
+pub(crate) fn push(settings: &Settings, request: Request) -> Result<Exit> {
+    let Request { setting, address, state, duration } = request;
     let mut text = Vec::new();
     io::stdin().take(1 << 16).read_to_end(&mut text).context("read the text")?;
     let text = String::from_utf8_lossy(&text);
-    let address = request(address.reveal(), state, text.trim(), cli.duration)?;
+    let address = address_of(address.reveal(), state, text.trim(), duration)?;
     let mut answer = ask(&address);
     if state == State::Down && answer == Answer::Accepted {
         // A monitor with one retry keeps the first to itself (PENDING).

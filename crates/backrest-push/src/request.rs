@@ -16,7 +16,7 @@ const LONGEST_TEXT: usize = 250;
 const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'.').remove(b'_').remove(b'~');
 
 /// The address to ask for. Whatever query the user's address has is Uptime Kuma's example and is replaced.
-pub(crate) fn request(address: &str, state: State, text: &str, took: Option<Duration>) -> Result<String> {
+pub(crate) fn address_of(address: &str, state: State, text: &str, took: Option<Duration>) -> Result<String> {
     let address = address.trim();
     let base = address.split(['?', '#']).next().unwrap_or(address);
     if !(base.starts_with("https://") || base.starts_with("http://")) {
@@ -75,21 +75,21 @@ mod tests {
 
     #[test]
     fn the_text_is_encoded_and_the_example_query_replaced() {
-        let asked = request(ADDRESS, State::Down, "50 % & more=Käse\n", None).unwrap();
+        let asked = address_of(ADDRESS, State::Down, "50 % & more=Käse\n", None).unwrap();
         assert_eq!(
             asked,
             "https://kuma.example/api/push/T0k?status=down&msg=50%20%25%20%26%20more%3DK%C3%A4se%0A&ping="
         );
-        assert!(request(ADDRESS, State::Up, &"ä".repeat(9999), None).unwrap().len() < 2000);
-        let asked = request(ADDRESS, State::Up, "", Some(Duration::from_millis(1500))).unwrap();
+        assert!(address_of(ADDRESS, State::Up, &"ä".repeat(9999), None).unwrap().len() < 2000);
+        let asked = address_of(ADDRESS, State::Up, "", Some(Duration::from_millis(1500))).unwrap();
         assert!(asked.ends_with("?status=up&msg=OK&ping=1500"), "{asked}");
-        assert!(!request(ADDRESS, State::Down, "", None).unwrap().contains("OK"));
+        assert!(!address_of(ADDRESS, State::Down, "", None).unwrap().contains("OK"));
     }
 
     #[test]
     fn an_address_that_is_not_one_is_refused_without_quoting_it() {
         for address in ["kuma.example/api/push/T0k", "https://kuma/api/push/T0 k", "ftp://T0k"] {
-            let error = request(address, State::Up, "x", None).unwrap_err();
+            let error = address_of(address, State::Up, "x", None).unwrap_err();
             assert!(!format!("{error:#}").contains("T0"), "{error:#}");
         }
     }
