@@ -25,20 +25,15 @@ use crate::dumps::Declared;
 use crate::held::Held;
 use crate::migrate::Move;
 use crate::root::{Root, build_roots};
-use crate::task::{Format, Mode, Task};
+use crate::task::{self, Format, Mode, Task};
 use crate::tree::Detail;
 use crate::{coverage, explain, kept, migrate, own_rules, picture, render, report, stale};
 
 /// Runs the command line.
 pub fn run(cli: &Cli) -> Result<Exit> {
-    if cli.relative {
-        let gone: Result<Exit> =
-            Err(anyhow!("--relative was removed: its lines matched in other services too"))
-                .hint("for a restic without a container, name the folder above both roots: --mount /home/me");
-        return gone.or_else(|error| {
-            exit::report(TOOL, &error);
-            Ok(Exit::Usage)
-        });
+    if let Err(error) = task::check_flags(cli) {
+        exit::report(TOOL, &error);
+        return Ok(Exit::Usage);
     }
     let task = Task::new(cli)?;
     problem::warn(TOOL, &task.settings.problems);

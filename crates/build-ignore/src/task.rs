@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, anyhow};
+use common::exit::HintExt;
 use common::settings::Settings;
 
 use crate::cli::Cli;
@@ -52,6 +53,15 @@ pub(crate) enum Format {
     Text,
     /// A program.
     Json,
+}
+
+/// Fails if the command line has a flag that was removed.
+pub(crate) fn check_flags(cli: &Cli) -> Result<()> {
+    if cli.relative {
+        return Err(anyhow!("--relative was removed: its lines matched in other services too"))
+            .hint("for a restic without a container, name the folder above both roots: --mount /home/me");
+    }
+    Ok(())
 }
 
 impl Task {
