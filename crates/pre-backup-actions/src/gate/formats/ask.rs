@@ -6,6 +6,7 @@ use std::process::{Command, Stdio};
 use common::process::{self, End, Limits};
 use common::text::escape;
 use nix::sys::signal::Signal;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, percent_encode};
 
 use super::super::Budget;
 use super::{Flaw, Judgement, Proved};
@@ -92,13 +93,17 @@ fn ask(command: &mut Command, input: Stdio, budget: &Budget) -> Result<Answer, F
 
 /// SQLite's name of a file that no one writes to; all but plain characters are written as their codes.
 fn immutable_uri(path: &Path) -> String {
-    let mut uri = String::from("file:");
-    for &byte in path.as_os_str().as_encoded_bytes() {
-        if byte.is_ascii_alphanumeric() || b"/._-".contains(&byte) {
-            uri.push(char::from(byte));
-        } else {
-            uri.push_str(&format!("%{byte:02X}"));
-        }
+    const CODED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'/').remove(b'.').remove(b'_').remove(b'-');
+    format!("file:{}?immutable=1", percent_encode(path.as_os_str().as_encoded_bytes(), CODED))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_has_a_meaning_in_a_uri_is_written_as_its_code() {
+        let uri = immutable_uri(Path::new("/d/a b?c#d%é/e_f-g.db"));
+        assert_eq!(uri, "file:/d/a%20b%3Fc%23d%25%C3%A9/e_f-g.db?immutable=1");
     }
-    uri + "?immutable=1"
 }
