@@ -159,9 +159,10 @@ impl Place<'_> {
         None
     }
 
-    /// A rule that ends with `/` and by which a file would be left out without it.
+    /// A rule that ends with `/` and would match a file without it. One with a wildcard names no file: the `!*/` of a
+    /// whitelist would become `!*` and cancel it, and `*/` would become `*`.
     fn is_file(&self, rule: &Rule, number: usize) -> Option<String> {
-        if !self.file.would_match_file(number) {
+        if last_literal(rule).is_none() || !self.file.would_match_file(number) {
             return None;
         }
         let text = rule.excerpt();

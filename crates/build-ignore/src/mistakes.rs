@@ -52,7 +52,7 @@ pub(crate) fn suspects(list: &[Rule]) -> Suspects {
         }
         let text = rule.text.strip_prefix(b"!").filter(|_| rule.negated).unwrap_or(&rule.text);
         if !is_plain(text) {
-            suspects.odd.extend(meant(text).map(|meant| (number, meant)));
+            suspects.odd.extend(meant(text, rule.negated).map(|meant| (number, meant)));
         }
     }
     suspects
@@ -73,7 +73,7 @@ fn is_plain(text: &[u8]) -> bool {
 }
 
 /// What `text`, a rule without its `!`, was meant to be; none if it looks right.
-fn meant(text: &[u8]) -> Option<Meant> {
+fn meant(text: &[u8], negated: bool) -> Option<Meant> {
     let Ok(text) = std::str::from_utf8(text) else {
         let decoded: String = text.iter().map(|byte| char::from(*byte)).collect();
         return Some(corrected(
@@ -81,14 +81,14 @@ fn meant(text: &[u8]) -> Option<Meant> {
             &decoded,
         ));
     };
-    let mut found = mistake(text)?;
+    let mut found = mistake(text, negated)?;
     if found.proof == Proof::AllMatch {
         return Some(found);
     }
     // As many as a person can make in one line.
     for _ in 0..8 {
         let [rule] = found.rules.as_slice() else { break };
-        let Some(next) = mistake(rule) else { break };
+        let Some(next) = mistake(rule, negated) else { break };
         if next.proof == Proof::AllMatch || next.rules.is_empty() {
             break;
         }
@@ -102,7 +102,7 @@ fn corrected(why: &'static str, rule: &str) -> Meant {
     Meant { why, rules: vec![rule.to_string()], proof: Proof::None }
 }
 
-fn mistake(text: &str) -> Option<Meant> {
+fn mistake(text: &str, negated: bool) -> Option<Meant> {
     let only_why = |why| Some(Meant { why, rules: Vec::new(), proof: Proof::None });
     if text.trim_matches('/').is_empty() {
         return only_why("it names nothing");
@@ -114,7 +114,7 @@ fn mistake(text: &str) -> Option<Meant> {
         .or_else(|| other_syntax(text))
         .or_else(|| variable(text))
         .or_else(|| path(text))
-        .or_else(|| stars(text))
+        .or_else(|| stars(text, negated))
         .or_else(|| list(text))
 }
 
@@ -277,9 +277,11 @@ fn path(text: &str) -> Option<Meant> {
     None
 }
 
-/// `**` that is not a whole name, and `**` that leaves out only what lies one folder deeper.
-fn stars(text: &str) -> Option<Meant> {
-    if let Some(folder) = text.strip_suffix("/**/") {
+/// `**` that is not a whole name, and `**` that leaves out only what lies one folder deeper. In a whitelist,
+/// `!/**/` reopens all folders, and `/**` alone leaves out everything.
+fn stars(text: &str, negated: bool) -> Option<Meant> {
+    let names_folder = |folder: &&str| !negated && !folder.is_empty() && !folder.contains(['*', '?', '[']);
+    if let Some(folder) = text.strip_suffix("/**/").filter(names_folder) {
         return Some(corrected("a / at the end: only folders in it are left out", &format!("{folder}/**")));
     }
     let path = text.strip_suffix('/').unwrap_or(text);

@@ -4,8 +4,8 @@ use super::*;
 
 #[track_caller]
 fn meant_by(text: &str) -> Option<Vec<String>> {
-    assert!(!is_plain(text.as_bytes()) || mistake(text).is_none(), "{text:?} looks plain");
-    meant(text.as_bytes()).map(|meant| meant.rules)
+    assert!(!is_plain(text.as_bytes()) || mistake(text, false).is_none(), "{text:?} looks plain");
+    meant(text.as_bytes(), false).map(|meant| meant.rules)
 }
 
 #[test]
@@ -99,12 +99,12 @@ fn rules_that_are_right_are_not_suspected() {
         "x..",
         "café",
     ] {
-        let found = meant(text.as_bytes()).filter(|meant| meant.proof != Proof::AllMatch);
+        let found = meant(text.as_bytes(), false).filter(|meant| meant.proof != Proof::AllMatch);
         assert_eq!(found, None, "{text:?}");
     }
 }
 
 #[test]
 fn text_that_is_not_utf_8_is_decoded() {
-    assert_eq!(meant(b"caf\xe9").unwrap().rules, ["caf\u{e9}"]);
+    assert_eq!(meant(b"caf\xe9", false).unwrap().rules, ["caf\u{e9}"]);
 }

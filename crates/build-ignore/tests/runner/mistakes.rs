@@ -157,6 +157,41 @@ fn an_exception_behind_a_left_out_folder_and_a_repeated_rule_are_named() {
 }
 
 #[test]
+fn a_wildcard_for_folders_is_not_questioned_if_there_are_only_files() {
+    let page = include_str!("../../../../docs/ignore-rules.md");
+    let (_, examples) = page.split_once("## Ten examples").expect("the page has examples");
+    let blocks = examples.split("```gitignore\n").skip(1);
+    let documented: Vec<&str> =
+        blocks.filter_map(|block| block.split_once("```")).map(|(rules, _)| rules).collect();
+    assert!(documented.iter().any(|rules| rules.contains("!*/\n")), "{documented:?}");
+    let others = [
+        "*\n!**/\n",
+        "*\n!/*/\n",
+        "*\n!/**/\n",
+        "/*\n!p*/\n!*.md\n",
+        "*\n!sub/**/\n!**/*/\n",
+        "*\n!?hoto/\n",
+        "*/\n",
+        "/*/\n",
+        "**/\n",
+        "/**/\n",
+        "p*/\n",
+        "*/**/\n",
+        "[a-z]*/\n",
+    ];
+    for names in
+        [&["photo", "a.md"][..], &["sub/photo", "sub/a.md"], &["photo", "sub/deep/a.md"], &[".hidden"]]
+    {
+        for rules in documented.iter().copied().chain(others) {
+            let sandbox = Sandbox::new();
+            names.iter().for_each(|name| drop(sandbox.write(format!("data/immich/{name}"), "")));
+            sandbox.write("data/immich/.resticignore", rules);
+            assert_eq!(warnings(&sandbox), "", "{names:?}: {rules}");
+        }
+    }
+}
+
+#[test]
 fn files_that_git_does_not_read_as_rules_are_named() {
     let sandbox = home();
     sandbox.write("data/immich/.resticignore.txt", "x\n");
