@@ -19,7 +19,7 @@ use crate::templates::Root;
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Found {
-    pub(super) what: What,
+    pub(super) engine: Engine,
     /// The live files in the service's folders, each with the root and the path below the service's folder there.
     pub(super) live: Vec<(Root, PathBuf)>,
     /// The named volumes that hold live files.
@@ -27,7 +27,7 @@ pub(super) struct Found {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum What {
+pub(super) enum Engine {
     /// A server in a container of its own.
     Server {
         kind: Kind,
@@ -39,14 +39,14 @@ pub(super) enum What {
 
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match &self.what {
-            What::Server { name, compose_service, .. } => {
+        match &self.engine {
+            Engine::Server { name, compose_service, .. } => {
                 write!(f, "{name} in the container {}", escape(compose_service.as_bytes()))?;
             }
-            What::Sqlite => f.write_str("SQLite")?,
+            Engine::Sqlite => f.write_str("SQLite")?,
         }
         for (_, path) in &self.live {
-            let separator = if let What::Sqlite = self.what { " in" } else { ", its files in" };
+            let separator = if let Engine::Sqlite = self.engine { " in" } else { ", its files in" };
             let place = if path == Path::new("") { "the whole folder".into() } else { escape_path(path) };
             write!(f, "{separator} {place}")?;
         }
@@ -71,11 +71,11 @@ pub(super) fn databases(project: &Project, places: &Places) -> Vec<Found> {
             }
         }
         let (kind, name) = (database.kind, database.name);
-        let what = What::Server { kind, name, compose_service: compose_service.clone() };
-        found.push(Found { what, live, volumes });
+        let engine = Engine::Server { kind, name, compose_service: compose_service.clone() };
+        found.push(Found { engine, live, volumes });
     }
     found.extend(sqlite_files(places).into_iter().map(|live| Found {
-        what: What::Sqlite,
+        engine: Engine::Sqlite,
         live: vec![live],
         volumes: vec![],
     }));

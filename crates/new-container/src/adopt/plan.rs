@@ -9,7 +9,7 @@ use common::databases::Kind;
 use common::services::{AFTER, PREPARE, RULES};
 use common::text::{escape, escape_path};
 
-use super::find::{Found, What};
+use super::find::{Engine, Found};
 use crate::plan::{Places, STOP_RULES};
 use crate::render;
 use crate::templates::Root;
@@ -112,12 +112,12 @@ fn dumps<'f>(
     };
     let mut dumped = Vec::new();
     for found in databases {
-        let dump = match &found.what {
-            What::Sqlite => {
+        let dump = match &found.engine {
+            Engine::Sqlite => {
                 let path = found.live.first().map(|(_, path)| path.to_string_lossy().replace('/', "-"));
                 free(&format!("dump-{}", path.unwrap_or_default()), "")
             }
-            What::Server { kind: Kind::Other, name, compose_service } => {
+            Engine::Server { kind: Kind::Other, name, compose_service } => {
                 notes.push(format!(
                     "{} ({name}) has no dump script here: stop the service during each backup (--adopt --stop), or \
                      write prepare-backup.sh yourself",
@@ -125,7 +125,7 @@ fn dumps<'f>(
                 ));
                 continue;
             }
-            What::Server { kind: Kind::Redis, compose_service, .. }
+            Engine::Server { kind: Kind::Redis, compose_service, .. }
                 if found.live.is_empty() && found.volumes.is_empty() =>
             {
                 notes.push(format!(
@@ -134,7 +134,7 @@ fn dumps<'f>(
                 ));
                 continue;
             }
-            What::Server { kind, compose_service, .. } => free(compose_service, end_of(*kind)),
+            Engine::Server { kind, compose_service, .. } => free(compose_service, end_of(*kind)),
         };
         for volume in &found.volumes {
             notes.push(format!(
@@ -159,9 +159,9 @@ fn dump_script(name: &str, dumped: &[(&Found, String)]) -> Result<String> {
     let mut declarations = String::new();
     let mut parts = String::new();
     for (found, dump) in dumped {
-        let (kind, template) = match &found.what {
-            What::Sqlite => ("sqlite", include_str!("../../templates/adopt/sqlite.sh")),
-            What::Server { kind, .. } => match kind {
+        let (kind, template) = match &found.engine {
+            Engine::Sqlite => ("sqlite", include_str!("../../templates/adopt/sqlite.sh")),
+            Engine::Server { kind, .. } => match kind {
                 Kind::Postgres => ("postgres", include_str!("../../templates/adopt/postgres.sh")),
                 Kind::Mongo => ("gzip", include_str!("../../templates/adopt/mongo.sh")),
                 Kind::Redis => ("rdb", include_str!("../../templates/adopt/redis.sh")),
@@ -170,16 +170,16 @@ fn dump_script(name: &str, dumped: &[(&Found, String)]) -> Result<String> {
         };
         declarations.push_str(&format!("# dump: {dump} kind={kind} max-shrink=50%\n"));
         let mut values = vec![("dump", dump.clone())];
-        match (&found.what, found.live.first()) {
-            (What::Sqlite, Some((root, path))) => values.push(("path", shell_path(*root, path)?)),
-            (What::Server { compose_service, .. }, _) => values.push(("database", compose_service.clone())),
+        match (&found.engine, found.live.first()) {
+            (Engine::Sqlite, Some((root, path))) => values.push(("path", shell_path(*root, path)?)),
+            (Engine::Server { compose_service, .. }, _) => values.push(("database", compose_service.clone())),
             _ => {}
         }
         parts.push('\n');
         parts.push_str(&render::fill(template, &values)?);
     }
     let values = vec![("name", name.to_string()), ("declarations", declarations)];
-    let compose = match dumped.iter().any(|(found, _)| matches!(found.what, What::Server { .. })) {
+    let compose = match dumped.iter().any(|(found, _)| matches!(found.engine, Engine::Server { .. })) {
         true => include_str!("../../templates/adopt/compose.sh"),
         false => "",
     };
@@ -230,9 +230,9 @@ impl Plan<'_> {
             ));
             return;
         }
-        let rules = match found.what {
-            What::Sqlite => ["", "-wal", "-shm", "-journal"].map(|end| format!("{rule}{end}\n")).concat(),
-            What::Server { .. } => format!("{rule}/\n"),
+        let rules = match found.engine {
+            Engine::Sqlite => ["", "-wal", "-shm", "-journal"].map(|end| format!("{rule}{end}\n")).concat(),
+            Engine::Server { .. } => format!("{rule}/\n"),
         };
         let reason = "# Live files of a database; prepare-backup.sh dumps it.\n";
         self.rules(&place.join(RULES), &format!("{reason}{rules}"));
