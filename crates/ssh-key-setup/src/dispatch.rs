@@ -105,7 +105,7 @@ fn key_alone(run: &Run, report: &mut Report) -> Result<()> {
     let key = key::find_or_make(run.folder.path(), &run.key_name(None, &[]), None)?;
     let output = run.output;
     output.line("folder", &escape_path(run.folder.path()), "");
-    output.line("key", &escape_path(&key.path), &key.shown());
+    output.line("key", &escape_path(&key.path), &key.summary());
     output
         .text("\nNo server is set up yet. Type this next, with the name that you type after `ssh` in place of nas:\n");
     output.text("    ssh-key-setup nas --path /srv/restic\n");

@@ -25,7 +25,7 @@ use crate::stage::Reach;
 pub(crate) fn remove(host: &mut Host, entry: &Entry, offline: bool) -> Result<()> {
     let run = host.run;
     let key = key::read_only(&run.folder.path().join(&entry.key))?;
-    host.report.server = entry.sections.last().map(Section::shown).unwrap_or_default();
+    host.report.server = entry.sections.last().map(Section::address).unwrap_or_default();
     host.name_key(&key);
     let rotation = Rotation::unfinished(run, entry);
     let half_way = rotation.as_ref().map(Rotation::keys).transpose()?.unwrap_or_default();

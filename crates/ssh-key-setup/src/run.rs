@@ -76,7 +76,7 @@ impl Run {
 impl Host<'_> {
     /// Prints which key the host has, and reports it.
     pub(crate) fn show_key(&mut self, key: &Key) {
-        self.run.output.line("key", &escape_path(&key.path), &key.shown());
+        self.run.output.line("key", &escape_path(&key.path), &key.summary());
         self.name_key(key);
     }
 

@@ -186,8 +186,8 @@ fn is_same_path(isolated: &Connection, existing: &Entry, path: &str) -> Result<b
 /// Prints where the way leads, and what the container should know of it.
 fn show_route(host: &mut Host, alias: &str, route: &Route) -> Result<()> {
     let report = &mut host.report;
-    report.server = route.target.shown();
-    report.jump_hosts = route.jump_hosts.iter().map(resolve::Endpoint::shown).collect();
+    report.server = route.target.address();
+    report.jump_hosts = route.jump_hosts.iter().map(resolve::Endpoint::address).collect();
     let through = match report.jump_hosts.as_slice() {
         [] => String::new(),
         jump_hosts => format!("through {}", jump_hosts.join(", then ")),
@@ -244,7 +244,7 @@ pub(crate) fn check(host: &mut Host, entry: &Entry) -> Result<()> {
     let Some(section) = entry.sections.last() else {
         return Err(anyhow!("check: {}: config holds no section for it", entry.alias));
     };
-    host.report.server = section.shown();
+    host.report.server = section.address();
     run.output.line(&entry.alias, &host.report.server, "check only");
     host.show_key(&key::read_only(&run.folder.path().join(&entry.key))?);
     let names: Vec<String> = entry.sections.iter().map(resolve::Section::key_name).collect();

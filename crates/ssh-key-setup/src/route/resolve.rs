@@ -221,7 +221,7 @@ fn carried(values: &Values, defaults: &Values) -> (Vec<(String, String)>, Vec<St
 
 impl Section {
     /// For people: `me@nas.lan, port 22`.
-    pub(crate) fn shown(&self) -> String {
+    pub(crate) fn address(&self) -> String {
         escape(format!("{}@{}, port {}", self.user, self.host_name, self.port).as_bytes())
     }
 
@@ -242,8 +242,8 @@ impl Endpoint {
     }
 
     /// For people: `me@nas.lan`, with the port unless it is 22.
-    pub(crate) fn shown(&self) -> String {
-        self.section.shown().trim_end_matches(", port 22").to_owned()
+    pub(crate) fn address(&self) -> String {
+        self.section.address().trim_end_matches(", port 22").to_owned()
     }
 }
 

@@ -31,7 +31,7 @@ pub(crate) struct Key {
 
 impl Key {
     /// For people: the fingerprint, and whether the key is new.
-    pub(crate) fn shown(&self) -> String {
+    pub(crate) fn summary(&self) -> String {
         format!("{}, {}", self.fingerprint, if self.made { "made" } else { "kept" })
     }
 

@@ -207,7 +207,7 @@ fn confirm(endpoint: &Endpoint, offered: &[Line], accept: bool, cancel: &Cancel)
     if accept {
         return Ok(());
     }
-    common::note!("{} is new to you. It shows this key:", endpoint.shown());
+    common::note!("{} is new to you. It shows this key:", endpoint.address());
     for line in offered {
         let key = line.public_key()?;
         let (kind, fingerprint) = (short_type(&key), key.fingerprint(HashAlg::Sha256));
@@ -222,7 +222,7 @@ fn confirm(endpoint: &Endpoint, offered: &[Line], accept: bool, cancel: &Cancel)
     if question::is_yes("Is it the server's? Type yes to trust it: ", cancel)? {
         return Ok(());
     }
-    Err(anyhow!("host key: {}: not confirmed", endpoint.shown()))
+    Err(anyhow!("host key: {}: not confirmed", endpoint.address()))
         .hint("connect once with ssh and confirm it there, answer yes here, or add --accept-new-host-key")
 }
 
