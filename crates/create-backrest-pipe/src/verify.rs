@@ -58,7 +58,7 @@ static COMPARED: AtomicU64 = AtomicU64::new(0);
 static READ: AtomicU64 = AtomicU64::new(0);
 
 /// A moment, in seconds since 1970, for a person.
-fn shown(seconds: i64) -> String {
+fn local_time(seconds: i64) -> String {
     Timestamp::from_second(seconds).map_or("?".into(), units::local)
 }
 

@@ -27,7 +27,7 @@ use super::entry::{EntryKind, SnapshotEntry};
 use super::expected::is_below;
 use super::host::Host;
 use super::sample::{Restore, Wrong};
-use super::{local, shown};
+use super::{local, local_time};
 use crate::hooks::config::list;
 use crate::hooks::reading::messages_of;
 use crate::roots;
@@ -184,7 +184,8 @@ fn read(dump: &Dump, dumps: &Dumps, folder: &Path, restore: &mut Restore<'_>) ->
         return Ok(Some((FaultKind::DumpMissing, "the snapshot does not hold it".into())));
     };
     if dumps.is_prepared && !host.is_of_the_backup(newest) {
-        let what = format!("the one in the snapshot was written {}, before the backup began", shown(newest));
+        let what =
+            format!("the one in the snapshot was written {}, before the backup began", local_time(newest));
         return Ok(Some((FaultKind::DumpOld, what)));
     }
     // Of a pattern the older files are earlier dumps that are kept.

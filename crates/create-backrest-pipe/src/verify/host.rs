@@ -22,7 +22,7 @@ use globset::GlobSet;
 
 use super::entry::{EntryKind, SnapshotEntry};
 use super::expected::{Root, is_below};
-use super::shown;
+use super::local_time;
 
 /// Another machine's clock may stamp the files, and FAT keeps every other second.
 const SLACK: i64 = 2;
@@ -94,7 +94,11 @@ impl<'a> Host<'a> {
         } else if is_file && entry.size != metadata.len() {
             format!("it has {} bytes there and {} here", entry.size, metadata.len())
         } else if is_file && entry.modified != metadata.mtime() {
-            format!("it was changed {} there and {} here", shown(entry.modified), shown(metadata.mtime()))
+            format!(
+                "it was changed {} there and {} here",
+                local_time(entry.modified),
+                local_time(metadata.mtime())
+            )
         } else {
             return Verdict::Same;
         };

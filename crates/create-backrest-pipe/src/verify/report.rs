@@ -81,7 +81,7 @@ pub(crate) fn summary(verification: &Verification) -> String {
     }
     let total = verification.total();
     let id: String = verification.snapshot.iter().flat_map(|snapshot| snapshot.id.chars().take(8)).collect();
-    let at = verification.snapshot.as_ref().map_or("?".into(), |snapshot| super::shown(snapshot.at));
+    let at = verification.snapshot.as_ref().map_or("?".into(), |snapshot| super::local_time(snapshot.at));
     let mut parts = vec![format!("{} of {} files", total.in_snapshot, total.files)];
     if total.explained > 0 {
         parts.push(format!("{} explained", total.explained));
