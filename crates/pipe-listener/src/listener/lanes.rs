@@ -64,11 +64,11 @@ fn work(lane: Lane, runner: &Runner, jobs: Receiver<(Job, Cancel, Notice)>, even
             Some(action) => Ok(action.clone()),
             None => look_up(&job.message, job.door, &runner.actions(), || runner.trust()),
         };
-        let runner = Runner { cancel, ..runner.clone() };
+        let own = Runner { cancel, ..runner.clone() };
         let outcome = match &action {
             Ok(action) => {
                 let report: Report<'_> = &mut |progress| events.send(Event::Progress(job.id, progress));
-                run(&runner, action, &job, notice, report)
+                run(&own, action, &job, notice, report)
             }
             Err(Refusal::Unknown) => Outcome::Unknown,
             Err(Refusal::Unsafe(why)) => Outcome::failed(format!("not run: {why}")),
@@ -80,7 +80,8 @@ fn work(lane: Lane, runner: &Runner, jobs: Receiver<(Job, Cancel, Notice)>, even
                 | Action::Own(_))
         );
         if prepares {
-            events.send(Event::Prepared(prepare::open(&runner)));
+            // Asked also if the action was cancelled: what it left prepared counts.
+            events.send(Event::Prepared(prepare::open(runner)));
         }
         events.send(Event::Done(job.id, outcome));
     }

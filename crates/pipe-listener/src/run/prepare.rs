@@ -66,7 +66,7 @@ pub(crate) struct Open {
     pub(crate) left: Duration,
     /// When the last of it was prepared, in seconds since 1970, if that is known.
     pub(crate) since: Option<i64>,
-    /// Why all this is unknown, if it is.
+    /// Why all this is unknown, if it is; `None` if the listener stops.
     pub(crate) unknown: Option<String>,
 }
 
@@ -90,7 +90,8 @@ pub(crate) fn open(runner: &Runner) -> Option<Open> {
             Some(Open { left, since, unknown: None })
         }
         Err(error) => {
-            Some(Open { left: UNKNOWN, since: None, unknown: Some(common::exit::one_line(&error)) })
+            let unknown = (!runner.cancel.is_cancelled()).then(|| common::exit::one_line(&error));
+            Some(Open { left: UNKNOWN, since: None, unknown })
         }
     }
 }

@@ -51,6 +51,7 @@ fn a_marked_preparation_whose_client_was_killed_is_stopped_undone_and_pushed() {
     let asked = server.next();
     assert!(asked.contains("?status=down&msg=preparing%20the%20backup%20failed"), "{asked}");
     host.wait_for_log("post-backups --key home/nightly (timer): done");
+    assert!(!host.log().contains("find out what is prepared"), "no fault: {}", host.log());
     // What Backrest's hooks send afterwards finds nothing left to do.
     let ran = host.send(&["post-backups", "--key", "home/nightly"]).expect_success();
     assert_eq!(host.notes(), ["stopped", "started"], "{}", ran.everything());

@@ -237,6 +237,7 @@ fn what_a_prepare_step_stopped_comes_back_after_the_listener_ended_in_its_middle
     host.send(&["post-backups"]).expect_code(75);
     host.start();
     assert_eq!(host.wait_for_notes(2), ["stopped", "started"]);
+    assert!(!host.log().contains("find out what is prepared"), "no fault: {}", host.log());
     // Once: nothing is left for the start after that.
     host.terminate();
     host.start();
