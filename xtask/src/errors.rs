@@ -153,7 +153,7 @@ impl Hints {
         };
         match expression {
             syn::Expr::Lit(literal) => match &literal.lit {
-                syn::Lit::Str(text) => vec![shown(&text.value())],
+                syn::Lit::Str(text) => vec![pattern(&text.value())],
                 _ => vec![],
             },
             syn::Expr::Macro(call) => literal_of(&call.mac),
@@ -204,11 +204,11 @@ fn is_result(function: &syn::Expr) -> bool {
 fn literal_of(call: &syn::Macro) -> Vec<String> {
     let first = call.tokens.clone().into_iter().next();
     let text = first.and_then(|token| syn::parse2::<syn::LitStr>(token.into()).ok());
-    text.map(|text| shown(&text.value())).into_iter().collect()
+    text.map(|text| pattern(&text.value())).into_iter().collect()
 }
 
 /// `text` with `…` for each value.
-fn shown(text: &str) -> String {
+fn pattern(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text.replace("{{", "\u{1}").replace("}}", "\u{2}");
     while let Some((before, after)) = rest.split_once('{') {
@@ -296,7 +296,7 @@ mod tests {
                 }
             }
             fn visit_lit_str(&mut self, literal: &'s syn::LitStr) {
-                self.0.insert(shown(&literal.value()));
+                self.0.insert(pattern(&literal.value()));
             }
             fn visit_macro(&mut self, call: &'s syn::Macro) {
                 self.0.extend(literal_of(call));
