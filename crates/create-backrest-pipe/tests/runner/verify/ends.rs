@@ -8,11 +8,10 @@ use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
 use common::contract::verification::{Outcome, Verification};
-use common::testing::wait_until;
+use common::testing::{Unwritable, wait_until};
 use serde_json::json;
 
 use super::world::World;
-use crate::output::{CLOSED, FULL};
 
 /// A substitute for Uptime Kuma: accepts each push and hands on the first line of its request.
 #[track_caller]
@@ -120,13 +119,10 @@ fn an_output_that_can_not_be_written_does_not_stop_the_verification() {
     let world = World::new();
     world.back_up();
     let kept = world.sandbox.path("containers/backrest/state/verification.json");
-    for (script, json, code) in [(FULL, false, 1), (FULL, true, 1), (CLOSED, false, 0), (CLOSED, true, 0)] {
-        let mut command = world.as_user_run("/bin/bash");
-        command.args(["-c", script]).arg(world.sandbox.home().with_file_name("create-backrest-pipe"));
-        command.args(["verify", "--sample", "2", "--backrest", &world.server.address]);
-        let ran = world.sandbox.run(command.args(json.then_some("--json"))).expect_code(code);
-        let why = "create-backrest-pipe: write to standard output: No space left on device (os error 28)\n";
-        assert_eq!(ran.stderr, if code == 1 { why } else { "" }, "{}", ran.everything());
+    for (output, json) in Unwritable::ALL.into_iter().flat_map(|output| [(output, false), (output, true)]) {
+        let mut command = world.verify_command(&["--sample", "2"]);
+        let ran = world.sandbox.run_unwritable(command.args(json.then_some("--json")), output, 0);
+        assert_eq!(ran.stderr.lines().count(), usize::from(output == Unwritable::FullDisk), "{}", ran.stderr);
         assert_eq!(Verification::load(&kept).unwrap().unwrap().outcome, Outcome::Proved);
         fs::remove_file(&kept).unwrap();
         world.expect_nothing_left();
