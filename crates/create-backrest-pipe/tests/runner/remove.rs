@@ -3,6 +3,8 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 
+use common::lock::{Attempt, attempt};
+use common::testing::wait_until;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
@@ -19,7 +21,9 @@ fn everything_that_was_added_goes_and_nothing_else() {
     // Too long to be read: the next listener keeps it aside.
     home.sandbox.write("containers/backrest/logs/messages.txt", vec![b'x'; 2 << 20]);
     kill(Pid::from_raw(home.listener().unwrap()), Signal::SIGKILL).unwrap();
-    home.expect_listeners(0);
+    // A killed process loses its locks after its command line.
+    let lock = home.backrest("state/listener.lock");
+    wait_until("the lock is free", || matches!(attempt(&lock), Ok(Attempt::Held(_))));
     home.set_up();
     assert!(home.backrest("logs/messages.txt.old").exists());
     let ran = home.run(&["remove"]).expect_success();
