@@ -7,15 +7,18 @@
 use std::error::Error as StdError;
 use std::fmt;
 use std::io::{self, Write};
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
 use bridge::HINT;
 use clap::Parser;
 use rustix::fs::Access;
 
+use crate::layout;
 use crate::output;
-use crate::text::escape;
+use crate::text::{escape, word};
 
 /// How a tool ends. clap itself exits with 2 if the command line is wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -135,9 +138,7 @@ pub fn report(tool: &str, error: &anyhow::Error) {
     crate::note!("{tool}: {}", one_line(error));
     let usual = || match () {
         () if is_caused_by(error, io::ErrorKind::StorageFull) => no_inodes(),
-        () if is_caused_by(error, io::ErrorKind::PermissionDenied) => {
-            usual_folders().find_map(|folder| not_ours(&folder))
-        }
+        () if is_caused_by(error, io::ErrorKind::PermissionDenied) => denied(),
         () => None,
     };
     if let Some(hint) = hint_of(error).map(str::to_string).or_else(usual) {
@@ -156,11 +157,35 @@ pub fn is_caused_by(error: &anyhow::Error, kind: io::ErrorKind) -> bool {
     causes.any(|cause| cause.kind() == kind)
 }
 
-/// The folders that the tools write to, for an error that names none.
-fn usual_folders() -> impl Iterator<Item = PathBuf> {
-    let home = std::env::var_os("HOME").map(PathBuf::from);
-    let names = ["containers", "containers/backrest", "data", "data/backrest", ""];
-    names.into_iter().filter_map(move |name| Some(home.as_ref()?.join(name)))
+/// The folders of this run's settings, if they are known: both roots, each followed by Backrest's folder in it.
+static FOLDERS: OnceLock<[PathBuf; 4]> = OnceLock::new();
+
+/// Hints name these folders from now on, and no longer those in the home.
+pub(crate) fn know(folders: [PathBuf; 4]) {
+    let _ = FOLDERS.set(folders);
+}
+
+/// Both roots, each followed by Backrest's folder in it.
+fn usual_folders() -> Option<[PathBuf; 4]> {
+    let names = ["containers", "containers/backrest", "data", "data/backrest"];
+    FOLDERS.get().cloned().or_else(|| home().map(|home| names.map(|name| home.join(name))))
+}
+
+fn home() -> Option<PathBuf> {
+    std::env::var_os("HOME").map(PathBuf::from)
+}
+
+/// The folders that hold only what the tools made.
+fn tools_folders() -> Option<[PathBuf; 3]> {
+    usual_folders().map(|[_, container_dir, ..]| layout::FOLDERS.map(|name| container_dir.join(name)))
+}
+
+/// The commands that let the user write where the tools do, if that is not possible.
+fn denied() -> Option<String> {
+    let closed = usual_folders().into_iter().flatten().chain(home()).find_map(|folder| not_ours(&folder));
+    let whole = tools_folders().and_then(|folders| own_whole(&folders));
+    let commands: Vec<String> = closed.into_iter().chain(whole).collect();
+    (!commands.is_empty()).then(|| commands.join(" && "))
 }
 
 /// The command that lets the user enter a folder and write there, if that is not possible.
@@ -170,20 +195,39 @@ fn not_ours(folder: &Path) -> Option<String> {
     is_closed.then(|| own(folder))
 }
 
+/// The command that makes the user the owner of those folders that are, or hold, what belongs to another user, as after a
+/// run with sudo. Root needs none.
+pub fn own_whole(folders: &[PathBuf]) -> Option<String> {
+    if rustix::process::geteuid().is_root() {
+        return None;
+    }
+    let foreign: Vec<String> = folders.iter().filter(|folder| is_foreign(folder, 8)).map(word).collect();
+    (!foreign.is_empty()).then(|| format!("sudo chown -R $USER {}", foreign.join(" ")))
+}
+
+/// Whether `path`, or anything in it down to `depth` folders, belongs to another user.
+fn is_foreign(path: &Path, depth: u32) -> bool {
+    let Ok(metadata) = path.symlink_metadata() else { return false };
+    let inside = || path.read_dir().into_iter().flatten().flatten();
+    metadata.uid() != rustix::process::geteuid().as_raw()
+        || (metadata.is_dir() && depth > 0 && inside().any(|entry| is_foreign(&entry.path(), depth - 1)))
+}
+
 /// The command that makes the user the owner of the folder that keeps them from `path`: the first on the way there that they
-/// can't enter, otherwise the last that exists.
+/// can't enter, otherwise the last that exists. What is in one of the tools' own folders comes with it.
 pub fn own(path: &Path) -> String {
     let is_there = |folder: &&Path| folder.is_dir();
     let closed = |folder: &&Path| rustix::fs::access(*folder, Access::EXEC_OK).is_err();
     let existing: Vec<&Path> = path.ancestors().filter(is_there).collect();
     let folder = existing.iter().rev().copied().find(closed).or(existing.first().copied()).unwrap_or(path);
-    let folder = crate::text::escape_path(folder);
-    format!("sudo chown $USER {}", shlex::try_quote(&folder).unwrap_or(folder.as_str().into()))
+    let tools = tools_folders().filter(|tools| tools.iter().any(|tool| folder.starts_with(tool)));
+    tools.and_then(|tools| own_whole(&tools)).unwrap_or_else(|| format!("sudo chown $USER {}", word(folder)))
 }
 
 /// Why no file can be made though there is room: `df` shows free space then, and only `df -i` shows the cause.
 fn no_inodes() -> Option<String> {
-    let folders = usual_folders().chain(std::env::current_dir().ok()).chain([std::env::temp_dir()]);
+    let folders = usual_folders().into_iter().flatten().chain(home());
+    let folders = folders.chain(std::env::current_dir().ok()).chain([std::env::temp_dir()]);
     let mut used_up = folders.filter(|folder| has_no_inodes(folder)).map(crate::text::escape_path);
     used_up
         .next()

@@ -4,8 +4,6 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::settings::Settings;
-
 /// The folders that the tools keep in Backrest's: the bridge, the state and the logs.
 pub const FOLDERS: [&str; 3] = ["bridge", "state", "logs"];
 /// How the name of each of the listener's logs begins.
@@ -191,12 +189,5 @@ impl Layout {
     /// The folder of the user's own actions.
     pub fn own_actions(&self) -> PathBuf {
         self.container_dir.join("actions")
-    }
-}
-
-impl Settings {
-    /// Where the tools' own files lie.
-    pub fn layout(&self) -> Layout {
-        Layout::new(&self.container_dir)
     }
 }

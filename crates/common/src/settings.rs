@@ -17,7 +17,8 @@ use anyhow::{Context, Result};
 use clap::Args;
 
 use crate::env_file::{self, Value};
-use crate::exit::HintExt;
+use crate::exit::{self, HintExt};
+use crate::layout::Layout;
 use crate::paths;
 use crate::problem::Problem;
 use crate::regular_file;
@@ -115,6 +116,11 @@ impl Settings {
         Settings::load(&Flags::of(self), None, None)
     }
 
+    /// Where the tools' own files lie.
+    pub fn layout(&self) -> Layout {
+        Layout::new(&self.container_dir)
+    }
+
     /// A call of another of the tools with these words, in the same places.
     pub fn command(&self, tool: &str, words: &[&str]) -> Command {
         let mut command = Command::new(paths::tool(tool));
@@ -147,7 +153,7 @@ impl Settings {
             }
             let Some(value) = value(name) else { return default() };
             paths::absolute(Path::new(&value.text), &env_folder).or_else(|error| {
-                problems.push(Problem::at_line(&env_file, value.line, crate::exit::one_line(&error)));
+                problems.push(Problem::at_line(&env_file, value.line, exit::one_line(&error)));
                 default()
             })
         };
@@ -157,6 +163,7 @@ impl Settings {
         let container_dir =
             place(flags.container_dir.as_deref(), "CONTAINER_DIR", &|| Ok(container_root.join("backrest")))?;
         let data_dir = place(flags.data_dir.as_deref(), "DATA_DIR", &|| Ok(data_root.join("backrest")))?;
+        exit::know([&container_root, &container_dir, &data_root, &data_dir].map(Clone::clone));
         let ignore_file = place(output, "IGNORE_FILE", &|| Ok(container_dir.join("ignorefile.txt")))?;
         let mount = mount
             .map(Path::to_path_buf)

@@ -7,8 +7,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, anyhow};
 use common::cancel::Cancel;
-use common::exit::{Exit, HintExt};
+use common::exit::{self, Exit, HintExt};
 use common::lock::{self, Attempt, Lock};
+use common::problem::Problem;
 use common::text::escape_path;
 use common::{out, private, problem};
 
@@ -35,6 +36,7 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
         Task::After(steps) => Some(*steps),
     };
     let _lock = take_lock(&context)?;
+    warn_of_foreign_files(&context);
     let (journal, problems) = Journal::open(&context.layout.actions_journal())?;
     problem::warn(TOOL, &problems);
     // From here on an interruption stops the scripts, not us.
@@ -57,6 +59,15 @@ pub(crate) fn run(cli: &Cli) -> Result<Exit> {
     match after_steps {
         None => prepare::run(&context, journal, &runner, &run_name),
         Some(steps) => after::run(&context, journal, &runner, steps),
+    }
+}
+
+/// A log, a journal or a history that is another user's is passed over or replaced, so no error of its own leads to the cure.
+fn warn_of_foreign_files(context: &Context) {
+    if let Some(command) = exit::own_whole(&[context.layout.state(), context.layout.logs()]) {
+        let what = "state/ or logs/ holds files of another user, as after a run with sudo";
+        problem::warn(TOOL, &[Problem::new(context.layout.container_dir(), what)]);
+        exit::hint(&command);
     }
 }
 
@@ -96,5 +107,5 @@ fn make_state_folder(context: &Context) -> Result<()> {
     let Err(error) = private::folder(Path::new(&folder)) else { return Ok(()) };
     Err(error)
         .with_context(|| format!("make the folder of the journal: {}", escape_path(&folder)))
-        .hint(format!("it must belong to the user that runs this: {}", common::exit::own(&folder)))
+        .hint(format!("it must belong to the user that runs this: {}", exit::own(&folder)))
 }

@@ -3,6 +3,7 @@
 #![cfg(test)]
 
 mod after;
+mod as_root;
 mod bombs;
 mod dumps;
 mod keys;

@@ -10,7 +10,7 @@ use common::testing::Ran;
 
 use crate::scripts::{Home, last_line};
 
-const USER: &str = "4001";
+pub(crate) const USER: &str = "4001";
 const STRANGER: &str = "4002";
 
 /// A home that belongs to the user, and in which the user runs the tool.
