@@ -82,7 +82,9 @@ pub fn attempt(path: &Path) -> Result<Attempt> {
     }
     let file = match private::read_write(path) {
         // flock(2) needs no right to write: what has to be undone does not wait for a disk that can be written.
-        Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => regular_file::open_unlinked(path),
+        Err(error) if error.kind() == ErrorKind::ReadOnlyFilesystem => {
+            regular_file::open_unlinked(path).map_err(|_| error)
+        }
         opened => opened,
     };
     let file = file.with_context(naming)?;

@@ -35,7 +35,8 @@ pub fn read(path: &Path, limit: u64) -> io::Result<Vec<u8>> {
     let file = open(path)?;
     let expected = file.metadata()?.len().min(limit);
     // One byte more, so that the end is seen without growing.
-    let mut text = Vec::with_capacity(expected as usize + 1);
+    let mut text = Vec::new();
+    text.try_reserve_exact(usize::try_from(expected).unwrap_or(usize::MAX).saturating_add(1))?;
     file.take(limit.saturating_add(1)).read_to_end(&mut text)?;
     if text.len() as u64 > limit {
         let why = format!("larger than {}", crate::units::bytes(limit));

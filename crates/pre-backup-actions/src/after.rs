@@ -94,7 +94,7 @@ pub(crate) fn assume(context: &Context, journal: &mut Journal, only: &[Glob]) ->
 }
 
 /// The disk is full or read-only, say. The after steps run all the same.
-fn warn_unwritten(context: &Context, written: Result<()>) {
+pub(crate) fn warn_unwritten(context: &Context, written: Result<()>) {
     if let Err(error) = written {
         context.warn(context.layout.actions_journal(), &error);
     }

@@ -232,7 +232,6 @@ impl Journal {
     fn rewrite(&mut self, more: Option<Record>) -> Result<()> {
         let started = self.entries.iter().map(Record::begin);
         let records: Vec<_> = std::iter::once(Record::HEADER).chain(started).chain(more).collect();
-        self.log = None;
         self.log = Some(RecordLog::create(&self.path, &records)?);
         self.incomplete = false;
         Ok(())

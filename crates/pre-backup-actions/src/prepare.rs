@@ -82,7 +82,7 @@ fn bring_back_what_is_open(
     runner: &Runner,
 ) -> Result<Vec<Outcome>> {
     let options = &context.options;
-    journal.release(|key| options.is_of_this_instance(key))?;
+    after::warn_unwritten(context, journal.release(|key| options.is_of_this_instance(key)));
     let is_meant = |entry: &&Entry| entry.keys.is_empty() && plan::is_wanted(&entry.service, &options.only);
     let open: Vec<Entry> = journal.entries().iter().filter(is_meant).cloned().collect();
     if !open.is_empty() && !options.json {

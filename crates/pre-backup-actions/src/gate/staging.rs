@@ -80,7 +80,7 @@ impl Cleaner {
         // Most often nothing is open.
         if !folders.is_empty() {
             let is_over = Arc::clone(&is_over);
-            // If no thread can be had, the next run removes it.
+            // If no thread can be started, the next run removes it.
             let _ = thread::Builder::new().spawn(move || {
                 let _sender = sender;
                 clear(folders, &is_over);

@@ -171,17 +171,20 @@ fn after_a_damaged_journal_every_after_script_runs() {
 
 #[test]
 fn a_journal_that_can_not_be_read_or_written_leaves_no_service_stopped() {
-    for (kind, code) in [("fifo", 0), ("folder", 1), ("read-only", 1)] {
+    for (kind, after, code) in
+        [("fifo", true, 0), ("folder", true, 1), ("read-only", true, 1), ("read-only", false, 1)]
+    {
+        let arguments: &[&str] = if after { &["--after", "--key", "one"] } else { &["--key", "one"] };
         let home = Home::new();
         stoppable(&home, "a");
         home.run(&["--key", "one"]).expect_success();
-        let mut command = home.command(&["--after", "--key", "one"]);
+        let mut command = home.command(arguments);
         if kind == "read-only" {
             let mounts = r#"mount --bind "$1" "$1" && mount -o remount,ro,bind "$1" && shift && exec "$@""#;
             command = home.sandbox.command("unshare");
             command.args(["--mount", "--map-root-user", "sh", "-c", mounts, "sh"]);
             command.arg(home.sandbox.path("containers")).arg(env!("CARGO_BIN_EXE_pre-backup-actions"));
-            command.args(["--after", "--key", "one"]);
+            command.args(arguments);
         } else {
             fs::remove_file(home.journal()).unwrap();
         }
