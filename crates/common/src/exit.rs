@@ -205,11 +205,13 @@ pub fn own_whole(folders: &[PathBuf]) -> Option<String> {
     (!foreign.is_empty()).then(|| format!("sudo chown -R $USER {}", foreign.join(" ")))
 }
 
-/// Whether `path`, or anything in it down to `depth` folders, belongs to another user.
+/// Whether `path`, or anything in it down to `depth` folders, belongs to another user and can't be written: some file
+/// systems give every file one owner and let all users write.
 fn is_foreign(path: &Path, depth: u32) -> bool {
     let Ok(metadata) = path.symlink_metadata() else { return false };
     let inside = || path.read_dir().into_iter().flatten().flatten();
-    metadata.uid() != rustix::process::geteuid().as_raw()
+    (metadata.uid() != rustix::process::geteuid().as_raw()
+        && rustix::fs::access(path, Access::WRITE_OK).is_err())
         || (metadata.is_dir() && depth > 0 && inside().any(|entry| is_foreign(&entry.path(), depth - 1)))
 }
 
