@@ -23,6 +23,13 @@ pub struct Layout {
     container_dir: PathBuf,
 }
 
+/// Where the file at `path` is kept if it can't be read: `NAME.old`.
+pub fn kept_aside(path: &Path) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".old");
+    name.into()
+}
+
 impl Layout {
     /// The files below `container_dir`.
     pub fn new(container_dir: impl Into<PathBuf>) -> Layout {
@@ -72,11 +79,6 @@ impl Layout {
     /// How many messages of each name came in on each day.
     pub fn message_counts(&self) -> PathBuf {
         self.logs().join("messages.txt")
-    }
-
-    /// Counts that could not be read, kept.
-    pub fn old_message_counts(&self) -> PathBuf {
-        self.logs().join("messages.txt.old")
     }
 
     /// The folder of accepted messages.

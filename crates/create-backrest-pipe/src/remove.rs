@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use common::layout::{LISTENER_LOGS, OLD_FIFO_TARGET};
+use common::layout::{LISTENER_LOGS, OLD_FIFO_TARGET, kept_aside};
 use common::leftover;
 use common::text::escape_path;
 
@@ -63,8 +63,8 @@ fn left_by_the_tools(facts: &Facts, places: &Places, work: &mut Work) -> Result<
     let is_ours = |name: &OsStr| leftover::is_part(name) || ours.contains(&state.join(name));
     let retires = is_made && names_in(&state).iter().all(|name| is_ours(name));
 
-    let mut files =
-        vec![layout.client(), layout.socket(), layout.message_counts(), layout.old_message_counts()];
+    let counts = layout.message_counts();
+    let mut files = vec![layout.client(), layout.socket(), kept_aside(&counts), counts];
     let logs = names_in(&layout.logs())
         .into_iter()
         .filter(|name| name.as_encoded_bytes().starts_with(LISTENER_LOGS.as_bytes()));

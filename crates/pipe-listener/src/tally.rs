@@ -8,6 +8,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use common::layout::kept_aside;
 use common::regular_file;
 use common::text::escape_path;
 use common::units;
@@ -44,7 +45,7 @@ impl Tally {
             Ok(text) => (text, None),
             Err(error) if error.kind() == ErrorKind::NotFound => (Vec::new(), None),
             Err(error) => {
-                let aside = path.with_extension("txt.old");
+                let aside = kept_aside(path);
                 let moved = std::fs::rename(path, &aside).map_or_else(
                     |error| format!("it can't be kept: {error}"),
                     |()| format!("it is kept as {}", escape_path(&aside)),

@@ -110,7 +110,7 @@ impl PictureChange {
             ),
             PictureChange::NotMeasured => {
                 "how much more the changed rules leave out was not measured, because patterns with \
-                                           several ** take too long; see build-ignore --report"
+                                           ** would take too long; see build-ignore --report"
                     .into()
             }
         }

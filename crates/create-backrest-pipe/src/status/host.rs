@@ -111,9 +111,12 @@ fn monitors(settings: &Settings) -> Vec<Check> {
         }))
     };
     let mut checks: Vec<_> = names.filter_map(check).collect();
+    if checks.is_empty() {
+        return checks;
+    }
     let mut pusher = settings.command(PUSHER, &["--version"]);
     let tried = process::capture(&mut pusher, b"", Limits::within(Duration::from_secs(15)), None);
-    if !checks.is_empty() && tried.is_err_and(|error| process::is_not_installed(&error)) {
+    if tried.is_err_and(|error| process::is_not_installed(&error)) {
         let what = format!("{PUSHER} is not installed beside create-backrest-pipe: nothing can be pushed");
         checks.push(Check::bad(MONITOR, what, INSTALL));
     }
