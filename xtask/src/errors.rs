@@ -48,9 +48,15 @@ fn by_tool(sources: &[Source]) -> Result<BTreeMap<&str, BTreeSet<(String, String
 }
 
 fn of_source(text: &str) -> Result<Vec<(String, String)>> {
-    // For the constants of the file.
-    let mut hints = Hints { named: vec![BTreeMap::new()], ..Hints::default() };
-    hints.visit_file(&syn::parse_file(text)?);
+    let file = syn::parse_file(text)?;
+    let mut constants = BTreeMap::new();
+    for item in &file.items {
+        if let syn::Item::Const(constant) = item {
+            constants.insert(constant.ident.to_string(), (*constant.expr).clone());
+        }
+    }
+    let mut hints = Hints { named: vec![constants], ..Hints::default() };
+    hints.visit_file(&file);
     Ok(hints.found)
 }
 
@@ -77,12 +83,6 @@ impl<'s> Visit<'s> for Hints {
         self.named.push(BTreeMap::new());
         visit::visit_block(self, block);
         self.named.pop();
-    }
-
-    fn visit_item_const(&mut self, constant: &'s syn::ItemConst) {
-        if let Some(scope) = self.named.last_mut() {
-            scope.insert(constant.ident.to_string(), (*constant.expr).clone());
-        }
     }
 
     fn visit_local(&mut self, local: &'s syn::Local) {
@@ -251,8 +251,8 @@ mod tests {
                 let (naming, own) = (|| format!("find: {}", path), 1);
                 Err(anyhow!("it is gone")).with_context(naming).hint("look for it")
             }
-            const CURE: &str = "install it";
             fn j() -> Check { failure("it is missing", CURE) }
+            const CURE: &str = "install it";
             #[cfg(test)]
             mod tests { fn t() { Err(anyhow!("never")).hint("listed") } }
         "#;

@@ -1,8 +1,8 @@
 //! No import circle inside a crate: files that use each other, directly or through others, are one file in pieces.
 //!
 //! Imports are read from `use` lines and from paths that start with `crate`, `super` or a module below the file, tests
-//! aside. A file that uses what a file above it defines (`a/b.rs` uses `a.rs`) is structure, not an import. That is not
-//! so of a crate's root file: it has no parts but the modules of the crate.
+//! aside. A file that uses what a file above it defines (`a/b.rs` uses `a.rs`) is structure, not an import. That does
+//! not hold for a crate's root file, whose parts are all modules of the crate.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
