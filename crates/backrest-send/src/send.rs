@@ -36,10 +36,12 @@ pub(crate) fn send(line: &str, delivery: &Delivery) -> ExitCode {
         Err((ExitCode::Later, why)) => return unanswered(&why, line, delivery),
         Err((code, why)) => return not_taken(code, &why, line, delivery),
     };
+    // A half-closed connection means that this client does not wait for the end. Without a newline the listener takes the
+    // message when it sees that, not before.
+    let text = if delivery.wait { format!("{line}\n") } else { line.to_string() };
     let sent = stream
         .set_write_timeout(Some(left(end)))
-        .and_then(|()| stream.write_all(format!("{line}\n").as_bytes()))
-        // A half-closed connection means that this client does not wait for the end.
+        .and_then(|()| stream.write_all(text.as_bytes()))
         .and_then(|()| if delivery.wait { Ok(()) } else { stream.shutdown(Shutdown::Write) });
     match sent {
         Err(error) if is_timeout(&error) => unanswered("the host does not take the message", line, delivery),

@@ -226,3 +226,16 @@ fn an_answer_that_can_not_be_read_is_reported() {
     assert!(ran.stderr.contains("another version"), "{}", ran.stderr);
     server.join().unwrap();
 }
+
+/// A newline would end it for the listener, which could answer, and lose the client, before it knows.
+#[test]
+fn a_message_whose_client_does_not_wait_ends_with_its_half_of_the_connection() {
+    let host = Host::new();
+    std::fs::create_dir_all(host.bridge()).unwrap();
+    let fake = UnixListener::bind(host.bridge().join("backrest.sock")).unwrap();
+    let mut client = host.send_aside(&["--no-wait", "ping"]);
+    let mut sent = String::new();
+    fake.accept().unwrap().0.read_to_string(&mut sent).unwrap();
+    assert_eq!(sent, "ping");
+    assert_eq!(client.wait().unwrap().code(), Some(69));
+}
