@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-use common::process::{self, Captured, Limits};
+use common::process::{self, Limits};
 use common::testing::Sandbox;
 
 /// `xtask` with these arguments and the sandbox's home.
@@ -31,6 +31,8 @@ pub(crate) fn xtask(sandbox: &Sandbox, arguments: &[&str]) -> Command {
 #[track_caller]
 pub(crate) fn output_of(mut command: Command) -> String {
     let limits = Limits::within(Duration::from_secs(1200));
-    let output = process::capture(&mut command, b"", limits, None).and_then(Captured::success);
-    String::from_utf8(output.expect("xtask does what it is asked")).expect("text")
+    let output = process::capture(&mut command, b"", limits, None).expect("xtask runs");
+    let printed = String::from_utf8_lossy(&output.stdout).into_owned();
+    output.success().unwrap_or_else(|error| panic!("xtask does what it is asked: {error:#}\n{printed}"));
+    printed
 }
