@@ -20,8 +20,9 @@ pub(crate) fn taken(id: u64, line: &str) {
     if taken.replace((id, line.to_string())).is_some() {
         return;
     }
-    let Ok(mut signals) = Signals::new([SIGINT]) else { return };
-    std::thread::spawn(move || {
+    // Without a thread that watches it, Ctrl-C goes on stopping the client.
+    let _ = std::thread::Builder::new().spawn(move || {
+        let Ok(mut signals) = Signals::new([SIGINT]) else { return };
         if signals.forever().next().is_some() {
             report();
             // Ends this process as the signal would have: a shell reports 130.

@@ -166,7 +166,9 @@ fn connect(bridge: &Path, end: Instant) -> Result<UnixStream, (ExitCode, String)
         return Err((ExitCode::NoListener, format!("no bridge at {}: {error}", bridge.display())));
     }
     let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || sender.send(UnixStream::connect(SOCKET)));
+    std::thread::Builder::new()
+        .spawn(move || sender.send(UnixStream::connect(SOCKET)))
+        .map_err(|error| (ExitCode::Later, format!("start a thread: {error}")))?;
     match receiver.recv_timeout(left(end).min(TAKEN)) {
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(error)) => {

@@ -33,8 +33,8 @@ const OWN_FILES: [&[u8]; 3] = [RULES.as_bytes(), PREPARE.as_bytes(), AFTER.as_by
 /// take about 15 seconds, by the constants of `restic::cost`, while services wait for their backup.
 const MOST_TRIES: usize = 10_000_000;
 
-/// If the rules have changed and all roots can be read: prints and returns that `new` leaves out a fifth more than `old`, the exclude file before, or
-/// that this can't be measured.
+/// If the rules have changed and all roots can be read: prints and returns that `new` leaves out a fifth more than `old`,
+/// the exclude file before, or that this can't be measured.
 pub(crate) fn compare(
     before: &Picture,
     roots: &[Root],

@@ -16,7 +16,8 @@ pub fn during<T>(line: impl Fn() -> String + Send, work: impl FnOnce() -> T) -> 
     }
     thread::scope(|scope| {
         let (done, is_done) = mpsc::channel::<()>();
-        scope.spawn(move || show(&line, &is_done));
+        // Without it the work shows nothing.
+        let _ = thread::Builder::new().spawn_scoped(scope, move || show(&line, &is_done));
         let result = work();
         drop(done);
         result

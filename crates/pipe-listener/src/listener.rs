@@ -113,7 +113,7 @@ impl Listener {
 
         let backups = Backups::load(&runner.settings);
         let inbox = Inbox::new().context("start")?;
-        let lanes = Lanes::new(&runner, &inbox.events());
+        let lanes = Lanes::new(&runner, &inbox.events()).context("start the threads of the actions")?;
         let mut timers = Timers::default();
         timers.set(Timer::Network, tailscale::due(&runner.settings));
         let mut listener = Listener {

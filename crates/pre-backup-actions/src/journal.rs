@@ -75,8 +75,8 @@ impl Journal {
         if incomplete {
             problems.push(journal.keep_aside());
         } else if journal.path.exists() {
-            // Cuts off what was never finished, which needs no room on the disk.
-            // A disk that is full or can't be written is no reason to leave services stopped.
+            // Cuts off what was never finished, which needs no room on the disk. One that can't be written is no reason to
+            // leave services stopped.
             match RecordLog::open(path) {
                 Err(error) => {
                     let what = format!("the journal can't be written: {}", error.root_cause());

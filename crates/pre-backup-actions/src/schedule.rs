@@ -5,6 +5,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
 
 use common::cancel::Cancel;
 
@@ -60,9 +61,10 @@ pub(crate) fn run<T: Send>(
             over.notify_all();
         }
     };
-    std::thread::scope(|scope| {
+    thread::scope(|scope| {
         for _ in 1..jobs.get().min(needs.len()) {
-            scope.spawn(worker);
+            // At the limit of processes the others do its part.
+            let _ = thread::Builder::new().spawn_scoped(scope, worker);
         }
         worker();
     });
@@ -110,7 +112,7 @@ mod tests {
         let cancel = Cancel::new().unwrap();
         let alone = run(&needs, jobs(4), &cancel, &|_| {
             let before = running.fetch_add(1, Ordering::SeqCst);
-            std::thread::sleep(std::time::Duration::from_millis(5));
+            thread::sleep(std::time::Duration::from_millis(5));
             let after = running.fetch_sub(1, Ordering::SeqCst);
             before == 0 && after == 1
         });

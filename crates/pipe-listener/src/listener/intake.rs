@@ -2,6 +2,7 @@
 //!
 //! No message is acknowledged before it is on disk.
 
+use std::thread;
 use std::time::Duration;
 
 use bridge::action::BuiltIn;
@@ -194,9 +195,13 @@ impl Listener {
     fn ask_status(&mut self, client: ClientId, json: bool) {
         if self.facts.ask(client, json, &self.clients) {
             let (runner, events, status) = (self.runner.clone(), self.inbox.events(), self.status_now());
-            std::thread::spawn(move || {
+            let known = status.clone();
+            let started = thread::Builder::new().spawn(move || {
                 events.send(Event::Status(Box::new(status::complete(&runner, status))));
             });
+            if started.is_err() {
+                self.inbox.events().send(Event::Status(Box::new(known)));
+            }
         }
     }
 

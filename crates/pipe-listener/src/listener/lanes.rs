@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::mpsc::{self, Receiver, Sender};
 use std::time::Instant;
+use std::{io, thread};
 
 use bridge::action::{BuiltIn, Lane};
 use common::cancel::Cancel;
@@ -23,14 +24,16 @@ pub(super) struct Lanes {
 }
 
 impl Lanes {
-    pub(super) fn new(runner: &Runner, events: &Events) -> Lanes {
-        let threads = LANES.map(|lane| {
+    /// Starts the threads. Fails if one can't be had.
+    pub(super) fn new(runner: &Runner, events: &Events) -> io::Result<Lanes> {
+        let start = |lane| {
             let (sender, jobs) = mpsc::channel();
             let (runner, events) = (runner.clone(), events.clone());
-            std::thread::spawn(move || work(lane, &runner, jobs, &events));
-            sender
-        });
-        Lanes { threads, running: BTreeMap::new() }
+            thread::Builder::new().spawn(move || work(lane, &runner, jobs, &events))?;
+            io::Result::Ok(sender)
+        };
+        let [one, other] = LANES;
+        Ok(Lanes { threads: [start(one)?, start(other)?], running: BTreeMap::new() })
     }
 
     /// Runs the action of a message. `spare` stops it if it can't have a flag of its own.

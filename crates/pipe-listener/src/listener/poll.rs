@@ -3,6 +3,7 @@
 //! While something from the FIFO can't be written down, nothing more is taken from it: its writers wait.
 
 use std::os::fd::AsFd;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -211,7 +212,8 @@ impl Listener {
         let is_busy = running.is_some_and(|job| is_about_preparation(&job.message));
         let Some(since) = since.filter(|_| !is_busy) else { return };
         let (runner, events) = (self.runner.clone(), self.inbox.events());
-        std::thread::spawn(move || {
+        // If no thread can be started, the next look is.
+        let _ = thread::Builder::new().spawn(move || {
             if container::restarted_since(&runner, since) {
                 events.send(Event::Restarted);
             }

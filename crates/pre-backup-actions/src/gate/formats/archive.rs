@@ -11,7 +11,7 @@ use nix::fcntl::OFlag;
 use nix::unistd::pipe2;
 
 use super::super::Budget;
-use super::{Flaw, Judgement, Proved, Whole, ask, drain, flaw, folder, names, sql, tar};
+use super::{Flaw, Judgement, Proved, Whole, ask, drain, folder, names, sql, tar};
 
 pub(super) fn check(whole: Whole) -> Judgement {
     let is_tar = whole.head.starts_with(names::PG_TAR);
@@ -41,15 +41,26 @@ pub(super) fn check(whole: Whole) -> Judgement {
 }
 
 /// Has pg_restore read what is unpacked meanwhile.
-fn from_a_pipe(all: impl Read, budget: &Budget) -> Judgement {
-    let (reader, writer) = pipe2(OFlag::O_CLOEXEC).map_err(|errno| flaw(errno.into()))?;
+fn from_a_pipe(mut all: impl Read, budget: &Budget) -> Judgement {
+    // That is not the dump's fault.
+    let unread =
+        |error: io::Error| Proved::Partly(format!("pg_restore: {error}, so the archive was not read"));
+    let (reader, writer) = match pipe2(OFlag::O_CLOEXEC) {
+        Ok(ends) => ends,
+        Err(errno) => return drain(&mut all).map(|_| unread(errno.into())),
+    };
     let mut all = Tee { inner: all, copy: Some(writer.into()) };
     thread::scope(|scope| {
-        let asked = scope.spawn(|| ask::pg_restore(None, reader.into(), budget));
+        let ask = || ask::pg_restore(None, reader.into(), budget);
+        let asked = thread::Builder::new().spawn_scoped(scope, ask);
         let read = drain(&mut all);
         drop(all);
-        let proof =
-            asked.join().unwrap_or_else(|_| Err(Flaw::damaged("it could not be handed to pg_restore")));
+        let proof = match asked {
+            Ok(asked) => {
+                asked.join().unwrap_or_else(|_| Err(Flaw::damaged("it could not be handed to pg_restore")))
+            }
+            Err(error) => Ok(unread(error)),
+        };
         read.and(proof)
     })
 }
