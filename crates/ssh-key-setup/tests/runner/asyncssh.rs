@@ -12,10 +12,16 @@ use crate::world::World;
 fn asyncssh(world: &World, port: u16, mode: &str) -> Running {
     let host_key = key(world, "asyncssh", &["-t", "ed25519"]);
     let library = tool_folder("asyncssh");
-    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/runner/asyncssh_server.py");
     let mut command = world.command("/usr/bin/python3");
     command.env("PYTHONPATH", library);
-    command.args([script, &port.to_string(), "/srv/asyncssh", "/srv/home/bash", mode]);
+    command.args([
+        "-c",
+        include_str!("asyncssh_server.py"),
+        &port.to_string(),
+        "/srv/asyncssh",
+        "/srv/home/bash",
+        mode,
+    ]);
     let mut child = command.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().expect("start AsyncSSH");
     let mut line = String::new();
     BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();

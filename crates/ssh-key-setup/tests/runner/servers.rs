@@ -4,21 +4,19 @@
 //! `cargo xtask test` puts AsyncSSH and the newest OpenSSH below `target/tools`.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
 use common::testing::wait_until;
 
-use crate::world::{World, address};
+use crate::world::{TOOLS, World, address};
 
-/// What `cargo xtask test` puts in place.
+/// The place in the world of what `cargo xtask test` puts in place.
 #[track_caller]
-pub(crate) fn tool_folder(name: &str) -> PathBuf {
-    let tools = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("../tools");
-    let folder = fs::canonicalize(tools.join(name));
-    folder.unwrap_or_else(|error| {
-        panic!("{name}: {error}: run cargo xtask test once, which puts it below target/tools")
-    })
+pub(crate) fn tool_folder(name: &str) -> String {
+    let is_there = Path::new(TOOLS).join(name).is_dir();
+    assert!(is_there, "{name} is missing: run cargo xtask test once, which puts it below target/tools");
+    format!("/srv/tools/{name}")
 }
 
 /// A server, which ends with the test.
@@ -118,7 +116,7 @@ struct Newest<'a> {
 impl Newest<'_> {
     #[track_caller]
     fn of(world: &World) -> Newest<'_> {
-        let root = tool_folder("openssh-trixie").to_string_lossy().into_owned();
+        let root = tool_folder("openssh-trixie");
         let script =
             "set -e; r=$1; mount --bind \"$r\" \"$r\"; mount -t tmpfs tmpfs $r/run; mkdir -m 755 $r/run/sshd
             mount --bind /srv $r/srv; mount --rbind /dev $r/dev; mount -t proc proc $r/proc
@@ -136,8 +134,7 @@ impl Newest<'_> {
     /// Whether its ssh reads the written folder.
     #[track_caller]
     fn reads_the_folder(&self, alias: &str) -> String {
-        let mount = "mount --bind /root/data/backrest/ssh \"$1/root/.ssh\"";
-        fs::create_dir_all(format!("{}/root/.ssh", self.root)).unwrap();
+        let mount = "mkdir -p \"$1/root/.ssh\" && mount --bind /root/data/backrest/ssh \"$1/root/.ssh\"";
         self.world.run(self.world.command("sh").args(["-c", mount, "sh", &self.root])).expect_success();
         let ran = self.world.run(self.command("ssh").args(["-G", alias]));
         let unmount = "umount \"$1/root/.ssh\"";

@@ -24,16 +24,20 @@ const ACCOUNTS: [(&str, u32, &str); 6] = [
     ("jumper", 3005, "/bin/bash"),
 ];
 
+/// Where `cargo xtask test` puts what Debian's release lacks; in the world at `/srv/tools`.
+pub(crate) const TOOLS: &str = concat!(env!("CARGO_TARGET_TMPDIR"), "/../tools");
 /// What the servers' accounts have as password.
 pub(crate) const PASSWORD: &str = "correct horse";
 const HASH: &str =
     "$6$abcdefgh$yIZAF3gQPvtKZO/9qOJKffAKKbtS3ef3qmwyugk4uWVjX8YZf/GV3A8SkFxEPY0T56CcilGrHKLffBsp6dLMG.";
 
+/// The clone may lie below `/root` or `/tmp`, so what is needed of it comes before these are covered.
 const SETUP: &str = "set -e
-mount --bind $S/root /root
-mount --bind $S/srv /srv
-mount --bind $S/etc/ssh /etc/ssh
-for file in passwd group shadow hosts; do mount --bind $S/etc/$file /etc/$file; done
+mount --bind \"$S/srv\" /srv
+if [ -d \"$TOOLS\" ]; then mount --bind \"$TOOLS\" /srv/tools; fi
+mount --bind \"$S/root\" /root
+mount --bind \"$S/etc/ssh\" /etc/ssh
+for file in passwd group shadow hosts; do mount --bind \"$S/etc/$file\" /etc/$file; done
 mount -t tmpfs tmpfs /run
 mkdir -m 755 /run/sshd
 mkdir -m 1777 /run/tmp
@@ -82,9 +86,15 @@ impl World {
         }
         let sandbox = Sandbox::empty();
         let scratch = sandbox.home();
-        for folder in
-            ["root/.ssh", "root/containers/backrest", "root/data/backrest", "srv/home", "srv/bin", "etc/ssh"]
-        {
+        for folder in [
+            "root/.ssh",
+            "root/containers/backrest",
+            "root/data/backrest",
+            "srv/home",
+            "srv/bin",
+            "srv/tools",
+            "etc/ssh",
+        ] {
             fs::create_dir_all(scratch.join(folder)).expect("make a folder of the world");
         }
         fs::set_permissions(scratch.join("root/.ssh"), Permissions::from_mode(0o700)).expect("close .ssh");
@@ -109,7 +119,7 @@ impl World {
             "private",
             "--",
         ]);
-        holder.args(["sh", "-c", SETUP]).env("S", &scratch).stdout(Stdio::piped());
+        holder.args(["sh", "-c", SETUP]).env("S", &scratch).env("TOOLS", TOOLS).stdout(Stdio::piped());
         let mut holder = holder.spawn().expect("start unshare");
         let mut line = String::new();
         let stdout = holder.stdout.take().expect("the namespaces' output");
