@@ -109,17 +109,13 @@ impl World {
             chown(&home, Some(uid), Some(uid)).expect("give a home away (these tests need root)");
         }
         let mut holder = Command::new("unshare");
-        holder.args([
-            "--mount",
-            "--net",
-            "--pid",
-            "--fork",
-            "--kill-child",
-            "--propagation",
-            "private",
-            "--",
-        ]);
-        holder.args(["sh", "-c", SETUP]).env("S", &scratch).env("TOOLS", TOOLS).stdout(Stdio::piped());
+        let namespaces = "--mount --net --pid --fork --kill-child --propagation private --";
+        holder
+            .args(namespaces.split(' '))
+            .args(["sh", "-c", SETUP])
+            .env("S", &scratch)
+            .env("TOOLS", TOOLS)
+            .stdout(Stdio::piped());
         let mut holder = holder.spawn().expect("start unshare");
         let mut line = String::new();
         let stdout = holder.stdout.take().expect("the namespaces' output");
